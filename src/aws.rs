@@ -1,0 +1,102 @@
+//! What every AWS service shares: configuration for a region, and how a failed call is told.
+
+use crate::error::{Code, Error};
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use std::time::Duration;
+
+/// Credentials by the SDK's own chain, which refreshes them; endpoints by the SDK's own variables.
+pub async fn config(region: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .region(Region::new(region.to_owned()))
+        // Full jitter, at most 20 s between two tries: about a minute and a half in all.
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(8)
+                .with_max_backoff(Duration::from_secs(20)),
+        )
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(5))
+                .read_timeout(Duration::from_secs(60))
+                .build(),
+        )
+        .load()
+        .await
+}
+
+/// What is known of a failed call, whichever service it was.
+pub struct Failed {
+    pub status: Option<u16>,
+    /// The service's own code, such as `AccessDenied`.
+    pub code: String,
+    pub message: String,
+    /// The bucket's region, where S3 told it.
+    pub region: Option<String>,
+    /// The request never got a usable answer.
+    pub no_answer: bool,
+    /// There were no credentials to sign with.
+    pub no_credentials: bool,
+}
+
+impl Failed {
+    pub fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let response = error.raw_response();
+        let meta = error.as_service_error().map(ProvideErrorMetadata::meta);
+        let whole = chain(error);
+        Self {
+            status: response.map(|response| response.status().as_u16()),
+            code: meta.and_then(|meta| meta.code()).unwrap_or_default().to_owned(),
+            message: meta
+                .and_then(|meta| meta.message())
+                .map(str::to_owned)
+                .unwrap_or_else(|| whole.clone()),
+            region: response
+                .and_then(|response| response.headers().get("x-amz-bucket-region"))
+                .map(str::to_owned),
+            no_answer: matches!(
+                error,
+                SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_)
+            ),
+            no_credentials: whole.contains("credentials") && response.is_none(),
+        }
+    }
+
+    /// The call in one sentence: `s3:PutObject on arn:…: AccessDenied (403): message`.
+    pub fn sentence(&self, action: &str, resource: &str) -> String {
+        let status = self.status.map(|status| format!(" ({status})")).unwrap_or_default();
+        let code = if self.code.is_empty() { "no usable answer" } else { &self.code };
+        format!("{action} on {resource}: {code}{status}: {}", self.message)
+    }
+
+    /// For the services beside S3.
+    pub fn into_error(self, action: &str, resource: &str) -> Error {
+        let error = Error::new(Code::AwsFailed, self.sentence(action, resource));
+        if self.no_credentials {
+            error.advise("No credentials were found: give the task or function a role.")
+        } else {
+            error
+        }
+    }
+}
+
+/// An error and its causes; the SDK's own `Display` says only the outermost.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if !said.contains(&text) {
+            said.push(text);
+        }
+        next = error.source();
+    }
+    said.join(": ")
+}

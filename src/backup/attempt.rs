@@ -1,0 +1,328 @@
+//! One attempt at one backup: each step leaves nothing visible behind but the last.
+
+use super::send::{Sent, send};
+use super::{Estimate, Job};
+use crate::envelope::hex;
+use crate::envelope::manifest::{Manifest, Object, Timestamp, Wrapped};
+use crate::envelope::seal::Seal;
+use crate::error::{Code, Error, Result};
+use crate::pipeline::clients::{self, Client};
+use crate::pipeline::pg_dump::Scope;
+use crate::pipeline::{Arrived, Counted, seal_small};
+use crate::plan::{DatabaseName, Format, Stem};
+use crate::rds::preflight::{Facts, preflight};
+use crate::receipt::{Made, StoredObject};
+use crate::store::{Put, Stored, Upload, Written};
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+/// Why an attempt ends without a backup of its own.
+pub(super) enum Stop {
+    /// Another delivery of the same event made it.
+    AlreadyComplete,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+pub(super) struct Attempt<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) database: &'a DatabaseName,
+    pub(super) seal: Seal,
+    pub(super) client: Client,
+    pub(super) estimate: Estimate,
+    stem: &'a Stem,
+    facts: Facts,
+    started: OffsetDateTime,
+    /// What stands in S3 by now, with its ETag.
+    stored: Vec<(Object, String)>,
+    recipients: Vec<Wrapped>,
+    salts: Map<String, Value>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Everything that can be known in seconds: is it done already, can all be read, is there a `pg_dump`, is there time.
+    pub async fn look(job: &'a Job<'a>, database: &'a DatabaseName, stem: &'a Stem) -> Result<Self, Stop> {
+        job.cancel.check()?;
+        let started = OffsetDateTime::now_utc();
+        if job.cancel.race(job.store.head(&stem.manifest())).await?.flatten().is_some() {
+            return Err(Stop::AlreadyComplete);
+        }
+        let facts = preflight(&job.server, database, &job.plan.selection, job.cancel).await?;
+        let client = clients::choose(clients::installed(&job.plan.client_folders, job.env.get("PATH")), facts.major())?;
+        let estimate = Estimate::of(job.plan, &facts)?;
+        estimate.check_deadline(job.plan, job.deadline)?;
+        tracing::info!(
+            database = database.as_str(),
+            server_version = facts.server_version,
+            pg_dump_version = client.version,
+            estimated_bytes = estimate.dump_bytes,
+            estimated_seconds = estimate.seconds,
+            "starting"
+        );
+        let mut warnings = Vec::new();
+        if facts.replica && facts.unlogged_tables > 0 {
+            warnings.push(format!(
+                "{} unlogged tables have no rows on a replica: the dump holds their definitions only",
+                facts.unlogged_tables
+            ));
+        }
+        Ok(Self {
+            job,
+            database,
+            seal: Seal::new(job.plan.format)?,
+            client,
+            estimate,
+            stem,
+            facts,
+            started,
+            stored: Vec::new(),
+            recipients: Vec::new(),
+            salts: Map::new(),
+            warnings,
+        })
+    }
+
+    /// The secret for each recipient, first: this also proves that the role may write, before hours of dumping.
+    pub async fn write_keys(&mut self) -> Result<(), Stop> {
+        for recipient in &self.job.plan.recipients {
+            let key = match self.job.plan.format {
+                Format::Pgseal1 => self
+                    .stem
+                    .object(&self.seal.run, &format!("key.{}.enc", &recipient.fingerprint[..16])),
+                Format::Legacy => self.stem.legacy_object("key.txt.enc"),
+            };
+            self.recipients.push(Wrapped::new(recipient, self.seal.wrapping(), &key));
+            let wrapped = self.seal.wrap(recipient)?;
+            self.put("key", key, wrapped).await?;
+        }
+        Ok(())
+    }
+
+    /// The roles, if asked for: an object of its own, since it is restored before the dump.
+    pub async fn write_globals(&mut self) -> Result<(), Stop> {
+        if !self.job.plan.globals {
+            return Ok(());
+        }
+        let key = self
+            .stem
+            .object(&self.seal.run, &format!("globals.sql{}.enc", self.job.plan.compression.extension()));
+        let scope = Scope::Globals { database: self.database };
+        let arrived = self.write_streamed("globals", key, &scope).await?;
+        self.warnings.extend(arrived.warnings);
+        Ok(())
+    }
+
+    /// The dump, and beside it what is in it.
+    pub async fn write_dump(&mut self) -> Result<Arrived, Stop> {
+        let key = match self.job.plan.format {
+            Format::Pgseal1 => self
+                .stem
+                .object(&self.seal.run, &format!("sql{}.enc", self.job.plan.compression.extension())),
+            Format::Legacy => self.stem.legacy_object("sql.bz.enc"),
+        };
+        let scope = Scope::Database {
+            name: self.database,
+            selection: &self.job.plan.selection,
+            lock_timeout: self.job.plan.lock_timeout,
+            on_replica: self.facts.replica,
+        };
+        self.write_streamed("dump", key, &scope).await
+    }
+
+    /// Sends one stream, and makes it visible only after all of it was proven. On any failure the upload is aborted and
+    /// the abort awaited.
+    async fn write_streamed(&mut self, role: &'static str, key: String, scope: &Scope<'_>) -> Result<Arrived, Stop> {
+        let mut upload = Upload::new(self.job.store.clone(), key.clone());
+        match self.send_and_commit(role, &mut upload, scope).await {
+            Ok((arrived, stored)) => {
+                self.stored.push((Object::sealed(role, key, &arrived.sealed), stored.etag));
+                Ok(arrived)
+            }
+            Err(stop) => {
+                let left_open = upload.abort().await.err();
+                match (stop, left_open) {
+                    (Stop::Failed(mut error), Some(open)) => {
+                        error.message = format!("{}; and the upload stays open: {}", error.message, open.message);
+                        Err(error.into())
+                    }
+                    (stop, open) => {
+                        if let Some(open) = open {
+                            tracing::warn!(code = open.code.name(), "an upload stays open: {}", open.message);
+                        }
+                        Err(stop)
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send_and_commit(&mut self, role: &'static str, upload: &mut Upload, scope: &Scope<'_>) -> Result<(Arrived, Stored), Stop> {
+        let Sent { salt, arrived, last } = send(self, upload, scope).await?;
+        self.salts.insert(role.to_owned(), hex(&salt).into());
+        if role == "dump" {
+            self.write_inventory(&arrived).await?;
+            if self.is_complete().await? {
+                return Err(Stop::AlreadyComplete);
+            }
+        }
+        self.job.cancel.check()?;
+        let stored = upload.commit(&arrived.sealed, last, self.job.cancel).await?;
+        Ok((arrived, stored))
+    }
+
+    /// Rows and bytes of each table, enciphered like the dump: names of tables are data.
+    async fn write_inventory(&mut self, arrived: &Arrived) -> Result<(), Stop> {
+        if self.job.plan.format == Format::Legacy {
+            return Ok(());
+        }
+        let Counted {
+            tables,
+            rows,
+            large_objects,
+            plain_bytes,
+            plain_sha256,
+        } = &arrived.counted;
+        let inventory = json!({
+            "format": "pgseal/1 inventory",
+            "database": self.database.as_str(),
+            "server_version": self.facts.server_version,
+            "pg_dump_version": self.client.version,
+            "plain_bytes": plain_bytes,
+            "plain_sha256": hex(plain_sha256),
+            "rows": rows,
+            "large_objects": large_objects,
+            "tables": tables,
+            "extensions": self.facts.extensions.iter().map(|(name, version)| json!({"name": name, "version": version})).collect::<Vec<_>>(),
+            "warnings": self.warnings.iter().chain(&arrived.warnings).collect::<Vec<_>>(),
+        });
+        let (salt, key) = self.seal.cipher_key()?;
+        let sealed = seal_small(inventory.to_string().as_bytes(), &key, salt)?;
+        self.salts.insert("inventory".to_owned(), hex(&salt).into());
+        self.put("inventory", self.stem.object(&self.seal.run, "inventory.json.enc"), sealed)
+            .await
+    }
+
+    /// The commit: before this line in S3 there is no backup, after it there is one.
+    pub async fn write_manifest(mut self, arrived: Arrived) -> Result<Made, Stop> {
+        self.warnings.extend(arrived.warnings.iter().cloned());
+        let finished = OffsetDateTime::now_utc();
+        let order = |role: &str| ["dump", "key", "inventory", "globals"].iter().position(|known| *known == role);
+        self.stored.sort_by_key(|(object, _)| order(object.role));
+        let (kdf, iterations) = self.seal.kdf();
+        let manifest = Manifest {
+            format: self.job.plan.format.as_str(),
+            program: format!("pgseal {}", env!("CARGO_PKG_VERSION")),
+            run: self.seal.run.clone(),
+            database: self.database.as_str().to_owned(),
+            scheduled_time: Timestamp(self.job.plan.scheduled_time),
+            started_at: Timestamp(self.started),
+            finished_at: Timestamp(finished),
+            server_version: self.facts.server_version.clone(),
+            pg_dump_version: self.client.version.clone(),
+            compression: self.job.plan.compression.to_string(),
+            cipher: "aes-256-cbc",
+            kdf,
+            iterations,
+            salts: std::mem::take(&mut self.salts),
+            plain_bytes: arrived.counted.plain_bytes,
+            objects: self.stored.iter().map(|(object, _)| object.clone()).collect(),
+            recipients: self.recipients.clone(),
+            tables: arrived.counted.tables.len() as u64,
+            rows: arrived.counted.rows,
+        };
+        let bytes = Bytes::from(manifest.seal(&self.seal)?);
+        let etag = self.commit(&bytes).await?;
+        self.stored.push((Object::small("manifest", self.stem.manifest(), &bytes), etag));
+        let bucket = self.job.store.bucket();
+        Ok(Made {
+            run: manifest.run,
+            objects: self
+                .stored
+                .iter()
+                .map(|(object, etag)| StoredObject::new(object, bucket, etag.clone()))
+                .collect(),
+            dumped_bytes: arrived.counted.plain_bytes,
+            compressed_bytes: arrived.compressed_bytes,
+            tables: manifest.tables,
+            rows: manifest.rows,
+            started_at: manifest.started_at,
+            finished_at: manifest.finished_at,
+            duration_ms: (finished - self.started).whole_milliseconds().max(0) as u64,
+            throttled_ms: arrived.throttled.as_millis() as u64,
+            server_version: manifest.server_version,
+            pg_dump_version: manifest.pg_dump_version,
+            recipients: manifest.recipients.into_iter().map(|wrapped| wrapped.fingerprint).collect(),
+            warnings: self.warnings,
+        })
+    }
+
+    /// Success is said only if this manifest stands. Where the answer was lost, the bytes in S3 decide.
+    async fn commit(&self, manifest: &Bytes) -> Result<String, Stop> {
+        let key = self.stem.manifest();
+        let put = Put {
+            key: key.clone(),
+            body: manifest.clone(),
+            is_dump: false,
+        };
+        let error = match self.job.store.put(put).await {
+            Ok(Written::Stored { etag }) => return Ok(etag),
+            Ok(Written::Exists) => None,
+            Err(error) => Some(error),
+        };
+        match (self.job.store.holds(&key, manifest).await, error) {
+            (Ok(Some(etag)), _) => Ok(etag),
+            (_, None) => Err(Stop::AlreadyComplete),
+            (_, Some(error)) => {
+                let told = format!(
+                    "the manifest of run {} could not be written ({}): {}",
+                    self.seal.run,
+                    error.code.name(),
+                    error.message
+                );
+                Err(Error::new(Code::CommitFailed, told).into())
+            }
+        }
+    }
+
+    async fn is_complete(&self) -> Result<bool> {
+        Ok(self.job.store.head(&self.stem.manifest()).await?.flatten().is_some())
+    }
+
+    /// A small object of this attempt.
+    async fn put(&mut self, role: &'static str, key: String, bytes: Vec<u8>) -> Result<(), Stop> {
+        let object = Object::small(role, key.clone(), &bytes);
+        let body = Bytes::from(bytes);
+        let put = Put {
+            key: key.clone(),
+            body: body.clone(),
+            is_dump: false,
+        };
+        let etag = match self.job.cancel.race(self.job.store.put(put)).await? {
+            Written::Stored { etag } => etag,
+            // Names hold the run, so an object that exists is our own from a try whose answer was lost. The old format's
+            // names do not: there it can be what an earlier, failed attempt left.
+            Written::Exists if self.job.plan.format == Format::Pgseal1 => String::new(),
+            Written::Exists => match self.job.store.holds(&key, &body).await? {
+                Some(etag) => etag,
+                None => {
+                    let error = Error::new(
+                        Code::CommitFailed,
+                        format!("{key} exists already, from an attempt that did not end"),
+                    );
+                    return Err(error
+                        .advise("Delete it and run again: objects of the old format have no name of their own for each attempt.")
+                        .into());
+                }
+            },
+        };
+        self.stored.push((object, etag));
+        Ok(())
+    }
+}

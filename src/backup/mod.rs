@@ -1,0 +1,119 @@
+//! One plan in, one receipt out.
+
+mod attempt;
+mod estimate;
+mod send;
+
+pub use estimate::Estimate;
+
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::event::Env;
+use crate::plan::{DatabaseName, Databases, Plan};
+use crate::rds::Server;
+use crate::rds::preflight::databases;
+use crate::receipt::{Entry, Receipt};
+use crate::store::S3;
+use attempt::{Attempt, Stop};
+use std::sync::Arc;
+use time::OffsetDateTime;
+
+/// What all databases of one event share.
+pub struct Job<'a> {
+    pub plan: &'a Plan,
+    pub env: &'a Env,
+    pub server: Server,
+    pub store: Arc<S3>,
+    pub deadline: Option<OffsetDateTime>,
+    pub cancel: &'a Cancel,
+}
+
+/// Every database that the plan means is tried; one that fails does not stop the others, a cancel does.
+pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> Receipt {
+    let opened = async {
+        let job = Job::open(plan, env, deadline, cancel).await?;
+        let (names, warnings) = job.databases().await?;
+        Ok((job, names, warnings))
+    };
+    match opened.await {
+        Ok((job, names, warnings)) => {
+            let mut entries = Vec::with_capacity(names.len());
+            for name in &names {
+                entries.push(job.one(name).await);
+            }
+            Receipt::of(entries, warnings)
+        }
+        Err(error) => nothing_tried(plan, error),
+    }
+}
+
+/// The failure stands with each database that was named, since each has no backup now.
+fn nothing_tried(plan: &Plan, error: Error) -> Receipt {
+    tracing::error!(code = error.code.name(), hint = error.hint(), "{}", error.message);
+    match &plan.databases {
+        Databases::Named(names) => {
+            let failed =
+                |name: &DatabaseName| Entry::failed(name.as_str(), plan.stem(name).ok().map(|stem| stem.to_string()), error.clone());
+            Receipt::of(names.iter().map(failed).collect(), Vec::new())
+        }
+        Databases::All => Receipt::refused(error),
+    }
+}
+
+impl<'a> Job<'a> {
+    /// Looks at the bucket, then finds the server and its credentials.
+    pub async fn open(plan: &'a Plan, env: &'a Env, deadline: Option<OffsetDateTime>, cancel: &'a Cancel) -> Result<Self> {
+        let store = Arc::new(S3::open(&plan.destination, env).await);
+        cancel.race(store.check_bucket()).await?;
+        let server = cancel.race(Server::find(&plan.source)).await?;
+        Ok(Self {
+            plan,
+            env,
+            server,
+            store,
+            deadline,
+            cancel,
+        })
+    }
+
+    /// The databases that the plan means, and what a user might miss among them.
+    pub async fn databases(&self) -> Result<(Vec<DatabaseName>, Vec<String>)> {
+        match &self.plan.databases {
+            Databases::Named(names) => Ok((names.clone(), Vec::new())),
+            Databases::All => databases(&self.server, self.cancel)
+                .await
+                .map(|fleet| (fleet.names, fleet.warnings)),
+        }
+    }
+
+    async fn one(&self, database: &DatabaseName) -> Entry {
+        let name = database.as_str();
+        let stem = match self.plan.stem(database) {
+            Ok(stem) => stem,
+            Err(error) => return Entry::failed(name, None, error),
+        };
+        match self.seal(database, &stem).await {
+            Ok(made) => {
+                tracing::info!(database = name, %stem, bytes = made.dumped_bytes, rows = made.rows, "complete");
+                Entry::complete(name, stem.to_string(), made)
+            }
+            Err(Stop::AlreadyComplete) => {
+                tracing::info!(database = name, %stem, "already complete");
+                Entry::already_complete(name, stem.to_string())
+            }
+            Err(Stop::Failed(error)) => {
+                tracing::error!(database = name, code = error.code.name(), hint = error.hint(), "{}", error.message);
+                Entry::failed(name, Some(stem.to_string()), error)
+            }
+        }
+    }
+
+    /// The whole of one backup, in the order that the invariants demand: nothing of it counts before the last step.
+    async fn seal(&self, database: &DatabaseName, stem: &crate::plan::Stem) -> Result<crate::receipt::Made, Stop> {
+        let mut attempt = Attempt::look(self, database, stem).await?;
+        attempt.write_keys().await?;
+        attempt.write_globals().await?;
+        let dump = attempt.write_dump().await?;
+        attempt.write_manifest(dump).await
+    }
+}

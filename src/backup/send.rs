@@ -1,0 +1,108 @@
+//! The seam of one stream: the road on its thread, the upload as a task, ended together whichever fails first.
+
+use super::attempt::Attempt;
+use crate::cancel::Cancel;
+use crate::error::{Code, Error, Result};
+use crate::observe::progress::{Progress, Reporter};
+use crate::pipeline::pg_dump::{Prepared, Scope};
+use crate::pipeline::{Arrived, Part, Road, forward};
+use crate::plan::Ladder;
+use crate::rds::preflight::{locked_relations, some_of};
+use crate::rds::{TRIES, is_transient, pause};
+use crate::store::Upload;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::oneshot;
+
+/// A stream that came to its proven end: its salt, what is known of it, and the part that is still held back.
+pub(super) struct Sent {
+    pub salt: [u8; 8],
+    pub arrived: Arrived,
+    pub last: Part,
+}
+
+/// Sends all of a stream but its last part. A server that is busy or out of reach is tried again, with a new token, as
+/// long as no byte has come.
+pub(super) async fn send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Scope<'_>) -> Result<Sent> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let progress = Progress::new(attempt.estimate.dump_bytes);
+        match once(attempt, upload, scope, &progress).await {
+            Err(error) if tries < TRIES && is_transient(error.code) && progress.bytes() == 0 => {
+                tracing::warn!(code = error.code.name(), tries, "{}", error.message);
+                attempt.job.cancel.pause(pause(tries)).await?;
+            }
+            Err(error) if error.code == Code::DbLockTimeout => return Err(name_the_lock(attempt, error).await),
+            other => return other,
+        }
+    }
+}
+
+async fn once(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Scope<'_>, progress: &Arc<Progress>) -> Result<Sent> {
+    let job = attempt.job;
+    let cancel = job.cancel.child()?;
+    let password = cancel.race(job.server.password(attempt.database.as_str())).await?;
+    let dump = Prepared::new(&attempt.client, &job.server, scope, password)?;
+    let (salt, key) = attempt.seal.cipher_key()?;
+    let memory = &attempt.estimate.memory;
+    let road = Road {
+        rate_limit: job.plan.rate_limit,
+        compression: job.plan.compression,
+        workers: memory.workers.max(1) as usize,
+        key,
+        salt,
+        ladder: Ladder::for_size(attempt.estimate.dump_bytes),
+    };
+    let _reporter = Reporter::start(progress.clone(), attempt.database.as_str());
+
+    let (parts, mut received) = channel(1);
+    let uploading = async {
+        let outcome = upload.receive(&mut received, memory.in_flight as usize, &cancel).await;
+        if let Err(error) = &outcome {
+            cancel.cancel(error.clone());
+        }
+        // The road may wait for room in the channel: now it learns that there will be none.
+        received.close();
+        outcome
+    };
+    let driving = drive(dump, job.plan.stall_timeout, road, parts, progress.clone(), cancel.clone());
+    let (uploaded, arrived) = tokio::join!(uploading, driving);
+    uploaded?;
+    let (arrived, last) = arrived?;
+    Ok(Sent { salt, arrived, last })
+}
+
+/// Runs the road on a thread of its own, the one that `pg_dump` is tied to, until both have ended.
+async fn drive(
+    dump: Prepared,
+    stall: Duration,
+    road: Road,
+    parts: Sender<Part>,
+    progress: Arc<Progress>,
+    cancel: Cancel,
+) -> Result<(Arrived, Part)> {
+    let (ended, outcome) = oneshot::channel();
+    let work = move || {
+        let arrived = dump
+            .start(stall, &cancel)
+            .and_then(|dump| forward(dump, road, parts, &progress, &cancel));
+        // Nobody waits any more only if this whole attempt was dropped.
+        let _ = ended.send(arrived);
+    };
+    std::thread::Builder::new()
+        .name("road".to_owned())
+        .spawn(work)
+        .map_err(|error| Error::new(Code::Bug, format!("no thread for the road: {error}")))?;
+    outcome.await.unwrap_or_else(|_| Err(Error::new(Code::Bug, "the road panicked")))
+}
+
+/// Says what stood in the way, as far as it can still be seen.
+async fn name_the_lock(attempt: &Attempt<'_>, mut error: Error) -> Error {
+    let locked = locked_relations(&attempt.job.server, attempt.database, attempt.job.cancel).await;
+    if !locked.is_empty() {
+        error.message = format!("locked exclusively now: {}; {}", some_of(&locked), error.message);
+    }
+    error
+}

@@ -1,0 +1,151 @@
+//! Why to stop, as one value: the deadline, a signal and a failure elsewhere all look the same to who works.
+//!
+//! Threads wait on a descriptor, tasks on a token; both wake at once, and both read the same reason.
+
+use crate::error::{Code, Error, Result};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Cloned freely; cancelled once, the first reason stands.
+#[derive(Clone)]
+pub struct Cancel(Arc<Inner>);
+
+struct Inner {
+    reason: OnceLock<Error>,
+    token: CancellationToken,
+    wake: OwnedFd,
+    children: Mutex<Vec<Weak<Inner>>>,
+}
+
+impl Cancel {
+    pub fn new() -> Result<Self> {
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| Error::new(Code::Bug, format!("no event descriptor: {error}")))?;
+        Ok(Self(Arc::new(Inner {
+            reason: OnceLock::new(),
+            token: CancellationToken::new(),
+            wake,
+            children: Mutex::default(),
+        })))
+    }
+
+    /// Cancelled with this one, or alone: one backup of several that fails must not stop the others.
+    pub fn child(&self) -> Result<Self> {
+        let child = Self::new()?;
+        let mut children = self.0.children.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        children.retain(|known| known.strong_count() > 0);
+        children.push(Arc::downgrade(&child.0));
+        drop(children);
+        if let Some(reason) = self.reason() {
+            child.cancel(reason.clone());
+        }
+        Ok(child)
+    }
+
+    pub fn cancel(&self, reason: Error) {
+        self.0.cancel(reason);
+    }
+
+    pub fn reason(&self) -> Option<&Error> {
+        self.0.reason.get()
+    }
+
+    /// `Err` with the reason once cancelled.
+    pub fn check(&self) -> Result<()> {
+        self.reason().map_or(Ok(()), |reason| Err(reason.clone()))
+    }
+
+    /// Waits for the cancel, for tasks.
+    pub async fn cancelled(&self) -> Error {
+        self.0.token.cancelled().await;
+        self.reason()
+            .cloned()
+            .unwrap_or_else(|| Error::new(Code::Bug, "cancelled without a reason"))
+    }
+
+    /// Runs `work` until it ends or this is cancelled.
+    pub async fn race<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            reason = self.cancelled() => Err(reason),
+            done = work => done,
+        }
+    }
+
+    /// Waits a while, for tasks.
+    pub async fn pause(&self, time: Duration) -> Result<()> {
+        self.race(async { Ok(tokio::time::sleep(time).await) }).await
+    }
+
+    /// Readable once cancelled, for threads that wait with poll(2).
+    pub fn wake(&self) -> BorrowedFd<'_> {
+        self.0.wake.as_fd()
+    }
+
+    /// Sleeps on a thread; wakes early, with the reason, when cancelled.
+    pub fn sleep(&self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            self.check()?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            let timeout = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 3600, tv_nsec: 0 });
+            // EINTR and an early return are both answered by the loop.
+            let _ = poll(&mut [PollFd::new(&self.0.wake, PollFlags::IN)], Some(&timeout));
+        }
+    }
+}
+
+impl Inner {
+    fn cancel(&self, reason: Error) {
+        if self.reason.set(reason.clone()).is_err() {
+            return;
+        }
+        self.token.cancel();
+        // An eventfd can only refuse a write when its counter is full, and then it is readable already.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        let children = self.children.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for child in children.iter().filter_map(Weak::upgrade) {
+            child.cancel(reason.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_stands_and_reaches_children() {
+        let cancel = Cancel::new().unwrap();
+        let child = cancel.child().unwrap();
+        cancel.cancel(Error::new(Code::Deadline, "first"));
+        cancel.cancel(Error::new(Code::Terminated, "second"));
+        assert_eq!(child.check().unwrap_err().code, Code::Deadline);
+        assert_eq!(cancel.child().unwrap().check().unwrap_err().code, Code::Deadline);
+    }
+
+    #[test]
+    fn a_child_fails_alone() {
+        let cancel = Cancel::new().unwrap();
+        let child = cancel.child().unwrap();
+        child.cancel(Error::new(Code::S3Denied, "no"));
+        assert!(cancel.check().is_ok());
+    }
+
+    #[test]
+    fn a_sleeping_thread_wakes() {
+        let cancel = Cancel::new().unwrap();
+        let sleeper = std::thread::spawn({
+            let cancel = cancel.clone();
+            move || cancel.sleep(Duration::from_secs(3600))
+        });
+        cancel.cancel(Error::new(Code::Terminated, "stop"));
+        assert_eq!(sleeper.join().unwrap().unwrap_err().code, Code::Terminated);
+    }
+}

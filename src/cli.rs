@@ -1,0 +1,157 @@
+//! The doors of a shell and of ECS: commands, and the one-shot backup.
+
+use crate::cancel::Cancel;
+use crate::error::{Code, Error, Result};
+use crate::event::{Env, Event, MAX_BYTES};
+use crate::handler::{Answer, World, handle};
+use crate::plan::{Action, Place, Plan};
+use crate::receipt::Receipt;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::io::Read;
+use std::path::Path;
+
+/// Sealed backups of PostgreSQL on RDS, straight to S3.
+///
+/// Without a command it answers events on Lambda, and elsewhere makes one backup of what BACKUP_EVENT (JSON) or the
+/// environment variables describe.
+#[derive(Parser)]
+#[command(name = "pgseal", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Makes one backup now
+    Backup(EventArgument),
+    /// Checks everything short of the dump: names, keys, bucket, TLS, login, versions, privileges, size; writes nothing
+    Check {
+        #[command(flatten)]
+        event: EventArgument,
+        /// Only resolves the event, without any network
+        #[arg(long, hide = true)]
+        offline: bool,
+    },
+    /// Lists the codes of all failures
+    #[command(hide = true)]
+    Codes,
+}
+
+#[derive(Args)]
+pub struct EventArgument {
+    /// The event: inline JSON, a file, `-` for standard input, or s3://bucket/key
+    #[arg(long, value_name = "EVENT", allow_hyphen_values = true)]
+    pub event: Option<String>,
+}
+
+/// Runs a command; gives what goes to stdout, and the exit status.
+pub async fn run(command: Command, env: &Env, cancel: &Cancel) -> (String, u8) {
+    let world = World {
+        env,
+        deadline: None,
+        cancel,
+    };
+    let answer = match command {
+        Command::Backup(argument) => handle(event(&argument, env, cancel).await, Some(Action::Backup), &world).await,
+        Command::Check {
+            event: argument,
+            offline: false,
+        } => handle(event(&argument, env, cancel).await, Some(Action::Check), &world).await,
+        Command::Check {
+            event: argument,
+            offline: true,
+        } => {
+            let resolved = event(&argument, env, cancel).await.and_then(|event| {
+                let place = Place {
+                    now: time::OffsetDateTime::now_utc(),
+                    cpus: crate::handler::cpus(),
+                    memory: crate::handler::memory(env),
+                };
+                Plan::resolve(&event, env, place)
+            });
+            match resolved {
+                Ok(plan) => return (crate::check::describe(&plan).to_string(), 0),
+                Err(error) => Answer::Receipt(Receipt::refused(error)),
+            }
+        }
+        Command::Codes => return (codes(), 0),
+    };
+    (answer.to_json(), answer.exit())
+}
+
+/// The door of ECS, cron and a shell. `None`: there is neither an event nor the variables of one.
+pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<(String, u8)> {
+    let event = match env.get("BACKUP_EVENT") {
+        Some(text) => Event::parse(text),
+        None if ["POSTGRES_DATABASE", "POSTGRES_HOST", "POSTGRES_INSTANCE", "S3_BUCKET"]
+            .iter()
+            .any(|name| env.get(name).is_some()) =>
+        {
+            Ok(Event::default())
+        }
+        None => return None,
+    };
+    let answer = handle(
+        event,
+        None,
+        &World {
+            env,
+            deadline: None,
+            cancel,
+        },
+    )
+    .await;
+    Some((answer.to_json(), answer.exit()))
+}
+
+/// Usage, for stderr.
+pub fn usage() -> String {
+    let help = Cli::command().render_long_help();
+    format!("pgseal: no event: give a command, BACKUP_EVENT, or the environment variables of a backup\n\n{help}")
+}
+
+async fn event(argument: &EventArgument, env: &Env, cancel: &Cancel) -> Result<Event> {
+    let unreadable =
+        |what: &str, error: &dyn std::fmt::Display| Error::new(Code::BadEvent, format!("--event: {what} cannot be read: {error}"));
+    match argument.event.as_deref() {
+        None => env.get("BACKUP_EVENT").map_or(Ok(Event::default()), Event::parse),
+        Some("-") => bounded(std::io::stdin())
+            .map_err(|error| unreadable("standard input", &error))
+            .and_then(|text| Event::parse(&text)),
+        Some(text) if text.trim_start().starts_with(['{', '[']) => Event::parse(text),
+        Some(url) if url.starts_with("s3://") => Event::parse(&cancel.race(from_s3(url, env)).await?),
+        Some(path) => {
+            let file = std::fs::File::open(Path::new(path)).map_err(|error| unreadable("the file", &error))?;
+            bounded(file)
+                .map_err(|error| unreadable("the file", &error))
+                .and_then(|text| Event::parse(&text))
+        }
+    }
+}
+
+/// One byte more than an event may have is enough to refuse it.
+fn bounded(source: impl Read) -> std::io::Result<String> {
+    let mut text = String::new();
+    source.take(MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+async fn from_s3(url: &str, env: &Env) -> Result<String> {
+    let bad = |reason: &str| Error::new(Code::BadEvent, format!("--event: {reason}"));
+    let (bucket, key) = url
+        .trim_start_matches("s3://")
+        .split_once('/')
+        .ok_or_else(|| bad("s3://bucket/key is needed"))?;
+    let region = ["S3_REGION", "REGION", "AWS_REGION"].iter().find_map(|name| env.get(name));
+    let region = region.ok_or_else(|| bad("S3_REGION, REGION or AWS_REGION must name the bucket's region"))?;
+    crate::store::read_text(region, env, bucket, key, MAX_BYTES).await
+}
+
+fn codes() -> String {
+    let all: Vec<_> = Code::ALL
+        .iter()
+        .map(|code| serde_json::json!({"code": code, "exit": code.exit(), "hint": code.hint()}))
+        .collect();
+    serde_json::Value::from(all).to_string()
+}

@@ -1,0 +1,52 @@
+//! What the image that came before wrote: kept so that its users' restore scripts go on working.
+
+use super::secret::{CipherKey, Secret};
+use crate::error::{Code, Error, Result};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use zeroize::Zeroizing;
+
+/// `openssl rand -base64 128`: lines of 64, 64 and 44 characters.
+const COLUMNS: usize = 64;
+
+/// The old image's key file, and what of it counts.
+pub struct LegacySecret {
+    file: Zeroizing<Vec<u8>>,
+    /// `-pass file:` reads the first line only: these 64 characters (48 random bytes) are the pass phrase.
+    pub secret: Secret,
+}
+
+impl LegacySecret {
+    pub fn generate() -> Result<Self> {
+        let mut random = Zeroizing::new([0u8; 128]);
+        aws_lc_rs::rand::fill(random.as_mut()).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
+        let text = Zeroizing::new(BASE64_STANDARD.encode(random.as_ref()));
+        let mut file = Zeroizing::new(Vec::with_capacity(text.len() + 3));
+        for line in text.as_bytes().chunks(COLUMNS) {
+            file.extend_from_slice(line);
+            file.push(b'\n');
+        }
+        let secret = Secret::from_passphrase(Zeroizing::new(text[..COLUMNS].to_owned()));
+        Ok(Self { file, secret })
+    }
+
+    /// The key file before it is wrapped: 175 bytes.
+    pub fn file(&self) -> &[u8] {
+        &self.file
+    }
+
+    pub fn cipher_key(&self, salt: &[u8; 8]) -> CipherKey {
+        CipherKey::from_bytes_to_key(self.secret.passphrase(), salt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_file_has_the_old_shape() {
+        let legacy = LegacySecret::generate().unwrap();
+        let lengths: Vec<usize> = legacy.file().split(|byte| *byte == b'\n').map(<[u8]>::len).collect();
+        assert_eq!((lengths, legacy.file().len()), (vec![64, 64, 44, 0], 175));
+    }
+}

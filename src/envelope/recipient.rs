@@ -1,0 +1,230 @@
+//! RSA public keys, as people paste them: who may open a backup.
+
+use super::{hex, sha256};
+use crate::error::{Code, Error, Result};
+use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PublicEncryptingKey};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use x509_cert::der::asn1::{AnyRef, BitString, UintRef};
+use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
+use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+
+/// A recipient's key may be this long as text.
+const MAX_TEXT: usize = 16 * 1024;
+/// At most this many recipients a backup.
+pub const MAX_RECIPIENTS: usize = 16;
+
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+/// An RSA public key that a secret can be wrapped for.
+///
+/// - 2048 to 8192 bits, odd modulus, odd exponent of at least 3;
+/// - `fingerprint` is the SHA-256 of its SPKI DER, whatever form it was given in, so that
+///   `openssl pkey -in private.pem -pubout -outform DER | openssl dgst -sha256` names the same key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    pub fingerprint: String,
+    pub bits: usize,
+    spki: Vec<u8>,
+}
+
+impl Recipient {
+    /// Takes SPKI, PKCS#1 and X.509 PEM, base64 DER of each, and PEM whose newlines are the two characters `\n`.
+    pub fn parse(text: &str) -> Result<Self> {
+        if is_private_key(text) {
+            return Err(Error::field(
+                Code::PrivateKeyGiven,
+                "public_key",
+                "holds a private key; it was not used",
+            ));
+        }
+        if text.len() > MAX_TEXT {
+            return Err(refused("is longer than 16 KiB: give one RSA public key"));
+        }
+        match decoded(text).as_slice() {
+            [] => Err(refused("is neither PEM nor base64 DER")),
+            [der] => Self::from_der(der),
+            _ => Err(refused("holds several keys in one PEM: give a list with one key each")),
+        }
+    }
+
+    fn from_der(der: &[u8]) -> Result<Self> {
+        let not_a_key = || refused("is not a public key that can be read");
+        match shape(der).ok_or_else(not_a_key)? {
+            Shape::Pkcs1 => Self::from_pkcs1(der),
+            Shape::Spki => {
+                let spki = SubjectPublicKeyInfoOwned::from_der(der).map_err(|_| not_a_key())?;
+                Self::from_spki(&spki)
+            }
+            Shape::Certificate => {
+                let certificate = x509_cert::Certificate::from_der(der).map_err(|_| not_a_key())?;
+                Self::from_spki(certificate.tbs_certificate().subject_public_key_info())
+            }
+            Shape::Private => Err(Error::field(
+                Code::PrivateKeyGiven,
+                "public_key",
+                "holds a private key; it was not used",
+            )),
+        }
+    }
+
+    fn from_spki(spki: &SubjectPublicKeyInfoOwned) -> Result<Self> {
+        if spki.algorithm.oid != RSA_ENCRYPTION {
+            return Err(refused(&format!(
+                "is {} key: RSA (rsaEncryption) is needed to wrap a secret",
+                kind(spki.algorithm.oid)
+            )));
+        }
+        Self::from_pkcs1(spki.subject_public_key.raw_bytes())
+    }
+
+    fn from_pkcs1(der: &[u8]) -> Result<Self> {
+        let not_rsa = || refused("is not an RSA public key that can be read");
+        let [modulus, exponent] = items(der).and_then(|items| <[_; 2]>::try_from(items).ok()).ok_or_else(not_rsa)?;
+        let modulus = modulus.decode_as::<UintRef>().map_err(|_| not_rsa())?;
+        let exponent = exponent.decode_as::<UintRef>().map_err(|_| not_rsa())?;
+        let (modulus, exponent) = (modulus.as_bytes(), exponent.as_bytes());
+        let bits = 8 * modulus.len() - modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+        let even = |number: &[u8]| number.last().is_none_or(|byte| byte % 2 == 0);
+        if bits < 2048 {
+            return Err(refused(&format!("has {bits} bits; at least 2048 are needed")));
+        }
+        if bits > 8192 {
+            return Err(refused(&format!("has {bits} bits; at most 8192 are taken")));
+        }
+        if even(modulus) {
+            return Err(refused("has an even modulus: it is broken"));
+        }
+        if even(exponent) || exponent == [1] {
+            return Err(refused("has an unsafe exponent: it must be odd and at least 3"));
+        }
+        let spki = SubjectPublicKeyInfoOwned {
+            algorithm: AlgorithmIdentifierOwned {
+                oid: RSA_ENCRYPTION,
+                parameters: Some(AnyRef::NULL.into()),
+            },
+            subject_public_key: BitString::from_bytes(der).map_err(|_| not_rsa())?,
+        }
+        .to_der()
+        .map_err(|_| not_rsa())?;
+        let recipient = Self {
+            fingerprint: hex(&sha256(&spki)),
+            bits,
+            spki,
+        };
+        recipient.key()?;
+        Ok(recipient)
+    }
+
+    fn key(&self) -> Result<PublicEncryptingKey> {
+        PublicEncryptingKey::from_der(&self.spki).map_err(|_| refused("was refused by the RSA library: its numbers are unsafe"))
+    }
+
+    /// RSA-OAEP with SHA-256 and MGF1-SHA-256, no label (RFC 8017, 7.1).
+    pub fn wrap(&self, secret: &[u8]) -> Result<Vec<u8>> {
+        let key = OaepPublicEncryptingKey::new(self.key()?).map_err(|_| cannot_wrap())?;
+        let mut wrapped = vec![0; key.ciphertext_size()];
+        key.encrypt(&OAEP_SHA256_MGF1SHA256, secret, &mut wrapped, None)
+            .map_err(|_| cannot_wrap())?;
+        Ok(wrapped)
+    }
+
+    /// RSA PKCS#1 v1.5 (RFC 8017, 7.2), for the legacy format only.
+    pub fn wrap_pkcs1(&self, secret: &[u8]) -> Result<Vec<u8>> {
+        let key = Pkcs1PublicEncryptingKey::new(self.key()?).map_err(|_| cannot_wrap())?;
+        let mut wrapped = vec![0; key.ciphertext_size()];
+        key.encrypt(secret, &mut wrapped).map_err(|_| cannot_wrap())?;
+        Ok(wrapped)
+    }
+}
+
+fn cannot_wrap() -> Error {
+    Error::new(Code::Bug, "the secret could not be wrapped for a recipient")
+}
+
+fn refused(reason: &str) -> Error {
+    Error::field(Code::BadPublicKey, "public_key", reason)
+}
+
+fn kind(oid: ObjectIdentifier) -> &'static str {
+    match oid.to_string().as_str() {
+        "1.2.840.113549.1.1.10" => "an RSASSA-PSS (signature only)",
+        "1.2.840.113549.1.1.7" => "an RSAES-OAEP",
+        "1.2.840.10045.2.1" => "an EC",
+        "1.2.840.10040.4.1" => "a DSA",
+        "1.3.101.112" | "1.3.101.113" => "an Ed25519 or Ed448",
+        "1.3.101.110" | "1.3.101.111" => "an X25519 or X448",
+        _ => "another kind of",
+    }
+}
+
+/// Whether a text is, or hides, a private key: PEM of any kind, OpenSSH, PuTTY, or base64 of one of these or of DER.
+pub fn is_private_key(text: &str) -> bool {
+    text.contains("PRIVATE KEY") || text.contains("PuTTY-User-Key-File") || decoded(text).iter().any(|der| hides_private_key(der))
+}
+
+fn hides_private_key(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"openssh-key-v1\0")
+        || bytes.windows(11).any(|window| window == b"PRIVATE KEY")
+        || matches!(shape(bytes), Some(Shape::Private))
+}
+
+/// The DER blobs in a text: of each PEM block, or of the whole where it is bare base64 (of DER, or of such a PEM).
+fn decoded(text: &str) -> Vec<Vec<u8>> {
+    let text = text.replace("\\r", "").replace("\\n", "\n");
+    let blocks = pem_bodies(&text);
+    if !blocks.is_empty() {
+        return blocks.into_iter().filter_map(base64).collect();
+    }
+    let Some(bytes) = base64(&text) else { return Vec::new() };
+    match std::str::from_utf8(&bytes) {
+        Ok(inner) if inner.contains("-----BEGIN ") => pem_bodies(inner).into_iter().filter_map(base64).collect(),
+        _ => vec![bytes],
+    }
+}
+
+fn pem_bodies(text: &str) -> Vec<&str> {
+    text.split("-----BEGIN ")
+        .skip(1)
+        .filter_map(|block| block.split_once("-----")?.1.split_once("-----END ").map(|(body, _)| body))
+        .collect()
+}
+
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let dense: String = text.split_whitespace().collect();
+    BASE64_STANDARD.decode(dense).ok().filter(|bytes| !bytes.is_empty())
+}
+
+enum Shape {
+    Spki,
+    Pkcs1,
+    Certificate,
+    Private,
+}
+
+/// Tells the kinds apart by the tags below the outer SEQUENCE, whatever a PEM label claims.
+fn shape(der: &[u8]) -> Option<Shape> {
+    let items = items(der)?;
+    let tags: Vec<Tag> = items.iter().map(Tagged::tag).collect();
+    match tags.as_slice() {
+        [Tag::Integer, Tag::Integer] => Some(Shape::Pkcs1),
+        // A version number first: PKCS#8, PKCS#1, SEC1, DSA and PKCS#12.
+        [Tag::Integer, ..] => Some(Shape::Private),
+        // EncryptedPrivateKeyInfo.
+        [Tag::Sequence, Tag::OctetString] => Some(Shape::Private),
+        [Tag::Sequence, Tag::BitString] => Some(Shape::Spki),
+        [Tag::Sequence, Tag::Sequence, Tag::BitString] => Some(Shape::Certificate),
+        _ => None,
+    }
+}
+
+/// The elements of the one SEQUENCE that `der` must be.
+fn items(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+    let outer = AnyRef::from_der(der).ok().filter(|outer| outer.tag() == Tag::Sequence)?;
+    let mut reader = SliceReader::new(outer.value()).ok()?;
+    let mut items = Vec::new();
+    while !reader.is_finished() {
+        items.push(AnyRef::decode(&mut reader).ok()?);
+    }
+    Some(items)
+}

@@ -1,0 +1,121 @@
+//! The secret of one backup and all that is derived from it.
+
+use super::digest;
+use crate::error::{Code, Error, Result};
+use aws_lc_rs::hmac;
+use aws_lc_rs::pbkdf2::{PBKDF2_HMAC_SHA256, derive};
+use aws_lc_rs::rand::fill;
+use std::num::NonZeroU32;
+use zeroize::Zeroizing;
+
+/// OpenSSL's own default for `-pbkdf2`: a reader who forgets `-iter` still gets in, and a secret of 256 bits gains
+/// nothing from more.
+pub const ITERATIONS: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
+
+/// Binds the MAC key to its use: one block of HKDF-Expand (RFC 5869, 2.3) with this as its info.
+const MAC_LABEL: &[u8] = b"pgseal/1 manifest mac\x01";
+
+/// Key and first vector of AES-256-CBC.
+pub struct CipherKey {
+    pub key: Zeroizing<[u8; 32]>,
+    pub iv: Zeroizing<[u8; 16]>,
+}
+
+/// What `openssl enc` takes as pass phrase: in `pgseal/1` 32 random bytes as 64 lower-case hex digits.
+///
+/// Neither printed nor compared; wiped when dropped.
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub fn generate() -> Result<Self> {
+        let mut random = Zeroizing::new([0u8; 32]);
+        fill(random.as_mut()).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
+        Ok(Self(Zeroizing::new(super::hex(random.as_ref()))))
+    }
+
+    pub(super) fn from_passphrase(passphrase: Zeroizing<String>) -> Self {
+        Self(passphrase)
+    }
+
+    /// The content of a key object before it is wrapped: the hex digits and a newline, 65 bytes.
+    pub fn file(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(format!("{}\n", *self.0).into_bytes())
+    }
+
+    pub(super) fn passphrase(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// PBKDF2-HMAC-SHA256 to 48 bytes, as `openssl enc -pbkdf2 -md sha256` does.
+    pub fn cipher_key(&self, salt: &[u8; 8]) -> CipherKey {
+        let mut derived = Zeroizing::new([0u8; 48]);
+        derive(PBKDF2_HMAC_SHA256, ITERATIONS, salt, self.passphrase(), derived.as_mut());
+        CipherKey::from_bytes(&derived)
+    }
+
+    /// HMAC-SHA256 of the manifest's first line, its newline included.
+    pub fn manifest_mac(&self, line: &[u8]) -> [u8; 32] {
+        let extract = hmac::Key::new(hmac::HMAC_SHA256, self.passphrase());
+        let mac_key = hmac::sign(&extract, MAC_LABEL);
+        let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, mac_key.as_ref()), line);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(mac.as_ref());
+        bytes
+    }
+}
+
+impl CipherKey {
+    pub(super) fn from_bytes(bytes: &[u8; 48]) -> Self {
+        let mut both = Self {
+            key: Zeroizing::new([0; 32]),
+            iv: Zeroizing::new([0; 16]),
+        };
+        both.key.copy_from_slice(&bytes[..32]);
+        both.iv.copy_from_slice(&bytes[32..]);
+        both
+    }
+
+    /// EVP_BytesToKey with SHA-256 and one round: what `openssl enc` did before `-pbkdf2`.
+    pub(super) fn from_bytes_to_key(passphrase: &[u8], salt: &[u8; 8]) -> Self {
+        use aws_lc_rs::digest::{Context, SHA256};
+        let mut bytes = Zeroizing::new([0u8; 48]);
+        let mut last: Zeroizing<Vec<u8>> = Zeroizing::default();
+        let mut filled = 0;
+        while filled < bytes.len() {
+            let mut context = Context::new(&SHA256);
+            context.update(&last);
+            context.update(passphrase);
+            context.update(salt);
+            last = Zeroizing::new(digest(context.finish()).to_vec());
+            let take = last.len().min(bytes.len() - filled);
+            bytes[filled..filled + take].copy_from_slice(&last[..take]);
+            filled += take;
+        }
+        Self::from_bytes(&bytes)
+    }
+}
+
+/// Eight fresh random bytes for a `Salted__` header.
+pub fn new_salt() -> Result<[u8; 8]> {
+    let mut salt = [0; 8];
+    fill(&mut salt).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
+    Ok(salt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_is_one_line_of_64_hex_digits() {
+        let file = Secret::generate().unwrap().file();
+        assert_eq!(file.len(), 65);
+        assert!(file[..64].iter().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte)));
+        assert_eq!(file[64], b'\n');
+    }
+
+    #[test]
+    fn two_secrets_differ() {
+        assert_ne!(*Secret::generate().unwrap().file(), *Secret::generate().unwrap().file());
+    }
+}

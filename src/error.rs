@@ -1,0 +1,181 @@
+//! What can go wrong, as one closed table: code → exit status, what to do.
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use std::fmt;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+macro_rules! codes {
+    ($($code:ident $name:literal $exit:literal $hint:literal;)*) => {
+        /// The closed list of failures. A name never changes its meaning: alarms and `Catch` rules depend on it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($code),* }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &[Code] = &[$(Code::$code),*];
+
+            /// The name in receipts, logs and `errorType` (there behind `pgseal.`).
+            pub fn name(self) -> &'static str {
+                match self { $(Code::$code => $name),* }
+            }
+
+            /// The exit status: 2 event or usage, 3 database, 4 S3 or another AWS service, 5 dump, 6 deadline or
+            /// signal, 7 verification or decryption, 70 a bug.
+            pub fn exit(self) -> u8 {
+                match self { $(Code::$code => $exit),* }
+            }
+
+            /// What its reader can do, where nothing more exact is known.
+            pub fn hint(self) -> &'static str {
+                match self { $(Code::$code => $hint),* }
+            }
+        }
+    };
+}
+
+codes! {
+    BadEvent "bad_event" 2 "Correct the field of the event, or the environment variable behind it, that is named here.";
+    BadName "bad_name" 2 "Use a name without control characters, `..` and leading or doubled slashes; S3 keys end at 1024 bytes.";
+    HostNotAllowed "host_not_allowed" 2 "Add the host's exact name, or a pattern such as *.example.com, to the environment variable PGSEAL_ALLOWED_HOSTS.";
+    NoPublicKey "no_public_key" 2 "Give an RSA public key in `public_key` or OPENSSL_PUBLIC_KEY: nothing is ever backed up unencrypted.";
+    BadPublicKey "bad_public_key" 2 "Make a key pair with `openssl genrsa -aes256 -out private_key.pem 4096` and give what `openssl rsa -in private_key.pem -pubout` prints.";
+    PrivateKeyGiven "private_key_given" 2 "Treat this private key as leaked: make a new pair, give the public half only, and remove the private one from wherever it stands.";
+    KeyNotAllowed "key_not_allowed" 2 "An event may only choose among the recipients that the environment names (OPENSSL_PUBLIC_KEY, PGSEAL_ALLOWED_FINGERPRINTS).";
+    NotEnoughMemory "not_enough_memory" 2 "Give the function or task more memory, or lower `workers` or the compression level; `pgseal check` prints the formula.";
+    InstanceNotFound "instance_not_found" 3 "Check `instance` and `region`; only an available RDS instance or Aurora cluster has an endpoint.";
+    DbUnreachable "db_unreachable" 3 "Check the endpoint and port, that the function or task is in the database's VPC, and that the security group lets it in.";
+    DbTls "db_tls" 3 "The connection is never downgraded. Check that the server speaks TLS, that `host` is a name in its certificate, and PGSSLROOTCERT if its CA is not Amazon's.";
+    DbAuth "db_auth" 3 "Checklist: IAM authentication is enabled on the instance; `GRANT rds_iam TO user`; the role allows rds-db:connect on this dbuser; `region` is the database's; the clock is right; `host` is the RDS endpoint, not an alias.";
+    DbBusy "db_busy" 3 "The server accepts no further connection now: raise max_connections, close idle ones, or run at a quieter hour.";
+    DbLockTimeout "db_lock_timeout" 3 "Another session holds an exclusive lock: run when no DDL runs, or raise `lock_timeout`.";
+    DbPrivilege "db_privilege" 3 "GRANT pg_read_all_data TO the backup user; large objects need GRANT SELECT each, row security needs BYPASSRLS.";
+    NoDatabase "no_database" 3 "Check `database`: no such database on this server, or none that this user can connect to.";
+    ReplicaConflict "replica_conflict" 3 "The replica cancelled the dump to replay changes: raise max_standby_streaming_delay, set hot_standby_feedback, or dump from the primary.";
+    VersionMismatch "version_mismatch" 5 "No installed pg_dump is new enough for this server: use an image with a newer client, or PGSEAL_PG_BIN.";
+    PgDumpMissing "pg_dump_missing" 5 "Install postgresql-client, or name its folder in PGSEAL_PG_BIN.";
+    DumpFailed "dump_failed" 5 "Nothing was stored; run again. If it recurs, look at the server's log at this time.";
+    DumpStalled "dump_stalled" 5 "pg_dump sent nothing for PGSEAL_STALL_TIMEOUT: look for a hanging server or a silent network between.";
+    DumpIncomplete "dump_incomplete" 5 "pg_dump ended without its closing line; nothing was stored. Run again, and report it if it recurs.";
+    S3Unavailable "s3_unavailable" 4 "S3 did not answer properly after every retry: check the network path (NAT or VPC endpoint) and run again.";
+    S3Integrity "s3_integrity" 4 "S3 received other bytes than were sent, twice: suspect a proxy or memory; run again elsewhere.";
+    S3UploadGone "s3_upload_gone" 4 "Someone or a lifecycle rule aborted the upload: let AbortIncompleteMultipartUpload wait for at least two days.";
+    S3WrongRegion "s3_wrong_region" 4 "Set `bucket_region` to the bucket's region.";
+    S3NoBucket "s3_no_bucket" 4 "Create the bucket, or correct `bucket`.";
+    S3Denied "s3_denied" 4 "Allow the named action on the named resource: in the role, the bucket policy, the KMS key's policy and the organisation's.";
+    CommitUnknown "commit_unknown" 4 "Whether S3 completed the upload cannot be told: allow s3:GetObject on the prefix, and run again; without a manifest it is no backup.";
+    CommitFailed "commit_failed" 4 "The data was stored but its manifest could not be: without it, it is no backup. Run again; delete the objects of the run named here.";
+    AwsFailed "aws_failed" 4 "Check the role's credentials, its permission for the named call, and the network path to that service.";
+    Deadline "deadline" 6 "Time ran out: raise the function's timeout or memory, raise `rate_limit`, or run it as an ECS task, which has no limit.";
+    DeadlinePredicted "deadline_predicted" 6 "Raise the timeout or `rate_limit`, or run it as an ECS task; PGSEAL_DEADLINE_CHECK=off tries all the same.";
+    Terminated "terminated" 6 "Stopped by a signal; nothing was stored. Run again.";
+    Tampered "tampered" 7 "Do not use this backup: fetch the objects again, else take another one, and find out who can write to the bucket.";
+    WrongKey "wrong_key" 7 "Use the private key whose fingerprint is named here.";
+    RestoreFailed "restore_failed" 7 "Look at the first error; restore into an empty database.";
+    Bug "bug" 70 "This should not happen: please report it with the log.";
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// A failure: the fact first (`message`), the advice second (`hint`). Holds no secret and no value of an event.
+#[derive(Clone, Debug, thiserror::Error)]
+pub struct Error {
+    pub code: Code,
+    pub message: String,
+    /// The field of the event that is at fault, where it is one.
+    pub field: Option<String>,
+    hint: Option<String>,
+}
+
+impl Error {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+            hint: None,
+        }
+    }
+
+    /// A field of the event, or the environment variable behind it, that cannot be used.
+    pub fn field(code: Code, field: &str, message: impl fmt::Display) -> Self {
+        Self {
+            code,
+            message: format!("`{field}` {message}"),
+            field: Some(field.to_owned()),
+            hint: None,
+        }
+    }
+
+    /// Advice that is more exact than the code's own.
+    pub fn advise(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn hint(&self) -> &str {
+        self.hint.as_deref().unwrap_or_else(|| self.code.hint())
+    }
+
+    /// The name under which Lambda, Step Functions and alarms see it.
+    pub fn error_type(&self) -> String {
+        format!("pgseal.{}", self.code.name())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.name(), self.message)
+    }
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("code", &self.code)?;
+        map.serialize_entry("message", &self.message)?;
+        map.serialize_entry("hint", self.hint())?;
+        if let Some(field) = &self.field {
+            map.serialize_entry("field", field)?;
+        }
+        map.end()
+    }
+}
+
+/// The road's stages speak `std::io`; an [`Error`] rides inside and is found again by [`from_io`].
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        std::io::Error::other(error)
+    }
+}
+
+/// The error that a stage put in, or `otherwise` around an error of the system.
+pub fn from_io(error: std::io::Error, otherwise: Code) -> Error {
+    match error.downcast::<Error>() {
+        Ok(ours) => ours,
+        Err(system) => Error::new(otherwise, system.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_exits_are_the_promised_ones() {
+        let names: HashSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        assert!(Code::ALL.iter().all(|code| [2, 3, 4, 5, 6, 7, 70].contains(&code.exit())));
+    }
+
+    #[test]
+    fn an_error_survives_the_way_through_io() {
+        let io = std::io::Error::from(Error::new(Code::DumpStalled, "silent"));
+        assert_eq!(from_io(io, Code::Bug).code, Code::DumpStalled);
+    }
+}

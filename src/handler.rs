@@ -1,0 +1,84 @@
+//! The one handler behind the three doors: an event in, an answer out.
+
+use crate::backup;
+use crate::cancel::Cancel;
+use crate::check::{self, Report};
+use crate::error::{Code, Error, Result};
+use crate::event::{Env, Event};
+use crate::plan::{Action, Place, Plan};
+use crate::receipt::Receipt;
+use time::OffsetDateTime;
+
+/// What one event came to.
+pub enum Answer {
+    Receipt(Receipt),
+    Report(Report),
+}
+
+/// What a door knows: the world as a parameter.
+pub struct World<'a> {
+    pub env: &'a Env,
+    /// When the platform will end us; our own end comes earlier.
+    pub deadline: Option<OffsetDateTime>,
+    pub cancel: &'a Cancel,
+}
+
+/// Resolves the event and does what it asks. `action` overrides the event's own.
+pub async fn handle(event: Result<Event>, action: Option<Action>, world: &World<'_>) -> Answer {
+    let place = Place {
+        now: OffsetDateTime::now_utc(),
+        cpus: cpus(),
+        memory: memory(world.env),
+    };
+    let plan = match event.and_then(|event| Plan::resolve(&event, world.env, place)) {
+        Ok(plan) => plan,
+        Err(error) => {
+            tracing::error!(code = error.code.name(), hint = error.hint(), "{}", error.message);
+            return Answer::Receipt(Receipt::refused(error));
+        }
+    };
+    match action.unwrap_or(plan.action) {
+        Action::Backup => Answer::Receipt(backup::run(&plan, world.env, world.deadline, world.cancel).await),
+        Action::Check => Answer::Report(check::run(&plan, world.env, world.cancel).await),
+        Action::Plan => Answer::Receipt(Receipt::refused(
+            Error::field(Code::BadEvent, "action", "plan is not offered by this version").advise("Use check, for each database or \"*\"."),
+        )),
+    }
+}
+
+impl Answer {
+    pub fn to_json(&self) -> String {
+        match self {
+            Self::Receipt(receipt) => receipt.to_json(),
+            Self::Report(report) => report.to_json(),
+        }
+    }
+
+    pub fn failure(&self) -> Option<&Error> {
+        match self {
+            Self::Receipt(receipt) => receipt.failure(),
+            Self::Report(report) => report.failure(),
+        }
+    }
+
+    pub fn exit(&self) -> u8 {
+        self.failure().map_or(0, |error| error.code.exit())
+    }
+}
+
+/// CPUs that affinity and cgroup grant.
+pub fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Memory that the function or the cgroup grants, in bytes.
+pub fn memory(env: &Env) -> Option<u64> {
+    if let Some(megabytes) = env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|text| text.parse::<u64>().ok()) {
+        return Some(megabytes << 20);
+    }
+    let limit = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    // Version 2, then version 1, whose "no limit" is a number near the largest.
+    limit("/sys/fs/cgroup/memory.max")
+        .or_else(|| limit("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+        .filter(|bytes| *bytes < 1 << 50)
+}

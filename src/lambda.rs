@@ -1,0 +1,117 @@
+//! The Lambda door: the runtime loop, one event after the other in the same process.
+
+use crate::cancel::Cancel;
+use crate::error::{Code, Error, Result};
+use crate::event::{Env, Event};
+use crate::handler::{Answer, World, handle};
+use crate::receipt::Receipt;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::Value;
+use std::time::{Duration, SystemTime};
+use time::OffsetDateTime;
+
+/// What it takes to kill `pg_dump`, abort the upload and answer; of a short time-out a sixth must do.
+const RESERVE: Duration = Duration::from_secs(10);
+
+/// A failure as Lambda, alarms and Step Functions see it: `errorType` is `pgseal.CODE`, the message holds what failed.
+struct Failure {
+    error_type: String,
+    receipt: String,
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        Diagnostic {
+            error_type: failure.error_type,
+            error_message: failure.receipt,
+        }
+    }
+}
+
+// The runtime logs a handler's error by Debug: it is what the receipt says, and no more.
+impl std::fmt::Debug for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.receipt)
+    }
+}
+
+/// Answers events until the platform ends the process.
+pub async fn run(env: &Env, terminated: &Cancel) -> Result<()> {
+    let service = service_fn(async |event: LambdaEvent<Value>| one(event, env, terminated).await);
+    lambda_runtime::run(service)
+        .await
+        .map_err(|error| Error::new(Code::Bug, format!("the Lambda runtime ended: {error}")))
+}
+
+async fn one(event: LambdaEvent<Value>, env: &Env, terminated: &Cancel) -> Result<Value, Failure> {
+    let answer = match terminated.child() {
+        Ok(cancel) => {
+            let deadline = deadline(event.context.deadline());
+            let _watch = deadline.map(|deadline| watch(deadline, cancel.clone()));
+            let world = World {
+                env,
+                deadline,
+                cancel: &cancel,
+            };
+            handle(Event::from_value(event.payload), None, &world).await
+        }
+        Err(error) => Answer::Receipt(Receipt::refused(error)),
+    };
+    match answer.failure() {
+        None => Ok(serde_json::from_str(&answer.to_json()).unwrap_or_default()),
+        Some(error) => {
+            let error_type = error.error_type();
+            let receipt = match answer {
+                Answer::Receipt(receipt) => receipt.only_failures().to_json(),
+                report => report.to_json(),
+            };
+            Err(Failure { error_type, receipt })
+        }
+    }
+}
+
+/// Our own deadline: the platform's less a reserve. One in the past is an emulator's way to say that there is none.
+fn deadline(platform: SystemTime) -> Option<OffsetDateTime> {
+    let left = platform.duration_since(SystemTime::now()).ok()?;
+    let reserve = RESERVE.min(left / 6);
+    Some(OffsetDateTime::from(platform - reserve))
+}
+
+/// Cancels at the deadline, unless dropped before.
+fn watch(deadline: OffsetDateTime, cancel: Cancel) -> Watch {
+    Watch(tokio::spawn(async move {
+        let left = (deadline - OffsetDateTime::now_utc()).max(time::Duration::ZERO).unsigned_abs();
+        tokio::time::sleep(left).await;
+        cancel.cancel(Error::new(
+            Code::Deadline,
+            "the function's time is nearly over; the dump was stopped and its upload aborted",
+        ));
+    }))
+}
+
+struct Watch(tokio::task::JoinHandle<()>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_in_the_past_is_none() {
+        assert_eq!(deadline(SystemTime::UNIX_EPOCH), None);
+    }
+
+    #[test]
+    fn the_reserve_is_taken_from_the_end() {
+        let now = SystemTime::now();
+        let early = deadline(now + Duration::from_secs(900)).unwrap();
+        assert!(SystemTime::from(early) <= now + Duration::from_secs(890));
+        let short = deadline(now + Duration::from_secs(6)).unwrap();
+        assert!(SystemTime::from(short) > now + Duration::from_secs(4));
+    }
+}

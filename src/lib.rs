@@ -1,0 +1,22 @@
+//! Sealed backups of PostgreSQL on RDS, straight to S3.
+//!
+//! The map, in the order in which a byte meets the rooms: an event is read ([`event`]), resolved to a [`plan`], run by
+//! [`backup`], which logs in ([`rds`]), joins the stages of the road ([`pipeline`]) under a fresh secret
+//! ([`envelope`]), stores the parts ([`store`]) and says what was done ([`receipt`]).
+
+pub mod aws;
+pub mod backup;
+pub mod cancel;
+pub mod check;
+pub mod cli;
+pub mod envelope;
+pub mod error;
+pub mod event;
+pub mod handler;
+pub mod lambda;
+pub mod observe;
+pub mod pipeline;
+pub mod plan;
+pub mod rds;
+pub mod receipt;
+pub mod store;

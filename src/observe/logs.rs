@@ -1,0 +1,38 @@
+//! Logs on stderr: JSON lines for machines, plain lines for a person at a terminal.
+
+use crate::event::Env;
+use std::io::IsTerminal;
+use tracing_subscriber::filter::EnvFilter;
+
+/// Starts logging. On Lambda its own settings count (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`); elsewhere
+/// `PGSEAL_LOG` names the level.
+///
+/// The libraries below never log more than warnings, whatever is asked: at their debug levels they print requests.
+pub fn start(env: &Env) {
+    let level = env
+        .get("PGSEAL_LOG")
+        .or(env.get("AWS_LAMBDA_LOG_LEVEL"))
+        .map(str::to_ascii_lowercase);
+    let level = match level.as_deref() {
+        Some(level @ ("trace" | "debug" | "info" | "warn" | "error")) => level,
+        Some("fatal") => "error",
+        _ => "info",
+    };
+    let libraries = if level == "error" { "error" } else { "warn" };
+    // Both names come from the closed lists above.
+    let filter = EnvFilter::new(format!("{libraries},pgseal={level}"));
+    let plain = match env.get("AWS_LAMBDA_LOG_FORMAT") {
+        Some(format) => !format.eq_ignore_ascii_case("json"),
+        None => std::io::stderr().is_terminal(),
+    };
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    // A second start, as in tests, changes nothing.
+    let _ = if plain {
+        logs.with_ansi(std::io::stderr().is_terminal()).try_init()
+    } else {
+        logs.json().flatten_event(true).try_init()
+    };
+}

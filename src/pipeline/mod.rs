@@ -1,0 +1,125 @@
+//! The road of a byte, one stage a file. [`forward`] is the only place where the stages are joined.
+//!
+//! Everything here computes and runs on threads; uploads wait for the network and are tasks. They touch at one bounded
+//! channel, so backpressure is unbroken: S3 slow → uploads in flight full → channel full → `Multipart` blocks → the
+//! window of `Compress` fills → nothing is read → the pipe fills → `pg_dump` waits.
+
+mod child;
+pub mod clients;
+mod compress;
+mod encrypt;
+mod inventory;
+mod multipart;
+pub mod pg_dump;
+mod tether;
+mod throttle;
+
+pub use inventory::{Counted, Table};
+pub use multipart::{Part, PartFacts, Sealed};
+pub use throttle::Throttled;
+
+use crate::cancel::Cancel;
+use crate::envelope::secret::CipherKey;
+use crate::error::{Code, Error, Result, from_io};
+use crate::observe::progress::Progress;
+use crate::plan::{Compression, Ladder, RateLimit};
+use compress::Compress;
+use encrypt::Encrypt;
+use inventory::Inventory;
+use multipart::Multipart;
+use pg_dump::PgDump;
+use std::io::Read;
+use std::time::Duration;
+use throttle::Throttle;
+use tokio::sync::mpsc::Sender;
+
+/// Bytes read from `pg_dump` at once.
+const READ: usize = 128 << 10;
+
+/// A stage takes bytes and hands its own to the stage that it owns. It is ended by value, so that closing in the wrong
+/// order, or forgetting to, cannot be written.
+pub trait Stage {
+    /// What is known when all has passed, the stages below included.
+    type Done;
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()>;
+
+    fn finish(self) -> Result<Self::Done>;
+}
+
+/// What one road is to do with its bytes.
+pub struct Road {
+    pub rate_limit: RateLimit,
+    pub compression: Compression,
+    pub workers: usize,
+    pub key: CipherKey,
+    pub salt: [u8; 8],
+    pub ladder: Ladder,
+}
+
+/// What is known of a dump that came to its proven end.
+pub struct Arrived {
+    pub counted: Counted,
+    pub compressed_bytes: u64,
+    pub sealed: Sealed,
+    pub throttled: Duration,
+    /// What `pg_dump` said on stderr though it succeeded.
+    pub warnings: Vec<String>,
+}
+
+/// Read → throttle → inventory → compress → encrypt → parts. Returns only if the dump is whole, and with its last part,
+/// which is held back until the commit.
+pub fn forward(dump: PgDump, road: Road, parts: Sender<Part>, progress: &Progress, cancel: &Cancel) -> Result<(Arrived, Part)> {
+    let multipart = Multipart::new(road.ladder, parts, cancel.clone());
+    let encrypt = Encrypt::new(&road.key, road.salt, multipart)?;
+    let compress = Compress::new(road.compression, road.workers, encrypt)?;
+    let mut inventory = Inventory::new(compress);
+    let mut source = Throttle::new(dump, road.rate_limit, cancel.clone());
+
+    let mut buffer = vec![0; READ];
+    loop {
+        let read = source.read(&mut buffer).map_err(|error| from_io(error, Code::DumpFailed))?;
+        if read == 0 {
+            break;
+        }
+        inventory.put(&buffer[..read])?;
+        progress.dumped(read as u64, inventory.rows());
+    }
+
+    let Throttled { inner, waited } = source.finish();
+    let (counted, compressed) = inventory.finish()?;
+    let (sealed, last) = compressed.below;
+    let arrived = Arrived {
+        counted,
+        compressed_bytes: compressed.bytes,
+        sealed,
+        throttled: waited,
+        warnings: inner.warnings(),
+    };
+    Ok((arrived, last))
+}
+
+/// Enciphers a small object that is whole in memory, with the same framing as the dump.
+pub fn seal_small(plain: &[u8], key: &CipherKey, salt: [u8; 8]) -> Result<Vec<u8>> {
+    struct Memory(Vec<u8>);
+    impl Stage for Memory {
+        type Done = Vec<u8>;
+
+        fn put(&mut self, bytes: &[u8]) -> Result<()> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn finish(self) -> Result<Vec<u8>> {
+            Ok(self.0)
+        }
+    }
+    let mut encrypt = Encrypt::new(key, salt, Memory(Vec::with_capacity(plain.len() + 32)))?;
+    encrypt.put(plain)?;
+    encrypt.finish()
+}
+
+/// A worker or the receiving side went away without a reason of its own.
+fn broken(what: &str) -> Error {
+    Error::new(Code::Bug, format!("{what} ended before the dump did"))
+}

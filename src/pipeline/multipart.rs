@@ -1,0 +1,171 @@
+//! From bytes to numbered parts: the seam between threads and tasks, one bounded channel.
+
+use super::{Stage, broken};
+use crate::cancel::Cancel;
+use crate::envelope::digest;
+use crate::error::{Code, Error, Result};
+use crate::plan::Ladder;
+use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
+use tokio::sync::mpsc::Sender;
+
+/// A part on its way to S3.
+pub struct Part {
+    /// From 1.
+    pub number: u32,
+    pub bytes: Bytes,
+    pub sha256: [u8; 32],
+}
+
+/// What the manifest keeps of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartFacts {
+    pub size: u64,
+    pub sha256: [u8; 32],
+}
+
+/// The whole object, as it will stand in S3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    pub size: u64,
+    pub sha256: [u8; 32],
+    pub parts: Vec<PartFacts>,
+}
+
+/// Cuts, hashes and sends. The last part never passes the channel: it is handed out by [`Stage::finish`], and its being
+/// sent is the commit's business.
+pub struct Multipart {
+    ladder: Ladder,
+    sender: Sender<Part>,
+    cancel: Cancel,
+    buffer: Vec<u8>,
+    room: usize,
+    whole: Context,
+    parts: Vec<PartFacts>,
+}
+
+impl Multipart {
+    pub fn new(ladder: Ladder, sender: Sender<Part>, cancel: Cancel) -> Self {
+        Self {
+            ladder,
+            sender,
+            cancel,
+            buffer: Vec::new(),
+            room: 0,
+            whole: Context::new(&SHA256),
+            parts: Vec::new(),
+        }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        let number = self.parts.len() as u32 + 1;
+        let size = self.ladder.size(number).ok_or_else(|| {
+            let error = Error::new(
+                Code::DumpFailed,
+                format!(
+                    "the dump is larger than the {} bytes that its parts can hold",
+                    self.ladder.capacity()
+                ),
+            );
+            error.advise("The database grew beyond its estimate; run again: the parts follow the new estimate.")
+        })?;
+        self.room = size as usize;
+        self.buffer = Vec::with_capacity(self.room);
+        Ok(())
+    }
+
+    fn cut(&mut self) -> Part {
+        let bytes = Bytes::from(std::mem::take(&mut self.buffer));
+        let facts = PartFacts {
+            size: bytes.len() as u64,
+            sha256: crate::envelope::sha256(&bytes),
+        };
+        self.whole.update(&bytes);
+        self.parts.push(facts);
+        Part {
+            number: self.parts.len() as u32,
+            bytes,
+            sha256: facts.sha256,
+        }
+    }
+}
+
+impl Stage for Multipart {
+    type Done = (Sealed, Part);
+
+    fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            if self.buffer.len() == self.room {
+                if self.room > 0 {
+                    let part = self.cut();
+                    // The receiver goes away only when it failed or was told to: the reason is then the cancel's.
+                    self.sender
+                        .blocking_send(part)
+                        .map_err(|_| self.cancel.reason().cloned().unwrap_or_else(|| broken("the upload")))?;
+                }
+                self.begin()?;
+            }
+            let take = bytes.len().min(self.room - self.buffer.len());
+            self.buffer.extend_from_slice(&bytes[..take]);
+            bytes = &bytes[take..];
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(Sealed, Part)> {
+        let last = self.cut();
+        let size = self.parts.iter().map(|part| part.size).sum();
+        Ok((
+            Sealed {
+                size,
+                sha256: digest(self.whole.finish()),
+                parts: self.parts,
+            },
+            last,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Puts `total` bytes in pieces of `piece`, and gives the parts sent, what was sealed, and the last part.
+    fn through(total: usize, piece: usize) -> (Vec<Part>, Sealed, Part) {
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(1000);
+        let mut multipart = Multipart::new(Ladder::default(), sender, Cancel::new().unwrap());
+        let bytes: Vec<u8> = (0..total).map(|n| (n % 251) as u8).collect();
+        bytes.chunks(piece).for_each(|chunk| multipart.put(chunk).unwrap());
+        let (sealed, last) = multipart.finish().unwrap();
+        let mut sent = Vec::new();
+        while let Ok(part) = receiver.try_recv() {
+            sent.push(part);
+        }
+        (sent, sealed, last)
+    }
+
+    #[test]
+    fn the_last_part_is_held_back_even_where_it_is_full() {
+        let part = 8 << 20;
+        for (total, sent) in [(1, 0), (part - 1, 0), (part, 0), (part + 1, 1), (2 * part, 1), (2 * part + 5, 2)] {
+            let (parts, sealed, last) = through(total, 100_003);
+            assert_eq!((parts.len(), sealed.size), (sent, total as u64));
+            assert_eq!(last.number as usize, sent + 1);
+            assert_eq!(sealed.parts.len(), sent + 1);
+            let mut whole: Vec<u8> = parts.iter().flat_map(|part| part.bytes.to_vec()).collect();
+            whole.extend_from_slice(&last.bytes);
+            assert_eq!(crate::envelope::sha256(&whole), sealed.sha256);
+        }
+    }
+
+    #[test]
+    fn a_receiver_that_is_gone_stops_the_road_with_the_reason() {
+        let (sender, receiver) = tokio::sync::mpsc::channel(1);
+        drop(receiver);
+        let cancel = Cancel::new().unwrap();
+        cancel.cancel(Error::new(Code::S3Denied, "no"));
+        let mut multipart = Multipart::new(Ladder::default(), sender, cancel);
+        let error = multipart.put(&vec![0; 9 << 20]).unwrap_err();
+        assert_eq!(error.code, Code::S3Denied);
+    }
+}

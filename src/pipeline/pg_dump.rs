@@ -1,0 +1,256 @@
+//! `pg_dump` as a reader whose end means: exit status 0 **and** its closing line seen.
+
+use super::child::Process;
+use super::clients::Client;
+use crate::cancel::Cancel;
+use crate::error::{Code, Error, Result};
+use crate::plan::{DatabaseName, Selection};
+use crate::rds::{Server, diagnose, passfile};
+use rustix::fs::{MemfdFlags, Mode, fchmod, memfd_create};
+use secrecy::{ExposeSecret, SecretString};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::Command;
+use std::time::Duration;
+
+/// Kept of the output's end, to look for the closing line: longer than it and the `\unrestrict` line behind it.
+const TAIL: usize = 512;
+/// Lines of stderr that go into a receipt.
+const WARNINGS: usize = 20;
+
+/// What is to be dumped.
+pub enum Scope<'a> {
+    /// One database, or what the patterns mean of it.
+    Database {
+        name: &'a DatabaseName,
+        selection: &'a Selection,
+        lock_timeout: Duration,
+        on_replica: bool,
+    },
+    /// The roles and tablespaces, without passwords.
+    Globals { database: &'a DatabaseName },
+}
+
+/// All that a dump needs to start, on whichever thread that will be.
+pub struct Prepared {
+    command: Command,
+    files: Vec<OwnedFd>,
+    closing: &'static str,
+    secret: SecretString,
+}
+
+impl Prepared {
+    /// The password and the CAs are handed over in memory files: they stand in no argument, no environment and on no disk.
+    pub fn new(client: &Client, server: &Server, scope: &Scope<'_>, password: SecretString) -> Result<Self> {
+        let (program, database, closing) = match scope {
+            Scope::Database { name, .. } => ("pg_dump", name, "-- PostgreSQL database dump complete"),
+            Scope::Globals { database } => ("pg_dumpall", database, "-- PostgreSQL database cluster dump complete"),
+        };
+        let files = vec![
+            memory_file("passfile", &passfile(password.expose_secret())?)?,
+            memory_file("roots", &server.tls.roots)?,
+        ];
+        let mut command = Command::new(client.program(program));
+        command.args(arguments(scope)).env_clear().envs([
+            ("PGHOST", server.host.as_str()),
+            ("PGPORT", &server.port.to_string()),
+            ("PGUSER", &server.user),
+            // By variable only: as an argument, a name such as `host=…` would be read as a connection string.
+            ("PGDATABASE", database.as_str()),
+            ("PGPASSFILE", "/proc/self/fd/3"),
+            ("PGSSLROOTCERT", "/proc/self/fd/4"),
+            ("PGSSLMODE", server.tls.mode.as_str()),
+            ("PGGSSENCMODE", "disable"),
+            ("PGCONNECT_TIMEOUT", "15"),
+            ("PGAPPNAME", "pgseal"),
+            ("LC_ALL", "C"),
+        ]);
+        Ok(Self {
+            command,
+            files,
+            closing,
+            secret: password,
+        })
+    }
+
+    /// Starts it, tied to the calling thread: that thread reads it to its end.
+    pub fn start(mut self, stall: Duration, cancel: &Cancel) -> Result<PgDump> {
+        let process = Process::start(&mut self.command, self.files, stall, cancel)?;
+        Ok(PgDump {
+            process,
+            tail: Vec::with_capacity(2 * TAIL),
+            bytes: 0,
+            closing: self.closing,
+            secret: self.secret,
+        })
+    }
+}
+
+/// A running dump.
+pub struct PgDump {
+    process: Process,
+    tail: Vec<u8>,
+    bytes: u64,
+    closing: &'static str,
+    secret: SecretString,
+}
+
+impl PgDump {
+    /// Lines that it said though it succeeded.
+    pub fn warnings(&self) -> Vec<String> {
+        self.said()
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .take(WARNINGS)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The end of the output is here: was it the end of the dump?
+    fn prove(&self) -> Result<()> {
+        let status = self
+            .process
+            .status()
+            .ok_or_else(|| Error::new(Code::Bug, "pg_dump ended without a status"))?;
+        if !status.success() {
+            return Err(diagnose::of_pg_dump(&self.said(), &told(status)));
+        }
+        if self.bytes == 0 {
+            return Err(Error::new(Code::DumpIncomplete, "pg_dump ended without a byte"));
+        }
+        if !closes(&self.tail, self.closing) {
+            return Err(Error::new(
+                Code::DumpIncomplete,
+                format!("pg_dump ended after {} bytes without its closing line", self.bytes),
+            ));
+        }
+        Ok(())
+    }
+
+    fn said(&self) -> String {
+        self.process.said().replace(self.secret.expose_secret(), "[redacted]")
+    }
+}
+
+impl Read for PgDump {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.process.read(buffer)?;
+        if read == 0 {
+            self.prove()?;
+            return Ok(0);
+        }
+        self.bytes += read as u64;
+        let fresh = &buffer[read.saturating_sub(TAIL)..read];
+        self.tail.extend_from_slice(fresh);
+        let surplus = self.tail.len().saturating_sub(TAIL);
+        self.tail.drain(..surplus);
+        Ok(read)
+    }
+}
+
+fn arguments(scope: &Scope<'_>) -> Vec<String> {
+    let Scope::Database {
+        selection,
+        lock_timeout,
+        on_replica,
+        ..
+    } = scope
+    else {
+        return vec!["--globals-only".into(), "--no-role-passwords".into(), "--no-password".into()];
+    };
+    let mut arguments = vec![
+        "--format=plain".into(),
+        "--no-password".into(),
+        format!("--lock-wait-timeout={}", lock_timeout.as_millis()),
+    ];
+    if *on_replica {
+        // Their rows do not exist on a replica, and asking for them fails.
+        arguments.push("--no-unlogged-table-data".into());
+    }
+    let patterns = [
+        ("table", &selection.tables),
+        ("exclude-table", &selection.exclude_tables),
+        ("exclude-table-data", &selection.exclude_table_data),
+        ("schema", &selection.schemas),
+        ("exclude-schema", &selection.exclude_schemas),
+    ];
+    for (option, patterns) in patterns {
+        // `--option=pattern` in one argument: a leading dash is then part of the pattern.
+        arguments.extend(patterns.iter().map(|pattern| format!("--{option}={pattern}")));
+    }
+    arguments
+}
+
+/// A file that exists in memory only, readable by its owner as libpq demands of a password file.
+fn memory_file(name: &str, content: &[u8]) -> Result<OwnedFd> {
+    let failed = |error: &dyn std::fmt::Display| Error::new(Code::Bug, format!("no memory file: {error}"));
+    let descriptor = memfd_create(name, MemfdFlags::CLOEXEC).map_err(|error| failed(&error))?;
+    fchmod(&descriptor, Mode::RUSR | Mode::WUSR).map_err(|error| failed(&error))?;
+    let mut file = std::fs::File::from(descriptor);
+    file.write_all(content).map_err(|error| failed(&error))?;
+    Ok(file.into())
+}
+
+/// Whether the output ends with the closing comment, and behind it at most the `\unrestrict KEY` of August 2025.
+fn closes(tail: &[u8], closing: &str) -> bool {
+    let text = String::from_utf8_lossy(tail);
+    let Some((_, rest)) = text.rsplit_once(&format!("\n--\n{closing}\n--\n")) else {
+        return false;
+    };
+    let lines: Vec<&str> = rest.lines().filter(|line| !line.is_empty()).collect();
+    rest.ends_with('\n') && matches!(lines.as_slice(), [] | [_]) && lines.iter().all(|line| line.starts_with("\\unrestrict "))
+}
+
+fn told(status: std::process::ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit status {code}"),
+        (None, Some(9)) => "was killed by signal 9 (out of memory?)".to_owned(),
+        (None, signal) => format!("was killed by signal {}", signal.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLOSING: &str = "-- PostgreSQL database dump complete";
+
+    #[test]
+    fn the_closing_line_is_told_from_what_looks_like_it() {
+        for whole in [
+            "x;\n\n--\n-- PostgreSQL database dump complete\n--\n\n",
+            "\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n\n",
+        ] {
+            assert!(closes(whole.as_bytes(), CLOSING), "{whole:?}");
+        }
+        for cut in [
+            "",
+            "x;\n",
+            "\n--\n-- PostgreSQL database dump complete\n--",
+            "\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestr",
+            "\n--\n-- PostgreSQL database dump complete\n--\n\nSELECT 1;\n",
+            "\n-- PostgreSQL database dump complete\n",
+        ] {
+            assert!(!closes(cut.as_bytes(), CLOSING), "{cut:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_never_an_option_of_its_own() {
+        let name = DatabaseName::new("app").unwrap();
+        let selection = Selection {
+            tables: vec!["-j9".into(), "--file=/etc/x".into()],
+            ..Selection::default()
+        };
+        let scope = Scope::Database {
+            name: &name,
+            selection: &selection,
+            lock_timeout: Duration::from_secs(60),
+            on_replica: false,
+        };
+        let arguments = arguments(&scope);
+        assert!(arguments.contains(&"--table=-j9".to_owned()) && arguments.contains(&"--table=--file=/etc/x".to_owned()));
+        assert!(arguments.contains(&"--lock-wait-timeout=60000".to_owned()));
+    }
+}

@@ -1,0 +1,141 @@
+//! Holds the rate, so that production keeps its IOPS: a token bucket in front of `pg_dump`.
+
+use crate::cancel::Cancel;
+use crate::plan::RateLimit;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use std::io::Read;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// Bytes of one cell. governor keeps whole nanoseconds a cell: with one cell a byte, 100 MiB/s would run 6 % fast.
+const CELL: u64 = 1 << 10;
+/// What may pass at once: so much time's worth, but at least one read of 64 cells.
+const BURST: Duration = Duration::from_millis(20);
+const LEAST_BURST: u64 = 64;
+
+/// A reader that lets its bytes through at a rate, measured from its first byte on.
+pub struct Throttle<R> {
+    inner: R,
+    bucket: Option<Bucket>,
+    cancel: Cancel,
+    waited: Duration,
+}
+
+struct Bucket {
+    limiter: DefaultDirectRateLimiter,
+    clock: DefaultClock,
+    /// Cells that may be asked for at once.
+    burst: u64,
+    /// Bytes that have passed and do not fill a cell yet.
+    carried: u64,
+}
+
+/// What is left when all has passed.
+pub struct Throttled<R> {
+    pub inner: R,
+    /// Time spent waiting for the rate.
+    pub waited: Duration,
+}
+
+impl<R: Read> Throttle<R> {
+    pub fn new(inner: R, limit: RateLimit, cancel: Cancel) -> Self {
+        Self {
+            inner,
+            bucket: limit.bytes_per_second().map(Bucket::new),
+            cancel,
+            waited: Duration::ZERO,
+        }
+    }
+
+    pub fn finish(self) -> Throttled<R> {
+        Throttled {
+            inner: self.inner,
+            waited: self.waited,
+        }
+    }
+}
+
+impl Bucket {
+    fn new(bytes_per_second: u64) -> Self {
+        let cell = Duration::from_nanos(((u128::from(CELL) * 1_000_000_000 / u128::from(bytes_per_second)) as u64).max(1));
+        let burst = (bytes_per_second.saturating_mul(BURST.as_millis() as u64) / 1000 / CELL).clamp(LEAST_BURST, 1 << 20);
+        // A clamped number is neither zero nor beyond u32, and a period of at least 1 ns is one.
+        let cells = NonZeroU32::new(burst as u32).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::with_period(cell)
+            .unwrap_or(Quota::per_second(NonZeroU32::MIN))
+            .allow_burst(cells);
+        let bucket = Self {
+            limiter: RateLimiter::direct(quota),
+            clock: DefaultClock::default(),
+            burst,
+            carried: 0,
+        };
+        // A full bucket at the start would let a short dump run ahead of its rate.
+        let _ = bucket.limiter.check_n(cells);
+        bucket
+    }
+}
+
+impl<R: Read> Read for Throttle<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let Some(bucket) = &mut self.bucket else {
+            return self.inner.read(buffer);
+        };
+        let room = buffer.len().min((bucket.burst * CELL) as usize);
+        let read = self.inner.read(&mut buffer[..room])?;
+        bucket.carried += read as u64;
+        let mut cells = bucket.carried / CELL;
+        bucket.carried %= CELL;
+        while let Some(some) = NonZeroU32::new(cells.min(bucket.burst) as u32) {
+            match bucket.limiter.check_n(some) {
+                Ok(Ok(())) => cells -= u64::from(some.get()),
+                Ok(Err(early)) => {
+                    let pause = early.wait_time_from(bucket.clock.now());
+                    self.waited += pause;
+                    self.cancel.sleep(pause)?;
+                }
+                Err(_) => return Err(std::io::Error::other("the throttle's burst is smaller than its reads")),
+            }
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Code, Error};
+
+    #[test]
+    fn every_byte_passes_unchanged() {
+        let bytes: Vec<u8> = (0..300_000u32).map(|n| n as u8).collect();
+        for limit in ["0", "100M", "1G"] {
+            let mut throttle = Throttle::new(bytes.as_slice(), RateLimit::parse(limit).unwrap(), Cancel::new().unwrap());
+            let mut out = Vec::new();
+            throttle.read_to_end(&mut out).unwrap();
+            assert!(out == bytes, "{limit}");
+        }
+    }
+
+    #[test]
+    fn a_slow_throttle_wakes_for_a_cancel() {
+        let cancel = Cancel::new().unwrap();
+        let bytes = vec![0; 10 << 20];
+        let mut throttle = Throttle::new(bytes.as_slice(), RateLimit::parse("1k").unwrap(), cancel.clone());
+        let canceller = std::thread::spawn(move || cancel.cancel(Error::new(Code::Terminated, "stop")));
+        let error = throttle.read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(crate::error::from_io(error, Code::Bug).code, Code::Terminated);
+        canceller.join().unwrap();
+    }
+
+    #[test]
+    fn the_time_waited_is_what_the_rate_demands() {
+        // 2 MiB at 8 MiB/s are 250 ms; less must never be waited, whatever the machine does.
+        let bytes = vec![0; 2 << 20];
+        let start = std::time::Instant::now();
+        let mut throttle = Throttle::new(bytes.as_slice(), RateLimit::parse("8M").unwrap(), Cancel::new().unwrap());
+        std::io::copy(&mut throttle, &mut std::io::sink()).unwrap();
+        assert!(start.elapsed() >= Duration::from_millis(240));
+    }
+}

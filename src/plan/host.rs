@@ -1,0 +1,121 @@
+//! Which hosts may be logged in to: a token or password goes to no other.
+
+use crate::error::{Code, Error, Result};
+
+/// The endpoints of RDS, in every partition.
+const DEFAULT: &str = "*.rds.amazonaws.com,*.rds.amazonaws.com.cn";
+
+/// A host name that the allow-list has let through: nothing else can be dialled.
+///
+/// - letters, digits, dots and dashes only: no socket path, list, user or port can hide in it;
+/// - matched by `*.suffix` as a name with a label in front of it, or listed exactly (then an address is possible too).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host(String);
+
+impl Host {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `PGSEAL_ALLOWED_HOSTS`: exact names and `*.suffix` patterns, separated by commas.
+#[derive(Clone, Debug)]
+pub struct AllowedHosts(Vec<String>);
+
+impl AllowedHosts {
+    pub fn parse(list: Option<&str>) -> Self {
+        let list = list.unwrap_or(DEFAULT);
+        Self(
+            list.split(',')
+                .map(|entry| entry.trim().to_ascii_lowercase())
+                .filter(|entry| !entry.is_empty())
+                .collect(),
+        )
+    }
+
+    pub fn admit(&self, host: &str) -> Result<Host> {
+        let name = host.to_ascii_lowercase();
+        let exactly = self.0.contains(&name) && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-:_".contains(c));
+        let by_pattern = is_dns_name(&name)
+            && self
+                .0
+                .iter()
+                .filter_map(|entry| entry.strip_prefix('*'))
+                .any(|suffix| suffix.starts_with('.') && name.strip_suffix(suffix).is_some_and(|label| !label.is_empty()));
+        if exactly || by_pattern {
+            return Ok(Host(name));
+        }
+        Err(Error::field(
+            Code::HostNotAllowed,
+            "host",
+            "is not among the hosts that the environment variable PGSEAL_ALLOWED_HOSTS allows (default: RDS endpoints)",
+        ))
+    }
+}
+
+/// RFC 1123, and not an address.
+fn is_dns_name(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label) && name.parse::<std::net::IpAddr>().is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_of_rds_are_admitted() {
+        let allowed = AllowedHosts::parse(None);
+        for host in [
+            "app.abc123.eu-central-1.rds.amazonaws.com",
+            "APP.abc.cn-north-1.rds.amazonaws.com.cn",
+        ] {
+            assert_eq!(allowed.admit(host).unwrap().as_str(), host.to_ascii_lowercase());
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        let allowed = AllowedHosts::parse(None);
+        for host in [
+            "",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "169.254.169.254",
+            "/var/run/postgresql",
+            "@socket",
+            "a,b.rds.amazonaws.com",
+            "evil@db.rds.amazonaws.com",
+            "rds.amazonaws.com",
+            ".rds.amazonaws.com",
+            "evilrds.amazonaws.com",
+            "db.rds.amazonaws.com.evil.org",
+            "db.rds.amazonaws.com:5432",
+            "db rds.amazonaws.com",
+            "db.rds.amazonaws.com\n",
+            "host=x.rds.amazonaws.com",
+            "-a.rds.amazonaws.com",
+        ] {
+            assert_eq!(allowed.admit(host).unwrap_err().code, Code::HostNotAllowed, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn an_exact_entry_admits_even_an_address() {
+        let allowed = AllowedHosts::parse(Some("127.0.0.1, db.example.com"));
+        assert!(allowed.admit("127.0.0.1").is_ok());
+        assert!(allowed.admit("DB.example.com").is_ok());
+        assert!(allowed.admit("x.rds.amazonaws.com").is_err());
+    }
+
+    #[test]
+    fn a_star_alone_admits_nothing() {
+        assert!(AllowedHosts::parse(Some("*")).admit("db.example.com").is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! Memory by a formula: what the road takes, compared with what there is, before anything starts.
+
+use super::parts::Ladder;
+use super::values::Compression;
+use crate::error::{Code, Error, Result};
+use serde::Serialize;
+
+const MIB: u64 = 1 << 20;
+/// The program itself, the SDK's connections and TLS.
+const BASE: u64 = 30 * MIB;
+/// `pg_dump` beside us: its catalogue grows with the number of tables.
+const PG_DUMP: u64 = 16 * MIB;
+
+/// `base + workers × (encoder + 2 × (block + output)) + (in_flight + 2) × part`, in bytes.
+///
+/// Two blocks a worker are on the road: one in its hands, one waiting or done. A part is being filled, one waits in the
+/// channel, `in_flight` are on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    pub base: u64,
+    pub workers: u64,
+    /// Working memory of one encoder.
+    pub encoder: u64,
+    /// Plain bytes handed to a worker at once.
+    pub block: u64,
+    /// Uploads at once.
+    pub in_flight: u64,
+    /// The largest part that the expected size needs.
+    pub part: u64,
+    /// The peak by the formula.
+    pub peak: u64,
+    /// What the function or the cgroup has, if it has a limit.
+    pub available: Option<u64>,
+}
+
+impl Memory {
+    /// Shrinks what is in flight, then the workers, until the peak fits; refuses where even one of each does not.
+    pub fn fit(compression: Compression, workers: usize, expected_bytes: u64, available: Option<u64>) -> Result<Self> {
+        let part = Ladder::for_size(expected_bytes).largest_part(expected_bytes);
+        let wanted = Self::of(
+            compression,
+            workers as u64,
+            super::IN_FLIGHT.min((32 * MIB / part).max(1)),
+            part,
+            available,
+        );
+        let Some(available) = available else { return Ok(wanted) };
+        let narrower = (1..=wanted.in_flight).rev().map(|in_flight| (wanted.workers, in_flight));
+        let fewer = (1..wanted.workers).rev().map(|workers| (workers, 1));
+        narrower
+            .chain(fewer)
+            .map(|(workers, in_flight)| Self::of(compression, workers, in_flight, part, Some(available)))
+            .find(|memory| memory.peak + PG_DUMP <= available)
+            .ok_or_else(|| {
+                let least = Self::of(compression, 1, 1, part, Some(available));
+                Error::new(
+                    Code::NotEnoughMemory,
+                    format!(
+                        "at least {} MiB are needed, {} MiB are there",
+                        (least.peak + PG_DUMP).div_ceil(MIB),
+                        available / MIB
+                    ),
+                )
+            })
+    }
+
+    fn of(compression: Compression, workers: u64, in_flight: u64, part: u64, available: Option<u64>) -> Self {
+        let (block, encoder) = (block_bytes(compression) as u64, encoder_bytes(compression));
+        let workers = if compression == Compression::None { 0 } else { workers };
+        let peak = BASE + workers * (encoder + 4 * block) + (in_flight + 2) * part;
+        Self {
+            base: BASE,
+            workers,
+            encoder,
+            block,
+            in_flight,
+            part,
+            peak,
+            available,
+        }
+    }
+}
+
+/// Plain bytes that are compressed as one unit.
+pub fn block_bytes(compression: Compression) -> usize {
+    match compression {
+        Compression::Bzip2(level) => 100_000 * level as usize,
+        Compression::Zstd(_) => 2 << 20,
+        Compression::None => 64 << 10,
+    }
+}
+
+/// Working memory of one encoder: bzip2's manual says 400 kB + 8 × block; zstd's grows with its level
+/// (`ZSTD_estimateCCtxSize` at a window of 2 MiB, rounded up).
+fn encoder_bytes(compression: Compression) -> u64 {
+    match compression {
+        Compression::Bzip2(level) => 400_000 + 800_000 * u64::from(level),
+        Compression::Zstd(level) => match level {
+            ..=4 => 6 * MIB,
+            5..=12 => 18 * MIB,
+            13..=15 => 28 * MIB,
+            _ => 52 * MIB,
+        },
+        Compression::None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_workers_stay_below_128_mib_from_100_mb_to_10_gb() {
+        let small = Memory::fit(Compression::Bzip2(9), 2, 100 << 20, None).unwrap();
+        let large = Memory::fit(Compression::Bzip2(9), 2, 10 << 30, None).unwrap();
+        assert!(small.peak < 128 * MIB, "{small:?}");
+        assert!(large.peak as f64 <= 1.05 * small.peak as f64, "{large:?}");
+    }
+
+    #[test]
+    fn little_memory_shrinks_before_it_refuses() {
+        let shrunk = Memory::fit(Compression::Bzip2(9), 6, 0, Some(128 * MIB)).unwrap();
+        assert!(
+            shrunk.workers < 6 && shrunk.in_flight == 1 && shrunk.peak + PG_DUMP <= 128 * MIB,
+            "{shrunk:?}"
+        );
+        let refused = Memory::fit(Compression::Bzip2(9), 1, 0, Some(64 * MIB)).unwrap_err();
+        assert_eq!(refused.code, Code::NotEnoughMemory);
+    }
+}

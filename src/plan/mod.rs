@@ -1,0 +1,186 @@
+//! What will be done: an event and an environment, resolved once into values that cannot be wrong.
+
+mod host;
+mod memory;
+mod names;
+mod parts;
+mod rate;
+mod resolve;
+pub mod values;
+
+pub use host::{AllowedHosts, Host};
+pub use memory::{Memory, block_bytes};
+pub use names::{DatabaseName, Prefix, Stem};
+pub use parts::{Ladder, MAX_PARTS};
+pub use rate::RateLimit;
+pub use values::{Compression, ObjectLock, SecretArn};
+
+use crate::envelope::recipient::Recipient;
+use secrecy::SecretString;
+use std::path::PathBuf;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// Uploads of one backup that are on the wire at once.
+pub(crate) const IN_FLIGHT: u64 = 2;
+
+/// What is true of the place where a plan is made, beside its environment: a parameter, so that resolving is pure.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub now: OffsetDateTime,
+    /// CPUs that the cgroup grants.
+    pub cpus: usize,
+    /// Bytes of memory that the function or cgroup grants.
+    pub memory: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Backup,
+    Check,
+    Plan,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Databases {
+    Named(Vec<DatabaseName>),
+    /// `"*"`: all that can be connected to.
+    All,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Host(Host),
+    /// An RDS instance or Aurora cluster, to be looked up.
+    Instance(String),
+}
+
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// A short-lived token, signed for this region.
+    Iam {
+        region: String,
+    },
+    Password(PasswordSource),
+}
+
+#[derive(Clone, Debug)]
+pub enum PasswordSource {
+    Variable(SecretString),
+    Passfile(PathBuf),
+    Secret(SecretArn),
+}
+
+/// How the server's certificate is checked, as libpq's `sslmode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    Disable,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+impl TlsMode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Pgseal1,
+    Legacy,
+}
+
+impl Format {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pgseal1 => "pgseal/1",
+            Self::Legacy => "legacy",
+        }
+    }
+}
+
+/// How the server is reached and who logs in.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub target: Target,
+    /// As asked; else the one that a look-up finds, else 5432.
+    pub port: Option<u16>,
+    pub user: String,
+    pub auth: Auth,
+    pub region: Option<String>,
+    pub tls_mode: TlsMode,
+    /// A CA bundle instead of the embedded one of RDS.
+    pub root_certificates: Option<PathBuf>,
+    pub allowed_hosts: AllowedHosts,
+}
+
+/// Where the objects go and how S3 is to keep them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    pub bucket: String,
+    pub prefix: Prefix,
+    pub region: String,
+    pub owner: Option<String>,
+    /// Of the dump; the small objects beside it stay in the standard class.
+    pub storage_class: Option<String>,
+    pub kms_key_id: Option<String>,
+    pub tags: Option<String>,
+    pub object_lock: Option<ObjectLock>,
+}
+
+/// What of the database is dumped: `pg_dump`'s own patterns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    pub tables: Vec<String>,
+    pub exclude_tables: Vec<String>,
+    pub exclude_table_data: Vec<String>,
+    pub schemas: Vec<String>,
+    pub exclude_schemas: Vec<String>,
+}
+
+impl Selection {
+    /// Whether the dump is of less than the whole database.
+    pub fn is_partial(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// Whether a deadline that cannot be met stops a backup before it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadlineCheck {
+    Refuse,
+    Warn,
+    Off,
+}
+
+/// One event, resolved: nothing is looked up in an event or environment after this.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub action: Action,
+    pub databases: Databases,
+    pub source: Source,
+    pub destination: Destination,
+    pub recipients: Vec<Recipient>,
+    pub rate_limit: RateLimit,
+    pub compression: Compression,
+    pub workers: usize,
+    pub format: Format,
+    pub selection: Selection,
+    pub globals: bool,
+    pub lock_timeout: Duration,
+    /// Names the backup.
+    pub scheduled_time: OffsetDateTime,
+    /// How long `pg_dump` may be silent while it is being read.
+    pub stall_timeout: Duration,
+    pub deadline_check: DeadlineCheck,
+    /// Folders to look for `pg_dump` in, before the usual ones.
+    pub client_folders: Vec<PathBuf>,
+    pub available_memory: Option<u64>,
+}

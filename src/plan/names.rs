@@ -1,0 +1,220 @@
+//! Names and where they end up: databases, prefixes, object keys.
+
+use crate::error::{Code, Error, Result};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// S3's limit for a key, in bytes.
+const MAX_KEY: usize = 1024;
+/// PostgreSQL's limit for a name, in bytes (NAMEDATALEN - 1).
+const MAX_NAME: usize = 63;
+
+/// What stands as itself in an object's name; everything else of a database's name is percent-encoded, so that
+/// encoding is reversible and two names never collide.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+
+/// A database's name, taken literally: no shell and no connection string ever sees it.
+///
+/// - not empty, at most 63 bytes, no NUL, control or bidirectional-override characters;
+/// - no leading slash and no `..` between slashes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DatabaseName(String);
+
+impl DatabaseName {
+    pub fn new(name: &str) -> Result<Self> {
+        if name.is_empty() {
+            return Err(Error::field(Code::BadEvent, "database", "must not be empty"));
+        }
+        printable("database", name)?;
+        if name.len() > MAX_NAME {
+            return Err(bad("database", "is longer than PostgreSQL's 63 bytes"));
+        }
+        if name.starts_with('/') || name.split('/').any(|segment| segment == "..") {
+            return Err(bad("database", "must not climb out of its folder: no leading `/`, no `..`"));
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As it stands in object names.
+    pub fn encoded(&self) -> String {
+        utf8_percent_encode(&self.0, ENCODED).to_string()
+    }
+}
+
+/// The folder of the backups in the bucket: literal text, no slash at its ends, possibly empty.
+///
+/// - no empty, `.` or `..` segment, no control or bidirectional-override character.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prefix(String);
+
+impl Prefix {
+    pub fn new(text: &str) -> Result<Self> {
+        printable("prefix", text)?;
+        let inner = text.strip_suffix('/').unwrap_or(text);
+        if !inner.is_empty() && inner.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+            return Err(bad(
+                "prefix",
+                "must not hold a leading or doubled `/`, nor `.` or `..` between slashes",
+            ));
+        }
+        if text == "/" {
+            return Err(bad("prefix", "must not be a slash; leave it empty for the bucket's root"));
+        }
+        Ok(Self(inner.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn join(&self, name: &str) -> String {
+        if self.0.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}/{name}", self.0)
+        }
+    }
+}
+
+/// `{prefix}/{database}_{YYYYMMDDTHHMMSSZ}`: what one backup's objects have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stem {
+    prefix: Prefix,
+    database: String,
+    time: OffsetDateTime,
+}
+
+impl Stem {
+    /// Fails with `bad_name` where the longest key of the backup would pass 1024 bytes.
+    pub fn new(prefix: &Prefix, database: &DatabaseName, time: OffsetDateTime) -> Result<Self> {
+        let stem = Self {
+            prefix: prefix.clone(),
+            database: database.encoded(),
+            time: time.to_offset(time::UtcOffset::UTC),
+        };
+        let longest = stem.object("00000000", "key.0123456789abcdef.enc").len();
+        if longest > MAX_KEY {
+            return Err(bad(
+                "prefix",
+                &format!("is too long: an object's key would have {longest} bytes, S3 ends at {MAX_KEY}"),
+            ));
+        }
+        Ok(stem)
+    }
+
+    pub fn manifest(&self) -> String {
+        format!("{self}.manifest.jsonl")
+    }
+
+    /// `STEM.RUN.rest`.
+    pub fn object(&self, run: &str, rest: &str) -> String {
+        format!("{self}.{run}.{rest}")
+    }
+
+    /// A name of the old image: `{prefix}/{database}_{YYYY-MM-DDTHH:MM:SSZ}.rest`.
+    pub fn legacy_object(&self, rest: &str) -> String {
+        let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+        self.prefix
+            .join(&format!("{}_{}.{rest}", self.database, formatted(self.time, format)))
+    }
+}
+
+impl std::fmt::Display for Stem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+        f.write_str(&self.prefix.join(&format!("{}_{}", self.database, formatted(self.time, format))))
+    }
+}
+
+fn formatted(time: OffsetDateTime, format: &[time::format_description::BorrowedFormatItem<'_>]) -> String {
+    // These formats name only parts that every time has.
+    time.format(format).expect("year to second exist")
+}
+
+fn printable(field: &str, text: &str) -> Result<()> {
+    let bidi = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let breaks = |c: char| matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
+    if text.chars().any(|c| c.is_control() || bidi(c) || breaks(c)) {
+        return Err(bad(field, "must not hold control or text-direction characters"));
+    }
+    Ok(())
+}
+
+fn bad(field: &str, reason: &str) -> Error {
+    Error::field(Code::BadName, field, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use time::macros::datetime;
+
+    fn stem(database: &str) -> Result<Stem> {
+        Stem::new(
+            &Prefix::new("backups/")?,
+            &DatabaseName::new(database)?,
+            datetime!(2026-11-24 03:00:00 +01:00),
+        )
+    }
+
+    #[test]
+    fn names_follow_the_format_page() {
+        let stem = stem("app").unwrap();
+        assert_eq!(stem.manifest(), "backups/app_20261124T020000Z.manifest.jsonl");
+        assert_eq!(
+            stem.object("3f9a12bc", "sql.bz2.enc"),
+            "backups/app_20261124T020000Z.3f9a12bc.sql.bz2.enc"
+        );
+        assert_eq!(stem.legacy_object("sql.bz.enc"), "backups/app_2026-11-24T02:00:00Z.sql.bz.enc");
+    }
+
+    #[test]
+    fn literal_names_are_taken() {
+        for name in [
+            "$(id)",
+            "a'b\"c",
+            "postgresql://u:p@h/d?x=1",
+            "host=evil dbname=x",
+            "-d",
+            "Ünï 数",
+            "a%2Fb",
+            "...",
+        ] {
+            stem(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    #[test]
+    fn what_could_leave_the_prefix_is_refused() {
+        for name in ["../x", "a/../b", "..", "/etc", "a\0b", "a\nb", "a\u{202e}b"] {
+            assert_eq!(DatabaseName::new(name).unwrap_err().code, Code::BadName, "{name:?}");
+        }
+        for prefix in ["../x", "/x", "a//b", "a/./b", "/", "a\tb", "s3://b/x"] {
+            assert_eq!(Prefix::new(prefix).unwrap_err().code, Code::BadName, "{prefix:?}");
+        }
+        let long = Prefix::new(&"p".repeat(1000)).unwrap();
+        let name = DatabaseName::new("app").unwrap();
+        assert_eq!(
+            Stem::new(&long, &name, datetime!(2026-11-24 0:00 UTC)).unwrap_err().code,
+            Code::BadName
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn encoding_is_reversible_and_stays_one_segment(name in "[^\\p{C}]{1,15}") {
+            if let Ok(database) = DatabaseName::new(&name) {
+                let encoded = database.encoded();
+                prop_assert!(encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-%".contains(&b)));
+                let back = percent_encoding::percent_decode_str(&encoded).decode_utf8().unwrap();
+                prop_assert_eq!(back.as_ref(), name);
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! From what is asked to what will be done. Pure: no network, no clock, no file.
+
+use super::values as value;
+use super::*;
+use crate::envelope::recipient::{MAX_RECIPIENTS, is_private_key};
+use crate::error::{Code, Error, Result};
+use crate::event::{Asked, Env, Event, missing};
+use time::format_description::well_known::Rfc3339;
+
+impl Plan {
+    /// Every rule of the contract, the refusals that protect keys first.
+    pub fn resolve(event: &Event, env: &Env, place: Place) -> Result<Self> {
+        let asked = Asked::new(event, env);
+        let recipients = recipients(&asked, env)?;
+        let action = match asked.text("action", &[])?.as_deref() {
+            None | Some("backup") => Action::Backup,
+            Some("check") => Action::Check,
+            Some("plan") => Action::Plan,
+            Some(_) => return Err(bad("action", "must be backup, check or plan")),
+        };
+        let databases = databases(&asked)?;
+        let source = source(&asked, env)?;
+        let destination = destination(&asked, source.region.as_deref())?;
+        let format = match asked.text("format", &["FORMAT"])?.as_deref() {
+            None | Some("pgseal/1") => Format::Pgseal1,
+            Some("legacy") => Format::Legacy,
+            Some(_) => return Err(bad("format", "must be pgseal/1 or legacy")),
+        };
+        let compression = asked.text("compression", &["COMPRESSION"])?;
+        let compression = compression.as_deref().map_or(Ok(Compression::Bzip2(9)), Compression::parse)?;
+        if format == Format::Legacy {
+            legacy_fits(compression, &recipients)?;
+        }
+        let rate_limit = asked.text("rate_limit", &["RATE_LIMIT", "RATE_LMIT"])?;
+        let lock_timeout = asked.text("lock_timeout", &["LOCK_TIMEOUT"])?;
+        let plan = Self {
+            action,
+            databases,
+            source,
+            destination,
+            recipients,
+            rate_limit: RateLimit::parse(rate_limit.as_deref().unwrap_or("10M"))?,
+            compression,
+            workers: asked
+                .number("workers", &["WORKERS"], 1..=256)?
+                .map_or(place.cpus, |workers| workers as usize),
+            format,
+            selection: Selection {
+                tables: patterns(&asked, "tables")?,
+                exclude_tables: patterns(&asked, "exclude_tables")?,
+                exclude_table_data: patterns(&asked, "exclude_table_data")?,
+                schemas: patterns(&asked, "schemas")?,
+                exclude_schemas: patterns(&asked, "exclude_schemas")?,
+            },
+            globals: asked.flag("globals")?,
+            lock_timeout: value::lock_timeout(lock_timeout.as_deref().unwrap_or("60s"))?,
+            scheduled_time: scheduled_time(&asked, place.now)?,
+            stall_timeout: stall_timeout(env)?,
+            deadline_check: deadline_check(env)?,
+            client_folders: env
+                .get("PGSEAL_PG_BIN")
+                .map(|list| std::env::split_paths(list).collect())
+                .unwrap_or_default(),
+            available_memory: place.memory,
+        };
+        Memory::fit(plan.compression, plan.workers, 0, plan.available_memory)?;
+        if let Databases::Named(names) = &plan.databases {
+            names.iter().try_for_each(|name| plan.stem(name).map(drop))?;
+        }
+        Ok(plan)
+    }
+
+    pub fn stem(&self, database: &DatabaseName) -> Result<Stem> {
+        Stem::new(&self.destination.prefix, database, self.scheduled_time)
+    }
+
+    /// The formula for a dump of about so many bytes.
+    pub fn memory(&self, expected_bytes: u64) -> Result<Memory> {
+        Memory::fit(self.compression, self.workers, expected_bytes, self.available_memory)
+    }
+}
+
+fn bad(field: &str, reason: &str) -> Error {
+    Error::field(Code::BadEvent, field, reason)
+}
+
+fn recipients(asked: &Asked<'_>, env: &Env) -> Result<Vec<Recipient>> {
+    let variable = env.get("OPENSSL_PUBLIC_KEY");
+    if variable.is_some_and(is_private_key) {
+        return Err(Error::field(
+            Code::PrivateKeyGiven,
+            "public_key",
+            "(OPENSSL_PUBLIC_KEY) holds a private key; it was not used",
+        ));
+    }
+    let of_environment = match variable {
+        Some(text) => key_texts(text)?
+            .iter()
+            .map(|text| Recipient::parse(text))
+            .collect::<Result<Vec<_>>>()?,
+        None => Vec::new(),
+    };
+    let mut chosen = if asked.in_event("public_key") {
+        let texts = asked.texts("public_key", &[])?.unwrap_or_default();
+        if texts.iter().all(|text| text.trim().is_empty()) {
+            return Err(Error::field(Code::NoPublicKey, "public_key", "is empty"));
+        }
+        texts.iter().map(|text| Recipient::parse(text)).collect::<Result<Vec<_>>>()?
+    } else {
+        of_environment.clone()
+    };
+    let pins = env.get("PGSEAL_ALLOWED_FINGERPRINTS").map(fingerprints).transpose()?;
+    if pins.is_some() || !of_environment.is_empty() {
+        let pinned = |recipient: &Recipient| pins.as_ref().is_some_and(|pins| pins.contains(&recipient.fingerprint));
+        let allowed = |recipient: &Recipient| pinned(recipient) || of_environment.contains(recipient);
+        if let Some(stranger) = chosen.iter().find(|recipient| !allowed(recipient)) {
+            let message = format!(
+                "has a recipient that the environment does not allow (fingerprint {})",
+                stranger.fingerprint
+            );
+            return Err(Error::field(Code::KeyNotAllowed, "public_key", message));
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    chosen.retain(|recipient| seen.insert(recipient.fingerprint.clone()));
+    match chosen.len() {
+        0 => Err(Error::field(
+            Code::NoPublicKey,
+            "public_key",
+            "is missing: set it in the event, or OPENSSL_PUBLIC_KEY in the environment",
+        )),
+        1..=MAX_RECIPIENTS => Ok(chosen),
+        _ => Err(Error::field(
+            Code::BadPublicKey,
+            "public_key",
+            format!("has over {MAX_RECIPIENTS} recipients"),
+        )),
+    }
+}
+
+/// A variable holds one key, or a JSON list of keys.
+fn key_texts(text: &str) -> Result<Vec<String>> {
+    if !text.trim_start().starts_with('[') {
+        return Ok(vec![text.to_owned()]);
+    }
+    serde_json::from_str(text)
+        .map_err(|_| Error::field(Code::BadPublicKey, "public_key", "(OPENSSL_PUBLIC_KEY) is not a JSON list of texts"))
+}
+
+fn fingerprints(list: &str) -> Result<Vec<String>> {
+    let one = |text: &str| {
+        let text = text.trim().replace(':', "").to_ascii_lowercase();
+        let fits = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let refused = || {
+            Error::new(
+                Code::BadEvent,
+                "PGSEAL_ALLOWED_FINGERPRINTS must be SHA-256 fingerprints (64 hex digits) separated by commas",
+            )
+        };
+        fits.then_some(text).ok_or_else(refused)
+    };
+    list.split(',').filter(|entry| !entry.trim().is_empty()).map(one).collect()
+}
+
+fn databases(asked: &Asked<'_>) -> Result<Databases> {
+    let names = asked
+        .texts("database", &["POSTGRES_DATABASE"])?
+        .ok_or_else(|| missing("database", &["POSTGRES_DATABASE"]))?;
+    match names.as_slice() {
+        [] => Err(bad("database", "must name at least one database")),
+        [all] if all == "*" => Ok(Databases::All),
+        names if names.iter().any(|name| name == "*") => Err(bad("database", "must be \"*\" alone, or names")),
+        names => {
+            let mut unique: Vec<DatabaseName> = Vec::with_capacity(names.len());
+            for name in names {
+                let name = DatabaseName::new(name)?;
+                if !unique.contains(&name) {
+                    unique.push(name);
+                }
+            }
+            Ok(Databases::Named(unique))
+        }
+    }
+}
+
+fn source(asked: &Asked<'_>, env: &Env) -> Result<Source> {
+    let allowed_hosts = AllowedHosts::parse(env.get("PGSEAL_ALLOWED_HOSTS"));
+    // An event that names one of the two is not overruled by a variable that names the other.
+    let behind = |field: &str, other: &str, variable: &'static str| -> &'static [&'static str] {
+        match (asked.in_event(other) && !asked.in_event(field), variable) {
+            (true, _) => &[],
+            (_, "POSTGRES_HOST") => &["POSTGRES_HOST"],
+            _ => &["POSTGRES_INSTANCE"],
+        }
+    };
+    let host = asked.text("host", behind("host", "instance", "POSTGRES_HOST"))?;
+    let instance = asked.text("instance", behind("instance", "host", "POSTGRES_INSTANCE"))?;
+    let target = match (host, instance) {
+        (Some(host), None) => Target::Host(allowed_hosts.admit(&host)?),
+        (None, Some(instance)) => Target::Instance(value::instance(instance)?),
+        (Some(_), Some(_)) => return Err(bad("host", "and `instance` exclude each other: give one")),
+        (None, None) => return Err(missing("host", &["POSTGRES_HOST", "POSTGRES_INSTANCE"])),
+    };
+    let region = asked
+        .text("region", &["REGION", "AWS_REGION"])?
+        .map(|text| value::region("region", text))
+        .transpose()?;
+    let auth = match asked.text("auth", &["POSTGRES_AUTH"])?.as_deref() {
+        None | Some("iam") => Auth::Iam {
+            region: region.clone().ok_or_else(|| missing("region", &["REGION", "AWS_REGION"]))?,
+        },
+        Some("password") => Auth::Password(password_source(asked, env)?),
+        Some(_) => return Err(bad("auth", "must be iam or password")),
+    };
+    if matches!(target, Target::Instance(_)) && region.is_none() {
+        return Err(missing("region", &["REGION", "AWS_REGION"]));
+    }
+    let user = asked.required("user", &["POSTGRES_USER"])?;
+    if user.chars().any(char::is_control) || user.len() > 63 {
+        return Err(Error::field(
+            Code::BadName,
+            "user",
+            "must be at most 63 bytes without control characters",
+        ));
+    }
+    Ok(Source {
+        target,
+        port: asked.number("port", &["POSTGRES_PORT"], 1..=65_535)?.map(|port| port as u16),
+        user,
+        tls_mode: tls_mode(&auth, env)?,
+        auth,
+        region,
+        root_certificates: env.get("PGSSLROOTCERT").map(PathBuf::from),
+        allowed_hosts,
+    })
+}
+
+fn password_source(asked: &Asked<'_>, env: &Env) -> Result<PasswordSource> {
+    if let Some(arn) = asked.text("password_secret", &[])? {
+        return Ok(PasswordSource::Secret(value::secret_arn(arn)?));
+    }
+    if let Some(password) = env.get("PGPASSWORD") {
+        return Ok(PasswordSource::Variable(SecretString::from(password)));
+    }
+    env.get("PGPASSFILE")
+        .map(|path| PasswordSource::Passfile(PathBuf::from(path)))
+        .ok_or_else(|| {
+            bad(
+                "password_secret",
+                "is missing: with `auth` password give it, or PGPASSWORD or PGPASSFILE in the environment",
+            )
+        })
+}
+
+/// A token must reach the right server only; a password's owner may choose.
+fn tls_mode(auth: &Auth, env: &Env) -> Result<TlsMode> {
+    if matches!(auth, Auth::Iam { .. }) {
+        return Ok(TlsMode::VerifyFull);
+    }
+    match env.get("PGSSLMODE") {
+        None | Some("verify-full") => Ok(TlsMode::VerifyFull),
+        Some("verify-ca") => Ok(TlsMode::VerifyCa),
+        Some("require") => Ok(TlsMode::Require),
+        Some("disable") => Ok(TlsMode::Disable),
+        Some(_) => Err(Error::new(
+            Code::BadEvent,
+            "PGSSLMODE must be verify-full, verify-ca, require or disable: none that may fall back",
+        )),
+    }
+}
+
+fn destination(asked: &Asked<'_>, region: Option<&str>) -> Result<Destination> {
+    let bucket_region = asked
+        .text("bucket_region", &["S3_REGION"])?
+        .map(|text| value::region("bucket_region", text))
+        .transpose()?;
+    let text = |field: &str| asked.text(field, &[]);
+    let kms_key_id = text("kms_key_id")?;
+    if kms_key_id
+        .as_ref()
+        .is_some_and(|id| id.is_empty() || id.len() > 2048 || !id.bytes().all(|b| b.is_ascii_graphic()))
+    {
+        return Err(bad("kms_key_id", "must be the id, ARN or alias of a KMS key"));
+    }
+    Ok(Destination {
+        bucket: value::bucket(asked.required("bucket", &["S3_BUCKET"])?)?,
+        prefix: Prefix::new(&asked.text("prefix", &["S3_PREFIX"])?.unwrap_or_else(|| "backups".to_owned()))?,
+        region: bucket_region
+            .or(region.map(str::to_owned))
+            .ok_or_else(|| missing("bucket_region", &["S3_REGION", "REGION"]))?,
+        owner: text("bucket_owner")?
+            .map(|owner| value::account("bucket_owner", owner))
+            .transpose()?,
+        storage_class: text("storage_class")?.map(value::storage_class).transpose()?,
+        kms_key_id,
+        tags: asked.object("tags")?.map(value::tags).transpose()?.filter(|tags| !tags.is_empty()),
+        object_lock: asked.object("object_lock")?.map(value::object_lock).transpose()?,
+    })
+}
+
+/// The old format has one key file, `bzip2` in its name, and a wrapping with room for 175 bytes.
+fn legacy_fits(compression: Compression, recipients: &[Recipient]) -> Result<()> {
+    if !matches!(compression, Compression::Bzip2(_)) {
+        return Err(bad("compression", "must be bzip2 with `format` legacy"));
+    }
+    if recipients.len() != 1 {
+        return Err(bad("public_key", "must be one recipient with `format` legacy"));
+    }
+    Ok(())
+}
+
+fn patterns(asked: &Asked<'_>, field: &str) -> Result<Vec<String>> {
+    let patterns = asked.texts(field, &[])?.unwrap_or_default();
+    if patterns.iter().any(String::is_empty) {
+        return Err(bad(field, "must not hold an empty pattern"));
+    }
+    if patterns.iter().any(|pattern| pattern.chars().any(char::is_control)) {
+        return Err(Error::field(Code::BadName, field, "must not hold control characters"));
+    }
+    Ok(patterns)
+}
+
+fn scheduled_time(asked: &Asked<'_>, now: OffsetDateTime) -> Result<OffsetDateTime> {
+    let Some(text) = asked.text("scheduled_time", &[])? else {
+        return Ok(now);
+    };
+    OffsetDateTime::parse(&text, &Rfc3339)
+        .ok()
+        .and_then(|time| time.checked_to_offset(time::UtcOffset::UTC))
+        .filter(|time| (1970..=9999).contains(&time.year()))
+        .ok_or_else(|| bad("scheduled_time", "must be a time as in RFC 3339, such as 2026-11-24T02:00:00Z"))
+}
+
+fn stall_timeout(env: &Env) -> Result<Duration> {
+    match env.get("PGSEAL_STALL_TIMEOUT") {
+        None => Ok(Duration::from_secs(15 * 60)),
+        Some(text) => value::lock_timeout(text)
+            .map_err(|_| Error::new(Code::BadEvent, "PGSEAL_STALL_TIMEOUT must be a number with its unit, such as 15min")),
+    }
+}
+
+fn deadline_check(env: &Env) -> Result<DeadlineCheck> {
+    match env.get("PGSEAL_DEADLINE_CHECK") {
+        None | Some("refuse") => Ok(DeadlineCheck::Refuse),
+        Some("warn") => Ok(DeadlineCheck::Warn),
+        Some("off") => Ok(DeadlineCheck::Off),
+        Some(_) => Err(Error::new(Code::BadEvent, "PGSEAL_DEADLINE_CHECK must be refuse, warn or off")),
+    }
+}

@@ -1,0 +1,285 @@
+//! The smaller values of a plan, each with its rule.
+
+use crate::error::{Code, Error, Result};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// `bzip2[:1-9]`, `zstd[:1-19]`, `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    Bzip2(u32),
+    Zstd(i32),
+    None,
+}
+
+impl Compression {
+    pub fn parse(text: &str) -> Result<Self> {
+        let refused = || {
+            Error::field(
+                Code::BadEvent,
+                "compression",
+                "must be bzip2 or bzip2:1 to bzip2:9, zstd or zstd:1 to zstd:19, or none",
+            )
+        };
+        let (name, level) = match text.split_once(':') {
+            Some((name, level)) => (name, Some(level.parse::<u32>().map_err(|_| refused())?)),
+            None => (text, None),
+        };
+        match (name, level) {
+            ("bzip2", None) => Ok(Self::Bzip2(9)),
+            ("bzip2", Some(level @ 1..=9)) => Ok(Self::Bzip2(level)),
+            ("zstd", None) => Ok(Self::Zstd(3)),
+            ("zstd", Some(level @ 1..=19)) => Ok(Self::Zstd(level as i32)),
+            ("none", None) => Ok(Self::None),
+            _ => Err(refused()),
+        }
+    }
+
+    /// Between `.sql` and `.enc` in an object's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Bzip2(_) => ".bz2",
+            Self::Zstd(_) => ".zst",
+            Self::None => "",
+        }
+    }
+}
+
+impl std::fmt::Display for Compression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bzip2(level) => write!(f, "bzip2:{level}"),
+            Self::Zstd(level) => write!(f, "zstd:{level}"),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+/// How long a lock may be waited for: a number with `ms`, `s`, `min` or `h`, 1 ms to 24 h.
+pub fn lock_timeout(text: &str) -> Result<Duration> {
+    let refused = || {
+        Error::field(
+            Code::BadEvent,
+            "lock_timeout",
+            "must be a number with its unit, 1ms to 24h, such as 60s",
+        )
+    };
+    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(refused)?;
+    let number: u64 = text[..split].parse().map_err(|_| refused())?;
+    let unit = match text[split..].trim_start() {
+        "ms" => 1,
+        "s" => 1_000,
+        "min" | "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(refused()),
+    };
+    number
+        .checked_mul(unit)
+        .filter(|ms| (1..=86_400_000).contains(ms))
+        .map(Duration::from_millis)
+        .ok_or_else(refused)
+}
+
+/// An AWS region's name, such as `eu-central-1`.
+pub fn region(field: &str, text: String) -> Result<String> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    let number = |part: &str| !part.is_empty() && part.len() <= 2 && part.bytes().all(|b| b.is_ascii_digit());
+    match parts.as_slice() {
+        [words @ .., last] if (2..=4).contains(&words.len()) && words.iter().all(word) && number(last) => Ok(text),
+        _ => Err(Error::field(
+            Code::BadEvent,
+            field,
+            "must be the name of an AWS region, such as eu-central-1",
+        )),
+    }
+}
+
+/// A bucket's name (or the ARN or alias of an access point).
+pub fn bucket(text: String) -> Result<String> {
+    let name = (3..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
+        && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+        && text.bytes().last().is_some_and(|b| b.is_ascii_alphanumeric())
+        && !text.contains("..");
+    let access_point = text.starts_with("arn:aws") && text.split(':').count() == 6 && text.bytes().all(|b| b.is_ascii_graphic());
+    if name || access_point {
+        return Ok(text);
+    }
+    Err(Error::field(
+        Code::BadEvent,
+        "bucket",
+        "must be an S3 bucket's name (3 to 63 of a-z, 0-9, `.` and `-`) or an access point's ARN",
+    ))
+}
+
+/// An identifier of an RDS instance or Aurora cluster.
+pub fn instance(text: String) -> Result<String> {
+    let fits = (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
+    if fits {
+        return Ok(text);
+    }
+    Err(Error::field(
+        Code::BadEvent,
+        "instance",
+        "must be an RDS instance or cluster identifier: letters, digits and dashes",
+    ))
+}
+
+/// The ARN of a secret.
+pub fn secret_arn(text: String) -> Result<SecretArn> {
+    let parts: Vec<&str> = text.splitn(7, ':').collect();
+    match parts.as_slice() {
+        ["arn", partition, "secretsmanager", region_name, account, "secret", name]
+            if partition.starts_with("aws") && account.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty() =>
+        {
+            let region = region("password_secret", (*region_name).to_owned())?;
+            Ok(SecretArn { region, arn: text })
+        }
+        _ => Err(Error::field(
+            Code::BadEvent,
+            "password_secret",
+            "must be the ARN of a Secrets Manager secret",
+        )),
+    }
+}
+
+/// Where a password is kept, and in which region that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretArn {
+    pub region: String,
+    pub arn: String,
+}
+
+/// A twelve-digit AWS account.
+pub fn account(field: &str, text: String) -> Result<String> {
+    if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(text);
+    }
+    Err(Error::field(Code::BadEvent, field, "must be a twelve-digit AWS account number"))
+}
+
+/// What the dump's object may be stored as.
+const STORAGE_CLASSES: &[&str] = &[
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "GLACIER_IR",
+];
+
+pub fn storage_class(text: String) -> Result<String> {
+    if STORAGE_CLASSES.contains(&text.as_str()) {
+        return Ok(text);
+    }
+    Err(Error::field(
+        Code::BadEvent,
+        "storage_class",
+        format!("must be one of {}", STORAGE_CLASSES.join(", ")),
+    ))
+}
+
+/// Object tags, in the form of the `x-amz-tagging` header.
+pub fn tags(object: &Map<String, Value>) -> Result<String> {
+    let refused = |reason: &str| Error::field(Code::BadEvent, "tags", reason);
+    if object.len() > 10 {
+        return Err(refused("must be at most 10, as S3 takes no more"));
+    }
+    let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let pair = |(name, value): (&String, &Value)| {
+        let value = value.as_str().ok_or_else(|| refused("must each be a text"))?;
+        if name.is_empty() || name.chars().count() > 128 || value.chars().count() > 256 {
+            return Err(refused("must have names of 1 to 128 characters and values of at most 256"));
+        }
+        Ok(format!("{}={}", encode(name), encode(value)))
+    };
+    Ok(object.iter().map(pair).collect::<Result<Vec<_>>>()?.join("&"))
+}
+
+/// S3 Object Lock: nobody deletes or changes the object for so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectLock {
+    pub compliance: bool,
+    pub days: u32,
+}
+
+pub fn object_lock(object: &Map<String, Value>) -> Result<ObjectLock> {
+    let refused = |reason: &str| Error::field(Code::BadEvent, "object_lock", reason);
+    if object.keys().any(|name| name != "mode" && name != "days") {
+        return Err(refused("has the fields `mode` and `days` only"));
+    }
+    let compliance = match object.get("mode").and_then(Value::as_str) {
+        Some("COMPLIANCE") => true,
+        Some("GOVERNANCE") => false,
+        _ => return Err(refused("needs a `mode`: GOVERNANCE or COMPLIANCE")),
+    };
+    let days = object
+        .get("days")
+        .and_then(Value::as_u64)
+        .filter(|days| (1..=36_500).contains(days));
+    let days = days.ok_or_else(|| refused("needs `days`: a whole number from 1 to 36500"))? as u32;
+    Ok(ObjectLock { compliance, days })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compressions() {
+        for (text, shown) in [
+            ("bzip2", "bzip2:9"),
+            ("bzip2:1", "bzip2:1"),
+            ("zstd", "zstd:3"),
+            ("zstd:19", "zstd:19"),
+            ("none", "none"),
+        ] {
+            assert_eq!(Compression::parse(text).unwrap().to_string(), shown);
+        }
+        for text in ["", "gzip", "bzip2:0", "bzip2:10", "zstd:20", "zstd:-1", "none:1", "bzip2:", "BZIP2"] {
+            assert!(Compression::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lock_timeouts() {
+        for (text, ms) in [("60s", 60_000), ("1ms", 1), ("5min", 300_000), ("24h", 86_400_000), ("2 s", 2_000)] {
+            assert_eq!(lock_timeout(text).unwrap(), Duration::from_millis(ms), "{text}");
+        }
+        for text in ["", "60", "0s", "25h", "-1s", "1.5s", "s", "forever", "99999999999999999999s"] {
+            assert!(lock_timeout(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn regions() {
+        for name in [
+            "eu-central-1",
+            "us-gov-west-1",
+            "cn-north-1",
+            "us-iso-east-1",
+            "us-isob-east-1",
+            "ap-southeast-10",
+        ] {
+            assert!(region("region", name.to_owned()).is_ok(), "{name}");
+        }
+        for name in [
+            "",
+            "eu",
+            "eu-central",
+            "eu_central_1",
+            "EU-CENTRAL-1",
+            "eu-central-1 ",
+            "eu-central-1.evil.org",
+        ] {
+            assert!(region("region", name.to_owned()).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! A password in Secrets Manager.
+
+use crate::aws::{self, Failed};
+use crate::error::{Code, Error, Result};
+use crate::plan::SecretArn;
+use secrecy::SecretString;
+use serde_json::Value;
+
+/// The secret's text is the password, or JSON with a field `password`, as RDS itself keeps it.
+pub async fn password(secret: &SecretArn) -> Result<SecretString> {
+    let client = aws_sdk_secretsmanager::Client::new(&aws::config(&secret.region).await);
+    let answer = client.get_secret_value().secret_id(&secret.arn).send().await;
+    let answer = answer.map_err(|error| Failed::of(&error).into_error("secretsmanager:GetSecretValue", &secret.arn))?;
+    let text = answer.secret_string().ok_or_else(|| unusable("has no text"))?;
+    match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(fields)) => {
+            let password = fields.get("password").and_then(Value::as_str);
+            password
+                .map(SecretString::from)
+                .ok_or_else(|| unusable("is JSON without a text `password`"))
+        }
+        _ => Ok(SecretString::from(text)),
+    }
+}
+
+fn unusable(reason: &str) -> Error {
+    Error::field(Code::BadEvent, "password_secret", format!("cannot be used: the secret {reason}"))
+}

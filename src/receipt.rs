@@ -1,0 +1,169 @@
+//! What is said when a backup is done, or is not.
+
+use crate::envelope::manifest::{Object, Timestamp};
+use crate::error::{Code, Error};
+use serde::Serialize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Complete,
+    /// The manifest of that name was there already: success.
+    AlreadyComplete,
+    Failed,
+}
+
+/// The answer to one event.
+#[derive(Debug, Serialize)]
+pub struct Receipt {
+    pub status: Status,
+    pub backups: Vec<Entry>,
+    /// What stopped the event before any database was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// One database.
+#[derive(Debug, Serialize)]
+pub struct Entry {
+    pub status: Status,
+    pub database: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stem: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+    #[serde(flatten)]
+    pub made: Option<Made>,
+}
+
+/// A backup that was made: all of this stands in S3.
+#[derive(Debug, Serialize)]
+pub struct Made {
+    pub run: String,
+    pub objects: Vec<StoredObject>,
+    pub dumped_bytes: u64,
+    pub compressed_bytes: u64,
+    pub tables: u64,
+    pub rows: u64,
+    pub started_at: Timestamp,
+    pub finished_at: Timestamp,
+    pub duration_ms: u64,
+    /// Of which this was spent holding the rate.
+    pub throttled_ms: u64,
+    pub server_version: String,
+    pub pg_dump_version: String,
+    /// Fingerprints.
+    pub recipients: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+/// An object as S3 has it.
+#[derive(Debug, Serialize)]
+pub struct StoredObject {
+    pub role: &'static str,
+    pub bucket: String,
+    pub key: String,
+    pub size: u64,
+    pub sha256: String,
+    pub etag: String,
+}
+
+impl StoredObject {
+    pub fn new(object: &Object, bucket: &str, etag: String) -> Self {
+        let Object {
+            role, key, size, sha256, ..
+        } = object.clone();
+        Self {
+            role,
+            bucket: bucket.to_owned(),
+            key,
+            size,
+            sha256,
+            etag,
+        }
+    }
+}
+
+impl Receipt {
+    /// Nothing could be tried.
+    pub fn refused(error: Error) -> Self {
+        Self {
+            status: Status::Failed,
+            backups: Vec::new(),
+            error: Some(error),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Failed if one failed; `already_complete` if there was nothing to do at all.
+    pub fn of(backups: Vec<Entry>, warnings: Vec<String>) -> Self {
+        let all = |status: Status| backups.iter().all(|entry| entry.status == status);
+        let status = match () {
+            () if backups.iter().any(|entry| entry.status == Status::Failed) => Status::Failed,
+            () if all(Status::AlreadyComplete) => Status::AlreadyComplete,
+            () => Status::Complete,
+        };
+        Self {
+            status,
+            backups,
+            error: None,
+            warnings,
+        }
+    }
+
+    /// The first failure: it gives the exit status and the `errorType`.
+    pub fn failure(&self) -> Option<&Error> {
+        self.error
+            .as_ref()
+            .or_else(|| self.backups.iter().find_map(|entry| entry.error.as_ref()))
+    }
+
+    pub fn exit(&self) -> u8 {
+        self.failure().map_or(0, |error| error.code.exit())
+    }
+
+    /// Only what failed, for an error's message.
+    pub fn only_failures(mut self) -> Self {
+        self.backups.retain(|entry| entry.status == Status::Failed);
+        self
+    }
+
+    pub fn to_json(&self) -> String {
+        // Every field is a text, number or list: this cannot fail.
+        serde_json::to_string(self).unwrap_or_else(|_| format!("{{\"status\":\"failed\",\"error\":{{\"code\":\"{}\"}}}}", Code::Bug.name()))
+    }
+}
+
+impl Entry {
+    pub fn failed(database: &str, stem: Option<String>, error: Error) -> Self {
+        Self {
+            status: Status::Failed,
+            database: database.to_owned(),
+            stem,
+            error: Some(error),
+            made: None,
+        }
+    }
+
+    pub fn already_complete(database: &str, stem: String) -> Self {
+        Self {
+            status: Status::AlreadyComplete,
+            database: database.to_owned(),
+            stem: Some(stem),
+            error: None,
+            made: None,
+        }
+    }
+
+    pub fn complete(database: &str, stem: String, made: Made) -> Self {
+        Self {
+            status: Status::Complete,
+            database: database.to_owned(),
+            stem: Some(stem),
+            error: None,
+            made: Some(made),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A failed call to S3, as the code that its user can act on.
+
+use crate::aws::Failed;
+use crate::error::{Code, Error};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// What S3's answer means for the caller, where that is not simply an error.
+pub enum Meaning {
+    /// 412: the key exists (`If-None-Match: *`).
+    Exists,
+    /// 409: another write of this key is under way; try again.
+    Busy,
+    /// The upload id is not known (any more).
+    NoUpload,
+    /// 404 of an object.
+    NotFound,
+    /// 403.
+    Denied(Error),
+    /// The bytes were refused: their checksum does not fit.
+    Corrupted(Error),
+    Failed(Error),
+}
+
+impl Meaning {
+    pub fn of<E>(error: &SdkError<E, HttpResponse>, action: &str, resource: &str) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let failed = Failed::of(error);
+        let tell = |code: Code| Error::new(code, failed.sentence(action, resource));
+        match (failed.code.as_str(), failed.status) {
+            ("PreconditionFailed", _) | (_, Some(412)) => Self::Exists,
+            ("ConditionalRequestConflict" | "OperationAborted", _) | (_, Some(409)) => Self::Busy,
+            ("NoSuchUpload", _) => Self::NoUpload,
+            ("NoSuchBucket", _) => Self::Failed(tell(Code::S3NoBucket)),
+            ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
+            | (_, Some(301 | 307)) => {
+                let error = tell(Code::S3WrongRegion);
+                Self::Failed(match &failed.region {
+                    Some(region) => error.advise(format!("Set `bucket_region` to {region}.")),
+                    None => error,
+                })
+            }
+            ("BadDigest" | "XAmzContentSHA256Mismatch" | "InvalidDigest" | "XAmzContentChecksumMismatch" | "IncompleteBody", _) => {
+                Self::Corrupted(tell(Code::S3Integrity))
+            }
+            (_, Some(404)) => Self::NotFound,
+            (_, Some(401 | 403)) => Self::Denied(tell(Code::S3Denied)),
+            _ if failed.no_credentials => Self::Failed(failed.into_error(action, resource)),
+            ("RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable" | "RequestTimeTooSkewed", _) => {
+                Self::Failed(tell(Code::S3Unavailable))
+            }
+            // Any other refusal of a request that is well-formed: a policy, KMS, a lock, a class that is not offered.
+            (code, Some(400..=499)) if !code.is_empty() => Self::Failed(tell(Code::S3Denied)),
+            _ => Self::Failed(tell(Code::S3Unavailable)),
+        }
+    }
+
+    /// Where none of the special meanings was expected.
+    pub fn into_error(self, action: &str, resource: &str) -> Error {
+        match self {
+            Self::Denied(error) | Self::Corrupted(error) | Self::Failed(error) => error,
+            Self::Exists => Error::new(Code::CommitFailed, format!("{action}: {resource} exists already")),
+            Self::Busy => Error::new(Code::S3Unavailable, format!("{action}: another write of {resource} is under way")),
+            Self::NoUpload => Error::new(Code::S3UploadGone, format!("{action}: the upload of {resource} is gone")),
+            Self::NotFound => Error::new(Code::S3NoBucket, format!("{action}: {resource} was not found")),
+        }
+    }
+}

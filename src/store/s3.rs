@@ -1,0 +1,231 @@
+//! The bucket: looked at before anything is written, and written to without ever overwriting.
+
+use super::fault::Meaning;
+use crate::aws;
+use crate::envelope::sha256;
+use crate::error::{Code, Error, Result};
+use crate::event::Env;
+use crate::plan::Destination;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{ObjectLockMode, ServerSideEncryption, StorageClass};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use std::time::{Duration, SystemTime};
+
+/// Tries of a write whose bytes S3 refused, or that met another write of the same key.
+const TRIES: u32 = 5;
+
+pub struct S3 {
+    pub(super) client: Client,
+    pub(super) destination: Destination,
+}
+
+/// A small object, whole in memory.
+pub struct Put {
+    pub key: String,
+    pub body: Bytes,
+    /// The dump itself takes the plan's storage class; what stands beside it stays at hand.
+    pub is_dump: bool,
+}
+
+/// What became of a write that overwrites nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Written {
+    Stored { etag: String },
+    Exists,
+}
+
+impl S3 {
+    pub async fn open(destination: &Destination, env: &Env) -> Self {
+        let shared = aws::config(&destination.region).await;
+        // Servers other than AWS are seldom reachable by a host name for each bucket.
+        let own_endpoint = env.get("AWS_ENDPOINT_URL_S3").or(env.get("AWS_ENDPOINT_URL")).is_some();
+        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(own_endpoint).build();
+        Self {
+            client: Client::from_conf(config),
+            destination: destination.clone(),
+        }
+    }
+
+    pub fn bucket(&self) -> &str {
+        &self.destination.bucket
+    }
+
+    /// Finds a missing bucket and a wrong region before the dump. A role without `s3:ListBucket` cannot look, and need
+    /// not: then the first write tells.
+    pub async fn check_bucket(&self) -> Result<()> {
+        let d = &self.destination;
+        let answer = self
+            .client
+            .head_bucket()
+            .bucket(&d.bucket)
+            .set_expected_bucket_owner(d.owner.clone())
+            .send()
+            .await;
+        let resource = format!("arn:aws:s3:::{}", d.bucket);
+        match answer {
+            Ok(found) => match found.bucket_region() {
+                Some(region) if region != d.region && !region.is_empty() => {
+                    let error = Error::new(
+                        Code::S3WrongRegion,
+                        format!("the bucket {} is in {region}, not in {}", d.bucket, d.region),
+                    );
+                    Err(error.advise(format!("Set `bucket_region` to {region}.")))
+                }
+                _ => Ok(()),
+            },
+            Err(error) => match Meaning::of(&error, "s3:ListBucket (HeadBucket)", &resource) {
+                Meaning::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket))),
+                Meaning::Denied(error) => {
+                    tracing::info!("the bucket cannot be looked at beforehand: {}", error.message);
+                    Ok(())
+                }
+                other => Err(other.into_error("s3:ListBucket", &resource)),
+            },
+        }
+    }
+
+    /// The size of an object: `Some(None)` where there is none, `None` where the role may not look.
+    pub async fn head(&self, key: &str) -> Result<Option<Option<u64>>> {
+        let d = &self.destination;
+        let request = self
+            .client
+            .head_object()
+            .bucket(&d.bucket)
+            .key(key)
+            .set_expected_bucket_owner(d.owner.clone());
+        match request.send().await {
+            Ok(found) => Ok(Some(Some(found.content_length().unwrap_or_default().max(0) as u64))),
+            Err(error) => match Meaning::of(&error, "s3:GetObject (HeadObject)", &self.arn(key)) {
+                Meaning::NotFound => Ok(Some(None)),
+                Meaning::Denied(_) => Ok(None),
+                other => Err(other.into_error("s3:GetObject", &self.arn(key))),
+            },
+        }
+    }
+
+    /// One PutObject with `If-None-Match: *` and a checksum.
+    pub async fn put(&self, put: Put) -> Result<Written> {
+        let d = &self.destination;
+        let checksum = BASE64_STANDARD.encode(sha256(&put.body));
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let request = self
+                .client
+                .put_object()
+                .bucket(&d.bucket)
+                .key(&put.key)
+                .if_none_match("*")
+                .checksum_sha256(&checksum)
+                .set_expected_bucket_owner(d.owner.clone())
+                .set_storage_class(self.storage_class(put.is_dump))
+                .set_server_side_encryption(self.encryption())
+                .set_ssekms_key_id(d.kms_key_id.clone())
+                .set_tagging(d.tags.clone())
+                .set_object_lock_mode(self.lock_mode())
+                .set_object_lock_retain_until_date(self.locked_until())
+                .body(ByteStream::from(put.body.clone()));
+            // The body is covered by its checksum, which is signed: hashing it once more for the signature adds nothing.
+            let answer = request.customize().disable_payload_signing().send().await;
+            let error = match answer {
+                Ok(stored) => {
+                    return Ok(Written::Stored {
+                        etag: stored.e_tag().unwrap_or_default().to_owned(),
+                    });
+                }
+                Err(error) => error,
+            };
+            match Meaning::of(&error, "s3:PutObject", &self.arn(&put.key)) {
+                Meaning::Exists => return Ok(Written::Exists),
+                Meaning::Busy if tries < TRIES => tokio::time::sleep(Duration::from_millis(200 << tries)).await,
+                Meaning::Corrupted(_) if tries < 2 => {}
+                other => return Err(other.into_error("s3:PutObject", &self.arn(&put.key))),
+            }
+        }
+    }
+
+    /// The ETag of an object that has exactly these bytes; `None` if it has others, is missing or may not be read.
+    pub async fn holds(&self, key: &str, bytes: &Bytes) -> Result<Option<String>> {
+        let d = &self.destination;
+        let request = self
+            .client
+            .get_object()
+            .bucket(&d.bucket)
+            .key(key)
+            .set_expected_bucket_owner(d.owner.clone());
+        match request.send().await {
+            Ok(found) => {
+                let etag = found.e_tag().unwrap_or_default().to_owned();
+                let held = found.body.collect().await.map(|body| body.into_bytes());
+                Ok(held.is_ok_and(|held| held == *bytes).then_some(etag))
+            }
+            Err(error) => match Meaning::of(&error, "s3:GetObject", &self.arn(key)) {
+                Meaning::NotFound | Meaning::Denied(_) => Ok(None),
+                other => Err(other.into_error("s3:GetObject", &self.arn(key))),
+            },
+        }
+    }
+
+    pub(super) fn arn(&self, key: &str) -> String {
+        format!("arn:aws:s3:::{}/{key}", self.destination.bucket)
+    }
+
+    pub(super) fn storage_class(&self, is_dump: bool) -> Option<StorageClass> {
+        self.destination
+            .storage_class
+            .as_deref()
+            .filter(|_| is_dump)
+            .map(StorageClass::from)
+    }
+
+    pub(super) fn encryption(&self) -> Option<ServerSideEncryption> {
+        self.destination.kms_key_id.as_ref().map(|_| ServerSideEncryption::AwsKms)
+    }
+
+    pub(super) fn lock_mode(&self) -> Option<ObjectLockMode> {
+        let lock = self.destination.object_lock?;
+        Some(if lock.compliance {
+            ObjectLockMode::Compliance
+        } else {
+            ObjectLockMode::Governance
+        })
+    }
+
+    pub(super) fn locked_until(&self) -> Option<DateTime> {
+        let days = self.destination.object_lock?.days;
+        Some(DateTime::from(SystemTime::now() + Duration::from_secs(u64::from(days) * 86_400)))
+    }
+}
+
+/// A small text object, such as an event.
+pub async fn read_text(region: &str, env: &Env, bucket: &str, key: &str, limit: usize) -> Result<String> {
+    let destination = Destination {
+        bucket: bucket.to_owned(),
+        prefix: crate::plan::Prefix::new("")?,
+        region: region.to_owned(),
+        owner: None,
+        storage_class: None,
+        kms_key_id: None,
+        tags: None,
+        object_lock: None,
+    };
+    let s3 = S3::open(&destination, env).await;
+    let arn = s3.arn(key);
+    let answer = s3
+        .client
+        .get_object()
+        .bucket(bucket)
+        .key(key)
+        .range(format!("bytes=0-{limit}"))
+        .send()
+        .await;
+    let answer = answer.map_err(|error| Meaning::of(&error, "s3:GetObject", &arn).into_error("s3:GetObject", &arn))?;
+    let body = answer
+        .body
+        .collect()
+        .await
+        .map_err(|error| Error::new(Code::S3Unavailable, format!("s3:GetObject on {arn}: {error}")))?;
+    String::from_utf8(body.into_bytes().to_vec()).map_err(|_| Error::new(Code::BadEvent, "the event is not UTF-8"))
+}

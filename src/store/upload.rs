@@ -1,0 +1,289 @@
+//! The dump on its way: parts go out while it grows, and nothing is visible until it is committed.
+
+use super::fault::Meaning;
+use super::{Put, S3, Written};
+use crate::cancel::Cancel;
+use crate::envelope::sha256;
+use crate::error::{Code, Error, Result};
+use crate::pipeline::{Part, Sealed};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinSet;
+
+/// How long an abort may take: it is awaited, and yet the end must come.
+const ABORT_LIMIT: Duration = Duration::from_secs(6);
+
+/// An object in S3 as it now stands.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub etag: String,
+}
+
+/// A multipart upload that starts with the first whole part; a dump that is smaller needs none.
+pub struct Upload {
+    s3: Arc<S3>,
+    key: String,
+    id: Option<String>,
+    done: Vec<CompletedPart>,
+    in_flight: JoinSet<Result<CompletedPart>>,
+}
+
+impl Upload {
+    pub fn new(s3: Arc<S3>, key: String) -> Self {
+        Self {
+            s3,
+            key,
+            id: None,
+            done: Vec::new(),
+            in_flight: JoinSet::new(),
+        }
+    }
+
+    /// Sends every part that arrives, at most `limit` at once, until the sender is gone.
+    pub async fn receive(&mut self, parts: &mut Receiver<Part>, limit: usize, cancel: &Cancel) -> Result<()> {
+        loop {
+            while self.in_flight.len() >= limit {
+                cancel.race(self.landed()).await?;
+            }
+            let arrived = tokio::select! {
+                biased;
+                reason = cancel.cancelled() => return Err(reason),
+                landed = self.in_flight.join_next(), if !self.in_flight.is_empty() => {
+                    self.keep(landed)?;
+                    continue;
+                }
+                part = parts.recv() => part,
+            };
+            match arrived {
+                Some(part) => {
+                    if self.id.is_none() {
+                        self.id = Some(cancel.race(create(&self.s3, &self.key)).await?);
+                    }
+                    self.launch(part);
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn launch(&mut self, part: Part) {
+        let (s3, key, id) = (self.s3.clone(), self.key.clone(), self.id.clone().unwrap_or_default());
+        self.in_flight.spawn(async move { send(&s3, &key, &id, part).await });
+    }
+
+    async fn landed(&mut self) -> Result<()> {
+        let landed = self.in_flight.join_next().await;
+        self.keep(landed)
+    }
+
+    fn keep(&mut self, landed: Option<Result<Result<CompletedPart>, tokio::task::JoinError>>) -> Result<()> {
+        match landed {
+            Some(Ok(part)) => self.done.push(part?),
+            Some(Err(_)) => return Err(Error::new(Code::Bug, "the upload of a part panicked")),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Sends the part that was held back and makes the object visible. Only what has been proven whole comes here.
+    pub async fn commit(&mut self, sealed: &Sealed, last: Part, cancel: &Cancel) -> Result<Stored> {
+        if self.id.is_none() {
+            let put = Put {
+                key: self.key.clone(),
+                body: last.bytes,
+                is_dump: true,
+            };
+            return match self.s3.put(put).await? {
+                Written::Stored { etag } => Ok(Stored { etag }),
+                Written::Exists => self.exists_already(sealed.size).await,
+            };
+        }
+        self.launch(last);
+        while !self.in_flight.is_empty() {
+            cancel.race(self.landed()).await?;
+        }
+        self.done.sort_by_key(|part| part.part_number());
+        if self.done.len() != sealed.parts.len() {
+            return Err(Error::new(
+                Code::Bug,
+                format!("{} parts were sent, {} were sealed", self.done.len(), sealed.parts.len()),
+            ));
+        }
+        self.complete(sealed).await
+    }
+
+    async fn complete(&mut self, sealed: &Sealed) -> Result<Stored> {
+        let (s3, d) = (&self.s3, &self.s3.destination);
+        let request = s3
+            .client
+            .complete_multipart_upload()
+            .bucket(&d.bucket)
+            .key(&self.key)
+            .upload_id(self.id.as_deref().unwrap_or_default())
+            .if_none_match("*")
+            .checksum_type(ChecksumType::Composite)
+            .mpu_object_size(sealed.size as i64)
+            .set_expected_bucket_owner(d.owner.clone())
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(self.done.clone())).build());
+        let answer = request.send().await;
+        match answer {
+            Ok(answer) => {
+                let composite = composite(sealed);
+                // An answer without a checksum is one of a server that keeps none: then the size decides.
+                let etag = answer.e_tag().map(str::to_owned);
+                match (answer.checksum_sha256(), etag) {
+                    (Some(told), _) if told != composite && told.split('-').next() != composite.split('-').next() => Err(Error::new(
+                        Code::S3Integrity,
+                        format!("S3 assembled {} with another checksum than the parts have", s3.arn(&self.key)),
+                    )),
+                    (_, Some(etag)) => {
+                        self.id = None;
+                        Ok(Stored { etag })
+                    }
+                    (_, None) => self.exists_already(sealed.size).await,
+                }
+            }
+            Err(error) => match Meaning::of(&error, "s3:PutObject (CompleteMultipartUpload)", &s3.arn(&self.key)) {
+                // An earlier try of this very call may have done it, and only its answer was lost.
+                Meaning::Exists | Meaning::NoUpload | Meaning::NotFound => self.exists_already(sealed.size).await,
+                Meaning::Failed(error) if error.code == Code::S3Unavailable => match self.exists_already(sealed.size).await {
+                    Ok(stored) => Ok(stored),
+                    Err(unknown) if unknown.code == Code::CommitUnknown => Err(unknown),
+                    Err(_) => Err(error),
+                },
+                other => Err(other.into_error("s3:PutObject (CompleteMultipartUpload)", &s3.arn(&self.key))),
+            },
+        }
+    }
+
+    /// The key is new for every run, so an object under it is ours: if it has our size, it is the commit.
+    async fn exists_already(&mut self, size: u64) -> Result<Stored> {
+        let arn = self.s3.arn(&self.key);
+        match self.s3.head(&self.key).await {
+            Ok(Some(Some(found))) if found == size => {
+                self.id = None;
+                Ok(Stored { etag: String::new() })
+            }
+            Ok(Some(Some(found))) => Err(Error::new(Code::S3Integrity, format!("{arn} has {found} bytes, {size} were sent"))),
+            Ok(Some(None)) => Err(Error::new(
+                Code::S3UploadGone,
+                format!("the upload of {arn} was aborted by someone else"),
+            )),
+            Ok(None) | Err(_) => Err(Error::new(
+                Code::CommitUnknown,
+                format!("whether {arn} was completed cannot be told"),
+            )),
+        }
+    }
+
+    /// Ends the upload, whatever state it is in; awaited by whoever failed. An upload that stays open is told.
+    pub async fn abort(mut self) -> Result<()> {
+        self.in_flight.shutdown().await;
+        let Some(id) = self.id.take() else { return Ok(()) };
+        let d = &self.s3.destination;
+        let request = self
+            .s3
+            .client
+            .abort_multipart_upload()
+            .bucket(&d.bucket)
+            .key(&self.key)
+            .upload_id(id);
+        let answer = tokio::time::timeout(ABORT_LIMIT, request.set_expected_bucket_owner(d.owner.clone()).send()).await;
+        let arn = self.s3.arn(&self.key);
+        match answer {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => match Meaning::of(&error, "s3:AbortMultipartUpload", &arn) {
+                Meaning::NoUpload | Meaning::NotFound => Ok(()),
+                other => Err(other.into_error("s3:AbortMultipartUpload", &arn)),
+            },
+            Err(_) => Err(Error::new(
+                Code::S3Unavailable,
+                format!("the upload of {arn} could not be aborted in time"),
+            )),
+        }
+    }
+}
+
+async fn create(s3: &S3, key: &str) -> Result<String> {
+    let d = &s3.destination;
+    let request = s3
+        .client
+        .create_multipart_upload()
+        .bucket(&d.bucket)
+        .key(key)
+        .checksum_algorithm(ChecksumAlgorithm::Sha256)
+        .checksum_type(ChecksumType::Composite)
+        .set_expected_bucket_owner(d.owner.clone())
+        .set_storage_class(s3.storage_class(true))
+        .set_server_side_encryption(s3.encryption())
+        .set_ssekms_key_id(d.kms_key_id.clone())
+        .set_tagging(d.tags.clone())
+        .set_object_lock_mode(s3.lock_mode())
+        .set_object_lock_retain_until_date(s3.locked_until());
+    let action = "s3:PutObject (CreateMultipartUpload)";
+    let created = request
+        .send()
+        .await
+        .map_err(|error| Meaning::of(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
+    created
+        .upload_id()
+        .filter(|id| !id.is_empty())
+        .map(str::to_owned)
+        .ok_or_else(|| Error::new(Code::S3Unavailable, format!("{action}: the answer names no upload")))
+}
+
+/// One part, from memory, with its checksum: a retry sends the same bytes.
+async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<CompletedPart> {
+    let d = &s3.destination;
+    let checksum = BASE64_STANDARD.encode(part.sha256);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let request = s3
+            .client
+            .upload_part()
+            .bucket(&d.bucket)
+            .key(key)
+            .upload_id(id)
+            .part_number(part.number as i32)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .checksum_sha256(&checksum)
+            .set_expected_bucket_owner(d.owner.clone())
+            .body(ByteStream::from(part.bytes.clone()));
+        let refused = match request.customize().disable_payload_signing().send().await {
+            Ok(answer) => match (answer.e_tag(), answer.checksum_sha256()) {
+                (_, Some(told)) if told != checksum => Meaning::Corrupted(Error::new(
+                    Code::S3Integrity,
+                    format!("S3 received other bytes of part {} than were sent", part.number),
+                )),
+                (Some(etag), _) => {
+                    let completed = CompletedPart::builder()
+                        .part_number(part.number as i32)
+                        .e_tag(etag)
+                        .checksum_sha256(&checksum);
+                    return Ok(completed.build());
+                }
+                (None, _) => Meaning::Failed(Error::new(
+                    Code::S3Unavailable,
+                    format!("the answer to part {} names no ETag", part.number),
+                )),
+            },
+            Err(error) => Meaning::of(&error, "s3:PutObject (UploadPart)", &s3.arn(key)),
+        };
+        match refused {
+            Meaning::Corrupted(_) if tries < 2 => {}
+            Meaning::NotFound => return Err(Meaning::NoUpload.into_error("s3:PutObject (UploadPart)", &s3.arn(key))),
+            other => return Err(other.into_error("s3:PutObject (UploadPart)", &s3.arn(key))),
+        }
+    }
+}
+
+/// S3's checksum of an object in parts: the hash of the parts' hashes, and their number.
+fn composite(sealed: &Sealed) -> String {
+    let hashes: Vec<u8> = sealed.parts.iter().flat_map(|part| part.sha256).collect();
+    format!("{}-{}", BASE64_STANDARD.encode(sha256(&hashes)), sealed.parts.len())
+}
