@@ -77,7 +77,11 @@ impl Cancel {
 
     /// Waits a while, for tasks.
     pub async fn pause(&self, time: Duration) -> Result<()> {
-        self.race(async { Ok(tokio::time::sleep(time).await) }).await
+        tokio::select! {
+            biased;
+            reason = self.cancelled() => Err(reason),
+            () = tokio::time::sleep(time) => Ok(()),
+        }
     }
 
     /// Readable once cancelled, for threads that wait with poll(2).

@@ -9,7 +9,7 @@ use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
@@ -179,6 +179,7 @@ impl Process {
                 // What it left behind in its group goes with it.
                 let _ = kill_process_group(self.group, Signal::KILL);
                 self.status = self.child.wait().ok();
+                reap_orphans();
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -215,6 +216,14 @@ impl Process {
         let _ = poll(&mut [PollFd::new(&self.exit, PollFlags::IN)], Some(&timeout));
         let _ = kill_process_group(self.group, Signal::KILL);
         self.status = self.child.wait().ok();
+        reap_orphans();
+    }
+}
+
+/// As process 1 of a container we inherit what a child leaves behind. Called when no child of our own is waited for.
+fn reap_orphans() {
+    if rustix::process::getpid().is_init() {
+        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
     }
 }
 

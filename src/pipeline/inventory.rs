@@ -131,20 +131,17 @@ impl Lexer {
         };
         line.extend(part.iter().take(3usize.saturating_sub(line.len())));
         let end_of_data = ended && line == b"\\.\n";
+        let Some(table) = self.tables.last_mut() else { return &[] };
         if end_of_data {
+            // Its first bytes may have come alone, and were then taken for a row's.
+            table.bytes -= 3 - part.len() as u64;
             self.state = State::Sql;
-        } else if let Some(table) = self.tables.last_mut() {
-            // A first byte of `\.` that came alone is taken back below, when its line end shows what it was.
+        } else {
             table.bytes += part.len() as u64;
             if ended {
                 table.rows += 1;
                 self.rows += 1;
                 line.clear();
-            }
-        }
-        if end_of_data && part.len() < 3 {
-            if let Some(table) = self.tables.last_mut() {
-                table.bytes -= 3 - part.len() as u64;
             }
         }
         &bytes[part.len()..]

@@ -36,7 +36,7 @@ enum Credentials {
     /// A token is valid for 15 minutes and is looked at on connecting only: each connection gets its own.
     Iam {
         region: String,
-        config: SdkConfig,
+        config: Box<SdkConfig>,
     },
     Password(SecretString),
     Passfile(SecretString),
@@ -57,7 +57,7 @@ impl Server {
         let credentials = match &source.auth {
             Auth::Iam { region } => Credentials::Iam {
                 region: region.clone(),
-                config: aws::config(region).await,
+                config: Box::new(aws::config(region).await),
             },
             Auth::Password(PasswordSource::Variable(password)) => Credentials::Password(password.clone()),
             Auth::Password(PasswordSource::Secret(secret)) => Credentials::Password(secret::password(secret).await?),

@@ -1,0 +1,34 @@
+# On a fresh Debian with the Rust toolchain: `make demo` shows the main job, `make test` proves it.
+
+.PHONY: help demo test testbed lint test-large measure image ca-bundle
+
+help: ## What there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: ## A real backup of a real PostgreSQL, opened and restored with stock tools
+	demo/run.sh
+
+test: testbed lint ## Everything: installs what it needs, then lints and runs every test
+	cargo test --all-targets
+	cargo test --doc
+
+testbed: ## The real parts that the tests run against
+	testbed/install.sh
+
+lint: ## Formatting, clippy, shell scripts
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	shellcheck demo/*.sh scripts/*.sh testbed/*.sh
+
+test-large: testbed ## The round trip with a table of 1 GB
+	PGSEAL_TEST_BIG_MB=1024 cargo test --test it road:: -- --nocapture
+
+measure: ## Figures: memory, throttle, start-up, sizes (bench/measure.py)
+	cargo build --release --bin pgseal --example s3_server
+	bench/measure.py
+
+image: ## The container images, as a user builds them
+	testbed/containers.sh image
+
+ca-bundle: ## Refreshes the embedded CA bundle of RDS
+	scripts/refresh-ca-bundle.sh
