@@ -128,9 +128,8 @@ fn opened(mut envelope: Map<String, Value>) -> Result<Map<String, Value>> {
 }
 
 fn unknown_field(name: &str) -> Error {
-    let nearest = FIELDS
-        .iter()
-        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+    let likeness = |field: &str| strsim::jaro_winkler(field, &name.to_lowercase());
+    let nearest = FIELDS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
     Error::field(
         Code::BadEvent,
@@ -154,7 +153,11 @@ fn reads_private_key(value: &Value) -> bool {
     match value {
         Value::String(text) => crate::envelope::recipient::is_private_key(text),
         Value::Array(items) => items.iter().any(reads_private_key),
-        Value::Object(fields) => fields.values().any(reads_private_key) || (fields.contains_key("kty") && fields.contains_key("d")),
+        Value::Object(fields) => {
+            let named = |name: &String| crate::envelope::recipient::is_private_key(name);
+            let json_web_key = fields.contains_key("kty") && fields.contains_key("d");
+            json_web_key || fields.keys().any(named) || fields.values().any(reads_private_key)
+        }
         _ => false,
     }
 }
@@ -184,6 +187,14 @@ impl<'a> Asked<'a> {
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => Err(wrong_type(field, "text")),
             None => Ok(self.variable(variables).map(str::to_owned)),
+        }
+    }
+
+    /// A text, or a JSON number taken as one.
+    pub fn text_or_number(&self, field: &str, variables: &[&str]) -> Result<Option<String>> {
+        match self.event.0.get(field) {
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            _ => self.text(field, variables),
         }
     }
 

@@ -18,7 +18,7 @@ pub enum Status {
 pub struct Receipt {
     pub status: Status,
     pub backups: Vec<Entry>,
-    /// What stopped the event before any database was tried.
+    /// The first failure: of a database, or what stopped the event before any was tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

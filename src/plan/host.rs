@@ -18,7 +18,7 @@ impl Host {
     }
 }
 
-/// `PGSEAL_ALLOWED_HOSTS`: exact names and `*.suffix` patterns, separated by commas.
+/// `PGSEAL_ALLOWED_HOSTS`: exact names, `*.suffix` patterns and `*` for any host, separated by commas.
 #[derive(Clone, Debug)]
 pub struct AllowedHosts(Vec<String>);
 
@@ -35,14 +35,14 @@ impl AllowedHosts {
 
     pub fn admit(&self, host: &str) -> Result<Host> {
         let name = host.to_ascii_lowercase();
-        let exactly = self.0.contains(&name) && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-:_".contains(c));
-        let by_pattern = is_dns_name(&name)
-            && self
-                .0
-                .iter()
-                .filter_map(|entry| entry.strip_prefix('*'))
-                .any(|suffix| suffix.starts_with('.') && name.strip_suffix(suffix).is_some_and(|label| !label.is_empty()));
-        if exactly || by_pattern {
+        let dns = is_dns_name(&name);
+        let address = name.parse::<std::net::IpAddr>().is_ok();
+        let admitted = self.0.iter().any(|entry| match entry.strip_prefix('*') {
+            Some("") => dns || address,
+            Some(suffix) => dns && suffix.starts_with('.') && name.strip_suffix(suffix).is_some_and(|label| !label.is_empty()),
+            None => *entry == name && (dns || address),
+        });
+        if admitted {
             return Ok(Host(name));
         }
         Err(Error::field(
@@ -115,7 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn a_star_alone_admits_nothing() {
-        assert!(AllowedHosts::parse(Some("*")).admit("db.example.com").is_err());
+    fn a_star_alone_admits_every_name_and_address_and_nothing_else() {
+        let allowed = AllowedHosts::parse(Some("*"));
+        assert!(allowed.admit("db.example.com").is_ok() && allowed.admit("10.0.0.1").is_ok());
+        for host in ["/tmp", "a,b", "user@host", "", "host=x"] {
+            assert!(allowed.admit(host).is_err(), "{host:?}");
+        }
     }
 }

@@ -31,7 +31,7 @@ impl Plan {
         if format == Format::Legacy {
             legacy_fits(compression, &recipients)?;
         }
-        let rate_limit = asked.text("rate_limit", &["RATE_LIMIT", "RATE_LMIT"])?;
+        let rate_limit = asked.text_or_number("rate_limit", &["RATE_LIMIT", "RATE_LMIT"])?;
         let lock_timeout = asked.text("lock_timeout", &["LOCK_TIMEOUT"])?;
         let plan = Self {
             action,
@@ -185,16 +185,10 @@ fn databases(asked: &Asked<'_>) -> Result<Databases> {
 
 fn source(asked: &Asked<'_>, env: &Env) -> Result<Source> {
     let allowed_hosts = AllowedHosts::parse(env.get("PGSEAL_ALLOWED_HOSTS"));
-    // An event that names one of the two is not overruled by a variable that names the other.
-    let behind = |field: &str, other: &str, variable: &'static str| -> &'static [&'static str] {
-        match (asked.in_event(other) && !asked.in_event(field), variable) {
-            (true, _) => &[],
-            (_, "POSTGRES_HOST") => &["POSTGRES_HOST"],
-            _ => &["POSTGRES_INSTANCE"],
-        }
-    };
-    let host = asked.text("host", behind("host", "instance", "POSTGRES_HOST"))?;
-    let instance = asked.text("instance", behind("instance", "host", "POSTGRES_INSTANCE"))?;
+    // An event that names one of the two is not contradicted by a variable that names the other.
+    let in_event = asked.in_event("host") || asked.in_event("instance");
+    let host = asked.text("host", if in_event { &[] } else { &["POSTGRES_HOST"] })?;
+    let instance = asked.text("instance", if in_event { &[] } else { &["POSTGRES_INSTANCE"] })?;
     let target = match (host, instance) {
         (Some(host), None) => Target::Host(allowed_hosts.admit(&host)?),
         (None, Some(instance)) => Target::Instance(value::instance(instance)?),

@@ -198,6 +198,9 @@ pub fn tags(object: &Map<String, Value>) -> Result<String> {
         if name.is_empty() || name.chars().count() > 128 || value.chars().count() > 256 {
             return Err(refused("must have names of 1 to 128 characters and values of at most 256"));
         }
+        if name.to_ascii_lowercase().starts_with("aws:") {
+            return Err(refused("must not have names that start with `aws:`: S3 keeps them for itself"));
+        }
         Ok(format!("{}={}", encode(name), encode(value)))
     };
     Ok(object.iter().map(pair).collect::<Result<Vec<_>>>()?.join("&"))

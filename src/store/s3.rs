@@ -1,7 +1,7 @@
 //! The bucket: looked at before anything is written, and written to without ever overwriting.
 
 use super::fault::Meaning;
-use crate::aws;
+use crate::aws::{self, Failed};
 use crate::envelope::sha256;
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
@@ -64,25 +64,25 @@ impl S3 {
             .send()
             .await;
         let resource = format!("arn:aws:s3:::{}", d.bucket);
-        match answer {
-            Ok(found) => match found.bucket_region() {
-                Some(region) if region != d.region && !region.is_empty() => {
-                    let error = Error::new(
-                        Code::S3WrongRegion,
-                        format!("the bucket {} is in {region}, not in {}", d.bucket, d.region),
-                    );
-                    Err(error.advise(format!("Set `bucket_region` to {region}.")))
-                }
-                _ => Ok(()),
-            },
-            Err(error) => match Meaning::of(&error, "s3:ListBucket (HeadBucket)", &resource) {
-                Meaning::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket))),
-                Meaning::Denied(error) => {
-                    tracing::info!("the bucket cannot be looked at beforehand: {}", error.message);
-                    Ok(())
-                }
-                other => Err(other.into_error("s3:ListBucket", &resource)),
-            },
+        let region = match &answer {
+            Ok(found) => found.bucket_region().map(str::to_owned),
+            Err(error) => Failed::of(error).region,
+        };
+        if let Some(region) = region.filter(|region| !region.is_empty() && *region != d.region) {
+            let error = Error::new(
+                Code::S3WrongRegion,
+                format!("the bucket {} is in {region}, not in {}", d.bucket, d.region),
+            );
+            return Err(error.advise(format!("Set `bucket_region` to {region}.")));
+        }
+        let Err(error) = answer else { return Ok(()) };
+        match Meaning::of(&error, "s3:ListBucket (HeadBucket)", &resource) {
+            Meaning::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket))),
+            Meaning::Denied(error) => {
+                tracing::info!("the bucket cannot be looked at beforehand: {}", error.message);
+                Ok(())
+            }
+            other => Err(other.into_error("s3:ListBucket", &resource)),
         }
     }
 

@@ -15,7 +15,9 @@ use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 
 /// How long an abort may take: it is awaited, and yet the end must come.
-const ABORT_LIMIT: Duration = Duration::from_secs(6);
+const ABORT_LIMIT: Duration = Duration::from_secs(5);
+/// How long a cancelled create is waited for.
+const CREATE_LIMIT: Duration = Duration::from_secs(2);
 
 /// An object in S3 as it now stands.
 #[derive(Clone, Debug)]
@@ -61,11 +63,28 @@ impl Upload {
             match arrived {
                 Some(part) => {
                     if self.id.is_none() {
-                        self.id = Some(cancel.race(create(&self.s3, &self.key)).await?);
+                        self.open(cancel).await?;
                     }
                     self.launch(part);
                 }
                 None => return Ok(()),
+            }
+        }
+    }
+
+    /// A cancel waits a moment for the answer: an upload whose id was never learned could not be aborted.
+    async fn open(&mut self, cancel: &Cancel) -> Result<()> {
+        let creating = create(&self.s3, &self.key);
+        tokio::pin!(creating);
+        tokio::select! {
+            biased;
+            created = &mut creating => {
+                self.id = Some(created?);
+                Ok(())
+            }
+            reason = cancel.cancelled() => {
+                self.id = tokio::time::timeout(CREATE_LIMIT, creating).await.ok().and_then(Result::ok);
+                Err(reason)
             }
         }
     }

@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""Figures of the whole road on this machine: `make measure`.
+
+A real PostgreSQL serves the preflight, a real S3 server takes the objects, and the release binary runs between them. Where
+a figure is about the road and not about the database (memory over size, the throttle up to 200 MiB/s) a stand-in writes
+what pg_dump would, faster than any pg_dump can; `--real` dumps a real database of that size instead.
+
+Prints one JSON object. Needs PostgreSQL's server and client, openssl, and what `cargo build --release --bin pgseal
+--example s3_server` leaves in target/release.
+"""
+
+import argparse
+import glob
+import json
+import os
+import pwd
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RELEASE = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(PROJECT, "target")), "release")
+PASSWORD = "measure"
+
+# Rows like an order table's: enough variety that no compressor finds them easy.
+STAND_IN = r"""#!/usr/bin/env python3
+import os, sys
+if sys.argv[1:] == ["--version"]:
+    print("pg_dump (PostgreSQL) MAJOR.0"); sys.exit()
+left = int(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "bytes")).read())
+import random
+r = random.Random(7)
+block = "".join(
+    f"{r.randrange(10**7)}\t2026-{r.randrange(1,13):02}-{r.randrange(1,28):02} 10:{r.randrange(60):02}:00\t"
+    f"{r.choice(['paid','open','sent'])}\t{r.random()*1000:.2f}\t{r.getrandbits(128):032x}\n" for _ in range(15000)).encode()
+out = sys.stdout.buffer
+out.write(b"--\n-- PostgreSQL database dump\n--\n\nCOPY public.orders (id, at, state, amount, token) FROM stdin;\n")
+while left > 0:
+    piece = block if left >= len(block) else block[: block.rindex(b"\n", 0, max(left, 100)) + 1]
+    out.write(piece); left -= len(block)
+out.write(b"\\.\n\n--\n-- PostgreSQL database dump complete\n--\n\n")
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Ground:
+    """A PostgreSQL, an S3 server, a key, and the environment that knows them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.children = []
+        os.chmod(folder, 0o755)
+        self.bin = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+        self.start_postgres()
+        self.start_s3()
+        subprocess.run(["openssl", "genrsa", "-out", f"{folder}/private.pem", "2048"], check=True, capture_output=True)
+        self.key = subprocess.run(["openssl", "rsa", "-in", f"{folder}/private.pem", "-pubout"], check=True, capture_output=True, text=True).stdout
+        self.stand_in = os.path.join(folder, "clients")
+        os.mkdir(self.stand_in)
+        with open(f"{self.stand_in}/pg_dump", "w") as f:
+            # Of two clients with the server's major, the one in PGSEAL_PG_BIN is looked for first.
+            f.write(STAND_IN.replace("MAJOR", self.bin.split("/")[-2]))
+        os.chmod(f"{self.stand_in}/pg_dump", 0o755)
+
+    def start_postgres(self):
+        data = f"{self.folder}/data"
+        os.mkdir(data, 0o700)
+        as_server = {}
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(data, user.pw_uid, user.pw_gid)
+            as_server = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        subprocess.run([f"{self.bin}/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"], check=True, capture_output=True, **as_server)
+        self.port = free_port()
+        settings = ["fsync=off", "listen_addresses=127.0.0.1", f"unix_socket_directories={data}", "max_wal_size=8GB"]
+        self.children.append(subprocess.Popen(
+            [f"{self.bin}/postgres", "-D", data, "-p", str(self.port)] + [x for s in settings for x in ("-c", s)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_server))
+        self.wait(lambda: self.sql("postgres", "select 1", check=False) == 0, "PostgreSQL")
+        self.sql("postgres", f"create role backup superuser login password '{PASSWORD}'")
+        self.sql("postgres", "create database app")
+
+    def sql(self, database, text, check=True):
+        run = subprocess.run([f"{self.bin}/psql", "-X", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database, "-c", text], capture_output=True, text=True)
+        if check and run.returncode:
+            sys.exit(run.stderr)
+        return run.returncode
+
+    def start_s3(self):
+        self.objects = f"{self.folder}/s3"
+        os.mkdir(self.objects)
+        self.s3_env = {"AWS_ACCESS_KEY_ID": "measure", "AWS_SECRET_ACCESS_KEY": "measure-secret"}
+        server = subprocess.Popen([f"{RELEASE}/examples/s3_server", self.objects], env={**os.environ, **self.s3_env}, stdout=subprocess.PIPE, text=True)
+        self.children.append(server)
+        self.endpoint = server.stdout.readline().strip()
+        os.mkdir(f"{self.objects}/bench")
+
+    @staticmethod
+    def wait(ready, what):
+        for _ in range(600):
+            if ready():
+                return
+            time.sleep(0.1)
+        sys.exit(f"{what} did not start")
+
+    def backup(self, stand_in_bytes=None, **event):
+        """One backup by the release binary: its receipt, wall seconds, CPU seconds and peak memory in MiB."""
+        event = {"database": "app", "host": "localhost", "port": self.port, "user": "backup", "auth": "password", "bucket": "bench",
+                 "bucket_region": "eu-central-1", "public_key": self.key, "rate_limit": "0", "workers": 2, **event}
+        env = {"PATH": "/usr/bin:/bin", "PGPASSWORD": PASSWORD, "PGSSLMODE": "disable", "PGSEAL_ALLOWED_HOSTS": "localhost",
+               "AWS_ENDPOINT_URL_S3": self.endpoint, "AWS_EC2_METADATA_DISABLED": "true", "PGSEAL_LOG": "error", **self.s3_env}
+        if stand_in_bytes is not None:
+            with open(f"{self.stand_in}/bytes", "w") as f:
+                f.write(str(stand_in_bytes))
+            env["PGSEAL_PG_BIN"] = self.stand_in
+        start = time.monotonic()
+        child = subprocess.Popen([f"{RELEASE}/pgseal", "backup", "--event", json.dumps(event)], env=env, stdout=subprocess.PIPE, text=True)
+        text = child.stdout.read()
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.monotonic() - start
+        receipt = json.loads(text)
+        if status:
+            sys.exit(f"a backup failed: {text}")
+        for name in os.listdir(f"{self.objects}/bench"):
+            path = f"{self.objects}/bench/{name}"
+            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+        # ru_maxrss is of this one process: its children are not in it.
+        return receipt["backups"][0], wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+    def close(self):
+        for child in reversed(self.children):
+            child.terminate()
+            child.wait()
+
+
+def memory(ground, sizes, compressions):
+    rows = []
+    for compression in compressions:
+        for size in sizes:
+            made, wall, cpu, peak = ground.backup(size, compression=compression)
+            rows.append({"compression": compression, "dumped_bytes": made["dumped_bytes"], "peak_mib": round(peak, 1), "wall_s": round(wall, 2), "cpu_s": round(cpu, 2)})
+            print(rows[-1], file=sys.stderr)
+    return rows
+
+
+def real(ground, megabytes, compressions):
+    """A real table of that size, dumped by the real pg_dump."""
+    ground.sql("app", "drop table if exists orders")
+    ground.sql("app", f"create unlogged table orders as select g as id, now() as at, md5(g::text) || md5((g * 7)::text) as token, repeat(chr(97 + g % 26), 20) as filler from generate_series(1, {megabytes * 7300}) g")
+    return memory(ground, [None], compressions)
+
+
+def throttle(ground, seconds):
+    rows = []
+    for rate in ["1M", "5M", "20M", "100M", "200M"]:
+        bytes_per_second = int(rate[:-1]) << 20
+        made, *_ = ground.backup(bytes_per_second * seconds, compression="none", rate_limit=rate)
+        # The road itself: from the first byte to the last, as the receipt's throttle waits show; start-up is measured apart.
+        empty, *_ = ground.backup(1000, compression="none", rate_limit=rate)
+        dump_ms = made["duration_ms"] - empty["duration_ms"]
+        measured = made["dumped_bytes"] / (dump_ms / 1000)
+        rows.append({"rate": rate, "seconds": round(dump_ms / 1000, 2), "error_percent": round(100 * (measured / bytes_per_second - 1), 2)})
+        print(rows[-1], file=sys.stderr)
+    return rows
+
+
+def start_up(ground, runs=20):
+    walls = []
+    for _ in range(runs):
+        start = time.monotonic()
+        subprocess.run([f"{RELEASE}/pgseal", "--version"], check=True, capture_output=True)
+        walls.append(time.monotonic() - start)
+    backups = sorted(ground.backup(1000)[1] for _ in range(runs))
+    return {"version_ms": round(1000 * sorted(walls)[runs // 2], 1), "backup_of_1_kb_ms": round(1000 * backups[runs // 2], 1)}
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--sizes", default="100,1000,10000", help="megabytes of the stand-in's dumps (default %(default)s)")
+    arguments.add_argument("--compressions", default="bzip2,zstd,none")
+    arguments.add_argument("--seconds", type=int, default=10, help="length of each throttled run")
+    arguments.add_argument("--real", type=int, metavar="MB", help="also a real database of this size, by the real pg_dump")
+    arguments.add_argument("--only", choices=["memory", "throttle", "start"], help="one of the figures")
+    options = arguments.parse_args()
+    folder = tempfile.mkdtemp(prefix="pgseal-measure-")
+    ground = None
+    try:
+        ground = Ground(folder)
+        sizes = [int(float(size) * 1e6) for size in options.sizes.split(",")]
+        compressions = options.compressions.split(",")
+        figures = {"binary_bytes": os.path.getsize(f"{RELEASE}/pgseal")}
+        if options.only in (None, "start"):
+            figures["start"] = start_up(ground)
+        if options.only in (None, "throttle"):
+            figures["throttle"] = throttle(ground, options.seconds)
+        if options.only in (None, "memory"):
+            figures["memory"] = memory(ground, sizes, compressions)
+        if options.real:
+            figures["real"] = real(ground, options.real, compressions)
+        figures["peak_of_children_mib"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, 1)
+        print(json.dumps(figures, indent=1))
+    finally:
+        if ground:
+            ground.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
