@@ -144,7 +144,7 @@ async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<
             return None;
         }
     };
-    let client = clients::choose(clients::installed(&job.plan.client_folders, job.env.get("PATH")), facts.major());
+    let client = clients::find(&job.plan.client_folders, job.env.get("PATH"), facts.major());
     report.note(
         "pg_dump",
         Some(name),

@@ -55,7 +55,7 @@ impl<'a> Attempt<'a> {
             return Err(Stop::AlreadyComplete);
         }
         let facts = preflight(&job.server, database, &job.plan.selection, job.cancel).await?;
-        let client = clients::choose(clients::installed(&job.plan.client_folders, job.env.get("PATH")), facts.major())?;
+        let client = clients::find(&job.plan.client_folders, job.env.get("PATH"), facts.major())?;
         let estimate = Estimate::of(job.plan, &facts)?;
         estimate.check_deadline(job.plan, job.deadline)?;
         tracing::info!(

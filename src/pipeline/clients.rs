@@ -19,41 +19,56 @@ impl Client {
     }
 }
 
-/// Looks in `first`, then `/usr/lib/postgresql/*/bin`, then `PATH`.
-pub fn installed(first: &[PathBuf], path: Option<&str>) -> Vec<Client> {
-    let packaged = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path().join("bin"));
+/// Where to look: folders named by the user, then `/usr/lib/postgresql/*/bin`, then `PATH`.
+pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32) -> Result<Client> {
     let on_path = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
-    let mut clients: Vec<Client> = Vec::new();
-    for folder in first.iter().cloned().chain(packaged).chain(on_path) {
-        if let Some(client) = ask(&folder)
-            && !clients.contains(&client)
-        {
-            clients.push(client);
-        }
-    }
-    clients
+    let unknown = |folder: &PathBuf| (folder.clone(), None);
+    let folders = first.iter().map(unknown).chain(packaged()).chain(on_path.iter().map(unknown));
+    choose(folders, ask, server_major)
 }
 
-/// `pg_dump` takes servers up to its own major, and what it writes restores best into its own or newer.
-pub fn choose(mut clients: Vec<Client>, server_major: u32) -> Result<Client> {
-    if clients.is_empty() {
-        return Err(Error::new(
-            Code::PgDumpMissing,
-            "no pg_dump was found in PGSEAL_PG_BIN, /usr/lib/postgresql/*/bin or PATH",
-        ));
+/// Debian's folders, whose names tell the major: in ascending order.
+fn packaged() -> Vec<(PathBuf, Option<u32>)> {
+    let entries = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders: Vec<_> = entries
+        .filter_map(|entry| Some((entry.path().join("bin"), entry.file_name().to_str()?.parse().ok())))
+        .filter(|(folder, _)| folder.join("pg_dump").is_file())
+        .collect();
+    folders.sort_by_key(|(_, major)| *major);
+    folders
+}
+
+/// `pg_dump` takes servers up to its own major, and what it writes restores best into its own or newer. Each question
+/// starts a process: one whose folder tells that it is too old is not asked, and an exact match ends the search.
+fn choose(
+    folders: impl Iterator<Item = (PathBuf, Option<u32>)>,
+    ask: impl Fn(&Path) -> Option<Client>,
+    server_major: u32,
+) -> Result<Client> {
+    let mut best: Option<Client> = None;
+    let mut too_old = None;
+    for (folder, told) in folders {
+        let known_major = told.filter(|major| *major < server_major);
+        let asked = if known_major.is_some() { None } else { ask(&folder) };
+        match asked {
+            Some(client) if client.major == server_major => return Ok(client),
+            Some(client) if client.major > server_major => {
+                if best.as_ref().is_none_or(|best| client.major < best.major) {
+                    best = Some(client);
+                }
+            }
+            older => too_old = too_old.max(known_major).max(older.map(|client| client.major)),
+        }
     }
-    // Stable: of two with the same major, the one that was looked for first.
-    clients.sort_by_key(|client| client.major);
-    let newest = clients.last().map(|client| client.version.clone()).unwrap_or_default();
-    clients.into_iter().find(|client| client.major >= server_major).ok_or_else(|| {
-        Error::new(
+    best.ok_or_else(|| match too_old {
+        Some(newest) => Error::new(
             Code::VersionMismatch,
             format!("the server is PostgreSQL {server_major}; the newest installed pg_dump is {newest}"),
-        )
+        ),
+        None => Error::new(
+            Code::PgDumpMissing,
+            "no pg_dump was found in PGSEAL_PG_BIN, /usr/lib/postgresql/*/bin or PATH",
+        ),
     })
 }
 
@@ -91,13 +106,33 @@ mod tests {
         }
     }
 
+    /// Chooses among folders that are named like their majors; gives the choice and who was asked.
+    fn choice(majors: &[u32], told: bool, server: u32) -> (Result<u32>, Vec<u32>) {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let folders = majors
+            .iter()
+            .map(|major| (PathBuf::from(format!("/{major}")), told.then_some(*major)));
+        let ask = |folder: &Path| {
+            let major = folder.to_str()?.trim_start_matches('/').parse().ok()?;
+            asked.borrow_mut().push(major);
+            Some(client(major))
+        };
+        let chosen = choose(folders, ask, server).map(|client| client.major);
+        (chosen, asked.into_inner())
+    }
+
     #[test]
     fn the_smallest_that_is_not_older() {
-        let all = || vec![client(18), client(15), client(17)];
         for (server, chosen) in [(10, 15), (15, 15), (16, 17), (17, 17), (18, 18)] {
-            assert_eq!(choose(all(), server).unwrap().major, chosen);
+            assert_eq!(choice(&[18, 15, 17], false, server).0.unwrap(), chosen);
         }
-        assert_eq!(choose(all(), 19).unwrap_err().code, Code::VersionMismatch);
-        assert_eq!(choose(vec![], 15).unwrap_err().code, Code::PgDumpMissing);
+        assert_eq!(choice(&[18, 15, 17], false, 19).0.unwrap_err().code, Code::VersionMismatch);
+        assert_eq!(choice(&[15], true, 19).0.unwrap_err().code, Code::VersionMismatch);
+        assert_eq!(choice(&[], false, 15).0.unwrap_err().code, Code::PgDumpMissing);
+    }
+
+    #[test]
+    fn nobody_is_asked_in_vain() {
+        assert_eq!(choice(&[14, 15, 16, 17, 18], true, 16).1, [16]);
     }
 }

@@ -12,7 +12,7 @@ mod inventory;
 mod multipart;
 pub mod pg_dump;
 mod tether;
-mod throttle;
+pub mod throttle;
 
 pub use inventory::{Counted, Table};
 pub use multipart::{Part, PartFacts, Sealed};

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 /// Bytes of one cell. governor keeps whole nanoseconds a cell: with one cell a byte, 100 MiB/s would run 6 % fast.
 const CELL: u64 = 1 << 10;
-/// What may pass at once: so much time's worth, but at least one read of 64 cells.
+/// What may pass at once: so much time's worth, but at least 128 cells.
 const BURST: Duration = Duration::from_millis(20);
-const LEAST_BURST: u64 = 64;
+const LEAST_BURST: u64 = 128;
+/// One read asks for at most half of that: the other half takes up what a late wake-up would lose.
+const READS: u64 = 2;
 
 /// A reader that lets its bytes through at a rate, measured from its first byte on.
 pub struct Throttle<R> {
@@ -82,7 +84,7 @@ impl<R: Read> Read for Throttle<R> {
         let Some(bucket) = &mut self.bucket else {
             return self.inner.read(buffer);
         };
-        let room = buffer.len().min((bucket.burst * CELL) as usize);
+        let room = buffer.len().min((bucket.burst / READS * CELL) as usize);
         let read = self.inner.read(&mut buffer[..room])?;
         bucket.carried += read as u64;
         let mut cells = bucket.carried / CELL;

@@ -47,6 +47,8 @@ fn of_text(text: &str) -> Option<Code> {
     const SIGNS: &[(&str, Code)] = &[
         ("canceling statement due to lock timeout", Code::DbLockTimeout),
         ("could not obtain lock", Code::DbLockTimeout),
+        // --lock-wait-timeout is a statement_timeout around LOCK TABLE.
+        ("canceling statement due to statement timeout", Code::DbLockTimeout),
         ("conflict with recovery", Code::ReplicaConflict),
         ("permission denied", Code::DbPrivilege),
         ("row-level security", Code::DbPrivilege),
@@ -73,6 +75,7 @@ fn of_text(text: &str) -> Option<Code> {
     ];
     // "does not exist" is said of tables as well; only of a database or role that stops the login it means the login.
     let fits = |sign: &str| match sign {
+        "canceling statement due to statement timeout" => text.contains(sign) && text.contains("LOCK TABLE"),
         "does not exist" => text.contains("FATAL:  database") && text.contains(sign),
         _ => text.contains(sign),
     };
