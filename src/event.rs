@@ -93,8 +93,7 @@ impl Event {
         Self::from_value(value)
     }
 
-    /// The same for JSON that was read already (the Lambda runtime hands it over so).
-    pub fn from_value(value: Value) -> Result<Self> {
+    fn from_value(value: Value) -> Result<Self> {
         if reads_private_key(&value) {
             return Err(Error::new(Code::PrivateKeyGiven, "the event holds a private key; it was not used"));
         }

@@ -8,6 +8,7 @@ use pgseal::event::Env;
 use pgseal::lambda;
 use pgseal::observe::logs;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use std::io::Write;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,12 +17,15 @@ fn main() -> ExitCode {
     let env = Env::of_process();
     logs::start(&env);
     seal_process();
-    let outcome = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new(Code::Bug, format!("no runtime: {error}")))
-        .and_then(|runtime| runtime.block_on(door(cli, &env)));
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime
+            .map_err(|error| Error::new(Code::Bug, format!("no runtime: {error}")))?
+            .block_on(door(cli, &env))
+    };
+    // A panic has told its place by then; here it only gets its exit code.
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    let outcome = outcome.unwrap_or_else(|_| Err(Error::new(Code::Bug, "the program panicked")));
     outcome.unwrap_or_else(|error| {
         eprintln!("pgseal: {error}");
         ExitCode::from(error.code.exit())
@@ -44,7 +48,8 @@ async fn door(cli: Cli, env: &Env) -> Result<ExitCode> {
         eprint!("{}", cli::usage());
         return Ok(ExitCode::from(2));
     };
-    println!("{answer}");
+    // Whoever closed our stdout does not want the receipt; what was done stands all the same.
+    let _ = writeln!(std::io::stdout(), "{answer}");
     Ok(ExitCode::from(exit))
 }
 
