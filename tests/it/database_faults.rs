@@ -1,0 +1,352 @@
+//! What goes wrong in or around the database: the promised code, and nothing left behind.
+
+mod fake_dump;
+
+use crate::support::aws::{Ministack, free_port};
+use crate::support::invariants::{backup_stands, event, nothing_left, sealed_into};
+use crate::support::pgseal::{Pgseal, Said};
+use crate::support::postgres::{Authority, Builder, Server};
+use crate::support::s3::Bucket;
+use serde_json::{Value, json};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+/// A server with a database `app` of some size and a bucket.
+struct Ground {
+    server: Server,
+    bucket: Bucket,
+}
+
+impl Ground {
+    fn new() -> Self {
+        Self::on(Server::builder())
+    }
+
+    fn on(builder: Builder) -> Self {
+        let server = builder.setting("log_statement", "all").start();
+        server.psql("postgres", "create database app");
+        server.psql(
+            "app",
+            "create table plain (id int); insert into plain select generate_series(1, 100)",
+        );
+        Self {
+            server,
+            bucket: Ministack::shared().bucket(),
+        }
+    }
+
+    fn sql(&self, database: &str, sql: &str) -> String {
+        self.server.psql(database, sql)
+    }
+
+    /// A role that may log in and nothing else, and the event in its name.
+    fn reader(&self) -> Value {
+        let password = self.server.password();
+        self.sql("postgres", &format!("create role reader login password '{password}'"));
+        self.sql("app", "grant select on plain to reader");
+        sealed_into(self.server.event_as("app", "reader"), &self.bucket)
+    }
+
+    fn event(&self) -> Value {
+        event(&self.server, "app", &self.bucket)
+    }
+
+    fn prepared(&self, event: &Value) -> Pgseal {
+        Pgseal::backup(event).envs(self.bucket.env()).envs(self.server.env())
+    }
+
+    /// Runs into the promised failure; everything of FAULTS holds afterwards. Gives the error.
+    fn fails(&self, event: &Value, code: &str) -> Value {
+        self.failed(&self.prepared(event).run(), code)
+    }
+
+    fn failed(&self, said: &Said, code: &str) -> Value {
+        let exit = if code.starts_with("dump_") { 5 } else { 3 };
+        let receipt = said.failed(code, exit);
+        nothing_left(&self.server, &self.bucket, said, &[]);
+        receipt["backups"][0]["error"].clone()
+    }
+
+    /// Whether a pg_dump ever came as far as its first statement.
+    fn was_dumped(&self) -> bool {
+        self.server
+            .log()
+            .contains("statement: SELECT pg_catalog.set_config('search_path', '', false)")
+    }
+
+    /// A table that takes a while at the rate of `slow`, in a text that hardly compresses.
+    fn with_bulk(self) -> Self {
+        self.sql(
+            "app",
+            "create table bulk (id int, noise text); insert into bulk select i,
+                (select string_agg(md5(random()::text), '') from generate_series(1, 30 + i % 2))
+                from generate_series(1, 40000) i",
+        );
+        self
+    }
+}
+
+fn says(error: &Value, what: &str) {
+    let message = error["message"].as_str().expect("a message");
+    assert!(message.contains(what), "the message names {what}: {error}");
+}
+
+/// Polls for what another process is about to do.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let bound = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < bound, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+const DUMPING: &str = "from pg_stat_activity where state = 'active' and query like 'COPY public.bulk%'";
+
+/// A dump caught in the middle of the bulk; `uploading`: when a part of it is already on its way.
+fn mid_dump(ground: &Ground, uploading: bool) -> Child {
+    let mut event = ground.event();
+    event["compression"] = json!("none");
+    event["rate_limit"] = json!(if uploading { "8M" } else { "1M" });
+    let child = ground.prepared(&event).spawn();
+    until("pg_dump copies", || {
+        ground.sql("postgres", &format!("select count(*) {DUMPING}")) == "1"
+    });
+    if uploading {
+        until("an upload is open", || !ground.bucket.open_uploads().is_empty());
+    }
+    child
+}
+
+fn ended(child: Child) -> Said {
+    Said::from(child.wait_with_output().expect("pgseal ends"))
+}
+
+#[test]
+fn a_backend_terminated_early_is_dump_failed() {
+    let ground = Ground::new().with_bulk();
+    let child = mid_dump(&ground, false);
+    ground.sql("postgres", &format!("select pg_terminate_backend(pid) {DUMPING}"));
+    let error = ground.failed(&ended(child), "dump_failed");
+    // The server's own word on it may be lost with the connection; which query it was is always known.
+    says(&error, "COPY public.bulk");
+}
+
+#[test]
+fn a_backend_terminated_while_parts_are_uploaded_is_dump_failed() {
+    let ground = Ground::new().with_bulk();
+    let child = mid_dump(&ground, true);
+    ground.sql("postgres", &format!("select pg_terminate_backend(pid) {DUMPING}"));
+    ground.failed(&ended(child), "dump_failed");
+}
+
+#[test]
+fn a_server_that_crashes_is_dump_failed() {
+    let ground = Ground::new().with_bulk();
+    let child = mid_dump(&ground, true);
+    let backend = ground.sql("postgres", &format!("select pid {DUMPING}"));
+    kill(&backend);
+    let said = ended(child);
+    // One backend killed brings all down; the server then recovers.
+    let asked = || {
+        ground
+            .server
+            .psql_command("postgres")
+            .args(["-c", "select 1"])
+            .output()
+            .expect("psql ends")
+    };
+    until("the server is back", || asked().status.success());
+    ground.failed(&said, "dump_failed");
+}
+
+#[test]
+fn a_killed_pg_dump_is_dump_failed() {
+    let ground = Ground::new().with_bulk();
+    let child = mid_dump(&ground, true);
+    let clients = crate::support::invariants::clients_of(&ground.server);
+    let [dump] = &clients[..] else { panic!("one pg_dump: {clients:?}") };
+    kill(dump.split(' ').next().expect("its id"));
+    let error = ground.failed(&ended(child), "dump_failed");
+    says(&error, "signal");
+}
+
+fn kill(process: &str) {
+    let pid = process.parse().ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("the process is there");
+}
+
+/// A replica that does not wait: what the primary clears away, it takes from under the dump.
+#[test]
+fn a_dump_that_a_replica_cancels_is_replica_conflict() {
+    let ground = Ground::new().with_bulk();
+    let standby = Server::builder()
+        .standby_of(&ground.server)
+        .setting("max_standby_streaming_delay", "0")
+        .start();
+    until("the replica has the data", || caught_up(&ground, &standby));
+    let replica = Ground {
+        server: standby,
+        bucket: Ministack::shared().bucket(),
+    };
+    let child = mid_dump(&replica, false);
+    ground.sql("app", "delete from bulk");
+    ground.sql("app", "vacuum bulk");
+    let error = replica.failed(&ended(child), "replica_conflict");
+    assert!(error["hint"].to_string().contains("hot_standby_feedback"), "advice: {error}");
+}
+
+fn caught_up(primary: &Ground, standby: &Server) -> bool {
+    let written = primary.sql("postgres", "select pg_current_wal_lsn()");
+    standby.psql("postgres", &format!("select pg_last_wal_replay_lsn() >= '{written}'")) == "t"
+}
+
+#[test]
+fn a_table_without_select_is_named_before_the_dump() {
+    let ground = Ground::new();
+    let event = ground.reader();
+    ground.sql("app", "create schema inner_; grant usage on schema inner_ to reader");
+    ground.sql("app", "create table inner_.\"Kept Back\" (id int)");
+    let error = ground.fails(&event, "db_privilege");
+    says(&error, "inner_");
+    says(&error, "Kept Back");
+    assert!(!ground.was_dumped(), "{}", ground.server.log());
+
+    // What the event leaves out need not be readable.
+    let mut without = event.clone();
+    without["exclude_tables"] = json!(["inner_.*"]);
+    backup_stands(&ground.bucket, &ground.prepared(&without).run().complete());
+}
+
+#[test]
+fn a_sequence_without_select_is_named_before_the_dump() {
+    let ground = Ground::new();
+    let event = ground.reader();
+    ground.sql("app", "create sequence counter_kept_back");
+    says(&ground.fails(&event, "db_privilege"), "counter_kept_back");
+    assert!(!ground.was_dumped(), "{}", ground.server.log());
+}
+
+#[test]
+fn row_security_is_never_a_silent_subset() {
+    let ground = Ground::new();
+    ground.sql(
+        "app",
+        "create table tenants (id int); alter table tenants enable row level security",
+    );
+    ground.sql("app", "create policy few on tenants using (id < 10)");
+    ground.sql("app", "insert into tenants select generate_series(1, 99)");
+    says(&ground.fails(&ground.event(), "db_privilege"), "tenants");
+    assert!(!ground.was_dumped(), "{}", ground.server.log());
+
+    ground.sql("postgres", "alter role dumper bypassrls");
+    let receipt = ground.prepared(&ground.event()).run().complete();
+    assert_eq!(receipt["backups"][0]["rows"], 199);
+    assert!(ground.was_dumped(), "{}", ground.server.log());
+}
+
+#[test]
+fn a_large_object_that_cannot_be_read_is_named_before_the_dump() {
+    let ground = Ground::new();
+    ground.sql("app", "select lo_from_bytea(424242, 'kept back')");
+    says(&ground.fails(&ground.event(), "db_privilege"), "424242");
+    assert!(!ground.was_dumped(), "{}", ground.server.log());
+
+    ground.sql("app", "grant select on large object 424242 to dumper");
+    backup_stands(&ground.bucket, &ground.prepared(&ground.event()).run().complete());
+}
+
+#[test]
+fn a_lock_that_is_held_is_named_when_time_is_up() {
+    let ground = Ground::new();
+    ground.sql("app", "create table \"Busy Table\" (id int)");
+    let mut holder = ground.server.session("app");
+    holder.run("begin; lock table \"Busy Table\" in access exclusive mode");
+    let mut event = ground.event();
+    event["lock_timeout"] = json!("1s");
+    says(&ground.fails(&event, "db_lock_timeout"), "Busy Table");
+
+    drop(holder);
+    ground.prepared(&event).run().complete();
+}
+
+#[test]
+fn an_unknown_database_is_said() {
+    let ground = Ground::new();
+    let event = event(&ground.server, "no such database", &ground.bucket);
+    ground.fails(&event, "no_database");
+}
+
+#[test]
+fn nobody_listening_is_db_unreachable() {
+    let ground = Ground::new();
+    let mut event = ground.event();
+    event["port"] = json!(free_port("127.0.0.1"));
+    ground.fails(&event, "db_unreachable");
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_db_unreachable() {
+    let ground = Ground::new();
+    let mut event = ground.event();
+    event["host"] = json!("nowhere.invalid");
+    let said = ground.prepared(&event).env("PGSEAL_ALLOWED_HOSTS", "nowhere.invalid").run();
+    ground.failed(&said, "db_unreachable");
+}
+
+/// Five slots, three of them for superusers.
+fn narrow() -> Builder {
+    Server::builder()
+        .setting("max_connections", "5")
+        .setting("superuser_reserved_connections", "3")
+}
+
+#[test]
+fn too_many_connections_are_db_busy() {
+    let ground = Ground::on(narrow());
+    let held: Vec<_> = (0..2).map(|_| ground.server.session("postgres")).collect();
+    ground.fails(&ground.event(), "db_busy");
+    drop(held);
+
+    for (limited, freed) in [
+        ("alter role dumper connection limit 0", "alter role dumper connection limit -1"),
+        ("alter database app connection limit 0", "alter database app connection limit -1"),
+    ] {
+        ground.sql("postgres", limited);
+        ground.fails(&ground.event(), "db_busy");
+        ground.sql("postgres", freed);
+    }
+}
+
+#[test]
+fn a_busy_server_is_tried_again() {
+    let ground = Ground::new();
+    ground.sql("postgres", "alter role dumper connection limit 0");
+    let child = ground.prepared(&ground.event()).spawn();
+    until("a login is refused", || {
+        ground.server.log().contains("too many connections for role")
+    });
+    ground.sql("postgres", "alter role dumper connection limit -1");
+    backup_stands(&ground.bucket, &ended(child).complete());
+}
+
+#[test]
+fn a_password_is_not_sent_to_an_unknown_authority_either() {
+    let ground = Ground::on(Server::builder().tls(&["localhost"]));
+    let stranger = Authority::new();
+    let said = ground.prepared(&ground.event()).env("PGSSLROOTCERT", stranger.pem()).run();
+    ground.failed(&said, "db_tls");
+}
+
+#[test]
+fn a_server_without_tls_is_db_tls_unless_that_was_asked_for() {
+    let ground = Ground::new();
+    let authority = Authority::new();
+    for mode in ["", "require", "verify-ca", "verify-full"] {
+        let run = ground
+            .prepared(&ground.event())
+            .env("PGSSLMODE", mode)
+            .env("PGSSLROOTCERT", authority.pem());
+        ground.failed(&run.run(), "db_tls");
+    }
+    ground.prepared(&ground.event()).env("PGSSLMODE", "disable").run().complete();
+}

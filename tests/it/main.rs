@@ -1,0 +1,8 @@
+//! Behaviour of the built program against real parts: PostgreSQL, S3 servers, the Lambda emulator, containers.
+//! `testbed/install.sh` installs what they need; `make test` calls it.
+
+mod support;
+
+mod database_faults;
+mod login;
+mod versions;

@@ -1,0 +1,99 @@
+//! What must hold after every run that failed, whatever the fault; and after one that did not.
+
+use super::pgseal::Said;
+use super::postgres::Server;
+use super::s3::{Bucket, SECRET_KEY};
+use serde_json::{Value, json};
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// A recipient for tests that open nothing: its private half was thrown away.
+pub const RECIPIENT: &str = "-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEApQBPjiEJtlIruWeMIx6+
+B6/FQPXg+NOcKAtXSbKoJ7LZyrzrnFjzmyWoIiXL+uhVBd2hpM1Hxjv9qEWgX/zL
+IvW7CkxEDIzXP+5zI56lAbk95tKJsnqizHvrCNeJrib67MoVfQcleu7aWanPpMyf
+tlkrKU6Mdf1wxgm2fKigBxcubV4iqPxJ176GghfXt2dk4i03JRjL34q/jvz3xVHN
+r/pAuSowDJpxEW8PiOj0gDs4FbHJsDHmZuWiMlsdNOF3W/hX6ohfb6Ubeh+1m/7p
+6q675L5M6lTdCxME2b1941k2XlR+O0NhDeibd3qpjGA23NyQqSgUTYAGlWcb8Q9Q
+jQIDAQAB
+-----END PUBLIC KEY-----
+";
+
+/// The event of a backup of `database` on this server by `dumper` into this bucket, as fast as it goes.
+pub fn event(server: &Server, database: &str, bucket: &Bucket) -> Value {
+    sealed_into(server.event(database), bucket)
+}
+
+/// Adds bucket, recipient and no rate limit to the database's part of an event.
+pub fn sealed_into(mut event: Value, bucket: &Bucket) -> Value {
+    event["bucket"] = json!(bucket.name);
+    event["public_key"] = json!(RECIPIENT);
+    event["rate_limit"] = json!("0");
+    event
+}
+
+/// After a failed run: no backup, no trace of its data, no process, no login, no secret said.
+pub fn nothing_left(server: &Server, bucket: &Bucket, said: &Said, secrets: &[&str]) {
+    let alive = clients_of(server);
+    assert!(alive.is_empty(), "a child outlived the run: {alive:?}");
+    no_secret(said, &[secrets, &[server.password()]].concat());
+    let data: Vec<_> = bucket.keys().into_iter().filter(|key| holds_data(key)).collect();
+    assert!(data.is_empty(), "a failed run left {data:?}");
+    assert_eq!(bucket.open_uploads(), [], "an upload was left open");
+    no_login(server);
+}
+
+fn holds_data(key: &str) -> bool {
+    key.ends_with(".manifest.jsonl") || key.contains(".sql.") || key.contains(".inventory.")
+}
+
+/// Neither stream holds a secret of this test, nor any piece of an IAM token.
+pub fn no_secret(said: &Said, secrets: &[&str]) {
+    let always = [SECRET_KEY, "X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Credential"];
+    for (name, text) in [("stdout", &said.stdout), ("stderr", &said.stderr)] {
+        let told = secrets.iter().chain(&always).any(|secret| text.contains(secret));
+        assert!(!told, "a secret stands in {name}:\n{text}");
+    }
+}
+
+/// After a success: everything that the receipt names stands in the bucket, size and all, and nothing else is open.
+pub fn backup_stands(bucket: &Bucket, receipt: &Value) {
+    let backups = receipt["backups"].as_array().expect("a list of backups");
+    assert!(!backups.is_empty(), "{receipt}");
+    for backup in backups {
+        let objects = backup["objects"].as_array().expect("a list of objects");
+        let roles: Vec<_> = objects.iter().filter_map(|object| object["role"].as_str()).collect();
+        for role in ["dump", "key", "inventory", "manifest"] {
+            assert!(roles.contains(&role), "no {role} among {roles:?}");
+        }
+        for object in objects {
+            let key = object["key"].as_str().expect("a key");
+            assert_eq!(bucket.get(key).len() as u64, object["size"], "the size of {key}");
+        }
+    }
+    assert_eq!(bucket.open_uploads(), [], "an upload was left open");
+}
+
+/// Client programs of PostgreSQL that are alive and were told this server's port, as `PID NAME`.
+pub fn clients_of(server: &Server) -> Vec<String> {
+    let port = server.port().to_string();
+    let processes = fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        let told = ["cmdline", "environ"].map(|file| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default());
+        let told = String::from_utf8_lossy(&told.concat()).into_owned();
+        (name.starts_with("pg_dump") && told.contains(&port)).then(|| format!("{pid} {}", name.trim_end()))
+    });
+    processes.collect()
+}
+
+/// Nobody but the tests' own superuser is logged in. The server needs a moment to see that a client is gone.
+fn no_login(server: &Server) {
+    const LOGINS: &str = "select count(*) from pg_stat_activity
+        where backend_type = 'client backend' and usename <> 'postgres'";
+    let bound = Instant::now() + Duration::from_secs(10);
+    while server.psql("postgres", LOGINS) != "0" {
+        assert!(Instant::now() < bound, "a login outlived the run");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,8 @@
+//! The real parts as values: started when made, gone when dropped.
+
+#![allow(dead_code)] // each test module uses its own share
+
+pub mod aws;
+pub mod invariants;
+pub mod pgseal;
+pub mod postgres;

@@ -1,0 +1,117 @@
+//! Runs the built binary as a user would and reads what it says.
+
+use serde_json::Value;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+/// One run of `pgseal` to come: a cleared environment, so that nothing of the machine leaks into a test.
+pub struct Pgseal {
+    command: Command,
+    stdin: Option<Vec<u8>>,
+}
+
+/// What one run said: exit code, the JSON of stdout, and the raw texts.
+pub struct Said {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Pgseal {
+    pub fn new(arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
+        command.args(arguments).env_clear();
+        command
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        Self { command, stdin: None }
+    }
+
+    /// `pgseal backup --event EVENT`.
+    pub fn backup(event: &Value) -> Self {
+        Self::new(&["backup", "--event", &event.to_string()])
+    }
+
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.command.env(name, value.into());
+        self
+    }
+
+    pub fn envs<K: AsRef<str>, V: AsRef<str>>(mut self, pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        for (name, value) in pairs {
+            self.command.env(name.as_ref(), value.as_ref());
+        }
+        self
+    }
+
+    pub fn current_dir(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Starts without waiting: for tests that act while it runs.
+    pub fn spawn(mut self) -> Child {
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command
+            .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        let mut child = self.command.spawn().expect("pgseal starts");
+        if let (Some(bytes), Some(mut pipe)) = (self.stdin, child.stdin.take()) {
+            pipe.write_all(&bytes).expect("pgseal reads its standard input");
+        }
+        child
+    }
+
+    pub fn run(self) -> Said {
+        Said::from(self.spawn().wait_with_output().expect("pgseal ends"))
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+        }
+    }
+}
+
+impl Said {
+    /// The receipt (or report): the whole of stdout is one JSON value.
+    pub fn receipt(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("stdout is no receipt ({error}): {}\nstderr: {}", self.stdout, self.stderr))
+    }
+
+    /// The code of the first error: of the event, else of the first failed backup.
+    pub fn error_code(&self) -> String {
+        let receipt = self.receipt();
+        let of = |value: &Value| value["error"]["code"].as_str().map(str::to_owned);
+        let failed = receipt["backups"].as_array().into_iter().flatten().find_map(of);
+        of(&receipt)
+            .or(failed)
+            .unwrap_or_else(|| panic!("no error in {receipt}\nstderr: {}", self.stderr))
+    }
+
+    /// Asserts success and gives the receipt.
+    pub fn complete(&self) -> Value {
+        assert_eq!(self.code, 0, "exit code; stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        let receipt = self.receipt();
+        assert_eq!(receipt["status"], "complete", "{receipt}");
+        receipt
+    }
+
+    /// Asserts the failure that was promised: its code and its exit code.
+    pub fn failed(&self, code: &str, exit: i32) -> Value {
+        assert_eq!(self.error_code(), code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert_eq!(self.code, exit, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self.receipt()
+    }
+}
