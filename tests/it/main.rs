@@ -4,5 +4,6 @@
 mod support;
 
 mod database_faults;
+mod events;
 mod login;
 mod versions;
