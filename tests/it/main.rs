@@ -4,6 +4,8 @@
 mod support;
 
 mod database_faults;
+mod demo;
+mod doors;
 mod events;
 mod login;
 mod versions;

@@ -3,6 +3,8 @@
 #![allow(dead_code)] // each test module uses its own share
 
 pub mod aws;
+pub mod fault_proxy;
 pub mod invariants;
 pub mod pgseal;
 pub mod postgres;
+pub mod s3;

@@ -1,0 +1,32 @@
+//! HTTP in front of the store, and the check of signatures.
+
+use super::strict::Strict;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use std::io;
+use std::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// Serves until dropped; every connection ends with it.
+pub async fn serve(listener: TcpListener, store: Strict, access_key: &str, secret_key: &str) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut service = S3ServiceBuilder::new(store);
+    service.set_auth(SimpleAuth::from_single(access_key, secret_key));
+    let service = service.build();
+
+    let mut connections = JoinSet::new();
+    loop {
+        let (socket, _) = listener.accept().await?;
+        let service = service.clone();
+        connections.spawn(async move {
+            // A client that goes away in the middle is its own affair.
+            let _ = Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(socket), service)
+                .await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}

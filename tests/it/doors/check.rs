@@ -1,0 +1,75 @@
+//! `check`: everything short of the dump, as one JSON value, and nothing written.
+
+use super::Ground;
+use serde_json::{Value, json};
+
+fn named<'a>(report: &'a Value, name: &str) -> Option<&'a Value> {
+    report["checks"].as_array()?.iter().find(|check| check["name"] == name)
+}
+
+#[test]
+fn a_good_set_up_is_ok_and_nothing_is_written() {
+    let ground = Ground::new();
+    let said = ground.prepared(&["check", "--event", &ground.event().to_string()]).run();
+    let report = said.receipt();
+    assert_eq!((said.code, &report["status"]), (0, &json!("ok")), "{report}\n{}", said.stderr);
+    let checks = report["checks"].as_array().expect("a list of checks");
+    assert!(checks.len() >= 4 && checks.iter().all(|check| check["status"] == "ok"), "{report}");
+    assert!(report["estimate"].is_object() && report["memory"].is_object(), "{report}");
+    assert_eq!(ground.bucket.keys(), [""; 0]);
+    assert_eq!(ground.bucket.open_uploads(), []);
+}
+
+#[test]
+fn an_event_may_ask_for_the_check() {
+    let ground = Ground::new();
+    let mut event = ground.event();
+    event["action"] = json!("check");
+    let said = ground.prepared(&[]).env("BACKUP_EVENT", event.to_string()).run();
+    assert_eq!(
+        (said.code, &said.receipt()["status"]),
+        (0, &json!("ok")),
+        "{}\n{}",
+        said.stdout,
+        said.stderr
+    );
+    assert_eq!(ground.bucket.keys(), [""; 0]);
+}
+
+#[test]
+fn what_fails_is_said_with_its_code() {
+    let ground = Ground::new();
+    let mut event = ground.event();
+    event["bucket"] = json!("no-such-bucket-anywhere");
+    let said = ground.prepared(&["check", "--event", &event.to_string()]).run();
+    let report = said.receipt();
+    assert_eq!((said.code, &report["status"]), (4, &json!("failed")), "{report}\n{}", said.stderr);
+    let failed: Vec<_> = report["checks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|check| check["status"] == "failed")
+        .collect();
+    assert!(failed.iter().any(|check| check["error"]["code"] == "s3_no_bucket"), "{report}");
+    assert!(named(&report, "bucket").is_some(), "{report}");
+}
+
+#[test]
+fn an_unreadable_table_is_named_without_a_dump() {
+    let ground = Ground::new();
+    ground
+        .server
+        .psql("app", "create table hidden (); create role nobody_special login password 'x'");
+    ground
+        .server
+        .psql("app", &format!("alter role nobody_special password '{}'", ground.server.password()));
+    let mut event = ground.event();
+    event["user"] = json!("nobody_special");
+    let said = ground.prepared(&["check", "--event", &event.to_string()]).run();
+    assert_eq!(said.code, 3, "{}\n{}", said.stdout, said.stderr);
+    assert!(
+        said.stdout.contains("db_privilege") && said.stdout.contains("hidden"),
+        "{}",
+        said.stdout
+    );
+}

@@ -1,0 +1,65 @@
+//! Several databases in one event: every one is tried.
+
+use super::Ground;
+use serde_json::{Value, json};
+
+fn statuses(receipt: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let backups = receipt["backups"].as_array().expect("a list of backups");
+    let mut pairs: Vec<_> = backups
+        .iter()
+        .map(|backup| (text(&backup["database"]), text(&backup["status"])))
+        .collect();
+    pairs.sort();
+    pairs
+}
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter()
+        .map(|(name, status)| ((*name).to_owned(), (*status).to_owned()))
+        .collect()
+}
+
+#[test]
+fn a_star_means_all_that_can_be_connected_to() {
+    let ground = Ground::new();
+    let sql = |text: &str| ground.server.psql("postgres", text);
+    sql("create database \"Größe & 'Co'\"");
+    sql("create database closed with allow_connections false");
+    sql("create database foreign_one");
+    sql("revoke connect on database foreign_one from public");
+    let mut event = ground.event();
+    event["database"] = json!("*");
+    let receipt = ground.complete(&ground.backup(&event));
+    assert_eq!(
+        statuses(&receipt),
+        pairs(&[("Größe & 'Co'", "complete"), ("app", "complete"), ("postgres", "complete")])
+    );
+    let encoded = "backups/Gr%C3%B6%C3%9Fe%20%26%20%27Co%27_";
+    assert!(
+        ground.bucket.keys().iter().any(|key| key.starts_with(encoded)),
+        "{:?}",
+        ground.bucket.keys()
+    );
+}
+
+#[test]
+fn one_that_fails_fails_the_whole_and_stops_no_other() {
+    let ground = Ground::new();
+    let mut event = ground.event();
+    event["database"] = json!(["missing", "app", "postgres"]);
+    let said = ground.backup(&event);
+    let receipt = said.failed("no_database", 3);
+    assert_eq!(receipt["status"], "failed");
+    assert_eq!(
+        statuses(&receipt),
+        pairs(&[("app", "complete"), ("missing", "failed"), ("postgres", "complete")])
+    );
+    let manifests: Vec<_> = ground
+        .bucket
+        .keys()
+        .into_iter()
+        .filter(|key| key.ends_with(".manifest.jsonl"))
+        .collect();
+    assert_eq!(manifests.len(), 2, "{manifests:?}");
+}
