@@ -8,4 +8,6 @@ mod demo;
 mod doors;
 mod events;
 mod login;
+mod readme;
+mod road;
 mod versions;

@@ -7,4 +7,5 @@ pub mod fault_proxy;
 pub mod invariants;
 pub mod pgseal;
 pub mod postgres;
+pub mod restore;
 pub mod s3;

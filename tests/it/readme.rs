@@ -1,0 +1,499 @@
+//! README.md and docs/ promise nothing that is not so: every command in them is run, as far as real parts run here, and every table is
+//! compared with the program. The commands that restore are run on real backups in `road.rs`, those of containers in `container.rs`.
+
+use crate::support::pgseal::Pgseal;
+use crate::support::postgres::Server;
+use crate::support::restore::{block, blocks, readme, rows, run_alone, table};
+use crate::support::s3::EmbeddedS3;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Each marked block, and where it is tested.
+const HERE: &[&str] = &[
+    "make",
+    "keys",
+    "one-line",
+    "role",
+    "role-before-14",
+    "role-large-objects",
+    "policy",
+    "sam",
+    "build",
+    "sam-local",
+    "docker-run",
+    "overrides",
+    "shell",
+    "fetch",
+];
+const ON_THE_ROAD: &[&str] = &[
+    "receipt",
+    "unwrap",
+    "check",
+    "restore-bzip2",
+    "restore-zstd",
+    "restore-none",
+    "inventory",
+    "restore-legacy",
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn json_block(name: &str) -> Value {
+    serde_json::from_str(&block(name)).unwrap_or_else(|error| panic!("README block {name}: {error}"))
+}
+
+fn minimal() -> Value {
+    let text = fs::read_to_string(root().join("events/accepted/minimal.json")).expect("the file is there");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[test]
+fn every_command_in_the_readme_is_tested_and_every_test_has_its_command() {
+    let unmarked = blocks()
+        .into_iter()
+        .filter(|block| !block.language.is_empty() && block.name.is_none());
+    let unmarked: Vec<String> = unmarked.map(|block| block.text).collect();
+    assert!(unmarked.is_empty(), "blocks without a test: {unmarked:#?}");
+    let marked: BTreeSet<String> = blocks().into_iter().filter_map(|block| block.name).collect();
+    let tested: BTreeSet<String> = [HERE, ON_THE_ROAD].concat().into_iter().map(str::to_owned).collect();
+    assert_eq!(marked, tested);
+}
+
+#[test]
+fn the_shell_accepts_every_block() {
+    for block in blocks().iter().filter(|block| block.language == "sh") {
+        let mut shell = Command::new("bash").arg("-n").stdin(Stdio::piped()).spawn().expect("bash starts");
+        shell
+            .stdin
+            .take()
+            .expect("a pipe")
+            .write_all(block.text.as_bytes())
+            .expect("bash reads");
+        assert!(shell.wait().expect("bash ends").success(), "{}", block.text);
+    }
+}
+
+#[test]
+fn make_knows_its_targets() {
+    for line in block("make").lines() {
+        let target = line
+            .strip_prefix("make ")
+            .and_then(|rest| rest.split_whitespace().next())
+            .expect("make TARGET");
+        let output = Command::new("make")
+            .args(["-n", target])
+            .current_dir(root())
+            .output()
+            .expect("make starts");
+        assert!(
+            output.status.success(),
+            "make {target}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn the_key_pair_is_made_and_accepted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for line in block("keys").lines() {
+        // Without a terminal openssl asks standard input for the pass phrase: once to read, twice to write.
+        let mut shell = Command::new("setsid");
+        shell
+            .args(["--wait", "bash", "-c", line])
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = shell.spawn().expect("setsid starts");
+        child
+            .stdin
+            .take()
+            .expect("a pipe")
+            .write_all(b"a pass phrase\na pass phrase\n")
+            .expect("openssl reads");
+        let output = child.wait_with_output().expect("openssl ends");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let private = fs::read_to_string(folder.path().join("private_key.pem")).expect("a private key");
+    assert!(private.contains("ENCRYPTED"), "the private key is not protected");
+
+    let public = fs::read_to_string(folder.path().join("public_key.pem")).expect("a public key");
+    let one_line = String::from_utf8(run_alone("one-line", folder.path()).fine()).expect("text");
+    assert!(!one_line.contains('\n') && one_line.contains("\\n"), "{one_line}");
+    let fingerprint = |key: &str| {
+        let mut event = minimal();
+        event["public_key"] = json!(key);
+        offline(&event, &[])["recipients"].clone()
+    };
+    assert_eq!(fingerprint(&public), fingerprint(&one_line));
+}
+
+/// The plan that an event comes to, with nothing in the environment but these variables.
+fn offline(event: &Value, environment: &[(&str, &str)]) -> Value {
+    let said = Pgseal::new(&["check", "--offline", "--event", &event.to_string()])
+        .envs(environment.iter().copied())
+        .run();
+    assert_eq!(said.code, 0, "{event} with {environment:?}: {}{}", said.stdout, said.stderr);
+    said.receipt()
+}
+
+/// The user that the README makes may do the whole backup, large objects included, and nothing else is needed.
+#[test]
+fn the_role_suffices_for_a_backup() {
+    let server = Server::start();
+    server.psql("postgres", "create role rds_iam; create database app");
+    let data = "create table t as select generate_series(1, 9) as n; create sequence s; select lo_from_bytea(70001, '\\x00ff')";
+    server.psql("app", data);
+    server.psql("app", &block("role"));
+    server.psql("app", &block("role-large-objects"));
+    back_up_as_the_readmes_role(&server);
+}
+
+#[test]
+fn the_role_of_older_servers_suffices_too() {
+    let server = Server::start();
+    server.psql("postgres", "create role rds_iam; create database app; create role backup login");
+    server.psql("app", "create table t as select generate_series(1, 9) as n; create sequence s");
+    server.psql("app", &block("role-before-14"));
+    back_up_as_the_readmes_role(&server);
+}
+
+fn back_up_as_the_readmes_role(server: &Server) {
+    // IAM itself is tested in login.rs; here the same role comes in by password.
+    server.psql("app", &format!("alter role backup password '{}'", server.password()));
+    let s3 = EmbeddedS3::start();
+    let bucket = s3.bucket();
+    let mut event = server.event_as("app", "backup");
+    event["bucket"] = json!(bucket.name);
+    event["public_key"] = minimal()["public_key"].clone();
+    let receipt = Pgseal::backup(&event).envs(server.env()).envs(bucket.env()).run().complete();
+    assert_eq!(receipt["backups"][0]["rows"], 9, "{receipt}");
+}
+
+/// IAM's grammar, the least that IAM itself checks, and no wildcard where a name is known.
+#[test]
+fn the_policy_is_valid_and_narrow() {
+    let policy = json_block("policy");
+    assert_eq!(policy["Version"], "2012-10-17");
+    let statements = policy["Statement"].as_array().expect("statements");
+    let mut names = BTreeSet::new();
+    for statement in statements {
+        let keys: BTreeSet<&str> = statement.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(keys, BTreeSet::from(["Sid", "Effect", "Action", "Resource"]), "{statement}");
+        let sid = statement["Sid"].as_str().expect("text");
+        assert!(names.insert(sid) && sid.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{sid}");
+        assert_eq!(statement["Effect"], "Allow");
+        for action in texts(&statement["Action"]) {
+            let (service, verb) = action.split_once(':').expect("service:Verb");
+            assert!(["rds-db", "s3", "logs"].contains(&service) && !verb.contains('*'), "{action}");
+        }
+        for resource in texts(&statement["Resource"]) {
+            let parts: Vec<&str> = resource.splitn(6, ':').collect();
+            assert!(matches!(parts[..], ["arn", "aws", _, _, _, name] if name != "*"), "{resource}");
+        }
+    }
+}
+
+/// One text or a list of texts, as IAM takes either.
+fn texts(value: &Value) -> Vec<String> {
+    let list = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+    list.iter().map(|item| item.as_str().expect("text").to_owned()).collect()
+}
+
+/// What `docker`, `sam` and `aws` are told to use is there, under these names. The builds and calls themselves: `container.rs`.
+#[test]
+fn the_commands_name_what_there_is() {
+    let dockerfile = fs::read_to_string(root().join("Dockerfile")).expect("the Dockerfile");
+    let mut targets = 0;
+    for block in ["sam", "build", "docker-run"].map(block) {
+        let words: Vec<&str> = block.split_whitespace().collect();
+        for pair in words.windows(2) {
+            match pair {
+                ["--target", target] => assert!(dockerfile.contains(&format!(" AS {target}\n")), "no target {target}"),
+                ["--build-arg", argument] => {
+                    let (name, value) = argument.split_once('=').expect("NAME=value");
+                    assert!(dockerfile.contains(&format!("ARG {name}=")), "no argument {name}");
+                    assert!(dockerfile.contains(&format!("{value})")), "{name} knows no {value}");
+                }
+                ["--secret", secret] => {
+                    let id = secret.split(',').find(|part| part.starts_with("id=")).expect("an id");
+                    assert!(dockerfile.contains(&format!("type=secret,{id},")), "no secret {id}");
+                }
+                _ => continue,
+            }
+            targets += 1;
+        }
+    }
+    assert!(targets >= 3, "only {targets} names looked at");
+    for file in ["template.yaml", "deploy/ecs-task-definition.json", "deploy/terraform"] {
+        assert!(readme().contains(&format!("`{file}`")) && root().join(file).exists(), "{file}");
+    }
+    for event in block("sam-local").split_whitespace().filter(|word| word.ends_with(".json")) {
+        assert!(root().join(event).exists(), "{event}");
+    }
+    assert!(
+        block("fetch").contains("app_20261124T020000Z."),
+        "the folder must get one backup only"
+    );
+}
+
+#[test]
+fn the_variables_of_docker_run_are_a_whole_order() {
+    let public_key = minimal()["public_key"].as_str().expect("a key").to_owned();
+    let environment = docker_variables(&public_key);
+    assert!(environment.len() >= 6, "{environment:?}");
+    let said = Pgseal::new(&["check", "--offline"]).envs(&environment).run();
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+}
+
+/// The values of `-e NAME=value` in the block `docker-run`, with a key where the block reads one from a file.
+fn docker_variables(public_key: &str) -> BTreeMap<String, String> {
+    let block = block("docker-run");
+    let arguments = block
+        .lines()
+        .filter_map(|line| line.trim().trim_end_matches(" \\").strip_prefix("-e "));
+    let pairs = arguments.filter_map(|argument| argument.split_once('='));
+    let value = |value: &str| {
+        if value.contains("public_key.pem") {
+            public_key.to_owned()
+        } else {
+            value.to_owned()
+        }
+    };
+    pairs.map(|(name, text)| (name.to_owned(), value(text))).collect()
+}
+
+/// The override's event, over the variables of the task definition, is a whole order too.
+#[test]
+fn the_overrides_fit_the_task_definition() {
+    let overridden = json_block("overrides")["containerOverrides"][0].clone();
+    let text = fs::read_to_string(root().join("deploy/ecs-task-definition.json")).expect("the task definition");
+    let definition: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(overridden["name"], definition["containerDefinitions"][0]["name"]);
+    let variable = &overridden["environment"][0];
+    assert_eq!(variable["name"], "BACKUP_EVENT");
+    let event: Value = serde_json::from_str(variable["value"].as_str().expect("text")).expect("an event");
+    let environment = docker_variables(minimal()["public_key"].as_str().expect("a key"));
+    let pairs: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    offline(&event, &pairs);
+}
+
+#[test]
+fn the_commands_of_pgseal_are_there() {
+    let help = Pgseal::new(&["--help"]).run();
+    assert_eq!(help.code, 0, "{}", help.stderr);
+    for line in block("shell").lines() {
+        let command = line.split('#').next().expect("a part").trim();
+        let (verb, rest) = command
+            .strip_prefix("pgseal ")
+            .and_then(|rest| rest.split_once(' '))
+            .expect("pgseal VERB …");
+        assert!(help.stdout.contains(&format!("  {verb} ")), "{verb} is not in: {}", help.stdout);
+        // The same arguments, without a network. What the line leaves to the environment is set as for a task.
+        let script = format!("exec \"$PGSEAL\" check --offline {rest}");
+        let output = Command::new("bash")
+            .args(["-c", &script])
+            .current_dir(root())
+            .envs(docker_variables(minimal()["public_key"].as_str().expect("a key")))
+            .env("PGSEAL", env!("CARGO_BIN_EXE_pgseal"))
+            .output()
+            .expect("bash starts");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{command}: {said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+/// The names in backticks of one cell.
+fn names(cell: &str) -> Vec<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The table of fields is the list of fields: none invented, none left out.
+#[test]
+fn the_table_of_fields_is_complete() {
+    let documented: BTreeSet<String> = table("fields").iter().flat_map(|row| names(&row[0])).collect();
+    let mut used = BTreeSet::from(["instance".to_owned(), "password_secret".to_owned()]);
+    let text = fs::read_to_string(root().join("events/accepted/every-field.json")).expect("the file is there");
+    used.extend(
+        serde_json::from_str::<BTreeMap<String, Value>>(&text)
+            .expect("an object")
+            .into_keys(),
+    );
+    assert_eq!(documented, used);
+    for field in &documented {
+        // A value of no field's type: the field itself must be known, whatever is then said about its value.
+        let event = json!({field.as_str(): {"of": ["no", "type"]}, "public_key": minimal()["public_key"]});
+        let said = Pgseal::backup(&event).run();
+        assert!(!said.stdout.contains("is not a known field"), "{field}: {}", said.stdout);
+    }
+}
+
+/// A value that a field takes and one that it refuses, for each field that README.md gives a variable.
+fn examples(field: &str) -> (String, &'static str) {
+    let (good, bad) = match field {
+        "database" => ("other", "two\nlines"),
+        "host" => ("billing.cxa1b2c3d4e5.eu-west-1.rds.amazonaws.com", "mallory.example"),
+        "instance" => ("billing-production", "*"),
+        "port" => ("6432", "0"),
+        "user" => ("somebody", "two\nlines"),
+        "auth" => ("password", "kerberos"),
+        "region" | "bucket_region" => ("us-gov-east-1", "Ireland"),
+        "bucket" => ("other-backups", "Other-Backups"),
+        "prefix" => ("other/prefix", "../other"),
+        "public_key" => return (other_key(), "no key"),
+        "rate_limit" => ("1.5G", "10MB"),
+        "compression" => ("bzip2:3", "gzip"),
+        "workers" => ("3", "0"),
+        "format" => ("legacy", "pgseal/2"),
+        "lock_timeout" => ("7min", "60 parsecs"),
+        other => panic!("no example for {other}, which README.md says has a variable"),
+    };
+    (good.to_owned(), bad)
+}
+
+/// A field that the event does not have is taken from its variable: a good value comes to the same plan, a bad one to an error of this field.
+#[test]
+fn every_variable_stands_for_its_field() {
+    let mut compared = 0;
+    for row in table("fields") {
+        let field = names(&row[0]).remove(0);
+        for variable in names(&row[1]) {
+            let (good, bad) = examples(&field);
+            let without = without(&field);
+            let mut with = without.clone();
+            with[&field] = json!(good);
+            assert_eq!(
+                offline(&with, &[]),
+                offline(&without, &[(&variable, &good)]),
+                "{field} and {variable}"
+            );
+
+            let text = without.to_string();
+            let said = Pgseal::new(&["check", "--offline", "--event", &text]).env(&variable, bad).run();
+            assert_eq!(said.code, 2, "{variable}={bad}: {}", said.stdout);
+            assert_eq!(
+                said.receipt()["error"]["field"],
+                field.as_str(),
+                "{variable}={bad}: {}",
+                said.stdout
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared >= 16, "only {compared} variables compared");
+}
+
+/// A whole event without this field, and with what a value of it needs.
+fn without(field: &str) -> Value {
+    let mut event = minimal();
+    event["scheduled_time"] = json!("2026-11-24T02:00:00Z");
+    event["password_secret"] = json!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:orders/backup-AbCdEf");
+    let object = event.as_object_mut().expect("an object");
+    object.remove(field);
+    if field == "instance" {
+        object.remove("host");
+    }
+    event
+}
+
+/// A second public key, as some accepted event has it.
+fn other_key() -> String {
+    let text = fs::read_to_string(root().join("events/accepted/recipients-several.json")).expect("the file is there");
+    let event: Value = serde_json::from_str(&text).expect("JSON");
+    event["public_key"][1].as_str().expect("a second key").to_owned()
+}
+
+/// What the program itself says of its codes: exit status and advice by name.
+fn codes() -> BTreeMap<String, (u64, String)> {
+    let said = Pgseal::new(&["codes"]).run();
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let entry = |code: &Value| {
+        let hint = code["hint"].as_str().expect("a hint").to_owned();
+        (
+            code["code"].as_str().expect("a name").to_owned(),
+            (code["exit"].as_u64().expect("a number"), hint),
+        )
+    };
+    said.receipt().as_array().expect("a list").iter().map(entry).collect()
+}
+
+#[test]
+fn the_page_of_errors_is_the_programs_own_table() {
+    let page = fs::read_to_string(root().join("docs/ERRORS.md")).expect("docs/ERRORS.md");
+    let mut documented = BTreeMap::new();
+    for section in page.split("\n## ").skip(1) {
+        let (_, after) = section.split_once("\n| code").expect("a table");
+        for row in rows(&format!("| code{after}")).skip(2) {
+            let [name, exit, happened, advice] = row.as_slice() else {
+                panic!("{row:?}")
+            };
+            assert!(happened.len() > 20, "{name}: {happened}");
+            documented.insert(name.trim_matches('`').to_owned(), (exit.parse().expect("a number"), advice.clone()));
+        }
+    }
+    assert_eq!(documented, codes());
+}
+
+#[test]
+fn the_table_of_exits_is_the_programs_own() {
+    let mut documented: BTreeMap<String, u64> = BTreeMap::new();
+    for row in table("exits") {
+        let exit = row[0].parse().expect("a number");
+        documented.extend(names(&row[2]).into_iter().map(|code| (code, exit)));
+    }
+    let of_program: BTreeMap<String, u64> = codes().into_iter().map(|(name, (exit, _))| (name, exit)).collect();
+    assert_eq!(documented, of_program);
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for page in ["README.md", "docs/FORMAT.md", "docs/ERRORS.md"].map(|page| root().join(page)) {
+        let text = fs::read_to_string(&page).expect("the page");
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')').map(|(link, _)| link));
+        for link in links.filter(|link| !link.starts_with("https://")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() {
+                page.clone()
+            } else {
+                page.parent().expect("a folder").join(file)
+            };
+            let target = fs::read_to_string(&target).unwrap_or_else(|error| panic!("{}: {link}: {error}", page.display()));
+            assert!(anchor.is_empty() || anchors(&target).contains(anchor), "{}: {link}", page.display());
+        }
+    }
+}
+
+/// The anchors that a forge makes of headings.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+    headings
+        .map(|heading| heading.chars().filter(kept).collect::<String>().replace(' ', "-"))
+        .collect()
+}
+
+#[test]
+fn the_licences_are_there() {
+    for (file, words) in [
+        ("LICENSE-MIT", "Permission is hereby granted"),
+        ("LICENSE-APACHE", "Version 2.0, January 2004"),
+    ] {
+        assert!(fs::read_to_string(root().join(file)).expect("a licence").contains(words), "{file}");
+    }
+}

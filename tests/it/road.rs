@@ -1,0 +1,465 @@
+//! The whole road, there and back: a database with something of everything in it is backed up by the program and opened by nothing but
+//! the README's commands. Whatever the program says of a backup is compared with what a stock tool or the server says.
+
+use crate::support::aws::Ministack;
+use crate::support::pgseal::Pgseal;
+use crate::support::postgres::Server;
+use crate::support::restore::{RESTORED, assert_same, block, restore_into, run_alone};
+use crate::support::s3::{Bucket, EmbeddedS3, block_on};
+use aws_sdk_s3::types::ChecksumMode;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+const DATABASE: &str = "app";
+
+/// MiB of the rich database's largest table; 1024 is the full form.
+fn bulk_mib() -> u32 {
+    std::env::var("PGSEAL_TEST_BULK_MB").map_or(24, |text| text.parse().expect("PGSEAL_TEST_BULK_MB is a number"))
+}
+
+/// A server with the rich database in it, which `dumper` may read whole.
+fn rich_server(bulk_mib: u32) -> Server {
+    let server = Server::start();
+    server.psql("postgres", &format!("create database {DATABASE}"));
+    fill(&server, DATABASE, bulk_mib);
+    server
+}
+
+fn fill(server: &Server, database: &str, bulk_mib: u32) {
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/rich.sql");
+    let mut psql = server.psql_command(database);
+    let output = psql
+        .args(["-v", &format!("bulk_mb={bulk_mib}"), "-f", fixture])
+        .output()
+        .expect("psql starts");
+    assert!(output.status.success(), "{fixture}: {}", String::from_utf8_lossy(&output.stderr));
+    // What the README has its readers do for their own user.
+    server.psql(database, &block("role-large-objects").replace(" TO backup", " TO dumper"));
+}
+
+struct KeyPair {
+    private: String,
+    public: String,
+}
+
+impl KeyPair {
+    fn new() -> Self {
+        let openssl = |arguments: &[&str], input: &str| {
+            let mut command = Command::new("openssl");
+            command
+                .args(arguments)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null());
+            let mut child = command.spawn().expect("openssl starts");
+            std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), input.as_bytes()).expect("openssl reads");
+            String::from_utf8(child.wait_with_output().expect("openssl ends").stdout).expect("PEM")
+        };
+        let private = openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], "");
+        let public = openssl(&["pkey", "-pubout"], &private);
+        Self { private, public }
+    }
+}
+
+/// One backup of the rich database, with these fields more in its event.
+fn back_up(server: &Server, database: &str, bucket: &Bucket, more: Value) -> Value {
+    let mut event = server.event(database);
+    event["bucket"] = json!(bucket.name);
+    event["rate_limit"] = json!("0");
+    for (field, value) in more.as_object().expect("fields") {
+        event[field] = value.clone();
+    }
+    let receipt = Pgseal::backup(&event).envs(server.env()).envs(bucket.env()).run().complete();
+    receipt["backups"][0].clone()
+}
+
+/// A folder as the README has it: the objects of one backup, and the private key beside them.
+fn fetched(bucket: &Bucket, keys: &KeyPair) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    bucket.download(folder.path());
+    fs::write(folder.path().join("private_key.pem"), &keys.private).expect("the key is written");
+    folder
+}
+
+/// Runs the README's check and says whether all is well by its own words: genuine once, whole for every object.
+fn checks_out(folder: &Path) -> bool {
+    if !run_alone("unwrap", folder).success {
+        return false;
+    }
+    let said = String::from_utf8(run_alone("check", folder).stdout).expect("text");
+    let objects = names(folder).iter().filter(|name| name.ends_with(".enc")).count();
+    said.matches(": genuine").count() == 1 && said.matches(": whole").count() == objects && objects >= 3
+}
+
+/// The files of a folder, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("the folder");
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .collect();
+    names.sort();
+    names
+}
+
+fn file(folder: &Path, suffix: &str) -> Vec<u8> {
+    let names = names(folder);
+    let name = names
+        .iter()
+        .find(|name| name.ends_with(suffix))
+        .unwrap_or_else(|| panic!("no {suffix} among {names:?}"));
+    fs::read(folder.join(name)).expect("the file")
+}
+
+/// Line 1 of the manifest.
+fn manifest(folder: &Path) -> Value {
+    let lines = String::from_utf8(file(folder, ".manifest.jsonl")).expect("UTF-8");
+    serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON")
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().try_into().expect("32 bytes")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The rich database over an S3 server that computes composite checksums: restored and equal, for each of two recipients.
+#[test]
+fn the_rich_database_comes_back_by_the_readmes_commands() {
+    let server = rich_server(bulk_mib());
+    let bucket = Ministack::shared().bucket();
+    let pairs = [KeyPair::new(), KeyPair::new()];
+    let backup = back_up(
+        &server,
+        DATABASE,
+        &bucket,
+        json!({"public_key": [pairs[0].public, pairs[1].public]}),
+    );
+    assert_eq!(bucket.open_uploads(), []);
+
+    for keys in &pairs {
+        let folder = fetched(&bucket, keys);
+        assert!(checks_out(folder.path()), "{:?}", run_alone("check", folder.path()).stderr);
+        restore_into(&server, "restore-bzip2", folder.path()).fine();
+        assert_same(&server, DATABASE, RESTORED);
+        server.psql("postgres", &format!("drop database {RESTORED}"));
+    }
+
+    let folder = fetched(&bucket, &pairs[0]);
+    the_receipt_is_shaped_as_documented(&backup);
+    the_manifest_tells_the_truth(folder.path(), &bucket, &backup);
+    the_inventory_counts_as_the_server_does(folder.path(), &server, &backup);
+}
+
+fn the_receipt_is_shaped_as_documented(backup: &Value) {
+    let documented: Value = serde_json::from_str(&block("receipt")).expect("the README's receipt is JSON");
+    let keys = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<BTreeSet<_>>();
+    let example = &documented["backups"][0];
+    assert_eq!(keys(example), keys(backup));
+    assert_eq!(keys(&example["objects"][0]), keys(&backup["objects"][0]));
+    let roles: Vec<&str> = objects(backup).iter().filter_map(|object| object["role"].as_str()).collect();
+    assert_eq!(roles.iter().filter(|role| **role == "key").count(), 2, "{roles:?}");
+    assert!(
+        ["dump", "inventory", "manifest"].iter().all(|role| roles.contains(role)),
+        "{roles:?}"
+    );
+}
+
+fn objects(value: &Value) -> &Vec<Value> {
+    value["objects"].as_array().expect("objects")
+}
+
+/// Size and SHA-256 of each object, of each part of the dump, and S3's own checksum of the dump put together from them.
+fn the_manifest_tells_the_truth(folder: &Path, bucket: &Bucket, backup: &Value) {
+    let manifest = manifest(folder);
+    assert_eq!(manifest["format"], "pgseal/1");
+    assert_eq!(manifest["run"], backup["run"]);
+    assert_eq!(manifest["database"], DATABASE);
+    let clear = String::from_utf8(file(folder, ".manifest.jsonl")).expect("UTF-8");
+    assert!(
+        !clear.contains("every_type") && !clear.contains("localhost"),
+        "names of tables and hosts are data: {clear}"
+    );
+
+    let listed: BTreeMap<&str, &Value> = objects(&manifest)
+        .iter()
+        .map(|object| (object["key"].as_str().expect("a key"), object))
+        .collect();
+    let stored = bucket.keys();
+    let sealed: Vec<&String> = stored.iter().filter(|key| key.ends_with(".enc")).collect();
+    assert_eq!(sealed.len(), listed.len(), "{sealed:?}");
+    for (key, object) in &listed {
+        let bytes = bucket.get(key);
+        assert_eq!(object["size"], bytes.len(), "{key}");
+        assert_eq!(object["sha256"], hex(&sha256(&bytes)), "{key}");
+    }
+
+    let dump = objects(&manifest).iter().find(|object| object["role"] == "dump").expect("a dump");
+    let key = dump["key"].as_str().expect("a key");
+    let mut rest = bucket.get(key);
+    let mut hashes = Vec::new();
+    for (size, sha256_of_part) in parts(dump) {
+        let after = rest.split_off(size);
+        hashes.extend_from_slice(&sha256(&rest));
+        assert_eq!(hex(&sha256(&rest)), sha256_of_part);
+        rest = after;
+    }
+    assert!(rest.is_empty(), "{} bytes belong to no part", rest.len());
+    let count = hashes.len() / 32;
+    assert!(count >= 2, "the dump must have several parts for this to say anything");
+    let request = bucket
+        .client()
+        .head_object()
+        .bucket(&bucket.name)
+        .key(key)
+        .checksum_mode(ChecksumMode::Enabled)
+        .send();
+    let head = block_on(request).expect("the dump is there");
+    let composite = format!("{}-{count}", BASE64_STANDARD.encode(sha256(&hashes)));
+    assert_eq!(head.checksum_sha256(), Some(composite.as_str()));
+}
+
+/// Size and SHA-256 of each part of the dump.
+fn parts(dump: &Value) -> Vec<(usize, String)> {
+    let sizes = dump["part_sizes"].as_array().expect("part_sizes").iter();
+    let hashes = dump["part_sha256"].as_array().expect("part_sha256").iter();
+    let sizes = sizes.map(|size| size.as_u64().expect("a size") as usize);
+    sizes.zip(hashes.map(|hash| hash.as_str().expect("hex").to_owned())).collect()
+}
+
+/// Every table's rows, counted by the server itself. Names are quoted as `pg_dump` quotes them.
+fn counted(server: &Server, database: &str) -> BTreeMap<String, u64> {
+    // JSON, since names here hold whatever a column separator could be.
+    let sql = "select format('select json_build_array(%L, count(*)) from only %I.%I', format('%I.%I', nspname, relname), nspname, relname) \
+               from pg_class c join pg_namespace n on n.oid = relnamespace \
+               where relkind = 'r' and nspname not in ('pg_catalog', 'information_schema') \\gexec";
+    let lines = server.psql(database, sql);
+    lines
+        .lines()
+        .map(|line| serde_json::from_str::<(String, u64)>(line).unwrap_or_else(|error| panic!("{line}: {error}")))
+        .collect()
+}
+
+fn the_inventory_counts_as_the_server_does(folder: &Path, server: &Server, backup: &Value) {
+    run_alone("unwrap", folder).fine();
+    let inventory: Value = serde_json::from_slice(&run_alone("inventory", folder).fine()).expect("the inventory is JSON");
+    let expected = counted(server, DATABASE);
+    let row = |table: &Value| {
+        (
+            table["name"].as_str().expect("a name").to_owned(),
+            table["rows"].as_u64().expect("a number"),
+        )
+    };
+    let found: BTreeMap<_, _> = inventory["tables"].as_array().expect("tables").iter().map(row).collect();
+    assert_eq!(found, expected);
+    assert_eq!(backup["tables"], expected.len());
+    assert_eq!(backup["rows"], expected.values().sum::<u64>());
+
+    // The plaintext's own length and hash, against what the stock tools make of the dump.
+    let plain = Command::new("bash")
+        .args([
+            "-euo",
+            "pipefail",
+            "-c",
+            block("restore-bzip2").lines().nth(1).expect("a line").trim_end_matches(" |"),
+        ])
+        .current_dir(folder)
+        .output()
+        .expect("bash starts");
+    assert!(plain.status.success(), "{}", String::from_utf8_lossy(&plain.stderr));
+    assert_eq!(backup["dumped_bytes"], plain.stdout.len());
+    assert_eq!(inventory["plain_bytes"], plain.stdout.len());
+    assert_eq!(inventory["plain_sha256"], hex(&sha256(&plain.stdout)));
+}
+
+#[test]
+fn every_compression_comes_back() {
+    let server = rich_server(2);
+    let s3 = EmbeddedS3::start();
+    let keys = KeyPair::new();
+    for (compression, restore) in [
+        ("bzip2:1", "restore-bzip2"),
+        ("zstd", "restore-zstd"),
+        ("zstd:12", "restore-zstd"),
+        ("none", "restore-none"),
+    ] {
+        let bucket = s3.bucket();
+        back_up(
+            &server,
+            DATABASE,
+            &bucket,
+            json!({"public_key": keys.public, "compression": compression}),
+        );
+        let folder = fetched(&bucket, &keys);
+        assert!(checks_out(folder.path()), "{compression}");
+        restore_into(&server, restore, folder.path()).fine();
+        assert_same(&server, DATABASE, RESTORED);
+        server.psql("postgres", &format!("drop database {RESTORED}"));
+    }
+}
+
+#[test]
+fn the_legacy_format_comes_back_and_has_its_manifest() {
+    let server = rich_server(2);
+    let s3 = EmbeddedS3::start();
+    let (bucket, keys) = (s3.bucket(), KeyPair::new());
+    back_up(
+        &server,
+        DATABASE,
+        &bucket,
+        json!({"public_key": keys.public, "format": "legacy", "scheduled_time": "2026-11-24T02:00:00Z"}),
+    );
+    for object in [
+        "backups/app_2026-11-24T02:00:00Z.key.txt.enc",
+        "backups/app_2026-11-24T02:00:00Z.sql.bz.enc",
+    ] {
+        assert!(bucket.keys().iter().any(|key| key == object), "{:?}", bucket.keys());
+    }
+    let folder = fetched(&bucket, &keys);
+    restore_into(&server, "restore-legacy", folder.path()).fine();
+    assert_same(&server, DATABASE, RESTORED);
+
+    let key_file = String::from_utf8(fs::read(folder.path().join("key.txt")).expect("key.txt")).expect("base64");
+    let lines: Vec<usize> = key_file.lines().map(str::len).collect();
+    assert_eq!(lines, [64, 64, 44], "the old image's key file");
+    let manifest = manifest(folder.path());
+    for object in objects(&manifest) {
+        let bytes = bucket.get(object["key"].as_str().expect("a key"));
+        assert_eq!(object["sha256"], hex(&sha256(&bytes)));
+    }
+}
+
+/// The roles are an object beside the dump, which must not get in the way of the README's patterns.
+#[test]
+fn the_roles_come_along_when_asked_for() {
+    let (server, other) = (Server::start(), Server::start());
+    server.psql("postgres", &format!("create role \"a reader\"; create database {DATABASE}"));
+    server.psql(DATABASE, "create table t as select 1 as n; grant select on t to \"a reader\"");
+    let s3 = EmbeddedS3::start();
+    let (bucket, keys) = (s3.bucket(), KeyPair::new());
+    back_up(&server, DATABASE, &bucket, json!({"public_key": keys.public, "globals": true}));
+    let folder = fetched(&bucket, &keys);
+    assert!(checks_out(folder.path()));
+    restore_into(&other, "restore-globals", folder.path()).fine();
+    assert_eq!(
+        other.psql("postgres", "select rolpassword is null from pg_authid where rolname = 'a reader'"),
+        "t"
+    );
+    restore_into(&other, "restore-bzip2", folder.path()).fine();
+    assert_eq!(other.psql(RESTORED, "select has_table_privilege('a reader', 't', 'select')"), "t");
+}
+
+/// The README's check has teeth: a changed, cut or longer object, a renamed one, an edited manifest, a set of another backup.
+#[test]
+fn the_readmes_check_finds_whatever_was_changed() {
+    let server = Server::start();
+    server.psql("postgres", &format!("create database {DATABASE}"));
+    server.psql(DATABASE, "create table t as select generate_series(1, 1000) as n");
+    let s3 = EmbeddedS3::start();
+    let (bucket, keys) = (s3.bucket(), KeyPair::new());
+    back_up(&server, DATABASE, &bucket, json!({"public_key": keys.public}));
+    let folder = fetched(&bucket, &keys);
+    let sealed: Vec<String> = names(folder.path()).into_iter().filter(|name| !name.ends_with(".pem")).collect();
+    assert_eq!(sealed.len(), 4, "{sealed:?}");
+    assert!(checks_out(folder.path()));
+
+    type Change = fn(&mut Vec<u8>);
+    let changes: [(&str, Change); 5] = [
+        ("first byte", |bytes| bytes[0] ^= 1),
+        ("middle byte", |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0x20
+        }),
+        ("last byte", |bytes| *bytes.last_mut().expect("not empty") ^= 1),
+        ("cut", |bytes| bytes.truncate(bytes.len() - 1)),
+        ("longer", |bytes| bytes.push(b'\n')),
+    ];
+    for name in &sealed {
+        let path = folder.path().join(name);
+        let whole = fs::read(&path).expect("the object");
+        for (change, apply) in changes {
+            let mut bytes = whole.clone();
+            apply(&mut bytes);
+            fs::write(&path, bytes).expect("written");
+            assert!(!checks_out(folder.path()), "{name}: {change} was not noticed");
+        }
+        fs::write(&path, whole).expect("written");
+    }
+    let dump = sealed.iter().find(|name| name.ends_with(".sql.bz2.enc")).expect("a dump");
+    let inventory = sealed
+        .iter()
+        .find(|name| name.ends_with(".inventory.json.enc"))
+        .expect("an inventory");
+    swap(folder.path(), dump, inventory);
+    assert!(!checks_out(folder.path()), "swapped objects were not noticed");
+    swap(folder.path(), dump, inventory);
+    assert!(checks_out(folder.path()));
+}
+
+fn swap(folder: &Path, one: &str, other: &str) {
+    let aside = folder.join("aside");
+    fs::rename(folder.join(one), &aside).expect("renamed");
+    fs::rename(folder.join(other), folder.join(one)).expect("renamed");
+    fs::rename(&aside, folder.join(other)).expect("renamed");
+}
+
+/// A name is a name, whatever it looks like: no shell, no connection string, no path, and two names never meet in one key.
+#[test]
+fn databases_of_any_name_come_back() {
+    let server = Server::start();
+    let keys = KeyPair::new();
+    let s3 = EmbeddedS3::start();
+    let awkward = [
+        "host=evil.example dbname=x",
+        "postgresql://evil.example/x",
+        "$(touch pwned) `id`; \"quoted\" 'too'",
+        "Größe 🐘",
+        "--help",
+        "a%20b",
+        "a b",
+    ];
+    for name in awkward {
+        server.psql("postgres", &format!("create database \"{}\"", name.replace('"', "\"\"")));
+        let quoted = name.replace('\'', "''");
+        server.psql(name, &format!("create table t as select '{quoted}'::text as of_database"));
+    }
+    let bucket = s3.bucket();
+    let mut event = server.event(DATABASE);
+    event["database"] = json!(awkward);
+    event["bucket"] = json!(bucket.name);
+    event["public_key"] = json!(keys.public);
+    let receipt = Pgseal::backup(&event).envs(server.env()).envs(bucket.env()).run().complete();
+    let backups = receipt["backups"].as_array().expect("backups");
+    assert_eq!(backups.len(), awkward.len());
+
+    let mut stems = BTreeSet::new();
+    for backup in backups {
+        let stem = backup["stem"].as_str().expect("a stem");
+        let encoded = stem.strip_prefix("backups/").expect("below the prefix");
+        assert!(
+            encoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-%".contains(&byte)),
+            "{stem}"
+        );
+        assert!(stems.insert(encoded.to_owned()), "two databases share {stem}");
+
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for key in bucket.keys().iter().filter(|key| key.starts_with(&format!("{stem}."))) {
+            fs::write(folder.path().join(key.rsplit('/').next().expect("a name")), bucket.get(key)).expect("written");
+        }
+        fs::write(folder.path().join("private_key.pem"), &keys.private).expect("written");
+        assert!(checks_out(folder.path()), "{stem}");
+        restore_into(&server, "restore-bzip2", folder.path()).fine();
+        assert_eq!(
+            server.psql(RESTORED, "select of_database from t"),
+            backup["database"].as_str().expect("a name")
+        );
+        server.psql("postgres", &format!("drop database {RESTORED}"));
+    }
+}
