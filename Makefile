@@ -21,7 +21,7 @@ lint: ## Formatting, clippy, shell scripts
 	shellcheck demo/*.sh scripts/*.sh testbed/*.sh
 
 test-large: testbed ## The round trip with a table of 1 GB
-	PGSEAL_TEST_BIG_MB=1024 cargo test --test it road:: -- --nocapture
+	PGSEAL_TEST_BULK_MB=1024 cargo test --test it -- road::the_rich --nocapture
 
 measure: ## Figures: memory, throttle, start-up, sizes (bench/measure.py)
 	cargo build --release --bin pgseal --example s3_server
