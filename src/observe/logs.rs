@@ -31,7 +31,7 @@ pub fn start(env: &Env) {
         .with_target(false);
     // A second start, as in tests, changes nothing.
     let _ = if plain {
-        logs.with_ansi(std::io::stderr().is_terminal()).try_init()
+        logs.with_ansi(false).try_init()
     } else {
         logs.json().flatten_event(true).try_init()
     };

@@ -19,6 +19,20 @@ const ABORT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a cancelled create is waited for.
 const CREATE_LIMIT: Duration = Duration::from_secs(2);
 
+/// Calls of Complete, beside the retries that each makes by itself.
+const COMPLETE_TRIES: u32 = 4;
+
+/// What one call of Complete came to.
+enum Completed {
+    Stored(Stored),
+    /// It may have been carried out or not. Without an error S3 knew no such upload, or had the object
+    /// already. `answered`: with a 200 that made no sense.
+    Unclear {
+        error: Option<Error>,
+        answered: bool,
+    },
+}
+
 /// An object in S3 as it now stands.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -135,8 +149,37 @@ impl Upload {
         self.complete(sealed).await
     }
 
+    /// Never a success without a proper answer: after any other the object itself is looked for, and where it is not
+    /// there the same call is made again, with the same upload.
     async fn complete(&mut self, sealed: &Sealed) -> Result<Stored> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let (done, unclear, answered) = match self.complete_once(sealed).await? {
+                Completed::Stored(stored) => (Ok(stored), None, true),
+                Completed::Unclear { error, answered } => (self.exists_already(sealed.size).await, Some(error), answered),
+            };
+            match (done, unclear) {
+                (Ok(stored), _) => {
+                    self.id = None;
+                    return Ok(stored);
+                }
+                (Err(missing), Some(error)) if missing.code == Code::S3UploadGone => match error {
+                    // After 5xx the client has spent its own retries; a 200 that makes no sense is retried here.
+                    Some(_) if answered && tries < COMPLETE_TRIES => tokio::time::sleep(Duration::from_millis(200 << tries)).await,
+                    Some(error) => return Err(error),
+                    // S3 said itself that it knows no such upload.
+                    None => return Err(missing),
+                },
+                (Err(error), _) => return Err(error),
+            }
+        }
+    }
+
+    async fn complete_once(&self, sealed: &Sealed) -> Result<Completed> {
         let (s3, d) = (&self.s3, &self.s3.destination);
+        let arn = s3.arn(&self.key);
+        let action = "s3:PutObject (CompleteMultipartUpload)";
         let request = s3
             .client
             .complete_multipart_upload()
@@ -148,45 +191,49 @@ impl Upload {
             .mpu_object_size(sealed.size as i64)
             .set_expected_bucket_owner(d.owner.clone())
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(self.done.clone())).build());
-        let answer = request.send().await;
-        match answer {
+        match request.send().await {
             Ok(answer) => {
                 let composite = composite(sealed);
-                // An answer without a checksum is one of a server that keeps none: then the size decides.
-                let etag = answer.e_tag().map(str::to_owned);
-                match (answer.checksum_sha256(), etag) {
-                    (Some(told), _) if told != composite && told.split('-').next() != composite.split('-').next() => Err(Error::new(
+                let differs = |told: &str| told.split('-').next() != composite.split('-').next();
+                match (answer.checksum_sha256(), answer.e_tag()) {
+                    (Some(told), _) if differs(told) => Err(Error::new(
                         Code::S3Integrity,
-                        format!("S3 assembled {} with another checksum than the parts have", s3.arn(&self.key)),
+                        format!("S3 assembled {arn} with another checksum than the parts have"),
                     )),
-                    (_, Some(etag)) => {
-                        self.id = None;
-                        Ok(Stored { etag })
+                    // An answer without a checksum is one of a server that keeps none.
+                    (_, Some(etag)) => Ok(Completed::Stored(Stored { etag: etag.to_owned() })),
+                    (_, None) => {
+                        let error = Error::new(Code::S3Unavailable, format!("{action} on {arn}: the answer names no ETag"));
+                        Ok(Completed::Unclear {
+                            error: Some(error),
+                            answered: true,
+                        })
                     }
-                    (_, None) => self.exists_already(sealed.size).await,
                 }
             }
-            Err(error) => match Meaning::of(&error, "s3:PutObject (CompleteMultipartUpload)", &s3.arn(&self.key)) {
+            Err(failure) => match Meaning::of(&failure, action, &arn) {
                 // An earlier try of this very call may have done it, and only its answer was lost.
-                Meaning::Exists | Meaning::NoUpload | Meaning::NotFound => self.exists_already(sealed.size).await,
-                Meaning::Failed(error) if error.code == Code::S3Unavailable => match self.exists_already(sealed.size).await {
-                    Ok(stored) => Ok(stored),
-                    Err(unknown) if unknown.code == Code::CommitUnknown => Err(unknown),
-                    Err(_) => Err(error),
-                },
-                other => Err(other.into_error("s3:PutObject (CompleteMultipartUpload)", &s3.arn(&self.key))),
+                Meaning::Exists | Meaning::NoUpload | Meaning::NotFound => Ok(Completed::Unclear {
+                    error: None,
+                    answered: true,
+                }),
+                Meaning::Failed(error) if error.code == Code::S3Unavailable => {
+                    let answered = failure.raw_response().is_some_and(|response| response.status().as_u16() == 200);
+                    Ok(Completed::Unclear {
+                        error: Some(error),
+                        answered,
+                    })
+                }
+                other => Err(other.into_error(action, &arn)),
             },
         }
     }
 
     /// The key is new for every run, so an object under it is ours: if it has our size, it is the commit.
-    async fn exists_already(&mut self, size: u64) -> Result<Stored> {
+    async fn exists_already(&self, size: u64) -> Result<Stored> {
         let arn = self.s3.arn(&self.key);
         match self.s3.head(&self.key).await {
-            Ok(Some(Some(found))) if found == size => {
-                self.id = None;
-                Ok(Stored { etag: String::new() })
-            }
+            Ok(Some(Some(found))) if found == size => Ok(Stored { etag: String::new() }),
             Ok(Some(Some(found))) => Err(Error::new(Code::S3Integrity, format!("{arn} has {found} bytes, {size} were sent"))),
             Ok(Some(None)) => Err(Error::new(
                 Code::S3UploadGone,

@@ -1,0 +1,241 @@
+//! The Lambda door, behind the real runtime interface emulator: the same loop that runs on AWS.
+
+use crate::support::aws::{Kept, free_port, http, testbed};
+use crate::support::invariants::{backup_stands, clients_of, event};
+use crate::support::postgres::Server;
+use crate::support::s3::{Bucket, EmbeddedS3, SECRET_KEY};
+use serde_json::{Value, json};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// One function of one process, warm after its first event.
+struct Function {
+    server: Server,
+    bucket: Bucket,
+    port: u16,
+    process: Kept,
+    _s3: EmbeddedS3,
+    _folder: tempfile::TempDir,
+}
+
+fn emulator() -> PathBuf {
+    let name = if cfg!(target_arch = "aarch64") {
+        "aws-lambda-rie-arm64"
+    } else {
+        "aws-lambda-rie-x86_64"
+    };
+    let libraries = std::fs::read_dir(testbed("venv-sam/lib")).expect("the venv").flatten();
+    let found = libraries.map(|python| python.path().join("site-packages/samcli/local/rapid").join(name));
+    found
+        .into_iter()
+        .find(|path| path.exists())
+        .expect("the emulator: run testbed/aws.sh install")
+}
+
+impl Function {
+    fn new() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(settings: &[(&str, &str)]) -> Self {
+        let server = Server::start();
+        server.psql("postgres", "create database app");
+        server.psql(
+            "app",
+            "create table plain (id int); insert into plain select generate_series(1, 100)",
+        );
+        let s3 = EmbeddedS3::start();
+        let bucket = s3.bucket();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let emulator = emulator();
+        // Its ports cannot be 0, so they are picked for it; another process may take one in between: then again.
+        for _ in 0..5 {
+            let (port, api) = (free_port("127.0.0.1"), free_port("127.0.0.1"));
+            let mut command = Command::new(&emulator);
+            command
+                .args(["--log-level", "error"])
+                .args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")])
+                .args(["--runtime-api-address", &format!("127.0.0.1:{api}")])
+                .arg(env!("CARGO_BIN_EXE_pgseal"))
+                .env("AWS_LAMBDA_FUNCTION_TIMEOUT", "120")
+                .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
+                .env("AWS_EC2_METADATA_DISABLED", "true")
+                .envs(bucket.env())
+                .envs(server.env())
+                .envs(settings.iter().copied())
+                .current_dir(folder.path());
+            let process = Kept::spawn(command, &folder.path().join("log"));
+            if process.wait_for(|| TcpStream::connect(("127.0.0.1", port)).is_ok()) {
+                return Self {
+                    server,
+                    bucket,
+                    port,
+                    process,
+                    _s3: s3,
+                    _folder: folder,
+                };
+            }
+        }
+        panic!("the emulator did not start: try {} by hand", emulator.display());
+    }
+
+    fn event(&self) -> Value {
+        event(&self.server, "app", &self.bucket)
+    }
+
+    fn invoke(&self, event: &Value) -> Value {
+        let path = "/2015-03-31/functions/function/invocations";
+        let answer = http("127.0.0.1", self.port, "POST", path, event.to_string().as_bytes()).expect("an answer");
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{}: {text}\n{}", answer.status, self.process.log()))
+    }
+
+    fn complete(&self, event: &Value) -> Value {
+        let receipt = self.invoke(event);
+        assert_eq!(receipt["status"], "complete", "{receipt}\n{}", self.process.log());
+        backup_stands(&self.bucket, &receipt);
+        receipt
+    }
+
+    /// Asserts the `errorType`, and gives what the message holds: the receipt's failed entries.
+    fn fails(&self, event: &Value, error_type: &str) -> Value {
+        let answer = self.invoke(event);
+        assert_eq!(answer["errorType"], error_type, "{answer}\n{}", self.process.log());
+        let message = answer["errorMessage"].as_str().expect("a message");
+        let receipt: Value = serde_json::from_str(message).expect("the message is a receipt");
+        assert_eq!(receipt["status"], "failed");
+        receipt
+    }
+
+    /// Process ids of the program itself, below the emulator.
+    fn runtimes(&self) -> Vec<u32> {
+        let parent = |id: u32| {
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+            let (_, after_name) = stat.rsplit_once(')')?;
+            after_name.split_whitespace().nth(1)?.parse::<u32>().ok()
+        };
+        let named = |id: &u32| std::fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim() == "pgseal");
+        let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        ids.filter(named).filter(|id| parent(*id) == Some(self.process.id())).collect()
+    }
+}
+
+#[test]
+fn a_good_event_gives_the_receipt() {
+    let function = Function::new();
+    let receipt = function.complete(&function.event());
+    assert_eq!(receipt["backups"][0]["rows"], 100);
+}
+
+#[test]
+fn a_bad_event_is_an_error_of_its_own_type() {
+    let function = Function::new();
+    let mut event = function.event();
+    event["compression"] = json!("topsecretvalue");
+    let receipt = function.fails(&event, "pgseal.bad_event");
+    assert_eq!(receipt["error"]["field"], "compression");
+    assert!(!receipt.to_string().contains("topsecretvalue"), "{receipt}");
+    assert_eq!(function.bucket.keys(), [""; 0]);
+    for event in [json!("text"), json!([]), json!(7), json!(null), json!({})] {
+        let answer = function.invoke(&event);
+        let error_type = answer["errorType"].as_str().unwrap_or_default();
+        assert!(
+            error_type == "pgseal.bad_event" || error_type == "pgseal.no_public_key",
+            "{event}: {answer}"
+        );
+    }
+}
+
+#[test]
+fn an_eventbridge_envelope_names_the_time() {
+    let function = Function::new();
+    let envelope = json!({
+        "version": "0", "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa", "detail-type": "Scheduled backup",
+        "source": "acme.backups", "account": "123456789012", "time": "2026-11-24T02:00:00Z", "region": "eu-central-1",
+        "resources": [], "detail": function.event(),
+    });
+    let receipt = function.complete(&envelope);
+    assert_eq!(receipt["backups"][0]["stem"], "backups/app_20261124T020000Z");
+}
+
+#[test]
+fn a_second_delivery_of_a_scheduled_event_finds_it_done() {
+    let function = Function::new();
+    let mut event = function.event();
+    event["scheduled_time"] = json!("2026-11-24T02:00:00Z");
+    function.complete(&event);
+    let before = function.bucket.keys();
+    assert_eq!(function.invoke(&event)["status"], "already_complete");
+    assert_eq!(function.bucket.keys(), before);
+}
+
+#[test]
+fn one_process_answers_many_events_and_keeps_nothing_of_them() {
+    let function = Function::new();
+    let mut event = function.event();
+    let mut runtimes = Vec::new();
+    for minute in 0..6 {
+        event["scheduled_time"] = json!(format!("2026-11-24T02:{minute:02}:00Z"));
+        let receipt = function.complete(&event);
+        assert_eq!(receipt["backups"][0]["rows"], 100);
+        assert!(clients_of(&function.server).is_empty());
+        // A failure in between is the failure of its own event only.
+        let mut bad = event.clone();
+        bad["database"] = json!("missing");
+        function.fails(&bad, "pgseal.no_database");
+        runtimes.extend(function.runtimes());
+    }
+    assert_eq!(runtimes.len(), 6, "{runtimes:?}");
+    assert!(
+        runtimes.iter().all(|id| *id == runtimes[0]),
+        "the process was not kept: {runtimes:?}"
+    );
+}
+
+#[test]
+fn no_secret_stands_in_the_logs() {
+    let function = Function::with(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("AWS_LAMBDA_LOG_FORMAT", "JSON")]);
+    function.complete(&function.event());
+    let mut bad = function.event();
+    bad["database"] = json!("missing");
+    function.fails(&bad, "pgseal.no_database");
+    let log = function.process.log();
+    assert!(log.contains("no_database"), "nothing was logged: {log}");
+    for secret in [SECRET_KEY, function.server.password(), "BEGIN PUBLIC KEY"] {
+        assert!(!log.contains(secret), "{secret} stands in the log: {log}");
+    }
+}
+
+/// Two megabytes at 128 KiB a second, in a function that has eight seconds.
+fn too_slow(function: &Function) -> Value {
+    function.server.psql(
+        "app",
+        "create table wide as select repeat('x', 1000) as x from generate_series(1, 2000); analyze wide",
+    );
+    let mut event = function.event();
+    event["rate_limit"] = json!("128k");
+    event
+}
+
+fn nothing_left(function: &Function) {
+    assert!(clients_of(&function.server).is_empty());
+    assert_eq!(function.bucket.open_uploads(), []);
+    let kept: Vec<_> = function.bucket.keys().into_iter().filter(|key| !key.contains(".key.")).collect();
+    assert_eq!(kept, [""; 0]);
+}
+
+#[test]
+fn a_backup_that_cannot_end_in_time_is_not_begun() {
+    let function = Function::with(&[("AWS_LAMBDA_FUNCTION_TIMEOUT", "8")]);
+    function.fails(&too_slow(&function), "pgseal.deadline_predicted");
+    nothing_left(&function);
+}
+
+#[test]
+fn the_deadline_stops_it_before_the_platform_does() {
+    let function = Function::with(&[("AWS_LAMBDA_FUNCTION_TIMEOUT", "8"), ("PGSEAL_DEADLINE_CHECK", "off")]);
+    function.fails(&too_slow(&function), "pgseal.deadline");
+    nothing_left(&function);
+}

@@ -1,0 +1,348 @@
+//! What goes wrong at S3: what is retried ends well, what is not ends with the promised code, and nothing is left.
+
+mod before;
+
+use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
+use crate::support::invariants::{backup_stands, clients_of, event, no_secret};
+use crate::support::pgseal::{Pgseal, Said};
+use crate::support::postgres::Server;
+use crate::support::s3::{Bucket, EmbeddedS3};
+use serde_json::{Value, json};
+
+/// A database whose dump goes out in three parts, and an S3 server.
+struct Ground {
+    server: Server,
+    s3: EmbeddedS3,
+}
+
+/// One run behind a proxy with these rules.
+struct Run {
+    bucket: Bucket,
+    proxy: FaultProxy,
+    said: Said,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let server = Server::start();
+        server.psql("postgres", "create database app");
+        server.psql(
+            "app",
+            "create table wide as select i, repeat('x', 1000) as x from generate_series(1, 20000) as i",
+        );
+        Self {
+            server,
+            s3: EmbeddedS3::start(),
+        }
+    }
+
+    fn run(&self, rules: impl IntoIterator<Item = Rule>) -> Run {
+        let bucket = self.s3.bucket();
+        let proxy = FaultProxy::before(&bucket, rules);
+        let mut event = event(&self.server, "app", &bucket);
+        event["compression"] = json!("none"); // so that the parts are the dump's own size
+        let said = Pgseal::backup(&event).envs(proxy.env()).envs(self.server.env()).run();
+        Run { bucket, proxy, said }
+    }
+
+    /// Runs, and asserts that the backup is whole all the same.
+    fn survives(&self, name: &str, rules: impl IntoIterator<Item = Rule>) -> Run {
+        eprintln!("-- {name}"); // shown where the test fails
+        let run = self.run(rules);
+        backup_stands(&run.bucket, &run.said.complete());
+        run
+    }
+
+    /// Runs into the promised failure, after which no object of the dump stands. Gives the error too.
+    fn fails(&self, name: &str, rules: impl IntoIterator<Item = Rule>, code: &str) -> (Run, Value) {
+        let (run, error) = self.fails_late(name, rules, code);
+        let dumps: Vec<_> = run.bucket.keys().into_iter().filter(|key| key.contains(".sql.")).collect();
+        assert_eq!(dumps, [""; 0]);
+        assert_eq!(run.bucket.open_uploads(), []);
+        (run, error)
+    }
+
+    /// The same where the dump may stay: invisible, since it has no manifest.
+    fn fails_late(&self, name: &str, rules: impl IntoIterator<Item = Rule>, code: &str) -> (Run, Value) {
+        eprintln!("-- {name}");
+        let run = self.run(rules);
+        let receipt = run.said.failed(code, 4);
+        assert!(
+            !run.bucket.keys().iter().any(|key| key.ends_with(".manifest.jsonl")),
+            "{:?}",
+            run.bucket.keys()
+        );
+        assert_eq!(clients_of(&self.server), [""; 0], "a child outlived the run");
+        no_secret(&run.said, &[self.server.password()]);
+        let error = receipt["backups"][0]["error"].clone();
+        (run, error)
+    }
+}
+
+fn denied() -> Fault {
+    Fault::Answer(Canned::error(403, "AccessDenied"))
+}
+
+fn gone() -> Fault {
+    Fault::Answer(Canned::error(404, "NoSuchUpload"))
+}
+
+/// The calls of a backup that write, with the part of the key that tells one PutObject from another.
+const WRITES: [(Operation, &str); 6] = [
+    (Operation::PutObject, ".key."),
+    (Operation::CreateUpload, ""),
+    (Operation::UploadPart, ""),
+    (Operation::PutObject, ".inventory."),
+    (Operation::CompleteUpload, ""),
+    (Operation::PutObject, ".manifest.jsonl"),
+];
+
+#[test]
+fn without_a_fault_each_call_is_made_once() {
+    let ground = Ground::new();
+    let run = ground.survives("no fault", []);
+    let counts = [
+        (Operation::CreateUpload, 1),
+        (Operation::UploadPart, 3),
+        (Operation::CompleteUpload, 1),
+        (Operation::AbortUpload, 0),
+        (Operation::PutObject, 3),
+    ];
+    for (operation, count) in counts {
+        assert_eq!(run.proxy.count(operation), count, "{operation:?} in {:?}", run.proxy.seen());
+    }
+}
+
+#[test]
+fn two_refusals_for_load_are_retried_at_every_call() {
+    let ground = Ground::new();
+    for (operation, key) in WRITES {
+        let rule = Rule::on(operation).key(key).times(2).then(Fault::Answer(Canned::slow_down()));
+        ground.survives(&format!("503 twice on {operation:?} {key}"), [rule]);
+    }
+}
+
+#[test]
+fn a_connection_cut_before_the_call_is_retried() {
+    let ground = Ground::new();
+    for (operation, key) in WRITES {
+        let rule = Rule::on(operation).key(key).times(1).then(Fault::CutBefore);
+        ground.survives(&format!("cut before {operation:?} {key}"), [rule]);
+    }
+}
+
+#[test]
+fn an_answer_that_is_lost_is_not_a_failure_and_not_a_second_object() {
+    let ground = Ground::new();
+    for (operation, key) in WRITES {
+        let rule = Rule::on(operation).key(key).times(1).then(Fault::LoseAnswer);
+        // An upload that was created and whose id never arrived cannot be aborted by anyone who does not know it.
+        let orphans = usize::from(operation == Operation::CreateUpload);
+        eprintln!("-- lost answer of {operation:?} {key}");
+        let run = ground.run([rule]);
+        let receipt = run.said.complete();
+        assert_eq!(run.bucket.open_uploads().len(), orphans);
+        let manifests: Vec<_> = run
+            .bucket
+            .keys()
+            .into_iter()
+            .filter(|key| key.ends_with(".manifest.jsonl"))
+            .collect();
+        assert_eq!(manifests.len(), 1, "{receipt}");
+        let dumps = run.bucket.keys().iter().filter(|key| key.ends_with(".sql.enc")).count();
+        assert_eq!(dumps, 1, "{receipt}");
+    }
+}
+
+#[test]
+fn a_part_that_breaks_off_is_sent_again_whole() {
+    let ground = Ground::new();
+    for bytes in [0, 1, 100_000, 8 * 1024 * 1024 - 1] {
+        let rule = Rule::on(Operation::UploadPart).after(1).times(1).then(Fault::ResetInBody(bytes));
+        let run = ground.survives(&format!("reset after {bytes} bytes"), [rule]);
+        assert_eq!(run.proxy.count(Operation::UploadPart), 4);
+    }
+}
+
+#[test]
+fn a_part_or_a_commit_that_arrives_twice_counts_once() {
+    let ground = Ground::new();
+    for operation in [Operation::UploadPart, Operation::CompleteUpload] {
+        ground.survives(&format!("{operation:?} twice"), [Rule::on(operation).then(Fault::Twice)]);
+    }
+}
+
+/// What may come back for a commit with the status of a success and is none.
+fn bad_answers() -> [(&'static str, Canned); 4] {
+    let half = "<?xml version=\"1.0\"?><CompleteMultipartUploadResult><Loc";
+    [
+        ("an error in a 200", Canned::new(200, Canned::error(200, "InternalError").body)),
+        ("an empty 200", Canned::new(200, "")),
+        ("HTML", Canned::new(200, "<html><body>It works!</body></html>")),
+        ("half an answer", Canned::new(200, half)),
+    ]
+}
+
+#[test]
+fn a_commit_that_was_carried_out_stands_however_badly_it_is_answered() {
+    let ground = Ground::new();
+    for (name, canned) in bad_answers() {
+        let rule = Rule::on(Operation::CompleteUpload).times(1).then(Fault::ReplaceAnswer(canned));
+        ground.survives(name, [rule]);
+    }
+    let rule = Rule::on(Operation::CompleteUpload).times(1).then(Fault::CutAnswer { missing: 40 });
+    ground.survives("an answer that ends early", [rule]);
+}
+
+#[test]
+fn a_commit_that_was_not_carried_out_is_repeated_whatever_was_answered() {
+    let ground = Ground::new();
+    let mut wrong = Vec::new();
+    for (name, canned) in bad_answers() {
+        let run = ground.run([Rule::on(Operation::CompleteUpload).times(1).then(Fault::Answer(canned))]);
+        let calls = run.proxy.count(Operation::CompleteUpload);
+        if run.said.code == 0 {
+            backup_stands(&run.bucket, &run.said.complete());
+        } else {
+            wrong.push(format!("{name}: {calls} calls of Complete; {}", run.said.stdout));
+        }
+    }
+    assert!(wrong.is_empty(), "not retried:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_commit_that_is_never_carried_out_fails() {
+    let ground = Ground::new();
+    let rule = Rule::on(Operation::CompleteUpload).then(Fault::Answer(Canned::new(200, "")));
+    let (run, _) = ground.fails("an empty 200, always", [rule], "s3_unavailable");
+    assert!(run.proxy.count(Operation::AbortUpload) >= 1);
+}
+
+#[test]
+fn a_checksum_refused_once_is_retried_and_twice_is_said() {
+    let ground = Ground::new();
+    let refused = || Fault::Answer(Canned::error(400, "BadDigest"));
+    ground.survives("a part, once", [Rule::on(Operation::UploadPart).times(1).then(refused())]);
+    ground.survives(
+        "the manifest, once",
+        [Rule::on(Operation::PutObject).key(".manifest.jsonl").times(1).then(refused())],
+    );
+    ground.fails(
+        "a part, always",
+        [Rule::on(Operation::UploadPart).after(1).then(refused())],
+        "s3_integrity",
+    );
+    ground.fails(
+        "the key",
+        [Rule::on(Operation::PutObject).key(".key.").then(refused())],
+        "s3_integrity",
+    );
+}
+
+#[test]
+fn a_refusal_names_what_was_refused() {
+    let ground = Ground::new();
+    for (operation, key) in &WRITES[..5] {
+        let name = format!("denied at {operation:?} {key}");
+        let (run, error) = ground.fails(&name, [Rule::on(*operation).key(key).then(denied())], "s3_denied");
+        let message = error["message"].as_str().expect("a message");
+        assert!(
+            message.contains("s3:PutObject") && message.contains(&format!("arn:aws:s3:::{}/backups/app_", run.bucket.name)),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn an_abort_that_is_refused_is_told() {
+    let ground = Ground::new();
+    let rules = [
+        Rule::on(Operation::UploadPart).then(denied()),
+        Rule::on(Operation::AbortUpload).then(denied()),
+    ];
+    let (run, error) = ground.fails_late("denied, and the abort too", rules, "s3_denied");
+    assert!(
+        error["message"].as_str().is_some_and(|message| message.contains("stays open")),
+        "{error}"
+    );
+    assert_eq!(run.bucket.open_uploads().len(), 1);
+}
+
+#[test]
+fn an_upload_aborted_by_someone_else_is_said() {
+    let ground = Ground::new();
+    ground.fails(
+        "at a part",
+        [Rule::on(Operation::UploadPart).after(1).then(gone())],
+        "s3_upload_gone",
+    );
+    ground.fails(
+        "at the commit",
+        [Rule::on(Operation::CompleteUpload).then(gone())],
+        "s3_upload_gone",
+    );
+}
+
+#[test]
+fn a_commit_that_cannot_be_told_is_no_success() {
+    let ground = Ground::new();
+    let rules = [
+        Rule::on(Operation::CompleteUpload).times(1).then(Fault::LoseAnswer),
+        Rule::on(Operation::HeadObject).key(".sql.").then(denied()),
+    ];
+    ground.fails_late("the answer lost, and no right to look", rules, "commit_unknown");
+}
+
+#[test]
+fn without_the_manifest_there_is_no_backup() {
+    let ground = Ground::new();
+    let rule = Rule::on(Operation::PutObject).key(".manifest.jsonl").then(denied());
+    let (run, error) = ground.fails_late("the manifest denied", [rule], "commit_failed");
+    let run_id = run
+        .bucket
+        .keys()
+        .iter()
+        .find_map(|key| Some(key.strip_suffix(".sql.enc")?.rsplit('.').next()?.to_owned()));
+    let run_id = run_id.expect("the data stays");
+    assert!(
+        error["message"].as_str().is_some_and(|message| message.contains(&run_id)),
+        "{error}"
+    );
+    assert_eq!(run.bucket.open_uploads(), []);
+}
+
+#[test]
+fn a_role_that_may_not_look_can_back_up_all_the_same() {
+    let ground = Ground::new();
+    let rules = [
+        Rule::on(Operation::HeadBucket).then(denied()),
+        Rule::on(Operation::HeadObject).then(denied()),
+    ];
+    ground.survives("only s3:PutObject", rules);
+}
+
+// Every retry of these is waited for, and S3 has many: each has a test of its own, so that they wait side by side.
+
+fn storm(operation: Operation, key: &'static str) -> Rule {
+    Rule::on(operation).key(key).then(Fault::Answer(Canned::slow_down()))
+}
+
+#[test]
+fn an_endless_storm_at_the_bucket() {
+    Ground::new().fails("HeadBucket", [storm(Operation::HeadBucket, "")], "s3_unavailable");
+}
+
+#[test]
+fn an_endless_storm_at_the_parts() {
+    Ground::new().fails("UploadPart", [storm(Operation::UploadPart, "")], "s3_unavailable");
+}
+
+#[test]
+fn an_endless_storm_at_the_commit() {
+    Ground::new().fails("CompleteUpload", [storm(Operation::CompleteUpload, "")], "s3_unavailable");
+}
+
+#[test]
+fn an_endless_storm_at_the_manifest() {
+    Ground::new().fails_late("the manifest", [storm(Operation::PutObject, ".manifest.jsonl")], "commit_failed");
+}
