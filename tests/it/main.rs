@@ -3,11 +3,15 @@
 
 mod support;
 
+mod container;
 mod database_faults;
 mod demo;
 mod doors;
 mod events;
+mod lambda;
 mod login;
 mod readme;
 mod road;
+mod s3_faults;
+mod templates;
 mod versions;

@@ -1,0 +1,87 @@
+# Two images from one build: `lambda` (the default, last) and `ecs` (non-root, works with a read-only root).
+#
+#   docker build --provenance=false --sbom=false -t pgseal .
+#   docker build --provenance=false --sbom=false --target ecs -t pgseal:ecs .
+#
+# Both switches keep the manifest a plain one: Lambda refuses an image index. Older clients do without them.
+#   --build-arg PG_SOURCE=debian          Debian's own client (one major) where PGDG cannot be reached
+#   --build-arg PG_MAJORS="16 17 18"      fewer or other majors of PGDG
+#   --secret id=ca,src=company-roots.pem  roots to trust during the build only; they never enter an image
+
+# checkov:skip=CKV_DOCKER_2:a backup is a job that ends, not a service with a health
+# checkov:skip=CKV_DOCKER_3:Lambda picks the user, and sam local adds its emulator as root; the target ecs has a USER
+# checkov:skip=CKV_DOCKER_7:the tag is in the argument, which the check does not read
+ARG RUST_IMAGE=rust:1.95-slim-trixie
+
+# --- the program ---
+FROM ${RUST_IMAGE} AS builder
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+# Cargo compares times of files; the cached target may hold a later build of other sources: hence `touch`.
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,target=/build/target,sharing=locked \
+    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,mode=0444 \
+    find src -type f -exec touch {} + \
+    && cargo build --release --locked --bin pgseal \
+    && install -D target/release/pgseal /out/pgseal
+
+# --- PostgreSQL's client tools: binaries and the libraries that the base lacks, not the packages with their Perl ---
+FROM debian:trixie-slim AS clients
+ARG PG_SOURCE=pgdg
+ARG PG_MAJORS="14 15 16 17 18"
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# Public roots first, in a step of their own: what the secret brings is mounted over this very file later.
+# No versions are pinned here and below: a rebuild is how security updates get in.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && install -D -m 644 /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt
+
+# PGDG is added by Debian's own script, which carries PGDG's signing key.
+# hadolint ignore=DL3008
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,mode=0444 \
+    set -eu; \
+    apt-get update; \
+    case "$PG_SOURCE" in \
+    pgdg) \
+        apt-get install -y --no-install-recommends postgresql-common; \
+        /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y; \
+        read -ra majors <<<"$PG_MAJORS"; \
+        apt-get install -y --no-install-recommends "${majors[@]/#/postgresql-client-}" ;; \
+    debian) apt-get install -y --no-install-recommends postgresql-client ;; \
+    *) echo "PG_SOURCE is pgdg or debian, not $PG_SOURCE" >&2; exit 1 ;; \
+    esac; \
+    rm -rf /var/lib/apt/lists/*
+
+RUN --mount=type=bind,from=debian:trixie-slim,target=/base \
+    set -eu; \
+    for tool in /usr/lib/postgresql/*/bin/{pg_dump,pg_dumpall,pg_restore,psql}; do install -D "$tool" "/out$tool"; done; \
+    mapfile -t libraries < <(find /out/usr -type f -exec ldd {} + | awk '$2 == "=>" { print $3 }' | sort -u); \
+    for library in "${libraries[@]}"; do \
+        if [ -e "/base$library" ]; then continue; fi; \
+        # /lib is a link to /usr/lib, and must stay one in the image.
+        install -D -m 644 "$library" "/out/usr/${library#/usr/}"; \
+    done
+
+# --- what both images hold ---
+FROM debian:trixie-slim AS runtime
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="pgseal" \
+      org.opencontainers.image.description="Sealed backups of PostgreSQL on RDS, straight to S3" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=clients /out/ /
+COPY --from=builder /out/pgseal /usr/local/bin/pgseal
+ENTRYPOINT ["/usr/local/bin/pgseal"]
+
+# --- ECS, Kubernetes, any container host ---
+FROM runtime AS ecs
+# A number needs no entry in /etc/passwd, and `runAsNonRoot` can check it.
+USER 10001:10001
+
+# --- Lambda, which picks its own user; `sam local` adds its emulator with the image's shell, as root ---
+FROM runtime AS lambda

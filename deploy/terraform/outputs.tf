@@ -1,0 +1,9 @@
+output "task_definition_arns" {
+  description = "By the names of `backups`: for `aws ecs run-task` by hand"
+  value       = { for name, definition in aws_ecs_task_definition.this : name => definition.arn }
+}
+
+output "log_group" {
+  description = "Where every run tells what it did"
+  value       = aws_cloudwatch_log_group.this.name
+}

@@ -1,0 +1,137 @@
+//! The templates of a deployment: clean for their own linters, and true to what the program and its README promise.
+
+use crate::support::aws::testbed;
+use crate::support::docker::{linter, root};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn clean(program: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .env("AWS_DEFAULT_REGION", "eu-west-1")
+        .env("SAM_CLI_TELEMETRY", "0")
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}; run testbed/install.sh", program.display()));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success(), "{} {arguments:?}:\n{said}", program.display());
+    said
+}
+
+#[test]
+fn the_dockerfile_is_clean_and_needs_no_frontend_from_elsewhere() {
+    clean(&linter("hadolint"), &["Dockerfile"]);
+    let text = fs::read_to_string(root().join("Dockerfile")).expect("the Dockerfile");
+    assert!(
+        !text.contains("# syntax="),
+        "a syntax line is fetched from a registry at every build"
+    );
+}
+
+#[test]
+fn the_sam_template_is_clean() {
+    clean(&linter("cfn-lint"), &["template.yaml"]);
+    clean(&testbed("venv-sam/bin/sam"), &["validate", "--lint"]);
+    // CloudFormation itself takes no YAML aliases, though every linter does.
+    let text = fs::read_to_string(root().join("template.yaml")).expect("the template");
+    let anchors: Vec<_> = text.split_whitespace().filter(|word| word.starts_with('&')).collect();
+    assert_eq!(anchors, [""; 0]);
+}
+
+#[test]
+fn the_security_scan_finds_nothing() {
+    let said = clean(
+        &linter("checkov"),
+        &[
+            "--skip-download",
+            "--compact",
+            "--quiet",
+            "--output",
+            "json",
+            "--file",
+            "template.yaml",
+            "Dockerfile",
+            "deploy/terraform/main.tf",
+            "deploy/terraform/roles.tf",
+        ],
+    );
+    let json = said.find(['[', '{']).map(|start| &said[start..]).expect("a report");
+    let reports: Value = serde_json::Deserializer::from_str(json)
+        .into_iter()
+        .next()
+        .expect("a report")
+        .expect("JSON");
+    let mut kinds = BTreeSet::new();
+    for report in reports.as_array().expect("one report a kind") {
+        kinds.insert(report["check_type"].as_str().expect("a kind"));
+        assert!(report["summary"]["passed"].as_u64() > Some(5), "{report}");
+        assert_eq!(report["summary"]["parsing_errors"], 0, "{report}");
+    }
+    assert_eq!(kinds, BTreeSet::from(["cloudformation", "dockerfile", "terraform"]));
+}
+
+/// `terraform validate` would need the provider; so: it parses, and names nothing that is not declared, nor the reverse.
+#[test]
+fn the_terraform_module_is_whole() {
+    const LOOK: &str = r#"
+import glob, hcl2, re
+texts = [open(name).read() for name in sorted(glob.glob("deploy/terraform/*.tf"))]
+parsed, everything = [hcl2.loads(text) for text in texts], "\n".join(texts)
+
+def names(mapping):
+    return {key.strip('"') for key in mapping if not key.startswith("__")}
+
+def blocks(kind):
+    return [item for part in parsed for item in part.get(kind, [])]
+
+def typed(kind):
+    return {(sort, name) for item in blocks(kind) for key in item if not key.startswith("__")
+            for sort in [key.strip('"')] for name in names(item[key])}
+
+variables = {name for item in blocks("variable") for name in names(item)}
+used = set(re.findall(r"\bvar\.(\w+)", everything))
+assert variables and used == variables, used ^ variables
+for prefix, kind in [(r"(?<!data\.)", "resource"), (r"data\.", "data")]:
+    mentioned = set(re.findall(prefix + r"\b(aws_\w+)\.(\w+)", everything))
+    assert mentioned and mentioned <= typed(kind), mentioned - typed(kind)
+"#;
+    clean(&linter("python"), &["-c", LOOK]);
+}
+
+#[test]
+fn the_task_definition_has_the_old_variables_and_no_rights_it_does_not_need() {
+    let text = fs::read_to_string(root().join("deploy/ecs-task-definition.json")).expect("the task definition");
+    let definition: Value = serde_json::from_str(&text).expect("JSON");
+    let container = &definition["containerDefinitions"][0];
+    assert_eq!(container["readonlyRootFilesystem"], true);
+    assert_eq!(container["user"], "10001:10001");
+    assert_eq!(container["stopTimeout"], 120);
+    assert_eq!(container["linuxParameters"]["capabilities"]["drop"][0], "ALL");
+    let environment = container["environment"].as_array().expect("a list");
+    let names: BTreeSet<&str> = environment.iter().filter_map(|pair| pair["name"].as_str()).collect();
+    let old = [
+        "POSTGRES_DATABASE",
+        "POSTGRES_HOST",
+        "POSTGRES_PORT",
+        "POSTGRES_USER",
+        "S3_BUCKET",
+        "S3_PREFIX",
+        "OPENSSL_PUBLIC_KEY",
+        "RATE_LIMIT",
+        "REGION",
+    ];
+    assert_eq!(names, BTreeSet::from(old));
+    let secret = |pair: &Value| {
+        pair["name"]
+            .as_str()
+            .is_some_and(|name| name.contains("SECRET") || name.contains("PASSWORD"))
+    };
+    assert!(!environment.iter().any(secret), "a task definition is no place for secrets");
+}
