@@ -25,12 +25,12 @@ const COMPLETE_TRIES: u32 = 4;
 /// What one call of Complete came to.
 enum Completed {
     Stored(Stored),
-    /// It may have been carried out or not. Without an error S3 knew no such upload, or had the object
-    /// already. `answered`: with a 200 that made no sense.
-    Unclear {
-        error: Option<Error>,
-        answered: bool,
-    },
+    /// S3 knows no such upload, or has the object already: an earlier call may have done it.
+    NoUpload,
+    /// No usable answer, after all retries that the client makes by itself.
+    Unanswered(Error),
+    /// A 200 that makes no sense, which the client does not retry.
+    Senseless(Error),
 }
 
 /// An object in S3 as it now stands.
@@ -150,30 +150,32 @@ impl Upload {
     }
 
     /// Never a success without a proper answer: after any other the object itself is looked for, and where it is not
-    /// there the same call is made again, with the same upload.
+    /// there a call that was answered without sense is made again, with the same upload.
     async fn complete(&mut self, sealed: &Sealed) -> Result<Stored> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let (done, unclear, answered) = match self.complete_once(sealed).await? {
-                Completed::Stored(stored) => (Ok(stored), None, true),
-                Completed::Unclear { error, answered } => (self.exists_already(sealed.size).await, Some(error), answered),
+            let unclear = match self.complete_once(sealed).await? {
+                Completed::Stored(stored) => return Ok(self.completed(stored)),
+                unclear => unclear,
             };
-            match (done, unclear) {
-                (Ok(stored), _) => {
-                    self.id = None;
-                    return Ok(stored);
-                }
-                (Err(missing), Some(error)) if missing.code == Code::S3UploadGone => match error {
-                    // After 5xx the client has spent its own retries; a 200 that makes no sense is retried here.
-                    Some(_) if answered && tries < COMPLETE_TRIES => tokio::time::sleep(Duration::from_millis(200 << tries)).await,
-                    Some(error) => return Err(error),
-                    // S3 said itself that it knows no such upload.
-                    None => return Err(missing),
-                },
-                (Err(error), _) => return Err(error),
+            let missing = match self.exists_already(sealed.size).await {
+                Ok(stored) => return Ok(self.completed(stored)),
+                Err(missing) if missing.code == Code::S3UploadGone => missing,
+                Err(unknown) => return Err(unknown),
+            };
+            match unclear {
+                Completed::Senseless(_) if tries < COMPLETE_TRIES => tokio::time::sleep(Duration::from_millis(200 << tries)).await,
+                Completed::Senseless(error) | Completed::Unanswered(error) => return Err(error),
+                Completed::NoUpload | Completed::Stored(_) => return Err(missing),
             }
         }
+    }
+
+    /// There is no upload any more that could be aborted.
+    fn completed(&mut self, stored: Stored) -> Stored {
+        self.id = None;
+        stored
     }
 
     async fn complete_once(&self, sealed: &Sealed) -> Result<Completed> {
@@ -204,24 +206,18 @@ impl Upload {
                     (_, Some(etag)) => Ok(Completed::Stored(Stored { etag: etag.to_owned() })),
                     (_, None) => {
                         let error = Error::new(Code::S3Unavailable, format!("{action} on {arn}: the answer names no ETag"));
-                        Ok(Completed::Unclear {
-                            error: Some(error),
-                            answered: true,
-                        })
+                        Ok(Completed::Senseless(error))
                     }
                 }
             }
             Err(failure) => match Meaning::of(&failure, action, &arn) {
-                // An earlier try of this very call may have done it, and only its answer was lost.
-                Meaning::Exists | Meaning::NoUpload | Meaning::NotFound => Ok(Completed::Unclear {
-                    error: None,
-                    answered: true,
-                }),
+                Meaning::Exists | Meaning::NoUpload | Meaning::NotFound => Ok(Completed::NoUpload),
                 Meaning::Failed(error) if error.code == Code::S3Unavailable => {
-                    let answered = failure.raw_response().is_some_and(|response| response.status().as_u16() == 200);
-                    Ok(Completed::Unclear {
-                        error: Some(error),
-                        answered,
+                    let ok = failure.raw_response().is_some_and(|response| response.status().as_u16() == 200);
+                    Ok(if ok {
+                        Completed::Senseless(error)
+                    } else {
+                        Completed::Unanswered(error)
                     })
                 }
                 other => Err(other.into_error(action, &arn)),
