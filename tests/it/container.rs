@@ -29,8 +29,7 @@ fn environment(server: &Server) -> Vec<(String, String)> {
 }
 
 fn sample(server: &Server) {
-    server.psql("postgres", "create database app");
-    server.psql("app", "create table t as select i, md5(i::text) from generate_series(1, 1000) i");
+    server.create_app("create table t as select i, md5(i::text) from generate_series(1, 1000) i");
 }
 
 #[test]

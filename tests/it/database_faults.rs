@@ -24,11 +24,7 @@ impl Ground {
 
     fn on(builder: Builder) -> Self {
         let server = builder.setting("log_statement", "all").start();
-        server.psql("postgres", "create database app");
-        server.psql(
-            "app",
-            "create table plain (id int); insert into plain select generate_series(1, 100)",
-        );
+        server.create_app("create table plain (id int); insert into plain select generate_series(1, 100)");
         Self {
             server,
             bucket: Ministack::shared().bucket(),

@@ -23,11 +23,7 @@ struct Ground {
 impl Ground {
     fn new() -> Self {
         let server = Server::start();
-        server.psql("postgres", "create database app");
-        server.psql(
-            "app",
-            "create table plain (id int); insert into plain select generate_series(1, 100)",
-        );
+        server.create_app("create table plain (id int); insert into plain select generate_series(1, 100)");
         let s3 = EmbeddedS3::start();
         let bucket = s3.bucket();
         Self { server, _s3: s3, bucket }

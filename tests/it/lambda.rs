@@ -40,11 +40,7 @@ impl Function {
 
     fn with(settings: &[(&str, &str)]) -> Self {
         let server = Server::start();
-        server.psql("postgres", "create database app");
-        server.psql(
-            "app",
-            "create table plain (id int); insert into plain select generate_series(1, 100)",
-        );
+        server.create_app("create table plain (id int); insert into plain select generate_series(1, 100)");
         let s3 = EmbeddedS3::start();
         let bucket = s3.bucket();
         let folder = tempfile::tempdir().expect("a temporary folder");

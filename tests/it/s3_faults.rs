@@ -25,11 +25,7 @@ struct Run {
 impl Ground {
     fn new() -> Self {
         let server = Server::start();
-        server.psql("postgres", "create database app");
-        server.psql(
-            "app",
-            "create table wide as select i, repeat('x', 1000) as x from generate_series(1, 20000) as i",
-        );
+        server.create_app("create table wide as select i, repeat('x', 1000) as x from generate_series(1, 20000) as i");
         Self {
             server,
             s3: EmbeddedS3::start(),

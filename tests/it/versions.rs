@@ -58,8 +58,7 @@ fn every_server_from_10_to_18_is_backed_up_and_restored() {
 
 fn with_sample(major: u32) -> Server {
     let server = Server::builder().major(major).start();
-    server.psql("postgres", "create database app");
-    server.psql("app", SAMPLE);
+    server.create_app(SAMPLE);
     for schema in ["public", "\"Mixed Case\""] {
         server.let_dumper_read("app", schema);
     }

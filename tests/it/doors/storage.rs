@@ -11,12 +11,8 @@ use serde_json::json;
 #[test]
 fn the_storage_class_and_the_tags_are_on_the_objects() {
     let server = Server::start();
-    server.psql("postgres", "create database app");
     // More than a part, so that the upload in parts carries them too.
-    server.psql(
-        "app",
-        "create table wide as select repeat('x', 1000) as x from generate_series(1, 20000)",
-    );
+    server.create_app("create table wide as select repeat('x', 1000) as x from generate_series(1, 20000)");
     let bucket = Ministack::shared().bucket();
     let mut event = event(&server, "app", &bucket);
     event["compression"] = json!("none");

@@ -12,8 +12,7 @@ use tempfile::TempDir;
 /// A database for logins by password, and its event.
 fn by_password() -> (Server, Bucket, Value) {
     let server = Server::builder().tls(&["localhost"]).start();
-    server.psql("postgres", "create database app");
-    server.psql("app", "create table kept (id int)");
+    server.create_app("create table kept (id int)");
     let bucket = Ministack::shared().bucket();
     let event = sealed_into(server.event("app"), &bucket);
     (server, bucket, event)

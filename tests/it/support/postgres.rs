@@ -2,8 +2,7 @@
 //!
 //! ```ignore
 //! let server = Server::start();                          // Debian's major, password login, no TLS
-//! server.psql("postgres", "create database app");
-//! server.psql("app", "create table t (i int); insert into t values (1)");
+//! server.create_app("create table t (i int); insert into t values (1)");
 //! let mut event = server.event("app");                   // database, host, port, user and auth
 //! event["bucket"] = json!(bucket);
 //! Pgseal::backup(&event).envs(server.env()).run().complete();
@@ -131,17 +130,10 @@ impl Builder {
             .find_map(|_| self.launch(&bin, &home))
             .unwrap_or_else(|| panic!("no server could be started: {}", home.log()));
         let authority = self.tls.map(|(authority, _)| authority);
-        if let Some(Primary { password, .. }) = self.primary {
-            return Server {
-                child,
-                home,
-                bin,
-                port,
-                password,
-                authority,
-            };
-        }
-        let password = format!("pw-{}", files::random_hex());
+        // A standby has its primary's roles and passwords.
+        let inherited = self.primary.map(|primary| primary.password);
+        let is_standby = inherited.is_some();
+        let password = inherited.unwrap_or_else(|| format!("pw-{}", files::random_hex()));
         let server = Server {
             child,
             home,
@@ -150,7 +142,9 @@ impl Builder {
             password,
             authority,
         };
-        server.create_roles();
+        if !is_standby {
+            server.create_roles();
+        }
         server
     }
 
@@ -262,6 +256,12 @@ impl Server {
             .expect("psql speaks UTF-8")
             .trim_end_matches('\n')
             .to_owned()
+    }
+
+    /// The database that most tests back up, with this in it.
+    pub fn create_app(&self, sql: &str) {
+        self.psql("postgres", "create database app");
+        self.psql("app", sql);
     }
 
     /// A psql to come, as the superuser through the socket: for restores that want a pipe into it.
