@@ -42,11 +42,36 @@ pub struct Multipart {
     room: usize,
     whole: Context,
     parts: Vec<PartFacts>,
+    /// Buffers of parts that S3 has come back here: fresh ones for each part would scatter over the heap.
+    returned: std::sync::mpsc::Receiver<Vec<u8>>,
+    back: std::sync::mpsc::Sender<Vec<u8>>,
+}
+
+/// A part's bytes while they are on their way, in every copy that a retry may need; the last one gives the buffer back.
+struct Lent {
+    buffer: Vec<u8>,
+    back: std::sync::mpsc::Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // The road may have ended before its last parts: then nobody needs the buffer.
+        let _ = self.back.send(std::mem::take(&mut self.buffer));
+    }
 }
 
 impl Multipart {
     pub fn new(ladder: Ladder, sender: Sender<Part>, cancel: Cancel) -> Self {
+        let (back, returned) = std::sync::mpsc::channel();
         Self {
+            back,
+            returned,
             ladder,
             sender,
             cancel,
@@ -70,12 +95,21 @@ impl Multipart {
             error.advise("The database grew beyond its estimate; run again: the parts follow the new estimate.")
         })?;
         self.room = size as usize;
-        self.buffer = Vec::with_capacity(self.room);
+        let large_enough = |buffer: &Vec<u8>| buffer.capacity() >= self.room;
+        self.buffer = self
+            .returned
+            .try_iter()
+            .find(large_enough)
+            .unwrap_or_else(|| Vec::with_capacity(self.room));
+        self.buffer.clear();
         Ok(())
     }
 
     fn cut(&mut self) -> Part {
-        let bytes = Bytes::from(std::mem::take(&mut self.buffer));
+        let bytes = Bytes::from_owner(Lent {
+            buffer: std::mem::take(&mut self.buffer),
+            back: self.back.clone(),
+        });
         let facts = PartFacts {
             size: bytes.len() as u64,
             sha256: crate::envelope::sha256(&bytes),
@@ -156,6 +190,20 @@ mod tests {
             whole.extend_from_slice(&last.bytes);
             assert_eq!(crate::envelope::sha256(&whole), sealed.sha256);
         }
+    }
+
+    #[test]
+    fn a_buffer_that_came_back_is_used_again() {
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+        let mut multipart = Multipart::new(Ladder::default(), sender, Cancel::new().unwrap());
+        multipart.put(&vec![1; (8 << 20) + 1]).unwrap();
+        let first = receiver.try_recv().unwrap();
+        let place = first.bytes.as_ptr();
+        drop(first);
+        // Two more parts: the second is in its own buffer already, the third gets the first one's.
+        multipart.put(&vec![2; 8 << 20]).unwrap();
+        assert_eq!(multipart.buffer.as_ptr(), place);
+        assert!(receiver.try_recv().unwrap().bytes[1..].iter().all(|byte| *byte == 2));
     }
 
     #[test]
