@@ -1,9 +1,9 @@
 # Two images from one build: `lambda` (the default, last) and `ecs` (non-root, works with a read-only root).
 #
-#   docker build --provenance=false --sbom=false -t pgseal .
-#   docker build --provenance=false --sbom=false --target ecs -t pgseal:ecs .
+#   BUILDX_NO_DEFAULT_ATTESTATIONS=1 docker build -t pgseal .
+#   docker build --target ecs -t pgseal:ecs .
 #
-# Both switches keep the manifest a plain one: Lambda refuses an image index. Older clients do without them.
+# The variable keeps the first one's manifest a plain one: Lambda refuses an image index. Older clients ignore it.
 #   --build-arg PG_SOURCE=debian          Debian's own client (one major) where PGDG cannot be reached
 #   --build-arg PG_MAJORS="16 17 18"      fewer or other majors of PGDG
 #   --secret id=ca,src=company-roots.pem  roots to trust during the build only; they never enter an image

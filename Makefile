@@ -8,17 +8,17 @@ help: ## What there is to make
 demo: ## A real backup of a real PostgreSQL, opened and restored with stock tools
 	demo/run.sh
 
-test: testbed lint ## Everything: installs what it needs, then lints and runs every test
-	cargo test --all-targets
+test: testbed ## Everything: installs what it needs, then lints and runs every test
+	@trap 'testbed/containers.sh stop' EXIT; trap 'exit 130' INT TERM; set -ex; \
+	testbed/lint.sh; \
+	cargo test --all-targets; \
 	cargo test --doc
 
 testbed: ## The real parts that the tests run against
 	testbed/install.sh
 
-lint: ## Formatting, clippy, shell scripts
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
-	shellcheck demo/*.sh scripts/*.sh testbed/*.sh
+lint: ## Formatting, clippy, shell scripts, dependencies
+	testbed/lint.sh
 
 test-large: testbed ## The round trip with a table of 1 GB
 	PGSEAL_TEST_BULK_MB=1024 cargo test --test it -- road::the_rich --nocapture

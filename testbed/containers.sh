@@ -53,7 +53,7 @@ packages() {
     say "installing ${missing[*]}"
     as_root apt-get update -qq
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-        -o DPkg::Lock::Timeout=600 "${missing[@]}" >&2
+        -o DPkg::Lock::Timeout=600 "${missing[@]}" >/dev/null
 }
 
 linters() {
@@ -155,16 +155,14 @@ make_bases() {
     make_rust
 }
 
-# --- the project's images: the documented build, and what a machine without PGDG and behind its own CA adds to it -----
+# --- the project's images, by the documented build --------------------------------------------------------------------
 
 build_images() {
     local target roots=$home/build-roots.pem
     # Marked, so that a test can look for it in the images, where it must not be.
     { echo '# roots of the build alone' && cat "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}"; } >"$roots"
     for target in lambda ecs; do
-        docker build -q --network=host --target "$target" -t "pgseal:$target" \
-            --build-arg PG_SOURCE=debian --secret id=ca,src="$roots" \
-            "$root" >/dev/null
+        "$here/bin/docker" build -q --target "$target" -t "pgseal:$target" "$root" >/dev/null
         echo "pgseal:$target"
     done
 }

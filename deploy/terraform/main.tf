@@ -7,7 +7,7 @@ data "aws_region" "current" {}
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
+  region    = data.aws_region.current.region
   bucket    = "arn:${local.partition}:s3:::${var.bucket}"
 }
 

@@ -28,6 +28,18 @@ data "aws_iam_policy_document" "task" {
     ]
   }
 
+  # The name is an instance's or a cluster's: which, is what the task looks up.
+  dynamic "statement" {
+    for_each = compact([lookup(each.value.environment, "POSTGRES_INSTANCE", "")])
+    content {
+      sid     = "FindTheDatabase"
+      actions = ["rds:DescribeDBInstances", "rds:DescribeDBClusters"]
+      resources = [
+        for kind in ["db", "cluster"] : "arn:${local.partition}:rds:${local.region}:${local.account}:${kind}:${lower(statement.value)}"
+      ]
+    }
+  }
+
   statement {
     sid       = "WriteBackups"
     actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]

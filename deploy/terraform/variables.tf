@@ -26,8 +26,9 @@ variable "security_group_ids" {
 
 variable "backups" {
   description = <<-EOT
-    What to back up and when, by name. `environment` holds variables of pgseal, at least POSTGRES_DATABASE and
-    POSTGRES_HOST; `database_resource_id` is the DbiResourceId or DbClusterResourceId (db-… or cluster-…).
+    What to back up and when, by name. `environment` holds variables of pgseal, at least POSTGRES_DATABASE and either
+    POSTGRES_HOST or POSTGRES_INSTANCE; `database_resource_id` is the DbiResourceId or DbClusterResourceId (db-… or
+    cluster-…).
   EOT
   type = map(object({
     schedule             = string
@@ -39,9 +40,10 @@ variable "backups" {
 
   validation {
     condition = alltrue([for backup in values(var.backups) :
-      can(backup.environment["POSTGRES_DATABASE"]) && can(backup.environment["POSTGRES_HOST"])
+      can(backup.environment["POSTGRES_DATABASE"]) &&
+      can(backup.environment["POSTGRES_HOST"]) != can(backup.environment["POSTGRES_INSTANCE"])
     ])
-    error_message = "Each backup's environment needs POSTGRES_DATABASE and POSTGRES_HOST."
+    error_message = "Each backup's environment needs POSTGRES_DATABASE, and one of POSTGRES_HOST and POSTGRES_INSTANCE."
   }
 }
 

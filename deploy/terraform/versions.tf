@@ -3,7 +3,8 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.0"
+      # From 6.0 on `aws_region` tells its name as `region`.
+      version = ">= 6.0, < 7.0"
     }
   }
 }

