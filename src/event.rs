@@ -3,6 +3,7 @@
 //! This is the raw level: names are known, types are right, nothing is resolved. [`crate::plan`] does that.
 //! No message from here holds a value of the event.
 
+use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -108,6 +109,17 @@ impl Event {
             Some(unknown) => Err(unknown_field(unknown)),
             None => Ok(Self(object)),
         }
+    }
+}
+
+impl Event {
+    /// The same order for one database alone, at a time that is fixed.
+    pub fn narrowed(&self, database: &str, scheduled_time: time::OffsetDateTime) -> Value {
+        let mut fields = self.0.clone();
+        fields.insert("action".into(), "backup".into());
+        fields.insert("database".into(), database.into());
+        fields.insert("scheduled_time".into(), Timestamp(scheduled_time).to_string().into());
+        Value::Object(fields)
     }
 }
 

@@ -3,8 +3,9 @@
 use crate::backup;
 use crate::cancel::Cancel;
 use crate::check::{self, Report};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::event::{Env, Event};
+use crate::fleet::{self, Fleet};
 use crate::plan::{Action, Place, Plan};
 use crate::receipt::Receipt;
 use time::OffsetDateTime;
@@ -13,6 +14,7 @@ use time::OffsetDateTime;
 pub enum Answer {
     Receipt(Receipt),
     Report(Report),
+    Fleet(Fleet),
 }
 
 /// What a door knows: the world as a parameter.
@@ -30,8 +32,8 @@ pub async fn handle(event: Result<Event>, action: Option<Action>, world: &World<
         cpus: cpus(),
         memory: memory(world.env),
     };
-    let plan = match event.and_then(|event| Plan::resolve(&event, world.env, place)) {
-        Ok(plan) => plan,
+    let (event, plan) = match event.and_then(|event| Ok((Plan::resolve(&event, world.env, place)?, event))) {
+        Ok((plan, event)) => (event, plan),
         Err(error) => {
             tracing::error!(code = error.code.name(), hint = error.hint(), "{}", error.message);
             return Answer::Receipt(Receipt::refused(error));
@@ -40,9 +42,7 @@ pub async fn handle(event: Result<Event>, action: Option<Action>, world: &World<
     match action.unwrap_or(plan.action) {
         Action::Backup => Answer::Receipt(backup::run(&plan, world.env, world.deadline, world.cancel).await),
         Action::Check => Answer::Report(check::run(&plan, world.env, world.cancel).await),
-        Action::Plan => Answer::Receipt(Receipt::refused(
-            Error::field(Code::BadEvent, "action", "plan is not offered by this version").advise("Use check, for each database or \"*\"."),
-        )),
+        Action::Plan => Answer::Fleet(fleet::run(&event, &plan, world.env, world.cancel).await),
     }
 }
 
@@ -51,6 +51,7 @@ impl Answer {
         match self {
             Self::Receipt(receipt) => receipt.to_json(),
             Self::Report(report) => report.to_json(),
+            Self::Fleet(fleet) => fleet.to_json(),
         }
     }
 
@@ -58,6 +59,7 @@ impl Answer {
         match self {
             Self::Receipt(receipt) => receipt.failure(),
             Self::Report(report) => report.failure(),
+            Self::Fleet(fleet) => fleet.failure(),
         }
     }
 

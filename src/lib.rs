@@ -6,12 +6,14 @@
 
 pub mod aws;
 pub mod backup;
+pub mod bzip2;
 pub mod cancel;
 pub mod check;
 pub mod cli;
 pub mod envelope;
 pub mod error;
 pub mod event;
+pub mod fleet;
 pub mod handler;
 pub mod lambda;
 pub mod observe;
@@ -19,4 +21,5 @@ pub mod pipeline;
 pub mod plan;
 pub mod rds;
 pub mod receipt;
+pub mod restore;
 pub mod store;

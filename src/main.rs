@@ -36,7 +36,7 @@ async fn door(cli: Cli, env: &Env) -> Result<ExitCode> {
     let cancel = Cancel::new()?;
     on_signals(&cancel)?;
     let said = match cli.command {
-        Some(command) => Some(cli::run(command, env, &cancel).await),
+        Some(command) => Some(cli::run(command, env, &cancel).await?),
         // The runtime itself panics where this variable is missing.
         None if env.get("AWS_LAMBDA_RUNTIME_API").is_some() => {
             lambda::run(env, &cancel).await?;
@@ -49,7 +49,9 @@ async fn door(cli: Cli, env: &Env) -> Result<ExitCode> {
         return Ok(ExitCode::from(2));
     };
     // Whoever closed our stdout does not want the receipt; what was done stands all the same.
-    let _ = writeln!(std::io::stdout(), "{answer}");
+    if let Some(answer) = answer {
+        let _ = writeln!(std::io::stdout(), "{answer}");
+    }
     Ok(ExitCode::from(exit))
 }
 

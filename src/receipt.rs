@@ -1,6 +1,6 @@
 //! What is said when a backup is done, or is not.
 
-use crate::envelope::manifest::{Object, Timestamp};
+use crate::envelope::manifest::{Object, Role, Timestamp};
 use crate::error::{Code, Error};
 use serde::Serialize;
 
@@ -62,7 +62,7 @@ pub struct Made {
 /// An object as S3 has it.
 #[derive(Debug, Serialize)]
 pub struct StoredObject {
-    pub role: &'static str,
+    pub role: Role,
     pub bucket: String,
     pub key: String,
     pub size: u64,

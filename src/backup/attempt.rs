@@ -1,20 +1,21 @@
 //! One attempt at one backup: each step leaves nothing visible behind but the last.
 
 use super::send::{Sent, send};
+use super::signer::Signing;
 use super::{Estimate, Job};
+use crate::envelope::contents::Contents;
 use crate::envelope::hex;
-use crate::envelope::manifest::{Manifest, Object, Timestamp, Wrapped};
+use crate::envelope::manifest::{Object, Role, Wrapped};
 use crate::envelope::seal::Seal;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::clients::{self, Client};
 use crate::pipeline::pg_dump::Scope;
-use crate::pipeline::{Arrived, Counted, seal_small};
+use crate::pipeline::{Arrived, seal_small};
 use crate::plan::{DatabaseName, Format, Stem};
 use crate::rds::preflight::{Facts, preflight};
-use crate::receipt::{Made, StoredObject};
 use crate::store::{Put, Stored, Upload, Written};
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 /// Why an attempt ends without a backup of its own.
@@ -36,14 +37,16 @@ pub(super) struct Attempt<'a> {
     pub(super) seal: Seal,
     pub(super) client: Client,
     pub(super) estimate: Estimate,
-    stem: &'a Stem,
-    facts: Facts,
-    started: OffsetDateTime,
+    pub(super) stem: &'a Stem,
+    pub(super) facts: Facts,
+    pub(super) started: OffsetDateTime,
     /// What stands in S3 by now, with its ETag.
-    stored: Vec<(Object, String)>,
-    recipients: Vec<Wrapped>,
-    salts: Map<String, Value>,
-    warnings: Vec<String>,
+    pub(super) stored: Vec<(Object, String)>,
+    pub(super) recipients: Vec<Wrapped>,
+    pub(super) salts: Map<String, Value>,
+    pub(super) warnings: Vec<String>,
+    /// Who signs, if anyone does.
+    pub(super) signing: Option<Signing>,
 }
 
 impl<'a> Attempt<'a> {
@@ -66,6 +69,10 @@ impl<'a> Attempt<'a> {
             estimated_seconds = estimate.seconds,
             "starting"
         );
+        let signing = match &job.plan.signing_key {
+            Some(key) => Some(job.cancel.race(Signing::open(key)).await?),
+            None => None,
+        };
         let mut warnings = Vec::new();
         if facts.replica && facts.unlogged_tables > 0 {
             warnings.push(format!(
@@ -86,6 +93,7 @@ impl<'a> Attempt<'a> {
             recipients: Vec::new(),
             salts: Map::new(),
             warnings,
+            signing,
         })
     }
 
@@ -100,7 +108,7 @@ impl<'a> Attempt<'a> {
             };
             self.recipients.push(Wrapped::new(recipient, self.seal.wrapping(), &key));
             let wrapped = self.seal.wrap(recipient)?;
-            self.put("key", key, wrapped).await?;
+            self.put(Role::Key, key, wrapped).await?;
         }
         Ok(())
     }
@@ -114,8 +122,7 @@ impl<'a> Attempt<'a> {
             .stem
             .object(&self.seal.run, &format!("globals.sql{}.enc", self.job.plan.compression.extension()));
         let scope = Scope::Globals { database: self.database };
-        let arrived = self.write_streamed("globals", key, &scope).await?;
-        self.warnings.extend(arrived.warnings);
+        self.write_streamed(Role::Globals, key, &scope).await?;
         Ok(())
     }
 
@@ -133,12 +140,12 @@ impl<'a> Attempt<'a> {
             lock_timeout: self.job.plan.lock_timeout,
             on_replica: self.facts.replica,
         };
-        self.write_streamed("dump", key, &scope).await
+        self.write_streamed(Role::Dump, key, &scope).await
     }
 
     /// Sends one stream, and makes it visible only after all of it was proven. On any failure the upload is aborted and
     /// the abort awaited.
-    async fn write_streamed(&mut self, role: &'static str, key: String, scope: &Scope<'_>) -> Result<Arrived, Stop> {
+    async fn write_streamed(&mut self, role: Role, key: String, scope: &Scope<'_>) -> Result<Arrived, Stop> {
         let mut upload = Upload::new(self.job.store.clone(), key.clone());
         match self.send_and_commit(role, &mut upload, scope).await {
             Ok((arrived, stored)) => {
@@ -163,10 +170,16 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    async fn send_and_commit(&mut self, role: &'static str, upload: &mut Upload, scope: &Scope<'_>) -> Result<(Arrived, Stored), Stop> {
-        let Sent { salt, arrived, last } = send(self, upload, scope).await?;
-        self.salts.insert(role.to_owned(), hex(&salt).into());
-        if role == "dump" {
+    async fn send_and_commit(&mut self, role: Role, upload: &mut Upload, scope: &Scope<'_>) -> Result<(Arrived, Stored), Stop> {
+        let Sent {
+            salt,
+            arrived,
+            last,
+            warnings,
+        } = send(self, upload, scope).await?;
+        self.warnings.extend(warnings);
+        self.salts.insert(role.as_str().to_owned(), hex(&salt).into());
+        if role == Role::Dump {
             self.write_inventory(&arrived).await?;
             if self.is_complete().await? {
                 return Err(Stop::AlreadyComplete);
@@ -182,113 +195,25 @@ impl<'a> Attempt<'a> {
         if self.job.plan.format == Format::Legacy {
             return Ok(());
         }
-        let Counted {
-            tables,
-            rows,
-            large_objects,
-            plain_bytes,
-            plain_sha256,
-        } = &arrived.counted;
-        let inventory = json!({
-            "format": "pgseal/1 inventory",
-            "database": self.database.as_str(),
-            "server_version": self.facts.server_version,
-            "pg_dump_version": self.client.version,
-            "plain_bytes": plain_bytes,
-            "plain_sha256": hex(plain_sha256),
-            "rows": rows,
-            "large_objects": large_objects,
-            "tables": tables,
-            "extensions": self.facts.extensions.iter().map(|(name, version)| json!({"name": name, "version": version})).collect::<Vec<_>>(),
-            "warnings": self.warnings.iter().chain(&arrived.warnings).collect::<Vec<_>>(),
-        });
-        let (salt, key) = self.seal.cipher_key()?;
-        let sealed = seal_small(inventory.to_string().as_bytes(), &key, salt)?;
-        self.salts.insert("inventory".to_owned(), hex(&salt).into());
-        self.put("inventory", self.stem.object(&self.seal.run, "inventory.json.enc"), sealed)
-            .await
-    }
-
-    /// The commit: before this line in S3 there is no backup, after it there is one.
-    pub async fn write_manifest(mut self, arrived: Arrived) -> Result<Made, Stop> {
-        self.warnings.extend(arrived.warnings.iter().cloned());
-        let finished = OffsetDateTime::now_utc();
-        let order = |role: &str| ["dump", "key", "inventory", "globals"].iter().position(|known| *known == role);
-        self.stored.sort_by_key(|(object, _)| order(object.role));
-        let (kdf, iterations) = self.seal.kdf();
-        let manifest = Manifest {
-            format: self.job.plan.format.as_str(),
-            program: format!("pgseal {}", env!("CARGO_PKG_VERSION")),
-            run: self.seal.run.clone(),
+        let counted = &arrived.counted;
+        let contents = Contents {
+            format: Contents::FORMAT.to_owned(),
             database: self.database.as_str().to_owned(),
-            scheduled_time: Timestamp(self.job.plan.scheduled_time),
-            started_at: Timestamp(self.started),
-            finished_at: Timestamp(finished),
             server_version: self.facts.server_version.clone(),
             pg_dump_version: self.client.version.clone(),
-            compression: self.job.plan.compression.to_string(),
-            cipher: "aes-256-cbc",
-            kdf,
-            iterations,
-            salts: std::mem::take(&mut self.salts),
-            plain_bytes: arrived.counted.plain_bytes,
-            objects: self.stored.iter().map(|(object, _)| object.clone()).collect(),
-            recipients: self.recipients.clone(),
-            tables: arrived.counted.tables.len() as u64,
-            rows: arrived.counted.rows,
+            plain_bytes: counted.plain_bytes,
+            plain_sha256: hex(&counted.plain_sha256),
+            rows: counted.rows,
+            large_objects: counted.large_objects,
+            tables: counted.tables.clone(),
+            extensions: self.facts.extensions.clone(),
+            warnings: self.warnings.clone(),
         };
-        let bytes = Bytes::from(manifest.seal(&self.seal)?);
-        let etag = self.commit(&bytes).await?;
-        self.stored.push((Object::small("manifest", self.stem.manifest(), &bytes), etag));
-        let bucket = self.job.store.bucket();
-        Ok(Made {
-            run: manifest.run,
-            objects: self
-                .stored
-                .iter()
-                .map(|(object, etag)| StoredObject::new(object, bucket, etag.clone()))
-                .collect(),
-            dumped_bytes: arrived.counted.plain_bytes,
-            compressed_bytes: arrived.compressed_bytes,
-            tables: manifest.tables,
-            rows: manifest.rows,
-            started_at: manifest.started_at,
-            finished_at: manifest.finished_at,
-            duration_ms: (finished - self.started).whole_milliseconds().max(0) as u64,
-            throttled_ms: arrived.throttled.as_millis() as u64,
-            server_version: manifest.server_version,
-            pg_dump_version: manifest.pg_dump_version,
-            recipients: manifest.recipients.into_iter().map(|wrapped| wrapped.fingerprint).collect(),
-            warnings: self.warnings,
-        })
-    }
-
-    /// Success is said only if this manifest stands. Where the answer was lost, the bytes in S3 decide.
-    async fn commit(&self, manifest: &Bytes) -> Result<String, Stop> {
-        let key = self.stem.manifest();
-        let put = Put {
-            key: key.clone(),
-            body: manifest.clone(),
-            is_dump: false,
-        };
-        let error = match self.job.store.put(put).await {
-            Ok(Written::Stored { etag }) => return Ok(etag),
-            Ok(Written::Exists) => None,
-            Err(error) => Some(error),
-        };
-        match (self.job.store.holds(&key, manifest).await, error) {
-            (Ok(Some(etag)), _) => Ok(etag),
-            (_, None) => Err(Stop::AlreadyComplete),
-            (_, Some(error)) => {
-                let told = format!(
-                    "the manifest of run {} could not be written ({}): {}",
-                    self.seal.run,
-                    error.code.name(),
-                    error.message
-                );
-                Err(Error::new(Code::CommitFailed, told).into())
-            }
-        }
+        let (salt, key) = self.seal.cipher_key()?;
+        let sealed = seal_small(&contents.to_json()?, &key, salt)?;
+        self.salts.insert(Role::Inventory.as_str().to_owned(), hex(&salt).into());
+        self.put(Role::Inventory, self.stem.object(&self.seal.run, "inventory.json.enc"), sealed)
+            .await
     }
 
     async fn is_complete(&self) -> Result<bool> {
@@ -296,7 +221,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// A small object of this attempt.
-    async fn put(&mut self, role: &'static str, key: String, bytes: Vec<u8>) -> Result<(), Stop> {
+    async fn put(&mut self, role: Role, key: String, bytes: Vec<u8>) -> Result<(), Stop> {
         let object = Object::small(role, key.clone(), &bytes);
         let body = Bytes::from(bytes);
         let put = Put {

@@ -1,8 +1,10 @@
 //! One plan in, one receipt out.
 
 mod attempt;
+mod commit;
 mod estimate;
 mod send;
+pub mod signer;
 
 pub use estimate::Estimate;
 

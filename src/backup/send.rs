@@ -20,6 +20,8 @@ pub(super) struct Sent {
     pub salt: [u8; 8],
     pub arrived: Arrived,
     pub last: Part,
+    /// What `pg_dump` said on stderr though it succeeded.
+    pub warnings: Vec<String>,
 }
 
 /// Sends all of a stream but its last part. A server that is busy or out of reach is tried again, with a new token, as
@@ -54,6 +56,7 @@ async fn once(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Scope<'_>, pro
         key,
         salt,
         ladder: Ladder::for_size(attempt.estimate.dump_bytes),
+        in_flight: memory.in_flight as usize,
     };
     let _reporter = Reporter::start(progress.clone(), attempt.database.as_str());
 
@@ -70,8 +73,13 @@ async fn once(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Scope<'_>, pro
     let driving = drive(dump, job.plan.stall_timeout, road, parts, progress.clone(), cancel.clone());
     let (uploaded, arrived) = tokio::join!(uploading, driving);
     uploaded?;
-    let (arrived, last) = arrived?;
-    Ok(Sent { salt, arrived, last })
+    let (arrived, last, warnings) = arrived?;
+    Ok(Sent {
+        salt,
+        arrived,
+        last,
+        warnings,
+    })
 }
 
 /// Runs the road on a thread of its own, the one that `pg_dump` is tied to, until both have ended.
@@ -82,12 +90,13 @@ async fn drive(
     parts: Sender<Part>,
     progress: Arc<Progress>,
     cancel: Cancel,
-) -> Result<(Arrived, Part)> {
+) -> Result<(Arrived, Part, Vec<String>)> {
     let (ended, outcome) = oneshot::channel();
     let work = move || {
-        let arrived = dump
-            .start(stall, &cancel)
-            .and_then(|dump| forward(dump, road, parts, &progress, &cancel));
+        let arrived = dump.start(stall, &cancel).and_then(|dump| {
+            let (arrived, last, dump) = forward(dump, road, parts, &progress, &cancel)?;
+            Ok((arrived, last, dump.warnings()))
+        });
         // Nobody waits any more only if this whole attempt was dropped.
         let _ = ended.send(arrived);
     };

@@ -2,7 +2,9 @@
 
 use super::secret::{CipherKey, Secret};
 use crate::error::{Code, Error, Result};
+use aws_lc_rs::digest::{Context, SHA256};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use md5::Digest;
 use zeroize::Zeroizing;
 
 /// `openssl rand -base64 128`: lines of 64, 64 and 44 characters.
@@ -35,7 +37,47 @@ impl LegacySecret {
     }
 
     pub fn cipher_key(&self, salt: &[u8; 8]) -> CipherKey {
-        CipherKey::from_bytes_to_key(self.secret.passphrase(), salt)
+        Kdf::Sha256.cipher_key(&self.secret, salt)
+    }
+}
+
+/// How `openssl enc` made key and vector of a pass phrase, by its version and switches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kdf {
+    /// EVP_BytesToKey with SHA-256, the default since OpenSSL 1.1.
+    Sha256,
+    /// EVP_BytesToKey with MD5, the default before.
+    Md5,
+    /// `-pbkdf2`.
+    Pbkdf2,
+}
+
+impl Kdf {
+    pub const ALL: [Self; 3] = [Self::Sha256, Self::Md5, Self::Pbkdf2];
+
+    /// As a manifest names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "evp-bytes-to-key-sha256",
+            Self::Md5 => "evp-bytes-to-key-md5",
+            Self::Pbkdf2 => "pbkdf2-hmac-sha256",
+        }
+    }
+
+    pub fn cipher_key(self, secret: &Secret, salt: &[u8; 8]) -> CipherKey {
+        match self {
+            Self::Sha256 => CipherKey::from_bytes_to_key(secret.passphrase(), salt, |parts| {
+                let mut context = Context::new(&SHA256);
+                parts.iter().for_each(|part| context.update(part));
+                Zeroizing::new(context.finish().as_ref().to_vec())
+            }),
+            Self::Md5 => CipherKey::from_bytes_to_key(secret.passphrase(), salt, |parts| {
+                let mut context = md5::Md5::new();
+                parts.iter().for_each(|part| context.update(part));
+                Zeroizing::new(context.finalize().to_vec())
+            }),
+            Self::Pbkdf2 => secret.cipher_key(salt),
+        }
     }
 }
 

@@ -1,11 +1,15 @@
 //! The key schedule and what stands around a dump, FORMAT.md on a few screens: secret, recipients, manifest, and the
 //! format of the image that came before.
 
+pub mod card;
+pub mod contents;
 pub mod legacy;
 pub mod manifest;
+pub mod private_key;
 pub mod recipient;
 pub mod seal;
 pub mod secret;
+pub mod signature;
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
@@ -15,6 +19,21 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Exactly so many bytes of lower-case hexadecimal.
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; N];
+    (text.len() == 2 * N).then_some(())?;
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
 }
 
 /// SHA-256, by the fastest library at hand.

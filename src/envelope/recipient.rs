@@ -14,7 +14,7 @@ const MAX_TEXT: usize = 16 * 1024;
 /// At most this many recipients a backup.
 pub const MAX_RECIPIENTS: usize = 16;
 
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(super) const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 /// An RSA public key that a secret can be wrapped for.
 ///
@@ -78,7 +78,7 @@ impl Recipient {
         Self::from_pkcs1(spki.subject_public_key.raw_bytes())
     }
 
-    fn from_pkcs1(der: &[u8]) -> Result<Self> {
+    pub(super) fn from_pkcs1(der: &[u8]) -> Result<Self> {
         let not_rsa = || refused("is not an RSA public key that can be read");
         let [modulus, exponent] = items(der).and_then(|items| <[_; 2]>::try_from(items).ok()).ok_or_else(not_rsa)?;
         let modulus = modulus.decode_as::<UintRef>().map_err(|_| not_rsa())?;
@@ -146,7 +146,7 @@ fn refused(reason: &str) -> Error {
     Error::field(Code::BadPublicKey, "public_key", reason)
 }
 
-fn kind(oid: ObjectIdentifier) -> &'static str {
+pub(super) fn kind(oid: ObjectIdentifier) -> &'static str {
     match oid.to_string().as_str() {
         "1.2.840.113549.1.1.10" => "an RSASSA-PSS (signature only)",
         "1.2.840.113549.1.1.7" => "an RSAES-OAEP",
@@ -170,7 +170,7 @@ fn hides_private_key(bytes: &[u8]) -> bool {
 }
 
 /// The DER blobs in a text: of each PEM block, or of the whole where it is bare base64 (of DER, or of such a PEM).
-fn decoded(text: &str) -> Vec<Vec<u8>> {
+pub(super) fn decoded(text: &str) -> Vec<Vec<u8>> {
     let text = text.replace("\\r", "").replace("\\n", "\n");
     let blocks = pem_bodies(&text);
     if !blocks.is_empty() {
@@ -195,7 +195,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(dense).ok().filter(|bytes| !bytes.is_empty())
 }
 
-enum Shape {
+pub(super) enum Shape {
     Spki,
     Pkcs1,
     Certificate,
@@ -203,7 +203,7 @@ enum Shape {
 }
 
 /// Tells the kinds apart by the tags below the outer SEQUENCE, whatever a PEM label claims.
-fn shape(der: &[u8]) -> Option<Shape> {
+pub(super) fn shape(der: &[u8]) -> Option<Shape> {
     let items = items(der)?;
     let tags: Vec<Tag> = items.iter().map(Tagged::tag).collect();
     match tags.as_slice() {
@@ -219,7 +219,7 @@ fn shape(der: &[u8]) -> Option<Shape> {
 }
 
 /// The elements of the one SEQUENCE that `der` must be.
-fn items(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+pub(super) fn items(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let outer = AnyRef::from_der(der).ok().filter(|outer| outer.tag() == Tag::Sequence)?;
     let mut reader = SliceReader::new(outer.value()).ok()?;
     let mut items = Vec::new();

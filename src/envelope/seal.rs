@@ -1,11 +1,22 @@
 //! The secret of one attempt, in either format, with the salts that go with it.
 
 use super::hex;
-use super::legacy::LegacySecret;
+use super::legacy::{Kdf, LegacySecret};
 use super::recipient::Recipient;
 use super::secret::{CipherKey, ITERATIONS, Secret, new_salt};
 use crate::error::{Code, Error, Result};
 use crate::plan::Format;
+
+/// How a secret is wrapped, as a manifest names it.
+pub const OAEP: &str = "rsa-oaep-sha256";
+pub const PKCS1: &str = "rsa-pkcs1-v1_5";
+
+/// 8 fresh lower-case hex digits.
+pub fn new_run() -> Result<String> {
+    let mut random = [0; 4];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
+    Ok(hex(&random))
+}
 
 /// A fresh secret for one attempt to make a backup; wiped when dropped.
 pub struct Seal {
@@ -21,13 +32,11 @@ enum Kind {
 
 impl Seal {
     pub fn new(format: Format) -> Result<Self> {
-        let mut random = [0; 4];
-        aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
         let kind = match format {
             Format::Pgseal1 => Kind::Pgseal1(Secret::generate()?),
             Format::Legacy => Kind::Legacy(LegacySecret::generate()?),
         };
-        Ok(Self { run: hex(&random), kind })
+        Ok(Self { run: new_run()?, kind })
     }
 
     /// Key and vector for one object, under a salt of its own.
@@ -51,16 +60,16 @@ impl Seal {
     /// How it is wrapped, for the manifest.
     pub fn wrapping(&self) -> &'static str {
         match self.kind {
-            Kind::Pgseal1(_) => "rsa-oaep-sha256",
-            Kind::Legacy(_) => "rsa-pkcs1-v1_5",
+            Kind::Pgseal1(_) => OAEP,
+            Kind::Legacy(_) => PKCS1,
         }
     }
 
     /// Key derivation and its iterations, for the manifest.
     pub fn kdf(&self) -> (&'static str, u32) {
         match self.kind {
-            Kind::Pgseal1(_) => ("pbkdf2-hmac-sha256", ITERATIONS.get()),
-            Kind::Legacy(_) => ("evp-bytes-to-key-sha256", 1),
+            Kind::Pgseal1(_) => (Kdf::Pbkdf2.name(), ITERATIONS.get()),
+            Kind::Legacy(_) => (Kdf::Sha256.name(), 1),
         }
     }
 

@@ -1,6 +1,5 @@
 //! The secret of one backup and all that is derived from it.
 
-use super::digest;
 use crate::error::{Code, Error, Result};
 use aws_lc_rs::hmac;
 use aws_lc_rs::pbkdf2::{PBKDF2_HMAC_SHA256, derive};
@@ -48,8 +47,13 @@ impl Secret {
 
     /// PBKDF2-HMAC-SHA256 to 48 bytes, as `openssl enc -pbkdf2 -md sha256` does.
     pub fn cipher_key(&self, salt: &[u8; 8]) -> CipherKey {
+        self.cipher_key_after(ITERATIONS, salt)
+    }
+
+    /// The same for a number of iterations that a manifest names.
+    pub fn cipher_key_after(&self, iterations: NonZeroU32, salt: &[u8; 8]) -> CipherKey {
         let mut derived = Zeroizing::new([0u8; 48]);
-        derive(PBKDF2_HMAC_SHA256, ITERATIONS, salt, self.passphrase(), derived.as_mut());
+        derive(PBKDF2_HMAC_SHA256, iterations, salt, self.passphrase(), derived.as_mut());
         CipherKey::from_bytes(&derived)
     }
 
@@ -75,18 +79,13 @@ impl CipherKey {
         both
     }
 
-    /// EVP_BytesToKey with SHA-256 and one round: what `openssl enc` did before `-pbkdf2`.
-    pub(super) fn from_bytes_to_key(passphrase: &[u8], salt: &[u8; 8]) -> Self {
-        use aws_lc_rs::digest::{Context, SHA256};
+    /// EVP_BytesToKey with one round: what `openssl enc` did before `-pbkdf2`, with SHA-256, before 1.1 with MD5.
+    pub(super) fn from_bytes_to_key(passphrase: &[u8], salt: &[u8; 8], digest: impl Fn(&[&[u8]]) -> Zeroizing<Vec<u8>>) -> Self {
         let mut bytes = Zeroizing::new([0u8; 48]);
         let mut last: Zeroizing<Vec<u8>> = Zeroizing::default();
         let mut filled = 0;
         while filled < bytes.len() {
-            let mut context = Context::new(&SHA256);
-            context.update(&last);
-            context.update(passphrase);
-            context.update(salt);
-            last = Zeroizing::new(digest(context.finish()).to_vec());
+            last = digest(&[&last, passphrase, salt]);
             let take = last.len().min(bytes.len() - filled);
             bytes[filled..filled + take].copy_from_slice(&last[..take]);
             filled += take;

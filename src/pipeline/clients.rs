@@ -21,18 +21,30 @@ impl Client {
 
 /// Where to look: folders named by the user, then `/usr/lib/postgresql/*/bin`, then `PATH`.
 pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32) -> Result<Client> {
+    let folders = folders("pg_dump", first, path);
+    choose(folders, |folder| ask("pg_dump", folder), server_major)
+}
+
+/// Every installed one of another of PostgreSQL's programs, such as `psql`, in the same order.
+pub fn installed(program: &str, first: &[PathBuf], path: Option<&str>) -> Vec<Client> {
+    folders(program, first, path)
+        .filter_map(|(folder, _)| ask(program, &folder))
+        .collect()
+}
+
+fn folders(program: &str, first: &[PathBuf], path: Option<&str>) -> impl Iterator<Item = (PathBuf, Option<u32>)> {
     let on_path = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
-    let unknown = |folder: &PathBuf| (folder.clone(), None);
-    let folders = first.iter().map(unknown).chain(packaged()).chain(on_path.iter().map(unknown));
-    choose(folders, ask, server_major)
+    let unknown = |folder| (folder, None);
+    let named = first.iter().cloned().map(unknown);
+    named.chain(packaged(program)).chain(on_path.into_iter().map(unknown))
 }
 
 /// Debian's folders, whose names tell the major: in ascending order.
-fn packaged() -> Vec<(PathBuf, Option<u32>)> {
+fn packaged(program: &str) -> Vec<(PathBuf, Option<u32>)> {
     let entries = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders: Vec<_> = entries
         .filter_map(|entry| Some((entry.path().join("bin"), entry.file_name().to_str()?.parse().ok())))
-        .filter(|(folder, _)| folder.join("pg_dump").is_file())
+        .filter(|(folder, _)| folder.join(program).is_file())
         .collect();
     folders.sort_by_key(|(_, major)| *major);
     folders
@@ -72,8 +84,8 @@ fn choose(
     })
 }
 
-fn ask(folder: &Path) -> Option<Client> {
-    let program = folder.join("pg_dump");
+fn ask(program: &str, folder: &Path) -> Option<Client> {
+    let program = folder.join(program);
     if !program.is_file() {
         return None;
     }

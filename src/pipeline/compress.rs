@@ -155,14 +155,14 @@ impl Drop for Pool {
 }
 
 enum Encoder {
-    Bzip2(bzip2::Compression),
+    Bzip2(::bzip2::Compression),
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
 impl Encoder {
     fn new(compression: Compression) -> Result<Self> {
         match compression {
-            Compression::Bzip2(level) => Ok(Self::Bzip2(bzip2::Compression::new(level))),
+            Compression::Bzip2(level) => Ok(Self::Bzip2(::bzip2::Compression::new(level))),
             Compression::Zstd(level) => zstd::bulk::Compressor::new(level)
                 .and_then(|mut compressor| compressor.include_checksum(true).map(|()| Self::Zstd(compressor)))
                 .map_err(failed),
@@ -174,7 +174,7 @@ impl Encoder {
         job.output.clear();
         match self {
             Self::Bzip2(level) => {
-                let mut encoder = bzip2::write::BzEncoder::new(std::mem::take(&mut job.output), *level);
+                let mut encoder = ::bzip2::write::BzEncoder::new(std::mem::take(&mut job.output), *level);
                 encoder.write_all(&job.input).map_err(failed)?;
                 job.output = encoder.finish().map_err(failed)?;
             }
@@ -230,7 +230,9 @@ mod tests {
                 let plain = plain(length);
                 let packed = compressed(Compression::Bzip2(1), workers, &plain);
                 let mut back = Vec::new();
-                bzip2::read::MultiBzDecoder::new(packed.as_slice()).read_to_end(&mut back).unwrap();
+                ::bzip2::read::MultiBzDecoder::new(packed.as_slice())
+                    .read_to_end(&mut back)
+                    .unwrap();
                 assert!(back == plain, "{workers} workers, {length} bytes");
             }
         }

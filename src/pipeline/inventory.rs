@@ -7,13 +7,13 @@ use super::Stage;
 use crate::envelope::digest;
 use crate::error::Result;
 use aws_lc_rs::digest::{Context, SHA256};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is kept of a statement: more than any `COPY` head that PostgreSQL can write (1,600 columns of 63 bytes, quoted).
 const HEAD: usize = 256 << 10;
 
 /// A table whose rows are in the dump.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// As `pg_dump` writes it: `schema.table`, quoted where needed.
     pub name: String,

@@ -1,19 +1,27 @@
-//! The road of a byte, one stage a file. [`forward`] is the only place where the stages are joined.
+//! The road of a byte, one stage a file, there and back. [`forward`] and [`back`] are the only places where the stages are
+//! joined.
 //!
 //! Everything here computes and runs on threads; uploads wait for the network and are tasks. They touch at one bounded
 //! channel, so backpressure is unbroken: S3 slow → uploads in flight full → channel full → `Multipart` blocks → the
 //! window of `Compress` fills → nothing is read → the pipe fills → `pg_dump` waits.
 
+mod back;
 mod child;
 pub mod clients;
 mod compress;
+mod decompress;
+mod decrypt;
 mod encrypt;
+mod exact;
+mod fetch;
 mod inventory;
 mod multipart;
 pub mod pg_dump;
-mod tether;
+pub(crate) mod tether;
 pub mod throttle;
 
+pub use back::{Return, back};
+pub use decrypt::{Expected, Opener};
 pub use inventory::{Counted, Table};
 pub use multipart::{Part, PartFacts, Sealed};
 pub use throttle::Throttled;
@@ -27,7 +35,6 @@ use compress::Compress;
 use encrypt::Encrypt;
 use inventory::Inventory;
 use multipart::Multipart;
-use pg_dump::PgDump;
 use std::io::Read;
 use std::time::Duration;
 use throttle::Throttle;
@@ -55,26 +62,26 @@ pub struct Road {
     pub key: CipherKey,
     pub salt: [u8; 8],
     pub ladder: Ladder,
+    /// Parts on the wire at once.
+    pub in_flight: usize,
 }
 
-/// What is known of a dump that came to its proven end.
+/// What is known of a stream that came to its proven end.
 pub struct Arrived {
     pub counted: Counted,
     pub compressed_bytes: u64,
     pub sealed: Sealed,
     pub throttled: Duration,
-    /// What `pg_dump` said on stderr though it succeeded.
-    pub warnings: Vec<String>,
 }
 
-/// Read → throttle → inventory → compress → encrypt → parts. Returns only if the dump is whole, and with its last part,
-/// which is held back until the commit.
-pub fn forward(dump: PgDump, road: Road, parts: Sender<Part>, progress: &Progress, cancel: &Cancel) -> Result<(Arrived, Part)> {
-    let multipart = Multipart::new(road.ladder, parts, cancel.clone());
+/// Read → throttle → inventory → compress → encrypt → parts. Returns only if the source came to its proven end, gives it
+/// back, and with it the last part, which is held back until the commit.
+pub fn forward<R: Read>(source: R, road: Road, parts: Sender<Part>, progress: &Progress, cancel: &Cancel) -> Result<(Arrived, Part, R)> {
+    let multipart = Multipart::new(road.ladder, road.in_flight, parts, cancel.clone());
     let encrypt = Encrypt::new(&road.key, road.salt, multipart)?;
     let compress = Compress::new(road.compression, road.workers, encrypt)?;
     let mut inventory = Inventory::new(compress);
-    let mut source = Throttle::new(dump, road.rate_limit, cancel.clone());
+    let mut source = Throttle::new(source, road.rate_limit, cancel.clone());
 
     let mut buffer = vec![0; READ];
     loop {
@@ -94,27 +101,45 @@ pub fn forward(dump: PgDump, road: Road, parts: Sender<Part>, progress: &Progres
         compressed_bytes: compressed.bytes,
         sealed,
         throttled: waited,
-        warnings: inner.warnings(),
     };
-    Ok((arrived, last))
+    Ok((arrived, last, inner))
+}
+
+/// A sink for what is small.
+#[derive(Default)]
+pub struct Memory(Vec<u8>);
+
+impl Stage for Memory {
+    type Done = Vec<u8>;
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Vec<u8>> {
+        Ok(self.0)
+    }
+}
+
+/// A sink that keeps nothing: all that counts is that the bytes came.
+pub struct Nowhere;
+
+impl Stage for Nowhere {
+    type Done = ();
+
+    fn put(&mut self, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Enciphers a small object that is whole in memory, with the same framing as the dump.
 pub fn seal_small(plain: &[u8], key: &CipherKey, salt: [u8; 8]) -> Result<Vec<u8>> {
-    struct Memory(Vec<u8>);
-    impl Stage for Memory {
-        type Done = Vec<u8>;
-
-        fn put(&mut self, bytes: &[u8]) -> Result<()> {
-            self.0.extend_from_slice(bytes);
-            Ok(())
-        }
-
-        fn finish(self) -> Result<Vec<u8>> {
-            Ok(self.0)
-        }
-    }
-    let mut encrypt = Encrypt::new(key, salt, Memory(Vec::with_capacity(plain.len() + 32)))?;
+    let mut encrypt = Encrypt::new(key, salt, Memory::default())?;
     encrypt.put(plain)?;
     encrypt.finish()
 }

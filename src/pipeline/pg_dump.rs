@@ -182,7 +182,7 @@ fn arguments(scope: &Scope<'_>) -> Vec<String> {
 }
 
 /// A file that exists in memory only, readable by its owner as libpq demands of a password file.
-fn memory_file(name: &str, content: &[u8]) -> Result<OwnedFd> {
+pub(crate) fn memory_file(name: &str, content: &[u8]) -> Result<OwnedFd> {
     let failed = |error: &dyn std::fmt::Display| Error::new(Code::Bug, format!("no memory file: {error}"));
     let descriptor = memfd_create(name, MemfdFlags::CLOEXEC).map_err(|error| failed(&error))?;
     fchmod(&descriptor, Mode::RUSR | Mode::WUSR).map_err(|error| failed(&error))?;
@@ -201,7 +201,7 @@ fn closes(tail: &[u8], closing: &str) -> bool {
     rest.ends_with('\n') && matches!(lines.as_slice(), [] | [_]) && lines.iter().all(|line| line.starts_with("\\unrestrict "))
 }
 
-fn told(status: std::process::ExitStatus) -> String {
+pub(crate) fn told(status: std::process::ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with exit status {code}"),

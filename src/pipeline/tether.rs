@@ -10,7 +10,12 @@ use std::process::Command;
 
 /// The child gets SIGKILL when the calling thread ends: call it on the thread that also waits for the child.
 pub fn tether(command: &mut Command) -> &mut Command {
-    let start = || set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from);
+    tether_by(Signal::KILL, command)
+}
+
+/// The same by another signal: one that lets the child take its own children with it.
+pub fn tether_by(signal: Signal, command: &mut Command) -> &mut Command {
+    let start = move || set_parent_process_death_signal(Some(signal)).map_err(std::io::Error::from);
     // SAFETY: the closure makes one prctl(2) system call and touches no memory but its stack: no allocation, no lock.
     unsafe { command.pre_exec(start) }
 }

@@ -13,7 +13,7 @@ pub use memory::{Memory, block_bytes};
 pub use names::{DatabaseName, Prefix, Stem};
 pub use parts::{Ladder, MAX_PARTS};
 pub use rate::RateLimit;
-pub use values::{Compression, ObjectLock, SecretArn};
+pub use values::{Compression, ObjectLock, SecretArn, SigningKey};
 
 use crate::envelope::recipient::Recipient;
 use secrecy::SecretString;
@@ -183,4 +183,6 @@ pub struct Plan {
     /// Folders to look for `pg_dump` in, before the usual ones.
     pub client_folders: Vec<PathBuf>,
     pub available_memory: Option<u64>,
+    /// Who signs the manifests, if anyone does.
+    pub signing_key: Option<SigningKey>,
 }

@@ -111,6 +111,11 @@ impl Stem {
         format!("{self}.manifest.jsonl")
     }
 
+    /// The manifest of a later generation: new recipients for the same dump, and nothing overwritten.
+    pub fn later_manifest(&self, generation: u32) -> String {
+        format!("{self}.manifest.{generation}.jsonl")
+    }
+
     /// `STEM.RUN.rest`.
     pub fn object(&self, run: &str, rest: &str) -> String {
         format!("{self}.{run}.{rest}")

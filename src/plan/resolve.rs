@@ -62,6 +62,10 @@ impl Plan {
                 .map(|list| std::env::split_paths(list).collect())
                 .unwrap_or_default(),
             available_memory: place.memory,
+            signing_key: env
+                .get("PGSEAL_SIGNING_KEY")
+                .map(|text| SigningKey::parse(text, env.get("PGSEAL_SIGNING_PASSPHRASE_FILE")))
+                .transpose()?,
         };
         Memory::fit(plan.compression, plan.workers, 0, plan.available_memory)?;
         if let Databases::Named(names) = &plan.databases {

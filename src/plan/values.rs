@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use serde_json::{Map, Value};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `bzip2[:1-9]`, `zstd[:1-19]`, `none`.
@@ -153,6 +154,43 @@ pub fn secret_arn(text: String) -> Result<SecretArn> {
 pub struct SecretArn {
     pub region: String,
     pub arn: String,
+}
+
+/// What signs a manifest: an EC key on P-256.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SigningKey {
+    /// A private key's PEM file.
+    File { path: PathBuf, passphrase_file: Option<PathBuf> },
+    /// The ARN of a key or alias in KMS.
+    Kms { key: String, region: String },
+}
+
+impl SigningKey {
+    /// An ARN of KMS, or else a file.
+    pub fn parse(text: &str, passphrase_file: Option<&str>) -> Result<Self> {
+        if !text.starts_with("arn:") {
+            return Ok(Self::File {
+                path: text.into(),
+                passphrase_file: passphrase_file.map(PathBuf::from),
+            });
+        }
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        match parts.as_slice() {
+            [_, partition, "kms", region_name, _, name]
+                if partition.starts_with("aws") && (name.starts_with("key/") || name.starts_with("alias/")) =>
+            {
+                Ok(Self::Kms {
+                    key: text.to_owned(),
+                    region: region("PGSEAL_SIGNING_KEY", (*region_name).to_owned())?,
+                })
+            }
+            _ => Err(Error::field(
+                Code::BadEvent,
+                "PGSEAL_SIGNING_KEY",
+                "must be the ARN of a KMS key or alias, or a file",
+            )),
+        }
+    }
 }
 
 /// A twelve-digit AWS account.

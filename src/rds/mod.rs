@@ -4,7 +4,7 @@ pub mod diagnose;
 mod instance;
 mod passfile;
 pub mod preflight;
-mod secret;
+pub mod secret;
 mod tls;
 mod token;
 

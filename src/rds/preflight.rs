@@ -2,6 +2,7 @@
 
 use super::{Server, diagnose};
 use crate::cancel::Cancel;
+use crate::envelope::contents::Extension;
 use crate::error::{Code, Error, Result};
 use crate::plan::{DatabaseName, Selection};
 use serde::Serialize;
@@ -25,8 +26,7 @@ pub struct Facts {
     pub large_objects: u64,
     /// Unlogged tables: on a replica their rows cannot be read.
     pub unlogged_tables: u64,
-    /// Name and version.
-    pub extensions: Vec<(String, String)>,
+    pub extensions: Vec<Extension>,
 }
 
 impl Facts {
@@ -151,7 +151,10 @@ async fn look(client: &Client, selection: &Selection) -> Result<Facts> {
         extensions: rows(client, "SELECT extname::text, extversion FROM pg_extension ORDER BY 1")
             .await?
             .iter()
-            .map(|row| (row.get(0), row.get(1)))
+            .map(|row| Extension {
+                name: row.get(0),
+                version: row.get(1),
+            })
             .collect(),
     };
     if !selection.is_partial() {

@@ -1,17 +1,15 @@
-//! A password in Secrets Manager.
+//! A password, or a drill's private key, in Secrets Manager.
 
 use crate::aws::{self, Failed};
 use crate::error::{Code, Error, Result};
 use crate::plan::SecretArn;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 /// The secret's text is the password, or JSON with a field `password`, as RDS itself keeps it.
 pub async fn password(secret: &SecretArn) -> Result<SecretString> {
-    let client = aws_sdk_secretsmanager::Client::new(&aws::config(&secret.region).await);
-    let answer = client.get_secret_value().secret_id(&secret.arn).send().await;
-    let answer = answer.map_err(|error| Failed::of(&error).into_error("secretsmanager:GetSecretValue", &secret.arn))?;
-    let text = answer.secret_string().ok_or_else(|| unusable("has no text"))?;
+    let text = text(secret).await?;
+    let text = text.expose_secret();
     match serde_json::from_str::<Value>(text) {
         Ok(Value::Object(fields)) => {
             let password = fields.get("password").and_then(Value::as_str);
@@ -21,6 +19,17 @@ pub async fn password(secret: &SecretArn) -> Result<SecretString> {
         }
         _ => Ok(SecretString::from(text)),
     }
+}
+
+/// The secret's text as it is.
+pub async fn text(secret: &SecretArn) -> Result<SecretString> {
+    let client = aws_sdk_secretsmanager::Client::new(&aws::config(&secret.region).await);
+    let answer = client.get_secret_value().secret_id(&secret.arn).send().await;
+    let answer = answer.map_err(|error| Failed::of(&error).into_error("secretsmanager:GetSecretValue", &secret.arn))?;
+    answer
+        .secret_string()
+        .map(SecretString::from)
+        .ok_or_else(|| unusable("has no text"))
 }
 
 fn unusable(reason: &str) -> Error {

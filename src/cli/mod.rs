@@ -1,5 +1,9 @@
 //! The doors of a shell and of ECS: commands, and the one-shot backup.
 
+mod home;
+
+pub use home::Said;
+
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::event::{Env, Event, MAX_BYTES};
@@ -33,6 +37,20 @@ pub enum Command {
         #[arg(long, hide = true)]
         offline: bool,
     },
+    /// Says which databases the event means, each as an event of its own with its estimate; writes nothing
+    Plan(EventArgument),
+    /// Lists whole backups, the newest first, and apart from them what dead runs left
+    List(home::List),
+    /// Compares a backup with its manifest; with the private key, every byte down to the inventory
+    Verify(home::Verify),
+    /// Restores a backup into an empty database, streaming, stopping at the first error
+    Restore(home::Restore),
+    /// Restores a backup into a throw-away server, compares it with its inventory, and leaves a report
+    Drill(home::Drill),
+    /// Gives a backup new recipients; the dump is not touched
+    Rewrap(home::Rewrap),
+    /// Gives the dump in clear
+    Decrypt(home::Decrypt),
     /// Lists the codes of all failures
     #[command(hide = true)]
     Codes,
@@ -46,7 +64,7 @@ pub struct EventArgument {
 }
 
 /// Runs a command; gives what goes to stdout, and the exit status.
-pub async fn run(command: Command, env: &Env, cancel: &Cancel) -> (String, u8) {
+pub async fn run(command: Command, env: &Env, cancel: &Cancel) -> Result<Said> {
     let world = World {
         env,
         deadline: None,
@@ -71,17 +89,24 @@ pub async fn run(command: Command, env: &Env, cancel: &Cancel) -> (String, u8) {
                 Plan::resolve(&event, env, place)
             });
             match resolved {
-                Ok(plan) => return (crate::check::describe(&plan).to_string(), 0),
+                Ok(plan) => return Ok((Some(crate::check::describe(&plan).to_string()), 0)),
                 Err(error) => Answer::Receipt(Receipt::refused(error)),
             }
         }
-        Command::Codes => return (codes(), 0),
+        Command::Plan(argument) => handle(event(&argument, env, cancel).await, Some(Action::Plan), &world).await,
+        Command::List(arguments) => return home::list(&arguments, env, cancel).await,
+        Command::Verify(arguments) => return home::verify(&arguments, env, cancel).await,
+        Command::Restore(arguments) => return home::restore(&arguments, env, cancel).await,
+        Command::Drill(arguments) => return home::drill(&arguments, env, cancel).await,
+        Command::Rewrap(arguments) => return home::rewrap(&arguments, env, cancel).await,
+        Command::Decrypt(arguments) => return home::decrypt(&arguments, env, cancel).await,
+        Command::Codes => return Ok((Some(codes()), 0)),
     };
-    (answer.to_json(), answer.exit())
+    Ok((Some(answer.to_json()), answer.exit()))
 }
 
 /// The door of ECS, cron and a shell. `None`: there is neither an event nor the variables of one.
-pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<(String, u8)> {
+pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<Said> {
     let event = match env.get("BACKUP_EVENT") {
         Some(text) => Event::parse(text),
         None if ["POSTGRES_DATABASE", "POSTGRES_HOST", "POSTGRES_INSTANCE", "S3_BUCKET"]
@@ -102,7 +127,7 @@ pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<(String, u8)> {
         },
     )
     .await;
-    Some((answer.to_json(), answer.exit()))
+    Some((Some(answer.to_json()), answer.exit()))
 }
 
 /// Usage, for stderr.

@@ -1,0 +1,136 @@
+//! The commit, and what is written once the backup stands.
+
+use super::attempt::{Attempt, Stop};
+use crate::envelope::card::{card, card_name};
+use crate::envelope::manifest::{Manifest, Object, Proof, Role, Timestamp, base_name};
+use crate::envelope::{hex, sha256};
+use crate::error::{Code, Error, Result};
+use crate::pipeline::Arrived;
+use crate::receipt::{Made, StoredObject};
+use crate::store::{Put, Written};
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+impl Attempt<'_> {
+    /// The commit: before this line in S3 there is no backup, after it there is one.
+    pub async fn write_manifest(mut self, arrived: Arrived) -> Result<Made, Stop> {
+        let finished = OffsetDateTime::now_utc();
+        self.stored.sort_by_key(|(object, _)| object.role);
+        let (kdf, iterations) = self.seal.kdf();
+        let mut manifest = Manifest {
+            format: self.job.plan.format.as_str().into(),
+            program: format!("pgseal {}", env!("CARGO_PKG_VERSION")),
+            run: self.seal.run.clone(),
+            database: self.database.as_str().to_owned(),
+            scheduled_time: Timestamp(self.job.plan.scheduled_time),
+            started_at: Timestamp(self.started),
+            finished_at: Timestamp(finished),
+            server_version: self.facts.server_version.clone(),
+            pg_dump_version: self.client.version.clone(),
+            compression: self.job.plan.compression.to_string(),
+            cipher: "aes-256-cbc".into(),
+            kdf: kdf.into(),
+            iterations,
+            salts: std::mem::take(&mut self.salts),
+            plain_bytes: arrived.counted.plain_bytes,
+            objects: self.stored.iter().map(|(object, _)| object.clone()).collect(),
+            recipients: self.recipients.clone(),
+            tables: arrived.counted.tables.len() as u64,
+            rows: arrived.counted.rows,
+            card_sha256: None,
+            signer: self.signing.as_ref().map(|signing| signing.signer.clone()),
+            generation: 1,
+        };
+        let card = self.card(&manifest)?;
+        manifest.card_sha256 = Some(hex(&sha256(&card)));
+        let mut bytes = manifest.line()?;
+        let signatures = match &self.signing {
+            Some(signing) => vec![self.job.cancel.race(signing.sign(&bytes)).await?],
+            None => Vec::new(),
+        };
+        let proof = Proof::new(&self.seal.manifest_mac(&bytes), signatures);
+        bytes.extend_from_slice(&proof.line()?);
+        let bytes = Bytes::from(bytes);
+        let etag = self.commit(&bytes).await?;
+        self.stored
+            .push((Object::small(Role::Manifest, self.stem.manifest(), &bytes), etag));
+        self.write_card(card).await;
+        let bucket = self.job.store.bucket();
+        Ok(Made {
+            run: manifest.run,
+            objects: self
+                .stored
+                .iter()
+                .map(|(object, etag)| StoredObject::new(object, bucket, etag.clone()))
+                .collect(),
+            dumped_bytes: arrived.counted.plain_bytes,
+            compressed_bytes: arrived.compressed_bytes,
+            tables: manifest.tables,
+            rows: manifest.rows,
+            started_at: manifest.started_at,
+            finished_at: manifest.finished_at,
+            duration_ms: (finished - self.started).whole_milliseconds().max(0) as u64,
+            throttled_ms: arrived.throttled.as_millis() as u64,
+            server_version: manifest.server_version,
+            pg_dump_version: manifest.pg_dump_version,
+            recipients: manifest.recipients.into_iter().map(|wrapped| wrapped.fingerprint).collect(),
+            warnings: self.warnings,
+        })
+    }
+
+    /// Success is said only if this manifest stands. Where the answer was lost, the bytes in S3 decide.
+    async fn commit(&self, manifest: &Bytes) -> Result<String, Stop> {
+        let key = self.stem.manifest();
+        let put = Put {
+            key: key.clone(),
+            body: manifest.clone(),
+            is_dump: false,
+        };
+        let error = match self.job.store.put(put).await {
+            Ok(Written::Stored { etag }) => return Ok(etag),
+            Ok(Written::Exists) => None,
+            Err(error) => Some(error),
+        };
+        match (self.job.store.holds(&key, manifest).await, error) {
+            (Ok(Some(etag)), _) => Ok(etag),
+            (_, None) => Err(Stop::AlreadyComplete),
+            (_, Some(error)) => {
+                let told = format!(
+                    "the manifest of run {} could not be written ({}): {}",
+                    self.seal.run,
+                    error.code.name(),
+                    error.message
+                );
+                Err(Error::new(Code::CommitFailed, told).into())
+            }
+        }
+    }
+
+    /// How to restore this very backup, for whoever finds it.
+    fn card(&self, manifest: &Manifest) -> Result<Vec<u8>> {
+        let key = self.stem.manifest();
+        let name = base_name(&key);
+        let folder = key.strip_suffix(name).unwrap_or_default().trim_end_matches('/');
+        let place = format!("s3://{}/{folder}", self.job.store.bucket());
+        Ok(card(manifest, name, place.trim_end_matches('/'))?.into_bytes())
+    }
+
+    /// The backup stands already: without its card it is a backup all the same.
+    async fn write_card(&mut self, card: Vec<u8>) {
+        let object = Object::small(Role::Card, card_name(&self.stem.to_string(), 1), &card);
+        let put = Put {
+            key: object.key.clone(),
+            body: Bytes::from(card),
+            is_dump: false,
+        };
+        match self.job.cancel.race(self.job.store.put(put)).await {
+            Ok(Written::Stored { etag }) => self.stored.push((object, etag)),
+            Ok(Written::Exists) => self.warnings.push(format!("{} exists already, from another hand", object.key)),
+            Err(error) => self.warnings.push(format!(
+                "the recovery card was not written ({}): {}",
+                error.code.name(),
+                error.message
+            )),
+        }
+    }
+}

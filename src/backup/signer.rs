@@ -1,0 +1,84 @@
+//! Who signs a manifest: a key in KMS, which never leaves it, or a local one.
+
+use crate::aws::{self, Failed};
+use crate::envelope::manifest::{Signature, Signer};
+use crate::envelope::private_key::passphrase;
+use crate::envelope::sha256;
+use crate::envelope::signature::{ALGORITHM, LocalSigner, Verifier};
+use crate::error::{Code, Error, Result};
+use crate::plan::SigningKey;
+use aws_sdk_kms::Client;
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
+use base64::{Engine, prelude::BASE64_STANDARD};
+
+/// Ready to sign: found, allowed to say its public key, and of the right kind.
+pub struct Signing {
+    /// What stands in line 1.
+    pub signer: Signer,
+    by: By,
+}
+
+enum By {
+    Local(LocalSigner),
+    Kms { client: Client, key: String },
+}
+
+impl Signing {
+    pub async fn open(key: &SigningKey) -> Result<Self> {
+        match key {
+            SigningKey::File { path, passphrase_file } => {
+                let bad = |reason: String| Error::field(Code::BadEvent, "PGSEAL_SIGNING_KEY", reason);
+                let file = std::fs::read(path).map_err(|error| bad(format!("{} cannot be read: {error}", path.display())))?;
+                let ask = || passphrase::ask(&path.display().to_string(), passphrase_file.as_deref());
+                let local = LocalSigner::parse(&file, ask).map_err(|error| bad(error.message))?;
+                Ok(Self {
+                    signer: Signer {
+                        fingerprint: local.fingerprint().to_owned(),
+                        public_key: BASE64_STANDARD.encode(local.public_key()),
+                    },
+                    by: By::Local(local),
+                })
+            }
+            SigningKey::Kms { key, region } => {
+                let client = Client::new(&aws::config(region).await);
+                let answer = client.get_public_key().key_id(key).send().await;
+                let answer = answer.map_err(|error| Failed::of(&error).into_error("kms:GetPublicKey", key))?;
+                let der = answer.public_key().map(|blob| blob.as_ref().to_vec()).unwrap_or_default();
+                let verifier = Verifier::parse(&der)
+                    .map_err(|error| Error::field(Code::BadEvent, "PGSEAL_SIGNING_KEY", error.message))
+                    .map_err(|error| error.advise("Make it with key usage SIGN_VERIFY and key spec ECC_NIST_P256."))?;
+                Ok(Self {
+                    signer: Signer {
+                        fingerprint: verifier.fingerprint,
+                        public_key: BASE64_STANDARD.encode(der),
+                    },
+                    by: By::Kms { client, key: key.clone() },
+                })
+            }
+        }
+    }
+
+    /// Signs a manifest's first line, its newline included. KMS is given its SHA-256 only.
+    pub async fn sign(&self, line: &[u8]) -> Result<Signature> {
+        let der = match &self.by {
+            By::Local(local) => local.sign(line)?,
+            By::Kms { client, key } => {
+                let request = client
+                    .sign()
+                    .key_id(key)
+                    .message(Blob::new(sha256(line)))
+                    .message_type(MessageType::Digest)
+                    .signing_algorithm(SigningAlgorithmSpec::EcdsaSha256);
+                let answer = request.send().await;
+                let answer = answer.map_err(|error| Failed::of(&error).into_error("kms:Sign", key))?;
+                answer.signature().map(|blob| blob.as_ref().to_vec()).unwrap_or_default()
+            }
+        };
+        Ok(Signature {
+            algorithm: ALGORITHM.to_owned(),
+            fingerprint: self.signer.fingerprint.clone(),
+            signature: BASE64_STANDARD.encode(der),
+        })
+    }
+}

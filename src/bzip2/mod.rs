@@ -1,0 +1,85 @@
+//! The bzip2 format: what the two sides share.
+//!
+//! A file is one or more streams. A stream is a header `BZh1` to `BZh9`, its blocks, each starting
+//! at any bit with a 48-bit magic number, and an end mark with a checksum over all blocks; the next
+//! stream starts at the next byte. There is no specification by the author; the source of
+//! bzip2 1.0.8 rules, and <https://github.com/dsnet/compress/blob/master/doc/bzip2-format.pdf>
+//! describes it.
+
+pub mod decode;
+
+use crc_fast::{CrcAlgorithm, Digest};
+
+/// The 48 bits before a block: the digits of pi.
+pub const BLOCK_MAGIC: u64 = 0x3141_5926_5359;
+
+/// The 48 bits before a stream's checksum: the digits of its square root, 1.77245385090.
+pub const END_MAGIC: u64 = 0x1772_4538_5090;
+
+/// A block before its sort is at most this long: level 9 times 100,000 bytes.
+pub const MAX_BLOCK_LEN: usize = 900_000;
+
+/// Symbols are coded in groups of this many, each by one of up to six Huffman tables.
+pub const GROUP_LEN: usize = 50;
+
+/// The digit of a stream's header, 1 to 9: its blocks hold at most that many times 100,000 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level(u8);
+
+impl Level {
+    /// What `bzip2 -9` writes, and without an option too.
+    pub const MAX: Self = Self(9);
+
+    /// None unless it is 1 to 9.
+    pub fn new(level: u8) -> Option<Self> {
+        (1..=9).contains(&level).then_some(Self(level))
+    }
+
+    /// The four bytes a stream starts with; None if they are no such thing.
+    pub fn from_header(header: [u8; 4]) -> Option<Self> {
+        match header {
+            [b'B', b'Z', b'h', digit] => Self::new(digit.wrapping_sub(b'0')),
+            _ => None,
+        }
+    }
+
+    pub fn header(self) -> [u8; 4] {
+        [b'B', b'Z', b'h', b'0' + self.0]
+    }
+
+    /// The longest block, in bytes after the run-length code.
+    pub fn block_len(self) -> usize {
+        usize::from(self.0) * 100_000
+    }
+}
+
+/// CRC-32/BZIP2: the polynomial of Ethernet with the most significant bit first.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = Crc32::new();
+    crc.update(bytes);
+    crc.value()
+}
+
+/// The same over several pieces.
+pub struct Crc32(Digest);
+
+impl Crc32 {
+    #[expect(clippy::new_without_default, reason = "a checksum is started, not defaulted")]
+    pub fn new() -> Self {
+        Self(Digest::new(CrcAlgorithm::Crc32Bzip2))
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn value(&self) -> u32 {
+        // The library gives every width in 64 bits.
+        self.0.finalize() as u32
+    }
+}
+
+/// The checksum of a stream after one more block.
+pub fn combine_crc(stream: u32, block: u32) -> u32 {
+    stream.rotate_left(1) ^ block
+}

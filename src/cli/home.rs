@@ -1,0 +1,333 @@
+//! The commands of the road home.
+
+use crate::backup::signer::Signing;
+use crate::cancel::Cancel;
+use crate::envelope::manifest::Role;
+use crate::envelope::private_key::{PrivateKey, passphrase};
+use crate::envelope::recipient::Recipient;
+use crate::envelope::signature::Verifier;
+use crate::error::{Code, Error, Result};
+use crate::event::Env;
+use crate::plan::SigningKey;
+use crate::plan::values::secret_arn;
+use crate::rds::secret;
+use crate::restore::backup::Backup;
+use crate::restore::conninfo::Conninfo;
+use crate::restore::{decrypt, drill, into, list, rewrap, verify};
+use crate::store::{Archive, Location, Written};
+use clap::{Args, ValueEnum};
+use secrecy::ExposeSecret;
+use std::path::{Path, PathBuf};
+
+/// Which backup.
+#[derive(Args)]
+pub struct BackupArgument {
+    /// s3://bucket/prefix/STEM, or a directory with the downloaded objects: directory[/STEM]
+    #[arg(value_name = "BACKUP")]
+    backup: String,
+}
+
+#[derive(Args)]
+pub struct KeyArguments {
+    /// The RSA private key of one of the backup's recipients: a PEM file, or the ARN of a secret in Secrets Manager
+    #[arg(long, value_name = "KEY")]
+    key: String,
+    /// A file, or /dev/fd/N, whose first line is the key's passphrase; asked at the terminal otherwise
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Trust {
+    /// The public key of the one who must have signed: an unsigned or otherwise signed backup is refused
+    #[arg(long, value_name = "FILE")]
+    signer: Option<PathBuf>,
+    /// Threads that decipher and decompress
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+}
+
+#[derive(Args)]
+pub struct Verify {
+    #[command(flatten)]
+    backup: BackupArgument,
+    /// The RSA private key of one of the backup's recipients; without it only what stands in clear is compared
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// A file, or /dev/fd/N, whose first line is the key's passphrase; asked at the terminal otherwise
+    #[arg(long, value_name = "FILE", requires = "key")]
+    passphrase_file: Option<PathBuf>,
+    /// Reads every byte even without a key
+    #[arg(long)]
+    deep: bool,
+    #[command(flatten)]
+    trust: Trust,
+}
+
+#[derive(Args)]
+pub struct Decrypt {
+    #[command(flatten)]
+    backup: BackupArgument,
+    #[command(flatten)]
+    key: KeyArguments,
+    /// A new file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Which object
+    #[arg(long, value_enum, default_value_t = What::Dump)]
+    what: What,
+    #[command(flatten)]
+    trust: Trust,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// The dump: SQL for psql
+    Dump,
+    /// What should be in it, table by table: JSON
+    Inventory,
+    /// The roles: SQL for psql
+    Globals,
+}
+
+#[derive(Args)]
+pub struct Restore {
+    #[command(flatten)]
+    backup: BackupArgument,
+    #[command(flatten)]
+    key: KeyArguments,
+    /// The database, empty: a connection string of libpq, as `host=… dbname=…` or postgresql://…
+    #[arg(long, value_name = "CONNINFO")]
+    to: String,
+    /// Makes the database first
+    #[arg(long)]
+    create: bool,
+    /// All or nothing: leaves nothing of a restore that failed
+    #[arg(long)]
+    single_transaction: bool,
+    /// Restores the roles first, where the backup has them
+    #[arg(long)]
+    globals: bool,
+    /// Leaves owners out: everything belongs to who restores, and no role needs to exist
+    #[arg(long)]
+    no_owner: bool,
+    /// Leaves grants out
+    #[arg(long)]
+    no_privileges: bool,
+    /// Restores a backup of the old image, of which nobody can tell whether it was changed
+    #[arg(long)]
+    unauthenticated: bool,
+    #[command(flatten)]
+    trust: Trust,
+}
+
+#[derive(Args)]
+pub struct Drill {
+    #[command(flatten)]
+    backup: BackupArgument,
+    #[command(flatten)]
+    key: KeyArguments,
+    /// Where the report is left, as JSON and as HTML: a directory, or s3://bucket/prefix
+    #[arg(long, value_name = "LOCATION", default_value = ".")]
+    report: String,
+    #[command(flatten)]
+    trust: Trust,
+}
+
+#[derive(Args)]
+pub struct Rewrap {
+    #[command(flatten)]
+    backup: BackupArgument,
+    #[command(flatten)]
+    key: KeyArguments,
+    /// The RSA public key of a new recipient: a PEM file; may be given several times
+    #[arg(long = "recipient", value_name = "FILE", required = true)]
+    recipients: Vec<PathBuf>,
+    /// Keeps the present recipients beside the new ones
+    #[arg(long)]
+    keep: bool,
+    /// The public key of the one who must have signed
+    #[arg(long, value_name = "FILE")]
+    signer: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct List {
+    /// s3://bucket/prefix, or a directory
+    #[arg(value_name = "LOCATION")]
+    location: String,
+}
+
+/// What a command prints on standard output, and its exit status.
+pub type Said = (Option<String>, u8);
+
+pub async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Result<Said> {
+    let key = match &arguments.key {
+        Some(key) => Some(cancel.race(private_key(key, arguments.passphrase_file.as_deref())).await?),
+        None => None,
+    };
+    let signer = arguments.trust.signer()?;
+    let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
+    let ask = verify::Ask {
+        key: key.as_ref(),
+        signer: signer.as_ref(),
+        deep: arguments.deep,
+        workers: arguments.trust.workers(),
+    };
+    let report = verify::verify(&backup, &ask, cancel).await;
+    let exit = report.error.as_ref().map_or(0, |error| error.code.exit());
+    Ok((Some(report.to_json()), exit))
+}
+
+pub async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<Said> {
+    let key = cancel.race(arguments.key.open()).await?;
+    let signer = arguments.trust.signer()?;
+    let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
+    let ask = decrypt::Ask {
+        key: &key,
+        signer: signer.as_ref(),
+        role: match arguments.what {
+            What::Dump => Role::Dump,
+            What::Inventory => Role::Inventory,
+            What::Globals => Role::Globals,
+        },
+        output: arguments.output.as_deref(),
+        workers: arguments.trust.workers(),
+    };
+    let counted = decrypt::decrypt(&backup, &ask, cancel).await?;
+    tracing::info!(
+        stem = backup.stem,
+        bytes = counted.plain_bytes,
+        rows = counted.rows,
+        tables = counted.tables.len(),
+        "decrypted"
+    );
+    Ok((None, 0))
+}
+
+pub async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<Said> {
+    let to = Conninfo::parse(&arguments.to)?;
+    let key = cancel.race(arguments.key.open()).await?;
+    let signer = arguments.trust.signer()?;
+    let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
+    let (client_folders, path) = clients(env);
+    let ask = into::Ask {
+        key: &key,
+        signer: signer.as_ref(),
+        to,
+        create: arguments.create,
+        single_transaction: arguments.single_transaction,
+        no_owner: arguments.no_owner,
+        no_privileges: arguments.no_privileges,
+        globals: arguments.globals,
+        unauthenticated: arguments.unauthenticated,
+        workers: arguments.trust.workers(),
+        client_folders,
+        path,
+    };
+    let restored = into::restore(&backup, &ask, cancel).await?;
+    Ok((Some(restored.to_json()), 0))
+}
+
+pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<Said> {
+    let key = cancel.race(arguments.key.open()).await?;
+    let signer = arguments.trust.signer()?;
+    let place = Archive::open(&Location::parse(&arguments.report)?, env).await?;
+    let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
+    let (client_folders, path) = clients(env);
+    let ask = drill::Ask {
+        key: &key,
+        signer: signer.as_ref(),
+        workers: arguments.trust.workers(),
+        client_folders,
+        path,
+    };
+    let report = drill::drill(&backup, &ask, cancel).await;
+    let name = report.name();
+    for (ending, text) in [("json", report.to_json()), ("html", report.to_html())] {
+        let name = format!("{name}.{ending}");
+        if place.put_new(&name, text.into()).await? == Written::Exists {
+            return Err(Error::new(
+                Code::CommitFailed,
+                format!("{name} exists already in {}", arguments.report),
+            ));
+        }
+    }
+    Ok((Some(report.to_json()), report.exit()))
+}
+
+/// Where to look for PostgreSQL's programs.
+fn clients(env: &Env) -> (Vec<PathBuf>, Option<String>) {
+    let first = env.get("PGSEAL_PG_BIN").map(|list| std::env::split_paths(list).collect());
+    (first.unwrap_or_default(), env.get("PATH").map(str::to_owned))
+}
+
+pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<Said> {
+    let recipient = |path: &PathBuf| {
+        let unreadable = |error| {
+            Error::field(
+                Code::BadPublicKey,
+                "recipient",
+                format!("{} cannot be read: {error}", path.display()),
+            )
+        };
+        Recipient::parse(&std::fs::read_to_string(path).map_err(unreadable)?)
+    };
+    let recipients = arguments.recipients.iter().map(recipient).collect::<Result<Vec<_>>>()?;
+    let signing = match env.get("PGSEAL_SIGNING_KEY") {
+        Some(text) => {
+            let key = SigningKey::parse(text, env.get("PGSEAL_SIGNING_PASSPHRASE_FILE"))?;
+            Some(cancel.race(Signing::open(&key)).await?)
+        }
+        None => None,
+    };
+    let signer = verifier(arguments.signer.as_deref())?;
+    let key = cancel.race(arguments.key.open()).await?;
+    let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
+    let ask = rewrap::Ask {
+        key: &key,
+        signer: signer.as_ref(),
+        recipients,
+        keep: arguments.keep,
+        signing,
+    };
+    let rewrapped = rewrap::rewrap(&backup, &ask, cancel).await?;
+    Ok((Some(rewrapped.to_json()), 0))
+}
+
+pub async fn list(arguments: &List, env: &Env, cancel: &Cancel) -> Result<Said> {
+    let listing = list::list(&arguments.location, env, cancel).await?;
+    Ok((Some(listing.to_json()), 0))
+}
+
+impl KeyArguments {
+    async fn open(&self) -> Result<PrivateKey> {
+        private_key(&self.key, self.passphrase_file.as_deref()).await
+    }
+}
+
+impl Trust {
+    fn signer(&self) -> Result<Option<Verifier>> {
+        verifier(self.signer.as_deref())
+    }
+
+    fn workers(&self) -> usize {
+        self.workers.unwrap_or_else(crate::handler::cpus).clamp(1, 256)
+    }
+}
+
+/// From a file, or from a secret: a drill on ECS has no file of its own.
+async fn private_key(place: &str, passphrase_file: Option<&Path>) -> Result<PrivateKey> {
+    if !place.starts_with("arn:") {
+        return PrivateKey::open(Path::new(place), passphrase_file);
+    }
+    let secret = secret_arn(place.to_owned()).map_err(|error| Error::field(Code::BadEvent, "key", error.message))?;
+    let text = secret::text(&secret).await?;
+    PrivateKey::parse(text.expose_secret().as_bytes(), || passphrase::ask(place, passphrase_file))
+}
+
+fn verifier(path: Option<&Path>) -> Result<Option<Verifier>> {
+    let Some(path) = path else { return Ok(None) };
+    let unreadable = |error| Error::field(Code::BadEvent, "signer", format!("{} cannot be read: {error}", path.display()));
+    Verifier::parse(&std::fs::read(path).map_err(unreadable)?).map(Some)
+}

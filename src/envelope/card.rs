@@ -1,0 +1,184 @@
+//! The recovery card: how to restore one very backup with stock tools, its names and numbers filled in.
+//!
+//! It holds no secret, and stands beside the backup, for whoever finds it years from now. Its hash stands in the manifest.
+
+use super::manifest::{Manifest, Object, Role, Wrapped, base_name};
+use super::seal::PKCS1;
+use crate::error::Result;
+use crate::plan::Compression;
+
+/// The card of a manifest, whose own hash is the one thing that it does not say.
+///
+/// `name` is the manifest's; `place` the folder of the objects, such as `s3://acme/backups`.
+pub fn card(manifest: &Manifest, name: &str, place: &str) -> Result<String> {
+    let stem = name.split(".manifest.").next().unwrap_or(name);
+    let mut text = format!(
+        "# How to restore {stem}\n\n\
+         A dump of the PostgreSQL database {database}, made at {time} by {program} (server {server}, pg_dump {pg_dump}).\n\
+         {tables} tables, {rows} rows, {bytes} bytes of SQL. These commands need openssl 3, {tool}psql, and one of the private\n\
+         keys named below; no other program. Run them in an empty folder, in a shell (bash), one block after the other.\n",
+        database = manifest.database,
+        time = manifest.scheduled_time,
+        program = manifest.program,
+        server = manifest.server_version,
+        pg_dump = manifest.pg_dump_version,
+        tables = manifest.tables,
+        rows = manifest.rows,
+        bytes = manifest.plain_bytes,
+        tool = tool(manifest.compression()?),
+    );
+    text.push_str(
+        "\n## 1. The objects\n\nFetch all of them from where they lie now, and put the private key beside them as `private_key.pem`:\n\n",
+    );
+    text.push_str(&format!(
+        "    aws s3 cp {} . --recursive --exclude '*' --include {}\n",
+        quoted(&format!("{place}/")),
+        quoted(&format!("{}*", stem_of_objects(manifest, stem)))
+    ));
+    text.push_str("\n## 2. The secret\n\nIts wrapped copies, each for one private key:\n\n");
+    for wrapped in &manifest.recipients {
+        text.push_str(&format!("- key `{}`: {}\n", wrapped.fingerprint, base_name(&wrapped.object)));
+    }
+    text.push_str(&block(&unwrapping(&manifest.recipients)));
+    text.push_str("\n## 3. Is it what was written?\n\nEvery line must say `OK`");
+    text.push_str(&checks(manifest, name));
+    text.push_str("\n## 4. The database\n\n");
+    if let Some(globals) = manifest.object(Role::Globals) {
+        text.push_str("First the roles, whose owners and grants the dump names. Errors of roles that exist already are harmless:\n");
+        text.push_str(&block(&format!("{} |\n  psql -X -d postgres\n", plain(manifest, globals)?)));
+        text.push('\n');
+    }
+    if let Some(dump) = manifest.object(Role::Dump) {
+        text.push_str("A `psql` that does not know the command `\\restrict` is older than August 2025: take a newer one.\n");
+        text.push_str(&block(&format!(
+            "createdb restored\n{} |\n  psql -X -v ON_ERROR_STOP=1 -d restored\n",
+            plain(manifest, dump)?
+        )));
+    }
+    text.push_str("\nAfterwards remove `key.txt`: it opens this backup.\n");
+    Ok(text)
+}
+
+/// The name of the card beside a manifest.
+pub fn card_name(stem: &str, generation: u32) -> String {
+    match generation {
+        1 => format!("{stem}.RECOVER.md"),
+        later => format!("{stem}.RECOVER.{later}.md"),
+    }
+}
+
+fn tool(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Bzip2(_) => "bzip2, ",
+        Compression::Zstd(_) => "zstd, ",
+        Compression::None => "",
+    }
+}
+
+/// Objects of the old format have a time in another shape in their names: what both have in common.
+fn stem_of_objects<'a>(manifest: &Manifest, stem: &'a str) -> &'a str {
+    match (&*manifest.format, stem.rfind('_')) {
+        ("legacy", Some(end)) => &stem[..=end],
+        _ => stem,
+    }
+}
+
+/// Finds the copy for the private key at hand.
+fn unwrapping(recipients: &[Wrapped]) -> String {
+    let legacy = recipients.iter().any(|wrapped| wrapped.wrap == PKCS1);
+    let padding = if legacy {
+        "rsa_padding_mode:pkcs1"
+    } else {
+        "rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256"
+    };
+    let mut text =
+        String::from("case $(openssl pkey -in private_key.pem -pubout -outform DER | openssl dgst -sha256 -r | cut -c1-64) in\n");
+    for wrapped in recipients {
+        text.push_str(&format!(
+            "  {}) KEY={} ;;\n",
+            wrapped.fingerprint,
+            quoted(base_name(&wrapped.object))
+        ));
+    }
+    text.push_str("  *) KEY= ; echo 'this private key opens none of them' >&2 ;;\nesac\n");
+    text.push_str(&format!(
+        "openssl pkeyutl -decrypt -inkey private_key.pem -pkeyopt {padding} -in \"$KEY\" -out key.txt\n"
+    ));
+    text
+}
+
+fn checks(manifest: &Manifest, name: &str) -> String {
+    let name = quoted(name);
+    let mut commands = format!(
+        "MK=$(printf 'pgseal/1 manifest mac\\001' | openssl dgst -sha256 -hmac \"$(head -n1 key.txt)\" -r | cut -c1-64)\n\
+         MAC=$(head -n1 {name} | openssl dgst -sha256 -mac HMAC -macopt hexkey:$MK -r | cut -c1-64)\n\
+         tail -n +2 {name} | grep -qF \"{{\\\"mac\\\":\\\"hmac-sha256:$MAC\\\"\" && echo {name}: OK\n\
+         sha256sum -c <<'SUMS'\n"
+    );
+    for object in &manifest.objects {
+        commands.push_str(&format!("{}  {}\n", object.sha256, base_name(&object.key)));
+    }
+    commands.push_str("SUMS\n");
+    let mut text = String::from(":\n");
+    text.push_str(&block(&commands));
+    if let Some(signer) = &manifest.signer {
+        text.push_str(&format!(
+            "\nAnd it was signed by the key `{}`, whose public half `signer.pem` you have from elsewhere. It must say `Verified OK`:\n",
+            signer.fingerprint
+        ));
+        text.push_str(&block(&format!(
+            "tail -n +2 {name} | sed 's/.*\"signature\":\"\\([^\"]*\\)\".*/\\1/' | openssl base64 -d -A > signature.der\n\
+             head -n1 {name} | openssl dgst -sha256 -verify signer.pem -signature signature.der\n"
+        )));
+    }
+    text
+}
+
+/// The command that gives an object's SQL.
+fn plain(manifest: &Manifest, object: &Object) -> Result<String> {
+    let derivation = match &*manifest.kdf {
+        "pbkdf2-hmac-sha256" => format!("-pbkdf2 -iter {} -md sha256", manifest.iterations),
+        _ => "-md sha256".to_owned(),
+    };
+    let decompress = match manifest.compression()? {
+        Compression::Bzip2(_) => " | bzip2 -d",
+        Compression::Zstd(_) => " | zstd -d",
+        Compression::None => "",
+    };
+    Ok(format!(
+        "openssl enc -d -aes-256-cbc {derivation} -pass file:key.txt -in {}{decompress}",
+        quoted(base_name(&object.key))
+    ))
+}
+
+fn block(commands: &str) -> String {
+    format!("\n```sh\n{commands}```\n")
+}
+
+/// For a shell. Names of objects need no quotes, folders may.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:%+=@".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_where_a_shell_would_read_them() {
+        assert_eq!(quoted("app_20261124T020000Z.sql.enc"), "app_20261124T020000Z.sql.enc");
+        assert_eq!(quoted("s3://acme/it's $HOME/"), "'s3://acme/it'\\''s $HOME/'");
+        assert_eq!(quoted("a*"), "'a*'");
+    }
+
+    #[test]
+    fn each_generation_has_a_card_of_its_own() {
+        assert_eq!(card_name("app_20261124T020000Z", 1), "app_20261124T020000Z.RECOVER.md");
+        assert_eq!(card_name("app_20261124T020000Z", 3), "app_20261124T020000Z.RECOVER.3.md");
+    }
+}

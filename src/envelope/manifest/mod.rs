@@ -1,0 +1,239 @@
+//! The manifest: two lines. The first says all that must be believed, the second proves it.
+
+mod found;
+
+pub use found::{Found, Proven, base_name};
+
+use super::hex;
+use super::recipient::Recipient;
+use crate::error::{Code, Error, Result};
+use crate::pipeline::Sealed;
+use crate::plan::{Compression, DatabaseName, Prefix, Stem};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// RFC 3339 in UTC, whole seconds for what names things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamp(pub OffsetDateTime);
+
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let utc = self.0.to_offset(time::UtcOffset::UTC);
+        let millis = utc.replace_millisecond(utc.millisecond()).unwrap_or(utc);
+        f.write_str(&millis.format(&Rfc3339).map_err(|_| std::fmt::Error)?)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        OffsetDateTime::parse(&text, &Rfc3339).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// What an object of a backup is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Dump,
+    /// The secret, wrapped for one recipient.
+    Key,
+    Inventory,
+    /// The roles.
+    Globals,
+    Manifest,
+    /// How to restore this very backup by hand.
+    Card,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dump => "dump",
+            Self::Key => "key",
+            Self::Inventory => "inventory",
+            Self::Globals => "globals",
+            Self::Manifest => "manifest",
+            Self::Card => "card",
+        }
+    }
+}
+
+/// Line 1. No table names and no host name: a manifest stands in clear.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format: Cow<'static, str>,
+    /// `pgseal` and its version.
+    pub program: String,
+    pub run: String,
+    pub database: String,
+    pub scheduled_time: Timestamp,
+    pub started_at: Timestamp,
+    pub finished_at: Timestamp,
+    pub server_version: String,
+    pub pg_dump_version: String,
+    pub compression: String,
+    pub cipher: Cow<'static, str>,
+    pub kdf: Cow<'static, str>,
+    pub iterations: u32,
+    /// By role, hexadecimal.
+    pub salts: serde_json::Map<String, serde_json::Value>,
+    pub plain_bytes: u64,
+    pub objects: Vec<Object>,
+    pub recipients: Vec<Wrapped>,
+    pub tables: u64,
+    pub rows: u64,
+    /// SHA-256 of the recovery card, which is written after the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_sha256: Option<String>,
+    /// Whose signature line 2 must hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<Signer>,
+    /// From 2 on: new recipients for the same dump.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub generation: u32,
+}
+
+/// The key that signed, so that its signature can be checked; whether it is to be trusted says the reader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signer {
+    pub fingerprint: String,
+    /// SPKI DER in base64.
+    pub public_key: String,
+}
+
+fn first() -> u32 {
+    1
+}
+
+fn is_first(generation: &u32) -> bool {
+    *generation == 1
+}
+
+/// One object of the backup beside the manifest itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Object {
+    pub role: Role,
+    pub key: String,
+    pub size: u64,
+    /// Hexadecimal.
+    pub sha256: String,
+    /// For what went up in parts: S3's checksum of the object is made of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_sizes: Option<Vec<u64>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_sha256: Option<Vec<String>>,
+}
+
+impl Object {
+    pub fn small(role: Role, key: String, bytes: &[u8]) -> Self {
+        Self {
+            role,
+            key,
+            size: bytes.len() as u64,
+            sha256: hex(&super::sha256(bytes)),
+            part_sizes: None,
+            part_sha256: None,
+        }
+    }
+
+    pub fn sealed(role: Role, key: String, sealed: &Sealed) -> Self {
+        Self {
+            role,
+            key,
+            size: sealed.size,
+            sha256: hex(&sealed.sha256),
+            part_sizes: Some(sealed.parts.iter().map(|part| part.size).collect()),
+            part_sha256: Some(sealed.parts.iter().map(|part| hex(&part.sha256)).collect()),
+        }
+    }
+}
+
+/// Who can open it, and by which object.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Wrapped {
+    pub fingerprint: String,
+    pub bits: usize,
+    pub wrap: Cow<'static, str>,
+    pub object: String,
+}
+
+impl Wrapped {
+    pub fn new(recipient: &Recipient, wrap: &'static str, object: &str) -> Self {
+        Self {
+            fingerprint: recipient.fingerprint.clone(),
+            bits: recipient.bits,
+            wrap: wrap.into(),
+            object: object.to_owned(),
+        }
+    }
+}
+
+impl Manifest {
+    /// Line 1 with its newline: what the MAC and the signatures cover, byte for byte, so that nobody needs a canonical
+    /// JSON.
+    pub fn line(&self) -> Result<Vec<u8>> {
+        let mut text = serde_json::to_vec(self).map_err(|error| Error::new(Code::Bug, format!("the manifest is no JSON: {error}")))?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    pub fn object(&self, role: Role) -> Option<&Object> {
+        self.objects.iter().find(|object| object.role == role)
+    }
+
+    pub fn compression(&self) -> Result<Compression> {
+        Compression::parse(&self.compression)
+    }
+
+    /// Where the objects of this backup stand below a prefix: their names follow from what line 1 says.
+    pub fn stem(&self, prefix: &Prefix) -> Result<Stem> {
+        Stem::new(prefix, &DatabaseName::new(&self.database)?, self.scheduled_time.0)
+    }
+}
+
+/// Line 2.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// `hmac-sha256:` and 64 hex digits.
+    pub mac: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<Signature>,
+}
+
+/// ECDSA P-256 over the SHA-256 of line 1.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signature {
+    /// `ecdsa-p256-sha256`.
+    pub algorithm: String,
+    /// Of the signer's SPKI.
+    pub fingerprint: String,
+    /// ASN.1 DER in base64, as `openssl dgst -sign` and KMS give it.
+    pub signature: String,
+}
+
+impl Proof {
+    pub fn new(mac: &[u8; 32], signatures: Vec<Signature>) -> Self {
+        Self {
+            mac: format!("hmac-sha256:{}", hex(mac)),
+            signatures,
+        }
+    }
+
+    pub fn line(&self) -> Result<Vec<u8>> {
+        let mut text = serde_json::to_vec(self).map_err(|error| Error::new(Code::Bug, format!("the proof is no JSON: {error}")))?;
+        text.push(b'\n');
+        Ok(text)
+    }
+}

@@ -1,0 +1,92 @@
+//! `plan`: which databases one event means, each as an event of its own that can be sent to a function or task of its own.
+
+use crate::backup::{Estimate, Job};
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::event::{Env, Event};
+use crate::plan::{DatabaseName, Plan};
+use crate::rds::preflight::preflight;
+use serde::Serialize;
+use serde_json::Value;
+
+/// What an event means, database by database.
+#[derive(Debug, Serialize)]
+pub struct Fleet {
+    pub status: &'static str,
+    pub backups: Vec<Planned>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// One backup to come. A database that cannot be looked at keeps its event: what stands in the way may be gone by then.
+#[derive(Debug, Serialize)]
+pub struct Planned {
+    pub database: String,
+    /// The whole order, with one database and a time: sent twice, it is done once.
+    pub event: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+}
+
+impl Fleet {
+    pub fn failure(&self) -> Option<&Error> {
+        self.error
+            .as_ref()
+            .or_else(|| self.backups.iter().find_map(|planned| planned.error.as_ref()))
+    }
+
+    pub fn to_json(&self) -> String {
+        // Every field is a text, number or list: this cannot fail.
+        serde_json::to_string(self).unwrap_or_else(|_| "{\"status\":\"failed\"}".to_owned())
+    }
+}
+
+/// Looks at every database that the plan means; writes nothing.
+pub async fn run(event: &Event, plan: &Plan, env: &Env, cancel: &Cancel) -> Fleet {
+    let mut fleet = Fleet {
+        status: "planned",
+        backups: Vec::new(),
+        error: None,
+        warnings: Vec::new(),
+    };
+    let opened = async {
+        let job = Job::open(plan, env, None, cancel).await?;
+        let (names, warnings) = job.databases().await?;
+        Ok((job, names, warnings))
+    };
+    match opened.await {
+        Ok((job, names, warnings)) => {
+            fleet.warnings = warnings;
+            for name in &names {
+                fleet.backups.push(planned(event, &job, name).await);
+            }
+        }
+        Err(error) => fleet.error = Some(error),
+    }
+    if fleet.failure().is_some() {
+        fleet.status = "failed";
+    }
+    fleet
+}
+
+async fn planned(event: &Event, job: &Job<'_>, name: &DatabaseName) -> Planned {
+    let (estimate, error) = match estimate(job, name).await {
+        Ok(estimate) => (Some(estimate), None),
+        Err(error) => (None, Some(error)),
+    };
+    Planned {
+        database: name.as_str().to_owned(),
+        event: event.narrowed(name.as_str(), job.plan.scheduled_time),
+        estimate,
+        error,
+    }
+}
+
+async fn estimate(job: &Job<'_>, name: &DatabaseName) -> Result<Estimate> {
+    let facts = preflight(&job.server, name, &job.plan.selection, job.cancel).await?;
+    Estimate::of(job.plan, &facts)
+}

@@ -1,0 +1,95 @@
+//! The way back of [`super::forward`]: fetch → check → decrypt → decompress → inventory → sink.
+
+use super::decompress::Decompress;
+use super::decrypt::Opener;
+use super::exact::Exact;
+use super::fetch::{Piece, fetch};
+use super::{Counted, Inventory, Stage, broken};
+use crate::cancel::Cancel;
+use crate::error::{Code, Error, Result};
+use crate::observe::progress::Progress;
+use crate::plan::Compression;
+use crate::store::{Archive, Pinned};
+use std::sync::Arc;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::oneshot;
+
+/// What one road back is to do with its bytes.
+pub struct Return {
+    pub opener: Opener,
+    pub compression: Compression,
+    pub workers: usize,
+    /// The bytes that must arrive at the sink, where that is known.
+    pub plain_bytes: Option<u64>,
+}
+
+/// Brings one object back. The sink is made on the road's own thread, since a child process ends with the thread that
+/// started it; it is finished only if all of the object was right, and dropped otherwise.
+pub async fn back<S, F>(
+    archive: &Archive,
+    pinned: &Pinned,
+    way: Return,
+    sink: F,
+    progress: &Arc<Progress>,
+    cancel: &Cancel,
+) -> Result<(Counted, S::Done)>
+where
+    F: FnOnce() -> Result<S> + Send + 'static,
+    S: Stage,
+    S::Done: Send + 'static,
+{
+    let cancel = cancel.child()?;
+    let Return {
+        opener,
+        compression,
+        workers,
+        plain_bytes,
+    } = way;
+    // Each end of the channel is kept until its side's reason stands: the other side must not take a closed channel for one.
+    let (sender, mut pieces) = channel(1);
+    let (ended, outcome) = oneshot::channel();
+    let (progress, on_thread) = (progress.clone(), cancel.clone());
+    let work = move || {
+        let road = |pieces: &mut Receiver<Piece>| {
+            let inventory = Inventory::new(Exact::new(plain_bytes, sink()?));
+            drive(Decompress::new(compression, workers, inventory)?, pieces, &progress)
+        };
+        let done = road(&mut pieces);
+        if let Err(error) = &done {
+            // Nobody needs to read on.
+            on_thread.cancel(error.clone());
+        }
+        // Nobody waits any more only if this whole run was dropped.
+        let _ = ended.send(done);
+    };
+    std::thread::Builder::new()
+        .name("road-back".to_owned())
+        .spawn(work)
+        .map_err(|error| Error::new(Code::Bug, format!("no thread for the road back: {error}")))?;
+    let fetched = fetch(archive, pinned, Arc::new(opener), &sender, &cancel).await;
+    if let Err(error) = &fetched {
+        cancel.cancel(error.clone());
+    }
+    drop(sender);
+    let arrived = outcome
+        .await
+        .unwrap_or_else(|_| Err(Error::new(Code::Bug, "the road back panicked")));
+    // The first reason stands: what broke the other side only follows from it.
+    match cancel.reason() {
+        Some(reason) => Err(reason.clone()),
+        None => fetched.and(arrived),
+    }
+}
+
+fn drive<S: Stage>(mut road: Decompress<Inventory<S>>, pieces: &mut Receiver<Piece>, progress: &Progress) -> Result<(Counted, S::Done)> {
+    loop {
+        match pieces.blocking_recv() {
+            Some(Piece::Bytes(bytes)) => {
+                road.put(&bytes)?;
+                progress.dumped(bytes.len() as u64, 0);
+            }
+            Some(Piece::End) => return road.finish(),
+            None => return Err(broken("the reading")),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The way back of `compress`.
+
+use super::Stage;
+use crate::bzip2::decode::ParallelDecoder;
+use crate::error::{Code, Error, Result, from_io};
+use crate::plan::Compression;
+use std::io::Write;
+
+/// Decompresses what passes.
+pub enum Decompress<S: Stage> {
+    Bzip2(Box<ParallelDecoder<Below<S>>>),
+    Zstd(Box<zstd::stream::write::Decoder<'static, Below<S>>>),
+    None(S),
+}
+
+/// A stage as what the decoders write to.
+pub struct Below<S>(S);
+
+impl<S: Stage> Write for Below<S> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.put(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<S: Stage> Decompress<S> {
+    pub fn new(compression: Compression, workers: usize, below: S) -> Result<Self> {
+        Ok(match compression {
+            Compression::Bzip2(_) => {
+                let decoder = ParallelDecoder::new(workers, Below(below));
+                Self::Bzip2(Box::new(
+                    decoder.map_err(|error| Error::new(Code::Bug, format!("no thread for a worker: {error}")))?,
+                ))
+            }
+            Compression::Zstd(_) => {
+                let mut decoder = zstd::stream::write::Decoder::new(Below(below)).map_err(broken)?;
+                // A frame of ours has at most 2 MiB; what asks for a larger window is none.
+                decoder.window_log_max(27).map_err(broken)?;
+                Self::Zstd(Box::new(decoder))
+            }
+            Compression::None => Self::None(below),
+        })
+    }
+}
+
+impl<S: Stage> Stage for Decompress<S> {
+    type Done = S::Done;
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Self::Bzip2(decoder) => decoder.feed(bytes).map_err(|error| broken(error.into())),
+            Self::Zstd(decoder) => decoder.write_all(bytes).map_err(broken),
+            Self::None(below) => below.put(bytes),
+        }
+    }
+
+    fn finish(self) -> Result<S::Done> {
+        match self {
+            Self::Bzip2(decoder) => decoder.finish().map_err(|error| broken(error.into()))?.0.finish(),
+            Self::Zstd(mut decoder) => {
+                decoder.flush().map_err(broken)?;
+                decoder.into_inner().0.finish()
+            }
+            Self::None(below) => below.finish(),
+        }
+    }
+}
+
+/// Either the stages below failed, or the bytes are none that a compressor made.
+fn broken(error: std::io::Error) -> Error {
+    from_io(error, Code::Tampered)
+}

@@ -1,0 +1,78 @@
+//! Parts from the store, several at once and in order, each checked and deciphered before anyone sees a byte of it.
+
+use super::decrypt::{BLOCK, Opener};
+use crate::cancel::Cancel;
+use crate::error::{Code, Error, Result};
+use crate::store::{Archive, Pinned};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::mpsc::Sender;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Parts that are read at once, and parts that are checked and deciphered at once.
+const AT_ONCE: usize = 2;
+
+/// What comes down the seam between tasks and threads. Its end is said: a channel that merely closes is a failure, so that
+/// nothing which broke off can pass for whole.
+pub enum Piece {
+    Bytes(Bytes),
+    End,
+}
+
+/// Reads, checks, deciphers and hands on every part; then says that this was the end.
+pub async fn fetch(archive: &Archive, pinned: &Pinned, opener: Arc<Opener>, pieces: &Sender<Piece>, cancel: &Cancel) -> Result<()> {
+    let mut to_read = opener.parts.clone().into_iter();
+    let mut reading = VecDeque::new();
+    let mut opening = VecDeque::new();
+    let mut before: Option<[u8; BLOCK]> = None;
+    let mut index = 0;
+    loop {
+        while reading.len() < AT_ONCE
+            && let Some(part) = to_read.next()
+        {
+            let (archive, pinned) = (archive.clone(), pinned.clone());
+            let read = async move { archive.range(&pinned, part.offset..part.offset + part.size).await };
+            reading.push_back(AbortOnDropHandle::new(tokio::spawn(read)));
+        }
+        let Some(next) = reading.pop_front() else { break };
+        let bytes: Bytes = cancel.race(async { next.await.map_err(ended)? }).await?;
+        let vector = before;
+        before = bytes.last_chunk::<BLOCK>().copied();
+        let opener = opener.clone();
+        opening.push_back(AbortOnDropHandle::new(tokio::task::spawn_blocking(move || {
+            opener.open(index, vector, bytes)
+        })));
+        index += 1;
+        if opening.len() == AT_ONCE {
+            release(&mut opening, pieces, cancel).await?;
+        }
+    }
+    while !opening.is_empty() {
+        release(&mut opening, pieces, cancel).await?;
+    }
+    send(pieces, Piece::End, cancel).await
+}
+
+/// The oldest part, once it is known to be good; all before it were.
+async fn release(opening: &mut VecDeque<AbortOnDropHandle<Result<Bytes>>>, pieces: &Sender<Piece>, cancel: &Cancel) -> Result<()> {
+    let Some(oldest) = opening.pop_front() else { return Ok(()) };
+    let plain = oldest.await.map_err(ended)??;
+    send(pieces, Piece::Bytes(plain), cancel).await
+}
+
+async fn send(pieces: &Sender<Piece>, piece: Piece, cancel: &Cancel) -> Result<()> {
+    cancel
+        .race(async {
+            // The road ends early only with an error of its own, which its caller sees.
+            pieces
+                .send(piece)
+                .await
+                .map_err(|_| Error::new(Code::Bug, "the road back ended before its bytes did"))
+        })
+        .await
+}
+
+fn ended(error: tokio::task::JoinError) -> Error {
+    Error::new(Code::Bug, format!("a task of the road back ended: {error}"))
+}

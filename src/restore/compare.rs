@@ -1,0 +1,329 @@
+//! What came back, held against the inventory that was counted while the dump was written.
+
+use super::empty::identifier;
+use super::psql::Access;
+use crate::cancel::Cancel;
+use crate::envelope::contents::{Contents, Extension};
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The answer: equal if there is no difference.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Comparison {
+    pub tables: Vec<Table>,
+    pub rows: Pair,
+    pub large_objects: Pair,
+    pub extensions: Vec<Extension>,
+    /// How many there are in the restored database.
+    pub indexes: u64,
+    pub constraints: u64,
+    pub sequences: u64,
+    /// Of the restored database on disk.
+    pub disk_bytes: u64,
+    /// Each one makes a drill fail.
+    pub differences: Vec<String>,
+    /// Worth knowing, and no fault of the backup.
+    pub notes: Vec<String>,
+}
+
+impl Comparison {
+    pub fn is_equal(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pair {
+    pub expected: u64,
+    pub found: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Table {
+    pub name: String,
+    /// By the inventory; `None`: the dump holds no rows of it.
+    pub expected_rows: Option<u64>,
+    /// In the database; `None`: the table is not there.
+    pub found_rows: Option<u64>,
+    /// Of its rows in the dump.
+    pub dump_bytes: u64,
+    /// With its indexes.
+    pub disk_bytes: u64,
+    pub equal: bool,
+}
+
+/// A table as the restored database has it.
+#[derive(Deserialize)]
+struct Found {
+    /// As `pg_dump` writes it.
+    name: String,
+    schema: String,
+    table: String,
+    disk_bytes: u64,
+    of_extension: bool,
+}
+
+#[derive(Deserialize)]
+struct Catalog {
+    tables: Vec<Found>,
+    extensions: Vec<Extension>,
+    large_objects: u64,
+    indexes: u64,
+    constraints: u64,
+    sequences: u64,
+    disk_bytes: u64,
+    broken_indexes: Vec<String>,
+    open_constraints: Vec<String>,
+}
+
+/// Rows stand in ordinary tables, of which partitions are; a partitioned table has none of its own.
+const CATALOG: &str = "
+WITH own AS (
+    SELECT c.oid, c.relkind, c.relname, n.nspname, EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS of_extension
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+)
+SELECT json_build_object(
+    'tables', (SELECT coalesce(json_agg(json_build_object(
+        'name', quote_ident(nspname) || '.' || quote_ident(relname), 'schema', nspname, 'table', relname,
+        'disk_bytes', pg_total_relation_size(oid), 'of_extension', of_extension) ORDER BY nspname, relname), '[]')
+        FROM own WHERE relkind = 'r'),
+    'extensions', (SELECT coalesce(json_agg(json_build_object('name', extname, 'version', extversion) ORDER BY extname), '[]')
+        FROM pg_extension),
+    'large_objects', (SELECT count(*) FROM pg_largeobject_metadata),
+    'indexes', (SELECT count(*) FROM own WHERE relkind IN ('i', 'I')),
+    'constraints', (SELECT count(*) FROM pg_constraint k JOIN own ON own.oid = k.conrelid),
+    'sequences', (SELECT count(*) FROM own WHERE relkind = 'S'),
+    'disk_bytes', pg_database_size(current_database()),
+    'broken_indexes', (SELECT coalesce(json_agg(i.indexrelid::regclass::text ORDER BY 1), '[]')
+        FROM pg_index i JOIN own ON own.oid = i.indexrelid
+        WHERE own.relkind = 'i' AND NOT (i.indisvalid AND i.indisready AND i.indislive)),
+    'open_constraints', (SELECT coalesce(json_agg(quote_ident(k.conname) || ' of ' || k.conrelid::regclass ORDER BY 1), '[]')
+        FROM pg_constraint k JOIN own ON own.oid = k.conrelid WHERE NOT k.convalidated)
+);
+";
+
+/// Counts every table of the database and compares.
+pub fn compare(inventory: &Contents, restored: &Access, cancel: &Cancel) -> Result<Comparison> {
+    let catalog: Catalog = restored.json(CATALOG, cancel)?;
+    let rows = count(&catalog.tables, restored, cancel)?;
+    let mut comparison = Comparison {
+        rows: Pair {
+            expected: inventory.rows,
+            found: 0,
+        },
+        large_objects: Pair {
+            expected: inventory.large_objects,
+            found: catalog.large_objects,
+        },
+        indexes: catalog.indexes,
+        constraints: catalog.constraints,
+        sequences: catalog.sequences,
+        disk_bytes: catalog.disk_bytes,
+        ..Comparison::default()
+    };
+    comparison.hold_tables(inventory, &catalog.tables, &rows);
+    comparison.hold_extensions(&inventory.extensions, &catalog.extensions);
+    let Pair { expected, found } = comparison.large_objects;
+    if expected != found {
+        comparison.differ(format!("{found} large objects instead of {expected}"));
+    }
+    for index in &catalog.broken_indexes {
+        comparison.differ(format!("the index {index} is not valid"));
+    }
+    for constraint in &catalog.open_constraints {
+        // pg_dump keeps a NOT VALID of the source; whatever else is violated has stopped the restore.
+        comparison.note(format!("the constraint {constraint} is not validated, as in the source"));
+    }
+    comparison.extensions = catalog.extensions;
+    Ok(comparison)
+}
+
+impl Comparison {
+    fn differ(&mut self, what: String) {
+        self.differences.push(what);
+    }
+
+    fn note(&mut self, what: String) {
+        self.notes.push(what);
+    }
+
+    fn hold_tables(&mut self, inventory: &Contents, found: &[Found], rows: &[u64]) {
+        let mut unseen: BTreeMap<&str, (&Found, u64)> = found
+            .iter()
+            .zip(rows)
+            .map(|(table, rows)| (table.name.as_str(), (table, *rows)))
+            .collect();
+        // A dump may hold a table's rows in more than one block.
+        let mut expected: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for table in &inventory.tables {
+            let (rows, bytes) = expected.entry(&table.name).or_default();
+            *rows += table.rows;
+            *bytes += table.bytes;
+        }
+        for (name, (expected_rows, dump_bytes)) in expected {
+            let found = unseen.remove(name);
+            let found_rows = found.map(|(_, rows)| rows);
+            // An extension's own rows come with the extension: the dump holds only what was added.
+            let of_extension = found.is_some_and(|(table, _)| table.of_extension);
+            let equal = found_rows.is_some_and(|rows| rows == expected_rows || (of_extension && rows > expected_rows));
+            match found_rows {
+                None => self.differ(format!("the table {name} is missing; {expected_rows} rows were expected")),
+                Some(rows) if !equal => self.differ(format!("the table {name} has {rows} rows instead of {expected_rows}")),
+                Some(_) => {}
+            }
+            self.rows.found += found_rows.map_or(0, |rows| if equal { expected_rows } else { rows });
+            self.tables.push(Table {
+                name: name.to_owned(),
+                expected_rows: Some(expected_rows),
+                found_rows,
+                dump_bytes,
+                disk_bytes: found.map_or(0, |(table, _)| table.disk_bytes),
+                equal,
+            });
+        }
+        for (name, (table, rows)) in unseen {
+            if table.of_extension {
+                continue;
+            }
+            // Left out by the selection, or unlogged on a replica: then it is empty.
+            if rows > 0 {
+                self.differ(format!("the table {name} has {rows} rows, of which the dump has none"));
+                self.rows.found += rows;
+            } else {
+                self.note(format!(
+                    "the table {name} is there without rows: the dump holds only its definition"
+                ));
+            }
+            self.tables.push(Table {
+                name: name.to_owned(),
+                expected_rows: None,
+                found_rows: Some(rows),
+                dump_bytes: 0,
+                disk_bytes: table.disk_bytes,
+                equal: rows == 0,
+            });
+        }
+        self.tables.sort_by(|one, other| one.name.cmp(&other.name));
+    }
+
+    /// The statements that make them have succeeded, or the restore would have stopped: so none of this is a difference.
+    fn hold_extensions(&mut self, expected: &[Extension], found: &[Extension]) {
+        for extension in expected {
+            let Extension { name, version } = extension;
+            match found.iter().find(|found| found.name == *name) {
+                None => self.note(format!(
+                    "the extension {name} is not there: a dump of a part of a database holds none"
+                )),
+                Some(found) if found.version != *version => {
+                    self.note(format!(
+                        "the extension {name} is {} here and was {version} in the source",
+                        found.version
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// One session counts them all. `ONLY`: rows of children are counted with the children, as they are dumped.
+fn count(tables: &[Found], restored: &Access, cancel: &Cancel) -> Result<Vec<u64>> {
+    // Row security shall be an error here, never fewer rows.
+    let mut sql = String::from("SET row_security = off;\n");
+    for Found { schema, table, .. } in tables {
+        // Writing to a string cannot fail.
+        let _ = writeln!(sql, "SELECT count(*) FROM ONLY {}.{};", identifier(schema), identifier(table));
+    }
+    let answer = restored.query(&sql, cancel)?;
+    Ok(answer.lines().map(|line| line.parse().unwrap_or(u64::MAX)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(name: &str, of_extension: bool) -> Found {
+        Found {
+            name: name.to_owned(),
+            schema: String::new(),
+            table: String::new(),
+            disk_bytes: 8192,
+            of_extension,
+        }
+    }
+
+    fn inventory(tables: &[(&str, u64)]) -> Contents {
+        let tables: Vec<crate::pipeline::Table> = tables
+            .iter()
+            .map(|(name, rows)| crate::pipeline::Table {
+                name: (*name).to_owned(),
+                rows: *rows,
+                bytes: 10,
+            })
+            .collect();
+        Contents {
+            rows: tables.iter().map(|table| table.rows).sum(),
+            tables,
+            ..Contents::default()
+        }
+    }
+
+    fn held(expected: &[(&str, u64)], there: &[(&str, bool, u64)]) -> Comparison {
+        let found: Vec<Found> = there.iter().map(|(name, of_extension, _)| found(name, *of_extension)).collect();
+        let rows: Vec<u64> = there.iter().map(|(_, _, rows)| *rows).collect();
+        let mut comparison = Comparison::default();
+        comparison.hold_tables(&inventory(expected), &found, &rows);
+        comparison
+    }
+
+    #[test]
+    fn what_is_equal_is_equal() {
+        let comparison = held(
+            &[("s.b", 2), ("s.a", 1)],
+            &[("s.a", false, 1), ("s.b", false, 2), ("s.empty", false, 0)],
+        );
+        assert!(comparison.is_equal());
+        assert_eq!((comparison.rows.found, comparison.notes.len(), comparison.tables.len()), (3, 1, 3));
+    }
+
+    #[test]
+    fn each_difference_is_named() {
+        let comparison = held(&[("s.a", 1), ("s.b", 2)], &[("s.a", false, 3), ("s.c", false, 1)]);
+        assert_eq!(
+            comparison.differences,
+            [
+                "the table s.a has 3 rows instead of 1",
+                "the table s.b is missing; 2 rows were expected",
+                "the table s.c has 1 rows, of which the dump has none"
+            ]
+        );
+        assert!(comparison.tables.iter().all(|table| !table.equal));
+    }
+
+    #[test]
+    fn an_extensions_own_rows_do_not_count() {
+        let comparison = held(&[("s.settings", 1)], &[("s.settings", true, 9), ("s.other", true, 5)]);
+        assert!(comparison.is_equal());
+        assert_eq!(comparison.rows.found, 1);
+        assert!(!held(&[("s.settings", 3)], &[("s.settings", true, 2)]).is_equal());
+    }
+
+    #[test]
+    fn extensions_are_notes() {
+        let extension = |name: &str, version: &str| Extension {
+            name: name.to_owned(),
+            version: version.to_owned(),
+        };
+        let mut comparison = Comparison::default();
+        comparison.hold_extensions(
+            &[extension("a", "1"), extension("b", "1"), extension("c", "1")],
+            &[extension("a", "1"), extension("b", "2")],
+        );
+        assert!(comparison.is_equal());
+        assert_eq!(comparison.notes.len(), 2);
+    }
+}

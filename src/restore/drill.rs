@@ -1,0 +1,180 @@
+//! A backup that was never restored is a hope. A drill restores it into a throw-away server, counts, and leaves a report.
+
+use super::backup::Backup;
+use super::compare::{Comparison, compare};
+use super::empty::{self, Creation};
+use super::filter::Without;
+use super::into::{blocking, dump, globals};
+use super::opened::Opened;
+use super::psql::{self, Access};
+use super::report::{self, Phase, Report};
+use super::throwaway::{self, Throwaway};
+use super::verify::agrees;
+use crate::cancel::Cancel;
+use crate::envelope::contents::Contents;
+use crate::envelope::manifest::{Role, Timestamp};
+use crate::envelope::private_key::PrivateKey;
+use crate::envelope::signature::Verifier;
+use crate::error::{Code, Error, Result};
+use crate::observe::progress::{Progress, Reporter};
+use std::path::PathBuf;
+use std::time::Instant;
+use time::OffsetDateTime;
+
+/// Of the database in the throw-away server.
+const DATABASE: &str = "drill";
+
+pub struct Ask<'a> {
+    pub key: &'a PrivateKey,
+    pub signer: Option<&'a Verifier>,
+    pub workers: usize,
+    /// Folders to look for PostgreSQL in, before the usual ones.
+    pub client_folders: Vec<PathBuf>,
+    pub path: Option<String>,
+}
+
+/// Never fails without a report: what stopped it stands there.
+pub async fn drill(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Report {
+    let (started, begun) = (OffsetDateTime::now_utc(), Instant::now());
+    let mut report = Report {
+        format: Report::FORMAT,
+        outcome: report::Outcome::Failed,
+        program: format!("pgseal {}", env!("CARGO_PKG_VERSION")),
+        started_at: Timestamp(started),
+        finished_at: Timestamp(started),
+        duration_ms: 0,
+        backup: report::Backup {
+            stem: backup.stem.clone(),
+            key_fingerprint: ask.key.fingerprint().to_owned(),
+            ..report::Backup::default()
+        },
+        restored: report::Restored::default(),
+        phases: Vec::new(),
+        error: None,
+        comparison: None,
+        warnings: Vec::new(),
+    };
+    match run(backup, ask, &mut report, cancel).await {
+        Ok(comparison) => report.comparison = Some(comparison),
+        Err(error) => report.error = Some(error),
+    }
+    report.outcome = Report::outcome(report.error.as_ref(), report.comparison.as_ref());
+    report.finished_at = Timestamp(OffsetDateTime::now_utc());
+    report.duration_ms = begun.elapsed().as_millis() as u64;
+    report
+}
+
+async fn run(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<Comparison> {
+    let begun = Instant::now();
+    let opened = Opened::open(backup, ask.key, ask.signer).await?;
+    describe(&opened, report);
+    let contents = opened.contents(cancel).await?;
+    let contents = contents.ok_or_else(|| {
+        Error::new(
+            Code::NoBackup,
+            format!("{} has no inventory to compare with: it is of the old format", backup.stem),
+        )
+    })?;
+    phase(report, "open and prove the backup", begun, None);
+
+    let begun = Instant::now();
+    let server = start(&opened, ask, cancel).await?;
+    let access = server.access().database(DATABASE);
+    report.restored.psql_version = access.client.version.clone();
+    let (target, stop) = (access.clone(), cancel.clone());
+    report.restored.server_version = blocking(move || {
+        empty::create(&target, &Creation::default(), &stop)?;
+        target.query("SHOW server_version", &stop)
+    })
+    .await?;
+    phase(report, "start a PostgreSQL", begun, None);
+
+    let has_globals = opened.manifest.object(Role::Globals).is_some();
+    if has_globals {
+        let begun = Instant::now();
+        let said = globals(&opened, &access, ask.workers, cancel).await?;
+        report.warnings.extend(said);
+        phase(report, "restore the roles", begun, None);
+    } else {
+        report.restored.without = vec!["owners".to_owned(), "privileges".to_owned()];
+    }
+
+    let begun = Instant::now();
+    let bytes = load(&opened, &contents, &access, !has_globals, ask.workers, report, cancel).await?;
+    phase(report, "restore the dump", begun, Some(bytes));
+
+    let begun = Instant::now();
+    let stop = cancel.clone();
+    let comparison = blocking(move || {
+        let comparison = compare(&contents, &access, &stop);
+        drop(server);
+        comparison
+    })
+    .await?;
+    phase(report, "count and compare", begun, None);
+    Ok(comparison)
+}
+
+async fn start(opened: &Opened<'_>, ask: &Ask<'_>, cancel: &Cancel) -> Result<Throwaway> {
+    let major = opened
+        .manifest
+        .server_version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse().ok());
+    let major = major.ok_or_else(|| Error::new(Code::Tampered, "the manifest names no version of a server"))?;
+    let server = throwaway::find(&ask.client_folders, ask.path.as_deref(), major)?;
+    let psql = psql::find(&ask.client_folders, ask.path.as_deref(), &opened.manifest.pg_dump_version)?;
+    let stop = cancel.clone();
+    blocking(move || Throwaway::start(&server, psql, &std::env::temp_dir(), &stop)).await
+}
+
+/// Streams the dump into the server; gives its plain bytes.
+async fn load(
+    opened: &Opened<'_>,
+    contents: &Contents,
+    access: &Access,
+    plainly: bool,
+    workers: usize,
+    report: &mut Report,
+    cancel: &Cancel,
+) -> Result<u64> {
+    let without = Without {
+        owner: plainly,
+        privileges: plainly,
+        transactions: false,
+        settings_newer_than: Some(super::into::server_major(access, cancel).await?),
+    };
+    let progress = Progress::new(contents.plain_bytes);
+    let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
+    let (counted, said) = dump(opened, access, without, false, workers, &progress, cancel).await?;
+    report.warnings.extend(said);
+    agrees(&counted, contents)?;
+    Ok(counted.plain_bytes)
+}
+
+fn describe(opened: &Opened<'_>, report: &mut Report) {
+    let manifest = &opened.manifest;
+    report.backup = report::Backup {
+        run: manifest.run.clone(),
+        database: manifest.database.clone(),
+        manifest_sha256: opened.manifest_sha256.clone(),
+        signer: manifest.signer.as_ref().map(|signer| signer.fingerprint.clone()),
+        dumped_at: manifest.started_at.to_string(),
+        plain_bytes: manifest.plain_bytes,
+        sealed_bytes: manifest.objects.iter().map(|object| object.size).sum(),
+        compression: manifest.compression.clone(),
+        server_version: manifest.server_version.clone(),
+        pg_dump_version: manifest.pg_dump_version.clone(),
+        program: manifest.program.clone(),
+        ..std::mem::take(&mut report.backup)
+    };
+}
+
+fn phase(report: &mut Report, name: &str, begun: Instant, bytes: Option<u64>) {
+    report.phases.push(Phase {
+        name: name.to_owned(),
+        duration_ms: begun.elapsed().as_millis() as u64,
+        bytes,
+    });
+}

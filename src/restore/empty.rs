@@ -1,0 +1,106 @@
+//! A restore goes into an empty database: what is there already would be mixed with what comes.
+
+use super::psql::Access;
+use crate::cancel::Cancel;
+use crate::error::{Code, Error, Result};
+use crate::rds::preflight::some_of;
+
+/// Everything of a user's, as `kind name`; what belongs to an extension goes with that. An oid below 16384 is
+/// of initdb, but for large objects, whose oids users choose.
+const OBJECTS: &str = "
+WITH own AS (
+    SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+), found AS (
+    SELECT 1 AS place, CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+        WHEN 'f' THEN 'foreign table' ELSE 'table' END AS kind, c.oid::regclass::text AS name, 'pg_class'::regclass AS class, c.oid
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_(toast|temp)'
+    UNION ALL
+    SELECT 2, 'function', p.oid::regprocedure::text, 'pg_proc'::regclass, p.oid FROM pg_proc p
+    UNION ALL
+    SELECT 3, 'type', t.oid::regtype::text, 'pg_type'::regclass, t.oid
+    FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid JOIN pg_namespace n ON n.oid = t.typnamespace
+    WHERE (t.typrelid = 0 OR c.relkind = 'c') AND t.typelem = 0 AND n.nspname !~ '^pg_(toast|temp)'
+    UNION ALL
+    SELECT 4, 'operator', o.oid::regoperator::text, 'pg_operator'::regclass, o.oid FROM pg_operator o
+    UNION ALL
+    SELECT 5, 'schema', quote_ident(n.nspname), 'pg_namespace'::regclass, n.oid FROM pg_namespace n
+    WHERE n.nspname <> 'public' AND n.nspname !~ '^pg_(toast|temp)'
+    UNION ALL
+    SELECT 6, 'extension', quote_ident(e.extname), 'pg_extension'::regclass, e.oid FROM pg_extension e WHERE e.extname <> 'plpgsql'
+    UNION ALL
+    SELECT 7, 'publication', quote_ident(p.pubname), 'pg_publication'::regclass, p.oid FROM pg_publication p
+    UNION ALL
+    SELECT 8, 'foreign server', quote_ident(s.srvname), 'pg_foreign_server'::regclass, s.oid FROM pg_foreign_server s
+    UNION ALL
+    SELECT 9, 'event trigger', quote_ident(e.evtname), 'pg_event_trigger'::regclass, e.oid FROM pg_event_trigger e
+    UNION ALL
+    SELECT 10, 'large object', l.oid::text, 'pg_largeobject'::regclass, l.oid FROM pg_largeobject_metadata l
+)
+SELECT coalesce(json_agg(kind || ' ' || name ORDER BY place, name COLLATE \"C\"), '[]')
+FROM found WHERE (oid >= 16384 OR class = 'pg_largeobject'::regclass) AND NOT EXISTS (SELECT FROM own WHERE classid = class AND objid = found.oid);
+";
+
+/// How a database is made.
+#[derive(Clone, Debug, Default)]
+pub struct Creation {
+    /// Such as `UTF8`; else the server's default.
+    pub encoding: Option<String>,
+    /// Such as `C.UTF-8`; else the server's default.
+    pub locale: Option<String>,
+}
+
+/// `restore_failed` with the first objects, unless nothing is there.
+pub fn must_be_empty(target: &Access, cancel: &Cancel) -> Result<()> {
+    let objects: Vec<String> = target.json(OBJECTS, cancel)?;
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let error = Error::new(Code::RestoreFailed, format!("the target is not empty: {}", some_of(&objects)));
+    Err(error.advise("Restore into an empty database: name another one in --to, and add --create if it shall be made."))
+}
+
+/// Makes the database that `target` names, from the same server's `postgres`; one that exists is refused.
+pub fn create(target: &Access, creation: &Creation, cancel: &Cancel) -> Result<()> {
+    let name = target
+        .conninfo
+        .dbname()
+        .ok_or_else(|| Error::field(Code::BadEvent, "to", "names no database to be created").advise("Add dbname=… to --to."))?;
+    let server = target.database("postgres");
+    let exists = format!(
+        "SELECT to_json(EXISTS (SELECT FROM pg_database WHERE datname = {}));",
+        literal(name)
+    );
+    if server.json::<bool>(&exists, cancel)? {
+        let error = Error::new(Code::RestoreFailed, format!("the database {name} exists already"));
+        return Err(error.advise("Leave out --create to restore into it if it is empty, or name another one in --to."));
+    }
+    let mut sql = format!("CREATE DATABASE {} TEMPLATE template0", identifier(name));
+    if let Some(encoding) = &creation.encoding {
+        sql.push_str(&format!(" ENCODING {}", literal(encoding)));
+    }
+    if let Some(locale) = &creation.locale {
+        sql.push_str(&format!(" LC_COLLATE {0} LC_CTYPE {0}", literal(locale)));
+    }
+    server.query(&format!("{sql};"), cancel).map(drop)
+}
+
+pub(super) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Right whatever `standard_conforming_strings` is.
+pub(super) fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_texts_are_quoted() {
+        assert_eq!(identifier("a\"; DROP"), "\"a\"\"; DROP\"");
+        assert_eq!(literal("it's \\"), "E'it''s \\\\'");
+    }
+}

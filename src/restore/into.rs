@@ -1,0 +1,201 @@
+//! Into a database: checked, deciphered and decompressed bytes stream into psql, which stops at the first error.
+
+use super::backup::{Backup, Kind};
+use super::conninfo::Conninfo;
+use super::empty::{self, Creation};
+use super::filter::{Filter, Without};
+use super::legacy;
+use super::opened::Opened;
+use super::psql::{self, Access, Manner};
+use super::verify::agrees;
+use crate::cancel::Cancel;
+use crate::envelope::manifest::Role;
+use crate::envelope::private_key::PrivateKey;
+use crate::envelope::signature::Verifier;
+use crate::error::{Code, Error, Result};
+use crate::observe::progress::{Progress, Reporter};
+use crate::pipeline::Counted;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+pub struct Ask<'a> {
+    pub key: &'a PrivateKey,
+    pub signer: Option<&'a Verifier>,
+    pub to: Conninfo,
+    /// Makes the database first.
+    pub create: bool,
+    /// All or nothing.
+    pub single_transaction: bool,
+    pub no_owner: bool,
+    pub no_privileges: bool,
+    /// The roles first.
+    pub globals: bool,
+    /// A backup of the old image, of which nothing can be checked, may go into a database.
+    pub unauthenticated: bool,
+    pub workers: usize,
+    /// Folders to look for psql in, before the usual ones.
+    pub client_folders: Vec<PathBuf>,
+    pub path: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Restored {
+    pub status: &'static str,
+    pub stem: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    pub authenticated: bool,
+    pub to: String,
+    pub tables: u64,
+    pub rows: u64,
+    pub bytes: u64,
+    pub psql_version: String,
+    pub duration_ms: u64,
+    /// What psql said though it went on.
+    pub warnings: Vec<String>,
+}
+
+pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<Restored> {
+    let begun = Instant::now();
+    if let Kind::Legacy { key, dump } = &backup.kind {
+        return unauthenticated(backup, key, dump, ask, begun, cancel).await;
+    }
+    let opened = Opened::open(backup, ask.key, ask.signer).await?;
+    let manifest = &opened.manifest;
+    let contents = opened.contents(cancel).await?;
+    let client = psql::find(&ask.client_folders, ask.path.as_deref(), &manifest.pg_dump_version)?;
+    let access = Access::new(client, ask.to.clone(), std::env::vars_os());
+    let access = prepared(access, ask, &manifest.database, cancel).await?;
+    let mut warnings = Vec::new();
+    if ask.globals {
+        warnings.extend(globals(&opened, &access, ask.workers, cancel).await?);
+    }
+    let without = without(&access, ask, cancel).await?;
+    let progress = Progress::new(manifest.plain_bytes);
+    let _reporter = Reporter::start(progress.clone(), &backup.stem);
+    let (counted, said) = dump(&opened, &access, without, ask.single_transaction, ask.workers, &progress, cancel).await?;
+    if let Some(contents) = &contents {
+        agrees(&counted, contents)?;
+    }
+    warnings.extend(said);
+    Ok(report(backup, Some(manifest.run.clone()), &access, &counted, warnings, begun))
+}
+
+/// Of the old image: only on demand, since a changed dump would run as SQL.
+async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, begun: Instant, cancel: &Cancel) -> Result<Restored> {
+    if !ask.unauthenticated || ask.signer.is_some() {
+        return Err(Error::new(
+            Code::Tampered,
+            format!(
+                "{} was written by the old image: nobody can tell whether it was changed",
+                backup.stem
+            ),
+        )
+        .advise("Where you trust everyone who can write to the bucket, give --unauthenticated."));
+    }
+    let client = psql::find(&ask.client_folders, ask.path.as_deref(), "")?;
+    let access = prepared(Access::new(client, ask.to.clone(), std::env::vars_os()), ask, "restored", cancel).await?;
+    let without = without(&access, ask, cancel).await?;
+    let progress = Progress::new(0);
+    let _reporter = Reporter::start(progress.clone(), &backup.stem);
+    let (target, stop, single) = (access.clone(), cancel.clone(), ask.single_transaction);
+    let sink = move || Ok(Filter::new(without, target.restore(Manner::all(single), "", &stop)?));
+    let (counted, said) = legacy::bring(backup, key, dump, ask.key, ask.workers, sink, &progress, cancel).await?;
+    Ok(report(backup, None, &access, &counted, said, begun))
+}
+
+/// The target, made or found empty; its name is the backup's where none was given.
+async fn prepared(access: Access, ask: &Ask<'_>, database: &str, cancel: &Cancel) -> Result<Access> {
+    let (create, cancel) = (ask.create, cancel.clone());
+    let access = match access.conninfo.dbname() {
+        None if create => access.database(database),
+        _ => access,
+    };
+    blocking(move || {
+        if create {
+            empty::create(&access, &Creation::default(), &cancel)?;
+        } else {
+            empty::must_be_empty(&access, &cancel)?;
+        }
+        Ok(access)
+    })
+    .await
+}
+
+async fn without(access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<Without> {
+    Ok(Without {
+        owner: ask.no_owner,
+        privileges: ask.no_privileges,
+        // Large objects bring a transaction of their own, whose end would end ours half way.
+        transactions: ask.single_transaction,
+        settings_newer_than: Some(server_major(access, cancel).await?),
+    })
+}
+
+pub(super) async fn server_major(access: &Access, cancel: &Cancel) -> Result<u32> {
+    let (access, cancel) = (access.clone(), cancel.clone());
+    let number = blocking(move || access.query("SHOW server_version_num", &cancel)).await?;
+    let unreadable = || Error::new(Code::RestoreFailed, "the server does not say its version");
+    number.trim().parse::<u32>().map(|number| number / 10_000).map_err(|_| unreadable())
+}
+
+/// The roles of the backup; errors of those that exist already are only told.
+pub(super) async fn globals(opened: &Opened<'_>, access: &Access, workers: usize, cancel: &Cancel) -> Result<Vec<String>> {
+    let (target, stop) = (access.clone(), cancel.clone());
+    let version = opened.manifest.pg_dump_version.clone();
+    let manner = Manner {
+        single_transaction: false,
+        stop_at_errors: false,
+    };
+    let sink = move || target.restore(manner, &version, &stop);
+    let (_, said) = opened.bring(Role::Globals, workers, sink, &Progress::new(0), cancel).await?;
+    Ok(said)
+}
+
+pub(super) async fn dump(
+    opened: &Opened<'_>,
+    access: &Access,
+    without: Without,
+    single_transaction: bool,
+    workers: usize,
+    progress: &std::sync::Arc<Progress>,
+    cancel: &Cancel,
+) -> Result<(Counted, Vec<String>)> {
+    let (target, stop) = (access.clone(), cancel.clone());
+    let version = opened.manifest.pg_dump_version.clone();
+    let sink = move || {
+        let psql = target.restore(Manner::all(single_transaction), &version, &stop)?;
+        Ok(Filter::new(without, psql))
+    };
+    opened.bring(Role::Dump, workers, sink, progress, cancel).await
+}
+
+fn report(backup: &Backup, run: Option<String>, access: &Access, counted: &Counted, warnings: Vec<String>, begun: Instant) -> Restored {
+    Restored {
+        status: "restored",
+        stem: backup.stem.clone(),
+        authenticated: run.is_some(),
+        run,
+        to: access.conninfo.describe(),
+        tables: counted.tables.len() as u64,
+        rows: counted.rows,
+        bytes: counted.plain_bytes,
+        psql_version: access.client.version.clone(),
+        duration_ms: begun.elapsed().as_millis() as u64,
+        warnings,
+    }
+}
+
+/// psql is waited for on a thread that may wait.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Error::new(Code::Bug, format!("a thread ended: {error}"))))
+}
+
+impl Restored {
+    pub fn to_json(&self) -> String {
+        // Every field is a text, number or list: this cannot fail.
+        serde_json::to_string(self).unwrap_or_else(|_| "{\"status\":\"restored\"}".to_owned())
+    }
+}

@@ -1,0 +1,104 @@
+//! Backups of the old image: opened, and labelled as what they are, since nothing in them can be checked.
+
+use super::backup::Backup;
+use crate::cancel::Cancel;
+use crate::envelope::legacy::Kdf;
+use crate::envelope::private_key::PrivateKey;
+use crate::envelope::secret::CipherKey;
+use crate::error::{Code, Error, Result};
+use crate::observe::progress::Progress;
+use crate::pipeline::{Counted, Expected, Opener, Return, Stage, back};
+use crate::plan::Compression;
+use crate::store::missing;
+use aes::Aes256;
+use cbc::Decryptor;
+use cbc::cipher::array::Array;
+use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
+use std::sync::Arc;
+
+const MAX_KEY_OBJECT: u64 = 1024;
+/// Read at once; the format itself has no parts.
+const STEP: u64 = 8 << 20;
+/// `Salted__`, the salt, one block.
+const HEAD: u64 = 32;
+
+/// Brings the dump back. A damaged one is noticed only where bzip2's own checksums fail.
+#[expect(clippy::too_many_arguments, reason = "two names, one key, and what every road back takes")]
+pub async fn bring<S, F>(
+    backup: &Backup,
+    key_name: &str,
+    dump: &str,
+    key: &PrivateKey,
+    workers: usize,
+    sink: F,
+    progress: &Arc<Progress>,
+    cancel: &Cancel,
+) -> Result<(Counted, S::Done)>
+where
+    F: FnOnce() -> Result<S> + Send + 'static,
+    S: Stage,
+    S::Done: Send + 'static,
+{
+    tracing::warn!(
+        "{} is unauthenticated: the old image's format cannot tell whether it was changed",
+        backup.stem
+    );
+    let wrapped = backup.archive.read(key_name, MAX_KEY_OBJECT).await?;
+    let secret = key.unwrap_pkcs1(&wrapped)?;
+    let pinned = backup.archive.pin(dump).await?.ok_or_else(|| missing(dump))?;
+    if pinned.size < HEAD || !pinned.size.is_multiple_of(16) {
+        return Err(Error::new(Code::Tampered, format!("{dump} has {} bytes: it was cut", pinned.size)));
+    }
+    let head = backup.archive.range(&pinned, 0..HEAD).await?;
+    let header = head.first_chunk::<16>().filter(|header| header.starts_with(b"Salted__"));
+    let salt = header.and_then(|header| header.last_chunk::<8>()).copied();
+    let salt = salt.ok_or_else(|| Error::new(Code::Tampered, format!("{dump} was not written by `openssl enc`")))?;
+    let first = head.last_chunk::<16>().copied().unwrap_or_default();
+    let kdf = Kdf::ALL
+        .into_iter()
+        .find(|kdf| begins_bzip2(&kdf.cipher_key(&secret, &salt), first));
+    let kdf = kdf.ok_or_else(|| not_opened(dump, key))?;
+    tracing::info!(key_derivation = kdf.name(), "opening a backup of the old image");
+    let way = Return {
+        opener: Opener {
+            name: dump.to_owned(),
+            key: kdf.cipher_key(&secret, &salt),
+            salt,
+            parts: steps(pinned.size),
+        },
+        compression: Compression::Bzip2(9),
+        workers,
+        plain_bytes: None,
+    };
+    back(&backup.archive, &pinned, way, sink, progress, cancel).await
+}
+
+fn steps(size: u64) -> Vec<Expected> {
+    let starts = (0..size).step_by(STEP as usize);
+    let step = |offset| Expected {
+        offset,
+        size: STEP.min(size - offset),
+        sha256: None,
+    };
+    starts.map(step).collect()
+}
+
+/// `BZh`, a level, and the magic number of a block or of an empty stream's end.
+fn begins_bzip2(key: &CipherKey, mut block: [u8; 16]) -> bool {
+    let mut cipher = Decryptor::<Aes256>::new(&Array::from(*key.key), &Array::from(*key.iv));
+    let (blocks, _) = Array::slice_as_chunks_mut(&mut block);
+    cipher.decrypt_blocks(blocks);
+    let magic = block[4..10] == *b"1AY&SY" || block[4..10] == [0x17, 0x72, 0x45, 0x38, 0x50, 0x90];
+    block.starts_with(b"BZh") && (b'1'..=b'9').contains(&block[3]) && magic
+}
+
+fn not_opened(dump: &str, key: &PrivateKey) -> Error {
+    Error::new(
+        Code::WrongKey,
+        format!(
+            "{dump} is opened by no key derivation of openssl; the private key {} is not the right one",
+            key.fingerprint()
+        ),
+    )
+    .advise("Use the private key whose public half the old task had in OPENSSL_PUBLIC_KEY; or the key file belongs to another dump.")
+}

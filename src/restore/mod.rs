@@ -1,0 +1,22 @@
+//! The road home, for a person in an emergency: which backup, is it what was written, and its bytes back; into a database
+//! by `psql`, or into a throw-away server whose content is compared.
+
+pub mod backup;
+mod child;
+pub mod compare;
+pub mod conninfo;
+pub mod decrypt;
+pub mod drill;
+pub mod empty;
+pub mod filter;
+pub mod into;
+mod legacy;
+pub mod list;
+mod names;
+pub mod opened;
+pub mod psql;
+pub mod report;
+pub mod rewrap;
+mod signed;
+pub mod throwaway;
+pub mod verify;

@@ -1,0 +1,78 @@
+//! What the names of objects say.
+
+/// The stem at the beginning of a name: up to the time of a backup, as this program or the old image writes it.
+///
+/// `app_20261124T020000Z.3f9a12bc.sql.bz2.enc` → `app_20261124T020000Z`. A database's name may itself look like a time, so
+/// the first time that ends the name, or has a dot behind it, counts.
+pub fn stem_of(name: &str) -> Option<&str> {
+    let ends = name.match_indices('Z').map(|(at, _)| at + 1);
+    ends.into_iter()
+        .filter(|end| matches!(name.as_bytes().get(*end), None | Some(b'.')))
+        .map(|end| &name[..end])
+        .find(|stem| {
+            ["_ddddddddTddddddZ", "_dddd-dd-ddTdd:dd:ddZ"]
+                .iter()
+                .any(|shape| ends_like(stem, shape))
+        })
+}
+
+/// Whether a text ends in this shape, `d` being any digit, behind at least one other byte.
+fn ends_like(text: &str, shape: &str) -> bool {
+    let (text, shape) = (text.as_bytes(), shape.as_bytes());
+    let same = |(byte, wanted): (&u8, &u8)| if *wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
+    text.len() > shape.len() && text.iter().rev().zip(shape.iter().rev()).all(same)
+}
+
+/// The stem and generation of a manifest's name.
+pub fn manifest_of(name: &str) -> Option<(&str, u32)> {
+    let stem = stem_of(name)?;
+    let generation = match name[stem.len()..].strip_prefix(".manifest")?.strip_suffix("jsonl")? {
+        "." => 1,
+        later => {
+            let digits = later.strip_prefix('.')?.strip_suffix('.')?;
+            let plain = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse().ok().filter(|generation| plain && *generation > 1)?
+        }
+    };
+    Some((stem, generation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stems_are_read_off_names() {
+        for (name, stem) in [
+            ("app_20261124T020000Z.3f9a12bc.sql.bz2.enc", Some("app_20261124T020000Z")),
+            ("app_20261124T020000Z", Some("app_20261124T020000Z")),
+            ("a.b_20261124T020000Z.manifest.jsonl", Some("a.b_20261124T020000Z")),
+            ("app_2026-11-24T02:00:00Z.key.txt.enc", Some("app_2026-11-24T02:00:00Z")),
+            ("Z.x_20261124T020000Z.RECOVER.md", Some("Z.x_20261124T020000Z")),
+            ("_20261124T020000Z", None),
+            ("app_20261124T02000Z.x", None),
+            ("backups", None),
+        ] {
+            assert_eq!(stem_of(name), stem, "{name}");
+        }
+    }
+
+    #[test]
+    fn manifests_have_generations() {
+        let stem = "app_20261124T020000Z";
+        for (rest, generation) in [
+            (".manifest.jsonl", Some(1)),
+            (".manifest.2.jsonl", Some(2)),
+            (".manifest.17.jsonl", Some(17)),
+            (".manifest.1.jsonl", None),
+            (".manifest.02.jsonl", None),
+            (".manifest.+2.jsonl", None),
+            (".manifest..jsonl", None),
+            (".manifest2.jsonl", None),
+            (".sql.bz2.enc", None),
+        ] {
+            let name = format!("{stem}{rest}");
+            assert_eq!(manifest_of(&name).map(|(_, generation)| generation), generation, "{name}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! A backup that its private key opened: from here on its manifest is believed.
+
+use super::backup::{Backup, Kind};
+use super::signed::check_signature;
+use crate::cancel::Cancel;
+use crate::envelope::contents::Contents;
+use crate::envelope::legacy::Kdf;
+use crate::envelope::manifest::{Found, Object, Proven, Role, base_name};
+use crate::envelope::private_key::PrivateKey;
+use crate::envelope::recipient::Recipient;
+use crate::envelope::seal::{OAEP, PKCS1};
+use crate::envelope::secret::{CipherKey, Secret};
+use crate::envelope::signature::Verifier;
+use crate::envelope::{hex, sha256, unhex};
+use crate::error::{Code, Error, Result};
+use crate::observe::progress::Progress;
+use crate::pipeline::{Counted, Expected, Memory, Opener, Return, Stage, back};
+use crate::plan::Compression;
+use std::num::NonZeroU32;
+
+/// More than any RSA key object has: 8192 bits.
+const MAX_KEY_OBJECT: u64 = 1024;
+const MAX_INVENTORY: u64 = 256 << 20;
+
+pub struct Opened<'a> {
+    pub backup: &'a Backup,
+    pub manifest: Proven,
+    /// Of the whole manifest object: it stands for the backup in reports.
+    pub manifest_sha256: String,
+    secret: Secret,
+}
+
+impl<'a> Opened<'a> {
+    /// The newest manifest that names the key and that its secret proves. Older ones are still genuine: what stands in
+    /// the way of the newest is said as a warning.
+    pub async fn open(backup: &'a Backup, key: &PrivateKey, signer: Option<&Verifier>) -> Result<Self> {
+        let Kind::Sealed { manifests, unreadable } = &backup.kind else {
+            return Err(Error::new(
+                Code::Tampered,
+                format!("{} was written by the old image: nothing in it can be checked", backup.stem),
+            ));
+        };
+        let mut failures: Vec<Error> = unreadable.clone();
+        for found in manifests {
+            let Some(wrapped) = found
+                .unproven()
+                .recipients
+                .iter()
+                .find(|wrapped| wrapped.fingerprint == key.fingerprint())
+            else {
+                continue;
+            };
+            match Self::prove(backup, found, &wrapped.object, key, signer).await {
+                Ok(opened) => {
+                    for failure in failures {
+                        tracing::warn!(code = failure.code.name(), "a newer manifest is none: {}", failure.message);
+                    }
+                    return Ok(opened);
+                }
+                Err(error) if error.code == Code::Tampered => failures.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failures.into_iter().next().unwrap_or_else(|| not_a_recipient(manifests, key)))
+    }
+
+    async fn prove(backup: &'a Backup, found: &Found, object: &str, key: &PrivateKey, signer: Option<&Verifier>) -> Result<Self> {
+        check_signature(found, signer)?;
+        let tampered = |reason: String| Error::new(Code::Tampered, reason);
+        let unproven = found.unproven();
+        let object = unproven.objects.iter().find(|known| known.role == Role::Key && known.key == object);
+        let object = object.ok_or_else(|| tampered(format!("{}: a recipient's key object is not named", found.name())))?;
+        let name = base_name(&object.key);
+        let wrapped = backup.archive.read(name, MAX_KEY_OBJECT).await?;
+        if hex(&sha256(&wrapped)) != object.sha256 || wrapped.len() as u64 != object.size {
+            return Err(tampered(format!("{name} has other bytes than were sealed")));
+        }
+        let opened = match &*unproven.format {
+            "legacy" => key.unwrap_pkcs1(&wrapped),
+            _ => key.unwrap_oaep(&wrapped),
+        };
+        // The key is the right one by its fingerprint: then the object was not made for it.
+        let secret = opened.map_err(|error| tampered(format!("{name}: {}", error.message)))?;
+        let manifest = found.prove(&secret)?;
+        Ok(Self {
+            backup,
+            manifest,
+            manifest_sha256: found.sha256()?,
+            secret,
+        })
+    }
+
+    /// How an object is opened, by what the manifest says of it.
+    fn opener(&self, object: &Object) -> Result<Opener> {
+        let bad = |reason: &str| Error::new(Code::Tampered, format!("the manifest is not consistent: {reason}"));
+        let salt = self
+            .manifest
+            .salts
+            .get(object.role.as_str())
+            .and_then(|salt| unhex::<8>(salt.as_str()?));
+        let salt = salt.ok_or_else(|| bad("a salt is missing"))?;
+        let hash = |text: &String| unhex::<32>(text).ok_or_else(|| bad("a hash is none"));
+        let sizes = object.part_sizes.clone().unwrap_or_else(|| vec![object.size]);
+        let hashes = object.part_sha256.clone().unwrap_or_else(|| vec![object.sha256.clone()]);
+        let mut offset = 0;
+        let mut parts = Vec::with_capacity(sizes.len());
+        for (size, sha256) in sizes.into_iter().zip(&hashes) {
+            parts.push(Expected {
+                offset,
+                size,
+                sha256: Some(hash(sha256)?),
+            });
+            offset += size;
+        }
+        Ok(Opener {
+            name: base_name(&object.key).to_owned(),
+            key: self.cipher_key(&salt)?,
+            salt,
+            parts,
+        })
+    }
+
+    fn cipher_key(&self, salt: &[u8; 8]) -> Result<CipherKey> {
+        let bad = |reason: &str| Error::new(Code::Tampered, format!("the manifest is not consistent: {reason}"));
+        let kdf = Kdf::ALL.into_iter().find(|kdf| kdf.name() == self.manifest.kdf);
+        match kdf.ok_or_else(|| bad("an unknown key derivation"))? {
+            Kdf::Pbkdf2 => {
+                let iterations = NonZeroU32::new(self.manifest.iterations).ok_or_else(|| bad("no iterations"))?;
+                Ok(self.secret.cipher_key_after(iterations, salt))
+            }
+            other => Ok(other.cipher_key(&self.secret, salt)),
+        }
+    }
+
+    /// The MAC of another first line under the same secret.
+    pub fn manifest_mac(&self, line: &[u8]) -> [u8; 32] {
+        self.secret.manifest_mac(line)
+    }
+
+    /// The secret, for one more recipient, in the way of the backup's format.
+    pub fn wrap(&self, recipient: &Recipient) -> Result<Vec<u8>> {
+        let file = self.secret.file();
+        match &*self.manifest.format {
+            "legacy" => recipient.wrap_pkcs1(&file),
+            _ => recipient.wrap(&file),
+        }
+    }
+
+    pub fn wrapping(&self) -> &'static str {
+        match &*self.manifest.format {
+            "legacy" => PKCS1,
+            _ => OAEP,
+        }
+    }
+
+    pub fn object(&self, role: Role) -> Result<&Object> {
+        let missing = || Error::new(Code::NoBackup, format!("the backup {} has no {}", self.backup.stem, role.as_str()));
+        self.manifest.object(role).ok_or_else(missing)
+    }
+
+    /// Brings an object back into a sink.
+    pub async fn bring<S, F>(
+        &self,
+        role: Role,
+        workers: usize,
+        sink: F,
+        progress: &std::sync::Arc<Progress>,
+        cancel: &Cancel,
+    ) -> Result<(Counted, S::Done)>
+    where
+        F: FnOnce() -> Result<S> + Send + 'static,
+        S: Stage,
+        S::Done: Send + 'static,
+    {
+        let object = self.object(role)?;
+        let pinned = self.backup.pin(object).await?;
+        let way = Return {
+            opener: self.opener(object)?,
+            compression: match role {
+                Role::Inventory => Compression::None,
+                _ => self.manifest.compression()?,
+            },
+            workers,
+            plain_bytes: (role == Role::Dump).then_some(self.manifest.plain_bytes),
+        };
+        back(&self.backup.archive, &pinned, way, sink, progress, cancel).await
+    }
+
+    /// What should be in the dump; `None` in the legacy format, which keeps no inventory.
+    pub async fn contents(&self, cancel: &Cancel) -> Result<Option<Contents>> {
+        match self.manifest.object(Role::Inventory) {
+            None => Ok(None),
+            Some(object) if object.size > MAX_INVENTORY => Err(Error::new(Code::Tampered, "the inventory is too large to be one")),
+            Some(_) => {
+                let (_, json) = self
+                    .bring(Role::Inventory, 1, || Ok(Memory::default()), &Progress::new(0), cancel)
+                    .await?;
+                Contents::parse(&json).map(Some)
+            }
+        }
+    }
+}
+
+fn not_a_recipient(manifests: &[Found], key: &PrivateKey) -> Error {
+    let recipients = manifests.iter().flat_map(|found| &found.unproven().recipients);
+    let mut needed: Vec<&str> = recipients.map(|wrapped| wrapped.fingerprint.as_str()).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    Error::new(
+        Code::WrongKey,
+        format!("needed is the private key {}; given was {}", needed.join(" or "), key.fingerprint()),
+    )
+}

@@ -1,0 +1,136 @@
+use super::*;
+use crate::envelope::contents::Extension;
+use crate::error::Code;
+use time::macros::datetime;
+
+fn report(error: Option<Error>, comparison: Option<Comparison>) -> Report {
+    Report {
+        format: Report::FORMAT,
+        outcome: Report::outcome(error.as_ref(), comparison.as_ref()),
+        program: "pgseal 0.1.0".to_owned(),
+        started_at: Timestamp(datetime!(2026-11-24 04:00 UTC)),
+        finished_at: Timestamp(datetime!(2026-11-24 04:01:05 UTC)),
+        duration_ms: 65_400,
+        backup: Backup {
+            stem: "backups/app_20261124T020000Z".to_owned(),
+            run: "3f9a12bc".to_owned(),
+            database: "app".to_owned(),
+            manifest_sha256: "ab".repeat(32),
+            dumped_at: "2026-11-24T02:00:00Z".to_owned(),
+            plain_bytes: 512_000_000,
+            ..Backup::default()
+        },
+        restored: Restored::default(),
+        phases: vec![Phase {
+            name: "restore".to_owned(),
+            duration_ms: 2000,
+            bytes: Some(4 << 20),
+        }],
+        error,
+        comparison,
+        warnings: Vec::new(),
+    }
+}
+
+fn table(name: &str, expected: u64, found: Option<u64>) -> Table {
+    Table {
+        name: name.to_owned(),
+        expected_rows: Some(expected),
+        found_rows: found,
+        dump_bytes: 100,
+        disk_bytes: 8192,
+        equal: found == Some(expected),
+    }
+}
+
+fn comparison(tables: Vec<Table>, differences: &[&str]) -> Comparison {
+    Comparison {
+        tables,
+        differences: differences.iter().map(ToString::to_string).collect(),
+        ..Comparison::default()
+    }
+}
+
+#[test]
+fn only_a_compared_and_equal_restore_has_passed() {
+    let error = || Error::new(Code::RestoreFailed, "psql:<stdin>:3: ERROR: no");
+    let equal = || comparison(vec![table("public.t", 3, Some(3))], &[]);
+    let different = || comparison(vec![table("public.t", 3, Some(2))], &["the table public.t has 2 rows instead of 3"]);
+    for (error, comparison, outcome, verdict) in [
+        (None, Some(equal()), "passed", "This backup restores"),
+        (None, Some(different()), "failed", "Restored, but not the same"),
+        (Some(error()), None, "failed", "This backup did not restore"),
+        (Some(error()), Some(equal()), "failed", "Restored, and then the drill failed"),
+        (None, None, "failed", "This backup did not restore"),
+    ] {
+        let report = report(error, comparison);
+        let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+        assert_eq!(json["outcome"], outcome);
+        let html = report.to_html();
+        assert!(
+            html.contains(verdict) && html.contains(&format!("<body class=\"{outcome}\">")),
+            "{verdict}"
+        );
+        assert_eq!(
+            html.contains("What is wrong"),
+            outcome == "failed" && (json["error"].is_object() || verdict.contains("same"))
+        );
+    }
+}
+
+#[test]
+fn the_page_loads_nothing_and_believes_nothing() {
+    let evil = "</td><script>alert(1)</script><img src=x onerror='y'>\"&{{facts}}\u{202e}\u{7}";
+    let mut report = report(
+        Some(Error::new(Code::RestoreFailed, evil).advise(evil)),
+        Some(Comparison {
+            tables: vec![table(evil, 1, None)],
+            differences: vec![evil.to_owned()],
+            notes: vec![evil.to_owned()],
+            extensions: vec![Extension {
+                name: evil.to_owned(),
+                version: evil.to_owned(),
+            }],
+            ..Comparison::default()
+        }),
+    );
+    report.warnings.push(evil.to_owned());
+    report.phases[0].name = evil.to_owned();
+    report.restored.without.push(evil.to_owned());
+    let backup = &mut report.backup;
+    for fact in [
+        &mut backup.stem,
+        &mut backup.run,
+        &mut backup.database,
+        &mut backup.dumped_at,
+        &mut backup.server_version,
+        &mut backup.key_fingerprint,
+    ] {
+        evil.clone_into(fact);
+    }
+    let html = report.to_html();
+    assert!(!html.contains("<script") && !html.contains("<img") && !html.contains('\u{202e}') && !html.contains('\u{7}'));
+    assert!(!html.contains("src=x onerror='") && !html.contains("http:") && !html.contains("https:") && !html.contains("url("));
+    // What was put in is no template.
+    assert_eq!(html.matches("{{facts}}").count(), html.matches("&lt;script&gt;").count());
+}
+
+#[test]
+fn numbers_are_for_people() {
+    assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
+    assert_eq!((grouped(0), grouped(999)), ("0".to_owned(), "999".to_owned()));
+    assert_eq!(
+        (sized(0), sized(1023), sized(1536)),
+        ("0\u{a0}B".to_owned(), "1023\u{a0}B".to_owned(), "1.5\u{a0}KiB".to_owned())
+    );
+    assert_eq!(sized((1 << 20) - 1), "1.0\u{a0}MiB");
+    assert_eq!((lasting(7), lasting(1500)), ("7\u{a0}ms".to_owned(), "1.5\u{a0}s".to_owned()));
+    assert_eq!(
+        (lasting(65_400), lasting(3_660_000)),
+        ("1\u{a0}min 05\u{a0}s".to_owned(), "1\u{a0}h 01\u{a0}min".to_owned())
+    );
+    assert_eq!(
+        (counted(1, "index"), counted(2, "index"), counted(0, "row")),
+        ("1 index".into(), "2 indexes".into(), "0 rows".into())
+    );
+}

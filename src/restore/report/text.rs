@@ -1,0 +1,91 @@
+//! Numbers, times and foreign texts as they stand in a page.
+
+use std::fmt::Write;
+
+/// For text and quoted attributes. Controls and the characters that turn the direction of text are shown as codes.
+pub(super) fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            '\n' | '\t' => safe.push(' '),
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                push(&mut safe, format_args!("\\u{{{:x}}}", c as u32))
+            }
+            c if c.is_control() => push(&mut safe, format_args!("\\u{{{:x}}}", c as u32)),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+pub(super) fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = text.write_fmt(arguments);
+}
+
+/// `1 234 567`, with spaces that do not break.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    let ending = match noun {
+        _ if number == 1 => "",
+        "index" => "es",
+        _ => "s",
+    };
+    format!("{} {noun}{ending}", grouped(number))
+}
+
+/// In units of 1024 bytes.
+pub(super) fn sized(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    // What would be rounded to 1024 of a unit is 1 of the next.
+    while value >= 1023.5 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let places = usize::from(unit > 0 && value < 10.0);
+    format!("{value:.places$}\u{a0}{}", UNITS[unit])
+}
+
+pub(super) fn lasting(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    match seconds {
+        0 => format!("{milliseconds}\u{a0}ms"),
+        1..60 => format!("{:.1}\u{a0}s", milliseconds as f64 / 1000.0),
+        60..3600 => format!("{}\u{a0}min {:02}\u{a0}s", seconds / 60, seconds % 60),
+        _ => format!("{}\u{a0}h {:02}\u{a0}min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// `2026-11-24 02:00:00 UTC` from RFC 3339.
+pub(super) fn readable(time: &str) -> String {
+    match time.strip_suffix('Z').and_then(|time| time.split_once('T')) {
+        Some((day, clock)) => format!("{day} {} UTC", clock.split('.').next().unwrap_or(clock)),
+        None => time.to_owned(),
+    }
+}
+
+pub(super) fn postgres(version: &str) -> String {
+    if version.is_empty() {
+        String::new()
+    } else {
+        format!("PostgreSQL {version}")
+    }
+}

@@ -1,0 +1,281 @@
+//! Is the backup what was written? Without a key: what the store says of it. With it: every byte, down to the inventory.
+
+use super::backup::{Backup, Kind};
+use super::opened::Opened;
+use super::signed::check_signature;
+use crate::cancel::Cancel;
+use crate::envelope::card::card_name;
+use crate::envelope::manifest::{Found, Manifest, Object, Role, base_name};
+use crate::envelope::private_key::PrivateKey;
+use crate::envelope::signature::Verifier;
+use crate::envelope::{digest, hex, sha256, unhex};
+use crate::error::{Code, Error, Result};
+use crate::observe::progress::{Progress, Reporter};
+use crate::pipeline::{Counted, Nowhere};
+use crate::store::Pinned;
+use aws_lc_rs::digest::{Context, SHA256};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::Serialize;
+
+/// Bytes read at once of an object that has no parts.
+const STEP: u64 = 8 << 20;
+
+/// How far a verification goes.
+pub struct Ask<'a> {
+    pub key: Option<&'a PrivateKey>,
+    pub signer: Option<&'a Verifier>,
+    /// Without a key: reads every byte all the same.
+    pub deep: bool,
+    pub workers: usize,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub status: &'static str,
+    pub stem: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// What the result rests on: `store` (sizes, and the store's checksums), `hashes` (every byte read), `plaintext`
+    /// (manifest proven, every byte deciphered and counted).
+    pub level: &'static str,
+    /// Whether the manifest itself was proven; without a key it is compared with nothing but itself.
+    pub authenticated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+    pub objects: Vec<Looked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tables: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plain_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+}
+
+/// One object, and the strongest thing that was compared.
+#[derive(Debug, Serialize)]
+pub struct Looked {
+    pub role: Role,
+    pub name: String,
+    pub size: u64,
+    /// `plaintext`, `sha256`, `checksum` (the store's own) or `size`.
+    pub compared: &'static str,
+}
+
+/// Looks at everything that can be looked at; stops at the first thing that is wrong.
+pub async fn verify(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Report {
+    let mut report = Report {
+        status: "verified",
+        stem: backup.stem.clone(),
+        run: None,
+        level: match ask {
+            Ask { key: Some(_), .. } => "plaintext",
+            Ask { deep: true, .. } => "hashes",
+            _ => "store",
+        },
+        authenticated: false,
+        signer: None,
+        objects: Vec::new(),
+        tables: None,
+        rows: None,
+        plain_bytes: None,
+        error: None,
+    };
+    if let Err(error) = look(backup, ask, &mut report, cancel).await {
+        report.status = "failed";
+        report.error = Some(error);
+    }
+    report
+}
+
+async fn look(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<()> {
+    let Kind::Sealed { manifests, unreadable } = &backup.kind else {
+        return Err(Error::new(
+            Code::Tampered,
+            format!("{} was written by the old image: it holds nothing that could prove it", backup.stem),
+        )
+        .advise("`pgseal decrypt` opens it; whether it is what was written cannot be told."));
+    };
+    if let Some(error) = unreadable.first() {
+        return Err(error.clone());
+    }
+    match ask.key {
+        Some(key) => with_key(backup, key, ask, report, cancel).await,
+        None => without_key(backup, &manifests[0], ask, report, cancel).await,
+    }
+}
+
+async fn without_key(backup: &Backup, found: &Found, ask: &Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<()> {
+    check_signature(found, ask.signer)?;
+    let manifest = found.unproven();
+    describe(manifest, report);
+    for object in &manifest.objects {
+        let pinned = cancel.race(backup.pin(object)).await?;
+        let compared = if ask.deep {
+            read(backup, &pinned, object, cancel).await?;
+            "sha256"
+        } else {
+            compare(&pinned, object)?
+        };
+        report.note(object, compared);
+    }
+    card(backup, manifest, report).await
+}
+
+async fn with_key(backup: &Backup, key: &PrivateKey, ask: &Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<()> {
+    let opened = Opened::open(backup, key, ask.signer).await?;
+    report.authenticated = true;
+    describe(&opened.manifest, report);
+    for object in &opened.manifest.objects {
+        let pinned = cancel.race(backup.pin(object)).await?;
+        match object.role {
+            Role::Dump | Role::Inventory | Role::Globals => {}
+            _ => {
+                read(backup, &pinned, object, cancel).await?;
+                report.note(object, "sha256");
+            }
+        }
+    }
+    let progress = Progress::new(opened.manifest.plain_bytes);
+    let reporter = Reporter::start(progress.clone(), &backup.stem);
+    let contents = opened.contents(cancel).await?;
+    for role in [Role::Globals, Role::Dump] {
+        if opened.manifest.object(role).is_none() {
+            continue;
+        }
+        let (counted, ()) = opened.bring(role, ask.workers, || Ok(Nowhere), &progress, cancel).await?;
+        if let (Role::Dump, Some(contents)) = (role, &contents) {
+            agrees(&counted, contents)?;
+        }
+        if role == Role::Dump && (counted.rows, counted.tables.len() as u64) != (opened.manifest.rows, opened.manifest.tables) {
+            return Err(Error::new(Code::Tampered, "the dump has other rows than the manifest counts"));
+        }
+    }
+    drop(reporter);
+    for object in &opened.manifest.objects {
+        if matches!(object.role, Role::Dump | Role::Inventory | Role::Globals) {
+            report.note(object, "plaintext");
+        }
+    }
+    card(backup, &opened.manifest, report).await
+}
+
+fn describe(manifest: &Manifest, report: &mut Report) {
+    report.run = Some(manifest.run.clone());
+    report.signer = manifest.signer.as_ref().map(|signer| signer.fingerprint.clone());
+    report.tables = Some(manifest.tables);
+    report.rows = Some(manifest.rows);
+    report.plain_bytes = Some(manifest.plain_bytes);
+}
+
+/// What came out against what was counted when it went in.
+pub fn agrees(counted: &Counted, contents: &crate::envelope::contents::Contents) -> Result<()> {
+    let tampered = |what: String| {
+        Err(Error::new(
+            Code::Tampered,
+            format!("the dump is not what its inventory says: {what}"),
+        ))
+    };
+    if hex(&counted.plain_sha256) != contents.plain_sha256 || counted.plain_bytes != contents.plain_bytes {
+        return tampered("its plaintext has another hash".into());
+    }
+    if counted.tables != contents.tables || counted.rows != contents.rows || counted.large_objects != contents.large_objects {
+        return tampered("its tables have other rows".into());
+    }
+    Ok(())
+}
+
+/// The store's own checksum, where it keeps one: S3 makes it of the parts' hashes, which the manifest has.
+fn compare(pinned: &Pinned, object: &Object) -> Result<&'static str> {
+    let Some(stored) = &pinned.checksum else { return Ok("size") };
+    let whole = unhex::<32>(&object.sha256).map(|hash| BASE64_STANDARD.encode(hash));
+    let hashes: Option<Vec<u8>> = object
+        .part_sha256
+        .as_deref()
+        .unwrap_or_default()
+        .iter()
+        .map(|hash| unhex::<32>(hash))
+        .collect::<Option<Vec<_>>>()
+        .map(|hashes| hashes.concat());
+    let parts = object.part_sha256.as_ref().map_or(0, Vec::len);
+    let composite = hashes.map(|hashes| format!("{}-{parts}", BASE64_STANDARD.encode(sha256(&hashes))));
+    if Some(stored) == whole.as_ref() || Some(stored) == composite.as_ref() {
+        return Ok("checksum");
+    }
+    Err(Error::new(
+        Code::Tampered,
+        format!("{}: the store's checksum is not the one that was sealed", base_name(&object.key)),
+    ))
+}
+
+/// Reads every byte, and finds the part that is wrong.
+async fn read(backup: &Backup, pinned: &Pinned, object: &Object, cancel: &Cancel) -> Result<()> {
+    let name = base_name(&object.key);
+    let mut whole = Context::new(&SHA256);
+    let mut from = 0;
+    let sizes = object.part_sizes.clone().unwrap_or_default();
+    let hashes = object.part_sha256.as_deref().unwrap_or_default();
+    for (index, (size, expected)) in sizes.iter().zip(hashes).enumerate() {
+        let bytes = cancel.race(backup.archive.range(pinned, from..from + size)).await?;
+        if hex(&sha256(&bytes)) != *expected {
+            return Err(Error::new(
+                Code::Tampered,
+                format!(
+                    "{name}: part {}, which begins at byte {from}, has other bytes than were sealed",
+                    index + 1
+                ),
+            ));
+        }
+        whole.update(&bytes);
+        from += size;
+    }
+    while from < pinned.size {
+        let to = pinned.size.min(from + STEP);
+        whole.update(&cancel.race(backup.archive.range(pinned, from..to)).await?);
+        from = to;
+    }
+    if hex(&digest(whole.finish())) != object.sha256 {
+        return Err(Error::new(Code::Tampered, format!("{name} has other bytes than were sealed")));
+    }
+    Ok(())
+}
+
+/// The card is written after the manifest, and may be missing where a run ended between the two.
+async fn card(backup: &Backup, manifest: &Manifest, report: &mut Report) -> Result<()> {
+    let Some(expected) = &manifest.card_sha256 else { return Ok(()) };
+    let name = card_name(&backup.stem, manifest.generation);
+    let Some(pinned) = backup.archive.pin(&name).await? else {
+        return Ok(());
+    };
+    let bytes = backup.archive.range(&pinned, 0..pinned.size.min(STEP)).await?;
+    if hex(&sha256(&bytes)) != *expected {
+        return Err(Error::new(
+            Code::Tampered,
+            format!("{name} has other words than were written: do not follow it"),
+        ));
+    }
+    report.objects.push(Looked {
+        role: Role::Card,
+        name,
+        size: pinned.size,
+        compared: "sha256",
+    });
+    Ok(())
+}
+
+impl Report {
+    fn note(&mut self, object: &Object, compared: &'static str) {
+        self.objects.push(Looked {
+            role: object.role,
+            name: base_name(&object.key).to_owned(),
+            size: object.size,
+            compared,
+        });
+    }
+
+    pub fn to_json(&self) -> String {
+        // Every field is a text, number or list: this cannot fail.
+        serde_json::to_string(self).unwrap_or_else(|_| "{\"status\":\"failed\"}".to_owned())
+    }
+}

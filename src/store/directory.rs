@@ -1,0 +1,119 @@
+//! A directory with the downloaded objects of one or more backups.
+
+use super::Written;
+use super::archive::{At, Listed, Pinned};
+use crate::error::{Code, Error, Result};
+use bytes::Bytes;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[derive(Clone)]
+pub struct Directory(PathBuf);
+
+impl Directory {
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    pub fn list(&self, beginning: &str) -> Result<Vec<Listed>> {
+        let failed = |error| unreadable(&self.0, &error);
+        let mut listed = Vec::new();
+        for entry in std::fs::read_dir(&self.0).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            // Names of objects are UTF-8: another one is none of ours.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            // What a link points at counts, as for every tool.
+            let Ok(facts) = std::fs::metadata(entry.path()) else { continue };
+            if name.starts_with(beginning) && facts.is_file() {
+                listed.push(Listed { name, size: facts.len() });
+            }
+        }
+        Ok(listed)
+    }
+
+    pub fn pin(&self, name: &str) -> Result<Option<Pinned>> {
+        let path = self.0.join(name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unreadable(&path, &error)),
+        };
+        let size = file.metadata().map_err(|error| unreadable(&path, &error))?.len();
+        Ok(Some(Pinned {
+            name: name.to_owned(),
+            size,
+            checksum: None,
+            at: At::File(Arc::new(file)),
+        }))
+    }
+
+    pub async fn range(&self, pinned: &Pinned, range: Range<u64>) -> Result<Bytes> {
+        let At::File(file) = &pinned.at else {
+            return Err(Error::new(Code::Bug, "an object of S3 was looked for in a directory"));
+        };
+        let (file, path) = (file.clone(), self.0.join(&pinned.name));
+        let read = move || {
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            file.read_exact_at(&mut bytes, range.start).map(|()| Bytes::from(bytes))
+        };
+        let read = tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|error| Error::new(Code::Bug, error.to_string()))?;
+        read.map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => Error::new(Code::Tampered, format!("{} became shorter while it was read", path.display())),
+            _ => unreadable(&path, &error),
+        })
+    }
+
+    pub fn put_new(&self, name: &str, body: &[u8]) -> Result<Written> {
+        let path = self.0.join(name);
+        let failed = |error| Error::new(Code::CommitFailed, format!("{} cannot be written: {error}", path.display()));
+        // Whole or not there: written under another name first.
+        let partial = self.0.join(format!(".{name}.partial"));
+        let write = || -> std::io::Result<Written> {
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&partial)?;
+            file.write_all(body)?;
+            file.sync_all()?;
+            let linked = std::fs::hard_link(&partial, &path);
+            std::fs::remove_file(&partial)?;
+            match linked {
+                Ok(()) => Ok(Written::Stored { etag: String::new() }),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Written::Exists),
+                Err(error) => Err(error),
+            }
+        };
+        write().map_err(failed)
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::field(Code::BadEvent, "location", format!("{} cannot be read: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_pinned_stays_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::new(folder.path());
+        assert_eq!(
+            directory.put_new("a.enc", b"first").unwrap(),
+            Written::Stored { etag: String::new() }
+        );
+        assert_eq!(directory.put_new("a.enc", b"other").unwrap(), Written::Exists);
+        let pinned = directory.pin("a.enc").unwrap().unwrap();
+        std::fs::remove_file(folder.path().join("a.enc")).unwrap();
+        directory.put_new("a.enc", b"second").unwrap();
+        assert_eq!(directory.range(&pinned, 1..5).await.unwrap(), "irst");
+        assert_eq!(directory.range(&pinned, 1..6).await.unwrap_err().code, Code::Tampered);
+        assert!(directory.pin("b.enc").unwrap().is_none());
+        let names: Vec<String> = directory.list("a").unwrap().into_iter().map(|listed| listed.name).collect();
+        assert_eq!(names, ["a.enc"]);
+    }
+}

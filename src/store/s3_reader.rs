@@ -1,0 +1,166 @@
+//! A folder of a bucket: listed, pinned to versions or ETags, read by ranges.
+
+use super::archive::{At, Listed, Pinned};
+use super::fault::Meaning;
+use super::{Put, S3, Written};
+use crate::error::{Code, Error, Result};
+use crate::event::Env;
+use crate::plan::{Destination, Prefix};
+use aws_sdk_s3::types::ChecksumMode;
+use bytes::{Bytes, BytesMut};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tries of one range whose body broke off: the SDK repeats requests, not bodies.
+const TRIES: u32 = 5;
+
+#[derive(Clone)]
+pub struct S3Reader {
+    s3: Arc<S3>,
+    /// Empty, or ends with a slash.
+    folder: String,
+}
+
+impl S3Reader {
+    pub async fn open(bucket: &str, path: &str, env: &Env) -> Result<Self> {
+        let region = ["S3_REGION", "REGION", "AWS_REGION", "AWS_DEFAULT_REGION"]
+            .iter()
+            .find_map(|name| env.get(name));
+        let region = region.ok_or_else(|| {
+            Error::field(
+                Code::BadEvent,
+                "bucket_region",
+                "S3_REGION, REGION or AWS_REGION must name the bucket's region",
+            )
+        })?;
+        let destination = Destination {
+            bucket: bucket.to_owned(),
+            prefix: Prefix::new("")?,
+            region: region.to_owned(),
+            owner: None,
+            storage_class: None,
+            kms_key_id: None,
+            tags: None,
+            object_lock: None,
+        };
+        Ok(Self {
+            s3: Arc::new(S3::open(&destination, env).await),
+            folder: if path.is_empty() { String::new() } else { format!("{path}/") },
+        })
+    }
+
+    pub async fn list(&self, beginning: &str) -> Result<Vec<Listed>> {
+        let d = &self.s3.destination;
+        let mut pages = self
+            .s3
+            .client
+            .list_objects_v2()
+            .bucket(&d.bucket)
+            .prefix(format!("{}{beginning}", self.folder))
+            .delimiter("/")
+            .into_paginator()
+            .send();
+        let mut listed = Vec::new();
+        while let Some(page) = pages.next().await {
+            let arn = format!("arn:aws:s3:::{}", d.bucket);
+            let page = page.map_err(|error| match Meaning::of(&error, "s3:ListBucket", &arn) {
+                Meaning::NotFound => Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket)),
+                other => other.into_error("s3:ListBucket", &arn),
+            })?;
+            for object in page.contents() {
+                let Some(name) = object.key().and_then(|key| key.strip_prefix(self.folder.as_str())) else {
+                    continue;
+                };
+                listed.push(Listed {
+                    name: name.to_owned(),
+                    size: object.size().unwrap_or_default().max(0) as u64,
+                });
+            }
+        }
+        Ok(listed)
+    }
+
+    pub async fn pin(&self, name: &str) -> Result<Option<Pinned>> {
+        let key = format!("{}{name}", self.folder);
+        let request = self.s3.client.head_object().bucket(self.s3.bucket()).key(&key);
+        match request.checksum_mode(ChecksumMode::Enabled).send().await {
+            Ok(found) => Ok(Some(Pinned {
+                name: name.to_owned(),
+                size: found.content_length().unwrap_or_default().max(0) as u64,
+                checksum: found.checksum_sha256().map(str::to_owned),
+                at: At::S3 {
+                    etag: found.e_tag().map(str::to_owned),
+                    version: found.version_id().filter(|id| *id != "null").map(str::to_owned),
+                },
+            })),
+            Err(error) => match Meaning::of(&error, "s3:GetObject (HeadObject)", &self.s3.arn(&key)) {
+                Meaning::NotFound => Ok(None),
+                other => Err(other.into_error("s3:GetObject", &self.s3.arn(&key))),
+            },
+        }
+    }
+
+    pub async fn range(&self, pinned: &Pinned, range: Range<u64>) -> Result<Bytes> {
+        let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let from = range.start + bytes.len() as u64;
+            match self.rest_of(pinned, from..range.end, &mut bytes).await {
+                Ok(()) => return Ok(bytes.freeze()),
+                Err(error) if error.code == Code::S3Unavailable && tries < TRIES => {
+                    tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Adds what comes; after an error what came stays, and the next try goes on behind it.
+    async fn rest_of(&self, pinned: &Pinned, range: Range<u64>, bytes: &mut BytesMut) -> Result<()> {
+        let At::S3 { etag, version } = &pinned.at else {
+            return Err(Error::new(Code::Bug, "a file was looked for in S3"));
+        };
+        let key = format!("{}{}", self.folder, pinned.name);
+        let arn = self.s3.arn(&key);
+        let broken = |reason: String| Error::new(Code::S3Unavailable, format!("s3:GetObject on {arn}: {reason}"));
+        let request = self
+            .s3
+            .client
+            .get_object()
+            .bucket(self.s3.bucket())
+            .key(&key)
+            .set_if_match(etag.clone())
+            .set_version_id(version.clone())
+            .range(format!("bytes={}-{}", range.start, range.end - 1));
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| match Meaning::of(&error, "s3:GetObject", &arn) {
+                Meaning::Exists => Error::new(Code::Tampered, format!("{arn} was replaced while it was read")),
+                Meaning::NotFound => super::archive::missing(&pinned.name),
+                other => other.into_error("s3:GetObject", &arn),
+            })?;
+        let mut body = answer.body;
+        let mut left = range.end - range.start;
+        while let Some(piece) = body.try_next().await.map_err(|error| broken(error.to_string()))? {
+            let piece = &piece[..piece.len().min(left as usize)];
+            bytes.extend_from_slice(piece);
+            left -= piece.len() as u64;
+        }
+        if left > 0 {
+            return Err(broken(format!("{left} bytes did not come")));
+        }
+        Ok(())
+    }
+
+    pub async fn put_new(&self, name: &str, body: Bytes) -> Result<Written> {
+        let put = Put {
+            key: format!("{}{name}", self.folder),
+            body,
+            is_dump: false,
+        };
+        self.s3.put(put).await
+    }
+}

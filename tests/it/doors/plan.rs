@@ -1,0 +1,51 @@
+//! `plan`: what an event means, database by database, each as an event that can be sent as it stands.
+
+use super::Ground;
+use serde_json::json;
+
+#[test]
+fn each_database_becomes_an_event_of_its_own() {
+    let ground = Ground::new();
+    ground.server.psql("postgres", "create database \"Größe; 1\"");
+    let mut event = ground.event();
+    event["database"] = json!("*");
+    let said = ground.prepared(&["plan", "--event", &event.to_string()]).run();
+    let fleet = said.receipt();
+    assert_eq!((said.code, &fleet["status"]), (0, &json!("planned")), "{fleet}\n{}", said.stderr);
+    assert_eq!(ground.bucket.keys(), [""; 0]);
+    let planned = fleet["backups"].as_array().expect("a list of backups");
+    let names: Vec<_> = planned.iter().filter_map(|backup| backup["database"].as_str()).collect();
+    assert_eq!(names, ["Größe; 1", "app", "postgres"]);
+    assert!(planned.iter().all(|backup| backup["estimate"]["dump_bytes"].is_u64()), "{fleet}");
+
+    let app = &planned[1]["event"];
+    let receipt = ground.complete(&ground.backup(app));
+    assert_eq!(receipt["backups"][0]["rows"], 100);
+    assert_eq!(ground.backup(app).receipt()["status"], "already_complete");
+}
+
+#[test]
+fn an_event_may_ask_for_the_plan() {
+    let ground = Ground::new();
+    let mut event = ground.event();
+    event["action"] = json!("plan");
+    let said = ground.prepared(&[]).env("BACKUP_EVENT", event.to_string()).run();
+    let fleet = said.receipt();
+    assert_eq!(
+        (said.code, &fleet["backups"][0]["event"]["action"]),
+        (0, &json!("backup")),
+        "{fleet}"
+    );
+}
+
+#[test]
+fn a_database_that_is_not_there_is_said_and_the_others_are_planned() {
+    let ground = Ground::new();
+    let mut event = ground.event();
+    event["database"] = json!(["nowhere", "app"]);
+    let said = ground.prepared(&["plan", "--event", &event.to_string()]).run();
+    let fleet = said.receipt();
+    assert_eq!((said.code, &fleet["status"]), (3, &json!("failed")), "{fleet}");
+    assert_eq!(fleet["backups"][0]["error"]["code"], "no_database", "{fleet}");
+    assert!(fleet["backups"][1]["estimate"].is_object(), "{fleet}");
+}

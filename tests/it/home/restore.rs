@@ -1,0 +1,144 @@
+//! Into a database, and a drill, by the program as a user runs it.
+
+use super::{Home, openssl, text};
+use crate::support::pgseal::Pgseal;
+use crate::support::restore::assert_same;
+use serde_json::{Value, json};
+
+/// With the server's own programs and its superuser.
+fn into(home: &Home, arguments: &[&str]) -> crate::support::pgseal::Said {
+    let psql = home.server.psql_command("postgres");
+    let set = psql
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value?.to_str()?.to_owned())));
+    Pgseal::new(arguments)
+        .envs(set)
+        .env("PGSEAL_PG_BIN", home.server.bin())
+        .envs(home.bucket.env())
+        .run()
+}
+
+#[test]
+fn into_an_empty_database_that_is_then_the_same() {
+    let home = Home::new(json!({}));
+    let arguments = [
+        "restore",
+        &home.at_s3(),
+        "--key",
+        &home.key(),
+        "--to",
+        "dbname=copy",
+        "--create",
+        "--single-transaction",
+    ];
+    let said = into(&home, &arguments);
+    let report = said.receipt();
+    assert_eq!((said.code, &report["status"]), (0, &json!("restored")), "{report}{}", said.stderr);
+    assert_eq!((&report["rows"], &report["authenticated"]), (&json!(5000), &json!(true)));
+    assert_same(&home.server, "app", "copy");
+
+    // Not twice into the same.
+    let again = into(&home, &["restore", &home.at_s3(), "--key", &home.key(), "--to", "dbname=copy"]);
+    assert_eq!((again.code, again.stdout.as_str()), (7, ""), "{}", again.stderr);
+    assert!(
+        again.stderr.contains("not empty") && again.stderr.contains("table plain"),
+        "{}",
+        again.stderr
+    );
+}
+
+#[test]
+fn a_tampered_last_part_leaves_nothing_of_a_single_transaction() {
+    let home = Home::new(json!({}));
+    let dump = home.fetched().join(home.name_of("dump"));
+    let mut bytes = std::fs::read(&dump).expect("the dump");
+    *bytes.last_mut().expect("a byte") ^= 1;
+    std::fs::write(&dump, bytes).expect("written");
+    let fetched = home.fetched();
+    let arguments = [
+        "restore",
+        text(&fetched),
+        "--key",
+        &home.key(),
+        "--to",
+        "dbname=copy",
+        "--create",
+        "--single-transaction",
+    ];
+    let said = into(&home, &arguments);
+    assert_eq!(said.code, 7, "{}", said.stderr);
+    assert_eq!(
+        home.server.psql("copy", "select count(*) from pg_class where relname = 'plain'"),
+        "0"
+    );
+}
+
+#[test]
+fn owners_and_grants_of_roles_that_are_not_there_can_be_left_out() {
+    let home = Home::new(json!({}));
+    home.server.psql(
+        "app",
+        "create role keeper; alter table plain owner to keeper; grant select on plain to keeper",
+    );
+    let mut order = crate::support::invariants::event(&home.server, "app", &home.bucket);
+    order["public_key"] = json!(String::from_utf8(openssl(&["pkey", "-pubout", "-in", &home.key()])).expect("PEM"));
+    order["scheduled_time"] = json!("2026-11-24T02:00:00Z");
+    Pgseal::backup(&order)
+        .envs(home.bucket.env())
+        .envs(home.server.env())
+        .run()
+        .complete();
+    home.server
+        .psql("app", "alter table plain owner to postgres; drop owned by keeper; drop role keeper");
+    let backup = format!("s3://{}/backups/app_20261124T020000Z", home.bucket.name);
+    let arguments = ["restore", &backup, "--key", &home.key(), "--to", "dbname=copy", "--create"];
+    let stopped = into(&home, &arguments);
+    assert!(stopped.code == 7 && stopped.stderr.contains("keeper"), "{}", stopped.stderr);
+    home.server.psql("postgres", "drop database copy");
+    let said = into(&home, &[&arguments[..], &["--no-owner", "--no-privileges"]].concat());
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(home.server.psql("copy", "select count(*) from plain"), "5000");
+}
+
+#[test]
+fn a_drill_restores_counts_and_leaves_a_report() {
+    let home = Home::new(json!({"globals": true}));
+    let (fetched, reports) = (home.fetched(), home.folder.path().join("reports"));
+    std::fs::create_dir(&reports).expect("a folder");
+    let said = into(&home, &["drill", text(&fetched), "--key", &home.key(), "--report", text(&reports)]);
+    let report = said.receipt();
+    assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{report}\n{}", said.stderr);
+    assert_eq!(report["comparison"]["rows"], json!({"expected": 5000, "found": 5000}));
+    let mut names: Vec<_> = std::fs::read_dir(&reports)
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    names.sort();
+    let [html, json] = names.as_slice() else { panic!("{names:?}") };
+    assert!(std::fs::read_to_string(html).expect("a page").contains("This backup restores"));
+    let left: Value = serde_json::from_str(&std::fs::read_to_string(json).expect("a report")).expect("JSON");
+    assert_eq!(left["backup"]["manifest_sha256"], report["backup"]["manifest_sha256"]);
+
+    // And into a bucket, as a scheduled drill leaves it.
+    let place = format!("s3://{}/drills", home.bucket.name);
+    let said = into(&home, &["drill", &home.at_s3(), "--key", &home.key(), "--report", &place]);
+    assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
+    assert_eq!(home.bucket.keys().iter().filter(|key| key.starts_with("drills/")).count(), 2);
+}
+
+#[test]
+fn a_drill_that_fails_says_so_in_its_report_too() {
+    let home = Home::new(json!({}));
+    let dump = home.fetched().join(home.name_of("dump"));
+    let mut bytes = std::fs::read(&dump).expect("the dump");
+    bytes[100] ^= 1;
+    std::fs::write(&dump, bytes).expect("written");
+    let fetched = home.fetched();
+    let said = into(
+        &home,
+        &["drill", text(&fetched), "--key", &home.key(), "--report", text(home.folder.path())],
+    );
+    let report = said.receipt();
+    assert_eq!((said.code, &report["outcome"]), (7, &json!("failed")), "{report}");
+    assert_eq!(report["error"]["code"], "tampered", "{report}");
+}

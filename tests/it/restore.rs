@@ -1,0 +1,69 @@
+//! The rooms above the way back, each against real servers: where to restore to, psql, an empty target, a throw-away server,
+//! the comparison.
+
+mod compare;
+mod conninfo;
+mod empty;
+mod psql;
+mod throwaway;
+
+use crate::support::postgres::{Server, client_folder, clients_path, debian_major};
+use pgseal::cancel::Cancel;
+use pgseal::pipeline::clients::{self, Client};
+use pgseal::restore::conninfo::Conninfo;
+use pgseal::restore::psql::{Access, find};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+fn cancel() -> Cancel {
+    Cancel::new().expect("an event descriptor")
+}
+
+/// The programs of Debian's own packages.
+fn debian() -> Vec<PathBuf> {
+    vec![PathBuf::from(format!("/usr/lib/postgresql/{}/bin", debian_major()))]
+}
+
+fn psql() -> Client {
+    clients::installed("psql", &debian(), None).swap_remove(0)
+}
+
+/// The one for dumps by `pg_dump` 18.
+fn newest_psql() -> Client {
+    let folders: Vec<PathBuf> = std::env::split_paths(&clients_path()).collect();
+    find(&folders, None, "18.4").expect("psql 18")
+}
+
+/// The superuser through the server's socket.
+fn access(server: &Server, database: &str) -> Access {
+    let conninfo = Conninfo::parse(&server.conninfo(database)).expect("the server's conninfo");
+    Access::new(psql(), conninfo, [])
+}
+
+/// A plain dump of `app` by the server's own `pg_dump`.
+fn dump(server: &Server) -> Vec<u8> {
+    let output = std::process::Command::new(client_folder(18).join("pg_dump"))
+        .args(["--dbname", &server.conninfo("app")])
+        .output()
+        .expect("pg_dump starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// Waits for what must come about, without a say on how soon.
+fn until(condition: impl Fn() -> bool) {
+    let bound = Instant::now() + Duration::from_secs(300);
+    while !condition() {
+        assert!(Instant::now() < bound, "it did not come about");
+        std::thread::yield_now();
+    }
+}
+
+/// A whole inventory of what a test cares about.
+fn inventory(part: serde_json::Value) -> pgseal::envelope::contents::Contents {
+    let mut whole = serde_json::to_value(pgseal::envelope::contents::Contents::default()).expect("JSON");
+    for (name, value) in part.as_object().expect("an object") {
+        whole[name] = value.clone();
+    }
+    serde_json::from_value(whole).expect("an inventory")
+}
