@@ -1,7 +1,9 @@
-# Two images from one build: `lambda` (the default, last) and `ecs` (non-root, works with a read-only root).
+# Images from one build: `lambda` (the default, last), `ecs` (non-root, works with a read-only root), and `drill`, which
+# also has the servers that a drill restores into, and is larger by them.
 #
 #   BUILDX_NO_DEFAULT_ATTESTATIONS=1 docker build -t pgseal .
 #   docker build --target ecs -t pgseal:ecs .
+#   docker build --target drill -t pgseal:drill .
 #
 # The variable keeps the first one's manifest a plain one: Lambda refuses an image index. Older clients ignore it.
 #   --build-arg PG_SOURCE=debian          Debian's own client (one major) where PGDG cannot be reached
@@ -82,6 +84,34 @@ ENTRYPOINT ["/usr/local/bin/pgseal"]
 FROM runtime AS ecs
 # A number needs no entry in /etc/passwd, and `runAsNonRoot` can check it.
 USER 10001:10001
+
+# --- Scheduled drills: the same program beside whole PostgreSQL servers ---
+FROM debian:trixie-slim AS drill
+ARG PG_SOURCE=pgdg
+ARG PG_MAJORS="14 15 16 17 18"
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# No cluster is made while the packages are installed: a drill makes its own.
+# hadolint ignore=DL3008
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,mode=0444 \
+    set -eu; \
+    mkdir -p /etc/postgresql-common; \
+    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf; \
+    apt-get update; \
+    case "$PG_SOURCE" in \
+    pgdg) \
+        apt-get install -y --no-install-recommends postgresql-common; \
+        /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y; \
+        read -ra majors <<<"$PG_MAJORS"; \
+        apt-get install -y --no-install-recommends "${majors[@]/#/postgresql-}" ;; \
+    debian) apt-get install -y --no-install-recommends postgresql ;; \
+    *) echo "PG_SOURCE is pgdg or debian, not $PG_SOURCE" >&2; exit 1 ;; \
+    esac; \
+    rm -rf /var/lib/apt/lists/*
+COPY --from=clients /out/etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=builder /out/pgseal /usr/local/bin/pgseal
+USER postgres
+WORKDIR /tmp
+ENTRYPOINT ["/usr/local/bin/pgseal"]
 
 # --- Lambda, which picks its own user; `sam local` adds its emulator with the image's shell, as root ---
 FROM runtime AS lambda

@@ -5,7 +5,7 @@ A real PostgreSQL serves the preflight, a real S3 server takes the objects, and 
 a figure is about the road and not about the database (memory over size, the throttle up to 200 MiB/s) a stand-in writes
 what pg_dump would, faster than any pg_dump can; `--real` dumps a real database of that size instead.
 
-Prints one JSON object. Needs PostgreSQL's server and client, openssl, and what `cargo build --release --bin pgseal
+Prints one JSON object. Needs PostgreSQL's server and client, openssl, lbzip2, time, and what `cargo build --release --bin pgseal
 --example s3_server` leaves in target/release.
 """
 
@@ -125,7 +125,7 @@ class Ground:
             time.sleep(0.1)
         sys.exit(f"{what} did not start")
 
-    def backup(self, stand_in_bytes=None, small=False, **event):
+    def backup(self, stand_in_bytes=None, small=False, keep=None, **event):
         """One backup by the release binary: its receipt, wall seconds, CPU seconds and peak memory in MiB."""
         event = {"database": "app", "host": "localhost", "port": self.port, "user": "backup", "auth": "password", "bucket": "bench",
                  "bucket_region": "eu-central-1", "public_key": self.key, "rate_limit": "0", "workers": 2, **event}
@@ -145,6 +145,9 @@ class Ground:
         receipt = json.loads(text)
         if status:
             sys.exit(f"a backup failed: {text}")
+        if keep:
+            for made in receipt["backups"][0]["objects"]:
+                shutil.copy(f"{self.objects}/bench/{made['key']}", keep)
         for name in os.listdir(f"{self.objects}/bench"):
             path = f"{self.objects}/bench/{name}"
             shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
@@ -188,6 +191,37 @@ def throttle(ground, seconds):
     return rows
 
 
+def usage_of(command, environment=None):
+    """Wall seconds, CPU seconds and the largest peak memory in MiB of one shell pipeline, all its processes together."""
+    start = time.monotonic()
+    child = subprocess.Popen(["/usr/bin/time", "-f", "%U %S %M", "bash", "-o", "pipefail", "-c", command], env={**os.environ, **(environment or {})}, stderr=subprocess.PIPE, text=True)
+    said = child.stderr.read()
+    if child.wait():
+        sys.exit(f"{command}: {said}")
+    user, system, peak = said.strip().splitlines()[-1].split()
+    return round(time.monotonic() - start, 2), round(float(user) + float(system), 2), round(int(peak) / 1024, 1)
+
+
+def decrypt(ground, megabytes, runs=5):
+    """The way back of one dump against stock tools, alternating: medians, and the ratio of each pair."""
+    fetched = f"{ground.folder}/fetched"
+    os.mkdir(fetched)
+    ground.backup(megabytes * 10**6, keep=fetched)
+    name = next(n for n in os.listdir(fetched) if n.endswith(".sql.bz2.enc"))
+    key = next(n for n in os.listdir(fetched) if ".key." in n)
+    subprocess.run(f"cd {fetched} && openssl pkeyutl -decrypt -inkey ../private.pem -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -in {key} -out ../key.txt", shell=True, check=True)
+    ours = f"{RELEASE}/pgseal decrypt {fetched} --key {ground.folder}/private.pem --workers 2 >/dev/null"
+    theirs = f"openssl enc -d -aes-256-cbc -pbkdf2 -iter 10000 -md sha256 -pass file:{ground.folder}/key.txt -in {fetched}/{name} | lbzip2 -n2 -d >/dev/null"
+    pairs = [(usage_of(ours, {"PGSEAL_LOG": "error"}), usage_of(theirs)) for _ in range(runs)]
+    median = lambda values: sorted(values)[len(values) // 2]
+    return {
+        "dump_bytes": megabytes * 10**6,
+        "pgseal_wall_s": median([a[0] for a, _ in pairs]), "stock_wall_s": median([b[0] for _, b in pairs]),
+        "pgseal_cpu_s": median([a[1] for a, _ in pairs]), "stock_cpu_s": median([b[1] for _, b in pairs]),
+        "wall_ratio": round(median([a[0] / b[0] for a, b in pairs]), 2), "pgseal_peak_mib": max(a[2] for a, _ in pairs),
+    }
+
+
 def start_up(ground, runs=20):
     walls = []
     for _ in range(runs):
@@ -206,7 +240,8 @@ def main():
     arguments.add_argument("--compressions", default="bzip2,zstd,none")
     arguments.add_argument("--seconds", type=int, default=10, help="length of each throttled run")
     arguments.add_argument("--real", type=int, metavar="MB", help="also a real database of this size, by the real pg_dump")
-    arguments.add_argument("--only", choices=["memory", "throttle", "start"], help="one of the figures")
+    arguments.add_argument("--decrypt", type=int, default=1000, metavar="MB", help="size of the dump that is brought back (default %(default)s)")
+    arguments.add_argument("--only", choices=["memory", "throttle", "start", "decrypt"], help="one of the figures")
     options = arguments.parse_args()
     folder = tempfile.mkdtemp(prefix="pgseal-measure-")
     ground = None
@@ -219,6 +254,8 @@ def main():
             figures["start"] = start_up(ground)
         if options.only in (None, "throttle"):
             figures["throttle"] = throttle(ground, options.seconds)
+        if options.only in (None, "decrypt"):
+            figures["decrypt"] = decrypt(ground, options.decrypt)
         if options.only in (None, "memory"):
             figures["memory"] = memory(ground, sizes, compressions)
         if options.real:

@@ -4,7 +4,7 @@
 #   containers.sh install   packages, daemon, base images, linters: quick when all is there
 #   containers.sh start     the daemon alone; harmless when it runs already
 #   containers.sh env       prints the DOCKER_HOST of the daemon and the host's address on its bridge
-#   containers.sh image     builds pgseal:lambda and pgseal:ecs and prints both names
+#   containers.sh image     builds pgseal:lambda, pgseal:ecs and pgseal:drill and prints their names
 #   containers.sh stop      ends the daemon; what it stored stays in the cache
 #
 # The daemon has its own data, socket and bridge, so that a Docker of the machine is neither needed nor touched. No
@@ -161,7 +161,7 @@ build_images() {
     local target roots=$home/build-roots.pem
     # Marked, so that a test can look for it in the images, where it must not be.
     { echo '# roots of the build alone' && cat "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}"; } >"$roots"
-    for target in lambda ecs; do
+    for target in lambda ecs drill; do
         "$here/bin/docker" build -q --target "$target" -t "pgseal:$target" "$root" >/dev/null
         echo "pgseal:$target"
     done

@@ -132,6 +132,11 @@ impl<'a> Opened<'a> {
         }
     }
 
+    /// Believes another generation's manifest if the same secret made it.
+    pub fn prove_other(&self, found: &Found) -> Result<Proven> {
+        found.prove(&self.secret)
+    }
+
     /// The MAC of another first line under the same secret.
     pub fn manifest_mac(&self, line: &[u8]) -> [u8; 32] {
         self.secret.manifest_mac(line)

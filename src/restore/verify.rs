@@ -101,7 +101,7 @@ async fn look(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Canc
         return Err(error.clone());
     }
     match ask.key {
-        Some(key) => with_key(backup, key, ask, report, cancel).await,
+        Some(key) => with_key(backup, manifests, key, ask, report, cancel).await,
         None => without_key(backup, &manifests[0], ask, report, cancel).await,
     }
 }
@@ -123,7 +123,14 @@ async fn without_key(backup: &Backup, found: &Found, ask: &Ask<'_>, report: &mut
     card(backup, manifest, report).await
 }
 
-async fn with_key(backup: &Backup, key: &PrivateKey, ask: &Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<()> {
+async fn with_key(
+    backup: &Backup,
+    manifests: &[Found],
+    key: &PrivateKey,
+    ask: &Ask<'_>,
+    report: &mut Report,
+    cancel: &Cancel,
+) -> Result<()> {
     let opened = Opened::open(backup, key, ask.signer).await?;
     report.authenticated = true;
     describe(&opened.manifest, report);
@@ -158,7 +165,27 @@ async fn with_key(backup: &Backup, key: &PrivateKey, ask: &Ask<'_>, report: &mut
             report.note(object, "plaintext");
         }
     }
-    card(backup, &opened.manifest, report).await
+    card(backup, &opened.manifest, report).await?;
+    let others = manifests
+        .iter()
+        .filter(|found| found.unproven().generation != opened.manifest.generation);
+    for found in others {
+        check_signature(found, None)?;
+        other_generation(backup, &*opened.prove_other(found)?, report, cancel).await?;
+    }
+    Ok(())
+}
+
+/// Whoever is named by another generation alone counts on that one, and on its key objects.
+async fn other_generation(backup: &Backup, manifest: &Manifest, report: &mut Report, cancel: &Cancel) -> Result<()> {
+    for object in manifest.objects.iter().filter(|object| object.role == Role::Key) {
+        let pinned = cancel.race(backup.pin(object)).await?;
+        read(backup, &pinned, object, cancel).await?;
+        if !report.objects.iter().any(|looked| looked.name == base_name(&object.key)) {
+            report.note(object, "sha256");
+        }
+    }
+    card(backup, manifest, report).await
 }
 
 fn describe(manifest: &Manifest, report: &mut Report) {

@@ -12,6 +12,8 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+mod drill;
+
 const BASE: &str = "debian:trixie-slim";
 const MEGABYTE: u64 = 1_000_000;
 

@@ -10,8 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 mod changed;
+mod exhaustive;
+mod interop;
+mod readme;
 mod recipients;
 mod restore;
+mod round_trips;
+mod sealed;
+mod vectors;
 
 /// A backup of a small database, in S3 and downloaded, with the private key that opens it.
 struct Home {

@@ -1,6 +1,7 @@
 //! New recipients, signatures, and the card that tells how to do without this program.
 
 use super::{Home, comparable, openssl, text};
+use crate::support::aws::{Ministack, REGION};
 use crate::support::pgseal::Pgseal;
 use crate::support::restore::dump;
 use serde_json::json;
@@ -131,6 +132,35 @@ fn a_pinned_signer_is_demanded() {
         .env("PGSEAL_SIGNING_KEY", text(&ours));
     assert_eq!(run.run().code, 0);
     assert_eq!(verify(&backup, text(&pinned)).code, 0);
+}
+
+#[test]
+fn a_key_in_kms_signs() {
+    let home = Home::new(json!({}));
+    let aws = Ministack::shared();
+    let (arn, public) = aws.signing_key();
+    let der = home.folder.path().join("signer.der");
+    std::fs::write(&der, public).expect("written");
+    let mut order = crate::support::invariants::event(&home.server, "app", &home.bucket);
+    order["public_key"] = json!(String::from_utf8(openssl(&["pkey", "-pubout", "-in", &home.key()])).expect("PEM"));
+    order["scheduled_time"] = json!("2026-11-24T02:00:00Z");
+    let run = Pgseal::backup(&order)
+        .envs(aws.env())
+        .envs(home.bucket.env())
+        .envs(home.server.env());
+    run.env("PGSEAL_SIGNING_KEY", &arn).run().complete();
+    let backup = format!("s3://{}/backups/app_20261124T020000Z", home.bucket.name);
+    let said = home.run(&["verify", &backup, "--signer", text(&der)]);
+    assert_eq!(said.code, 0, "{}", said.stdout);
+    // A key that KMS does not have stops the backup before it begins.
+    order["scheduled_time"] = json!("2026-11-25T02:00:00Z");
+    let run = Pgseal::backup(&order)
+        .envs(aws.env())
+        .envs(home.bucket.env())
+        .envs(home.server.env());
+    let missing = format!("arn:aws:kms:{REGION}:000000000000:key/00000000-0000-0000-0000-000000000000");
+    run.env("PGSEAL_SIGNING_KEY", missing).run().failed("aws_failed", 4);
+    assert!(!home.bucket.keys().iter().any(|key| key.contains("20261125")));
 }
 
 /// Runs every block of a card, in order, in a folder with the objects and the private key.

@@ -4,7 +4,7 @@ use crate::support::aws::{Ministack, REGION};
 use crate::support::invariants::{backup_stands, no_secret, nothing_left, sealed_into};
 use crate::support::pgseal::Pgseal;
 use crate::support::postgres::Server;
-use crate::support::s3::{Bucket, block_on};
+use crate::support::s3::Bucket;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
@@ -79,7 +79,7 @@ fn a_password_comes_from_secrets_manager() {
     for (count, text) in [user_and_password.as_str(), server.password()].into_iter().enumerate() {
         let mut event = event.clone();
         event["region"] = json!(REGION);
-        event["password_secret"] = json!(secret(aws, text));
+        event["password_secret"] = json!(aws.secret(text));
         event["prefix"] = json!(format!("backups/{count}"));
         let said = Pgseal::backup(&event).envs(aws.env()).envs(server.env_without_password()).run();
         backup_stands(&bucket, &said.complete());
@@ -90,20 +90,4 @@ fn a_password_comes_from_secrets_manager() {
     event["password_secret"] = json!(format!("arn:aws:secretsmanager:{REGION}:000000000000:secret:missing-abcdef"));
     let said = Pgseal::backup(&event).envs(aws.env()).envs(server.env_without_password()).run();
     said.failed("aws_failed", 4);
-}
-
-/// A new secret's ARN.
-fn secret(aws: &Ministack, text: &str) -> String {
-    use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
-    let config = aws_sdk_secretsmanager::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
-        .region(Region::new(REGION))
-        .endpoint_url(aws.endpoint())
-        .build();
-    let client = aws_sdk_secretsmanager::Client::from_conf(config);
-    let folder = TempDir::with_prefix("pgseal-secret-").expect("a unique name");
-    let name = folder.path().file_name().expect("a name").to_string_lossy().into_owned();
-    let created = block_on(client.create_secret().name(name).secret_string(text).send()).expect("the secret is made");
-    created.arn.expect("its ARN")
 }

@@ -7,7 +7,7 @@
 //! bucket.keys();
 //! ```
 
-use super::s3::{Bucket, ClientEnv};
+use super::s3::{Bucket, ClientEnv, block_on};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,43 @@ impl Ministack {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Ministack> = OnceLock::new();
         SHARED.get_or_init(Self::start)
+    }
+
+    /// A new secret's ARN.
+    pub fn secret(&self, text: &str) -> String {
+        use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
+        let config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+            .region(Region::new(REGION))
+            .endpoint_url(self.endpoint())
+            .build();
+        let client = aws_sdk_secretsmanager::Client::from_conf(config);
+        let folder = tempfile::TempDir::with_prefix("pgseal-secret-").expect("a unique name");
+        let name = folder.path().file_name().expect("a name").to_string_lossy().into_owned();
+        let created = block_on(client.create_secret().name(name).secret_string(text).send()).expect("the secret is made");
+        created.arn.expect("its ARN")
+    }
+
+    /// The ARN of a new key in KMS that signs, and its public half in DER.
+    pub fn signing_key(&self) -> (String, Vec<u8>) {
+        use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region};
+        use aws_sdk_kms::types::{KeySpec, KeyUsageType};
+        let config = aws_sdk_kms::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+            .region(Region::new(REGION))
+            .endpoint_url(self.endpoint())
+            .build();
+        let client = aws_sdk_kms::Client::from_conf(config);
+        let request = client
+            .create_key()
+            .key_usage(KeyUsageType::SignVerify)
+            .key_spec(KeySpec::EccNistP256);
+        let made = block_on(request.send()).expect("the key is made").key_metadata.expect("its facts");
+        let arn = made.arn.expect("its ARN");
+        let public = block_on(client.get_public_key().key_id(&arn).send()).expect("its public half");
+        (arn, public.public_key.expect("DER").into_inner())
     }
 
     pub fn start() -> Self {

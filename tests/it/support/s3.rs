@@ -65,7 +65,12 @@ impl Bucket {
     pub fn create(env: ClientEnv, region: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("pgseal-test-{}-{count}", std::process::id());
+        Self::named(&format!("pgseal-test-{}-{count}", std::process::id()), env, region)
+    }
+
+    /// Makes a bucket of this name: only on a server that no other test has.
+    pub fn named(name: &str, env: ClientEnv, region: &str) -> Self {
+        let name = name.to_owned();
         let client = client(&env, region);
         let place = CreateBucketConfiguration::builder()
             .location_constraint(BucketLocationConstraint::from(region))

@@ -1,0 +1,61 @@
+//! A scheduled drill as an ECS task: the image with PostgreSQL's server, the drill's own key from Secrets Manager, and a
+//! report in the bucket.
+
+use super::{environment, sample};
+use crate::support::aws::Ministack;
+use crate::support::docker::{Container, image};
+use crate::support::invariants::event;
+use crate::support::pgseal::Pgseal;
+use crate::support::postgres::Server;
+use serde_json::json;
+use std::process::Command;
+
+fn openssl(arguments: &[&str], input: &str) -> String {
+    use std::io::Write;
+    let mut child = Command::new("openssl")
+        .args(arguments)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("openssl starts");
+    child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(input.as_bytes())
+        .expect("openssl reads");
+    String::from_utf8(child.wait_with_output().expect("openssl ends").stdout).expect("PEM")
+}
+
+#[test]
+fn a_container_drills_with_a_key_from_secrets_manager() {
+    let (server, aws) = (Server::start(), Ministack::shared());
+    let bucket = aws.bucket();
+    sample(&server);
+    let private = openssl(&["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], "");
+    let mut order = event(&server, "app", &bucket);
+    order["public_key"] = json!([order["public_key"], openssl(&["pkey", "-pubout"], &private)]);
+    order["scheduled_time"] = json!("2026-11-24T02:00:00Z");
+    Pgseal::backup(&order)
+        .envs(bucket.env())
+        .envs(environment(&server))
+        .run()
+        .complete();
+
+    let backup = format!("s3://{}/backups/app_20261124T020000Z", bucket.name);
+    let (key, reports) = (aws.secret(&private), format!("s3://{}/drills", bucket.name));
+    let said = Container::new(&image("drill"))
+        .on_host_network()
+        .option("--tmpfs=/tmp:mode=1777")
+        .aws(aws.env())
+        .arguments(&["drill", &backup, "--key", &key, "--report", &reports])
+        .run();
+    let report = said.receipt();
+    assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{report}\n{}", said.stderr);
+    assert_eq!(report["comparison"]["rows"], json!({"expected": 1000, "found": 1000}));
+    let left: Vec<_> = bucket.keys().into_iter().filter(|key| key.starts_with("drills/")).collect();
+    assert!(
+        left.len() == 2 && left[0].ends_with(".html") && left[1].ends_with(".json"),
+        "{left:?}"
+    );
+}

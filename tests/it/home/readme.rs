@@ -1,0 +1,114 @@
+//! README.md's commands for the way back, as they stand, on a backup with the names that they use.
+
+use super::{Home, openssl, text};
+use crate::support::aws::REGION;
+use crate::support::invariants::event;
+use crate::support::pgseal::Pgseal;
+use crate::support::restore::{RESTORED, assert_same, run};
+use crate::support::s3::Bucket;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What a reader has: the keys, the fetched objects, and a shell that finds everything.
+struct Reader {
+    home: Home,
+    folder: tempfile::TempDir,
+    environment: BTreeMap<String, String>,
+}
+
+impl Reader {
+    fn new() -> Self {
+        let home = Home::new(json!({}));
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = |name: &str| folder.path().join(name);
+        std::fs::copy(home.key(), place("private_key.pem")).expect("the key");
+        openssl(&["genrsa", "-out", text(&place("new.key")), "2048"]);
+        openssl(&[
+            "pkey",
+            "-in",
+            text(&place("new.key")),
+            "-pubout",
+            "-out",
+            text(&place("new_public_key.pem")),
+        ]);
+        let bucket = Bucket::named("acme-backups", home.s3.env(), REGION);
+        let mut order = event(&home.server, "app", &bucket);
+        order["public_key"] = json!(String::from_utf8(openssl(&["pkey", "-pubout", "-in", &home.key()])).expect("PEM"));
+        order["scheduled_time"] = json!("2026-11-24T02:00:00Z");
+        Pgseal::backup(&order).envs(bucket.env()).envs(home.server.env()).run().complete();
+        for name in ["fetched", "reports"] {
+            std::fs::create_dir(place(name)).expect("a folder");
+        }
+        bucket.download(&place("fetched"));
+
+        let psql = home.server.psql_command("postgres");
+        let set = psql
+            .get_envs()
+            .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value?.to_str()?.to_owned())));
+        let mut environment: BTreeMap<_, _> = set.chain(bucket.env()).collect();
+        let ours = Path::new(env!("CARGO_BIN_EXE_pgseal")).parent().expect("a folder");
+        let server = home.server.bin();
+        environment.insert(
+            "PATH".into(),
+            format!("{}:{}:/usr/local/bin:/usr/bin:/bin", ours.display(), server.display()),
+        );
+        environment.insert("PGSEAL_PG_BIN".into(), server.display().to_string());
+        Self { home, folder, environment }
+    }
+
+    fn run(&self, block: &str, folder: &str) -> String {
+        String::from_utf8(run(block, &self.folder.path().join(folder), &self.environment).fine()).expect("UTF-8")
+    }
+}
+
+#[test]
+fn the_readmes_way_back() {
+    let reader = Reader::new();
+    let said = reader.run("home", "");
+    assert!(
+        said.contains("\"status\":\"verified\"") && said.contains("\"status\":\"restored\""),
+        "{said}"
+    );
+    assert!(std::fs::read_to_string(reader.folder.path().join("app.sql")).is_ok_and(|sql| sql.contains("COPY public.plain")));
+    assert_same(&reader.home.server, "app", RESTORED);
+}
+
+#[test]
+fn the_readmes_drill() {
+    let reader = Reader::new();
+    assert!(reader.run("drill", "").contains("\"outcome\": \"passed\""));
+    assert_eq!(
+        std::fs::read_dir(reader.folder.path().join("reports")).expect("the folder").count(),
+        2
+    );
+}
+
+#[test]
+fn the_readmes_new_recipients() {
+    let reader = Reader::new();
+    reader.run("rewrap", "");
+    let fetched = reader.folder.path().join("fetched");
+    let new = reader.folder.path().join("new.key");
+    assert_eq!(Home::offline(&["verify", text(&fetched), "--key", text(&new)]).code, 0);
+}
+
+#[test]
+fn the_readmes_signatures() {
+    let reader = Reader::new();
+    reader.run("signer", "");
+    let (folder, home) = (reader.folder.path(), &reader.home);
+    let mut order = event(&home.server, "app", &home.bucket);
+    order["public_key"] = json!(String::from_utf8(openssl(&["pkey", "-pubout", "-in", &home.key()])).expect("PEM"));
+    order["prefix"] = json!("signed");
+    let run = Pgseal::backup(&order).envs(home.bucket.env()).envs(home.server.env());
+    run.env("PGSEAL_SIGNING_KEY", folder.join("signer.key")).run().complete();
+    std::fs::remove_dir_all(folder.join("fetched")).expect("removed");
+    std::fs::create_dir(folder.join("fetched")).expect("a folder");
+    for key in home.bucket.keys().iter().filter(|key| key.starts_with("signed/")) {
+        std::fs::write(folder.join("fetched").join(&key[7..]), home.bucket.get(key)).expect("written");
+    }
+    assert!(reader.run("signed", "").contains("\"status\":\"verified\""));
+    std::fs::copy(folder.join("signer.pem"), folder.join("fetched/signer.pem")).expect("copied");
+    assert!(reader.run("signature", "fetched").contains("Verified OK"));
+}

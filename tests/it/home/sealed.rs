@@ -1,0 +1,350 @@
+//! Whole backups made in memory, by the writer's own stages, and opened from there: what no server and no bucket is needed
+//! for, thousands of times a second.
+
+use bytes::Bytes;
+use pgseal::cancel::Cancel;
+use pgseal::envelope::contents::Contents;
+use pgseal::envelope::legacy::{Kdf, LegacySecret};
+use pgseal::envelope::manifest::{Manifest, Object, Proof, Role, Timestamp, Wrapped};
+use pgseal::envelope::private_key::PrivateKey;
+use pgseal::envelope::secret::{CipherKey, Secret};
+use pgseal::envelope::{hex, sha256};
+use pgseal::error::{Code, Error, Result};
+use pgseal::observe::progress::Progress;
+use pgseal::pipeline::{Arrived, PartFacts, Road, Sealed, Stage, forward, seal_small};
+use pgseal::plan::{Compression, DatabaseName, Ladder, Prefix, RateLimit, Stem};
+use pgseal::restore::backup::Backup;
+use pgseal::restore::opened::Opened;
+use pgseal::restore::verify::{Ask, Report, agrees, verify};
+use pgseal::store::{Archive, Location, Memory};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use time::OffsetDateTime;
+use time::macros::datetime;
+use tokio::runtime::Runtime;
+
+/// Objects by their names.
+pub type Objects = BTreeMap<String, Bytes>;
+
+pub const NEWER: OffsetDateTime = datetime!(2026-11-24 02:00 UTC);
+
+/// What a backup is to be like.
+pub struct Order {
+    pub secret: Hidden,
+    /// The public halves of these are its recipients.
+    pub keys: Vec<PrivateKey>,
+    pub compression: Compression,
+    pub time: OffsetDateTime,
+    /// Bytes of each part of the dump, a multiple of 16; else as the writer cuts.
+    pub part: Option<usize>,
+    /// Few make a test quick, and are as good.
+    pub iterations: NonZeroU32,
+    pub workers: usize,
+}
+
+pub enum Hidden {
+    Pgseal1(Secret),
+    Legacy(LegacySecret),
+}
+
+/// A backup, all of it.
+pub struct Made {
+    pub objects: Objects,
+    /// With the time as a manifest's name has it.
+    pub stem: String,
+    pub dump: String,
+    pub manifest: String,
+    pub plain: Vec<u8>,
+    /// Where each part of the dump begins.
+    pub parts: Vec<usize>,
+}
+
+/// One of the keys that lie beside the test vectors: `recipient-a`, `recipient-b` or `stranger`.
+pub fn key(name: &str) -> PrivateKey {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/vectors/keys/{name}.pem"));
+    PrivateKey::open(&path, None).expect("a private key")
+}
+
+/// Always the same secret, so that objects are the same from run to run.
+pub fn fixed_secret() -> Secret {
+    let wrapped = include_bytes!("../fixtures/secret.enc");
+    key("recipient-a").unwrap_oaep(wrapped).expect("made for this key")
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self {
+            secret: Hidden::Pgseal1(fixed_secret()),
+            keys: vec![key("recipient-a")],
+            compression: Compression::None,
+            time: NEWER,
+            part: None,
+            iterations: NonZeroU32::MIN,
+            workers: 2,
+        }
+    }
+}
+
+impl Order {
+    pub fn legacy() -> Self {
+        Self {
+            secret: Hidden::Legacy(LegacySecret::generate().expect("random bytes")),
+            compression: Compression::Bzip2(9),
+            ..Self::default()
+        }
+    }
+
+    /// Not from within a runtime: the road blocks.
+    pub fn seal(&self, plain: &[u8]) -> Made {
+        let prefix = Prefix::new("").expect("a prefix");
+        let stem = Stem::new(&prefix, &DatabaseName::new("app").expect("a name"), self.time).expect("a stem");
+        let run = hex(&sha256(self.time.to_string().as_bytes())[..4]);
+        let legacy = matches!(self.secret, Hidden::Legacy(_));
+        let name = |new: &str, old: &str| if legacy { stem.legacy_object(old) } else { stem.object(&run, new) };
+        let mut objects = Objects::new();
+        let mut listed = Vec::new();
+        let mut recipients = Vec::new();
+        let mut add = |role, key: &str, bytes: Vec<u8>| {
+            let object = Object::small(role, format!("backups/{key}"), &bytes);
+            objects.insert(key.to_owned(), Bytes::from(bytes));
+            object
+        };
+        for key in &self.keys {
+            let recipient = key.recipient();
+            let (wrapped, how) = match &self.secret {
+                Hidden::Pgseal1(secret) => (recipient.wrap(&secret.file()), "rsa-oaep-sha256"),
+                Hidden::Legacy(legacy) => (recipient.wrap_pkcs1(legacy.file()), "rsa-pkcs1-v1_5"),
+            };
+            let name = name(&format!("key.{}.enc", &recipient.fingerprint[..16]), "key.txt.enc");
+            let object = add(Role::Key, &name, wrapped.expect("wrapped"));
+            recipients.push(Wrapped::new(recipient, how, &object.key));
+            listed.push(object);
+        }
+        let (salt, other_salt) = (self.salt("dump"), self.salt("inventory"));
+        let (arrived, sealed, cut) = self.send(plain, salt);
+        let dump = name(&format!("sql{}.enc", self.compression.extension()), "sql.bz.enc");
+        let mut salts = serde_json::Map::new();
+        salts.insert("dump".into(), hex(&salt).into());
+        if !legacy {
+            let inventory = contents(&arrived).to_json().expect("JSON");
+            let bytes = seal_small(&inventory, &self.cipher_key(&other_salt), other_salt).expect("sealed");
+            listed.push(add(Role::Inventory, &stem.object(&run, "inventory.json.enc"), bytes));
+            salts.insert("inventory".into(), hex(&other_salt).into());
+        }
+        listed.push(Object::sealed(Role::Dump, format!("backups/{dump}"), &cut));
+        let card = format!("# How to restore {stem}\n");
+        let manifest = Manifest {
+            format: if legacy { "legacy".into() } else { "pgseal/1".into() },
+            program: "pgseal 0.0.0".into(),
+            run,
+            database: "app".into(),
+            scheduled_time: Timestamp(self.time),
+            started_at: Timestamp(self.time),
+            finished_at: Timestamp(self.time),
+            server_version: "18.1".into(),
+            pg_dump_version: "18.1".into(),
+            compression: self.compression.to_string(),
+            cipher: "aes-256-cbc".into(),
+            kdf: if legacy {
+                Kdf::Sha256.name().into()
+            } else {
+                Kdf::Pbkdf2.name().into()
+            },
+            iterations: if legacy { 1 } else { self.iterations.get() },
+            salts,
+            plain_bytes: plain.len() as u64,
+            objects: listed,
+            recipients,
+            tables: arrived.counted.tables.len() as u64,
+            rows: arrived.counted.rows,
+            card_sha256: Some(hex(&sha256(card.as_bytes()))),
+            signer: None,
+            generation: 1,
+        };
+        let line = manifest.line().expect("JSON");
+        let proof = Proof::new(&self.mac(&line), Vec::new()).line().expect("JSON");
+        objects.insert(dump.clone(), Bytes::from(sealed));
+        objects.insert(format!("{stem}.RECOVER.md"), Bytes::from(card));
+        objects.insert(stem.manifest(), Bytes::from([line, proof].concat()));
+        let starts = cut.parts.iter().scan(0, |at, part| {
+            let start = *at;
+            *at += part.size as usize;
+            Some(start)
+        });
+        Made {
+            objects,
+            stem: stem.to_string(),
+            dump,
+            manifest: stem.manifest(),
+            plain: plain.to_vec(),
+            parts: starts.collect(),
+        }
+    }
+
+    /// By the road itself; then cut again, if asked for.
+    fn send(&self, plain: &[u8], salt: [u8; 8]) -> (Arrived, Vec<u8>, Sealed) {
+        // More parts than any test has.
+        let (sender, mut received) = tokio::sync::mpsc::channel(64);
+        let road = Road {
+            rate_limit: RateLimit::parse("0").expect("no limit"),
+            compression: self.compression,
+            workers: self.workers,
+            key: self.cipher_key(&salt),
+            salt,
+            ladder: Ladder::default(),
+            in_flight: 1,
+        };
+        let cancel = Cancel::new().expect("a descriptor");
+        let (arrived, last, _) = forward(plain, road, sender, &Progress::new(0), &cancel).expect("sealed");
+        let mut sealed = Vec::new();
+        while let Ok(part) = received.try_recv() {
+            sealed.extend_from_slice(&part.bytes);
+        }
+        sealed.extend_from_slice(&last.bytes);
+        let mut cut = arrived.sealed.clone();
+        if let Some(part) = self.part {
+            let facts = |bytes: &[u8]| PartFacts {
+                size: bytes.len() as u64,
+                sha256: sha256(bytes),
+            };
+            cut.parts = sealed.chunks(part).map(facts).collect();
+        }
+        (arrived, sealed, cut)
+    }
+
+    /// Another one for each object, and for each time.
+    fn salt(&self, role: &str) -> [u8; 8] {
+        let hash = sha256(format!("{role} {}", self.time).as_bytes());
+        *hash.first_chunk().expect("32 bytes")
+    }
+
+    fn cipher_key(&self, salt: &[u8; 8]) -> CipherKey {
+        match &self.secret {
+            Hidden::Pgseal1(secret) => secret.cipher_key_after(self.iterations, salt),
+            Hidden::Legacy(legacy) => legacy.cipher_key(salt),
+        }
+    }
+
+    fn mac(&self, line: &[u8]) -> [u8; 32] {
+        match &self.secret {
+            Hidden::Pgseal1(secret) => secret.manifest_mac(line),
+            Hidden::Legacy(legacy) => legacy.secret.manifest_mac(line),
+        }
+    }
+}
+
+fn contents(arrived: &Arrived) -> Contents {
+    let counted = &arrived.counted;
+    Contents {
+        format: Contents::FORMAT.into(),
+        database: "app".into(),
+        server_version: "18.1".into(),
+        pg_dump_version: "18.1".into(),
+        plain_bytes: counted.plain_bytes,
+        plain_sha256: hex(&counted.plain_sha256),
+        rows: counted.rows,
+        large_objects: counted.large_objects,
+        tables: counted.tables.clone(),
+        extensions: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// Keeps what came, also where it is dropped before its end.
+#[derive(Clone, Default)]
+struct Recorder(Arc<Mutex<Vec<u8>>>);
+
+impl Stage for Recorder {
+    type Done = ();
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A reader with its key.
+pub struct Reader {
+    runtime: Runtime,
+    cancel: Cancel,
+    key: PrivateKey,
+}
+
+impl Reader {
+    pub fn new(key: PrivateKey) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        Self {
+            runtime: runtime.expect("a runtime"),
+            cancel: Cancel::new().expect("a descriptor"),
+            key,
+        }
+    }
+
+    /// Every byte and every count, with the key.
+    pub fn verify(&self, objects: &Objects, stem: &str) -> Result<Report> {
+        self.look(objects, stem, Some(&self.key))
+    }
+
+    /// Every byte, without it.
+    pub fn verify_without_key(&self, objects: &Objects, stem: &str) -> Result<Report> {
+        self.look(objects, stem, None)
+    }
+
+    fn look(&self, objects: &Objects, stem: &str, key: Option<&PrivateKey>) -> Result<Report> {
+        self.runtime.block_on(async {
+            let backup = find(objects, stem).await?;
+            let ask = Ask {
+                key,
+                signer: None,
+                deep: true,
+                workers: 1,
+            };
+            let report = verify(&backup, &ask, &self.cancel).await;
+            match report.error {
+                Some(error) => Err(error),
+                None => Ok(report),
+            }
+        })
+    }
+
+    /// What `pgseal decrypt` does, and every byte that it let go.
+    pub fn decrypt(&self, objects: &Objects, stem: &str) -> (Vec<u8>, Result<()>) {
+        let recorder = Recorder::default();
+        let sink = recorder.clone();
+        let done = self.runtime.block_on(async {
+            let backup = find(objects, stem).await?;
+            let opened = Opened::open(&backup, &self.key, None).await?;
+            let contents = opened.contents(&self.cancel).await?;
+            let (counted, ()) = opened.bring(Role::Dump, 2, || Ok(sink), &Progress::new(0), &self.cancel).await?;
+            contents.map_or(Ok(()), |contents| agrees(&counted, &contents))
+        });
+        let released = std::mem::take(&mut *recorder.0.lock().expect("no panic"));
+        (released, done)
+    }
+}
+
+async fn find(objects: &Objects, stem: &str) -> Result<Backup> {
+    let archive = Archive::Memory(Memory::new(objects.clone()));
+    Backup::at(Location::parse("memory").expect("a place"), archive, stem).await
+}
+
+/// Anything but these two is a defect of the reader: a bug, or a fault that is taken for another one.
+pub fn is_found(error: &Error) -> bool {
+    matches!(error.code, Code::Tampered | Code::WrongKey)
+}
+
+/// A dump of one table whose rows differ.
+pub fn dump(rows: usize) -> Vec<u8> {
+    let mut text = String::from("CREATE TABLE public.t (id int, note text);\nCOPY public.t (id, note) FROM stdin;\n");
+    for n in 0..rows {
+        text.push_str(&format!("{n}\trow {}\n", n * n % 97));
+    }
+    text.push_str("\\.\n\n--\n-- PostgreSQL database dump complete\n--\n");
+    text.into_bytes()
+}
