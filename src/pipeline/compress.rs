@@ -194,25 +194,11 @@ fn failed(error: std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::Memory;
     use std::io::Read;
 
-    struct Memory(Vec<u8>);
-
-    impl Stage for Memory {
-        type Done = Vec<u8>;
-
-        fn put(&mut self, bytes: &[u8]) -> Result<()> {
-            self.0.extend_from_slice(bytes);
-            Ok(())
-        }
-
-        fn finish(self) -> Result<Vec<u8>> {
-            Ok(self.0)
-        }
-    }
-
     fn compressed(compression: Compression, workers: usize, plain: &[u8]) -> Vec<u8> {
-        let mut stage = Compress::new(compression, workers, Memory(Vec::new())).unwrap();
+        let mut stage = Compress::new(compression, workers, Memory::default()).unwrap();
         plain.chunks(70_001).for_each(|chunk| stage.put(chunk).unwrap());
         let done = stage.finish().unwrap();
         assert_eq!(done.bytes, done.below.len() as u64);

@@ -71,7 +71,7 @@ impl<S: Stage> Stage for Encrypt<S> {
 #[cfg(test)]
 mod tests {
     use crate::envelope::secret::Secret;
-    use crate::pipeline::{Stage, seal_small};
+    use crate::pipeline::{Memory, Stage, seal_small};
     use std::io::Write;
     use std::process::{Command, Stdio};
 
@@ -109,22 +109,11 @@ mod tests {
 
     #[test]
     fn pieces_make_no_difference() {
-        struct Memory(Vec<u8>);
-        impl Stage for Memory {
-            type Done = Vec<u8>;
-            fn put(&mut self, bytes: &[u8]) -> crate::error::Result<()> {
-                self.0.extend_from_slice(bytes);
-                Ok(())
-            }
-            fn finish(self) -> crate::error::Result<Vec<u8>> {
-                Ok(self.0)
-            }
-        }
         let key = Secret::generate().unwrap().cipher_key(&[1; 8]);
         let plain = vec![9; 100_000];
         let whole = seal_small(&plain, &key, [1; 8]).unwrap();
         for piece in [1, 7, 16, 1000, 65_536] {
-            let mut encrypt = super::Encrypt::new(&key, [1; 8], Memory(Vec::new())).unwrap();
+            let mut encrypt = super::Encrypt::new(&key, [1; 8], Memory::default()).unwrap();
             plain.chunks(piece).for_each(|chunk| encrypt.put(chunk).unwrap());
             assert!(encrypt.finish().unwrap() == whole, "{piece}");
         }

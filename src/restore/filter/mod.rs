@@ -105,22 +105,8 @@ impl<S: Stage> Stage for Filter<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::Memory;
     use proptest::prelude::*;
-
-    struct Memory(Vec<u8>);
-
-    impl Stage for Memory {
-        type Done = Vec<u8>;
-
-        fn put(&mut self, bytes: &[u8]) -> Result<()> {
-            self.0.extend_from_slice(bytes);
-            Ok(())
-        }
-
-        fn finish(self) -> Result<Vec<u8>> {
-            Ok(self.0)
-        }
-    }
 
     const ALL: Without = Without {
         owner: true,
@@ -130,7 +116,7 @@ mod tests {
     };
 
     fn filtered(input: &[u8], without: Without, piece: usize) -> Vec<u8> {
-        let mut filter = Filter::new(without, Memory(Vec::new()));
+        let mut filter = Filter::new(without, Memory::default());
         input.chunks(piece).for_each(|chunk| filter.put(chunk).unwrap());
         filter.finish().unwrap()
     }
@@ -355,7 +341,7 @@ mod tests {
     }
 
     fn in_pieces(input: &[u8], without: Without, cuts: &[usize]) -> Vec<u8> {
-        let mut filter = Filter::new(without, Memory(Vec::new()));
+        let mut filter = Filter::new(without, Memory::default());
         let mut rest = input;
         for cut in cuts {
             let (piece, other) = rest.split_at((*cut).min(rest.len()));
