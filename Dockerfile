@@ -109,7 +109,9 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,mode=044
     rm -rf /var/lib/apt/lists/*
 COPY --from=clients /out/etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=builder /out/pgseal /usr/local/bin/pgseal
-USER postgres
+# A server asks for the name of its user.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin pgseal
+USER 10001:10001
 WORKDIR /tmp
 ENTRYPOINT ["/usr/local/bin/pgseal"]
 

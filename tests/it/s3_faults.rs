@@ -84,13 +84,14 @@ fn gone() -> Fault {
 }
 
 /// The calls of a backup that write, with the part of the key that tells one PutObject from another.
-const WRITES: [(Operation, &str); 6] = [
+const WRITES: [(Operation, &str); 7] = [
     (Operation::PutObject, ".key."),
     (Operation::CreateUpload, ""),
     (Operation::UploadPart, ""),
     (Operation::PutObject, ".inventory."),
     (Operation::CompleteUpload, ""),
     (Operation::PutObject, ".manifest.jsonl"),
+    (Operation::PutObject, ".RECOVER.md"),
 ];
 
 #[test]
@@ -102,7 +103,7 @@ fn without_a_fault_each_call_is_made_once() {
         (Operation::UploadPart, 3),
         (Operation::CompleteUpload, 1),
         (Operation::AbortUpload, 0),
-        (Operation::PutObject, 3),
+        (Operation::PutObject, 4),
     ];
     for (operation, count) in counts {
         assert_eq!(run.proxy.count(operation), count, "{operation:?} in {:?}", run.proxy.seen());
