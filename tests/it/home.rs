@@ -12,6 +12,7 @@ use std::process::Command;
 mod changed;
 mod exhaustive;
 mod interop;
+mod mutations;
 mod readme;
 mod recipients;
 mod restore;

@@ -28,6 +28,7 @@ use tokio::runtime::Runtime;
 /// Objects by their names.
 pub type Objects = BTreeMap<String, Bytes>;
 
+pub const OLDER: OffsetDateTime = datetime!(2026-11-23 02:00 UTC);
 pub const NEWER: OffsetDateTime = datetime!(2026-11-24 02:00 UTC);
 
 /// What a backup is to be like.
