@@ -15,5 +15,6 @@ mod readme;
 mod restore;
 mod road;
 mod s3_faults;
+mod schemas;
 mod templates;
 mod versions;
