@@ -1,6 +1,6 @@
 //! Which backup is meant, and what stands there under its name.
 
-use super::names::{manifest_of, stem_of};
+use super::names::{compact, manifest_of, stem_of};
 use crate::envelope::manifest::{Found, Object, base_name};
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
@@ -70,17 +70,14 @@ impl Backup {
 
     /// The backup of this stem in an archive that is open already; `folder` is its name in messages.
     pub async fn at(folder: Location, archive: Archive, stem: &str) -> Result<Self> {
-        let names: Vec<String> = archive
-            .list(&format!("{stem}."))
-            .await?
-            .into_iter()
-            .map(|listed| listed.name)
-            .collect();
+        // Of a set in the legacy format any name may be given; its manifest, which proves it, stands under the compact stem.
+        let sealed = compact(stem);
+        let mut names = names_of(&archive, &sealed).await?;
         let mut generations: Vec<(u32, &String)> = names
             .iter()
             .filter_map(|name| {
                 manifest_of(name)
-                    .filter(|(of, _)| *of == stem)
+                    .filter(|(of, _)| *of == sealed)
                     .map(|(_, generation)| (generation, name))
             })
             .collect();
@@ -94,18 +91,21 @@ impl Backup {
                 Err(error) => return Err(error),
             }
         }
-        let kind = match (manifests.is_empty(), unreadable) {
-            (false, unreadable) => Kind::Sealed { manifests, unreadable },
+        let (stem, kind) = match (manifests.is_empty(), unreadable) {
+            (false, unreadable) => (sealed, Kind::Sealed { manifests, unreadable }),
             (true, unreadable) if !unreadable.is_empty() => return Err(unreadable[0].clone()),
             (true, _) => {
+                if stem != sealed {
+                    names.extend(names_of(&archive, stem).await?);
+                }
                 let (key, dump) = legacy_pair(&names).ok_or_else(|| nothing(&folder, stem, &names))?;
-                Kind::Legacy { key, dump }
+                (stem.to_owned(), Kind::Legacy { key, dump })
             }
         };
         Ok(Self {
             folder,
             archive,
-            stem: stem.to_owned(),
+            stem,
             kind,
         })
     }
@@ -124,8 +124,13 @@ impl Backup {
     }
 }
 
+async fn names_of(archive: &Archive, stem: &str) -> Result<Vec<String>> {
+    let listed = archive.list(&format!("{stem}.")).await?;
+    Ok(listed.into_iter().map(|listed| listed.name).collect())
+}
+
 /// The one key file and the one dump of an old backup, by the old image's names or by those in its README.
-fn legacy_pair(names: &[String]) -> Option<(String, String)> {
+pub fn legacy_pair(names: &[String]) -> Option<(String, String)> {
     let one = |endings: [&str; 2]| {
         let mut fitting = names.iter().filter(|name| endings.iter().any(|ending| name.ends_with(ending)));
         fitting.next().filter(|_| fitting.next().is_none()).cloned()

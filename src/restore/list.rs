@@ -1,5 +1,6 @@
 //! What is there: whole backups, the newest first, and apart from them what dead runs left.
 
+use super::backup::legacy_pair;
 use super::names::{manifest_of, stem_of};
 use crate::cancel::Cancel;
 use crate::envelope::card::card_name;
@@ -16,6 +17,9 @@ const MAX_MANIFEST: u64 = 4 << 20;
 pub struct Listing {
     pub location: String,
     pub backups: Vec<Whole>,
+    /// Of the old image: nothing in them can be checked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unauthenticated: Vec<Unauthenticated>,
     pub leftovers: Vec<Leftover>,
 }
 
@@ -43,6 +47,14 @@ pub struct Whole {
     pub missing: Vec<String>,
 }
 
+/// A key file and a dump that no manifest names, as the old image wrote them.
+#[derive(Debug, Serialize)]
+pub struct Unauthenticated {
+    pub stem: String,
+    pub objects: Vec<String>,
+    pub bytes: u64,
+}
+
 /// Objects that no manifest names, or a manifest that is none.
 #[derive(Debug, Serialize)]
 pub struct Leftover {
@@ -64,6 +76,7 @@ pub async fn list(text: &str, env: &Env, cancel: &Cancel) -> Result<Listing> {
     let mut listing = Listing {
         location: location.to_string(),
         backups: Vec::new(),
+        unauthenticated: Vec::new(),
         leftovers: Vec::new(),
     };
     let mut named: BTreeSet<String> = BTreeSet::new();
@@ -99,12 +112,20 @@ pub async fn list(text: &str, env: &Env, cancel: &Cancel) -> Result<Listing> {
         .sort_by(|a, b| b.scheduled_time.0.cmp(&a.scheduled_time.0).then(a.stem.cmp(&b.stem)));
     for (stem, objects) in groups {
         let left: Vec<&Listed> = objects.iter().filter(|listed| !named.contains(&listed.name)).collect();
-        if !left.is_empty() {
+        if left.is_empty() {
+            continue;
+        }
+        let bytes = left.iter().map(|listed| listed.size).sum();
+        let objects: Vec<String> = left.iter().map(|listed| listed.name.clone()).collect();
+        if legacy_pair(&objects).is_some() {
+            listing.unauthenticated.push(Unauthenticated { stem, objects, bytes });
+        } else {
+            let error = unreadable.remove(&stem);
             listing.leftovers.push(Leftover {
-                bytes: left.iter().map(|listed| listed.size).sum(),
-                objects: left.iter().map(|listed| listed.name.clone()).collect(),
-                error: unreadable.remove(&stem),
                 stem,
+                objects,
+                bytes,
+                error,
             });
         }
     }

@@ -1,5 +1,9 @@
 //! What the names of objects say.
 
+const TIME: &str = "_ddddddddTddddddZ";
+/// As the old image writes it.
+const OLD_TIME: &str = "_dddd-dd-ddTdd:dd:ddZ";
+
 /// The stem at the beginning of a name: up to the time of a backup, as this program or the old image writes it.
 ///
 /// `app_20261124T020000Z.3f9a12bc.sql.bz2.enc` → `app_20261124T020000Z`. A database's name may itself look like a time, so
@@ -9,11 +13,7 @@ pub fn stem_of(name: &str) -> Option<&str> {
     ends.into_iter()
         .filter(|end| matches!(name.as_bytes().get(*end), None | Some(b'.')))
         .map(|end| &name[..end])
-        .find(|stem| {
-            ["_ddddddddTddddddZ", "_dddd-dd-ddTdd:dd:ddZ"]
-                .iter()
-                .any(|shape| ends_like(stem, shape))
-        })
+        .find(|stem| [TIME, OLD_TIME].iter().any(|shape| ends_like(stem, shape)))
 }
 
 /// Whether a text ends in this shape, `d` being any digit, behind at least one other byte.
@@ -21,6 +21,16 @@ fn ends_like(text: &str, shape: &str) -> bool {
     let (text, shape) = (text.as_bytes(), shape.as_bytes());
     let same = |(byte, wanted): (&u8, &u8)| if *wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
     text.len() > shape.len() && text.iter().rev().zip(shape.iter().rev()).all(same)
+}
+
+/// The stem as this program writes it: its manifests have it even where the other objects are named as the old image did.
+///
+/// `app_2026-11-24T02:00:00Z` → `app_20261124T020000Z`.
+pub fn compact(stem: &str) -> String {
+    match stem.len().checked_sub(OLD_TIME.len()) {
+        Some(at) if ends_like(stem, OLD_TIME) => format!("{}{}", &stem[..at], stem[at..].replace(['-', ':'], "")),
+        _ => stem.to_owned(),
+    }
 }
 
 /// The stem and generation of a manifest's name.
@@ -54,6 +64,18 @@ mod tests {
             ("backups", None),
         ] {
             assert_eq!(stem_of(name), stem, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_old_stem_has_a_compact_one() {
+        for (stem, expected) in [
+            ("app_2026-11-24T02:00:00Z", "app_20261124T020000Z"),
+            ("a-b:c_2026-11-24T02:00:00Z", "a-b:c_20261124T020000Z"),
+            ("app_20261124T020000Z", "app_20261124T020000Z"),
+            ("é", "é"),
+        ] {
+            assert_eq!(compact(stem), expected);
         }
     }
 

@@ -102,25 +102,38 @@ async fn look(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Canc
     }
     match ask.key {
         Some(key) => with_key(backup, manifests, key, ask, report, cancel).await,
-        None => without_key(backup, &manifests[0], ask, report, cancel).await,
+        None => without_key(backup, manifests, ask, report, cancel).await,
     }
 }
 
-async fn without_key(backup: &Backup, found: &Found, ask: &Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<()> {
-    check_signature(found, ask.signer)?;
-    let manifest = found.unproven();
+async fn without_key(backup: &Backup, manifests: &[Found], ask: &Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<()> {
+    let Some((newest, others)) = manifests.split_first() else {
+        return Err(Error::new(Code::Bug, "a sealed backup without a manifest"));
+    };
+    check_signature(newest, ask.signer)?;
+    let manifest = newest.unproven();
     describe(manifest, report);
     for object in &manifest.objects {
-        let pinned = cancel.race(backup.pin(object)).await?;
-        let compared = if ask.deep {
-            read(backup, &pinned, object, cancel).await?;
-            "sha256"
-        } else {
-            compare(&pinned, object)?
-        };
+        let compared = look_at(backup, object, ask.deep, cancel).await?;
         report.note(object, compared);
     }
-    card(backup, manifest, report).await
+    card(backup, manifest, report).await?;
+    for found in others {
+        check_signature(found, None)?;
+        other_generation(backup, found.unproven(), ask.deep, report, cancel).await?;
+    }
+    Ok(())
+}
+
+/// One object as it stands, all of it or by what the store says.
+async fn look_at(backup: &Backup, object: &Object, deep: bool, cancel: &Cancel) -> Result<&'static str> {
+    let pinned = cancel.race(backup.pin(object)).await?;
+    if deep {
+        read(backup, &pinned, object, cancel).await?;
+        Ok("sha256")
+    } else {
+        compare(&pinned, object)
+    }
 }
 
 async fn with_key(
@@ -135,12 +148,12 @@ async fn with_key(
     report.authenticated = true;
     describe(&opened.manifest, report);
     for object in &opened.manifest.objects {
-        let pinned = cancel.race(backup.pin(object)).await?;
         match object.role {
-            Role::Dump | Role::Inventory | Role::Globals => {}
+            // Deciphered below, where each byte is read anyway.
+            Role::Dump | Role::Inventory | Role::Globals => drop(cancel.race(backup.pin(object)).await?),
             _ => {
-                read(backup, &pinned, object, cancel).await?;
-                report.note(object, "sha256");
+                let compared = look_at(backup, object, true, cancel).await?;
+                report.note(object, compared);
             }
         }
     }
@@ -171,18 +184,17 @@ async fn with_key(
         .filter(|found| found.unproven().generation != opened.manifest.generation);
     for found in others {
         check_signature(found, None)?;
-        other_generation(backup, &*opened.prove_other(found)?, report, cancel).await?;
+        other_generation(backup, &*opened.prove_other(found)?, true, report, cancel).await?;
     }
     Ok(())
 }
 
 /// Whoever is named by another generation alone counts on that one, and on its key objects.
-async fn other_generation(backup: &Backup, manifest: &Manifest, report: &mut Report, cancel: &Cancel) -> Result<()> {
+async fn other_generation(backup: &Backup, manifest: &Manifest, deep: bool, report: &mut Report, cancel: &Cancel) -> Result<()> {
     for object in manifest.objects.iter().filter(|object| object.role == Role::Key) {
-        let pinned = cancel.race(backup.pin(object)).await?;
-        read(backup, &pinned, object, cancel).await?;
+        let compared = look_at(backup, object, deep, cancel).await?;
         if !report.objects.iter().any(|looked| looked.name == base_name(&object.key)) {
-            report.note(object, "sha256");
+            report.note(object, compared);
         }
     }
     card(backup, manifest, report).await

@@ -217,6 +217,42 @@ fn the_list_has_whole_backups_and_leftovers_apart() {
 }
 
 #[test]
+fn backups_of_the_old_image_are_listed_as_unauthenticated() {
+    let home = Home::new(json!({}));
+    for name in ["key.txt.enc", "sql.bz.enc"] {
+        home.bucket.put(&format!("backups/app_2020-01-01T00:00:00Z.{name}"), "x");
+    }
+    home.bucket.put("backups/app_2020-01-02T00:00:00Z.key.txt.enc", "x");
+    let listing = home.run(&["list", &format!("s3://{}/backups", home.bucket.name)]).receipt();
+    let stems = |list: &str| {
+        let entries = listing[list].as_array().into_iter().flatten();
+        entries.filter_map(|entry| entry["stem"].as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(stems("unauthenticated"), ["app_2020-01-01T00:00:00Z"], "{listing}");
+    assert_eq!(stems("leftovers"), ["app_2020-01-02T00:00:00Z"], "{listing}");
+}
+
+/// Named by the old image's stem, it was opened as that image's: unauthenticated, whatever had been done to it.
+#[test]
+fn a_set_in_the_old_format_is_proven_by_its_manifest_whichever_of_its_names_is_given() {
+    let home = Home::new(json!({"format": "legacy"}));
+    let (fetched, dump) = (home.fetched(), home.name_of("dump"));
+    let old_stem = dump.strip_suffix(".sql.bz.enc").expect("an old name");
+    let given = [dump.as_str(), old_stem, &home.name_of("manifest")].map(|name| fetched.join(name));
+    for given in &given {
+        let said = Home::offline(&["verify", text(given), "--key", &home.key()]);
+        assert_eq!((said.code, &said.receipt()["authenticated"]), (0, &json!(true)), "{}", said.stdout);
+    }
+    let mut bytes = std::fs::read(&given[0]).expect("the dump");
+    bytes[5000] ^= 1;
+    std::fs::write(&given[0], bytes).expect("written");
+    for given in &given {
+        let said = Home::offline(&["decrypt", text(given), "--key", &home.key()]);
+        assert!(said.code == 7 && said.stderr.contains("tampered"), "{}", said.stderr);
+    }
+}
+
+#[test]
 fn a_backup_that_is_not_there_or_not_whole_is_said() {
     let home = Home::new(json!({}));
     let said = home.run(&["verify", &format!("s3://{}/backups/app_20200101T000000Z", home.bucket.name)]);

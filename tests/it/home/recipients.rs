@@ -240,3 +240,34 @@ fn a_changed_card_is_found() {
         );
     }
 }
+
+#[test]
+fn without_a_key_the_keys_of_older_generations_are_looked_at_too() {
+    let home = Home::new(json!({}));
+    let (_, new) = pair(&home, "new");
+    let fetched = home.fetched();
+    let said = Home::offline(&["rewrap", text(&fetched), "--key", &home.key(), "--recipient", text(&new)]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let deep: &[&str] = &["--deep"];
+    for ask in [&[], deep] {
+        let said = Home::offline(&[&["verify", text(&fetched)], ask].concat());
+        assert_eq!(said.code, 0, "{}", said.stdout);
+    }
+    // The old key object, whose recipient still counts on it: other bytes are seen by a deep look, a loss by any.
+    let old = fetched.join(home.name_of("key"));
+    let mut bytes = std::fs::read(&old).expect("the key object");
+    bytes[0] ^= 1;
+    std::fs::write(&old, bytes).expect("written");
+    let tampered = |ask: &[&str]| {
+        let said = Home::offline(&[&["verify", text(&fetched)], ask].concat());
+        assert_eq!(
+            (said.code, &said.receipt()["error"]["code"]),
+            (7, &json!("tampered")),
+            "{}",
+            said.stdout
+        );
+    };
+    tampered(deep);
+    std::fs::write(&old, b"").expect("written");
+    tampered(&[]);
+}
