@@ -7,6 +7,7 @@ use crate::handler::{Answer, World, handle};
 use crate::receipt::Receipt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 
@@ -37,10 +38,20 @@ impl std::fmt::Debug for Failure {
 
 /// Answers events until the platform ends the process.
 pub async fn run(env: &Env, terminated: &Cancel) -> Result<()> {
-    let service = service_fn(async |event: LambdaEvent<Value>| one(event, env, terminated).await);
-    lambda_runtime::run(service)
-        .await
-        .map_err(|error| Error::new(Code::Bug, format!("the Lambda runtime ended: {error}")))
+    let answered = AtomicBool::new(false);
+    let service = service_fn(async |event: LambdaEvent<Value>| {
+        let answer = one(event, env, terminated).await;
+        answered.store(true, Ordering::Relaxed);
+        answer
+    });
+    match lambda_runtime::run(service).await {
+        // The platform takes its side away when it has no more events: `sam local` does so after each.
+        Err(error) if answered.into_inner() => {
+            tracing::debug!("the Lambda runtime API is gone: {error}");
+            Ok(())
+        }
+        ended => ended.map_err(|error| Error::new(Code::AwsFailed, format!("the Lambda runtime API gave no event: {error}"))),
+    }
 }
 
 async fn one(event: LambdaEvent<Value>, env: &Env, terminated: &Cancel) -> Result<Value, Failure> {

@@ -5,9 +5,10 @@ use crate::support::invariants::{backup_stands, clients_of, event};
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3, SECRET_KEY};
 use serde_json::{Value, json};
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// One function of one process, warm after its first event.
 struct Function {
@@ -205,6 +206,37 @@ fn no_secret_stands_in_the_logs() {
 }
 
 /// Two megabytes at 128 KiB a second, in a function that has eight seconds.
+/// It once called that a bug of its own, in the midst of what `sam local invoke` shows.
+#[test]
+fn the_end_of_the_platforms_side_is_an_ordinary_end() {
+    for (events, code) in [(0, 4), (1, 0)] {
+        let platform = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
+        command
+            .env("AWS_LAMBDA_RUNTIME_API", platform.local_addr().expect("an address").to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "function")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        // One request for the event, one with its answer; then the platform's side is gone.
+        let asked = "Lambda-Runtime-Aws-Request-Id: 1\r\nLambda-Runtime-Deadline-Ms: 1\r\n\
+                     Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+        let taken = "Content-Length: 0\r\nConnection: close\r\n\r\n".to_owned();
+        for (path, answer) in [("/next ", asked), ("/error ", &taken)].into_iter().take(2 * events) {
+            let (mut stream, _) = platform.accept().expect("a request");
+            let mut request = [0; 16 << 10];
+            let length = stream.read(&mut request).expect("its head");
+            assert!(String::from_utf8_lossy(&request[..length]).contains(path));
+            write!(stream, "HTTP/1.1 200 OK\r\n{answer}").expect("answered");
+        }
+        drop(platform);
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(!said.contains("bug"), "{said}");
+    }
+}
+
 fn too_slow(function: &Function) -> Value {
     function.server.psql(
         "app",
