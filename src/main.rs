@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
     let outcome = outcome.unwrap_or_else(|_| Err(Error::new(Code::Bug, "the program panicked")));
     outcome.unwrap_or_else(|error| {
-        eprintln!("pgseal: {error}");
+        eprintln!("pgseal: {error}\n  {}", error.hint());
         ExitCode::from(error.code.exit())
     })
 }

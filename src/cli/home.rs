@@ -13,6 +13,7 @@ use crate::plan::values::secret_arn;
 use crate::rds::secret;
 use crate::restore::backup::Backup;
 use crate::restore::conninfo::Conninfo;
+use crate::restore::report::Report;
 use crate::restore::{decrypt, drill, into, list, rewrap, verify};
 use crate::store::{Archive, Location, Written};
 use clap::{Args, ValueEnum};
@@ -232,7 +233,12 @@ pub async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<
 pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<Said> {
     let key = cancel.race(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
-    let place = Archive::open(&Location::parse(&arguments.report)?, env).await?;
+    let location = Location::parse(&arguments.report)?;
+    if let Location::Directory(folder) = &location {
+        let unusable = |error| Error::field(Code::BadEvent, "report", format!("{location} cannot be made: {error}"));
+        std::fs::create_dir_all(folder).map_err(unusable)?;
+    }
+    let place = Archive::open(&location, env).await?;
     let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
     let (client_folders, path) = clients(env);
     let ask = drill::Ask {
@@ -243,17 +249,26 @@ pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<Said
         path,
     };
     let report = drill::drill(&backup, &ask, cancel).await;
+    let exit = match leave(&report, &place).await {
+        Ok(()) => report.exit(),
+        Err(error) => {
+            // What the drill found out is worth more than where it was to be kept.
+            tracing::error!(code = error.code.name(), "the report was not kept: {}", error.message);
+            error.code.exit()
+        }
+    };
+    Ok((Some(report.to_json()), exit))
+}
+
+async fn leave(report: &Report, place: &Archive) -> Result<()> {
     let name = report.name();
     for (ending, text) in [("json", report.to_json()), ("html", report.to_html())] {
         let name = format!("{name}.{ending}");
         if place.put_new(&name, text.into()).await? == Written::Exists {
-            return Err(Error::new(
-                Code::CommitFailed,
-                format!("{name} exists already in {}", arguments.report),
-            ));
+            return Err(Error::new(Code::CommitFailed, format!("{name} exists already")));
         }
     }
-    Ok((Some(report.to_json()), report.exit()))
+    Ok(())
 }
 
 /// Where to look for PostgreSQL's programs.

@@ -257,6 +257,7 @@ fn a_backup_that_is_not_there_or_not_whole_is_said() {
     let home = Home::new(json!({}));
     let said = home.run(&["verify", &format!("s3://{}/backups/app_20200101T000000Z", home.bucket.name)]);
     assert_eq!(said.code, 7, "{}", said.stderr);
+    assert!(said.stderr.contains("pgseal list"), "no advice: {}", said.stderr);
     std::fs::remove_file(home.fetched().join(home.name_of("manifest"))).expect("removed");
     let said = Home::offline(&["decrypt", text(&home.fetched()), "--key", &home.key()]);
     assert_eq!((said.code, said.stdout.as_str()), (7, ""), "{}", said.stderr);

@@ -103,8 +103,7 @@ fn owners_and_grants_of_roles_that_are_not_there_can_be_left_out() {
 #[test]
 fn a_drill_restores_counts_and_leaves_a_report() {
     let home = Home::new(json!({"globals": true}));
-    let (fetched, reports) = (home.fetched(), home.folder.path().join("reports"));
-    std::fs::create_dir(&reports).expect("a folder");
+    let (fetched, reports) = (home.fetched(), home.folder.path().join("of/drills"));
     let said = into(&home, &["drill", text(&fetched), "--key", &home.key(), "--report", text(&reports)]);
     let report = said.receipt();
     assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{report}\n{}", said.stderr);
@@ -124,6 +123,21 @@ fn a_drill_restores_counts_and_leaves_a_report() {
     let said = into(&home, &["drill", &home.at_s3(), "--key", &home.key(), "--report", &place]);
     assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
     assert_eq!(home.bucket.keys().iter().filter(|key| key.starts_with("drills/")).count(), 2);
+
+    // What was found out is said even where it cannot be kept.
+    let said = into(
+        &home,
+        &[
+            "drill",
+            &home.at_s3(),
+            "--key",
+            &home.key(),
+            "--report",
+            "s3://no-such-bucket/drills",
+        ],
+    );
+    assert_eq!((said.code, &said.receipt()["outcome"]), (4, &json!("passed")), "{}", said.stderr);
+    assert!(said.stderr.contains("the report was not kept"), "{}", said.stderr);
 }
 
 #[test]
