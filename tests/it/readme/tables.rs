@@ -151,7 +151,7 @@ fn the_table_of_exits_is_the_programs_own() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    for page in ["README.md", "docs/FORMAT.md", "docs/ERRORS.md"].map(|page| root().join(page)) {
+    for page in ["README.md", "docs/FORMAT.md", "docs/ERRORS.md", "docs/THREATS.md"].map(|page| root().join(page)) {
         let text = fs::read_to_string(&page).expect("the page");
         let links = text
             .split("](")
