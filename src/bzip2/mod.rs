@@ -7,6 +7,7 @@
 //! describes it.
 
 pub mod decode;
+pub mod encode;
 
 use crc_fast::{CrcAlgorithm, Digest};
 
@@ -21,6 +22,16 @@ pub const MAX_BLOCK_LEN: usize = 900_000;
 
 /// Symbols are coded in groups of this many, each by one of up to six Huffman tables.
 pub const GROUP_LEN: usize = 50;
+
+/// Huffman tables of a block at most; the least is two.
+pub const MAX_TABLES: usize = 6;
+
+/// 256 ranks, less rank 0, which is written as runs, and with the two digits of the runs and the end of the block.
+pub const MAX_ALPHABET: usize = 258;
+
+/// The digits of a run of rank 0: 1 and 2 to the base of two, the lowest first.
+pub const RUN_A: u16 = 0;
+pub const RUN_B: u16 = 1;
 
 /// The digit of a stream's header, 1 to 9: its blocks hold at most that many times 100,000 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,9 +11,10 @@ const BASE: u64 = 30 * MIB;
 /// `pg_dump` beside us: its catalogue grows with the number of tables.
 const PG_DUMP: u64 = 16 * MIB;
 
-/// `base + workers × (encoder + 2 × (block + output)) + (in_flight + 2) × part`, in bytes.
+/// `base + workers × (encoder + 2 × (block + output)) + check + (in_flight + 2) × part`, in bytes.
 ///
-/// Two blocks a worker are on the road: one in its hands, one waiting or done. A part is being filled, one waits in the
+/// Two blocks a worker are on the road: one in its hands, one waiting or done. One decoder for each sixteen workers checks
+/// what they made. A part is being filled, one waits in the
 /// channel, `in_flight` are on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
@@ -21,6 +22,8 @@ pub struct Memory {
     pub workers: u64,
     /// Working memory of one encoder.
     pub encoder: u64,
+    /// The decoders that check a share of the blocks.
+    pub check: u64,
     /// Plain bytes handed to a worker at once.
     pub block: u64,
     /// Uploads at once.
@@ -67,11 +70,13 @@ impl Memory {
     fn of(compression: Compression, workers: u64, in_flight: u64, part: u64, available: Option<u64>) -> Self {
         let (block, encoder) = (block_bytes(compression) as u64, encoder_bytes(compression));
         let workers = if compression == Compression::None { 0 } else { workers };
-        let peak = BASE + workers * (encoder + 4 * block) + (in_flight + 2) * part;
+        let check = workers.div_ceil(16) * decoder_bytes(compression);
+        let peak = BASE + workers * (encoder + 4 * block) + check + (in_flight + 2) * part;
         Self {
             base: BASE,
             workers,
             encoder,
+            check,
             block,
             in_flight,
             part,
@@ -90,11 +95,11 @@ pub fn block_bytes(compression: Compression) -> usize {
     }
 }
 
-/// Working memory of one encoder: bzip2's manual says 400 kB + 8 × block; zstd's grows with its level
+/// Working memory of one encoder: of ours what its buffers add up to, rounded up; zstd's grows with its level
 /// (`ZSTD_estimateCCtxSize` at a window of 2 MiB, rounded up).
 fn encoder_bytes(compression: Compression) -> u64 {
     match compression {
-        Compression::Bzip2(level) => 400_000 + 800_000 * u64::from(level),
+        Compression::Bzip2(level) => 1_600_000 + 900_000 * u64::from(level),
         Compression::Zstd(level) => match level {
             ..=4 => 6 * MIB,
             5..=12 => 18 * MIB,
@@ -102,6 +107,14 @@ fn encoder_bytes(compression: Compression) -> u64 {
             _ => 52 * MIB,
         },
         Compression::None => 0,
+    }
+}
+
+/// A decoder of bzip2 blocks, and the text that comes out of it.
+fn decoder_bytes(compression: Compression) -> u64 {
+    match compression {
+        Compression::Bzip2(level) => 400_000 + 1_100_000 * u64::from(level),
+        Compression::Zstd(_) | Compression::None => 0,
     }
 }
 

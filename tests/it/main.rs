@@ -3,6 +3,7 @@
 
 mod support;
 
+mod bzip2;
 mod container;
 mod database_faults;
 mod demo;

@@ -3,11 +3,11 @@
 use super::bits::BitReader;
 use super::entropy::{self, Coding, Path};
 use super::fault::Fault;
-use super::huffman::{MAX_ALPHABET, MAX_CODE_LEN, Table};
+use super::huffman::{MAX_CODE_LEN, Table};
 use super::mtf::Tokens;
 use super::rle1::Expander;
 use super::unbwt::Inverse;
-use crate::bzip2::{BLOCK_MAGIC, Crc32, GROUP_LEN, Level, MAX_BLOCK_LEN, crc32};
+use crate::bzip2::{BLOCK_MAGIC, Crc32, GROUP_LEN, Level, MAX_ALPHABET, MAX_BLOCK_LEN, MAX_TABLES, crc32};
 
 /// No block is longer, in bits: header, byte map, selectors of six bits, six tables of codes whose
 /// lengths go up and down once a symbol, and a code of 20 bits for each byte. A table that takes
@@ -27,7 +27,6 @@ pub const MAX_BLOCK_BITS: usize = 48
 /// What 15 bits can say; more than [`USEFUL_SELECTORS`] are read over, as bzip2 since 1.0.7 does.
 const MAX_SELECTORS: usize = (1 << 15) - 1;
 const USEFUL_SELECTORS: usize = MAX_BLOCK_LEN / GROUP_LEN + 2;
-const MAX_TABLES: usize = 6;
 
 /// Text up to this length is handed over as such: that of most blocks.
 const PLAIN_LEN: usize = 1 << 20;

@@ -2,13 +2,10 @@
 
 use super::bits::BitReader;
 use super::fault::Fault;
-use crate::bzip2::GROUP_LEN;
+use crate::bzip2::{GROUP_LEN, MAX_ALPHABET};
 
 /// The longest code the format has.
 pub const MAX_CODE_LEN: usize = 20;
-
-/// Two run symbols, the ranks 1 to 255, the end of the block.
-pub const MAX_ALPHABET: usize = 258;
 
 /// The symbols leave here as bytes. The end of the block is this one, whatever its number.
 pub const END: u8 = 255;

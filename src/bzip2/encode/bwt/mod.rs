@@ -1,0 +1,186 @@
+//! The Burrows-Wheeler transform of a block: the last column of its sorted rotations.
+//!
+//! The rotations of type B* ([`types`]) are sorted by an order-preserving code ([`order`], [`sort`], [`ties`]), and the
+//! order of the others is induced from theirs ([`induce`]). Repetitive data is sorted in linear time ([`fallback`]).
+
+mod fallback;
+mod induce;
+mod order;
+mod sais;
+mod sort;
+mod text;
+mod ties;
+mod types;
+
+use super::simd::Isa;
+use induce::{Buckets, ROWS};
+use order::Order;
+use sort::Bins;
+use text::Circle;
+pub(super) use text::Text;
+use ties::Ties;
+use types::Stars;
+
+/// What the transform gives.
+pub(super) struct Transformed<'a> {
+    pub last_column: &'a [u8],
+    /// Row of the block itself (`origPtr`).
+    pub origin: u32,
+    /// The bytes that occur.
+    pub used: [bool; 256],
+    /// Memory that is free now, for one symbol a byte and one more.
+    pub symbols: &'a mut [u16],
+}
+
+/// Memory of the transform.
+pub(super) struct Workspace {
+    /// The keys of the B*, then the rows, then the symbols that follow from the column.
+    rows: Vec<u64>,
+    /// The windows of the B*, then the column.
+    windows: Vec<u64>,
+    /// Of each pair of bytes.
+    counts: Vec<u32>,
+    stars: Stars,
+    order: Order,
+    bins: Bins,
+    buckets: Buckets,
+}
+
+impl Workspace {
+    pub fn new(block: usize) -> Self {
+        Self {
+            rows: vec![0; ROWS / 2],
+            windows: vec![0; block / 2 + 1],
+            counts: vec![0; 1 << 16],
+            stars: Stars::new(),
+            order: Order::new(),
+            bins: Bins::new(),
+            buckets: Buckets::new(),
+        }
+    }
+
+    /// The transform of the block of `n` bytes.
+    pub fn transform<'a>(&'a mut self, isa: Isa, text: &'a mut Text, n: usize) -> Transformed<'a> {
+        let mut used = [false; 256];
+        let times = repetitions(text.block(n));
+        let origin = match types::begin(text.block(n)) {
+            Some(start) => {
+                let first = if start == 0 { 0 } else { n - start };
+                let circle = text.circle(n, start);
+                self.count(circle, &mut used);
+                if self.sort(isa, circle) {
+                    self.induce(isa, circle, first)
+                } else {
+                    let rows = &mut bytemuck::cast_slice_mut(&mut self.rows)[..n];
+                    let column = &mut bytemuck::cast_slice_mut(&mut self.windows)[..n];
+                    fallback::whole(text.rotated(n, start), first, rows, column)
+                }
+            }
+            None => {
+                let block = text.block(n);
+                used[usize::from(block[0])] = true;
+                bytemuck::cast_slice_mut(&mut self.windows)[..n].copy_from_slice(block);
+                0
+            }
+        };
+        Transformed {
+            last_column: &bytemuck::cast_slice(&self.windows)[..n],
+            // Of equal rotations, whose rows follow each other, the first: so the way of sorting does not show.
+            origin: origin - origin % times,
+            used,
+            symbols: bytemuck::cast_slice_mut(&mut self.rows),
+        }
+    }
+
+    fn count(&mut self, text: Circle, used: &mut [bool; 256]) {
+        self.counts.fill(0);
+        let counts: &mut [u32; 1 << 16] = self.counts.first_chunk_mut().unwrap_or_else(|| unreachable!());
+        let sevens = text.n / 7 * 7;
+        for at in (0..sevens).step_by(7) {
+            // Eight bytes are seven pairs.
+            let word = text.word(at);
+            for k in 0..7 {
+                counts[(word >> (8 * k)) as usize & 0xFFFF] += 1;
+            }
+        }
+        for at in sevens..text.n {
+            counts[text.pair(at)] += 1;
+        }
+        for (used, counts) in used.iter_mut().zip(counts.as_chunks::<256>().0) {
+            *used = counts.iter().any(|&count| count > 0);
+        }
+    }
+
+    /// Sorts the B*, whose positions then begin the rows; false if the text is too repetitive.
+    fn sort(&mut self, isa: Isa, text: Circle) -> bool {
+        let Self {
+            rows,
+            windows,
+            counts,
+            stars,
+            order,
+            bins,
+            ..
+        } = self;
+        let counts = counts.first_chunk().unwrap_or_else(|| unreachable!());
+        stars.find(isa, text);
+        order.build(counts);
+        let Some(window) = order.window_at_start(text) else { return false };
+        let windows = &mut windows[..stars.count];
+        // What the keys leave free serves their sort.
+        let (keys, scratch) = bytemuck::cast_slice_mut(rows).split_at_mut(stars.count);
+        sort::windows(isa, text, stars, order, window, bins, windows);
+        sort::spread(isa, text, stars, bins, windows, keys);
+        let mut ties = Ties::new(isa, text, stars, order, windows, scratch);
+        if sort::sort(isa, bins, keys, &mut ties).is_err() {
+            return fallback::by_names(text, stars, order, bins, rows, windows);
+        }
+        induce::keys_to_positions(rows, stars.count);
+        true
+    }
+
+    fn induce(&mut self, isa: Isa, text: Circle, origin: usize) -> u32 {
+        let Self {
+            rows,
+            windows,
+            counts,
+            stars,
+            bins,
+            buckets,
+            ..
+        } = self;
+        let rows = bytemuck::cast_slice_mut(rows).first_chunk_mut().unwrap_or_else(|| unreachable!());
+        let column = &mut bytemuck::cast_slice_mut(windows)[..text.n];
+        let counts = counts.first_chunk().unwrap_or_else(|| unreachable!());
+        buckets.place(text, stars, bins, counts, rows);
+        induce::induce(isa, text, stars, buckets, origin, rows, column)
+    }
+}
+
+/// How many times the block repeats its shortest period that divides it.
+fn repetitions(block: &[u8]) -> u32 {
+    let (mut period, mut rest) = (block.len(), block.len());
+    for prime in 2.. {
+        if prime * prime > rest {
+            break;
+        }
+        while rest % prime == 0 {
+            rest /= prime;
+            period = shorter(block, period, prime);
+        }
+    }
+    if rest > 1 {
+        period = shorter(block, period, rest);
+    }
+    (block.len() / period) as u32
+}
+
+/// The period divided by `prime`, if that is one too.
+fn shorter(block: &[u8], period: usize, prime: usize) -> usize {
+    let part = period / prime;
+    if block[..block.len() - part] == block[part..] {
+        part
+    } else {
+        period
+    }
+}

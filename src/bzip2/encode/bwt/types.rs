@@ -1,0 +1,137 @@
+//! Which rotations are sorted: those of type B*. A rotation is of type L if it is greater than the next one around the
+//! circle, otherwise of type S; it is B* if it is S and the next one L (Itoh and Tanaka's two-stage sort as in Mori's
+//! divsufsort). The order of the B* gives that of all others.
+
+use super::super::simd::{Isa, Simd, dispatch};
+use super::text::Circle;
+use crate::bzip2::MAX_BLOCK_LEN;
+
+const WORDS: usize = MAX_BLOCK_LEN.div_ceil(64) + 1;
+
+/// The set of the B* positions.
+pub(super) struct Stars {
+    words: Vec<Word>,
+    pub count: usize,
+    /// By byte: positions of type S with the same byte next.
+    pub equal_s: [u32; 256],
+}
+
+/// Where the circle may begin: behind a B*, so that no induction crosses the origin. None if all bytes are equal.
+pub(super) fn begin(block: &[u8]) -> Option<usize> {
+    let n = block.len();
+    // Twice around: the first ascent may be the one across the end, and its descent far behind it.
+    let mut ascent = None;
+    for at in 0..2 * n {
+        let (here, next) = (block[at % n], block[(at + 1) % n]);
+        if here < next {
+            ascent = Some(at + 1);
+        } else if here > next
+            && let Some(ascent) = ascent
+        {
+            return Some(ascent % n);
+        }
+    }
+    None
+}
+
+/// 64 positions: which are B*, and how many are before; together, so that a look-up is one cache miss.
+#[derive(Clone, Copy, Default)]
+struct Word {
+    bits: u64,
+    before: u64,
+}
+
+impl Stars {
+    pub fn new() -> Self {
+        Self {
+            words: vec![Word::default(); WORDS],
+            count: 0,
+            equal_s: [0; 256],
+        }
+    }
+
+    pub fn find(&mut self, isa: Isa, text: Circle) {
+        let stars = self;
+        dispatch!(isa, find_with(text: Circle, stars: &mut Stars));
+    }
+
+    #[inline(always)]
+    fn find_with<S: Simd>(&mut self, simd: S, text: Circle) {
+        self.equal_s = [0; 256];
+        let words = text.n.div_ceil(64);
+        // Positions descend, as types follow from the next one; bit 0 of the carry is the type of the next position, L at
+        // the end as at the beginning.
+        let mut next_l = 1;
+        for w in (0..words).rev() {
+            let window = text.window::<65>(64 * w);
+            let (Some(here), Some(next)) = (window.first_chunk(), window.last_chunk()) else {
+                unreachable!()
+            };
+            let (mut greater, mut equal) = (simd.greater(here, next), simd.equal(here, next));
+            let rest = text.n - 64 * w;
+            if rest < 64 {
+                greater |= u64::MAX << rest;
+                equal &= !(u64::MAX << rest);
+            }
+            let (greater, equal) = (greater.reverse_bits(), equal.reverse_bits());
+            // L runs on through equal bytes: a carry clears them.
+            let behind_l = ((greater << 1) | next_l) & equal;
+            let l = greater | (equal & !equal.wrapping_add(behind_l));
+            self.words[w].bits = (!l & ((l << 1) | next_l)).reverse_bits();
+            next_l = l >> 63;
+            let mut equal_s = (equal & !l).reverse_bits();
+            while equal_s != 0 {
+                self.equal_s[usize::from(here[equal_s.trailing_zeros() as usize])] += 1;
+                equal_s &= equal_s - 1;
+            }
+        }
+        let mut count = 0;
+        for word in &mut self.words[..words] {
+            word.before = count;
+            count += u64::from(word.bits.count_ones());
+        }
+        self.count = count as usize;
+    }
+
+    /// Number of B* before `position`.
+    #[inline(always)]
+    pub fn rank(&self, position: usize) -> usize {
+        let below = (1 << (position % 64)) - 1;
+        let word = self.words[position / 64];
+        word.before as usize + (word.bits & below).count_ones() as usize
+    }
+
+    /// How far behind `start` the last B* before `start + end` is, for an end of at most 64.
+    #[inline(always)]
+    pub fn last_within(&self, start: usize, end: usize) -> Option<usize> {
+        let (word, bit) = ((start + 1) / 64, (start + 1) % 64);
+        let behind = (self.words[word].bits >> bit) | ((self.words[word + 1].bits << 1) << (63 - bit));
+        let within = behind & ((1 << (end - 1)) - 1);
+        (within != 0).then(|| 64 - within.leading_zeros() as usize)
+    }
+
+    pub fn contains(&self, position: usize) -> bool {
+        self.words[position / 64].bits >> (position % 64) & 1 == 1
+    }
+
+    /// The set's word of the positions from `64 * index` on.
+    #[inline(always)]
+    pub fn word(&self, index: usize) -> u64 {
+        self.words[index].bits
+    }
+
+    /// All of them, ascending.
+    #[inline(always)]
+    pub fn positions(&self, n: usize) -> impl Iterator<Item = usize> {
+        self.words[..n.div_ceil(64)].iter().enumerate().flat_map(|(index, &word)| {
+            std::iter::successors(Some(word.bits), |word| Some(word & word.wrapping_sub(1)))
+                .take_while(|&word| word != 0)
+                .map(move |word| 64 * index + word.trailing_zeros() as usize)
+        })
+    }
+}
+
+#[inline(always)]
+fn find_with<S: Simd>(simd: S, text: Circle, stars: &mut Stars) {
+    stars.find_with(simd, text);
+}

@@ -1,0 +1,111 @@
+//! The block encoder: raw bytes to the bit string of one bzip2 block.
+//!
+//! [`Splitter`] cuts the stream into blocks, an [`Encoder`] a worker encodes them in any order, and a [`StreamWriter`]
+//! joins the results to one stream. The stages of a block, as in bzip2's `compress.c`: runs of four and more become
+//! four and a count ([`runs`]), the Burrows-Wheeler transform ([`bwt`]), ranks of a move-to-front list ([`ranks`]),
+//! Huffman codes with up to six tables ([`tables`]).
+
+mod bits;
+mod bwt;
+mod huffman;
+mod ranks;
+mod runs;
+mod simd;
+mod split;
+mod stream;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use simd::Isa;
+pub use split::Splitter;
+pub use stream::StreamWriter;
+
+use crate::bzip2::{BLOCK_MAGIC, Level, crc32};
+use bits::BitWriter;
+use bwt::{Text, Workspace};
+
+/// What the stream must know of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockInfo {
+    /// Of the raw bytes.
+    pub crc: u32,
+    /// Length of the block's bit string.
+    pub bits: u64,
+}
+
+/// One worker's encoder; all its memory is allocated here, at most 10 MB at level 9.
+pub struct Encoder {
+    isa: Isa,
+    block: usize,
+    text: Text,
+    work: Workspace,
+    fit: tables::Fit,
+}
+
+impl Encoder {
+    pub fn new(level: Level) -> Self {
+        Self::with_isa(level, Isa::detect())
+    }
+
+    /// For tests and measurements: with fewer instructions than the processor has.
+    pub fn with_isa(level: Level, isa: Isa) -> Self {
+        Self {
+            isa,
+            block: level.block_len(),
+            text: Text::new(level.block_len()),
+            work: Workspace::new(level.block_len()),
+            fit: tables::Fit::default(),
+        }
+    }
+
+    /// Appends the bit string of one block to `out`, from the first bit of a byte on.
+    ///
+    /// # Panics
+    /// If `raw` is empty or more than a [`Splitter`] puts into one block.
+    pub fn encode(&mut self, raw: &[u8], out: &mut Vec<u8>) -> BlockInfo {
+        assert!(!raw.is_empty() && raw.len() <= self.block, "a block of {} bytes", raw.len());
+        let crc = crc32(raw);
+        let n = runs::encode(self.isa, raw, self.text.room());
+        assert!(n <= self.block, "{n} bytes after run-length coding");
+        let bwt = self.work.transform(self.isa, &mut self.text, n);
+        let count = ranks::encode(self.isa, &bwt.used, bwt.last_column, bwt.symbols);
+        let symbols = &bwt.symbols[..count];
+
+        let mut bits = BitWriter::new(out);
+        bits.put(BLOCK_MAGIC >> 24, 24);
+        bits.put(BLOCK_MAGIC & 0xFF_FFFF, 24);
+        bits.put(u64::from(crc), 32);
+        // Not randomised: an old bzip2's way round slow sorts.
+        bits.put(0, 1);
+        bits.put(u64::from(bwt.origin), 24);
+        ranks::write_used(&bwt.used, &mut bits);
+        self.fit.write(self.isa, symbols, ranks::alphabet(&bwt.used), &mut bits);
+        BlockInfo { crc, bits: bits.finish() }
+    }
+}
+
+/// A whole stream at once.
+pub fn encode_all(level: Level, raw: &[u8]) -> Vec<u8> {
+    encode_all_with(level, Isa::detect(), raw)
+}
+
+/// As [`encode_all`], with the instructions given.
+pub fn encode_all_with(level: Level, isa: Isa, raw: &[u8]) -> Vec<u8> {
+    let mut out = level.header().to_vec();
+    let mut encoder = Encoder::with_isa(level, isa);
+    let mut stream = StreamWriter::default();
+    let mut splitter = Splitter::new(level);
+    let mut packed = Vec::new();
+    let mut block = |raw: &mut Vec<u8>| -> Result<(), std::convert::Infallible> {
+        packed.clear();
+        let info = encoder.encode(raw, &mut packed);
+        stream.join(&mut packed, info);
+        out.extend_from_slice(&packed);
+        Ok(())
+    };
+    let Ok(()) = splitter.feed(raw, &mut block);
+    let Ok(()) = splitter.rest(&mut block);
+    out.extend(stream.finish());
+    out
+}

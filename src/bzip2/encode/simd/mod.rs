@@ -1,0 +1,71 @@
+//! Vector instructions behind safe functions, each with a scalar twin that gives the same result.
+//!
+//! A hot stage is a function generic over [`Simd`]; [`dispatch!`] compiles it for each [`Isa`] and picks at run time.
+//! aarch64 has the scalar code alone.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+pub(super) use scalar::Scalar;
+
+/// The instructions an encoder uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// What every processor of the architecture has, and no vector code by hand.
+    Scalar,
+    /// x86-64-v3. A value of [`Avx2`] exists only where the processor was asked.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+}
+
+impl Isa {
+    /// The best there is.
+    pub fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = Avx2::detect() {
+            return Self::Avx2(avx2);
+        }
+        Self::Scalar
+    }
+}
+
+/// Calls `$body(simd, arguments)` as compiled for the instructions in `$isa`. The body must be `#[inline(always)]`.
+macro_rules! dispatch {
+    ($isa:expr, $body:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)?) => {
+        match $isa {
+            #[cfg(target_arch = "x86_64")]
+            $crate::bzip2::encode::simd::Isa::Avx2(simd) => {
+                #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+                fn compiled(simd: $crate::bzip2::encode::simd::Avx2, $($arg: $type),*) $(-> $result)? {
+                    $body(simd, $($arg),*)
+                }
+                // SAFETY: the value `simd` proves that the processor has these instructions.
+                #[expect(unsafe_code, reason = "a call into code for a processor that was asked")]
+                unsafe { compiled(simd, $($arg),*) }
+            }
+            $crate::bzip2::encode::simd::Isa::Scalar => $body($crate::bzip2::encode::simd::Scalar, $($arg),*),
+        }
+    };
+}
+pub(super) use dispatch;
+
+/// The operations that have vector code. Bit k of a mask speaks of byte k.
+pub(super) trait Simd: Copy {
+    /// Where `a` and `b` are equal.
+    fn equal(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
+    /// Where `a` is greater than `b`.
+    fn greater(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
+    /// The first of the least of eight numbers.
+    fn least(self, numbers: [u16; 8]) -> usize;
+    /// As many keys as [`sort_few`](Self::sort_few) takes.
+    const FEW: usize;
+    /// Writes a few keys, all different, to `sorted` in order.
+    fn sort_few(self, keys: &[i64], sorted: &mut [i64]);
+    /// The same in place.
+    fn sort_few_in_place(self, keys: &mut [i64]);
+}

@@ -1,0 +1,80 @@
+//! The operations in plain code, a word at a time where that helps.
+
+use super::Simd;
+
+#[derive(Clone, Copy)]
+pub(in super::super) struct Scalar;
+
+impl Simd for Scalar {
+    #[inline(always)]
+    fn equal(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        let (a, b): (&[[u8; 8]; 8], &[[u8; 8]; 8]) = (bytemuck::must_cast_ref(a), bytemuck::must_cast_ref(b));
+        let mut mask = 0;
+        for (k, (a, b)) in a.iter().zip(b).enumerate() {
+            let x = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+            // The top bit of each byte that is not zero, gathered by a product whose terms do not meet.
+            let differs = (x | ((x & LOW7) + LOW7)) & !LOW7;
+            mask |= ((!differs & !LOW7) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56 << (8 * k);
+        }
+        mask
+    }
+
+    #[inline(always)]
+    fn greater(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        let (a, b): (&[[u8; 8]; 8], &[[u8; 8]; 8]) = (bytemuck::must_cast_ref(a), bytemuck::must_cast_ref(b));
+        let mut mask = 0;
+        for (k, (a, b)) in a.iter().zip(b).enumerate() {
+            let (a, b) = (u64::from_le_bytes(*a), u64::from_le_bytes(*b));
+            // The top bit of each byte is set where the low seven bits of b are not below those of a.
+            let low = (b | !LOW7).wrapping_sub(a & LOW7);
+            let less_or_equal = ((!a & b) | (!(a ^ b) & low)) & !LOW7;
+            mask |= ((!less_or_equal & !LOW7) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56 << (8 * k);
+        }
+        mask
+    }
+
+    #[inline(always)]
+    fn least(self, numbers: [u16; 8]) -> usize {
+        let keys: [u32; 8] = std::array::from_fn(|k| (u32::from(numbers[k]) << 3) | k as u32);
+        keys.iter().fold(u32::MAX, |least, &key| least.min(key)) as usize % 8
+    }
+
+    const FEW: usize = 12;
+
+    #[inline(always)]
+    fn sort_few(self, keys: &[i64], sorted: &mut [i64]) {
+        match (keys, sorted) {
+            ([], []) => {}
+            ([a], [x]) => *x = *a,
+            ([a, b], [x, y]) => (*x, *y) = ordered(*a, *b),
+            ([a, b, c], [x, y, z]) => {
+                let (a, b) = ordered(*a, *b);
+                let (b, c) = ordered(b, *c);
+                let (a, b) = ordered(a, b);
+                (*x, *y, *z) = (a, b, c);
+            }
+            (keys, sorted) => {
+                // The place of each key is the number of those less: no branch depends on the keys.
+                for &key in keys {
+                    let rank = keys.iter().filter(|&&other| other < key).count();
+                    sorted[rank] = key;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn sort_few_in_place(self, keys: &mut [i64]) {
+        let mut copy = [0; Self::FEW];
+        let copy = &mut copy[..keys.len()];
+        copy.copy_from_slice(keys);
+        self.sort_few(copy, keys);
+    }
+}
+
+#[inline(always)]
+fn ordered(a: i64, b: i64) -> (i64, i64) {
+    (a.min(b), a.max(b))
+}
+
+const LOW7: u64 = 0x7F7F_7F7F_7F7F_7F7F;

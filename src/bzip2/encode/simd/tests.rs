@@ -1,0 +1,71 @@
+//! Each operation against its plain meaning.
+
+use super::{Scalar, Simd};
+
+fn bytes(seed: &mut u64) -> [u8; 64] {
+    std::array::from_fn(|_| {
+        *seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        // Few values, so that many are equal, and both sides of the sign bit.
+        [0, 1, 0x7F, 0x80, 0x81, 0xFF, 42, 200][(*seed >> 61) as usize]
+    })
+}
+
+fn masks_agree<S: Simd>(simd: S) {
+    let mut seed = 1;
+    for _ in 0..1000 {
+        let (a, b) = (bytes(&mut seed), bytes(&mut seed));
+        let mask = |holds: fn(u8, u8) -> bool| (0..64).fold(0, |mask, k| mask | (u64::from(holds(a[k], b[k])) << k));
+        assert_eq!(simd.equal(&a, &b), mask(|a, b| a == b));
+        assert_eq!(simd.greater(&a, &b), mask(|a, b| a > b));
+    }
+}
+
+fn least_is_found<S: Simd>(simd: S) {
+    let mut seed = 1;
+    for _ in 0..1000 {
+        let bytes = bytes(&mut seed);
+        let numbers: [u16; 8] = std::array::from_fn(|k| u16::from(bytes[k]) << 8 | u16::from(bytes[k + 8] & 1));
+        let least = numbers
+            .iter()
+            .min()
+            .and_then(|least| numbers.iter().position(|number| number == least));
+        assert_eq!(Some(simd.least(numbers)), least);
+    }
+}
+
+fn few_are_sorted<S: Simd>(simd: S) {
+    let mut seed = 1u64;
+    for len in (0..=S::FEW).cycle().take(2000) {
+        let mut keys: Vec<i64> = (0..len)
+            .map(|k| {
+                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                // Different by the low bits, often equal above.
+                ((seed >> 62) << 62 | k as u64) as i64
+            })
+            .collect();
+        keys.reverse();
+        let mut expected = keys.clone();
+        expected.sort_unstable();
+        let mut sorted = vec![0; len];
+        simd.sort_few(&keys, &mut sorted);
+        assert_eq!(sorted, expected);
+        simd.sort_few_in_place(&mut keys);
+        assert_eq!(keys, expected);
+    }
+}
+
+#[test]
+fn the_scalar_operations_do_what_they_say() {
+    masks_agree(Scalar);
+    least_is_found(Scalar);
+    few_are_sorted(Scalar);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_vector_operations_do_the_same() {
+    let simd = super::Avx2::detect().expect("this test needs AVX2");
+    masks_agree(simd);
+    least_is_found(simd);
+    few_are_sorted(simd);
+}

@@ -1,0 +1,193 @@
+//! The workers, each with an encoder, and what they have in hand.
+
+use super::{Out, Stage, broken};
+use crate::bzip2::Level;
+use crate::bzip2::decode::BlockDecoder;
+use crate::bzip2::encode::{BlockInfo, Encoder};
+use crate::error::{Code, Error, Result};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Blocks on the road for each worker: one in its hands, one waiting or done.
+const WINDOW: usize = 2;
+
+/// The workers and what they have in hand. Taking the oldest result gives both the order and the window.
+pub struct Pool {
+    jobs: Sender<(Job, Sender<Result<Job>>)>,
+    workers: Vec<JoinHandle<()>>,
+    in_work: VecDeque<Receiver<Result<Job>>>,
+    /// Buffers that are free again.
+    spare: Vec<Job>,
+    block: usize,
+    dispatched: u64,
+}
+
+impl Pool {
+    pub fn start(workers: usize, block: usize, checks: Option<Checks>, codec: impl Fn() -> Result<Box<dyn Codec>>) -> Result<Self> {
+        let (jobs, queue) = bounded::<(Job, Sender<Result<Job>>)>(workers);
+        let checks = checks.map(Arc::new);
+        let mut pool = Self {
+            jobs,
+            workers: Vec::new(),
+            in_work: VecDeque::new(),
+            spare: Vec::new(),
+            block,
+            dispatched: 0,
+        };
+        for number in 0..workers {
+            let (queue, checks, mut codec) = (queue.clone(), checks.clone(), codec()?);
+            let work = move || {
+                for (mut job, done) in queue {
+                    let encoded = codec.encode(&mut job);
+                    let checked = encoded.and_then(|()| checks.as_ref().map_or(Ok(()), |checks| checks.check(number, &job)));
+                    // A stage that failed elsewhere waits for no result any more.
+                    let _ = done.send(checked.map(|()| job));
+                }
+            };
+            let worker = std::thread::Builder::new().name(format!("compress-{number}")).spawn(work);
+            pool.workers
+                .push(worker.map_err(|error| Error::new(Code::Bug, format!("no thread for a worker: {error}")))?);
+        }
+        Ok(pool)
+    }
+
+    /// Takes the block and leaves another buffer in its place.
+    pub fn dispatch<S: Stage>(&mut self, block: &mut Vec<u8>, out: &mut Out<S>) -> Result<()> {
+        while self.in_work.len() >= WINDOW * self.workers.len() {
+            self.take_oldest(out)?;
+        }
+        let mut job = self.spare.pop().unwrap_or_else(|| Job {
+            number: 0,
+            input: Vec::with_capacity(self.block),
+            output: Vec::new(),
+            info: None,
+        });
+        std::mem::swap(&mut job.input, block);
+        job.number = self.dispatched;
+        self.dispatched += 1;
+        let (done, result) = bounded(1);
+        self.jobs.send((job, done)).map_err(|_| broken("a worker"))?;
+        self.in_work.push_back(result);
+        Ok(())
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.in_work.is_empty()
+    }
+
+    pub fn take_oldest<S: Stage>(&mut self, out: &mut Out<S>) -> Result<()> {
+        let Some(result) = self.in_work.pop_front() else { return Ok(()) };
+        let mut job = result.recv().map_err(|_| broken("a worker"))??;
+        out.take(&mut job)?;
+        self.spare.push(job);
+        Ok(())
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Without a sender the queue ends, and the workers with it.
+        self.jobs = bounded(0).0;
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+    }
+}
+
+pub struct Job {
+    pub number: u64,
+    pub input: Vec<u8>,
+    pub output: Vec<u8>,
+    /// Of a bzip2 block.
+    pub info: Option<BlockInfo>,
+}
+
+/// One worker's encoder.
+pub trait Codec: Send {
+    /// Replaces the job's output.
+    fn encode(&mut self, job: &mut Job) -> Result<()>;
+}
+
+pub struct Bzip2(pub Encoder);
+
+impl Codec for Bzip2 {
+    fn encode(&mut self, job: &mut Job) -> Result<()> {
+        job.output.clear();
+        // Random bytes grow by half a per cent.
+        job.output.reserve(job.input.len() + job.input.len() / 100 + 1024);
+        job.info = Some(self.0.encode(&job.input, &mut job.output));
+        Ok(())
+    }
+}
+
+pub struct Zstd(zstd::bulk::Compressor<'static>);
+
+impl Zstd {
+    pub fn new(level: i32) -> Result<Self> {
+        zstd::bulk::Compressor::new(level)
+            .and_then(|mut compressor| compressor.include_checksum(true).map(|()| Self(compressor)))
+            .map_err(failed)
+    }
+}
+
+impl Codec for Zstd {
+    fn encode(&mut self, job: &mut Job) -> Result<()> {
+        job.output.clear();
+        job.output.reserve(zstd::zstd_safe::compress_bound(job.input.len()));
+        self.0.compress_to_buffer(&job.input, &mut job.output).map_err(failed)?;
+        Ok(())
+    }
+}
+
+/// Decodes a share of the blocks again, so that a fault of the encoder or of the memory stops the backup. There are no more
+/// decoders than that share needs: at most 10 MB each.
+pub struct Checks {
+    level: Level,
+    every: u64,
+    decoders: Vec<Mutex<Check>>,
+}
+
+struct Check {
+    decoder: BlockDecoder,
+    text: Vec<u8>,
+}
+
+impl Checks {
+    pub fn new(level: Level, workers: usize, every: usize) -> Self {
+        let every = every.max(1);
+        let check = || Check {
+            decoder: BlockDecoder::new(),
+            text: Vec::with_capacity(level.block_len()),
+        };
+        Self {
+            level,
+            every: every as u64,
+            decoders: (0..workers.div_ceil(every)).map(|_| Mutex::new(check())).collect(),
+        }
+    }
+
+    fn check(&self, worker: usize, job: &Job) -> Result<()> {
+        let Some(info) = job.info.filter(|_| job.number.is_multiple_of(self.every)) else {
+            return Ok(());
+        };
+        let decoder = &self.decoders[worker % self.decoders.len()];
+        // A decoder starts each block anew, whatever became of the one before.
+        let Check { decoder, text } = &mut *decoder.lock().unwrap_or_else(PoisonError::into_inner);
+        text.clear();
+        let wrong = match decoder.decode_block(&job.output, 0, self.level, text) {
+            Ok(block) if *text == job.input && block.crc == info.crc && block.end as u64 == info.bits => return Ok(()),
+            Ok(_) => "it came back as something else".to_owned(),
+            Err(fault) => fault.to_string(),
+        };
+        Err(Error::new(
+            Code::Bug,
+            format!("block {} of the dump was compressed wrongly: decoded again, {wrong}", job.number),
+        ))
+    }
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::new(Code::Bug, format!("a block could not be compressed: {error}"))
+}
