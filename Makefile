@@ -1,6 +1,6 @@
 # On a fresh Debian with the Rust toolchain: `make demo` shows the main job, `make test` proves it.
 
-.PHONY: help demo test testbed lint test-large mutations measure image ca-bundle
+.PHONY: help demo test testbed lint test-large mutations kill-trials measure image ca-bundle
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ test-large: testbed ## The round trip with a table of 1 GB
 
 mutations: testbed ## A million random changes to sealed backups, each of which must be found
 	PGSEAL_TEST_MUTATIONS=1000000 cargo test --test it -- home::mutations --nocapture
+
+kill-trials: testbed ## Ten thousand backups killed, at each call and at random moments
+	PGSEAL_TEST_KILLS=10000 PGSEAL_TEST_SIGNALS=1000 cargo test --test it -- trials --nocapture
 
 measure: ## Figures: memory, throttle, start-up, sizes (bench/measure.py)
 	cargo build --release --bin pgseal --example s3_server

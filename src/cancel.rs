@@ -75,6 +75,17 @@ impl Cancel {
         }
     }
 
+    /// Runs `work` to its end even when cancelled, but from then on no longer than `grace`: for calls whose outcome
+    /// somebody must know.
+    pub async fn settle<T>(&self, grace: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => done,
+            reason = self.cancelled() => tokio::time::timeout(grace, work).await.unwrap_or(Err(reason)),
+        }
+    }
+
     /// Waits a while, for tasks.
     pub async fn pause(&self, time: Duration) -> Result<()> {
         tokio::select! {
@@ -140,6 +151,19 @@ mod tests {
         let child = cancel.child().unwrap();
         child.cancel(Error::new(Code::S3Denied, "no"));
         assert!(cancel.check().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_must_be_known_is_waited_for_and_not_for_ever() {
+        let cancel = Cancel::new().unwrap();
+        cancel.cancel(Error::new(Code::Terminated, "stop"));
+        let grace = Duration::from_secs(2);
+        let takes = |seconds| async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Ok(seconds)
+        };
+        assert_eq!(cancel.settle(grace, takes(1)).await.unwrap(), 1);
+        assert_eq!(cancel.settle(grace, takes(3)).await.unwrap_err().code, Code::Terminated);
     }
 
     #[test]

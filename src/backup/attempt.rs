@@ -217,7 +217,8 @@ impl<'a> Attempt<'a> {
     }
 
     async fn is_complete(&self) -> Result<bool> {
-        Ok(self.job.store.head(&self.stem.manifest()).await?.flatten().is_some())
+        let found = self.job.cancel.race(self.job.store.head(&self.stem.manifest())).await?;
+        Ok(found.flatten().is_some())
     }
 
     /// A small object of this attempt.
@@ -234,7 +235,7 @@ impl<'a> Attempt<'a> {
             // Names hold the run, so an object that exists is our own from a try whose answer was lost. The old format's
             // names do not: there it can be what an earlier, failed attempt left.
             Written::Exists if self.job.plan.format == Format::Pgseal1 => String::new(),
-            Written::Exists => match self.job.store.holds(&key, &body).await? {
+            Written::Exists => match self.job.cancel.race(self.job.store.holds(&key, &body)).await? {
                 Some(etag) => etag,
                 None => {
                     let error = Error::new(

@@ -9,7 +9,11 @@ use crate::pipeline::Arrived;
 use crate::receipt::{Made, StoredObject};
 use crate::store::{Put, Written};
 use bytes::Bytes;
+use std::time::Duration;
 use time::OffsetDateTime;
+
+/// How long an answer is waited for when a signal or the deadline comes while it is on its way.
+const GRACE: Duration = Duration::from_secs(2);
 
 impl Attempt<'_> {
     /// The commit: before this line in S3 there is no backup, after it there is one.
@@ -86,14 +90,22 @@ impl Attempt<'_> {
             body: manifest.clone(),
             is_dump: false,
         };
-        let error = match self.job.store.put(put).await {
+        let cancel = self.job.cancel;
+        let error = match cancel.settle(GRACE, self.job.store.put(put)).await {
             Ok(Written::Stored { etag }) => return Ok(etag),
             Ok(Written::Exists) => None,
             Err(error) => Some(error),
         };
-        match (self.job.store.holds(&key, manifest).await, error) {
+        match (cancel.settle(GRACE, self.job.store.holds(&key, manifest)).await, error) {
             (Ok(Some(etag)), _) => Ok(etag),
             (_, None) => Err(Stop::AlreadyComplete),
+            (_, Some(error)) if cancel.reason().is_some() => {
+                let told = format!(
+                    "{} while the manifest of run {} was on its way: if it arrives all the same, the backup stands",
+                    error.message, self.seal.run
+                );
+                Err(Error::new(error.code, told).into())
+            }
             (_, Some(error)) => {
                 let told = format!(
                     "the manifest of run {} could not be written ({}): {}",
@@ -123,7 +135,7 @@ impl Attempt<'_> {
             body: Bytes::from(card),
             is_dump: false,
         };
-        match self.job.cancel.race(self.job.store.put(put)).await {
+        match self.job.cancel.settle(GRACE, self.job.store.put(put)).await {
             Ok(Written::Stored { etag }) => self.stored.push((object, etag)),
             Ok(Written::Exists) => self.warnings.push(format!("{} exists already, from another hand", object.key)),
             Err(error) => self.warnings.push(format!(

@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 
 /// How long an abort may take: it is awaited, and yet the end must come.
 const ABORT_LIMIT: Duration = Duration::from_secs(5);
-/// How long a cancelled create is waited for.
-const CREATE_LIMIT: Duration = Duration::from_secs(2);
+/// How long a create or a commit is waited for that was cancelled on its way.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Calls of Complete, beside the retries that each makes by itself.
 const COMPLETE_TRIES: u32 = 4;
@@ -86,21 +86,10 @@ impl Upload {
         }
     }
 
-    /// A cancel waits a moment for the answer: an upload whose id was never learned could not be aborted.
+    /// An upload whose id was never learned could not be aborted.
     async fn open(&mut self, cancel: &Cancel) -> Result<()> {
-        let creating = create(&self.s3, &self.key);
-        tokio::pin!(creating);
-        tokio::select! {
-            biased;
-            created = &mut creating => {
-                self.id = Some(created?);
-                Ok(())
-            }
-            reason = cancel.cancelled() => {
-                self.id = tokio::time::timeout(CREATE_LIMIT, creating).await.ok().and_then(Result::ok);
-                Err(reason)
-            }
-        }
+        self.id = Some(cancel.settle(GRACE, create(&self.s3, &self.key)).await?);
+        Ok(())
     }
 
     fn launch(&mut self, part: Part) {
@@ -130,7 +119,7 @@ impl Upload {
                 body: last.bytes,
                 is_dump: true,
             };
-            return match self.s3.put(put).await? {
+            return match cancel.settle(GRACE, self.s3.put(put)).await? {
                 Written::Stored { etag } => Ok(Stored { etag }),
                 Written::Exists => self.exists_already(sealed.size).await,
             };
@@ -146,7 +135,7 @@ impl Upload {
                 format!("{} parts were sent, {} were sealed", self.done.len(), sealed.parts.len()),
             ));
         }
-        self.complete(sealed).await
+        cancel.settle(GRACE, self.complete(sealed)).await
     }
 
     /// Never a success without a proper answer: after any other the object itself is looked for, and where it is not

@@ -18,4 +18,5 @@ mod road;
 mod s3_faults;
 mod schemas;
 mod templates;
+mod trials;
 mod versions;

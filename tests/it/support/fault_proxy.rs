@@ -16,6 +16,7 @@
 use super::s3::{Bucket, ClientEnv};
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -67,8 +68,10 @@ pub enum Fault {
     CutAnswer { missing: usize },
     /// Forwarded twice; the second answer arrives.
     Twice,
-    /// Never answered: silence until the proxy is dropped.
+    /// Never carried out nor answered: silence until the proxy is dropped.
     Silence,
+    /// The server carries it out; then silence.
+    SilenceAfter,
 }
 
 /// An answer made up here.
@@ -118,7 +121,8 @@ impl Canned {
 /// Which requests, and what becomes of them. The first rule that picks a request has it.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    operation: Operation,
+    /// None: any.
+    operation: Option<Operation>,
     key: &'static str,
     skip: usize,
     times: usize,
@@ -129,7 +133,15 @@ impl Rule {
     /// Every request of this operation, until narrowed.
     pub fn on(operation: Operation) -> Self {
         Self {
-            operation,
+            operation: Some(operation),
+            ..Self::any()
+        }
+    }
+
+    /// Every request at all.
+    pub fn any() -> Self {
+        Self {
+            operation: None,
             key: "",
             skip: 0,
             times: usize::MAX,
@@ -161,7 +173,7 @@ impl Rule {
     }
 
     fn pick(&mut self, request: &Request) -> Option<Fault> {
-        if self.operation != request.operation || !request.key.contains(self.key) || self.times == 0 {
+        if self.operation.is_some_and(|operation| operation != request.operation) || !request.key.contains(self.key) || self.times == 0 {
             return None;
         }
         if self.skip > 0 {
@@ -202,6 +214,8 @@ struct Shared {
     upstream: String,
     rules: Mutex<Vec<Rule>>,
     seen: Mutex<Vec<Seen>>,
+    /// Whether a request waits in silence.
+    silent: AtomicBool,
     over: Mutex<bool>,
     ended: Condvar,
 }
@@ -222,6 +236,7 @@ impl FaultProxy {
             upstream,
             rules: Mutex::new(rules.into_iter().collect()),
             seen: Mutex::default(),
+            silent: AtomicBool::new(false),
             over: Mutex::new(false),
             ended: Condvar::new(),
         });
@@ -252,6 +267,11 @@ impl FaultProxy {
     /// Every request, in the order of their arrival.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().expect("no holder panics").clone()
+    }
+
+    /// Whether a request waits in silence: the moment that the rule meant.
+    pub fn is_silent(&self) -> bool {
+        self.shared.silent.load(Ordering::Acquire)
     }
 
     /// Waits until a request of this operation has come.
@@ -327,13 +347,20 @@ impl Shared {
                 self.forward(&request, &body)?;
                 self.forward(&request, &body)?
             }
-            Some(Fault::Silence) => {
-                let over = self.over.lock().expect("no holder panics");
-                drop(self.ended.wait_while(over, |over| !*over).expect("no holder panics"));
-                return Ok(());
+            Some(Fault::Silence) => return self.silence(),
+            Some(Fault::SilenceAfter) => {
+                self.forward(&request, &body()?)?;
+                return self.silence();
             }
         };
         socket.write_all(&answer)
+    }
+
+    fn silence(&self) -> Result<()> {
+        self.silent.store(true, Ordering::Release);
+        let over = self.over.lock().expect("no holder panics");
+        drop(self.ended.wait_while(over, |over| !*over).expect("no holder panics"));
+        Ok(())
     }
 
     fn forward(&self, request: &Request, body: &[u8]) -> Result<Vec<u8>> {

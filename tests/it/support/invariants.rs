@@ -88,7 +88,7 @@ pub fn clients_of(server: &Server) -> Vec<String> {
 }
 
 /// Nobody but the tests' own superuser is logged in. The server needs a moment to see that a client is gone.
-fn no_login(server: &Server) {
+pub fn no_login(server: &Server) {
     const LOGINS: &str = "select count(*) from pg_stat_activity
         where backend_type = 'client backend' and usename <> 'postgres'";
     let bound = Instant::now() + Duration::from_secs(10);

@@ -1,0 +1,157 @@
+//! Ends that no program can prepare for, at every moment there is: what stands afterwards is a whole backup or none, and
+//! the same event then succeeds.
+
+mod kills;
+mod signals;
+mod twins;
+
+use crate::support::fault_proxy::{Fault, FaultProxy, Rule};
+use crate::support::invariants::{clients_of, event, no_login};
+use crate::support::pgseal::Pgseal;
+use crate::support::postgres::Server;
+use crate::support::s3::{Bucket, EmbeddedS3};
+use pgseal::envelope::manifest::{Found, base_name};
+use pgseal::envelope::{hex, sha256};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// A database whose dump goes out in three parts, and an S3 server. Each trial takes a bucket of its own.
+struct Ground {
+    server: Server,
+    s3: EmbeddedS3,
+    private_key: PathBuf,
+    public_key: String,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let server = Server::start();
+        server.create_app("create table wide as select i, repeat('x', 1000) as x from generate_series(1, 9000) as i");
+        let vectors = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/keys"));
+        let private_key = vectors.join("recipient-a.pem");
+        let openssl = Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&private_key).output();
+        Self {
+            server,
+            s3: EmbeddedS3::start(),
+            private_key,
+            public_key: String::from_utf8(openssl.expect("openssl starts").stdout).expect("PEM"),
+        }
+    }
+
+    fn event(&self, bucket: &Bucket) -> Value {
+        let mut event = event(&self.server, "app", bucket);
+        event["compression"] = json!("none");
+        event["public_key"] = json!(self.public_key);
+        event["scheduled_time"] = json!("2026-11-24T02:00:00Z");
+        event
+    }
+
+    fn backup(&self, bucket: &Bucket) -> Pgseal {
+        Pgseal::backup(&self.event(bucket)).envs(bucket.env()).envs(self.server.env())
+    }
+
+    /// How long one backup takes here, and how many calls it makes.
+    fn reference(&self) -> (Duration, usize) {
+        let bucket = self.s3.bucket();
+        let proxy = FaultProxy::before(&bucket, []);
+        let begun = Instant::now();
+        self.backup(&bucket).envs(proxy.env()).run().complete();
+        (begun.elapsed(), proxy.seen().len())
+    }
+
+    /// Invariant 1, whatever happened; gives whether there is a backup.
+    fn whole_or_invisible(&self, bucket: &Bucket) -> bool {
+        let keys = bucket.keys();
+        let manifests: Vec<_> = keys.iter().filter(|key| key.ends_with(".manifest.jsonl")).collect();
+        assert!(manifests.len() <= 1, "{keys:?}");
+        for name in &manifests {
+            let found = Found::parse(base_name(name), &bucket.get(name)).expect("a whole manifest");
+            let objects = &found.unproven().objects;
+            assert!(objects.len() >= 3, "{objects:?}");
+            for object in objects {
+                assert!(keys.contains(&object.key), "{} is named and not there", object.key);
+                let bytes = bucket.get(&object.key);
+                assert_eq!((bytes.len() as u64, hex(&sha256(&bytes))), (object.size, object.sha256.clone()));
+            }
+        }
+        !manifests.is_empty()
+    }
+
+    /// The same event once more: it ends well, with one backup that its key proves to the last byte.
+    fn then_it_succeeds(&self, bucket: &Bucket, stands: bool) {
+        let said = self.backup(bucket).run();
+        assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+        let receipt = said.receipt();
+        let expected = if stands { "already_complete" } else { "complete" };
+        assert_eq!(receipt["backups"][0]["status"], expected, "{receipt}");
+        assert!(self.whole_or_invisible(bucket));
+        let place = format!("s3://{}/backups/app_20261124T020000Z", bucket.name);
+        let key = self.private_key.to_str().expect("UTF-8");
+        let verified = Pgseal::new(&["verify", &place, "--key", key]).envs(bucket.env()).run();
+        assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+        assert_eq!(verified.receipt()["rows"], 9000);
+    }
+
+    /// A killed program takes its child with it; the kernel and the server need a moment for that.
+    fn nobody_left(&self) {
+        let bound = Instant::now() + Duration::from_secs(10);
+        while !clients_of(&self.server).is_empty() {
+            assert!(Instant::now() < bound, "a child outlived the run: {:?}", clients_of(&self.server));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        no_login(&self.server);
+    }
+}
+
+/// When a run is struck.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// While its call of this number is on the way, and carried out or not.
+    Call { number: usize, carried_out: bool },
+    /// After this time.
+    Time(Duration),
+}
+
+impl Moment {
+    /// Each call of a run of so many before and after it was carried out, then random times, `count` in all.
+    fn several((length, calls): (Duration, usize), count: usize) -> impl Iterator<Item = Self> {
+        let call = |number| [false, true].map(|carried_out| Self::Call { number, carried_out });
+        let mut random = 0x2545_F491_4F6C_DD1D_u64;
+        let times = std::iter::repeat_with(move || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            Self::Time(length.mul_f64(1.1 * (random >> 11) as f64 / (1_u64 << 53) as f64))
+        });
+        (0..calls).flat_map(call).chain(times).take(count)
+    }
+
+    /// Starts a run and gives it when the moment has come, or when it has ended before.
+    fn of(self, ground: &Ground, bucket: &Bucket) -> (Child, FaultProxy) {
+        let rule = match self {
+            Self::Call { number, carried_out } => {
+                let fault = if carried_out { Fault::SilenceAfter } else { Fault::Silence };
+                Some(Rule::any().after(number).times(1).then(fault))
+            }
+            Self::Time(_) => None,
+        };
+        let proxy = FaultProxy::before(bucket, rule);
+        let begun = Instant::now();
+        let mut child = ground.backup(bucket).envs(proxy.env()).spawn();
+        let come = || match self {
+            Self::Call { .. } => proxy.is_silent(),
+            Self::Time(time) => begun.elapsed() >= time,
+        };
+        while !come() && child.try_wait().expect("a child").is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        (child, proxy)
+    }
+}
+
+/// How many trials a variable asks for.
+fn asked(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).map_or(usual, |text| text.parse().expect("a number"))
+}

@@ -1,0 +1,42 @@
+//! SIGTERM, as ECS, Kubernetes and a person at a shell send it.
+
+use super::{Ground, Moment, asked};
+use crate::support::fault_proxy::Operation;
+use crate::support::invariants::no_secret;
+use crate::support::pgseal::Said;
+use rustix::process::{Pid, Signal, kill_process};
+use std::time::{Duration, Instant};
+
+#[test]
+fn terminated_at_any_moment_it_ends_soon_and_cleans_up() {
+    let ground = Ground::new();
+    for moment in Moment::several(ground.reference(), asked("PGSEAL_TEST_SIGNALS", 60)) {
+        let bucket = ground.s3.bucket();
+        let (mut child, proxy) = moment.of(&ground, &bucket);
+        let begun = Instant::now();
+        if child.try_wait().expect("a child").is_none() {
+            // It may end by itself in between.
+            let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+        }
+        let said = Said::from(child.wait_with_output().expect("it ends"));
+        assert!(begun.elapsed() < Duration::from_secs(10), "{moment:?}: {:?}", begun.elapsed());
+        ground.nobody_left();
+        no_secret(&said, &[ground.server.password()]);
+        let stands = ground.whole_or_invisible(&bucket);
+        eprintln!("{moment:?}: exit {}, {}", said.code, if stands { "whole" } else { "invisible" });
+        match said.code {
+            0 => assert!(stands, "{moment:?}: {}", said.stdout),
+            // Before the program could listen, the signal did what it does to every program.
+            -1 => assert!(!stands && said.stdout.is_empty(), "{moment:?}: {}", said.stdout),
+            _ => {
+                said.failed("terminated", 6);
+            }
+        }
+        // Of an upload whose creation was not answered, nobody knows the number.
+        let unknown =
+            matches!(moment, Moment::Call { carried_out: true, number } if proxy.seen()[number].operation == Operation::CreateUpload);
+        assert_eq!(bucket.open_uploads().len(), usize::from(unknown), "{moment:?}");
+        drop(proxy);
+        ground.then_it_succeeds(&bucket, stands);
+    }
+}
