@@ -15,6 +15,7 @@ pub mod error;
 pub mod event;
 pub mod fleet;
 pub mod handler;
+pub mod heap;
 pub mod lambda;
 pub mod observe;
 pub mod pipeline;

@@ -5,6 +5,7 @@ use pgseal::cancel::Cancel;
 use pgseal::cli::{self, Cli};
 use pgseal::error::{Code, Error, Result};
 use pgseal::event::Env;
+use pgseal::heap;
 use pgseal::lambda;
 use pgseal::observe::logs;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
+    heap::share();
     let cli = Cli::parse();
     let env = Env::of_process();
     logs::start(&env);

@@ -7,7 +7,7 @@ use std::io::Read;
 fn killed_at_any_moment_it_leaves_a_whole_backup_or_none() {
     let ground = Ground::new();
     let (mut invisible, mut whole) = (0, 0);
-    for moment in Moment::several(ground.reference(), asked("PGSEAL_TEST_KILLS", 300)) {
+    for moment in Moment::several(ground.reference(), asked("PGSEAL_TEST_KILLS", 60)) {
         let bucket = ground.s3.bucket();
         let (mut child, proxy) = moment.of(&ground, &bucket);
         child.kill().expect("a child");

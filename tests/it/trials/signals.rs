@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn terminated_at_any_moment_it_ends_soon_and_cleans_up() {
     let ground = Ground::new();
-    for moment in Moment::several(ground.reference(), asked("PGSEAL_TEST_SIGNALS", 60)) {
+    for moment in Moment::several(ground.reference(), asked("PGSEAL_TEST_SIGNALS", 30)) {
         let bucket = ground.s3.bucket();
         let (mut child, proxy) = moment.of(&ground, &bucket);
         let begun = Instant::now();
