@@ -102,7 +102,7 @@ const DUMPING: &str = "from pg_stat_activity where state = 'active' and query li
 fn mid_dump(ground: &Ground, uploading: bool) -> Child {
     let mut event = ground.event();
     event["compression"] = json!("none");
-    event["rate_limit"] = json!(if uploading { "8M" } else { "1M" });
+    event["rate_limit"] = json!(if uploading { "3M" } else { "1M" });
     let child = ground.prepared(&event).spawn();
     until("pg_dump copies", || {
         ground.sql("postgres", &format!("select count(*) {DUMPING}")) == "1"
