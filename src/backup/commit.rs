@@ -99,7 +99,7 @@ impl Attempt<'_> {
         match (cancel.settle(GRACE, self.job.store.holds(&key, manifest)).await, error) {
             (Ok(Some(etag)), _) => Ok(etag),
             (_, None) => Err(Stop::AlreadyComplete),
-            (_, Some(error)) if cancel.reason().is_some() => {
+            (_, Some(error)) if cancel.reason().is_some_and(|reason| reason.code == error.code) => {
                 let told = format!(
                     "{} while the manifest of run {} was on its way: if it arrives all the same, the backup stands",
                     error.message, self.seal.run
