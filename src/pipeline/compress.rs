@@ -10,11 +10,8 @@ use super::{Stage, broken};
 use crate::bzip2::Level;
 use crate::bzip2::encode::{Encoder, Splitter, StreamWriter};
 use crate::error::{Code, Error, Result};
-use crate::plan::{Compression, block_bytes};
+use crate::plan::{CHECKED, Compression, block_bytes};
 use pool::{Bzip2, Checks, Codec, Job, Pool, Zstd};
-
-/// Of so many bzip2 blocks one is decoded again, the first among them.
-const CHECKED: usize = 16;
 
 /// What is known when the last block has passed.
 pub struct Compressed<D> {

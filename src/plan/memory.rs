@@ -10,12 +10,13 @@ const MIB: u64 = 1 << 20;
 const BASE: u64 = 30 * MIB;
 /// `pg_dump` beside us: its catalogue grows with the number of tables.
 const PG_DUMP: u64 = 16 * MIB;
+/// Of so many bzip2 blocks one is decoded again, the first among them; one decoder does for as many workers.
+pub const CHECKED: usize = 16;
 
 /// `base + workers × (encoder + 2 × (block + output)) + check + (in_flight + 2) × part`, in bytes.
 ///
 /// Two blocks a worker are on the road: one in its hands, one waiting or done. One decoder for each sixteen workers checks
-/// what they made. A part is being filled, one waits in the
-/// channel, `in_flight` are on the wire.
+/// what they made. A part is being filled, one waits in the channel, `in_flight` are on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
     pub base: u64,
@@ -70,7 +71,7 @@ impl Memory {
     fn of(compression: Compression, workers: u64, in_flight: u64, part: u64, available: Option<u64>) -> Self {
         let (block, encoder) = (block_bytes(compression) as u64, encoder_bytes(compression));
         let workers = if compression == Compression::None { 0 } else { workers };
-        let check = workers.div_ceil(16) * decoder_bytes(compression);
+        let check = workers.div_ceil(CHECKED as u64) * decoder_bytes(compression);
         let peak = BASE + workers * (encoder + 4 * block) + check + (in_flight + 2) * part;
         Self {
             base: BASE,

@@ -9,7 +9,7 @@ mod resolve;
 pub mod values;
 
 pub use host::{AllowedHosts, Host};
-pub use memory::{Memory, block_bytes};
+pub use memory::{CHECKED, Memory, block_bytes};
 pub use names::{DatabaseName, Prefix, Stem};
 pub use parts::{Ladder, MAX_PARTS};
 pub use rate::RateLimit;
