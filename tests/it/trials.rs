@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// A database whose dump goes out in three parts, and an S3 server. Each trial takes a bucket of its own.
+/// A database whose dump goes out in two parts, and an S3 server. Each trial takes a bucket of its own.
 struct Ground {
     server: Server,
     s3: EmbeddedS3,
