@@ -27,7 +27,9 @@ mutations: testbed ## A million random changes to sealed backups, each of which 
 	PGSEAL_TEST_MUTATIONS=1000000 cargo test --test it -- home::mutations --nocapture
 
 kill-trials: testbed ## Ten thousand backups killed, at each call and at random moments
-	PGSEAL_TEST_KILLS=10000 PGSEAL_TEST_SIGNALS=1000 cargo test --test it -- trials --nocapture
+	cargo build --release --bin pgseal
+	PGSEAL_TEST_PROGRAM=$(CURDIR)/target/release/pgseal PGSEAL_TEST_KILLS=10000 PGSEAL_TEST_SIGNALS=1000 \
+		PGSEAL_TEST_DEADLINES=1000 cargo test --test it -- trials --nocapture
 
 measure: ## Figures: memory, throttle, start-up, sizes (bench/measure.py)
 	cargo build --release --bin pgseal --example s3_server

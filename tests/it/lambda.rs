@@ -205,7 +205,6 @@ fn no_secret_stands_in_the_logs() {
     }
 }
 
-/// Two megabytes at 128 KiB a second, in a function that has eight seconds.
 /// It once called that a bug of its own, in the midst of what `sam local invoke` shows.
 #[test]
 fn the_end_of_the_platforms_side_is_an_ordinary_end() {
@@ -237,6 +236,7 @@ fn the_end_of_the_platforms_side_is_an_ordinary_end() {
     }
 }
 
+/// Two megabytes at 128 KiB a second, in a function that has eight seconds.
 fn too_slow(function: &Function) -> Value {
     function.server.psql(
         "app",

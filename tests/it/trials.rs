@@ -1,6 +1,7 @@
 //! Ends that no program can prepare for, at every moment there is: what stands afterwards is a whole backup or none, and
 //! the same event then succeeds.
 
+mod deadlines;
 mod kills;
 mod signals;
 mod twins;
@@ -94,6 +95,11 @@ impl Ground {
         assert_eq!(verified.receipt()["rows"], 9000);
     }
 
+    /// Ten thousand buckets would fill a disk.
+    fn forget(&self, bucket: &Bucket) {
+        std::fs::remove_dir_all(self.s3.file(bucket, "")).expect("the bucket's folder");
+    }
+
     /// A killed program takes its child with it; the kernel and the server need a moment for that.
     fn nobody_left(&self) {
         let bound = Instant::now() + Duration::from_secs(10);
@@ -118,14 +124,19 @@ impl Moment {
     /// Each call of a run of so many before and after it was carried out, then random times, `count` in all.
     fn several((length, calls): (Duration, usize), count: usize) -> impl Iterator<Item = Self> {
         let call = |number| [false, true].map(|carried_out| Self::Call { number, carried_out });
+        let times = Self::random(length).map(Self::Time);
+        (0..calls).flat_map(call).chain(times).take(count)
+    }
+
+    /// Without end, from the beginning of a run of this length to a little after its end; the same every time.
+    fn random(length: Duration) -> impl Iterator<Item = Duration> {
         let mut random = 0x2545_F491_4F6C_DD1D_u64;
-        let times = std::iter::repeat_with(move || {
+        std::iter::repeat_with(move || {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            Self::Time(length.mul_f64(1.1 * (random >> 11) as f64 / (1_u64 << 53) as f64))
-        });
-        (0..calls).flat_map(call).chain(times).take(count)
+            length.mul_f64(1.1 * (random >> 11) as f64 / (1_u64 << 53) as f64)
+        })
     }
 
     /// Starts a run and gives it when the moment has come, or when it has ended before.

@@ -7,6 +7,7 @@ pub mod docker;
 pub mod fault_proxy;
 pub mod invariants;
 pub mod pgseal;
+pub mod platform;
 pub mod postgres;
 pub mod restore;
 pub mod s3;

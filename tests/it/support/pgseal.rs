@@ -19,9 +19,14 @@ pub struct Said {
     pub stderr: String,
 }
 
+/// The program under test: the one that was built with the tests, or for long runs an optimised one.
+pub fn program() -> OsString {
+    std::env::var_os("PGSEAL_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_pgseal").into())
+}
+
 impl Pgseal {
     pub fn new(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
+        let mut command = Command::new(program());
         command.args(arguments).env_clear();
         command
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")

@@ -1,0 +1,110 @@
+//! Lambda's side of the runtime API, in this process: for what the real emulator cannot do, a deadline of its own for each
+//! event, to the millisecond, and a thousand events to one process.
+//!
+//! ```ignore
+//! let platform = Platform::start(bucket.env(), server.env());
+//! let answer = platform.invoke(&event, Duration::from_secs(60));
+//! assert_eq!(answer.unwrap()["status"], "complete");
+//! ```
+
+use super::pgseal::program;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Result, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+/// One warm process behind a platform that has one event at a time. Killed on Drop.
+pub struct Platform {
+    listener: TcpListener,
+    child: Child,
+}
+
+/// What an event came to: the receipt, or `errorType` and the receipt in its message.
+pub type Outcome = std::result::Result<Value, (String, Value)>;
+
+impl Platform {
+    /// With nothing in its environment but this and what Lambda sets.
+    pub fn start<K: AsRef<str>, V: AsRef<str>>(variables: impl IntoIterator<Item = (K, V)>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address").to_string();
+        let mut command = Command::new(program());
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command
+            .env("AWS_LAMBDA_RUNTIME_API", address)
+            .env("AWS_LAMBDA_FUNCTION_NAME", "function")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        for (name, value) in variables {
+            command.env(name.as_ref(), value.as_ref());
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self {
+            listener,
+            child: command.spawn().expect("pgseal starts"),
+        }
+    }
+
+    /// Process id of the program.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Hands it one event, to be answered within `left`, and waits for the answer. A process that ends instead fails
+    /// the test by the watch that all tests have: the runner's.
+    pub fn invoke(&self, event: &Value, left: Duration) -> Outcome {
+        let deadline = SystemTime::now() + left;
+        let deadline = deadline.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();
+        let head = format!("Lambda-Runtime-Aws-Request-Id: 1\r\nLambda-Runtime-Deadline-Ms: {deadline}\r\n");
+        self.serve("/next", &head, &event.to_string()).expect("it asks for an event");
+        let (path, body) = self.serve("", "", "").expect("it answers the event");
+        let answer: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
+        if path.ends_with("/response") {
+            return Ok(answer);
+        }
+        let text = |name: &str| answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}")).to_owned();
+        let receipt = serde_json::from_str(&text("errorMessage")).expect("the message is a receipt");
+        Err((text("errorType"), receipt))
+    }
+
+    /// Answers one request, whose path must end so, and gives its path and body.
+    fn serve(&self, expected: &str, head: &str, body: &str) -> Result<(String, String)> {
+        let (mut socket, _) = self.listener.accept()?;
+        let (path, asked) = read_request(&socket)?;
+        assert!(path.ends_with(expected), "{path} was called where {expected} was due");
+        let length = body.len();
+        write!(
+            socket,
+            "HTTP/1.1 200 OK\r\n{head}Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )?;
+        Ok((path, asked))
+    }
+}
+
+fn read_request(socket: &TcpStream) -> Result<(String, String)> {
+    let mut reader = BufReader::new(socket);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let path = line.split_ascii_whitespace().nth(1).unwrap_or_default().to_owned();
+    let (mut length, mut header) = (0, String::new());
+    while header != "\r\n" {
+        header.clear();
+        reader.read_line(&mut header)?;
+        let (name, value) = header.split_once(':').unwrap_or_default();
+        assert!(!name.eq_ignore_ascii_case("transfer-encoding"), "a body without a length");
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().expect("a length");
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok((path, String::from_utf8(body).expect("UTF-8")))
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,40 @@
+//! Lambda's deadline, at random moments of a run: what a killed function would leave half done is cleaned up before.
+
+use super::{Ground, Moment, asked};
+use crate::support::platform::Platform;
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_deadline_at_any_moment_ends_it_soon_and_cleans_up() {
+    let ground = Ground::new();
+    let settings = [("PGSEAL_DEADLINE_CHECK".to_owned(), "off".to_owned())];
+    let platform = Platform::start(ground.s3.env().into_iter().chain(ground.server.env()).chain(settings));
+    let long = Duration::from_secs(600);
+    let invoke = |left| {
+        let bucket = ground.s3.bucket();
+        let begun = Instant::now();
+        (platform.invoke(&ground.event(&bucket), left), bucket, begun.elapsed())
+    };
+    invoke(long).0.expect("the first, which is slower than all others");
+    let (outcome, _, length) = invoke(long);
+    outcome.expect("a backup in a warm process");
+    let (mut stopped, mut whole) = (0, 0);
+    for moment in Moment::random(length).take(asked("PGSEAL_TEST_DEADLINES", 40)) {
+        // Of a short time-out a sixth is kept for the end.
+        let (outcome, bucket, took) = invoke(moment * 6 / 5);
+        assert!(took < moment + Duration::from_secs(10), "{moment:?}: {took:?}");
+        ground.nobody_left();
+        assert_eq!(bucket.open_uploads(), [], "{moment:?}");
+        let stands = ground.whole_or_invisible(&bucket);
+        eprintln!("{moment:?} of {length:?}: {}", if stands { "whole" } else { "invisible" });
+        match outcome {
+            Ok(receipt) => assert!(stands, "{moment:?}: {receipt}"),
+            Err((code, receipt)) => assert_eq!(code, "pgseal.deadline", "{moment:?}: {receipt}"),
+        }
+        *if stands { &mut whole } else { &mut stopped } += 1;
+        ground.then_it_succeeds(&bucket, stands);
+        ground.forget(&bucket);
+    }
+    eprintln!("{stopped} stopped, {whole} whole");
+    assert!(stopped > 0, "no deadline came before the end");
+}
