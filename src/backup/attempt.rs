@@ -146,7 +146,8 @@ impl<'a> Attempt<'a> {
     /// Sends one stream, and makes it visible only after all of it was proven. On any failure the upload is aborted and
     /// the abort awaited.
     async fn write_streamed(&mut self, role: Role, key: String, scope: &Scope<'_>) -> Result<Arrived, Stop> {
-        let mut upload = Upload::new(self.job.store.clone(), key.clone());
+        let is_of_one_run = self.job.plan.format == Format::Pgseal1;
+        let mut upload = Upload::new(self.job.store.clone(), key.clone(), is_of_one_run);
         match self.send_and_commit(role, &mut upload, scope).await {
             Ok((arrived, stored)) => {
                 self.stored.push((Object::sealed(role, key, &arrived.sealed), stored.etag));

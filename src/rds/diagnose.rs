@@ -55,6 +55,9 @@ fn of_text(text: &str) -> Option<Code> {
         ("must be owner", Code::DbPrivilege),
         ("server version mismatch", Code::VersionMismatch),
         ("authentication failed", Code::DbAuth),
+        // The server lets nobody in without TLS.
+        (", no encryption", Code::DbTls),
+        (", SSL off", Code::DbTls),
         ("no pg_hba.conf entry", Code::DbAuth),
         ("is not permitted to log in", Code::DbAuth),
         ("does not exist", Code::NoDatabase),

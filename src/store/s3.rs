@@ -48,6 +48,11 @@ impl S3 {
         }
     }
 
+    /// With a client of the caller's own: for tests that answer in S3's place.
+    pub fn with_client(client: Client, destination: Destination) -> Self {
+        Self { client, destination }
+    }
+
     pub fn bucket(&self) -> &str {
         &self.destination.bucket
     }
@@ -96,6 +101,8 @@ impl S3 {
             .key(key)
             .set_expected_bucket_owner(d.owner.clone());
         match request.send().await {
+            // Whoever stands in S3's place and says yes to everything knows no ETag.
+            Ok(found) if found.e_tag().is_none() => Err(no_etag("s3:GetObject (HeadObject)", &self.arn(key))),
             Ok(found) => Ok(Some(Some(found.content_length().unwrap_or_default().max(0) as u64))),
             Err(error) => match Meaning::of(&error, "s3:GetObject (HeadObject)", &self.arn(key)) {
                 Meaning::NotFound => Ok(Some(None)),
@@ -129,19 +136,20 @@ impl S3 {
                 .body(ByteStream::from(put.body.clone()));
             // The body is covered by its checksum, which is signed: hashing it once more for the signature adds nothing.
             let answer = request.customize().disable_payload_signing().send().await;
-            let error = match answer {
-                Ok(stored) => {
-                    return Ok(Written::Stored {
-                        etag: stored.e_tag().unwrap_or_default().to_owned(),
-                    });
-                }
-                Err(error) => error,
+            let arn = self.arn(&put.key);
+            let meaning = match &answer {
+                Ok(stored) => match stored.e_tag() {
+                    Some(etag) => return Ok(Written::Stored { etag: etag.to_owned() }),
+                    None if tries < TRIES => Meaning::Busy,
+                    None => Meaning::Failed(no_etag("s3:PutObject", &arn)),
+                },
+                Err(error) => Meaning::of(error, "s3:PutObject", &arn),
             };
-            match Meaning::of(&error, "s3:PutObject", &self.arn(&put.key)) {
+            match meaning {
                 Meaning::Exists => return Ok(Written::Exists),
                 Meaning::Busy if tries < TRIES => tokio::time::sleep(Duration::from_millis(200 << tries)).await,
                 Meaning::Corrupted(_) if tries < 2 => {}
-                other => return Err(other.into_error("s3:PutObject", &self.arn(&put.key))),
+                other => return Err(other.into_error("s3:PutObject", &arn)),
             }
         }
     }
@@ -197,6 +205,11 @@ impl S3 {
         let days = self.destination.object_lock?.days;
         Some(DateTime::from(SystemTime::now() + Duration::from_secs(u64::from(days) * 86_400)))
     }
+}
+
+/// A success that is none: S3 names an ETag in each of these.
+pub(super) fn no_etag(action: &str, arn: &str) -> Error {
+    Error::new(Code::S3Unavailable, format!("{action} on {arn}: the answer names no ETag"))
 }
 
 /// A small text object, such as an event.

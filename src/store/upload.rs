@@ -1,14 +1,19 @@
 //! The dump on its way: parts go out while it grows, and nothing is visible until it is committed.
 
+mod create;
+
 use super::fault::Meaning;
+use super::s3::no_etag;
 use super::{Put, S3, Written};
 use crate::cancel::Cancel;
 use crate::envelope::sha256;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::{Part, Sealed};
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use create::Tries;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
@@ -19,6 +24,8 @@ const ABORT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a create or a commit is waited for that was cancelled on its way.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long S3 may assemble an object. AWS answers at once and then sends white space; other servers copy every byte first.
+const ASSEMBLY: Duration = Duration::from_secs(300);
 /// Calls of Complete, beside the retries that each makes by itself.
 const COMPLETE_TRIES: u32 = 4;
 
@@ -29,6 +36,10 @@ enum Completed {
     NoUpload,
     /// No usable answer, after all retries that the client makes by itself.
     Unanswered(Error),
+    /// S3 found other bytes than were sent.
+    Corrupted(Error),
+    /// Refused: perhaps only because an earlier try, whose answer was lost, had done it.
+    Refused(Error),
     /// A 200 that makes no sense, which the client does not retry.
     Senseless(Error),
 }
@@ -43,16 +54,19 @@ pub struct Stored {
 pub struct Upload {
     s3: Arc<S3>,
     key: String,
+    /// No other run has uploads of this key.
+    is_of_one_run: bool,
     id: Option<String>,
     done: Vec<CompletedPart>,
     in_flight: JoinSet<Result<CompletedPart>>,
 }
 
 impl Upload {
-    pub fn new(s3: Arc<S3>, key: String) -> Self {
+    pub fn new(s3: Arc<S3>, key: String, is_of_one_run: bool) -> Self {
         Self {
             s3,
             key,
+            is_of_one_run,
             id: None,
             done: Vec::new(),
             in_flight: JoinSet::new(),
@@ -86,9 +100,17 @@ impl Upload {
         }
     }
 
-    /// An upload whose id was never learned could not be aborted.
+    /// An upload whose id was never learned could not be aborted: where an answer may have been lost, they are looked for.
     async fn open(&mut self, cancel: &Cancel) -> Result<()> {
-        self.id = Some(cancel.settle(GRACE, create(&self.s3, &self.key)).await?);
+        let tries = Tries::default();
+        let created = cancel.settle(GRACE, create::create(&self.s3, &self.key, &tries)).await;
+        let lost = |error: &Error| matches!(error.code, Code::S3Unavailable | Code::Terminated | Code::Deadline);
+        let unanswered = tries.count() > 1 || created.as_ref().is_err_and(lost);
+        let id = created.as_ref().ok().cloned();
+        if unanswered && self.is_of_one_run {
+            create::abort_others(&self.s3, &self.key, id.as_deref(), ABORT_LIMIT).await;
+        }
+        self.id = Some(created?);
         Ok(())
     }
 
@@ -148,14 +170,18 @@ impl Upload {
                 Completed::Stored(stored) => return Ok(self.completed(stored)),
                 unclear => unclear,
             };
-            let missing = match self.exists_already(sealed.size).await {
-                Ok(stored) => return Ok(self.completed(stored)),
-                Err(missing) if missing.code == Code::S3UploadGone => missing,
-                Err(unknown) => return Err(unknown),
+            let missing = match (self.exists_already(sealed.size).await, &unclear) {
+                (Ok(stored), _) => return Ok(self.completed(stored)),
+                (Err(missing), _) if missing.code == Code::S3UploadGone => missing,
+                (Err(_), Completed::Refused(refused)) => return Err(refused.clone()),
+                (Err(unknown), _) => return Err(unknown),
             };
             match unclear {
                 Completed::Senseless(_) if tries < COMPLETE_TRIES => tokio::time::sleep(Duration::from_millis(200 << tries)).await,
-                Completed::Senseless(error) | Completed::Unanswered(error) => return Err(error),
+                Completed::Corrupted(_) if tries < 2 => {}
+                Completed::Senseless(error) | Completed::Unanswered(error) | Completed::Corrupted(error) | Completed::Refused(error) => {
+                    return Err(error);
+                }
                 Completed::NoUpload | Completed::Stored(_) => return Err(missing),
             }
         }
@@ -182,7 +208,9 @@ impl Upload {
             .mpu_object_size(sealed.size as i64)
             .set_expected_bucket_owner(d.owner.clone())
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(self.done.clone())).build());
-        match request.send().await {
+        let patience = TimeoutConfig::builder().read_timeout(ASSEMBLY).build();
+        let patient = aws_sdk_s3::config::Builder::new().timeout_config(patience);
+        match request.customize().config_override(patient).send().await {
             Ok(answer) => {
                 let composite = composite(sealed);
                 let differs = |told: &str| told.split('-').next() != composite.split('-').next();
@@ -193,14 +221,13 @@ impl Upload {
                     )),
                     // An answer without a checksum is one of a server that keeps none.
                     (_, Some(etag)) => Ok(Completed::Stored(Stored { etag: etag.to_owned() })),
-                    (_, None) => {
-                        let error = Error::new(Code::S3Unavailable, format!("{action} on {arn}: the answer names no ETag"));
-                        Ok(Completed::Senseless(error))
-                    }
+                    (_, None) => Ok(Completed::Senseless(no_etag(action, &arn))),
                 }
             }
             Err(failure) => match Meaning::of(&failure, action, &arn) {
                 Meaning::Exists | Meaning::NoUpload | Meaning::NotFound => Ok(Completed::NoUpload),
+                Meaning::Denied(error) => Ok(Completed::Refused(error)),
+                Meaning::Corrupted(error) => Ok(Completed::Corrupted(error)),
                 Meaning::Failed(error) if error.code == Code::S3Unavailable => {
                     let ok = failure.raw_response().is_some_and(|response| response.status().as_u16() == 200);
                     Ok(if ok {
@@ -259,34 +286,6 @@ impl Upload {
     }
 }
 
-async fn create(s3: &S3, key: &str) -> Result<String> {
-    let d = &s3.destination;
-    let request = s3
-        .client
-        .create_multipart_upload()
-        .bucket(&d.bucket)
-        .key(key)
-        .checksum_algorithm(ChecksumAlgorithm::Sha256)
-        .checksum_type(ChecksumType::Composite)
-        .set_expected_bucket_owner(d.owner.clone())
-        .set_storage_class(s3.storage_class(true))
-        .set_server_side_encryption(s3.encryption())
-        .set_ssekms_key_id(d.kms_key_id.clone())
-        .set_tagging(d.tags.clone())
-        .set_object_lock_mode(s3.lock_mode())
-        .set_object_lock_retain_until_date(s3.locked_until());
-    let action = "s3:PutObject (CreateMultipartUpload)";
-    let created = request
-        .send()
-        .await
-        .map_err(|error| Meaning::of(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
-    created
-        .upload_id()
-        .filter(|id| !id.is_empty())
-        .map(str::to_owned)
-        .ok_or_else(|| Error::new(Code::S3Unavailable, format!("{action}: the answer names no upload")))
-}
-
 /// One part, from memory, with its checksum: a retry sends the same bytes.
 async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<CompletedPart> {
     let d = &s3.destination;
@@ -318,10 +317,8 @@ async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<CompletedPart>
                         .checksum_sha256(&checksum);
                     return Ok(completed.build());
                 }
-                (None, _) => Meaning::Failed(Error::new(
-                    Code::S3Unavailable,
-                    format!("the answer to part {} names no ETag", part.number),
-                )),
+                // What arrived, if anything did, cannot be told: once more, like bytes that were refused.
+                (None, _) => Meaning::Corrupted(no_etag("s3:PutObject (UploadPart)", &s3.arn(key))),
             },
             Err(error) => Meaning::of(&error, "s3:PutObject (UploadPart)", &s3.arn(key)),
         };

@@ -9,6 +9,7 @@ mod database_faults;
 mod demo;
 mod doors;
 mod events;
+mod fault_table;
 mod home;
 mod lambda;
 mod login;

@@ -95,11 +95,6 @@ impl Ground {
         assert_eq!(verified.receipt()["rows"], 9000);
     }
 
-    /// Ten thousand buckets would fill a disk.
-    fn forget(&self, bucket: &Bucket) {
-        std::fs::remove_dir_all(self.s3.file(bucket, "")).expect("the bucket's folder");
-    }
-
     /// A killed program takes its child with it; the kernel and the server need a moment for that.
     fn nobody_left(&self) {
         let bound = Instant::now() + Duration::from_secs(10);

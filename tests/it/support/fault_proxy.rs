@@ -68,6 +68,8 @@ pub enum Fault {
     CutAnswer { missing: usize },
     /// Forwarded twice; the second answer arrives.
     Twice,
+    /// Carried out after a while.
+    Slow(Duration),
     /// Never carried out nor answered: silence until the proxy is dropped.
     Silence,
     /// The server carries it out; then silence.
@@ -276,9 +278,18 @@ impl FaultProxy {
 
     /// Waits until a request of this operation has come.
     pub fn wait_for(&self, operation: Operation) {
+        Self::until(&format!("no {operation:?} came"), || self.count(operation) > 0);
+    }
+
+    /// Waits until a request waits in silence.
+    pub fn wait_for_silence(&self) {
+        Self::until("no request was left in silence", || self.is_silent());
+    }
+
+    fn until(otherwise: &str, holds: impl Fn() -> bool) {
         let limit = Instant::now() + Duration::from_secs(60);
-        while self.count(operation) == 0 {
-            assert!(Instant::now() < limit, "no {operation:?} came in a minute");
+        while !holds() {
+            assert!(Instant::now() < limit, "{otherwise} in a minute");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -345,6 +356,11 @@ impl Shared {
             Some(Fault::Twice) => {
                 let body = body()?;
                 self.forward(&request, &body)?;
+                self.forward(&request, &body)?
+            }
+            Some(Fault::Slow(time)) => {
+                let body = body()?;
+                std::thread::sleep(time);
                 self.forward(&request, &body)?
             }
             Some(Fault::Silence) => return self.silence(),

@@ -76,13 +76,22 @@ pub fn backup_stands(bucket: &Bucket, receipt: &Value) {
 
 /// Client programs of PostgreSQL that are alive and were told this server's port, as `PID NAME`.
 pub fn clients_of(server: &Server) -> Vec<String> {
-    let port = server.port().to_string();
+    clients_told(&[&server.port().to_string()])
+}
+
+/// The same of one database of it: for runs side by side.
+pub fn client_of_database(server: &Server, database: &str) -> Vec<String> {
+    clients_told(&[&server.port().to_string(), &format!("{database}\0")])
+}
+
+fn clients_told(words: &[&str]) -> Vec<String> {
     let processes = fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
         let told = ["cmdline", "environ"].map(|file| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default());
         let told = String::from_utf8_lossy(&told.concat()).into_owned();
-        (name.starts_with("pg_dump") && told.contains(&port)).then(|| format!("{pid} {}", name.trim_end()))
+        let is_one = name.starts_with("pg_dump") && words.iter().all(|word| told.contains(word));
+        is_one.then(|| format!("{pid} {}", name.trim_end()))
     });
     processes.collect()
 }

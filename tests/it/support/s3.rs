@@ -196,6 +196,11 @@ impl EmbeddedS3 {
         Bucket::create(self.env(), REGION)
     }
 
+    /// Removes a bucket and all that is in it, so that long runs do not fill the disk.
+    pub fn forget(&self, bucket: &Bucket) {
+        std::fs::remove_dir_all(self.file(bucket, "")).expect("the bucket's folder");
+    }
+
     /// Where an object lies as a file: for tests that damage it behind the server's back.
     pub fn file(&self, bucket: &Bucket, key: &str) -> std::path::PathBuf {
         self.folder.path().join(&bucket.name).join(key)

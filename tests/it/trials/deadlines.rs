@@ -33,7 +33,7 @@ fn a_deadline_at_any_moment_ends_it_soon_and_cleans_up() {
         }
         *if stands { &mut whole } else { &mut stopped } += 1;
         ground.then_it_succeeds(&bucket, stands);
-        ground.forget(&bucket);
+        ground.s3.forget(&bucket);
     }
     eprintln!("{stopped} stopped, {whole} whole");
     assert!(stopped > 0, "no deadline came before the end");

@@ -20,7 +20,7 @@ fn killed_at_any_moment_it_leaves_a_whole_backup_or_none() {
         drop(proxy);
         eprintln!("{moment:?}: {}", if stands { "whole" } else { "invisible" });
         ground.then_it_succeeds(&bucket, stands);
-        ground.forget(&bucket);
+        ground.s3.forget(&bucket);
         *if stands { &mut whole } else { &mut invisible } += 1;
     }
     eprintln!("{invisible} invisible, {whole} whole");

@@ -45,6 +45,6 @@ fn terminated_at_any_moment_it_ends_soon_and_cleans_up() {
         assert_eq!(bucket.open_uploads().len(), usize::from(unknown), "{moment:?}");
         drop(proxy);
         ground.then_it_succeeds(&bucket, stands);
-        ground.forget(&bucket);
+        ground.s3.forget(&bucket);
     }
 }

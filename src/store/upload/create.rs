@@ -1,0 +1,112 @@
+//! The first call of an upload, and the one whose lost answer leaves something behind: S3 makes an upload for every try,
+//! and only its id can end it.
+
+use crate::error::{Code, Error, Result};
+use crate::store::S3;
+use crate::store::fault::Meaning;
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Calls that were answered without sense, beside the retries that each makes by itself.
+const TRIES: u32 = 4;
+
+/// How often the call was sent: the client retries by itself, and does not tell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tries(Arc<AtomicU32>);
+
+impl Tries {
+    pub(super) fn count(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Intercept for Tries {
+    fn name(&self) -> &'static str {
+        "tries"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// The id of a new upload.
+pub(super) async fn create(s3: &S3, key: &str, tries: &Tries) -> Result<String> {
+    let d = &s3.destination;
+    let action = "s3:PutObject (CreateMultipartUpload)";
+    let mut calls = 0;
+    loop {
+        calls += 1;
+        let request = s3
+            .client
+            .create_multipart_upload()
+            .bucket(&d.bucket)
+            .key(key)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .checksum_type(ChecksumType::Composite)
+            .set_expected_bucket_owner(d.owner.clone())
+            .set_storage_class(s3.storage_class(true))
+            .set_server_side_encryption(s3.encryption())
+            .set_ssekms_key_id(d.kms_key_id.clone())
+            .set_tagging(d.tags.clone())
+            .set_object_lock_mode(s3.lock_mode())
+            .set_object_lock_retain_until_date(s3.locked_until());
+        let (error, senseless) = match request.customize().interceptor(tries.clone()).send().await {
+            Ok(created) => match created.upload_id().filter(|id| !id.is_empty()) {
+                Some(id) => return Ok(id.to_owned()),
+                None => (
+                    Error::new(Code::S3Unavailable, format!("{action}: the answer names no upload")),
+                    true,
+                ),
+            },
+            Err(failure) => {
+                let senseless = failure.raw_response().is_some_and(|response| response.status().is_success());
+                (
+                    Meaning::of(&failure, action, &s3.arn(key)).into_error(action, &s3.arn(key)),
+                    senseless,
+                )
+            }
+        };
+        if !senseless || calls >= TRIES {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(200 << calls)).await;
+    }
+}
+
+/// Ends every upload of this key but one. Where a key is of one run only, each of them is a try of ours whose answer was
+/// lost. A role that may not list uploads leaves them to the bucket's lifecycle rule.
+pub(super) async fn abort_others(s3: &S3, key: &str, kept: Option<&str>, limit: Duration) {
+    match tokio::time::timeout(limit, find_and_abort(s3, key, kept)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(code = error.code.name(), "an upload may stay open: {}", error.message),
+        Err(_) => tracing::warn!("an upload of {} may stay open: S3 did not tell in time", s3.arn(key)),
+    }
+}
+
+async fn find_and_abort(s3: &S3, key: &str, kept: Option<&str>) -> Result<()> {
+    let d = &s3.destination;
+    let request = s3.client.list_multipart_uploads().bucket(&d.bucket).prefix(key);
+    let listed = request.set_expected_bucket_owner(d.owner.clone()).send().await;
+    let action = "s3:ListBucketMultipartUploads";
+    let listed = listed.map_err(|error| Meaning::of(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
+    let ids = listed.uploads().iter().filter(|upload| upload.key() == Some(key));
+    for id in ids.filter_map(|upload| upload.upload_id()).filter(|id| Some(*id) != kept) {
+        let request = s3.client.abort_multipart_upload().bucket(&d.bucket).key(key).upload_id(id);
+        let action = "s3:AbortMultipartUpload";
+        let aborted = request.set_expected_bucket_owner(d.owner.clone()).send().await;
+        aborted.map_err(|error| Meaning::of(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! Each call of a backup to S3, broken in each way.
+
+use super::{Cause, Point, Promise, WHOLE, fails};
+use crate::support::fault_proxy::{Canned, Fault, Operation, Rule};
+use std::time::Duration;
+
+/// One call of a run, as a rule finds it, and what it is to a run that this call is refused.
+pub struct Call {
+    pub name: &'static str,
+    operation: Operation,
+    key: &'static str,
+    skip: usize,
+    has_body: bool,
+    role: Role,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Looks only: a role that may not look can back up all the same.
+    Looks,
+    Writes,
+    /// A part, or their end.
+    Uploads,
+    Commits,
+    /// After the commit.
+    Explains,
+}
+
+const fn call(name: &'static str, operation: Operation, key: &'static str, skip: usize, has_body: bool, role: Role) -> Call {
+    Call {
+        name,
+        operation,
+        key,
+        skip,
+        has_body,
+        role,
+    }
+}
+
+/// In the order of a run.
+pub const CALLS: [Call; 11] = [
+    call("HeadBucket", Operation::HeadBucket, "", 0, false, Role::Looks),
+    call(
+        "the first look for the manifest",
+        Operation::HeadObject,
+        ".manifest.jsonl",
+        0,
+        false,
+        Role::Looks,
+    ),
+    call("PutObject of the key", Operation::PutObject, ".key.", 0, true, Role::Writes),
+    call("CreateMultipartUpload", Operation::CreateUpload, "", 0, false, Role::Writes),
+    call("UploadPart of the first part", Operation::UploadPart, "", 0, true, Role::Uploads),
+    call(
+        "PutObject of the inventory",
+        Operation::PutObject,
+        ".inventory.",
+        0,
+        true,
+        Role::Writes,
+    ),
+    call(
+        "the last look for the manifest",
+        Operation::HeadObject,
+        ".manifest.jsonl",
+        1,
+        false,
+        Role::Looks,
+    ),
+    call("UploadPart of the last part", Operation::UploadPart, "", 1, true, Role::Uploads),
+    call("CompleteMultipartUpload", Operation::CompleteUpload, "", 0, true, Role::Uploads),
+    call(
+        "PutObject of the manifest",
+        Operation::PutObject,
+        ".manifest.jsonl",
+        0,
+        true,
+        Role::Commits,
+    ),
+    call(
+        "PutObject of the card",
+        Operation::PutObject,
+        ".RECOVER.md",
+        0,
+        true,
+        Role::Explains,
+    ),
+];
+
+impl Call {
+    pub fn rule(&self) -> Rule {
+        Rule::on(self.operation).key(self.key).after(self.skip)
+    }
+
+    fn once(&self, fault: Fault) -> Cause {
+        Cause::S3(vec![self.rule().times(1).then(fault)])
+    }
+
+    fn always(&self, fault: Fault) -> Cause {
+        Cause::S3(vec![self.rule().then(fault)])
+    }
+
+    /// What it comes to when this call cannot be made, for which S3 gives this reason.
+    fn failed(&self, code: &'static str) -> Promise {
+        match self.role {
+            Role::Commits => Promise::FailsLate { code: "commit_failed" },
+            Role::Explains => Promise::Complete {
+                warned: "the recovery card",
+            },
+            Role::Looks | Role::Writes | Role::Uploads => fails(code),
+        }
+    }
+
+    fn denied(&self) -> Promise {
+        match self.role {
+            Role::Looks => WHOLE,
+            Role::Writes | Role::Uploads => Promise::Fails {
+                code: "s3_denied",
+                says: "s3:PutObject",
+            },
+            Role::Commits | Role::Explains => self.failed("s3_denied"),
+        }
+    }
+}
+
+fn html() -> Canned {
+    Canned::new(200, "<html><body>It works!</body></html>").header("Content-Type", "text/html")
+}
+
+pub fn points() -> Vec<Point> {
+    let mut points = Vec::new();
+    // Those first that wait longest.
+    for call in &CALLS {
+        let mut add = |what: &str, cause, promise| points.push(Point::new(format!("{what}: {}", call.name), cause, promise));
+        // S3 has five minutes to assemble an object: too long to be waited for here.
+        if call.operation != Operation::CompleteUpload {
+            add("silence", call.once(Fault::Silence), WHOLE);
+        }
+        add(
+            "503 for ever",
+            call.always(Fault::Answer(Canned::slow_down())),
+            call.failed("s3_unavailable"),
+        );
+    }
+    for call in &CALLS {
+        let mut add = |what: &str, cause, promise| points.push(Point::new(format!("{what}: {}", call.name), cause, promise));
+        add("cut before it is sent", call.once(Fault::CutBefore), WHOLE);
+        add("answer lost", call.once(Fault::LoseAnswer), WHOLE);
+        add("answer cut", call.once(Fault::CutAnswer { missing: 40 }), WHOLE);
+        add("slow", call.once(Fault::Slow(Duration::from_secs(2))), WHOLE);
+        // A second upload that nobody asked for is nobody's to end: it is left to the bucket's lifecycle rule.
+        if call.operation != Operation::CreateUpload {
+            add("delivered twice", call.once(Fault::Twice), WHOLE);
+        }
+        for (status, code) in [
+            (500, "InternalError"),
+            (502, "BadGateway"),
+            (503, "SlowDown"),
+            (504, "GatewayTimeout"),
+        ] {
+            add(
+                &format!("{status} twice"),
+                Cause::S3(vec![call.rule().times(2).then(Fault::Answer(Canned::error(status, code)))]),
+                WHOLE,
+            );
+        }
+        add("403", call.always(Fault::Answer(Canned::error(403, "AccessDenied"))), call.denied());
+        let redirect = Canned::error(301, "PermanentRedirect").header("x-amz-bucket-region", "ap-south-2");
+        add("301", call.always(Fault::Answer(redirect)), call.failed("s3_wrong_region"));
+        add(
+            "expired token",
+            call.always(Fault::Answer(Canned::error(403, "ExpiredToken"))),
+            call.denied(),
+        );
+        if call.has_body {
+            add("reset in mid-body", call.once(Fault::ResetInBody(100)), WHOLE);
+            add(
+                "checksum refused once",
+                call.once(Fault::Answer(Canned::error(400, "BadDigest"))),
+                WHOLE,
+            );
+            let refused = call.always(Fault::Answer(Canned::error(400, "BadDigest")));
+            add("checksum refused for ever", refused, call.failed("s3_integrity"));
+        }
+        if call.role != Role::Looks {
+            // In S3's place somebody says yes to everything.
+            add("HTML in a 200 once", call.once(Fault::Answer(html())), WHOLE);
+            add("an empty 200 once", call.once(Fault::Answer(Canned::new(200, ""))), WHOLE);
+            add(
+                "HTML in a 200 for ever",
+                call.always(Fault::Answer(html())),
+                call.failed("s3_unavailable"),
+            );
+            add(
+                "no such bucket",
+                call.always(Fault::Answer(Canned::error(404, "NoSuchBucket"))),
+                call.failed("s3_no_bucket"),
+            );
+        }
+        if call.role == Role::Uploads {
+            add(
+                "no such upload",
+                call.always(Fault::Answer(Canned::error(404, "NoSuchUpload"))),
+                fails("s3_upload_gone"),
+            );
+        }
+    }
+    points.extend(others());
+    points
+}
+
+/// Where two faults meet, or one has a rule of its own.
+fn others() -> Vec<Point> {
+    let denied = || Fault::Answer(Canned::error(403, "AccessDenied"));
+    let complete = || Rule::on(Operation::CompleteUpload);
+    let no_look = || Rule::on(Operation::HeadObject).key(".sql.").then(denied());
+    let look_away = Rule::on(Operation::HeadBucket).then(Fault::Answer(Canned::new(404, "")));
+    vec![
+        Point::new("no such bucket: HeadBucket", Cause::S3(vec![look_away]), fails("s3_no_bucket")),
+        Point::new(
+            "HTML in a 200 for ever: the first look for the manifest",
+            Cause::S3(vec![Rule::on(Operation::HeadObject).then(Fault::Answer(html()))]),
+            fails("s3_unavailable"),
+        ),
+        Point::new(
+            "answer of Complete lost, and no right to look",
+            Cause::S3(vec![complete().times(1).then(Fault::LoseAnswer), no_look()]),
+            Promise::FailsLate { code: "commit_unknown" },
+        ),
+        Point::new(
+            "answer of Complete lost, then refused",
+            Cause::S3(vec![complete().times(1).then(Fault::LoseAnswer), complete().then(denied())]),
+            WHOLE,
+        ),
+        Point::new(
+            "an error in the 200 of Complete",
+            Cause::S3(vec![
+                complete()
+                    .times(1)
+                    .then(Fault::Answer(Canned::new(200, Canned::error(200, "InternalError").body))),
+            ]),
+            WHOLE,
+        ),
+        Point::new(
+            "Complete carried out, and HTML answered",
+            Cause::S3(vec![complete().times(1).then(Fault::ReplaceAnswer(html()))]),
+            WHOLE,
+        ),
+        Point::new(
+            "the clock is wrong",
+            Cause::S3(vec![Rule::any().then(Fault::Answer(Canned::error(403, "RequestTimeTooSkewed")))]),
+            fails("s3_denied"),
+        ),
+        Point::new(
+            "nobody answers at all",
+            Cause::S3(vec![Rule::any().then(Fault::CutBefore)]),
+            fails("s3_unavailable"),
+        ),
+    ]
+}
