@@ -63,8 +63,8 @@ codes! {
     S3WrongRegion "s3_wrong_region" 4 "Set `bucket_region` to the bucket's region.";
     S3NoBucket "s3_no_bucket" 4 "Create the bucket, or correct `bucket`.";
     S3Denied "s3_denied" 4 "Allow the named action on the named resource: in the role, the bucket policy, the KMS key's policy and the organisation's.";
-    CommitUnknown "commit_unknown" 4 "Whether S3 completed the upload cannot be told: allow s3:GetObject on the prefix, and run again; without a manifest it is no backup.";
-    CommitFailed "commit_failed" 4 "The data was stored but its manifest could not be: without it, it is no backup. Run again; delete the objects of the run named here.";
+    CommitUnknown "commit_unknown" 4 "Whether S3 completed it cannot be told: allow s3:GetObject on the prefix, and run again: a backup that stands is then found. Without a manifest it is none.";
+    CommitFailed "commit_failed" 4 "The data was stored but its manifest could not be: without it, it is no backup. Run again; the objects of the run named here may be deleted once `pgseal list` shows no backup of that run.";
     AwsFailed "aws_failed" 4 "Check the role's credentials, its permission for the named call, and the network path to that service.";
     Deadline "deadline" 6 "Time ran out: raise the function's timeout or memory, raise `rate_limit`, or run it as an ECS task, which has no limit.";
     DeadlinePredicted "deadline_predicted" 6 "Raise the timeout or `rate_limit`, or run it as an ECS task; PGSEAL_DEADLINE_CHECK=off tries all the same.";

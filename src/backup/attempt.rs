@@ -13,10 +13,15 @@ use crate::pipeline::pg_dump::Scope;
 use crate::pipeline::{Arrived, seal_small};
 use crate::plan::{DatabaseName, Format, Stem};
 use crate::rds::preflight::{Facts, preflight};
-use crate::store::{Put, Stored, Upload, Written};
+use crate::store::{Held, Put, Stored, Upload, Written};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
+
+/// Objects of the old format have no name of their own for each run. Whoever deleted them might take them from a run that
+/// goes on.
+const OF_ANOTHER_RUN: &str = "Run again when that run has ended, or with another `scheduled_time`, which names the backup. Delete nothing \
+                              that a run may still need.";
 
 /// Why an attempt ends without a backup of its own.
 pub(super) enum Stop {
@@ -236,16 +241,12 @@ impl<'a> Attempt<'a> {
             // Names hold the run, so an object that exists is our own from a try whose answer was lost. The old format's
             // names do not: there it can be what an earlier, failed attempt left.
             Written::Exists if self.job.plan.format == Format::Pgseal1 => String::new(),
-            Written::Exists => match self.job.cancel.race(self.job.store.holds(&key, &body)).await? {
-                Some(etag) => etag,
-                None => {
-                    let error = Error::new(
-                        Code::CommitFailed,
-                        format!("{key} exists already, from an attempt that did not end"),
-                    );
-                    return Err(error
-                        .advise("Delete it and run again: objects of the old format have no name of their own for each attempt.")
-                        .into());
+            Written::Exists => match self.job.store.holds(&key, &body).await {
+                Held::Same { etag } => etag,
+                _ if self.is_complete().await? => return Err(Stop::AlreadyComplete),
+                _ => {
+                    let error = Error::new(Code::CommitFailed, format!("{key} exists already, from another run of this event"));
+                    return Err(error.advise(OF_ANOTHER_RUN).into());
                 }
             },
         };

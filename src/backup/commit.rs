@@ -7,7 +7,7 @@ use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Arrived;
 use crate::receipt::{Made, StoredObject};
-use crate::store::{Put, Written};
+use crate::store::{Held, Put, Written};
 use bytes::Bytes;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -96,20 +96,27 @@ impl Attempt<'_> {
             Ok(Written::Exists) => None,
             Err(error) => Some(error),
         };
-        match (cancel.settle(GRACE, self.job.store.holds(&key, manifest)).await, error) {
-            (Ok(Some(etag)), _) => Ok(etag),
-            (_, None) => Err(Stop::AlreadyComplete),
+        let look = async { Ok(self.job.store.holds(&key, manifest).await) };
+        let held = cancel.settle(GRACE, look).await.unwrap_or(Held::Unknown);
+        let run = &self.seal.run;
+        match (held, error) {
+            (Held::Same { etag }, _) => Ok(etag),
+            (Held::Other, _) | (_, None) => Err(Stop::AlreadyComplete),
             (_, Some(error)) if cancel.reason().is_some_and(|reason| reason.code == error.code) => {
                 let told = format!(
-                    "{} while the manifest of run {} was on its way: if it arrives all the same, the backup stands",
-                    error.message, self.seal.run
+                    "{} while the manifest of run {run} was on its way: if it arrives all the same, the backup stands",
+                    error.message
                 );
                 Err(Error::new(error.code, told).into())
             }
-            (_, Some(error)) => {
+            // No answer, and no look: it may stand.
+            (Held::Unknown, Some(error)) if error.code == Code::S3Unavailable => {
+                let told = format!("whether the manifest of run {run} was written cannot be told: {}", error.message);
+                Err(Error::new(Code::CommitUnknown, told).into())
+            }
+            (Held::Missing | Held::Unknown, Some(error)) => {
                 let told = format!(
-                    "the manifest of run {} could not be written ({}): {}",
-                    self.seal.run,
+                    "the manifest of run {run} could not be written ({}): {}",
                     error.code.name(),
                     error.message
                 );

@@ -12,5 +12,5 @@ mod upload;
 pub use archive::{Archive, Listed, Pinned, missing};
 pub use location::Location;
 pub use memory::Memory;
-pub use s3::{Put, S3, Written, read_text};
+pub use s3::{Held, Put, S3, Written, read_text};
 pub use upload::{Stored, Upload};

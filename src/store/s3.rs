@@ -8,7 +8,7 @@ use crate::event::Env;
 use crate::plan::Destination;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{ObjectLockMode, ServerSideEncryption, StorageClass};
+use aws_sdk_s3::types::{ChecksumMode, ObjectLockMode, ServerSideEncryption, StorageClass};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use std::time::{Duration, SystemTime};
@@ -34,6 +34,19 @@ pub struct Put {
 pub enum Written {
     Stored { etag: String },
     Exists,
+}
+
+/// What stands under a key, compared with what should.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Held {
+    Same {
+        etag: String,
+    },
+    /// Something else.
+    Other,
+    Missing,
+    /// The role may not look, or there was no proper answer.
+    Unknown,
 }
 
 impl S3 {
@@ -112,6 +125,19 @@ impl S3 {
         }
     }
 
+    /// S3's SHA-256 of an object, where it tells one.
+    pub async fn checksum(&self, key: &str) -> Option<String> {
+        let d = &self.destination;
+        let request = self
+            .client
+            .head_object()
+            .bucket(&d.bucket)
+            .key(key)
+            .checksum_mode(ChecksumMode::Enabled);
+        let found = request.set_expected_bucket_owner(d.owner.clone()).send().await.ok()?;
+        found.checksum_sha256().map(str::to_owned)
+    }
+
     /// One PutObject with `If-None-Match: *` and a checksum.
     pub async fn put(&self, put: Put) -> Result<Written> {
         let d = &self.destination;
@@ -154,8 +180,8 @@ impl S3 {
         }
     }
 
-    /// The ETag of an object that has exactly these bytes; `None` if it has others, is missing or may not be read.
-    pub async fn holds(&self, key: &str, bytes: &Bytes) -> Result<Option<String>> {
+    /// Whether an object has exactly these bytes.
+    pub async fn holds(&self, key: &str, bytes: &Bytes) -> Held {
         let d = &self.destination;
         let request = self
             .client
@@ -164,14 +190,14 @@ impl S3 {
             .key(key)
             .set_expected_bucket_owner(d.owner.clone());
         match request.send().await {
-            Ok(found) => {
-                let etag = found.e_tag().unwrap_or_default().to_owned();
-                let held = found.body.collect().await.map(|body| body.into_bytes());
-                Ok(held.is_ok_and(|held| held == *bytes).then_some(etag))
-            }
+            Ok(found) => match (found.e_tag().map(str::to_owned), found.body.collect().await) {
+                (Some(etag), Ok(held)) if held.clone().into_bytes() == *bytes => Held::Same { etag },
+                (Some(_), Ok(_)) => Held::Other,
+                (None, _) | (_, Err(_)) => Held::Unknown,
+            },
             Err(error) => match Meaning::of(&error, "s3:GetObject", &self.arn(key)) {
-                Meaning::NotFound | Meaning::Denied(_) => Ok(None),
-                other => Err(other.into_error("s3:GetObject", &self.arn(key))),
+                Meaning::NotFound => Held::Missing,
+                _ => Held::Unknown,
             },
         }
     }

@@ -143,7 +143,7 @@ impl Upload {
             };
             return match cancel.settle(GRACE, self.s3.put(put)).await? {
                 Written::Stored { etag } => Ok(Stored { etag }),
-                Written::Exists => self.exists_already(sealed.size).await,
+                Written::Exists => self.exists_already(sealed).await,
             };
         }
         self.launch(last);
@@ -170,7 +170,7 @@ impl Upload {
                 Completed::Stored(stored) => return Ok(self.completed(stored)),
                 unclear => unclear,
             };
-            let missing = match (self.exists_already(sealed.size).await, &unclear) {
+            let missing = match (self.exists_already(sealed).await, &unclear) {
                 (Ok(stored), _) => return Ok(self.completed(stored)),
                 (Err(missing), _) if missing.code == Code::S3UploadGone => missing,
                 (Err(_), Completed::Refused(refused)) => return Err(refused.clone()),
@@ -212,8 +212,7 @@ impl Upload {
         let patient = aws_sdk_s3::config::Builder::new().timeout_config(patience);
         match request.customize().config_override(patient).send().await {
             Ok(answer) => {
-                let composite = composite(sealed);
-                let differs = |told: &str| told.split('-').next() != composite.split('-').next();
+                let differs = |told: &str| !same_hash(told, &composite(sealed));
                 match (answer.checksum_sha256(), answer.e_tag()) {
                     (Some(told), _) if differs(told) => Err(Error::new(
                         Code::S3Integrity,
@@ -241,20 +240,35 @@ impl Upload {
         }
     }
 
-    /// The key is new for every run, so an object under it is ours: if it has our size, it is the commit.
-    async fn exists_already(&self, size: u64) -> Result<Stored> {
-        let arn = self.s3.arn(&self.key);
+    /// An object under a key of one run is ours: if it has our size, it is the commit. Under another key it must have our
+    /// checksum too.
+    async fn exists_already(&self, sealed: &Sealed) -> Result<Stored> {
+        let (arn, size) = (self.s3.arn(&self.key), sealed.size);
+        let unknown = || Error::new(Code::CommitUnknown, format!("whether {arn} was completed cannot be told"));
         match self.s3.head(&self.key).await {
+            Ok(Some(Some(_))) if !self.is_of_one_run => match self.s3.checksum(&self.key).await {
+                Some(told) if same_hash(&told, &self.checksum(sealed)) => Ok(Stored { etag: String::new() }),
+                Some(_) => Err(Error::new(
+                    Code::CommitFailed,
+                    format!("{arn} exists already, from another run of this event"),
+                )),
+                None => Err(unknown()),
+            },
             Ok(Some(Some(found))) if found == size => Ok(Stored { etag: String::new() }),
             Ok(Some(Some(found))) => Err(Error::new(Code::S3Integrity, format!("{arn} has {found} bytes, {size} were sent"))),
             Ok(Some(None)) => Err(Error::new(
                 Code::S3UploadGone,
                 format!("the upload of {arn} was aborted by someone else"),
             )),
-            Ok(None) | Err(_) => Err(Error::new(
-                Code::CommitUnknown,
-                format!("whether {arn} was completed cannot be told"),
-            )),
+            Ok(None) | Err(_) => Err(unknown()),
+        }
+    }
+
+    /// S3's checksum of the object as it was sent, in parts or in one piece.
+    fn checksum(&self, sealed: &Sealed) -> String {
+        match (&self.id, &sealed.parts[..]) {
+            (None, [only]) => BASE64_STANDARD.encode(only.sha256),
+            _ => composite(sealed),
         }
     }
 
@@ -334,4 +348,9 @@ async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<CompletedPart>
 fn composite(sealed: &Sealed) -> String {
     let hashes: Vec<u8> = sealed.parts.iter().flat_map(|part| part.sha256).collect();
     format!("{}-{}", BASE64_STANDARD.encode(sha256(&hashes)), sealed.parts.len())
+}
+
+/// Whether two checksums are of the same bytes: the number of parts behind the hash is not told everywhere.
+fn same_hash(one: &str, other: &str) -> bool {
+    one.split('-').next() == other.split('-').next()
 }

@@ -218,3 +218,27 @@ fn a_role_that_may_not_look_can_back_up_all_the_same() {
     ];
     ground.survives("only s3:PutObject", rules);
 }
+
+/// Names of the old format are shared by all runs of an event: a dump of the same size was once taken for the run's own,
+/// and the backup could not be opened.
+#[test]
+fn a_dump_of_the_old_format_is_never_taken_from_another_run() {
+    let ground = Ground::new();
+    let bucket = ground.s3.bucket();
+    let mut event = event(&ground.server, "app", &bucket);
+    event["format"] = json!("legacy");
+    event["scheduled_time"] = json!("2026-11-24T02:00:00Z");
+    let backup = || Pgseal::backup(&event).envs(bucket.env()).envs(ground.server.env()).run();
+    backup().complete();
+    // What stays when a run dies before its manifest, and somebody then deletes its key.
+    for key in bucket.keys().iter().filter(|key| !key.ends_with(".sql.bz.enc")) {
+        bucket.delete(key);
+    }
+    backup().failed("commit_failed", 4);
+    assert!(
+        !bucket.keys().iter().any(|key| key.ends_with(".manifest.jsonl")),
+        "{:?}",
+        bucket.keys()
+    );
+    assert_eq!(bucket.open_uploads(), []);
+}

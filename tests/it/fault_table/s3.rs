@@ -216,6 +216,15 @@ fn others() -> Vec<Point> {
     let no_look = || Rule::on(Operation::HeadObject).key(".sql.").then(denied());
     let look_away = Rule::on(Operation::HeadBucket).then(Fault::Answer(Canned::new(404, "")));
     vec![
+        // It was once `commit_failed`, with the advice to delete the objects of a backup that stood.
+        Point::new(
+            "every answer to the manifest lost, and no right to look",
+            Cause::S3(vec![
+                Rule::on(Operation::PutObject).key(".manifest.jsonl").then(Fault::LoseAnswer),
+                Rule::on(Operation::GetObject).then(denied()),
+            ]),
+            Promise::Unknown { code: "commit_unknown" },
+        ),
         Point::new("no such bucket: HeadBucket", Cause::S3(vec![look_away]), fails("s3_no_bucket")),
         Point::new(
             "HTML in a 200 for ever: the first look for the manifest",
