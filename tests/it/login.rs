@@ -3,7 +3,7 @@
 mod password;
 
 use crate::support::aws::{Ministack, REGION};
-use crate::support::invariants::{backup_stands, no_secret, nothing_left, sealed_into};
+use crate::support::invariants::{backup_stands, child_of, no_secret, nothing_left, sealed_into};
 use crate::support::pgseal::{Pgseal, Said};
 use crate::support::postgres::{Authority, Builder, Server};
 use crate::support::s3::Bucket;
@@ -317,20 +317,6 @@ fn seen_waiting(pgseal: &Child, server: &Server) -> (u32, String) {
     let read = |file: &str| std::fs::read(format!("/proc/{dump}/{file}")).expect("our own child");
     let shown = ["cmdline", "environ"].map(read).concat();
     (dump, String::from_utf8_lossy(&shown).into_owned())
-}
-
-/// The child pg_dump, whichever thread of the parent started it.
-fn child_of(parent: u32) -> Option<u32> {
-    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).ok()?.flatten();
-    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    let children: Vec<String> = lists
-        .flat_map(|list| list.split(' ').map(str::to_owned).collect::<Vec<_>>())
-        .collect();
-    let name = |child: &str| std::fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
-    children
-        .iter()
-        .find(|child| name(child).trim() == "pg_dump")
-        .and_then(|child| child.parse().ok())
 }
 
 /// The modes of the memory files that a process holds open.

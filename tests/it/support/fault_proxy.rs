@@ -16,7 +16,7 @@
 use super::s3::{Bucket, ClientEnv};
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -212,9 +212,13 @@ pub struct FaultProxy {
     shared: Arc<Shared>,
 }
 
+/// What becomes of a request, if anything does.
+type Picker = dyn FnMut(&Request) -> Option<Fault> + Send;
+
 struct Shared {
     upstream: String,
-    rules: Mutex<Vec<Rule>>,
+    pick: Mutex<Box<Picker>>,
+    broken: AtomicUsize,
     seen: Mutex<Vec<Seen>>,
     /// Whether a request waits in silence.
     silent: AtomicBool,
@@ -225,6 +229,12 @@ struct Shared {
 impl FaultProxy {
     /// In front of the server of this bucket.
     pub fn before(bucket: &Bucket, rules: impl IntoIterator<Item = Rule>) -> Self {
+        let mut rules: Vec<Rule> = rules.into_iter().collect();
+        Self::with(bucket, move |request| rules.iter_mut().find_map(|rule| rule.pick(request)))
+    }
+
+    /// The same, where this tells what becomes of each request.
+    pub fn with(bucket: &Bucket, pick: impl FnMut(&Request) -> Option<Fault> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let mut env = bucket.env();
@@ -236,7 +246,8 @@ impl FaultProxy {
         env.push("AWS_ENDPOINT_URL_S3", &format!("http://{address}"));
         let shared = Arc::new(Shared {
             upstream,
-            rules: Mutex::new(rules.into_iter().collect()),
+            pick: Mutex::new(Box::new(pick)),
+            broken: AtomicUsize::new(0),
             seen: Mutex::default(),
             silent: AtomicBool::new(false),
             over: Mutex::new(false),
@@ -269,6 +280,11 @@ impl FaultProxy {
     /// Every request, in the order of their arrival.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().expect("no holder panics").clone()
+    }
+
+    /// How many requests were broken.
+    pub fn broken(&self) -> usize {
+        self.shared.broken.load(Ordering::Relaxed)
     }
 
     /// Whether a request waits in silence: the moment that the rule meant.
@@ -304,7 +320,7 @@ impl Drop for FaultProxy {
 }
 
 /// One request, its body still to be read.
-struct Request {
+pub struct Request {
     method: String,
     operation: Operation,
     key: String,
@@ -324,12 +340,8 @@ impl Shared {
             head: request.head.clone(),
         };
         self.seen.lock().expect("no holder panics").push(seen);
-        let fault = self
-            .rules
-            .lock()
-            .expect("no holder panics")
-            .iter_mut()
-            .find_map(|rule| rule.pick(&request));
+        let fault = self.pick.lock().expect("no holder panics")(&request);
+        self.broken.fetch_add(usize::from(fault.is_some()), Ordering::Relaxed);
         let mut body = || {
             let mut bytes = vec![0; request.length];
             reader.read_exact(&mut bytes).map(|()| bytes)

@@ -1,8 +1,9 @@
 //! What must hold after every run that failed, whatever the fault; and after one that did not.
 
+use super::canaries::{hunt, hunt_known};
 use super::pgseal::Said;
 use super::postgres::Server;
-use super::s3::{Bucket, SECRET_KEY};
+use super::s3::Bucket;
 use serde_json::{Value, json};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -49,11 +50,8 @@ fn holds_data(key: &str) -> bool {
 
 /// Neither stream holds a secret of this test, nor any piece of an IAM token.
 pub fn no_secret(said: &Said, secrets: &[&str]) {
-    let always = [SECRET_KEY, "X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Credential"];
-    for (name, text) in [("stdout", &said.stdout), ("stderr", &said.stderr)] {
-        let told = secrets.iter().chain(&always).any(|secret| text.contains(secret));
-        assert!(!told, "a secret stands in {name}:\n{text}");
-    }
+    hunt(said, secrets);
+    hunt_known(said);
 }
 
 /// After a success: everything that the receipt names stands in the bucket, size and all, and nothing else is open.
@@ -105,4 +103,18 @@ pub fn no_login(server: &Server) {
         assert!(Instant::now() < bound, "a login outlived the run");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The child pg_dump, whichever thread of the parent started it.
+pub fn child_of(parent: u32) -> Option<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).ok()?.flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let children: Vec<String> = lists
+        .flat_map(|list| list.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let name = |child: &str| std::fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
+    children
+        .iter()
+        .find(|child| name(child).trim() == "pg_dump")
+        .and_then(|child| child.parse().ok())
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test module uses its own share
 
 pub mod aws;
+pub mod canaries;
 pub mod docker;
 pub mod fault_proxy;
 pub mod invariants;

@@ -134,6 +134,7 @@ impl Builder {
         let inherited = self.primary.map(|primary| primary.password);
         let is_standby = inherited.is_some();
         let password = inherited.unwrap_or_else(|| format!("pw-{}", files::random_hex()));
+        super::canaries::keep_secret(&password);
         let server = Server {
             child,
             home,

@@ -203,7 +203,11 @@ impl EmbeddedS3 {
 
     /// Where an object lies as a file: for tests that damage it behind the server's back.
     pub fn file(&self, bucket: &Bucket, key: &str) -> std::path::PathBuf {
-        self.folder.path().join(&bucket.name).join(key)
+        self.path(&bucket.name, key)
+    }
+
+    pub fn path(&self, bucket: &str, key: &str) -> std::path::PathBuf {
+        self.folder.path().join(bucket).join(key)
     }
 }
 
