@@ -55,7 +55,7 @@ data "aws_iam_policy_document" "task" {
 
   statement {
     sid       = "FindTheBucket"
-    actions   = ["s3:ListBucket"]
+    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
     resources = [local.bucket]
   }
 
