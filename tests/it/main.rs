@@ -4,6 +4,7 @@
 mod support;
 
 mod bzip2;
+mod codes;
 mod container;
 mod database_faults;
 mod demo;

@@ -49,5 +49,11 @@ pub fn points() -> Vec<Point> {
         Cause::Variables(pinned),
         fails("key_not_allowed"),
     ));
+    let small = vec![("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "64".to_owned())];
+    points.push(Point::new(
+        "a function of 64 MiB",
+        Cause::Variables(small),
+        fails("not_enough_memory"),
+    ));
     points
 }
