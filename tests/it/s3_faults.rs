@@ -1,6 +1,7 @@
 //! What goes wrong at S3, where more must hold than the fault table (`fault_table/s3.rs`) checks of every call.
 
 mod before;
+mod credentials;
 
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
 use crate::support::invariants::{backup_stands, clients_of, event, no_secret};
