@@ -178,7 +178,10 @@ pub(super) fn decoded(text: &str) -> Vec<Vec<u8>> {
     }
     let Some(bytes) = base64(&text) else { return Vec::new() };
     match std::str::from_utf8(&bytes) {
-        Ok(inner) if inner.contains("-----BEGIN ") => pem_bodies(inner).into_iter().filter_map(base64).collect(),
+        // An encrypted block may be no base64: as a whole it still shows that it is a private key.
+        Ok(inner) if inner.contains("-----BEGIN ") && !inner.contains("PRIVATE KEY") => {
+            pem_bodies(inner).into_iter().filter_map(base64).collect()
+        }
         _ => vec![bytes],
     }
 }

@@ -2,7 +2,7 @@
 
 pub mod diagnose;
 mod instance;
-mod passfile;
+pub mod passfile;
 pub mod preflight;
 pub mod secret;
 mod tls;

@@ -7,13 +7,13 @@ const OLD_TIME: &str = "_dddd-dd-ddTdd:dd:ddZ";
 /// The stem at the beginning of a name: up to the time of a backup, as this program or the old image writes it.
 ///
 /// `app_20261124T020000Z.3f9a12bc.sql.bz2.enc` → `app_20261124T020000Z`. A database's name may itself look like a time, so
-/// the first time that ends the name, or has a dot behind it, counts.
+/// the last time that ends the name, or has a dot behind it, counts: what follows a stem never holds one.
 pub fn stem_of(name: &str) -> Option<&str> {
     let ends = name.match_indices('Z').map(|(at, _)| at + 1);
     ends.into_iter()
         .filter(|end| matches!(name.as_bytes().get(*end), None | Some(b'.')))
         .map(|end| &name[..end])
-        .find(|stem| [TIME, OLD_TIME].iter().any(|shape| ends_like(stem, shape)))
+        .rfind(|stem| [TIME, OLD_TIME].iter().any(|shape| ends_like(stem, shape)))
 }
 
 /// Whether a text ends in this shape, `d` being any digit, behind at least one other byte.
@@ -59,6 +59,10 @@ mod tests {
             ("a.b_20261124T020000Z.manifest.jsonl", Some("a.b_20261124T020000Z")),
             ("app_2026-11-24T02:00:00Z.key.txt.enc", Some("app_2026-11-24T02:00:00Z")),
             ("Z.x_20261124T020000Z.RECOVER.md", Some("Z.x_20261124T020000Z")),
+            (
+                "a_20261124T020000Z.b_20261125T020000Z.manifest.jsonl",
+                Some("a_20261124T020000Z.b_20261125T020000Z"),
+            ),
             ("_20261124T020000Z", None),
             ("app_20261124T02000Z.x", None),
             ("backups", None),
