@@ -11,7 +11,7 @@ pub mod values;
 pub use host::{AllowedHosts, Host};
 pub use memory::{CHECKED, Memory, block_bytes};
 pub use names::{DatabaseName, Prefix, Stem};
-pub use parts::{Ladder, MAX_PARTS};
+pub use parts::{Ladder, MAX_PART, MAX_PARTS};
 pub use rate::RateLimit;
 pub use values::{Compression, ObjectLock, SecretArn, SigningKey};
 

@@ -4,7 +4,7 @@
 const MIB: u64 = 1 << 20;
 /// S3's limits.
 pub const MAX_PARTS: u32 = 10_000;
-const LARGEST: u64 = 5 << 30;
+pub const MAX_PART: u64 = 5 << 30;
 const SMALLEST: u64 = 8 * MIB;
 
 /// Parts start at 8 MiB and double after each `rung` of parts, up to 5 GiB.
@@ -39,7 +39,7 @@ impl Ladder {
             return None;
         }
         let doublings = ((number - 1) / self.rung).min(10);
-        Some((SMALLEST << doublings).min(LARGEST))
+        Some((SMALLEST << doublings).min(MAX_PART))
     }
 
     /// The largest object that fits, in bytes.
@@ -56,7 +56,7 @@ impl Ladder {
             }
             left -= size;
         }
-        LARGEST
+        MAX_PART
     }
 }
 
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_ladder_reaches_the_limit_of_s3() {
-        let limit = u64::from(MAX_PARTS) * LARGEST;
+        let limit = u64::from(MAX_PARTS) * MAX_PART;
         let reached = Ladder::for_size(limit).capacity();
         assert_eq!(format!("{:.1}", reached as f64 / TIB as f64), "48.8");
     }

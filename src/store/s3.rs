@@ -115,7 +115,7 @@ impl S3 {
             .set_expected_bucket_owner(d.owner.clone());
         match request.send().await {
             // Whoever stands in S3's place and says yes to everything knows no ETag.
-            Ok(found) if found.e_tag().is_none() => Err(no_etag("s3:GetObject (HeadObject)", &self.arn(key))),
+            Ok(found) if named(found.e_tag()).is_none() => Err(no_etag("s3:GetObject (HeadObject)", &self.arn(key))),
             Ok(found) => Ok(Some(Some(found.content_length().unwrap_or_default().max(0) as u64))),
             Err(error) => match Meaning::of(&error, "s3:GetObject (HeadObject)", &self.arn(key)) {
                 Meaning::NotFound => Ok(Some(None)),
@@ -164,7 +164,7 @@ impl S3 {
             let answer = request.customize().disable_payload_signing().send().await;
             let arn = self.arn(&put.key);
             let meaning = match &answer {
-                Ok(stored) => match stored.e_tag() {
+                Ok(stored) => match named(stored.e_tag()) {
                     Some(etag) => return Ok(Written::Stored { etag: etag.to_owned() }),
                     None if tries < TRIES => Meaning::Busy,
                     None => Meaning::Failed(no_etag("s3:PutObject", &arn)),
@@ -190,7 +190,7 @@ impl S3 {
             .key(key)
             .set_expected_bucket_owner(d.owner.clone());
         match request.send().await {
-            Ok(found) => match (found.e_tag().map(str::to_owned), found.body.collect().await) {
+            Ok(found) => match (named(found.e_tag()).map(str::to_owned), found.body.collect().await) {
                 (Some(etag), Ok(held)) if held.clone().into_bytes() == *bytes => Held::Same { etag },
                 (Some(_), Ok(_)) => Held::Other,
                 (None, _) | (_, Err(_)) => Held::Unknown,
@@ -231,6 +231,11 @@ impl S3 {
         let days = self.destination.object_lock?.days;
         Some(DateTime::from(SystemTime::now() + Duration::from_secs(u64::from(days) * 86_400)))
     }
+}
+
+/// An ETag, unless it is empty.
+pub(super) fn named(etag: Option<&str>) -> Option<&str> {
+    etag.filter(|etag| !etag.is_empty())
 }
 
 /// A success that is none: S3 names an ETag in each of these.

@@ -3,7 +3,7 @@
 mod create;
 
 use super::fault::Meaning;
-use super::s3::no_etag;
+use super::s3::{named, no_etag};
 use super::{Put, S3, Written};
 use crate::cancel::Cancel;
 use crate::envelope::sha256;
@@ -213,7 +213,7 @@ impl Upload {
         match request.customize().config_override(patient).send().await {
             Ok(answer) => {
                 let differs = |told: &str| !same_hash(told, &composite(sealed));
-                match (answer.checksum_sha256(), answer.e_tag()) {
+                match (answer.checksum_sha256(), named(answer.e_tag())) {
                     (Some(told), _) if differs(told) => Err(Error::new(
                         Code::S3Integrity,
                         format!("S3 assembled {arn} with another checksum than the parts have"),
@@ -319,7 +319,7 @@ async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<CompletedPart>
             .set_expected_bucket_owner(d.owner.clone())
             .body(ByteStream::from(part.bytes.clone()));
         let refused = match request.customize().disable_payload_signing().send().await {
-            Ok(answer) => match (answer.e_tag(), answer.checksum_sha256()) {
+            Ok(answer) => match (named(answer.e_tag()), answer.checksum_sha256()) {
                 (_, Some(told)) if told != checksum => Meaning::Corrupted(Error::new(
                     Code::S3Integrity,
                     format!("S3 received other bytes of part {} than were sent", part.number),

@@ -4,7 +4,7 @@ use super::{Manifest, Proof, Role};
 use crate::envelope::secret::Secret;
 use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
-use crate::plan::{MAX_PARTS, Prefix};
+use crate::plan::{MAX_PART, MAX_PARTS, Prefix};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 /// Two lines of well-formed JSON, whoever wrote them.
@@ -103,6 +103,10 @@ impl Found {
             let in_parts = object.part_sizes.is_some();
             if parts.len() != hashes.len() || parts.len() > MAX_PARTS as usize || (in_parts && sum != Some(object.size)) {
                 return bad("sizes of parts do not add up");
+            }
+            // Whoever reads a part makes room for it.
+            if parts.iter().any(|size| *size > MAX_PART) {
+                return bad("a part is larger than S3 takes");
             }
             let hash = |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
             if !hash(&object.sha256) || !hashes.iter().all(hash) {

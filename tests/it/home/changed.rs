@@ -43,6 +43,32 @@ fn a_set_under_another_name() {
     found(&home, &[], "tampered");
 }
 
+/// Without a key nothing of a manifest is proven: room for a part of this size was once asked for, and the program died.
+#[test]
+fn a_part_larger_than_any() {
+    const HUGE: u64 = 300 << 30;
+    let home = Home::new(json!({}));
+    let path = home.fetched().join(home.name_of("manifest"));
+    let manifest = std::fs::read_to_string(&path).expect("the manifest");
+    let (line, proof) = manifest.split_once('\n').expect("two lines");
+    let mut line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    let objects = line["objects"].as_array_mut().expect("objects");
+    let dump = objects.iter_mut().find(|object| object["role"] == "dump").expect("a dump");
+    dump["size"] = json!(HUGE);
+    dump["part_sizes"] = json!([HUGE]);
+    std::fs::write(&path, format!("{line}\n{proof}")).expect("written");
+    let sparse = std::fs::File::options().write(true).open(home.fetched().join(home.name_of("dump")));
+    sparse.and_then(|file| file.set_len(HUGE)).expect("a file with a hole");
+    let said = Home::offline(&["verify", text(&home.fetched()), "--deep"]);
+    assert_eq!(said.code, 7, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("a part is larger than S3 takes"),
+        "{}{}",
+        said.stdout,
+        said.stderr
+    );
+}
+
 #[test]
 fn an_unsigned_set_where_a_signer_is_pinned() {
     let home = Home::new(json!({}));
