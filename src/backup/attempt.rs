@@ -7,21 +7,16 @@ use crate::envelope::contents::Contents;
 use crate::envelope::hex;
 use crate::envelope::manifest::{Object, Role, Wrapped};
 use crate::envelope::seal::Seal;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::pipeline::clients::{self, Client};
 use crate::pipeline::pg_dump::Scope;
 use crate::pipeline::{Arrived, seal_small};
 use crate::plan::{DatabaseName, Format, Stem};
 use crate::rds::preflight::{Facts, preflight};
-use crate::store::{Held, Put, Stored, Upload, Written};
+use crate::store::{Held, Put, Stored, Upload, Written, of_another_run};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
-
-/// Objects of the old format have no name of their own for each run. Whoever deleted them might take them from a run that
-/// goes on.
-const OF_ANOTHER_RUN: &str = "Run again when that run has ended, or with another `scheduled_time`, which names the backup. Delete nothing \
-                              that a run may still need.";
 
 /// Why an attempt ends without a backup of its own.
 pub(super) enum Stop {
@@ -241,14 +236,14 @@ impl<'a> Attempt<'a> {
             // Names hold the run, so an object that exists is our own from a try whose answer was lost. The old format's
             // names do not: there it can be what an earlier, failed attempt left.
             Written::Exists if self.job.plan.format == Format::Pgseal1 => String::new(),
-            Written::Exists => match self.job.store.holds(&key, &body).await {
-                Held::Same { etag } => etag,
-                _ if self.is_complete().await? => return Err(Stop::AlreadyComplete),
-                _ => {
-                    let error = Error::new(Code::CommitFailed, format!("{key} exists already, from another run of this event"));
-                    return Err(error.advise(OF_ANOTHER_RUN).into());
+            Written::Exists => {
+                let look = async { Ok(self.job.store.holds(&key, &body).await) };
+                match self.job.cancel.race(look).await? {
+                    Held::Same { etag } => etag,
+                    _ if self.is_complete().await? => return Err(Stop::AlreadyComplete),
+                    _ => return Err(of_another_run(&key).into()),
                 }
-            },
+            }
         };
         self.stored.push((object, etag));
         Ok(())

@@ -69,3 +69,16 @@ impl Meaning {
         }
     }
 }
+
+/// Objects of the old format have no name of their own for each run. Whoever deleted this one might take it from a run
+/// that goes on.
+pub fn of_another_run(object: &str) -> Error {
+    Error::new(
+        Code::CommitFailed,
+        format!("{object} exists already, from another run of this event"),
+    )
+    .advise(
+        "Run again when that run has ended, or with another `scheduled_time`, which names the backup. Delete nothing that a run \
+         may still need.",
+    )
+}

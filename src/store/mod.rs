@@ -10,6 +10,7 @@ mod s3_reader;
 mod upload;
 
 pub use archive::{Archive, Listed, Pinned, missing};
+pub use fault::of_another_run;
 pub use location::Location;
 pub use memory::Memory;
 pub use s3::{Held, Put, S3, Written, read_text};

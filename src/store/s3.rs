@@ -7,6 +7,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::Env;
 use crate::plan::Destination;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::head_object::builders::HeadObjectFluentBuilder;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{ChecksumMode, ObjectLockMode, ServerSideEncryption, StorageClass};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -106,14 +107,7 @@ impl S3 {
 
     /// The size of an object: `Some(None)` where there is none, `None` where the role may not look.
     pub async fn head(&self, key: &str) -> Result<Option<Option<u64>>> {
-        let d = &self.destination;
-        let request = self
-            .client
-            .head_object()
-            .bucket(&d.bucket)
-            .key(key)
-            .set_expected_bucket_owner(d.owner.clone());
-        match request.send().await {
+        match self.head_object(key).send().await {
             // Whoever stands in S3's place and says yes to everything knows no ETag.
             Ok(found) if named(found.e_tag()).is_none() => Err(no_etag("s3:GetObject (HeadObject)", &self.arn(key))),
             Ok(found) => Ok(Some(Some(found.content_length().unwrap_or_default().max(0) as u64))),
@@ -127,15 +121,13 @@ impl S3 {
 
     /// S3's SHA-256 of an object, where it tells one.
     pub async fn checksum(&self, key: &str) -> Option<String> {
-        let d = &self.destination;
-        let request = self
-            .client
-            .head_object()
-            .bucket(&d.bucket)
-            .key(key)
-            .checksum_mode(ChecksumMode::Enabled);
-        let found = request.set_expected_bucket_owner(d.owner.clone()).send().await.ok()?;
-        found.checksum_sha256().map(str::to_owned)
+        let asked = self.head_object(key).checksum_mode(ChecksumMode::Enabled);
+        asked.send().await.ok()?.checksum_sha256().map(str::to_owned)
+    }
+
+    fn head_object(&self, key: &str) -> HeadObjectFluentBuilder {
+        let request = self.client.head_object().bucket(&self.destination.bucket).key(key);
+        request.set_expected_bucket_owner(self.destination.owner.clone())
     }
 
     /// One PutObject with `If-None-Match: *` and a checksum.

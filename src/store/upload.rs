@@ -2,7 +2,7 @@
 
 mod create;
 
-use super::fault::Meaning;
+use super::fault::{Meaning, of_another_run};
 use super::s3::{named, no_etag};
 use super::{Put, S3, Written};
 use crate::cancel::Cancel;
@@ -248,10 +248,7 @@ impl Upload {
         match self.s3.head(&self.key).await {
             Ok(Some(Some(_))) if !self.is_of_one_run => match self.s3.checksum(&self.key).await {
                 Some(told) if same_hash(&told, &self.checksum(sealed)) => Ok(Stored { etag: String::new() }),
-                Some(_) => Err(Error::new(
-                    Code::CommitFailed,
-                    format!("{arn} exists already, from another run of this event"),
-                )),
+                Some(_) => Err(of_another_run(&arn)),
                 None => Err(unknown()),
             },
             Ok(Some(Some(found))) if found == size => Ok(Stored { etag: String::new() }),
