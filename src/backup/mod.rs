@@ -3,6 +3,7 @@
 mod attempt;
 mod commit;
 mod estimate;
+mod places;
 mod send;
 pub mod signer;
 

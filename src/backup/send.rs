@@ -53,6 +53,7 @@ async fn once(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Scope<'_>, pro
         rate_limit: job.plan.rate_limit,
         compression: job.plan.compression,
         workers: memory.workers.max(1) as usize,
+        checked_blocks: job.plan.checked_blocks,
         key,
         salt,
         ladder: Ladder::for_size(attempt.estimate.dump_bytes),

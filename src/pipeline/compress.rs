@@ -10,7 +10,7 @@ use super::{Stage, broken};
 use crate::bzip2::Level;
 use crate::bzip2::encode::{Encoder, Splitter, StreamWriter};
 use crate::error::{Code, Error, Result};
-use crate::plan::{CHECKED, Compression, block_bytes};
+use crate::plan::{Compression, block_bytes};
 use pool::{Bzip2, Checks, Codec, Job, Pool, Zstd};
 
 /// What is known when the last block has passed.
@@ -27,12 +27,8 @@ pub struct Compress<S> {
 }
 
 impl<S: Stage> Compress<S> {
-    pub fn new(compression: Compression, workers: usize, below: S) -> Result<Self> {
-        Self::checking(compression, workers, CHECKED, below)
-    }
-
-    /// With another share of the bzip2 blocks decoded again: one in `every`, at 1 all of them.
-    pub fn checking(compression: Compression, workers: usize, every: usize, below: S) -> Result<Self> {
+    /// Of the bzip2 blocks one in `every` is decoded again, at 1 each.
+    pub fn new(compression: Compression, workers: usize, every: usize, below: S) -> Result<Self> {
         let block = block_bytes(compression);
         match compression {
             Compression::Bzip2(level) => {
@@ -73,7 +69,7 @@ impl<S: Stage> Stage for Compress<S> {
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let out = &mut self.out;
         match &mut self.work {
-            Some((cutter, pool)) => cutter.feed(bytes, |block| pool.dispatch(block, out)),
+            Some((cutter, pool)) => cutter.feed(bytes, |block, crc| pool.dispatch(block, crc, out)),
             None => out.pass(bytes),
         }
     }
@@ -81,10 +77,10 @@ impl<S: Stage> Stage for Compress<S> {
     fn finish(self) -> Result<Compressed<S::Done>> {
         let mut out = self.out;
         if let Some((mut cutter, mut pool)) = self.work {
-            cutter.rest(|block| pool.dispatch(block, &mut out))?;
+            cutter.rest(|block, crc| pool.dispatch(block, crc, &mut out))?;
             // Nothing at all is still one (empty) frame: an empty file is none that the tools take. bzip2 has its header.
             if out.bytes == 0 && pool.is_idle() {
-                pool.dispatch(&mut Vec::new(), &mut out)?;
+                pool.dispatch(&mut Vec::new(), 0, &mut out)?;
             }
             while !pool.is_idle() {
                 pool.take_oldest(&mut out)?;
@@ -136,7 +132,8 @@ enum Cutter {
 }
 
 impl Cutter {
-    fn feed(&mut self, mut bytes: &[u8], mut emit: impl FnMut(&mut Vec<u8>) -> Result<()>) -> Result<()> {
+    /// Of the bytes of each block only bzip2 needs the checksum.
+    fn feed(&mut self, mut bytes: &[u8], mut emit: impl FnMut(&mut Vec<u8>, u32) -> Result<()>) -> Result<()> {
         let (block, length) = match self {
             Self::Bzip2(splitter) => return splitter.feed(bytes, emit),
             Self::Length(block, length) => (block, *length),
@@ -146,18 +143,18 @@ impl Cutter {
             block.extend_from_slice(now);
             bytes = later;
             if block.len() == length {
-                emit(block)?;
+                emit(block, 0)?;
                 block.clear();
             }
         }
         Ok(())
     }
 
-    fn rest(&mut self, mut emit: impl FnMut(&mut Vec<u8>) -> Result<()>) -> Result<()> {
+    fn rest(&mut self, mut emit: impl FnMut(&mut Vec<u8>, u32) -> Result<()>) -> Result<()> {
         match self {
             Self::Bzip2(splitter) => splitter.rest(emit),
             Self::Length(block, _) if block.is_empty() => Ok(()),
-            Self::Length(block, _) => emit(block),
+            Self::Length(block, _) => emit(block, 0),
         }
     }
 }

@@ -22,7 +22,8 @@ pub mod throttle;
 
 pub use back::{Return, back};
 pub use decrypt::{Expected, Opener};
-pub use inventory::{Counted, Table};
+pub use encrypt::Encrypt;
+pub use inventory::{Counted, Inventory, Table};
 pub use multipart::{Part, PartFacts, Sealed};
 pub use throttle::Throttled;
 
@@ -32,8 +33,6 @@ use crate::error::{Code, Error, Result, from_io};
 use crate::observe::progress::Progress;
 use crate::plan::{Compression, Ladder, RateLimit};
 use compress::Compress;
-use encrypt::Encrypt;
-use inventory::Inventory;
 use multipart::Multipart;
 use std::io::Read;
 use std::time::Duration;
@@ -59,6 +58,8 @@ pub struct Road {
     pub rate_limit: RateLimit,
     pub compression: Compression,
     pub workers: usize,
+    /// Of so many bzip2 blocks one is decoded again; at 1 all.
+    pub checked_blocks: usize,
     pub key: CipherKey,
     pub salt: [u8; 8],
     pub ladder: Ladder,
@@ -79,7 +80,7 @@ pub struct Arrived {
 pub fn forward<R: Read>(source: R, road: Road, parts: Sender<Part>, progress: &Progress, cancel: &Cancel) -> Result<(Arrived, Part, R)> {
     let multipart = Multipart::new(road.ladder, road.in_flight, parts, cancel.clone());
     let encrypt = Encrypt::new(&road.key, road.salt, multipart)?;
-    let compress = Compress::new(road.compression, road.workers, encrypt)?;
+    let compress = Compress::new(road.compression, road.workers, road.checked_blocks, encrypt)?;
     let mut inventory = Inventory::new(compress);
     let mut source = Throttle::new(source, road.rate_limit, cancel.clone());
 

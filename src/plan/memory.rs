@@ -9,14 +9,15 @@ const MIB: u64 = 1 << 20;
 /// The program itself, the SDK's connections and TLS.
 const BASE: u64 = 30 * MIB;
 /// `pg_dump` beside us: its catalogue grows with the number of tables.
-const PG_DUMP: u64 = 16 * MIB;
-/// Of so many bzip2 blocks one is decoded again, the first among them; one decoder does for as many workers.
+pub const PG_DUMP: u64 = 16 * MIB;
+/// Of so many bzip2 blocks one is decoded again where nothing else is asked for, the first among them; one decoder does for
+/// as many workers.
 pub const CHECKED: usize = 16;
 
 /// `base + workers × (encoder + 2 × (block + output)) + check + (in_flight + 2) × part`, in bytes.
 ///
-/// Two blocks a worker are on the road: one in its hands, one waiting or done. One decoder for each sixteen workers checks
-/// what they made. A part is being filled, one waits in the channel, `in_flight` are on the wire.
+/// Two blocks a worker are on the road: one in its hands, one waiting or done. A decoder for each sixteen workers, or for
+/// each, checks what they made. A part is being filled, one waits in the channel, `in_flight` are on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
     pub base: u64,
@@ -38,25 +39,21 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Shrinks what is in flight, then the workers, until the peak fits; refuses where even one of each does not.
-    pub fn fit(compression: Compression, workers: usize, expected_bytes: u64, available: Option<u64>) -> Result<Self> {
+    /// Shrinks what is in flight, then the workers, until the peak fits; refuses where even one of each does not. One block
+    /// in `checked` is decoded again.
+    pub fn fit(compression: Compression, workers: usize, checked: usize, expected_bytes: u64, available: Option<u64>) -> Result<Self> {
+        let of = |workers, in_flight, part| Self::of(compression, workers, checked as u64, in_flight, part, available);
         let part = Ladder::for_size(expected_bytes).largest_part(expected_bytes);
-        let wanted = Self::of(
-            compression,
-            workers as u64,
-            super::IN_FLIGHT.min((32 * MIB / part).max(1)),
-            part,
-            available,
-        );
+        let wanted = of(workers as u64, super::IN_FLIGHT.min((32 * MIB / part).max(1)), part);
         let Some(available) = available else { return Ok(wanted) };
         let narrower = (1..=wanted.in_flight).rev().map(|in_flight| (wanted.workers, in_flight));
         let fewer = (1..wanted.workers).rev().map(|workers| (workers, 1));
         narrower
             .chain(fewer)
-            .map(|(workers, in_flight)| Self::of(compression, workers, in_flight, part, Some(available)))
+            .map(|(workers, in_flight)| of(workers, in_flight, part))
             .find(|memory| memory.peak + PG_DUMP <= available)
             .ok_or_else(|| {
-                let least = Self::of(compression, 1, 1, part, Some(available));
+                let least = of(1, 1, part);
                 Error::new(
                     Code::NotEnoughMemory,
                     format!(
@@ -68,10 +65,10 @@ impl Memory {
             })
     }
 
-    fn of(compression: Compression, workers: u64, in_flight: u64, part: u64, available: Option<u64>) -> Self {
+    fn of(compression: Compression, workers: u64, checked: u64, in_flight: u64, part: u64, available: Option<u64>) -> Self {
         let (block, encoder) = (block_bytes(compression) as u64, encoder_bytes(compression));
         let workers = if compression == Compression::None { 0 } else { workers };
-        let check = workers.div_ceil(CHECKED as u64) * decoder_bytes(compression);
+        let check = workers.div_ceil(checked.max(1)) * decoder_bytes(compression);
         let peak = BASE + workers * (encoder + 4 * block) + check + (in_flight + 2) * part;
         Self {
             base: BASE,
@@ -125,20 +122,27 @@ mod tests {
 
     #[test]
     fn two_workers_stay_below_128_mib_from_100_mb_to_10_gb() {
-        let small = Memory::fit(Compression::Bzip2(9), 2, 100 << 20, None).unwrap();
-        let large = Memory::fit(Compression::Bzip2(9), 2, 10 << 30, None).unwrap();
+        let small = Memory::fit(Compression::Bzip2(9), 2, CHECKED, 100 << 20, None).unwrap();
+        let large = Memory::fit(Compression::Bzip2(9), 2, CHECKED, 10 << 30, None).unwrap();
         assert!(small.peak < 128 * MIB, "{small:?}");
         assert!(large.peak as f64 <= 1.05 * small.peak as f64, "{large:?}");
     }
 
     #[test]
     fn little_memory_shrinks_before_it_refuses() {
-        let shrunk = Memory::fit(Compression::Bzip2(9), 6, 0, Some(128 * MIB)).unwrap();
+        let shrunk = Memory::fit(Compression::Bzip2(9), 6, CHECKED, 0, Some(128 * MIB)).unwrap();
         assert!(
             shrunk.workers < 6 && shrunk.in_flight == 1 && shrunk.peak + PG_DUMP <= 128 * MIB,
             "{shrunk:?}"
         );
-        let refused = Memory::fit(Compression::Bzip2(9), 1, 0, Some(64 * MIB)).unwrap_err();
+        let refused = Memory::fit(Compression::Bzip2(9), 1, CHECKED, 0, Some(64 * MIB)).unwrap_err();
         assert_eq!(refused.code, Code::NotEnoughMemory);
+    }
+
+    #[test]
+    fn each_worker_has_a_decoder_where_all_is_checked() {
+        let share = Memory::fit(Compression::Bzip2(9), 4, CHECKED, 0, None).unwrap();
+        let all = Memory::fit(Compression::Bzip2(9), 4, 1, 0, None).unwrap();
+        assert_eq!((all.check, all.peak - share.peak), (4 * share.check, 3 * share.check));
     }
 }

@@ -9,7 +9,7 @@ mod resolve;
 pub mod values;
 
 pub use host::{AllowedHosts, Host};
-pub use memory::{CHECKED, Memory, block_bytes};
+pub use memory::{CHECKED, Memory, PG_DUMP, block_bytes};
 pub use names::{DatabaseName, Prefix, Stem};
 pub use parts::{Ladder, MAX_PART, MAX_PARTS};
 pub use rate::RateLimit;
@@ -171,6 +171,8 @@ pub struct Plan {
     pub rate_limit: RateLimit,
     pub compression: Compression,
     pub workers: usize,
+    /// Of so many bzip2 blocks one is decoded again before it is sent.
+    pub checked_blocks: usize,
     pub format: Format,
     pub selection: Selection,
     pub globals: bool,

@@ -44,6 +44,7 @@ impl Plan {
             workers: asked
                 .number("workers", &["WORKERS"], 1..=256)?
                 .map_or(place.cpus, |workers| workers as usize),
+            checked_blocks: checked_blocks(env)?,
             format,
             selection: Selection {
                 tables: patterns(&asked, "tables")?,
@@ -67,7 +68,7 @@ impl Plan {
                 .map(|text| SigningKey::parse(text, env.get("PGSEAL_SIGNING_PASSPHRASE_FILE")))
                 .transpose()?,
         };
-        Memory::fit(plan.compression, plan.workers, 0, plan.available_memory)?;
+        plan.memory(0)?;
         if let Databases::Named(names) = &plan.databases {
             names.iter().try_for_each(|name| plan.stem(name).map(drop))?;
         }
@@ -80,7 +81,13 @@ impl Plan {
 
     /// The formula for a dump of about so many bytes.
     pub fn memory(&self, expected_bytes: u64) -> Result<Memory> {
-        Memory::fit(self.compression, self.workers, expected_bytes, self.available_memory)
+        Memory::fit(
+            self.compression,
+            self.workers,
+            self.checked_blocks,
+            expected_bytes,
+            self.available_memory,
+        )
     }
 }
 
@@ -334,6 +341,14 @@ fn stall_timeout(env: &Env) -> Result<Duration> {
         None => Ok(Duration::from_secs(15 * 60)),
         Some(text) => value::lock_timeout(text)
             .map_err(|_| Error::new(Code::BadEvent, "PGSEAL_STALL_TIMEOUT must be a number with its unit, such as 15min")),
+    }
+}
+
+fn checked_blocks(env: &Env) -> Result<usize> {
+    match env.get("PGSEAL_CHECK_BLOCKS") {
+        None | Some("share") => Ok(CHECKED),
+        Some("all") => Ok(1),
+        Some(_) => Err(Error::new(Code::BadEvent, "PGSEAL_CHECK_BLOCKS must be share or all")),
     }
 }
 

@@ -7,7 +7,7 @@ use super::huffman::{MAX_CODE_LEN, Table};
 use super::mtf::Tokens;
 use super::rle1::Expander;
 use super::unbwt::Inverse;
-use crate::bzip2::{BLOCK_MAGIC, Crc32, GROUP_LEN, Level, MAX_ALPHABET, MAX_BLOCK_LEN, MAX_TABLES, crc32};
+use crate::bzip2::{BLOCK_MAGIC, Crc32, GROUP_LEN, Level, MAX_ALPHABET, MAX_BLOCK_LEN, MAX_TABLES};
 
 /// No block is longer, in bits: header, byte map, selectors of six bits, six tables of codes whose
 /// lengths go up and down once a symbol, and a code of 20 bits for each byte. A table that takes
@@ -85,18 +85,13 @@ impl BlockDecoder {
         }
     }
 
-    /// Appends the text of the block whose magic number starts at number `bit` of `bytes`. On a
-    /// fault nothing is appended. The text may be 51 times as long as the level's block length.
-    pub fn decode_block(&mut self, bytes: &[u8], bit: usize, level: Level, out: &mut Vec<u8>) -> Result<Block, Fault> {
+    /// Decodes the block whose magic number starts at number `bit` of `bytes` and compares the checksum of its text. Gives
+    /// the text under the first run-length code: expanded it may be 51 times as long.
+    pub fn decode_block(&mut self, bytes: &[u8], bit: usize, level: Level) -> Result<(Block, &[u8]), Fault> {
         let packed = self.decode_packed(bytes, bit, bytes.len() * 8, level)?;
-        let old = out.len();
-        let checked = Expander::new(&self.packed)
-            .fill(out, usize::MAX)
-            .and_then(|_| packed.checked(crc32(&out[old..])));
-        if checked.is_err() {
-            out.truncate(old);
-        }
-        checked.map(|()| packed.block)
+        let mut expander = Expander::new(&self.packed);
+        packed.checked(rest_of_text(&mut expander, Crc32::new(), &mut Vec::new())?)?;
+        Ok((packed.block, &self.packed))
     }
 
     /// The same with an end of the input, in bits, and with bounded memory: replaces `out` by the
@@ -105,19 +100,14 @@ impl BlockDecoder {
         let packed = self.decode_packed(bytes, bit, end, Level::MAX)?;
         out.clear();
         let mut expander = Expander::new(&self.packed);
-        let mut more = expander.fill(out, PLAIN_LEN)?;
+        let more = expander.fill(out, PLAIN_LEN)?;
         let mut crc = Crc32::new();
         crc.update(out);
         if !more {
             packed.checked(crc.value())?;
             return Ok((packed.block, Form::Plain));
         }
-        while more {
-            out.clear();
-            more = expander.fill(out, PIECE)?;
-            crc.update(out);
-        }
-        packed.checked(crc.value())?;
+        packed.checked(rest_of_text(&mut expander, crc, out)?)?;
         std::mem::swap(out, &mut self.packed);
         Ok((packed.block, Form::Packed))
     }
@@ -204,6 +194,17 @@ impl BlockDecoder {
         }
         if reader.position() > end { Err(Fault::Truncated) } else { Ok(()) }
     }
+}
+
+/// The checksum of the text to its end, of which only a piece at a time is there.
+fn rest_of_text(expander: &mut Expander, mut crc: Crc32, piece: &mut Vec<u8>) -> Result<u32, Fault> {
+    let mut more = true;
+    while more {
+        piece.clear();
+        more = expander.fill(piece, PIECE)?;
+        crc.update(piece);
+    }
+    Ok(crc.value())
 }
 
 /// A block whose checksum was not compared yet.

@@ -1,9 +1,9 @@
 //! The block encoder: raw bytes to the bit string of one bzip2 block.
 //!
-//! [`Splitter`] cuts the stream into blocks, an [`Encoder`] a worker encodes them in any order, and a [`StreamWriter`]
-//! joins the results to one stream. The stages of a block, as in bzip2's `compress.c`: runs of four and more become
-//! four and a count ([`runs`]), the Burrows-Wheeler transform ([`bwt`]), ranks of a move-to-front list ([`ranks`]),
-//! Huffman codes with up to six tables ([`tables`]).
+//! [`Splitter`] makes runs of four and more four and a count ([`runs`]) and cuts the stream into blocks, an [`Encoder`] a
+//! worker encodes them in any order, and a [`StreamWriter`] joins the results to one stream. The stages of a block, as in
+//! bzip2's `compress.c`: the Burrows-Wheeler transform ([`bwt`]), ranks of a move-to-front list ([`ranks`]), Huffman codes
+//! with up to six tables ([`tables`]).
 
 mod bits;
 mod bwt;
@@ -21,7 +21,7 @@ pub use simd::Isa;
 pub use split::Splitter;
 pub use stream::StreamWriter;
 
-use crate::bzip2::{BLOCK_MAGIC, Level, crc32};
+use crate::bzip2::{BLOCK_MAGIC, Level};
 use bits::BitWriter;
 use bwt::{Text, Workspace};
 
@@ -59,15 +59,15 @@ impl Encoder {
         }
     }
 
-    /// Appends the bit string of one block to `out`, from the first bit of a byte on.
+    /// Appends the bit string of one block to `out`, from the first bit of a byte on. The block and the checksum of its raw
+    /// bytes are as a [`Splitter`] gives them.
     ///
     /// # Panics
-    /// If `raw` is empty or more than a [`Splitter`] puts into one block.
-    pub fn encode(&mut self, raw: &[u8], out: &mut Vec<u8>) -> BlockInfo {
-        assert!(!raw.is_empty() && raw.len() <= self.block, "a block of {} bytes", raw.len());
-        let crc = crc32(raw);
-        let n = runs::encode(self.isa, raw, self.text.room());
-        assert!(n <= self.block, "{n} bytes after run-length coding");
+    /// If the block is empty or longer than the level's.
+    pub fn encode(&mut self, block: &[u8], crc: u32, out: &mut Vec<u8>) -> BlockInfo {
+        let n = block.len();
+        assert!(n > 0 && n <= self.block, "a block of {n} bytes");
+        self.text.room()[..n].copy_from_slice(block);
         let bwt = self.work.transform(self.isa, &mut self.text, n);
         let count = ranks::encode(self.isa, &bwt.used, bwt.last_column, bwt.symbols);
         let symbols = &bwt.symbols[..count];
@@ -95,11 +95,11 @@ pub fn encode_all_with(level: Level, isa: Isa, raw: &[u8]) -> Vec<u8> {
     let mut out = level.header().to_vec();
     let mut encoder = Encoder::with_isa(level, isa);
     let mut stream = StreamWriter::default();
-    let mut splitter = Splitter::new(level);
+    let mut splitter = Splitter::with_isa(level, isa);
     let mut packed = Vec::new();
-    let mut block = |raw: &mut Vec<u8>| -> Result<(), std::convert::Infallible> {
+    let mut block = |block: &mut Vec<u8>, crc| -> Result<(), std::convert::Infallible> {
         packed.clear();
-        let info = encoder.encode(raw, &mut packed);
+        let info = encoder.encode(block, crc, &mut packed);
         stream.join(&mut packed, info);
         out.extend_from_slice(&packed);
         Ok(())

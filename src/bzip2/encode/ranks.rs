@@ -28,38 +28,28 @@ pub(super) fn write_used(used: &[bool; 256], bits: &mut BitWriter) {
     }
 }
 
-/// The move-to-front list, eight bytes a word: one subtraction finds a byte among eight.
-struct List([u64; 32]);
+/// The move-to-front list behind its first sixteen bytes, eight to a word: one subtraction finds a byte among eight.
+struct Rest([u64; 30]);
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-impl List {
-    /// First the bytes used, then the others, each in order.
-    fn new(used: &[bool; 256]) -> Self {
-        let all = |wanted| (0..=255u8).filter(move |&byte| used[usize::from(byte)] == wanted);
-        let mut list = [0; 32];
-        for (at, byte) in all(true).chain(all(false)).enumerate() {
-            list[at / 8] |= u64::from(byte) << (at % 8 * 8);
-        }
-        Self(list)
-    }
+/// The list at the start of a block: first the bytes used, then the others, each in order.
+fn list(used: &[bool; 256]) -> ([u8; 16], Rest) {
+    let all = |wanted| (0..=255u8).filter(move |&byte| used[usize::from(byte)] == wanted);
+    let mut bytes = all(true).chain(all(false));
+    let front = std::array::from_fn(|_| bytes.next().unwrap_or(0));
+    let rest = std::array::from_fn(|_| u64::from_le_bytes(std::array::from_fn(|_| bytes.next().unwrap_or(0))));
+    (front, Rest(rest))
+}
 
-    /// The rank of `byte`, which moves to the front. `front` holds the first word meanwhile.
+impl Rest {
+    /// The rank of a byte that is not among the first sixteen, whose last moves on into these.
     #[inline(always)]
-    fn rank(&mut self, front: &mut u64, byte: u8) -> usize {
-        let wanted = u64::from(byte) * ONES;
-        let last = *front >> 56;
-        let (word, rank) = moved(*front, u64::from(byte), wanted);
-        *front = word;
-        rank.unwrap_or_else(|| self.behind(last, wanted))
-    }
-
-    /// The rank of a byte that is not in the first word, whose last byte moves on into the others.
-    #[inline(always)]
-    fn behind(&mut self, mut carried: u64, wanted: u64) -> usize {
-        let mut before = 8;
-        for word in &mut self.0[1..] {
+    fn rank(&mut self, last: u8, byte: u8) -> usize {
+        let (mut carried, wanted) = (u64::from(last), u64::from(byte) * ONES);
+        let mut before = 16;
+        for word in &mut self.0 {
             let next = *word >> 56;
             let (new, rank) = moved(*word, carried, wanted);
             *word = new;
@@ -76,7 +66,7 @@ impl List {
 
 /// The word with `first` put before its bytes, of which the wanted one goes, or else the last; and where that was.
 #[inline(always)]
-fn moved(word: u64, first: u64, wanted: u64) -> (u64, Option<usize>) {
+pub(super) fn moved(word: u64, first: u64, wanted: u64) -> (u64, Option<usize>) {
     let x = word ^ wanted;
     // The lowest byte marked is the lowest that is zero.
     let found = x.wrapping_sub(ONES) & !x & HIGHS;
@@ -89,11 +79,10 @@ fn moved(word: u64, first: u64, wanted: u64) -> (u64, Option<usize>) {
 
 #[inline(always)]
 fn encode_with<S: Simd>(simd: S, used: &[bool; 256], column: &[u8], symbols: &mut [u16]) -> usize {
-    let mut list = List::new(used);
-    let mut front = list.0[0];
+    let (mut front, mut rest_of_list) = list(used);
     let mut len = 0;
     // A byte before the column, equal to the first of the list, begins the first run.
-    let mut before = [front as u8; 64];
+    let mut before = [front[0]; 64];
     let mut from = 0;
     for base in (0..column.len()).step_by(64) {
         let rest = &column[base..];
@@ -120,7 +109,10 @@ fn encode_with<S: Simd>(simd: S, used: &[bool; 256], column: &[u8], symbols: &mu
             let at = base + k;
             len += run(at - from, &mut symbols[len..]);
             from = at + 1;
-            symbols[len] = list.rank(&mut front, here[k]) as u16 + 1;
+            let rank = simd
+                .to_front(&mut front, here[k])
+                .unwrap_or_else(|last| rest_of_list.rank(last, here[k]));
+            symbols[len] = rank as u16 + 1;
             len += 1;
         }
     }

@@ -6,59 +6,43 @@ use super::simd::{Isa, Simd, dispatch};
 /// The longest run that one count holds.
 const LONGEST: usize = 255;
 
-/// Codes `raw` into `out`, which has room, and returns the length.
-pub(super) fn encode(isa: Isa, raw: &[u8], out: &mut [u8]) -> usize {
-    dispatch!(isa, encode_with(raw: &[u8], out: &mut [u8]) -> usize)
+/// Appends the code of `raw` to `out`, as far as that stays within `limit` bytes, and returns how much of `raw` that is.
+/// A run at its end counts as ended: whoever has more to come keeps it back ([`open`]).
+pub(super) fn encode(isa: Isa, raw: &[u8], limit: usize, out: &mut Vec<u8>) -> usize {
+    dispatch!(isa, encode_with(raw: &[u8], limit: usize, out: &mut Vec<u8>) -> usize)
 }
 
-/// Length of the longest prefix of `raw` that is coded in at most `limit` bytes.
-pub(super) fn fitting(isa: Isa, raw: &[u8], limit: usize) -> usize {
-    // At worst each four bytes become five.
-    if raw.len() + raw.len() / 4 <= limit {
-        return raw.len();
-    }
-    dispatch!(isa, fitting_with(raw: &[u8], limit: usize) -> usize)
-}
-
-#[inline(always)]
-fn encode_with<S: Simd>(simd: S, raw: &[u8], out: &mut [u8]) -> usize {
-    let (mut from, mut len) = (0, 0);
-    while let Some((start, end)) = next_run(simd, raw, from) {
-        let mut plain = start;
-        while end - plain >= 4 {
-            let run = (end - plain).min(LONGEST);
-            let upto = plain + 4;
-            out[len..len + upto - from].copy_from_slice(&raw[from..upto]);
-            len += upto - from;
-            // At most 251.
-            out[len] = (run - 4) as u8;
-            len += 1;
-            plain += run;
-            from = plain;
-        }
-    }
-    out[len..len + raw.len() - from].copy_from_slice(&raw[from..]);
-    len + raw.len() - from
+/// Length of the run at the end of `raw` that may go on, without those that have one count to themselves.
+pub(super) fn open(raw: &[u8]) -> usize {
+    let Some(&last) = raw.last() else { return 0 };
+    raw.iter().rev().take_while(|&&byte| byte == last).count() % LONGEST
 }
 
 #[inline(always)]
-fn fitting_with<S: Simd>(simd: S, raw: &[u8], limit: usize) -> usize {
-    let (mut from, mut room) = (0, limit);
-    while let Some((start, end)) = next_run(simd, raw, from) {
-        if start - from >= room {
-            return from + room;
+fn encode_with<S: Simd>(simd: S, raw: &[u8], limit: usize, out: &mut Vec<u8>) -> usize {
+    let mut from = 0;
+    loop {
+        let (start, end) = next_run(simd, raw, from).unwrap_or((raw.len(), raw.len()));
+        let plain = (start - from).min(limit - out.len());
+        out.extend_from_slice(&raw[from..from + plain]);
+        from += plain;
+        if from < start || start == raw.len() {
+            return from;
         }
-        room -= start - from;
-        from = start;
         while end - from >= 4 {
+            let room = limit - out.len();
             if room < 5 {
-                return from + room.min(3);
+                // Three equal bytes need no count.
+                let few = room.min(3);
+                out.extend_from_slice(&raw[from..from + few]);
+                return from + few;
             }
-            room -= 5;
-            from += (end - from).min(LONGEST);
+            let run = (end - from).min(LONGEST);
+            // At most 251.
+            out.extend_from_slice(&[raw[from], raw[from], raw[from], raw[from], (run - 4) as u8]);
+            from += run;
         }
     }
-    from + room.min(raw.len() - from)
 }
 
 /// The first four or more equal bytes at or after `from`: where they begin and end.

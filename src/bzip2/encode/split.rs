@@ -2,58 +2,71 @@
 
 use super::runs;
 use super::simd::Isa;
-use crate::bzip2::Level;
+use crate::bzip2::{Crc32, Level};
 
-/// Cuts a stream into blocks of raw bytes: each has at most the level's number of bytes, raw as well as after
-/// run-length coding. bzip2 has the second limit alone; the first gives all buffers one size, and data with many long
-/// runs comes out smaller for it. A run never counts across a cut: the decoder begins each block anew.
+/// Cuts a stream into blocks. A block is as long as the level says after the first run-length coding, whatever it was
+/// before (at most 51 times that), so that coding is done here. A run never counts across a cut: the decoder begins each
+/// block anew.
 pub struct Splitter {
     isa: Isa,
     limit: usize,
+    /// What was not coded yet: after each call a run at most.
+    raw: Vec<u8>,
     block: Vec<u8>,
-    /// What did not fit into the block, and begins the next.
-    over: Vec<u8>,
+    /// Of the raw bytes of the block.
+    crc: Crc32,
 }
 
 impl Splitter {
     pub fn new(level: Level) -> Self {
+        Self::with_isa(level, Isa::detect())
+    }
+
+    pub(super) fn with_isa(level: Level, isa: Isa) -> Self {
         Self {
-            isa: Isa::detect(),
+            isa,
             limit: level.block_len(),
+            raw: Vec::new(),
             block: Vec::with_capacity(level.block_len()),
-            over: Vec::new(),
+            crc: Crc32::new(),
         }
     }
 
-    /// Takes more of the stream and hands on what is full. `emit` may swap the buffer for another.
-    pub fn feed<E>(&mut self, mut raw: &[u8], mut emit: impl FnMut(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
-        while !raw.is_empty() {
-            let (now, later) = raw.split_at(raw.len().min(self.limit - self.block.len()));
-            self.block.extend_from_slice(now);
-            raw = later;
-            if self.block.len() == self.limit {
-                self.cut(&mut emit)?;
-            }
-        }
-        Ok(())
+    /// Takes more of the stream and hands on what is full, with the checksum of its raw bytes. `emit` may swap the buffer
+    /// for another.
+    pub fn feed<E>(&mut self, raw: &[u8], mut emit: impl FnMut(&mut Vec<u8>, u32) -> Result<(), E>) -> Result<(), E> {
+        self.raw.extend_from_slice(raw);
+        let whole = self.raw.len() - runs::open(&self.raw);
+        self.code(whole, &mut emit)
     }
 
     /// Hands on what is left at the end of the stream: no block, one or two.
-    pub fn rest<E>(&mut self, mut emit: impl FnMut(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
-        while !self.block.is_empty() {
-            self.cut(&mut emit)?;
+    pub fn rest<E>(&mut self, mut emit: impl FnMut(&mut Vec<u8>, u32) -> Result<(), E>) -> Result<(), E> {
+        self.code(self.raw.len(), &mut emit)?;
+        if self.block.is_empty() { Ok(()) } else { self.cut(&mut emit) }
+    }
+
+    /// Codes so many of the raw bytes.
+    fn code<E>(&mut self, upto: usize, emit: &mut impl FnMut(&mut Vec<u8>, u32) -> Result<(), E>) -> Result<(), E> {
+        let mut from = 0;
+        loop {
+            let raw = &self.raw[from..upto];
+            let coded = runs::encode(self.isa, raw, self.limit, &mut self.block);
+            self.crc.update(&raw[..coded]);
+            from += coded;
+            if from == upto {
+                break;
+            }
+            self.cut(emit)?;
         }
+        self.raw.drain(..upto);
         Ok(())
     }
 
-    fn cut<E>(&mut self, emit: &mut impl FnMut(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
-        let fitting = runs::fitting(self.isa, &self.block, self.limit);
-        self.over.clear();
-        self.over.extend_from_slice(&self.block[fitting..]);
-        self.block.truncate(fitting);
-        emit(&mut self.block)?;
+    fn cut<E>(&mut self, emit: &mut impl FnMut(&mut Vec<u8>, u32) -> Result<(), E>) -> Result<(), E> {
+        let crc = std::mem::replace(&mut self.crc, Crc32::new()).value();
+        emit(&mut self.block, crc)?;
         self.block.clear();
-        self.block.extend_from_slice(&self.over);
         Ok(())
     }
 }

@@ -11,7 +11,9 @@ const ROUNDS: usize = 7;
 /// A round on a sample looks at one group of so many.
 const SAMPLE: usize = 8;
 /// Blocks of fewer symbols are looked at in full.
-const MIN_SAMPLED: usize = 40_000;
+const MIN_SAMPLED: usize = 60_000;
+/// Of fewer symbols than this the tables themselves weigh.
+const FEW: usize = 20_000;
 
 /// Symbols rounded up to a power of two: an index needs no check.
 const SLOTS: usize = 512;
@@ -42,38 +44,12 @@ impl Default for Fit {
 impl Fit {
     /// Writes the tables, the selectors and the symbols.
     pub fn write(&mut self, isa: Isa, symbols: &[u16], alphabet: usize, bits: &mut BitWriter) {
-        let tables = match symbols.len() {
-            0..200 => 2,
-            200..600 => 3,
-            600..1200 => 4,
-            1200..2400 => 5,
-            _ => 6,
+        let tables = if symbols.len() < FEW {
+            self.best(isa, symbols, alphabet)
+        } else {
+            self.fit(isa, symbols, alphabet, MAX_TABLES);
+            MAX_TABLES
         };
-        self.begin(symbols, alphabet, tables);
-        for round in 0..ROUNDS {
-            // The same sample each time would be learnt by heart.
-            let (first, every) = if symbols.len() < MIN_SAMPLED {
-                (0, 1)
-            } else {
-                (round % SAMPLE, SAMPLE)
-            };
-            self.clear(alphabet, tables);
-            self.choose(isa, symbols, first, every);
-            self.estimate(alphabet, tables);
-        }
-        self.clear(alphabet, tables);
-        self.choose(isa, symbols, 0, 1);
-        for table in 0..tables {
-            let counts = &mut self.counts[table][..alphabet];
-            // A symbol that does not occur must have a code, and one not too unlike the others is described in fewer bits.
-            counts.iter_mut().for_each(|count| *count = (*count).max(1));
-            huffman::lengths(counts, &mut self.lengths[table][..alphabet]);
-            for symbol in 0..alphabet {
-                lanes(&mut self.costs[symbol])[table] = u16::from(self.lengths[table][symbol]);
-            }
-        }
-        self.select(isa, symbols);
-
         bits.put(tables as u64, 3);
         bits.put(self.selectors.len() as u64, 15);
         let mut order: [u8; MAX_TABLES] = std::array::from_fn(|k| k as u8);
@@ -92,6 +68,53 @@ impl Fit {
         let selectors = &self.selectors[..];
         let codes = &codes;
         dispatch!(isa, write_with(symbols: &[u16], selectors: &[u8], codes: &[[u32; SLOTS]; 8], bits: &mut BitWriter));
+    }
+
+    /// Fits each number of tables and keeps the best.
+    fn best(&mut self, isa: Isa, symbols: &[u16], alphabet: usize) -> usize {
+        let mut best = (u64::MAX, 0, self.lengths, Vec::new());
+        for tables in 2..=MAX_TABLES {
+            let cost = self.fit(isa, symbols, alphabet, tables);
+            if cost < best.0 {
+                best = (cost, tables, self.lengths, self.selectors.clone());
+            }
+        }
+        (_, _, self.lengths, self.selectors) = best;
+        best.1
+    }
+
+    /// Fits so many tables; gives the bits of all.
+    fn fit(&mut self, isa: Isa, symbols: &[u16], alphabet: usize, tables: usize) -> u64 {
+        self.begin(symbols, alphabet, tables);
+        for round in 0..ROUNDS {
+            // The same sample each time would be learnt by heart.
+            let (first, every) = if symbols.len() < MIN_SAMPLED {
+                (0, 1)
+            } else {
+                (round % SAMPLE, SAMPLE)
+            };
+            self.clear(alphabet, tables);
+            self.choose(isa, symbols, first, every);
+            self.estimate(alphabet, tables);
+        }
+        self.clear(alphabet, tables);
+        self.choose(isa, symbols, 0, 1);
+        self.measure(alphabet, tables);
+        let described = |lengths: &[u8; MAX_ALPHABET]| description(&lengths[..alphabet]);
+        self.select(isa, symbols) + self.lengths[..tables].iter().map(described).sum::<u64>()
+    }
+
+    /// Codes for the counts, and what they cost.
+    fn measure(&mut self, alphabet: usize, tables: usize) {
+        for table in 0..tables {
+            let counts = &mut self.counts[table][..alphabet];
+            // A symbol that does not occur must have a code, and one not too unlike the others is described in fewer bits.
+            counts.iter_mut().for_each(|count| *count = (*count).max(1));
+            huffman::lengths(counts, &mut self.lengths[table][..alphabet]);
+            for symbol in 0..alphabet {
+                lanes(&mut self.costs[symbol])[table] = u16::from(self.lengths[table][symbol]);
+            }
+        }
     }
 
     /// First costs: each table is cheap for its share of the symbols.
@@ -156,10 +179,10 @@ impl Fit {
         dispatch!(isa, choose_with(symbols: &[u16], first: usize, every: usize, fit: &mut Fit));
     }
 
-    /// The table of each group, with what the choice itself costs.
-    fn select(&mut self, isa: Isa, symbols: &[u16]) {
+    /// The table of each group, with what the choice itself costs; gives the bits of both.
+    fn select(&mut self, isa: Isa, symbols: &[u16]) -> u64 {
         let fit = self;
-        dispatch!(isa, select_with(symbols: &[u16], fit: &mut Fit));
+        dispatch!(isa, select_with(symbols: &[u16], fit: &mut Fit) -> u64)
     }
 }
 
@@ -191,8 +214,9 @@ fn choose_with<S: Simd>(simd: S, symbols: &[u16], first: usize, every: usize, fi
 }
 
 #[inline(always)]
-fn select_with<S: Simd>(simd: S, symbols: &[u16], fit: &mut Fit) {
+fn select_with<S: Simd>(simd: S, symbols: &[u16], fit: &mut Fit) -> u64 {
     fit.selectors.clear();
+    let mut bits = 0;
     // A selector is written as its rank by last use, in as many bits and one.
     let mut ranks: [u16; 8] = std::array::from_fn(|k| k as u16);
     let (groups, rest) = symbols.as_chunks::<GROUP_LEN>();
@@ -207,12 +231,14 @@ fn select_with<S: Simd>(simd: S, symbols: &[u16], fit: &mut Fit) {
         }
         let best = simd.least(sum);
         let rank = ranks[best];
+        bits += u64::from(sum[best]) + 1;
         for other in &mut ranks {
             *other += u16::from(*other < rank);
         }
         ranks[best] = 0;
         fit.selectors.push(best as u8);
     }
+    bits
 }
 
 /// What the symbols cost in each table.
@@ -239,6 +265,12 @@ fn write_with<S: Simd>(_: S, symbols: &[u16], selectors: &[u8], codes: &[[u32; S
                 .map(|&symbol| codes[usize::from(selector) % 8][usize::from(symbol) % SLOTS]),
         );
     }
+}
+
+/// Bits of what [`write_lengths`] writes.
+fn description(lengths: &[u8]) -> u64 {
+    let steps = lengths.windows(2).map(|pair| u64::from(pair[0].abs_diff(pair[1])));
+    5 + lengths.len() as u64 + 2 * steps.sum::<u64>()
 }
 
 /// The lengths, each as its steps from the one before.

@@ -77,6 +77,27 @@ fn small_round_trip(number: u8, text: &[u8]) -> Vec<u8> {
     packed
 }
 
+/// What a splitter makes of a text that comes at once.
+fn blocks(level: Level, text: &[u8]) -> Vec<(Vec<u8>, u32)> {
+    blocks_of_pieces(level, text, || text.len())
+}
+
+/// The same of a text that comes in pieces of these lengths.
+fn blocks_of_pieces(level: Level, mut text: &[u8], mut piece: impl FnMut() -> usize) -> Vec<(Vec<u8>, u32)> {
+    let (mut splitter, mut blocks) = (Splitter::new(level), Vec::new());
+    let mut emit = |block: &mut Vec<u8>, crc| -> Result<(), Infallible> {
+        blocks.push((block.clone(), crc));
+        Ok(())
+    };
+    while !text.is_empty() {
+        let (now, later) = text.split_at(piece().min(text.len()));
+        let Ok(()) = splitter.feed(now, &mut emit);
+        text = later;
+    }
+    let Ok(()) = splitter.rest(&mut emit);
+    blocks
+}
+
 /// One encoder of either kind for many small texts of one block each.
 struct Encoders {
     best: Encoder,
@@ -93,8 +114,11 @@ impl Encoders {
 
     fn round_trip(&mut self, text: &[u8]) {
         let (mut packed, mut scalar) = (Vec::new(), Vec::new());
-        let info = self.best.encode(text, &mut packed);
-        assert_eq!(info, self.scalar.encode(text, &mut scalar));
+        let [(block, crc)] = &blocks(level(1), text)[..] else {
+            panic!("not one block: {text:?}")
+        };
+        let info = self.best.encode(block, *crc, &mut packed);
+        assert_eq!(info, self.scalar.encode(block, *crc, &mut scalar));
         assert!(packed == scalar, "the scalar code differs: {text:?}");
         assert_eq!(packed.len() as u64, info.bits.div_ceil(8));
         let mut stream = StreamWriter::default();
@@ -270,27 +294,29 @@ fn text_and_what_is_compressed_already_come_back() {
 #[test]
 fn cutting_the_input_anywhere_gives_the_same_blocks() {
     let mut random = Random(9);
-    let text = random.rows(250_000);
-    let blocks = |piece: &mut dyn FnMut() -> usize| {
-        let (mut splitter, mut blocks) = (Splitter::new(level(1)), Vec::new());
-        let mut emit = |block: &mut Vec<u8>| -> Result<(), Infallible> {
-            blocks.push(block.clone());
-            Ok(())
-        };
-        let mut rest = &text[..];
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(piece().min(rest.len()));
-            let Ok(()) = splitter.feed(now, &mut emit);
-            rest = later;
-        }
-        let Ok(()) = splitter.rest(&mut emit);
-        blocks
-    };
-    let whole = blocks(&mut || text.len());
-    assert_eq!(whole.concat(), text);
-    assert!(whole.len() >= 3 && whole.iter().all(|block| !block.is_empty() && block.len() <= 100_000));
-    assert_eq!(blocks(&mut || 1 + random.below(30_000)), whole);
-    assert_eq!(blocks(&mut || 1), whole);
+    let runs = (0..3000)
+        .flat_map(|_| vec![b'a' + random.below(3) as u8; random.below(600)])
+        .collect();
+    let long = [vec![7; 6_000_000], vec![8; 100_001], vec![7; 254]].concat();
+    for text in [random.rows(250_000), runs, long, random.text(250_000, 2)] {
+        let whole = blocks(level(1), &text);
+        assert!(whole.iter().all(|(block, _)| !block.is_empty() && block.len() <= 100_000));
+        // A block is full, but for a run that is not cut below four.
+        assert!(whole[..whole.len() - 1].iter().all(|(block, _)| block.len() >= 99_999));
+        assert_eq!(blocks_of_pieces(level(1), &text, || 1 + random.below(30_000)), whole);
+        assert_eq!(blocks_of_pieces(level(1), &text, || 1 + random.below(300)), whole);
+        assert_eq!(
+            blocks_of_pieces(level(1), &text[..200_000], || 1),
+            blocks(level(1), &text[..200_000])
+        );
+    }
+}
+
+#[test]
+fn a_block_is_filled_whatever_its_runs_stand_for() {
+    // bzip2 itself makes one block of it.
+    let packed = round_trip(1, &vec![b'x'; 5_000_000]);
+    assert!(packed.len() < 50, "{} bytes", packed.len());
 }
 
 #[test]
@@ -304,10 +330,10 @@ fn an_encoder_keeps_nothing_of_the_block_before() {
         random.rows(30_000),
     ];
     let mut reused = Encoder::new(level(1));
-    for text in texts.iter().chain(&texts) {
+    for (text, crc) in texts.iter().chain(&texts).flat_map(|text| blocks(level(1), text)) {
         let (mut one, mut other) = (Vec::new(), Vec::new());
-        let info = reused.encode(text, &mut one);
-        assert_eq!(Encoder::new(level(1)).encode(text, &mut other), info);
+        let info = reused.encode(&text, crc, &mut one);
+        assert_eq!(Encoder::new(level(1)).encode(&text, crc, &mut other), info);
         assert!(one == other);
     }
 }

@@ -54,18 +54,20 @@ impl Pool {
     }
 
     /// Takes the block and leaves another buffer in its place.
-    pub fn dispatch<S: Stage>(&mut self, block: &mut Vec<u8>, out: &mut Out<S>) -> Result<()> {
+    pub fn dispatch<S: Stage>(&mut self, block: &mut Vec<u8>, crc: u32, out: &mut Out<S>) -> Result<()> {
         while self.in_work.len() >= WINDOW * self.workers.len() {
             self.take_oldest(out)?;
         }
         let mut job = self.spare.pop().unwrap_or_else(|| Job {
             number: 0,
+            crc,
             input: Vec::with_capacity(self.block),
             output: Vec::new(),
             info: None,
         });
         std::mem::swap(&mut job.input, block);
         job.number = self.dispatched;
+        job.crc = crc;
         self.dispatched += 1;
         let (done, result) = bounded(1);
         self.jobs.send((job, done)).map_err(|_| broken("a worker"))?;
@@ -98,7 +100,9 @@ impl Drop for Pool {
 
 pub struct Job {
     pub number: u64,
+    /// The block; of bzip2 as its splitter made it, with the checksum of the raw bytes.
     pub input: Vec<u8>,
+    pub crc: u32,
     pub output: Vec<u8>,
     /// Of a bzip2 block.
     pub info: Option<BlockInfo>,
@@ -117,7 +121,7 @@ impl Codec for Bzip2 {
         job.output.clear();
         // Random bytes grow by half a per cent.
         job.output.reserve(job.input.len() + job.input.len() / 100 + 1024);
-        job.info = Some(self.0.encode(&job.input, &mut job.output));
+        job.info = Some(self.0.encode(&job.input, job.crc, &mut job.output));
         Ok(())
     }
 }
@@ -146,25 +150,16 @@ impl Codec for Zstd {
 pub struct Checks {
     level: Level,
     every: u64,
-    decoders: Vec<Mutex<Check>>,
-}
-
-struct Check {
-    decoder: BlockDecoder,
-    text: Vec<u8>,
+    decoders: Vec<Mutex<BlockDecoder>>,
 }
 
 impl Checks {
     pub fn new(level: Level, workers: usize, every: usize) -> Self {
         let every = every.max(1);
-        let check = || Check {
-            decoder: BlockDecoder::new(),
-            text: Vec::with_capacity(level.block_len()),
-        };
         Self {
             level,
             every: every as u64,
-            decoders: (0..workers.div_ceil(every)).map(|_| Mutex::new(check())).collect(),
+            decoders: (0..workers.div_ceil(every)).map(|_| Mutex::new(BlockDecoder::new())).collect(),
         }
     }
 
@@ -174,10 +169,9 @@ impl Checks {
         };
         let decoder = &self.decoders[worker % self.decoders.len()];
         // A decoder starts each block anew, whatever became of the one before.
-        let Check { decoder, text } = &mut *decoder.lock().unwrap_or_else(PoisonError::into_inner);
-        text.clear();
-        let wrong = match decoder.decode_block(&job.output, 0, self.level, text) {
-            Ok(block) if *text == job.input && block.crc == info.crc && block.end as u64 == info.bits => return Ok(()),
+        let mut decoder = decoder.lock().unwrap_or_else(PoisonError::into_inner);
+        let wrong = match decoder.decode_block(&job.output, 0, self.level) {
+            Ok((block, input)) if input == job.input && block.crc == info.crc && block.end as u64 == info.bits => return Ok(()),
             Ok(_) => "it came back as something else".to_owned(),
             Err(fault) => fault.to_string(),
         };

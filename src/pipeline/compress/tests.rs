@@ -4,10 +4,11 @@ use super::pool::{Bzip2, Codec, Job};
 use super::*;
 use crate::bzip2::encode::{BlockInfo, Encoder, encode_all};
 use crate::pipeline::Memory;
+use crate::plan::CHECKED;
 use std::io::Read;
 
 fn compressed(compression: Compression, workers: usize, plain: &[u8]) -> Vec<u8> {
-    let mut stage = Compress::new(compression, workers, Memory::default()).unwrap();
+    let mut stage = Compress::new(compression, workers, CHECKED, Memory::default()).unwrap();
     plain.chunks(70_001).for_each(|chunk| stage.put(chunk).unwrap());
     let done = stage.finish().unwrap();
     assert_eq!(done.bytes, done.below.len() as u64);
@@ -44,7 +45,7 @@ fn every_level_is_the_level_that_the_header_says() {
         ::bzip2::read::BzDecoder::new(packed.as_slice()).read_to_end(&mut back).unwrap();
         assert!(back == plain, "level {level}");
     }
-    assert!(Compress::new(Compression::Bzip2(10), 1, Memory::default()).is_err_and(|error| error.code == Code::Bug));
+    assert!(Compress::new(Compression::Bzip2(10), 1, CHECKED, Memory::default()).is_err_and(|error| error.code == Code::Bug));
 }
 
 /// An encoder that spoils one block, by a function.
@@ -129,7 +130,7 @@ fn a_failure_below_ends_the_workers_too() {
             Ok(())
         }
     }
-    let mut stage = Compress::new(Compression::Bzip2(1), 2, Broken).unwrap();
+    let mut stage = Compress::new(Compression::Bzip2(1), 2, CHECKED, Broken).unwrap();
     let error = (0..100).find_map(|_| stage.put(&plain(100_000)).err()).unwrap();
     assert_eq!(error.code, Code::S3Denied);
 }

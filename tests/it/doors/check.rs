@@ -21,6 +21,37 @@ fn a_good_set_up_is_ok_and_nothing_is_written() {
 }
 
 #[test]
+fn it_says_where_the_dump_could_run_and_for_how_much() {
+    let ground = Ground::new();
+    let report = ground.prepared(&["check", "--event", &ground.event().to_string()]).run().receipt();
+    let places = &report["estimates"][0]["estimate"]["places"];
+    for place in ["lambda", "fargate"] {
+        assert!(places[place]["cpus"].is_u64() && places[place]["usd"].is_f64(), "{report}");
+    }
+}
+
+#[test]
+fn to_check_all_blocks_takes_a_decoder_for_each_worker() {
+    let ground = Ground::new();
+    let mut event = ground.event();
+    event["workers"] = json!(3);
+    let decoders = |setting: &str| {
+        let check = ground
+            .prepared(&["check", "--event", &event.to_string()])
+            .env("PGSEAL_CHECK_BLOCKS", setting);
+        check.run().receipt()["memory"]["check"].as_u64().expect("a number of bytes")
+    };
+    assert_eq!(decoders("all"), 3 * decoders("share"));
+    // And so checked it is a backup as any other.
+    ground.complete(
+        &ground
+            .prepared(&["backup", "--event", &event.to_string()])
+            .env("PGSEAL_CHECK_BLOCKS", "all")
+            .run(),
+    );
+}
+
+#[test]
 fn an_event_may_ask_for_the_check() {
     let ground = Ground::new();
     let mut event = ground.event();

@@ -12,7 +12,7 @@ use pgseal::envelope::{hex, sha256};
 use pgseal::error::{Code, Error, Result};
 use pgseal::observe::progress::Progress;
 use pgseal::pipeline::{Arrived, PartFacts, Road, Sealed, Stage, forward, seal_small};
-use pgseal::plan::{Compression, DatabaseName, Ladder, Prefix, RateLimit, Stem};
+use pgseal::plan::{CHECKED, Compression, DatabaseName, Ladder, Prefix, RateLimit, Stem};
 use pgseal::restore::backup::Backup;
 use pgseal::restore::opened::Opened;
 use pgseal::restore::verify::{Ask, Report, agrees, verify};
@@ -192,6 +192,7 @@ impl Order {
             rate_limit: RateLimit::parse("0").expect("no limit"),
             compression: self.compression,
             workers: self.workers,
+            checked_blocks: CHECKED,
             key: self.cipher_key(&salt),
             salt,
             ladder: Ladder::default(),

@@ -139,21 +139,35 @@ fn sort_with<S: Simd>(simd: S, bins: &Bins, keys: &mut [i64], ties: &mut Ties) -
 pub(super) fn sort_keys<S: Simd>(simd: S, keys: &mut [i64], index: u64, scratch: &mut [i64]) {
     if keys.len() <= S::FEW {
         simd.sort_few_in_place(keys);
-    } else if keys.len() <= scratch.len() {
-        let scratch = &mut scratch[..keys.len()];
-        if keys.len() < 512 {
-            sort_many::<S, 64>(simd, keys, index, scratch);
-        } else {
-            sort_many::<S, 2048>(simd, keys, index, scratch);
-        }
-    } else {
+    } else if keys.len() > scratch.len() {
         keys.sort_unstable();
+    } else if keys.len() < 512 {
+        spread_parts::<S, 64>(simd, keys, index, scratch, |part, scratch| sort_part(simd, part, index, scratch));
+    } else {
+        spread_parts::<S, 2048>(simd, keys, index, scratch, |part, scratch| sort_part(simd, part, index, scratch));
     }
 }
 
-/// One pass by as many bits, from the first that differs, that some four keys are left in each part: at most `PARTS` parts.
+/// A part that the first pass left with many keys.
 #[inline(always)]
-fn sort_many<S: Simd, const PARTS: usize>(simd: S, keys: &mut [i64], index: u64, scratch: &mut [i64]) {
+fn sort_part<S: Simd>(simd: S, keys: &mut [i64], index: u64, scratch: &mut [i64]) {
+    spread_parts::<S, 64>(simd, keys, index, scratch, |part, _| {
+        if part.iter().any(|&key| (key ^ part[0]) as u64 > index) {
+            part.sort_unstable();
+        }
+    });
+}
+
+/// One pass by as many bits, from the first that differs, that some four keys are left in each part: at most `PARTS` parts.
+/// Small parts are sorted, the others by `many`, with as much scratch.
+#[inline(always)]
+fn spread_parts<S: Simd, const PARTS: usize>(
+    simd: S,
+    keys: &mut [i64],
+    index: u64,
+    scratch: &mut [i64],
+    many: impl Fn(&mut [i64], &mut [i64]),
+) {
     let first = keys[0];
     let differ = keys.iter().fold(0, |differ, key| differ | (key ^ first)) as u64;
     if differ <= index {
@@ -171,6 +185,7 @@ fn sort_many<S: Simd, const PARTS: usize>(simd: S, keys: &mut [i64], index: u64,
     for end in &mut *ends {
         start += std::mem::replace(end, start);
     }
+    let scratch = &mut scratch[..keys.len()];
     for &key in &*keys {
         let end = &mut ends[part(key)];
         scratch[*end as usize] = key;
@@ -185,9 +200,7 @@ fn sort_many<S: Simd, const PARTS: usize>(simd: S, keys: &mut [i64], index: u64,
             simd.sort_few(from, to);
         } else {
             to.copy_from_slice(from);
-            if to.iter().any(|&key| (key ^ to[0]) as u64 > index) {
-                to.sort_unstable();
-            }
+            many(to, from);
         }
     }
 }

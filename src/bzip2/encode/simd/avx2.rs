@@ -38,6 +38,10 @@ impl Simd for Avx2 {
     fn least(self, numbers: [u16; 8]) -> usize {
         unsafe { least(numbers) }
     }
+    #[inline(always)]
+    fn to_front(self, list: &mut [u8; 16], byte: u8) -> Result<usize, u8> {
+        unsafe { to_front(list, byte) }
+    }
 
     const FEW: usize = 32;
 
@@ -117,6 +121,41 @@ fn least(numbers: [u16; 8]) -> usize {
     // The number, then its place.
     _mm_extract_epi16::<1>(_mm_minpos_epu16(bytemuck::must_cast(numbers))) as usize % 8
 }
+
+#[inline]
+#[target_feature(enable = "avx2,bmi1")]
+fn to_front(list: &mut [u8; 16], byte: u8) -> Result<usize, u8> {
+    let bytes: __m128i = bytemuck::must_cast(*list);
+    let found = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8)));
+    let (moved, rank) = if found != 0 {
+        let rank = found.trailing_zeros() as usize % 16;
+        (_mm_shuffle_epi8(bytes, bytemuck::must_cast(TO_FRONT[rank])), Ok(rank))
+    } else {
+        let pushed = _mm_insert_epi8::<0>(_mm_slli_si128::<1>(bytes), i32::from(byte));
+        (pushed, Err(_mm_extract_epi8::<15>(bytes) as u8))
+    };
+    *list = bytemuck::must_cast(moved);
+    rank
+}
+
+/// For each rank: where the bytes come from when that one moves to the front.
+static TO_FRONT: [[u8; 16]; 16] = {
+    let mut table = [[0; 16]; 16];
+    let mut rank = 0;
+    while rank < 16 {
+        let mut place = 0;
+        while place < 16 {
+            table[rank][place] = match place {
+                0 => rank,
+                _ if place <= rank => place - 1,
+                _ => place,
+            } as u8;
+            place += 1;
+        }
+        rank += 1;
+    }
+    table
+};
 
 #[inline]
 #[target_feature(enable = "avx2")]

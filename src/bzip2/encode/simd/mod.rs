@@ -62,6 +62,9 @@ pub(super) trait Simd: Copy {
     fn greater(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
     /// The first of the least of eight numbers.
     fn least(self, numbers: [u16; 8]) -> usize;
+    /// Moves a byte of the list to its front and gives the rank that it had; a byte that is not there is put in front, and
+    /// the last, which falls out, is the error.
+    fn to_front(self, list: &mut [u8; 16], byte: u8) -> Result<usize, u8>;
     /// As many keys as [`sort_few`](Self::sort_few) takes.
     const FEW: usize;
     /// Writes a few keys, all different, to `sorted` in order.

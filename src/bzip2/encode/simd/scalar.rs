@@ -1,6 +1,7 @@
 //! The operations in plain code, a word at a time where that helps.
 
 use super::Simd;
+use crate::bzip2::encode::ranks::moved;
 
 #[derive(Clone, Copy)]
 pub(in super::super) struct Scalar;
@@ -37,6 +38,21 @@ impl Simd for Scalar {
     fn least(self, numbers: [u16; 8]) -> usize {
         let keys: [u32; 8] = std::array::from_fn(|k| (u32::from(numbers[k]) << 3) | k as u32);
         keys.iter().fold(u32::MAX, |least, &key| least.min(key)) as usize % 8
+    }
+
+    #[inline(always)]
+    fn to_front(self, list: &mut [u8; 16], byte: u8) -> Result<usize, u8> {
+        let words: &mut [[u8; 8]; 2] = bytemuck::must_cast_mut(list);
+        let [first, second] = words.map(u64::from_le_bytes);
+        let wanted = u64::from_le_bytes([byte; 8]);
+        let (new, rank) = moved(first, u64::from(byte), wanted);
+        words[0] = new.to_le_bytes();
+        if let Some(rank) = rank {
+            return Ok(rank);
+        }
+        let (new, rank) = moved(second, first >> 56, wanted);
+        words[1] = new.to_le_bytes();
+        rank.map(|rank| 8 + rank).ok_or((second >> 56) as u8)
     }
 
     const FEW: usize = 12;

@@ -33,6 +33,25 @@ fn least_is_found<S: Simd>(simd: S) {
     }
 }
 
+fn bytes_move_to_the_front<S: Simd>(simd: S) {
+    let mut seed = 1u64;
+    let mut list: [u8; 16] = std::array::from_fn(|k| 3 * k as u8);
+    let (mut found, mut missed) = (0, 0);
+    for _ in 0..2000 {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        // Of 24 values eight are outside at any time.
+        let byte = 3 * ((seed >> 33) % 24) as u8;
+        let mut expected = list.to_vec();
+        let at = list.iter().position(|&other| other == byte);
+        let gone = expected.remove(at.unwrap_or(15));
+        expected.insert(0, byte);
+        assert_eq!(simd.to_front(&mut list, byte), at.ok_or(gone));
+        assert_eq!(list[..], expected[..]);
+        *if at.is_some() { &mut found } else { &mut missed } += 1;
+    }
+    assert!(found > 100 && missed > 0, "{found} {missed}");
+}
+
 fn few_are_sorted<S: Simd>(simd: S) {
     let mut seed = 1u64;
     for len in (0..=S::FEW).cycle().take(2000) {
@@ -58,6 +77,7 @@ fn few_are_sorted<S: Simd>(simd: S) {
 fn the_scalar_operations_do_what_they_say() {
     masks_agree(Scalar);
     least_is_found(Scalar);
+    bytes_move_to_the_front(Scalar);
     few_are_sorted(Scalar);
 }
 
@@ -67,5 +87,6 @@ fn the_vector_operations_do_the_same() {
     let simd = super::Avx2::detect().expect("this test needs AVX2");
     masks_agree(simd);
     least_is_found(simd);
+    bytes_move_to_the_front(simd);
     few_are_sorted(simd);
 }

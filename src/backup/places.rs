@@ -1,0 +1,190 @@
+//! Where a dump can run, how long it takes there and what that costs: from what `make bench` measured and AWS's prices.
+
+use crate::plan::{CHECKED, Compression, Memory, PG_DUMP};
+use serde::Serialize;
+
+/// What one `pg_dump` gives at most, in bytes per second.
+const PG_DUMP_RATE: u64 = 150 << 20;
+const GB: f64 = 1e9;
+const MIB: u64 = 1 << 20;
+
+/// A function's time-out at most, less what is kept for a clean end and what start and commit take, in seconds.
+const LAMBDA_SECONDS: u64 = 900 - 30;
+/// Memory that comes with one virtual CPU, and all that a function may have, in MiB.
+const LAMBDA_MIB_PER_CPU: u64 = 1769;
+const LAMBDA_MIB: u64 = 10_240;
+/// Dollars for a GiB of memory for a second (x86, us-east-1, <https://aws.amazon.com/lambda/pricing/>).
+const LAMBDA_USD: f64 = 0.000_016_666_7;
+/// Dollars for a virtual CPU and for a GiB of memory for an hour (Linux on x86, us-east-1,
+/// <https://aws.amazon.com/fargate/pricing/>).
+const FARGATE_USD: (f64, f64) = (0.04048, 0.004445);
+
+/// Sizes of a task: virtual CPUs, and the most memory that goes with them, in GiB.
+const FARGATE_CPUS: [(u64, u64); 5] = [(1, 8), (2, 16), (4, 30), (8, 60), (16, 120)];
+
+/// How fast a dump goes, and why not faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    pub seconds: u64,
+    /// `rate_limit`, `compression` or `pg_dump`.
+    pub limited_by: &'static str,
+}
+
+impl Pace {
+    /// Of `bytes` of plain dump, on so many CPUs.
+    pub fn of(bytes: u64, rate_limit: Option<u64>, compression: Compression, cpus: u64) -> Self {
+        let work = bytes as f64 / GB * cpu_seconds(compression);
+        let at = |rate: u64| bytes.div_ceil(rate.max(1));
+        let limits = [
+            ("pg_dump", at(PG_DUMP_RATE)),
+            ("compression", (work / cpus.max(1) as f64).ceil() as u64),
+            ("rate_limit", rate_limit.map_or(0, at)),
+        ];
+        let (limited_by, seconds) = limits.into_iter().max_by_key(|(_, seconds)| *seconds).unwrap_or_default();
+        Self { seconds, limited_by }
+    }
+}
+
+/// Processor seconds for a GB (10^9 bytes) of plain dump, those of `pg_dump` with them.
+fn cpu_seconds(compression: Compression) -> f64 {
+    match compression {
+        Compression::Bzip2(_) => 15.0,
+        Compression::Zstd(..=4) => 6.0,
+        Compression::Zstd(5..=12) => 28.0,
+        Compression::Zstd(_) => 850.0,
+        Compression::None => 4.0,
+    }
+}
+
+/// The smallest place of each kind that does it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Places {
+    /// None where it takes longer than a function may run.
+    pub lambda: Option<Place>,
+    pub fargate: Option<Place>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Place {
+    pub cpus: u64,
+    pub memory_mib: u64,
+    pub seconds: u64,
+    /// At the list prices of us-east-1, for the computing alone.
+    pub usd: f64,
+}
+
+impl Places {
+    pub fn of(bytes: u64, rate_limit: Option<u64>, compression: Compression) -> Self {
+        let needs = |cpus: u64| {
+            let memory = Memory::fit(compression, cpus as usize, CHECKED, bytes, None).ok()?;
+            let pace = Pace::of(bytes, rate_limit, compression, cpus);
+            Some(((memory.peak + PG_DUMP).div_ceil(MIB), pace))
+        };
+        let lambda = (1..=LAMBDA_MIB / LAMBDA_MIB_PER_CPU).find_map(|cpus| {
+            let (memory, pace) = needs(cpus)?;
+            let memory_mib = memory.max(cpus * LAMBDA_MIB_PER_CPU);
+            let seconds = pace.seconds;
+            let usd = cents(seconds as f64 * memory_mib as f64 / 1024.0 * LAMBDA_USD);
+            (seconds <= LAMBDA_SECONDS && memory_mib <= LAMBDA_MIB).then_some(Place {
+                cpus,
+                memory_mib,
+                seconds,
+                usd,
+            })
+        });
+        let fargate = FARGATE_CPUS.into_iter().find_map(|(cpus, most_gib)| {
+            let (memory, Pace { seconds, limited_by }) = needs(cpus)?;
+            // A task has at least two GiB for each CPU, and whole ones.
+            let gib = memory.div_ceil(1024).max(2 * cpus);
+            let usd = cents(seconds as f64 / 3600.0 * (cpus as f64 * FARGATE_USD.0 + gib as f64 * FARGATE_USD.1));
+            let memory_mib = gib * 1024;
+            let enough = limited_by != "compression" || cpus == 16;
+            (enough && gib <= most_gib).then_some(Place {
+                cpus,
+                memory_mib,
+                seconds,
+                usd,
+            })
+        });
+        Self { lambda, fargate }
+    }
+}
+
+/// To a hundredth of a cent.
+fn cents(usd: f64) -> f64 {
+    (usd * 10_000.0).round() / 10_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::RateLimit;
+    use std::fmt::Write;
+
+    fn time(seconds: u64) -> String {
+        match seconds {
+            ..120 => format!("{seconds} s"),
+            120..7200 => format!("{} min", seconds.div_ceil(60)),
+            7200..172_800 => format!("{:.1} h", seconds as f64 / 3600.0),
+            _ => format!("{:.1} d", seconds as f64 / 86_400.0),
+        }
+    }
+
+    fn place(place: Option<Place>) -> String {
+        place.map_or("-".to_owned(), |place| {
+            format!("{} CPU, {} MiB, ${:.4}", place.cpus, place.memory_mib, place.usd)
+        })
+    }
+
+    /// The table of docs/SCALE.md.
+    fn table() -> String {
+        let mut rows = String::new();
+        for (name, bytes) in [("1 GB", 1u64), ("10 GB", 10), ("100 GB", 100), ("1 TB", 1000), ("10 TB", 10_000)] {
+            for rate in ["10M", "50M", "0"] {
+                let bytes = bytes * 1_000_000_000;
+                let limit = RateLimit::parse(rate).unwrap().bytes_per_second();
+                let times = [1, 2, 4].map(|cpus| {
+                    let pace = Pace::of(bytes, limit, Compression::Bzip2(9), cpus);
+                    format!("{} ({})", time(pace.seconds), pace.limited_by)
+                });
+                let places = Places::of(bytes, limit, Compression::Bzip2(9));
+                let [one, two, four] = times;
+                let (lambda, fargate) = (place(places.lambda), place(places.fargate));
+                let _ = writeln!(rows, "| {name} | `{rate}` | {one} | {two} | {four} | {lambda} | {fargate} |");
+            }
+        }
+        rows
+    }
+
+    #[test]
+    fn the_table_in_the_docs_is_what_the_program_says() {
+        let docs = include_str!("../../docs/SCALE.md");
+        assert!(docs.contains(&table()), "docs/SCALE.md should have:\n{}", table());
+    }
+
+    #[test]
+    fn more_processors_help_until_something_else_is_slower() {
+        let pace = |cpus| Pace::of(100_000_000_000, None, Compression::Bzip2(9), cpus);
+        assert_eq!(pace(1).limited_by, "compression");
+        assert_eq!(pace(2).seconds, pace(1).seconds / 2);
+        assert_eq!(pace(16), pace(8));
+        assert_eq!(pace(16).limited_by, "pg_dump");
+        let slow = Pace::of(1 << 30, Some(1 << 20), Compression::Bzip2(9), 2);
+        assert_eq!((slow.seconds, slow.limited_by), (1024, "rate_limit"));
+        assert_eq!(Pace::of(0, None, Compression::None, 1).seconds, 0);
+    }
+
+    #[test]
+    fn what_takes_longer_than_a_function_may_run_is_a_task() {
+        let small = Places::of(1 << 30, Some(10 << 20), Compression::Bzip2(9));
+        assert_eq!(small.lambda.unwrap().cpus, 1);
+        let large = Places::of(1 << 40, Some(10 << 20), Compression::Bzip2(9));
+        assert!(large.lambda.is_none() && large.fargate.unwrap().cpus == 1, "{large:?}");
+    }
+
+    #[test]
+    fn the_largest_object_of_s3_still_has_a_place() {
+        let whole = Places::of(48 << 40, None, Compression::None);
+        assert!(whole.fargate.unwrap().memory_mib < 120 * 1024, "{whole:?}");
+    }
+}
