@@ -19,6 +19,7 @@ ARG RUST_IMAGE=rust:1.95-slim-trixie
 FROM ${RUST_IMAGE} AS builder
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY src src
 # Cargo compares times of files; the cached target may hold a later build of other sources: hence `touch`.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
