@@ -10,5 +10,6 @@ pub mod invariants;
 pub mod pgseal;
 pub mod platform;
 pub mod postgres;
+pub mod reached;
 pub mod restore;
 pub mod s3;

@@ -19,18 +19,24 @@ pub struct Said {
     pub stderr: String,
 }
 
-/// The program under test: the one that was built with the tests, or for long runs an optimised one.
-pub fn program() -> OsString {
-    std::env::var_os("PGSEAL_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_pgseal").into())
+/// The program under test.
+pub fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_pgseal")
+}
+
+/// The program with an environment that holds nothing but where programs are; and where it leaves its counters, if the
+/// tests are run for coverage.
+pub fn bare() -> Command {
+    let mut command = Command::new(program());
+    command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command.envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)));
+    command
 }
 
 impl Pgseal {
     pub fn new(arguments: &[&str]) -> Self {
-        let mut command = Command::new(program());
-        command.args(arguments).env_clear();
-        command
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("AWS_EC2_METADATA_DISABLED", "true");
+        let mut command = bare();
+        command.args(arguments).env("AWS_EC2_METADATA_DISABLED", "true");
         Self { command, stdin: None }
     }
 
@@ -86,6 +92,7 @@ impl From<Output> for Said {
             stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
         };
         super::canaries::hunt_known(&said);
+        super::reached::note(&said);
         said
     }
 }

@@ -7,11 +7,11 @@
 //! assert_eq!(answer.unwrap()["status"], "complete");
 //! ```
 
-use super::pgseal::program;
+use super::pgseal::bare;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime};
 
 /// One warm process behind a platform that has one event at a time. Killed on Drop.
@@ -28,8 +28,7 @@ impl Platform {
     pub fn start<K: AsRef<str>, V: AsRef<str>>(variables: impl IntoIterator<Item = (K, V)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address").to_string();
-        let mut command = Command::new(program());
-        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        let mut command = bare();
         command
             .env("AWS_LAMBDA_RUNTIME_API", address)
             .env("AWS_LAMBDA_FUNCTION_NAME", "function")

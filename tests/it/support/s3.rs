@@ -110,7 +110,7 @@ impl Bucket {
                 .send()
                 .await
                 .expect("the object is there");
-            object.body.collect().await.expect("the object is read").to_vec()
+            object.body.collect().await.expect("the object is read").into_bytes().into()
         })
     }
 

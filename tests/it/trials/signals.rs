@@ -1,6 +1,6 @@
 //! SIGTERM, as ECS, Kubernetes and a person at a shell send it.
 
-use super::{Ground, Moment, asked};
+use super::{Ground, Moment, asked, at_moments};
 use crate::support::invariants::no_secret;
 use crate::support::pgseal::Said;
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,38 +9,39 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn terminated_at_any_moment_it_ends_soon_and_cleans_up() {
-    let ground = Ground::new();
-    for moment in Moment::several(ground.reference(), asked("PGSEAL_TEST_SIGNALS", 30)) {
-        let bucket = ground.s3.bucket();
-        let (mut child, proxy) = moment.of(&ground, &bucket);
-        let begun = Instant::now();
-        if child.try_wait().expect("a child").is_none() {
-            // It may end by itself in between.
-            let _ = kill_process(Pid::from_child(&child), Signal::TERM);
-        }
-        let output = child.wait_with_output().expect("it ends");
-        let by_signal = output.status.signal();
-        let said = Said::from(output);
-        assert!(begun.elapsed() < Duration::from_secs(10), "{moment:?}: {:?}", begun.elapsed());
-        ground.nobody_left();
-        no_secret(&said, &[ground.server.password()]);
-        let stands = ground.whole_or_invisible(&bucket);
-        eprintln!("{moment:?}: exit {}, {}", said.code, if stands { "whole" } else { "invisible" });
-        match said.code {
-            0 => assert!(stands, "{moment:?}: {}", said.stdout),
-            // Before the program could listen, the signal did what it does to every program.
-            -1 => assert!(
-                by_signal == Some(Signal::TERM.as_raw()) && !stands && said.stdout.is_empty(),
-                "{moment:?}: {by_signal:?} {}",
-                said.stdout
-            ),
-            _ => {
-                said.failed("terminated", 6);
-            }
-        }
-        assert_eq!(bucket.open_uploads(), [], "{moment:?}");
-        drop(proxy);
-        ground.then_it_succeeds(&bucket, stands);
-        ground.s3.forget(&bucket);
+    at_moments(asked("PGSEAL_TEST_SIGNALS", 60), terminated_at);
+}
+
+fn terminated_at(ground: &Ground, moment: Moment) {
+    let bucket = ground.s3.bucket();
+    let (mut child, proxy) = moment.of(ground, &bucket);
+    let begun = Instant::now();
+    if child.try_wait().expect("a child").is_none() {
+        // It may end by itself in between.
+        let _ = kill_process(Pid::from_child(&child), Signal::TERM);
     }
+    let output = child.wait_with_output().expect("it ends");
+    let by_signal = output.status.signal();
+    let said = Said::from(output);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{moment:?}: {:?}", begun.elapsed());
+    ground.nobody_left();
+    no_secret(&said, &[ground.server.password()]);
+    let stands = ground.whole_or_invisible(&bucket);
+    eprintln!("{moment:?}: exit {}, {}", said.code, if stands { "whole" } else { "invisible" });
+    match said.code {
+        0 => assert!(stands, "{moment:?}: {}", said.stdout),
+        // Before the program could listen, the signal did what it does to every program.
+        -1 => assert!(
+            by_signal == Some(Signal::TERM.as_raw()) && !stands && said.stdout.is_empty(),
+            "{moment:?}: {by_signal:?} {}",
+            said.stdout
+        ),
+        _ => {
+            said.failed("terminated", 6);
+        }
+    }
+    assert_eq!(bucket.open_uploads(), [], "{moment:?}");
+    drop(proxy);
+    ground.then_it_succeeds(&bucket, stands);
+    ground.s3.forget(&bucket);
 }
