@@ -1,6 +1,6 @@
 # On a fresh Debian with the Rust toolchain: `make demo` shows the main job, `make test` proves it.
 
-.PHONY: help demo test testbed lint test-large mutations kill-trials model soak fuzz fuzz-smoke sbom measure image ca-bundle
+.PHONY: help demo test testbed lint test-large mutations kill-trials coverage model soak fuzz fuzz-smoke sbom bench image ca-bundle
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -11,7 +11,9 @@ demo: ## A real backup of a real PostgreSQL, opened and restored with stock tool
 test: testbed ## Everything: installs what it needs, then lints and runs every test
 	@trap 'testbed/containers.sh stop' EXIT; trap 'exit 130' INT TERM; set -ex; \
 	testbed/lint.sh; \
+	rm -f "$${CARGO_TARGET_DIR:-target}/tmp/codes-reached"; \
 	cargo test --all-targets; \
+	cargo test --test it -- --ignored codes::every_code_was_reached; \
 	cargo test --doc
 
 testbed: ## The real parts that the tests run against
@@ -27,17 +29,17 @@ mutations: testbed ## A million random changes to sealed backups, each of which 
 	PGSEAL_TEST_MUTATIONS=1000000 cargo test --test it -- home::mutations --nocapture
 
 kill-trials: testbed ## Ten thousand backups killed, at each call and at random moments
-	cargo build --release --bin pgseal
-	PGSEAL_TEST_PROGRAM=$(CURDIR)/target/release/pgseal PGSEAL_TEST_KILLS=10000 PGSEAL_TEST_SIGNALS=1000 \
-		PGSEAL_TEST_DEADLINES=1000 cargo test --test it -- trials --nocapture
+	PGSEAL_TEST_KILLS=10000 PGSEAL_TEST_SIGNALS=1000 PGSEAL_TEST_DEADLINES=1000 \
+		cargo test --release --test it -- trials --nocapture
+
+coverage: testbed ## Lines of src that the tests reach; fails below 90 %
+	scripts/coverage.sh
 
 model: ## Every order of the commit protocol's events, with three faults on a path
 	PGSEAL_TEST_MODEL_FAULTS=3 cargo test --test model -- --nocapture
 
 soak: testbed ## Half an hour of backup, proof and restore while S3 breaks one call in a hundred
-	cargo build --release --bin pgseal
-	PGSEAL_TEST_PROGRAM=$(CURDIR)/target/release/pgseal PGSEAL_TEST_SOAK=$${SECONDS_OF_SOAK:-1800} \
-		cargo test --test it -- soak:: --nocapture
+	PGSEAL_TEST_SOAK=$${SECONDS_OF_SOAK:-1800} cargo test --release --test it -- soak:: --nocapture
 
 fuzz-smoke: ## Each fuzz target for a minute
 	fuzz/run.sh 60
@@ -48,9 +50,8 @@ fuzz: ## Each fuzz target for an hour
 sbom: ## What the program is made of, as CycloneDX: target/pgseal.cdx.json
 	scripts/sbom.sh
 
-measure: ## Figures: memory, throttle, start-up, sizes (bench/measure.py)
-	cargo build --release --bin pgseal --example s3_server
-	bench/measure.py
+bench: ## The road and its parts against the tools that do the same: docs/bench/AIMS.md (bench/run.sh)
+	bench/run.sh
 
 image: ## The container images, as a user builds them
 	testbed/containers.sh image

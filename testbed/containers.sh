@@ -41,7 +41,7 @@ locked() {
 }
 
 packages() {
-    local wanted=(docker.io debootstrap iproute2 shellcheck python3-venv ca-certificates) missing=() name
+    local wanted=(docker.io debootstrap iproute2 shellcheck python3-venv ca-certificates valgrind) missing=() name
     # From trixie on the client and BuildKit are packages of their own.
     for name in docker-cli docker-buildx; do
         if apt-cache show "$name" >/dev/null 2>&1; then wanted+=("$name"); fi

@@ -13,7 +13,7 @@ deny() { "$tools/cargo-deny" --log-level error "$@"; }
 
 step cargo fmt --check
 step cargo clippy --all-targets -- -D warnings
-step shellcheck demo/*.sh fuzz/*.sh scripts/*.sh testbed/*.sh testbed/iam/*.sh testbed/bin/*
+step shellcheck bench/*.sh bench/*/*.sh demo/*.sh fuzz/*.sh scripts/*.sh testbed/*.sh testbed/iam/*.sh testbed/bin/*
 step deny check licenses bans sources
 # The advisories are a repository on GitHub, the one thing here that no package registry has.
 if step deny fetch db; then

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod bench;
 mod bzip2;
 mod codes;
 mod container;

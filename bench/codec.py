@@ -1,0 +1,52 @@
+"""The bzip2 coders alone, one thread each: CPU time and size by data set."""
+
+import os
+import subprocess
+import sys
+
+from data import SETS
+from settings import RELEASE
+from usage import Rounds, run
+
+OURS = RELEASE / "examples/bzip2"
+ENCODERS = {"pgseal": [OURS], "pgseal, scalar": [OURS, "--scalar"], "lbzip2": ["lbzip2", "-n1", "-9"], "bzip2": ["bzip2", "-9"]}
+DECODERS = {"pgseal": [OURS, "-d"], "lbzip2": ["lbzip2", "-n1", "-d"], "bzip2": ["bzip2", "-d"]}
+
+
+def encoder(report, data, work, runs):
+    rows = []
+    for name in SETS:
+        source, length = data.sets[name], os.path.getsize(data.sets[name])
+        sizes = {tool: packed_size(command, source, f"{work}/packed.bz2") for tool, command in ENCODERS.items()}
+        rounds = Rounds(report, "encoder", name, runs, {tool: lambda command=command: run([command], stdin=source) for tool, command in ENCODERS.items()})
+        user = {tool: rounds.ratio(tool, "lbzip2", "user") for tool in ("pgseal", "pgseal, scalar")}
+        report.figures |= {f"encoder {name}": user["pgseal"], f"encoder, scalar {name}": user["pgseal, scalar"]}
+        speeds = [length / 1e6 / rounds.median(tool, "cpu") for tool in ENCODERS]
+        rows.append([name, length, user["pgseal"], user["pgseal, scalar"], *speeds, length / sizes["pgseal"], sizes["pgseal"] / sizes["bzip2"], sizes["pgseal"] / sizes["lbzip2"]])
+    columns = ["set", "bytes", "user CPU / lbzip2", "scalar / lbzip2", *(f"{tool}, MB per CPU-s" for tool in ENCODERS), "bytes in / out", "size / bzip2", "size / lbzip2"]
+    report.table("encoder", "Encoder, one thread", columns, rows)
+    sets = {row["set"]: row for row in report.rows("encoder")}
+    report.figures |= {"size bzip2": max(row["size / bzip2"] for row in sets.values()), "size lbzip2 mix": sets["mix"]["size / lbzip2"],
+                       "size lbzip2": max(row["size / lbzip2"] for row in sets.values())}
+
+
+def packed_size(command, source, packed):
+    """Of one run, whose output bzip2 must take back to the same bytes."""
+    run([command], stdin=source, stdout=packed)
+    back = subprocess.Popen(["bzip2", "-dc", packed], stdout=subprocess.PIPE)
+    same = subprocess.run(["cmp", "-", source], stdin=back.stdout).returncode == 0
+    if back.wait() or not same:
+        sys.exit(f"bzip2 -d does not make {source} of what {command} wrote")
+    return os.path.getsize(packed)
+
+
+def decoder(report, data, work, runs):
+    rows = []
+    for name in ["mix", "d100"]:
+        packed, length = f"{work}/{name}.bz2", os.path.getsize(data.sets[name])
+        run([["bzip2", "-9"]], stdin=data.sets[name], stdout=packed)
+        rounds = Rounds(report, "decoder", name, runs, {tool: lambda command=command: run([command], stdin=packed) for tool, command in DECODERS.items()})
+        ratios = [rounds.ratio("pgseal", tool, "user") for tool in ("lbzip2", "bzip2")]
+        report.figures[f"decoder {name}"] = ratios[0]
+        rows.append([name, *ratios, *(length / 1e6 / rounds.median(tool, "cpu") for tool in DECODERS)])
+    report.table("decoder", "Decoder, one worker, a stream of `bzip2 -9`", ["set", "user CPU / lbzip2", "user CPU / bzip2", *(f"{tool}, MB per CPU-s" for tool in DECODERS)], rows)

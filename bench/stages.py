@@ -1,0 +1,31 @@
+"""The light stages of the road, by Criterion (stages.rs): what they cost together of the whole."""
+
+import json
+import os
+import subprocess
+
+from settings import PROJECT, TARGET
+
+# The rate, the tables' rows and the checksum of the whole dump, the cipher.
+LIGHT = ["light/throttle", "light/inventory", "light/encrypt"]
+STAGES = ["bzip2/split", "bzip2/encode", "bzip2/encode-scalar", "bzip2/decode", *LIGHT, "road/none", "road/zstd", "road/bzip2"]
+
+
+def stages(report, settings):
+    """The cipher gets what the compressor leaves; the whole is the road of the figures `road` and `encoder`."""
+    how = ["--quick"] if settings.quick else []
+    subprocess.run(["cargo", "bench", "--quiet", "--bench", "stages", "--", *how], cwd=PROJECT, env=os.environ, stdout=subprocess.DEVNULL, check=True)
+    seconds = {stage: seconds_per_gb(stage) for stage in STAGES}
+    report.table("stages", "Stages, one thread (Criterion)", ["stage", "s per GB", "MB/s"], [[stage, spent, 1000 / spent] for stage, spent in seconds.items()])
+    road = next((row["CPU, s"] for row in report.rows("road") if row["tool"] == "pgseal"), None)
+    packed = next((row["bytes in / out"] for row in report.rows("encoder") if row["set"] == "mix"), None)
+    if road and packed:
+        light = seconds["light/throttle"] + seconds["light/inventory"] + seconds["light/encrypt"] / packed
+        report.figures["stages"] = 100 * light / (1000 * road / settings.megabytes)
+
+
+def seconds_per_gb(stage):
+    folder = TARGET / "criterion" / stage / "new"
+    nanoseconds = json.loads((folder / "estimates.json").read_text())["median"]["point_estimate"]
+    length = json.loads((folder / "benchmark.json").read_text())["throughput"]["Bytes"]
+    return nanoseconds / length
