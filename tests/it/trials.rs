@@ -8,12 +8,13 @@ mod twins;
 
 use crate::support::fault_proxy::{Fault, FaultProxy, Rule};
 use crate::support::invariants::{clients_of, event, no_login};
-use crate::support::pgseal::Pgseal;
+use crate::support::pgseal::{Pgseal, Said};
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3};
 use pgseal::envelope::manifest::{Found, base_name};
 use pgseal::envelope::{hex, sha256};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -24,6 +25,10 @@ struct Ground {
     s3: EmbeddedS3,
     private_key: PathBuf,
     public_key: String,
+    /// How long the last whole backup took: the machine may be busier at one time than at another.
+    length: Cell<Duration>,
+    /// The calls that one makes.
+    calls: usize,
 }
 
 impl Ground {
@@ -33,12 +38,27 @@ impl Ground {
         let vectors = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/keys"));
         let private_key = vectors.join("recipient-a.pem");
         let openssl = Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&private_key).output();
-        Self {
+        let mut ground = Self {
             server,
             s3: EmbeddedS3::start(),
             private_key,
             public_key: String::from_utf8(openssl.expect("openssl starts").stdout).expect("PEM"),
-        }
+            length: Cell::default(),
+            calls: 0,
+        };
+        let bucket = ground.s3.bucket();
+        let proxy = FaultProxy::before(&bucket, []);
+        ground.timed(ground.backup(&bucket).envs(proxy.env())).complete();
+        ground.calls = proxy.seen().len();
+        ground
+    }
+
+    /// Runs a backup that nothing disturbs.
+    fn timed(&self, backup: Pgseal) -> Said {
+        let begun = Instant::now();
+        let said = backup.run();
+        self.length.set(begun.elapsed());
+        said
     }
 
     fn event(&self, bucket: &Bucket) -> Value {
@@ -51,15 +71,6 @@ impl Ground {
 
     fn backup(&self, bucket: &Bucket) -> Pgseal {
         Pgseal::backup(&self.event(bucket)).envs(bucket.env()).envs(self.server.env())
-    }
-
-    /// How long one backup takes here, and how many calls it makes.
-    fn reference(&self) -> (Duration, usize) {
-        let bucket = self.s3.bucket();
-        let proxy = FaultProxy::before(&bucket, []);
-        let begun = Instant::now();
-        self.backup(&bucket).envs(proxy.env()).run().complete();
-        (begun.elapsed(), proxy.seen().len())
     }
 
     /// Invariant 1, whatever happened; gives whether there is a backup.
@@ -82,7 +93,9 @@ impl Ground {
 
     /// The same event once more: it ends well, with one backup that its key proves to the last byte.
     fn then_it_succeeds(&self, bucket: &Bucket, stands: bool) {
-        let said = self.backup(bucket).run();
+        // One that finds all done is no measure.
+        let backup = self.backup(bucket);
+        let said = if stands { backup.run() } else { self.timed(backup) };
         assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
         let receipt = said.receipt();
         let expected = if stands { "already_complete" } else { "complete" };
@@ -111,26 +124,25 @@ impl Ground {
 enum Moment {
     /// While its call of this number is on the way, and carried out or not.
     Call { number: usize, carried_out: bool },
-    /// After this time.
-    Time(Duration),
+    /// When this part of the usual time is over.
+    Part(f64),
 }
 
 impl Moment {
     /// Each call of a run of so many before and after it was carried out, then random times, `count` in all.
-    fn several((length, calls): (Duration, usize), count: usize) -> impl Iterator<Item = Self> {
+    fn several(calls: usize, count: usize) -> impl Iterator<Item = Self> {
         let call = |number| [false, true].map(|carried_out| Self::Call { number, carried_out });
-        let times = Self::random(length).map(Self::Time);
-        (0..calls).flat_map(call).chain(times).take(count)
+        (0..calls).flat_map(call).chain(Self::parts().map(Self::Part)).take(count)
     }
 
-    /// Without end, from the beginning of a run of this length to a little after its end; the same every time.
-    fn random(length: Duration) -> impl Iterator<Item = Duration> {
+    /// Without end, from the beginning of a run to a little after its end; the same every time.
+    fn parts() -> impl Iterator<Item = f64> {
         let mut random = 0x2545_F491_4F6C_DD1D_u64;
         std::iter::repeat_with(move || {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            length.mul_f64(1.1 * (random >> 11) as f64 / (1_u64 << 53) as f64)
+            1.1 * (random >> 11) as f64 / (1_u64 << 53) as f64
         })
     }
 
@@ -141,14 +153,14 @@ impl Moment {
                 let fault = if carried_out { Fault::SilenceAfter } else { Fault::Silence };
                 Some(Rule::any().after(number).times(1).then(fault))
             }
-            Self::Time(_) => None,
+            Self::Part(_) => None,
         };
         let proxy = FaultProxy::before(bucket, rule);
         let begun = Instant::now();
         let mut child = ground.backup(bucket).envs(proxy.env()).spawn();
         let come = || match self {
             Self::Call { .. } => proxy.is_silent(),
-            Self::Time(time) => begun.elapsed() >= time,
+            Self::Part(part) => begun.elapsed() >= ground.length.get().mul_f64(part),
         };
         while !come() && child.try_wait().expect("a child").is_none() {
             std::thread::sleep(Duration::from_millis(1));
@@ -159,10 +171,10 @@ impl Moment {
 
 /// Walks so many moments, some side by side on grounds of their own: a trial waits more than it works.
 fn at_moments<T: Send>(count: usize, trial: impl Fn(&Ground, Moment) -> T + Sync) -> Vec<T> {
-    const SIDE_BY_SIDE: usize = 2;
+    const SIDE_BY_SIDE: usize = 4;
     let walk = |first| {
         let ground = Ground::new();
-        let moments = Moment::several(ground.reference(), count).skip(first).step_by(SIDE_BY_SIDE);
+        let moments = Moment::several(ground.calls, count).skip(first).step_by(SIDE_BY_SIDE);
         moments.map(|moment| trial(&ground, moment)).collect::<Vec<_>>()
     };
     std::thread::scope(|scope| {
