@@ -49,7 +49,9 @@ class Bench:
         self.ground.start()
         self.data = Data.make(self.ground, self.settings.megabytes)
         self.peers = Peers(self.ground)
-        for name in self.settings.only or FIGURES:
+        # Criterion builds for release, and its bench is run by the tests anyway.
+        usual = [name for name in FIGURES if name != "stages" or not self.settings.quick]
+        for name in self.settings.only or usual:
             print(f"== {name}", file=sys.stderr)
             FIGURES[name](self)
         folder = PROJECT / "docs/bench" if self.settings.counts else TARGET / "bench"

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 from data import SETS
-from settings import RELEASE
+from settings import PROGRAMS
 from usage import Rounds, run
 
-OURS = RELEASE / "examples/bzip2"
+OURS = PROGRAMS / "examples/bzip2"
 ENCODERS = {"pgseal": [OURS], "pgseal, scalar": [OURS, "--scalar"], "lbzip2": ["lbzip2", "-n1", "-9"], "bzip2": ["bzip2", "-9"]}
 DECODERS = {"pgseal": [OURS, "-d"], "lbzip2": ["lbzip2", "-n1", "-d"], "bzip2": ["bzip2", "-d"]}
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from settings import CORES, RELEASE
+from settings import CORES, PROGRAMS
 from usage import run
 
 PASSWORD = "bench"
@@ -101,7 +101,7 @@ class Ground:
         objects = f"{self.folder}/s3"
         os.mkdir(objects)
         keys = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench-secret"}
-        server = subprocess.Popen([RELEASE / "examples/s3_server", objects], env={**os.environ, **keys}, stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen([PROGRAMS / "examples/s3_server", objects], env={**os.environ, **keys}, stdout=subprocess.PIPE, text=True)
         self.children.append(server)
         endpoint = server.stdout.readline().strip()
         self.bucket = f"{objects}/{BUCKET}"
@@ -154,7 +154,7 @@ class Ground:
         if clients:
             env["PGSEAL_PG_BIN"] = clients
         receipt = f"{self.folder}/receipt.json"
-        usage = run([[RELEASE / "pgseal", "backup", "--event", json.dumps(event)]], env=env, stdout=receipt, peaks=peaks, sampler=sampler)
+        usage = run([[PROGRAMS / "pgseal", "backup", "--event", json.dumps(event)]], env=env, stdout=receipt, peaks=peaks, sampler=sampler)
         with open(receipt) as text:
             made = json.load(text)["backups"][0]
         if not made["rows"]:

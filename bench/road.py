@@ -4,7 +4,7 @@ import os
 import subprocess
 
 from peers import ENC
-from settings import CORES, RELEASE
+from settings import CORES, PROGRAMS
 from usage import Rounds, run
 
 MEASURED = [("wall", "wall, s"), ("cpu", "CPU, s"), ("sum_mib", "sum of peaks, MiB")]
@@ -67,7 +67,7 @@ def decrypt(report, ground, data, megabytes, runs):
     secret = f"{ground.folder}/fetched.txt"
     subprocess.run(["openssl", "pkeyutl", "-decrypt", "-inkey", ground.private_key, "-pkeyopt", "rsa_padding_mode:oaep", "-pkeyopt", "rsa_oaep_md:sha256",
                     "-in", key, "-out", secret], check=True)
-    ours = [RELEASE / "pgseal", "decrypt", fetched, "--key", ground.private_key, "--workers", CORES]
+    ours = [PROGRAMS / "pgseal", "decrypt", fetched, "--key", ground.private_key, "--workers", CORES]
     theirs = [[*ENC, "-d", "-pass", f"file:{secret}", "-in", dump], ["lbzip2", "-n", str(CORES), "-d"]]
     tools = {"pgseal": lambda: run([ours], env={**os.environ, "PGSEAL_LOG": "error"}), "openssl, lbzip2": lambda: run(theirs)}
     rounds = Rounds(report, "decrypt", "mix", runs, tools)

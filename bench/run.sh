@@ -7,7 +7,7 @@
 #   BENCH_RUNS      rounds of each comparison, in which every tool has its turn (default 5)
 #   BENCH_SIZES     megabytes of the dumps whose peak memory is measured (default 100,1000)
 #   BENCH_SECONDS   length of each throttled run (default 10)
-#   BENCH_QUICK=1   tiny sizes and one round: shows that everything runs, and judges nothing
+#   BENCH_QUICK=1   tiny sizes, one round, the programs of a test build: shows that everything runs, and judges nothing
 #
 # The database's dump and what is cut from it are made once and kept in ${PGSEAL_CACHE:-$HOME/.cache/pgseal}/bench.
 set -euo pipefail
@@ -42,5 +42,7 @@ python() {
 packages
 mkdir -p "$cache"
 python
-cargo build --release --bin pgseal --example s3_server --example bzip2
+optimised=(--release)
+if [ -n "${BENCH_QUICK:-}" ]; then optimised=(); fi
+cargo build "${optimised[@]}" --bin pgseal --example s3_server --example bzip2
 PATH=$venv/bin:$PATH exec "$venv/bin/python" bench/bench.py "$@"

@@ -6,7 +6,9 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target"))
-RELEASE = TARGET / "release"
+QUICK = os.environ.get("BENCH_QUICK", "") not in ("", "0")
+# What is only shown to run needs no optimised build.
+PROGRAMS = TARGET / ("debug" if QUICK else "release")
 CACHE = Path(os.environ.get("PGSEAL_CACHE", Path.home() / ".cache/pgseal")) / "bench"
 
 # The aims are for two cores: on a larger machine everything here, servers included, is held to two of them.
@@ -27,13 +29,11 @@ class Settings:
 
     @classmethod
     def read(cls, only):
-        quick = os.environ.get("BENCH_QUICK", "") not in ("", "0")
-
         def number(name, full, tiny):
-            return int(os.environ.get(name, tiny if quick else full))
+            return int(os.environ.get(name, tiny if QUICK else full))
 
-        sizes = os.environ.get("BENCH_SIZES", "5,10" if quick else "100,1000")
-        return cls(quick, number("BENCH_MB", FULL_MB, 5), number("BENCH_RUNS", FULL_RUNS, 1),
+        sizes = os.environ.get("BENCH_SIZES", "5,10" if QUICK else "100,1000")
+        return cls(QUICK, number("BENCH_MB", FULL_MB, 5), number("BENCH_RUNS", FULL_RUNS, 1),
                    tuple(int(size) for size in sizes.split(",")), number("BENCH_SECONDS", 10, 1), only)
 
     @property

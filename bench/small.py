@@ -3,7 +3,7 @@
 import os
 import statistics
 
-from settings import RELEASE
+from settings import PROGRAMS
 from usage import run
 
 
@@ -22,7 +22,7 @@ def throttle(report, ground, data, seconds):
 
 
 def start(report, ground, runs):
-    versions = [run([[RELEASE / "pgseal", "--version"]], peaks=False).wall for _ in range(runs)]
+    versions = [run([[PROGRAMS / "pgseal", "--version"]], peaks=False).wall for _ in range(runs)]
     small, walls, without = ground.small_stand_in(), [], []
     for number in range(runs):
         log = os.path.getsize(ground.log)

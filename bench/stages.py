@@ -13,8 +13,7 @@ STAGES = ["bzip2/split", "bzip2/encode", "bzip2/encode-scalar", "bzip2/decode", 
 
 def stages(report, settings):
     """The cipher gets what the compressor leaves; the whole is the road of the figures `road` and `encoder`."""
-    how = ["--quick"] if settings.quick else []
-    subprocess.run(["cargo", "bench", "--quiet", "--bench", "stages", "--", *how], cwd=PROJECT, env=os.environ, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(["cargo", "bench", "--quiet", "--bench", "stages"], cwd=PROJECT, env=os.environ, stdout=subprocess.DEVNULL, check=True)
     seconds = {stage: seconds_per_gb(stage) for stage in STAGES}
     report.table("stages", "Stages, one thread (Criterion)", ["stage", "s per GB", "MB/s"], [[stage, spent, 1000 / spent] for stage, spent in seconds.items()])
     road = next((row["CPU, s"] for row in report.rows("road") if row["tool"] == "pgseal"), None)

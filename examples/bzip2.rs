@@ -32,7 +32,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn compress(isa: Isa, mut output: File) -> io::Result<()> {
     let level = Level::MAX;
-    let (mut splitter, mut encoder, mut stream) = (Splitter::new(level), Encoder::with_isa(level, isa), StreamWriter::default());
+    let (mut splitter, mut encoder, mut stream) = (
+        Splitter::with_isa(level, isa),
+        Encoder::with_isa(level, isa),
+        StreamWriter::default(),
+    );
     let mut packed = Vec::new();
     output.write_all(&level.header())?;
     let mut block = |block: &mut Vec<u8>, crc: u32| {

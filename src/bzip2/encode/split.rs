@@ -22,7 +22,8 @@ impl Splitter {
         Self::with_isa(level, Isa::detect())
     }
 
-    pub(super) fn with_isa(level: Level, isa: Isa) -> Self {
+    /// For tests and measurements: with fewer instructions than the processor has.
+    pub fn with_isa(level: Level, isa: Isa) -> Self {
         Self {
             isa,
             limit: level.block_len(),
