@@ -108,7 +108,9 @@ class Ground:
         os.mkdir(self.bucket)
         # Nothing of the machine's own settings, and no question to a metadata service that is not there.
         self.aws_env = {**keys, "AWS_ENDPOINT_URL_S3": endpoint, "AWS_DEFAULT_REGION": "eu-central-1", "AWS_EC2_METADATA_DISABLED": "true",
-                        "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+                        "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+                        # One file, as the image has it: else a folder of hundreds is read at each start.
+                        "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
 
     def empty_bucket(self):
         stored = sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(self.bucket) for name in names)
