@@ -48,11 +48,11 @@ impl Pace {
 /// Processor seconds for a GB (10^9 bytes) of plain dump, those of `pg_dump` with them.
 fn cpu_seconds(compression: Compression) -> f64 {
     match compression {
-        Compression::Bzip2(_) => 15.0,
-        Compression::Zstd(..=4) => 6.0,
-        Compression::Zstd(5..=12) => 28.0,
+        Compression::Bzip2(_) => 22.0,
+        Compression::Zstd(..=4) => 8.0,
+        Compression::Zstd(5..=12) => 30.0,
         Compression::Zstd(_) => 850.0,
-        Compression::None => 4.0,
+        Compression::None => 5.0,
     }
 }
 
