@@ -57,7 +57,7 @@ impl<S: Stage> Compress<S> {
         out.stream = Some(StreamWriter::default());
         out.pass(&level.header())?;
         Ok(Self {
-            work: Some((Cutter::Bzip2(Splitter::new(level)), pool)),
+            work: Some((Cutter::Bzip2(Box::new(Splitter::new(level))), pool)),
             out,
         })
     }
@@ -126,7 +126,7 @@ impl<S: Stage> Out<S> {
 }
 
 enum Cutter {
-    Bzip2(Splitter),
+    Bzip2(Box<Splitter>),
     /// Always at the same length.
     Length(Vec<u8>, usize),
 }
