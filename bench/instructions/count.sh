@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Counts the instructions of the block encoder on a fixed dump (callgrind), and compares them with counts.txt: a slowdown is
-# seen without a clock. Ends with 1 where a count differs by more than 3 %. `--write` takes the counts as the new ones.
+# seen without a clock. Ends with 1 where a count differs by more than 3 %; counts of another compiler are not compared.
+# `--write` takes the counts as the new ones.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -30,8 +31,8 @@ fi
 kept() { sed -n "s/^$1 //p" counts.txt; }
 compiler=$(sed -n 's/^rustc //p' <<<"$measured")
 if [ "$compiler" != "$(kept rustc)" ]; then
-    echo "rustc $compiler makes other code than $(kept rustc), by which counts.txt was made: count anew with --write" >&2
-    exit 1
+    echo "not compared: rustc $compiler makes other code than $(kept rustc), by which counts.txt was made. Counted: $measured"
+    exit
 fi
 failed=0
 while read -r name now; do
