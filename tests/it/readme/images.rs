@@ -18,6 +18,7 @@ fn checkout() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let files = [
         "Dockerfile",
+        ".cargo",
         ".dockerignore",
         "Cargo.toml",
         "Cargo.lock",
