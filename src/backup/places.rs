@@ -1,4 +1,4 @@
-//! Where a dump can run, how long it takes there and what that costs: from what `make bench` measured and AWS's prices.
+//! Where a dump can run, how long it takes there and what that costs: from measured work and AWS's prices.
 
 use crate::plan::{CHECKED, Compression, Memory, PG_DUMP};
 use serde::Serialize;
@@ -45,7 +45,8 @@ impl Pace {
     }
 }
 
-/// Processor seconds for a GB (10^9 bytes) of plain dump, those of `pg_dump` with them.
+/// Processor seconds for a GB (10^9 bytes) of plain dump, those of `pg_dump` with them: rounded up from single runs of 1 GB
+/// (`bench/run.sh --only memory`); higher levels of zstd by its own speed.
 fn cpu_seconds(compression: Compression) -> f64 {
     match compression {
         Compression::Bzip2(_) => 22.0,
