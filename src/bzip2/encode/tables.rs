@@ -3,7 +3,7 @@
 
 use super::bits::BitWriter;
 use super::huffman;
-use super::simd::{Isa, Simd, dispatch};
+use super::simd::{Isa, Simd, Table, dispatch};
 use crate::bzip2::{GROUP_LEN, MAX_ALPHABET, MAX_BLOCK_LEN, MAX_TABLES};
 
 /// Rounds on a sample of the groups, before the one on all.
@@ -15,11 +15,10 @@ const MIN_SAMPLED: usize = 60_000;
 /// Of fewer symbols than this the tables themselves weigh.
 const FEW: usize = 20_000;
 
+/// For each symbol its cost in each table: eight lanes of 16 bits for six tables. Sums of 50 stay within a lane.
+type Costs = Table;
 /// Symbols rounded up to a power of two: an index needs no check.
 const SLOTS: usize = 512;
-/// For each symbol its cost in each table: eight lanes of 16 bits for six tables, four to a word. Sums of 50 stay within
-/// a lane, so that words can be added.
-type Costs = [[u64; 2]; SLOTS];
 type Counts = [[u32; SLOTS]; 8];
 
 /// Memory of the fit.
@@ -199,14 +198,14 @@ fn log2(x: u32) -> u16 {
 fn choose_with<S: Simd>(simd: S, symbols: &[u16], first: usize, every: usize, fit: &mut Fit) {
     let (groups, rest) = symbols.as_chunks::<GROUP_LEN>();
     for group in groups.iter().skip(first).step_by(every) {
-        let best = simd.least(cost(group, &fit.costs));
+        let best = simd.least(simd.sum(group, &fit.costs));
         let counts = &mut fit.counts[best];
         for &symbol in group {
             counts[usize::from(symbol) % SLOTS] += 1;
         }
     }
     if !rest.is_empty() {
-        let best = simd.least(cost(rest, &fit.costs));
+        let best = simd.least(simd.sum(rest, &fit.costs));
         for &symbol in rest {
             fit.counts[best][usize::from(symbol) % SLOTS] += 1;
         }
@@ -223,8 +222,8 @@ fn select_with<S: Simd>(simd: S, symbols: &[u16], fit: &mut Fit) -> u64 {
     for group in groups.iter().map(|group| &group[..]).chain((!rest.is_empty()).then_some(rest)) {
         // A whole group is of a length known to the compiler.
         let mut sum = match group.first_chunk::<GROUP_LEN>() {
-            Some(group) => cost(group, &fit.costs),
-            None => cost(group, &fit.costs),
+            Some(group) => simd.sum(group, &fit.costs),
+            None => simd.sum(group, &fit.costs),
         };
         for (sum, rank) in sum.iter_mut().zip(ranks) {
             *sum += rank;
@@ -239,17 +238,6 @@ fn select_with<S: Simd>(simd: S, symbols: &[u16], fit: &mut Fit) -> u64 {
         fit.selectors.push(best as u8);
     }
     bits
-}
-
-/// What the symbols cost in each table.
-#[inline(always)]
-fn cost(symbols: &[u16], costs: &Costs) -> [u16; 8] {
-    let mut sum = [0u64; 2];
-    for &symbol in symbols {
-        let cost = &costs[usize::from(symbol) % SLOTS];
-        sum = [sum[0] + cost[0], sum[1] + cost[1]];
-    }
-    bytemuck::must_cast(sum)
 }
 
 fn lanes(cost: &mut [u64; 2]) -> &mut [u16; 8] {

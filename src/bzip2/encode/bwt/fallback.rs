@@ -2,8 +2,8 @@
 
 use super::order::Order;
 use super::sais::{sort_bytes, sort_names};
-use super::sort::{Bins, KEY_BITS, position, same_code, with_code};
-use super::text::Circle;
+use super::sort::{Bins, KEY_BITS, number, same_code, with_code};
+use super::text::{Circle, POSITION};
 use super::ties::{known, step};
 use super::types::Stars;
 
@@ -11,21 +11,24 @@ use super::types::Stars;
 const LONGEST_STRETCH: usize = 1000;
 
 /// Sorts the B* by their names, where the same text to the next B* is one name: the string of names, a third as long as
-/// the text, is sorted instead of it. `keys_and_rows` has the keys sorted by code, which become positions; false if
-/// some stretch between two B* is too long. `scratch` has a word for each B*.
-pub(super) fn by_names(text: Circle, stars: &Stars, order: &Order, bins: &Bins, keys_and_rows: &mut [u64], scratch: &mut [u64]) -> bool {
+/// the text, is sorted instead of it. `keys_and_entries` has the keys sorted by code, then the entries by number; the sorted
+/// entries take the place of the keys. False if some stretch between two B* is too long. `scratch` has a word for each B*.
+pub(super) fn by_names(text: Circle, stars: &Stars, order: &Order, bins: &Bins, keys_and_entries: &mut [u64], scratch: &mut [u64]) -> bool {
     let m = stars.count;
     let (names, sorted) = bytemuck::cast_slice_mut::<u64, u32>(scratch).split_at_mut(m);
-    let keys: &mut [i64] = bytemuck::cast_slice_mut(&mut keys_and_rows[..m]);
+    let (keys, entries) = keys_and_entries.split_at_mut(m);
+    let keys: &mut [i64] = bytemuck::cast_slice_mut(keys);
+    let entries: &[u32] = bytemuck::cast_slice(entries);
     let mut namer = Namer {
         text,
         stars,
+        entries,
         names,
         name: 0,
     };
     for range in bins.ranges() {
         for group in keys[range].chunk_by_mut(|&a, &b| same_code(a, b)) {
-            let bytes = known(text, order, position(group[0]), KEY_BITS);
+            let bytes = known(text, order, namer.position(group[0]), KEY_BITS);
             if !namer.give(group, bytes) {
                 return false;
             }
@@ -35,13 +38,10 @@ pub(super) fn by_names(text: Circle, stars: &Stars, order: &Order, bins: &Bins, 
     let start = least_rotation(names);
     names.rotate_left(start);
     sort_names(names, name, sorted);
-    let (rows, positions) = bytemuck::cast_slice_mut::<u64, u32>(keys_and_rows).split_at_mut(m);
-    for (slot, position) in positions.iter_mut().zip(stars.positions(text.n)) {
-        *slot = position as u32;
-    }
+    let rows: &mut [u32] = bytemuck::cast_slice_mut(keys);
     for (row, &at) in rows.iter_mut().zip(&*sorted) {
         let at = at as usize + start;
-        *row = positions[if at >= m { at - m } else { at }];
+        *row = entries[if at >= m { at - m } else { at }];
     }
     true
 }
@@ -49,19 +49,24 @@ pub(super) fn by_names(text: Circle, stars: &Stars, order: &Order, bins: &Bins, 
 struct Namer<'a> {
     text: Circle<'a>,
     stars: &'a Stars,
+    entries: &'a [u32],
     names: &'a mut [u32],
     name: u32,
 }
 
 impl Namer<'_> {
+    fn position(&self, key: i64) -> usize {
+        self.entries[number(key)] as usize & POSITION
+    }
+
     /// Names a group that agrees in the first `known` bytes: one name if these show the next B*, else more bytes decide.
     fn give(&mut self, group: &mut [i64], mut known: usize) -> bool {
-        while group.len() > 1 && step(self.text, self.stars, position(group[0]), known).is_none() {
+        while group.len() > 1 && step(self.text, self.stars, self.position(group[0]), known).is_none() {
             if known > LONGEST_STRETCH {
                 return false;
             }
             for member in &mut *group {
-                let at = self.text.wrap(position(*member) + known);
+                let at = self.text.wrap(self.position(*member) + known);
                 *member = with_code(*member, self.text.word(at));
             }
             group.sort_unstable();
@@ -72,7 +77,7 @@ impl Namer<'_> {
             }
         }
         for &key in &*group {
-            self.names[self.stars.rank(position(key))] = self.name;
+            self.names[number(key)] = self.name;
         }
         self.name += 1;
         true

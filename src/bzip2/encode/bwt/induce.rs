@@ -4,7 +4,7 @@
 //! An entry is a position and the byte before it, so that the column needs no look into the text.
 
 use super::super::simd::{Isa, Simd, dispatch};
-use super::sort::{Bins, position};
+use super::sort::{Bins, number};
 use super::text::{Circle, POSITION, POSITION_BITS};
 use super::types::Stars;
 
@@ -35,8 +35,8 @@ impl Buckets {
         }
     }
 
-    /// Lays out the rows, and moves the sorted B* to theirs: `rows` begins with the B* positions.
-    pub fn place(&mut self, text: Circle, stars: &Stars, bins: &Bins, counts: &[u32; 1 << 16], rows: &mut [u32; ROWS]) {
+    /// Lays out the rows, and moves the sorted B* to theirs: `rows` begins with the entries of the B*.
+    pub fn place(&mut self, stars: &Stars, bins: &Bins, counts: &[u32; 1 << 16], rows: &mut [u32; ROWS]) {
         let mut start = 0;
         for first in 0..256 {
             let counts = &counts[256 * first..256 * (first + 1)];
@@ -61,11 +61,8 @@ impl Buckets {
                 end -= count;
                 // Among those that begin with the same pair, B* come first: the second byte's type is L.
                 let stars = bins.count(pair);
-                for k in (0..stars).rev() {
-                    left -= 1;
-                    let position = rows[left] as usize;
-                    rows[end + k] = entry(position, text.before(position));
-                }
+                rows.copy_within(left - stars..left, end);
+                left -= stars;
             }
             self.pairs[256 * first + first] = end as u32;
         }
@@ -73,12 +70,12 @@ impl Buckets {
     }
 }
 
-/// Sorted keys to bare positions at the beginning of the same memory.
-pub(super) fn keys_to_positions(keys_and_rows: &mut [u64], count: usize) {
+/// Sorted keys to entries at the beginning of the same memory; the entries by number are behind the keys.
+pub(super) fn keys_to_entries(keys_and_entries: &mut [u64], count: usize) {
     for k in 0..count {
-        let position = position(keys_and_rows[k] as i64) as u32;
-        let rows: &mut [u32] = bytemuck::cast_slice_mut(keys_and_rows);
-        rows[k] = position;
+        let number = number(keys_and_entries[k] as i64);
+        let words: &mut [u32] = bytemuck::cast_slice_mut(keys_and_entries);
+        words[k] = words[2 * count + number];
     }
 }
 
@@ -220,8 +217,9 @@ fn induce_one(text: Circle, heads: &mut [u32; 256], rows: &mut [u32; ROWS], entr
     rows[row as usize & POSITION] = induced(text, entry);
 }
 
+/// A row: the position and the byte before it.
 #[inline(always)]
-fn entry(position: usize, before: u8) -> u32 {
+pub(super) fn entry(position: usize, before: u8) -> u32 {
     position as u32 | (u32::from(before) << POSITION_BITS)
 }
 

@@ -11,6 +11,7 @@ mod sort;
 mod text;
 mod ties;
 mod types;
+mod windows;
 
 use super::simd::Isa;
 use induce::{Buckets, ROWS};
@@ -20,6 +21,7 @@ use text::Circle;
 pub(super) use text::Text;
 use ties::Ties;
 use types::Stars;
+use windows::{Gaps, Windows};
 
 /// What the transform gives.
 pub(super) struct Transformed<'a> {
@@ -34,10 +36,12 @@ pub(super) struct Transformed<'a> {
 
 /// Memory of the transform.
 pub(super) struct Workspace {
-    /// The keys of the B*, then the rows, then the symbols that follow from the column.
+    /// The keys of the B* and their entries, then the rows, then the symbols that follow from the column. Pages never touched
+    /// take no memory.
     rows: Vec<u64>,
-    /// The windows of the B*, then the column.
+    /// The codes behind the B* and room for their sort, then the column.
     windows: Vec<u64>,
+    gaps: Gaps,
     /// Of each pair of bytes.
     counts: Vec<u32>,
     stars: Stars,
@@ -49,8 +53,10 @@ pub(super) struct Workspace {
 impl Workspace {
     pub fn new(block: usize) -> Self {
         Self {
-            rows: vec![0; ROWS / 2],
-            windows: vec![0; block / 2 + 1],
+            // At most every other position is a B*, and most often every third.
+            rows: vec![0; (ROWS / 2).max(block / 2 + block / 4 + 1)],
+            windows: vec![0; block / 2 + block / 8],
+            gaps: Gaps::new(block),
             counts: vec![0; 1 << 16],
             stars: Stars::new(),
             order: Order::new(),
@@ -116,6 +122,7 @@ impl Workspace {
         let Self {
             rows,
             windows,
+            gaps,
             counts,
             stars,
             order,
@@ -126,16 +133,20 @@ impl Workspace {
         stars.find(isa, text);
         order.build(counts);
         let Some(window) = order.window_at_start(text) else { return false };
-        let windows = &mut windows[..stars.count];
-        // What the keys leave free serves their sort.
-        let (keys, scratch) = bytemuck::cast_slice_mut(rows).split_at_mut(stars.count);
-        sort::windows(isa, text, stars, order, window, bins, windows);
-        sort::spread(isa, text, stars, bins, windows, keys);
-        let mut ties = Ties::new(isa, text, stars, order, windows, scratch);
+        let (codes, scratch) = windows.split_at_mut(stars.count);
+        let gaps = windows::find(isa, text, stars, order, window, bins, codes, gaps);
+        let (keys, entries) = rows.split_at_mut(stars.count);
+        let (keys, entries) = (
+            bytemuck::cast_slice_mut(keys),
+            &mut bytemuck::cast_slice_mut(entries)[..stars.count],
+        );
+        sort::spread(isa, text, stars, bins, codes, keys, entries);
+        let known = Windows { codes, gaps, entries };
+        let mut ties = Ties::new(isa, text, stars, order, known, bytemuck::cast_slice_mut(scratch));
         if sort::sort(isa, bins, keys, &mut ties).is_err() {
-            return fallback::by_names(text, stars, order, bins, rows, windows);
+            return fallback::by_names(text, stars, order, bins, rows, codes);
         }
-        induce::keys_to_positions(rows, stars.count);
+        induce::keys_to_entries(rows, stars.count);
         true
     }
 
@@ -152,7 +163,7 @@ impl Workspace {
         let rows = bytemuck::cast_slice_mut(rows).first_chunk_mut().unwrap_or_else(|| unreachable!());
         let column = &mut bytemuck::cast_slice_mut(windows)[..text.n];
         let counts = counts.first_chunk().unwrap_or_else(|| unreachable!());
-        buckets.place(text, stars, bins, counts, rows);
+        buckets.place(stars, bins, counts, rows);
         induce::induce(isa, text, stars, buckets, origin, rows, column)
     }
 }

@@ -39,12 +39,17 @@ impl Order {
         }
     }
 
-    /// The window of the position before, given that of the position behind `pair`.
+    /// The window of the position before, given that of the position behind and the code of the pair between.
     #[inline(always)]
-    pub fn before(codes: &[u64; 1 << 16], window: u64, pair: usize) -> u64 {
-        let code = codes[pair & 0xFFFF];
+    pub fn before(window: u64, code: u64) -> u64 {
         // The length's own bits spoil only bits below WINDOW_BITS: whatever is shifted comes from there.
         window.wrapping_shr(code as u32) | code
+    }
+
+    /// Bits of a code.
+    #[inline(always)]
+    pub fn code_length(code: u64) -> u32 {
+        code as u32 & ((1 << LENGTH_BITS) - 1)
     }
 
     pub fn codes(&self) -> &[u64; 1 << 16] {
@@ -54,7 +59,7 @@ impl Order {
     /// Bits of the code of `pair`'s second byte.
     #[inline(always)]
     pub fn length(&self, pair: usize) -> u32 {
-        (self.codes[pair] & ((1 << LENGTH_BITS) - 1)) as u32
+        Self::code_length(self.codes[pair])
     }
 
     /// The window at position 0, which is also that behind the last: none if once around gives fewer bits than it has.
@@ -67,11 +72,7 @@ impl Order {
             bits += self.length(text.pair(end));
             end += 1;
         }
-        Some(
-            (0..end)
-                .rev()
-                .fold(0, |window, at| Self::before(self.codes(), window, text.pair(at))),
-        )
+        Some((0..end).rev().fold(0, |window, at| Self::before(window, self.codes[text.pair(at)])))
     }
 }
 

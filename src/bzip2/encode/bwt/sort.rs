@@ -1,14 +1,14 @@
 //! Sorting the rotations of type B*: spread over bins by their first two bytes, then each bin by keys of 44 bits of code
-//! and the position, so that no two keys are equal.
+//! and the number of the B* in the order of the text, so that no two keys are equal.
 
 use super::super::simd::{Isa, Simd, dispatch};
-use super::order::Order;
-use super::text::{Circle, POSITION, POSITION_BITS};
+use super::induce::entry;
+use super::text::Circle;
 use super::ties::{Repetitive, Ties};
-use super::types::Stars;
+use super::types::{NUMBER, NUMBER_BITS, Stars};
 
 /// Bits of code in a key.
-pub(super) const KEY_BITS: u32 = 64 - POSITION_BITS;
+pub(super) const KEY_BITS: u32 = 64 - NUMBER_BITS;
 /// Keys are compared as signed numbers, which is what vectors can.
 pub(super) const SIGN: u64 = 1 << 63;
 
@@ -22,7 +22,7 @@ impl Bins {
         Self { ends: vec![0; 1 << 16] }
     }
 
-    fn ends(&mut self) -> &mut [u32; 1 << 16] {
+    pub fn ends(&mut self) -> &mut [u32; 1 << 16] {
         self.ends.first_chunk_mut().unwrap_or_else(|| unreachable!())
     }
 
@@ -43,72 +43,30 @@ impl Bins {
     }
 }
 
-/// Writes the window of each B*, the code from its second byte on, in the order of the text, and counts the bins. `window`
-/// is that of position 0.
-pub(super) fn windows(isa: Isa, text: Circle, stars: &Stars, order: &Order, window: u64, bins: &mut Bins, windows: &mut [u64]) {
-    dispatch!(isa, windows_with(text: Circle, stars: &Stars, order: &Order, window: u64, bins: &mut Bins, windows: &mut [u64]));
+/// Puts the key of each B* into its bin, and lists their entries in the order of the text.
+pub(super) fn spread(isa: Isa, text: Circle, stars: &Stars, bins: &mut Bins, windows: &[u64], keys: &mut [i64], entries: &mut [u32]) {
+    dispatch!(isa, spread_with(text: Circle, stars: &Stars, bins: &mut Bins, windows: &[u64], keys: &mut [i64], entries: &mut [u32]));
 }
 
 #[inline(always)]
-fn windows_with<S: Simd>(_: S, text: Circle, stars: &Stars, order: &Order, mut window: u64, bins: &mut Bins, windows: &mut [u64]) {
-    let codes = order.codes();
-    let counts = bins.ends();
-    counts.fill(0);
-    let mut rest = windows;
-    let mut at = [0u64; 64];
-    for index in (0..text.n.div_ceil(64)).rev() {
-        let base = 64 * index;
-        // at[k]: of position base + k + 1.
-        let pairs = text.window::<65>(base);
-        let mut code_back = |k: usize| {
-            at[k] = window;
-            window = Order::before(codes, window, usize::from(u16::from_be_bytes([pairs[k], pairs[k + 1]])));
-        };
-        if text.n - base >= 64 {
-            for k in (0..64).rev() {
-                code_back(k);
-            }
-        } else {
-            for k in (0..text.n - base).rev() {
-                code_back(k);
-            }
-        }
-        let mut word = stars.word(index);
-        let here;
-        (rest, here) = rest.split_at_mut(rest.len() - word.count_ones() as usize);
-        for slot in here {
-            let k = word.trailing_zeros() as usize % 64;
-            word &= word - 1;
-            *slot = at[k];
-            counts[usize::from(u16::from_be_bytes([pairs[k], pairs[k + 1]]))] += 1;
-        }
-    }
-}
-
-/// Puts the key of each B* into its bin.
-pub(super) fn spread(isa: Isa, text: Circle, stars: &Stars, bins: &mut Bins, windows: &[u64], keys: &mut [i64]) {
-    dispatch!(isa, spread_with(text: Circle, stars: &Stars, bins: &mut Bins, windows: &[u64], keys: &mut [i64]));
-}
-
-#[inline(always)]
-fn spread_with<S: Simd>(_: S, text: Circle, stars: &Stars, bins: &mut Bins, windows: &[u64], keys: &mut [i64]) {
+fn spread_with<S: Simd>(_: S, text: Circle, stars: &Stars, bins: &mut Bins, windows: &[u64], keys: &mut [i64], entries: &mut [u32]) {
     let ends = bins.ends();
     let mut start = 0;
     for end in &mut *ends {
         start += std::mem::replace(end, start);
     }
-    let mut rest = windows;
+    let mut rest = windows.iter().zip(entries).enumerate();
     for index in 0..text.n.div_ceil(64) {
         let mut word = stars.word(index);
         let base = 64 * index;
-        let pairs = text.window::<65>(base);
-        let here;
-        (here, rest) = rest.split_at(word.count_ones() as usize);
-        for &window in here {
+        // The byte before, then the pair.
+        let bytes = text.window_before::<66>(base);
+        for (number, (&window, slot)) in rest.by_ref().take(word.count_ones() as usize) {
             let k = word.trailing_zeros() as usize % 64;
             word &= word - 1;
-            let end = &mut ends[usize::from(u16::from_be_bytes([pairs[k], pairs[k + 1]]))];
-            keys[*end as usize] = with_code((base + k) as i64, window);
+            *slot = entry(base + k, bytes[k]);
+            let end = &mut ends[usize::from(u16::from_be_bytes([bytes[k + 1], bytes[k + 2]]))];
+            keys[*end as usize] = with_code(number as i64, window);
             *end += 1;
         }
     }
@@ -124,7 +82,7 @@ fn sort_with<S: Simd>(simd: S, bins: &Bins, keys: &mut [i64], ties: &mut Ties) -
     let mut result = Ok(());
     for range in bins.ranges() {
         let bin = &mut keys[range];
-        sort_keys(simd, bin, POSITION as u64, ties.scratch());
+        sort_keys(simd, bin, NUMBER as u64, ties.scratch());
         let tied = bin.windows(2).fold(false, |tied, pair| tied | same_code(pair[0], pair[1]));
         if tied && result.is_ok() {
             result = ties.resolve(bin);
@@ -207,22 +165,22 @@ fn spread_parts<S: Simd, const PARTS: usize>(
 
 #[inline(always)]
 pub(super) fn same_code(a: i64, b: i64) -> bool {
-    ((a ^ b) as u64) <= POSITION as u64
+    ((a ^ b) as u64) <= NUMBER as u64
 }
 
 #[inline(always)]
-pub(super) fn position(key: i64) -> usize {
-    key as usize & POSITION
+pub(super) fn number(key: i64) -> usize {
+    key as usize & NUMBER
 }
 
-/// The key with another position.
+/// The key with another number.
 #[inline(always)]
-pub(super) fn with_position(key: i64, position: usize) -> i64 {
-    (key & !(POSITION as i64)) | position as i64
+pub(super) fn with_number(key: i64, number: usize) -> i64 {
+    (key & !(NUMBER as i64)) | number as i64
 }
 
 /// The key with the first bits of `code`.
 #[inline(always)]
 pub(super) fn with_code(key: i64, code: u64) -> i64 {
-    (((code ^ SIGN) as usize & !POSITION) | position(key)) as i64
+    (((code ^ SIGN) as usize & !NUMBER) | number(key)) as i64
 }

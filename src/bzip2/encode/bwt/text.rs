@@ -83,12 +83,6 @@ impl<'a> Circle<'a> {
         self.view[LEAD + (position & POSITION)]
     }
 
-    /// The byte before `position`.
-    #[inline(always)]
-    pub fn before(self, position: usize) -> u8 {
-        self.view[LEAD - 1 + (position & POSITION)]
-    }
-
     /// The byte two before `position`.
     #[inline(always)]
     pub fn before_that(self, position: usize) -> u8 {
@@ -113,6 +107,12 @@ impl<'a> Circle<'a> {
     #[inline(always)]
     pub fn window<const N: usize>(self, position: usize) -> &'a [u8; N] {
         self.view[LEAD + position..].first_chunk().unwrap_or_else(|| unreachable!())
+    }
+
+    /// `N` bytes from the one before `position` on.
+    #[inline(always)]
+    pub fn window_before<const N: usize>(self, position: usize) -> &'a [u8; N] {
+        self.view[LEAD - 1 + position..].first_chunk().unwrap_or_else(|| unreachable!())
     }
 
     /// A position less than twice around.

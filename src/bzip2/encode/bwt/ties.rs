@@ -2,9 +2,10 @@
 
 use super::super::simd::{Isa, Simd, dispatch};
 use super::order::{Order, WINDOW_BITS};
-use super::sort::{KEY_BITS, SIGN, position, same_code, sort_keys, with_code, with_position};
-use super::text::{Circle, POSITION};
-use super::types::Stars;
+use super::sort::{KEY_BITS, SIGN, number, same_code, sort_keys, with_code, with_number};
+use super::text::Circle;
+use super::types::{NUMBER, Stars};
+use super::windows::Windows;
 
 /// So many equal stretches that a sort in linear time is the shorter way.
 #[derive(Debug)]
@@ -13,14 +14,14 @@ pub(super) struct Repetitive;
 /// Words that may be compared before it is known how many the data needs.
 const SLACK: usize = 50_000;
 /// Words for each key sorted: dumps need up to one, repetitive data three and more.
-const WORDS_PER_KEY: usize = 2;
+const WORDS_PER_KEY: usize = 3;
 
 /// Sorts groups of equal code, within a budget of words compared.
 pub(super) struct Ties<'a> {
     text: Circle<'a>,
     stars: &'a Stars,
     order: &'a Order,
-    windows: &'a [u64],
+    windows: Windows<'a>,
     scratch: &'a mut [i64],
     isa: Isa,
     budget: usize,
@@ -30,7 +31,7 @@ pub(super) struct Ties<'a> {
 const FEW: usize = 1 << (64 - WINDOW_BITS);
 
 impl<'a> Ties<'a> {
-    pub fn new(isa: Isa, text: Circle<'a>, stars: &'a Stars, order: &'a Order, windows: &'a [u64], scratch: &'a mut [i64]) -> Self {
+    pub fn new(isa: Isa, text: Circle<'a>, stars: &'a Stars, order: &'a Order, windows: Windows<'a>, scratch: &'a mut [i64]) -> Self {
         Self {
             text,
             stars,
@@ -47,63 +48,74 @@ impl<'a> Ties<'a> {
         self.scratch
     }
 
-    /// Sorts the groups in a sorted bin. The code stays, the positions change places.
+    /// Sorts the groups in a sorted bin. The code stays, the numbers change places.
     pub fn resolve(&mut self, bin: &mut [i64]) -> Result<(), Repetitive> {
         self.budget += bin.len() * WORDS_PER_KEY;
         for group in bin.chunk_by_mut(|&a, &b| same_code(a, b)) {
             match group {
                 [_] => {}
-                [a, b] => {
-                    if self.pair_descends(position(*a), position(*b))? {
-                        (*a, *b) = (with_position(*a, position(*b)), with_position(*b, position(*a)));
-                    }
-                }
+                [a, b] => self.pair(a, b, 0)?,
                 _ => self.group(group, 0, KEY_BITS)?,
             }
         }
         Ok(())
     }
 
-    /// Compares two rotations as text.
-    fn pair_descends(&mut self, a: usize, b: usize) -> Result<bool, Repetitive> {
-        // The first pair of bytes is the same.
-        let (mut a, mut b) = (a + 2, b + 2);
-        let mut left = self.text.n + 8;
+    /// Sorts two that agree up to the B* that is `offset` behind each.
+    #[inline(always)]
+    fn pair(&mut self, a: &mut i64, b: &mut i64, offset: usize) -> Result<(), Repetitive> {
+        let (x, y) = (number(*a), number(*b));
+        if self.descends(x, y, offset)? {
+            (*a, *b) = (with_number(*a, y), with_number(*b, x));
+        }
+        Ok(())
+    }
+
+    fn descends(&mut self, a: usize, b: usize, mut offset: usize) -> Result<bool, Repetitive> {
         loop {
-            a = self.text.wrap(a);
-            b = self.text.wrap(b);
+            let (a, b) = (self.windows.wrap(a + offset), self.windows.wrap(b + offset));
+            self.spend(1)?;
+            let (x, y) = (self.windows.code(a), self.windows.code(b));
+            if x != y {
+                return Ok(x > y);
+            }
+            let Some(step) = self.step(a, WINDOW_BITS) else {
+                return self.text_descends(self.windows.position(a), self.windows.position(b));
+            };
+            offset += step;
+            if offset >= self.stars.count {
+                // The same all around.
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Compares two rotations as text.
+    fn text_descends(&mut self, mut a: usize, mut b: usize) -> Result<bool, Repetitive> {
+        for _ in 0..self.text.n.div_ceil(8) {
             let (x, y) = (self.text.word(a), self.text.word(b));
             self.spend(1)?;
             if x != y {
                 return Ok(x > y);
             }
-            if left < 8 {
-                // The same all around.
-                return Ok(false);
-            }
-            left -= 8;
-            a += 8;
-            b += 8;
+            (a, b) = (self.text.wrap(a + 8), self.text.wrap(b + 8));
         }
+        // The same all around.
+        Ok(false)
     }
 
-    /// Sorts a group whose rotations agree up to `offset`, where a B* is, and by `bits` of code behind. Each call within
-    /// is for a smaller group, so that the budget bounds the depth too.
+    /// Sorts a group whose rotations agree up to the B* that is `offset` behind each, and by `bits` of code behind. Each
+    /// call within is for a smaller group, so that the budget bounds the depth too.
     fn group(&mut self, group: &mut [i64], mut offset: usize, mut bits: u32) -> Result<(), Repetitive> {
         loop {
             if let [a, b] = group {
-                let (x, y) = (position(*a), position(*b));
-                if self.pair_descends(self.text.wrap(x + offset), self.text.wrap(y + offset))? {
-                    (*a, *b) = (with_position(*a, y), with_position(*b, x));
-                }
-                return Ok(());
+                return self.pair(a, b, offset);
             }
-            let start = self.text.wrap(position(group[0]) + offset);
-            let Some(step) = self.reach(start, bits) else {
-                return self.by_text(group, offset);
+            let Some(step) = self.step(self.windows.wrap(number(group[0]) + offset), bits) else {
+                return self.by_text(group, offset, 0);
             };
             offset += step;
-            if offset >= self.text.n {
+            if offset >= self.stars.count {
                 // The same all around: any order is right.
                 return Ok(());
             }
@@ -131,18 +143,18 @@ impl<'a> Ties<'a> {
     #[inline(never)]
     fn few<const MOST: usize>(&mut self, group: &mut [i64], offset: usize) -> Result<bool, Repetitive> {
         let mut keys = [0i64; MOST];
-        let mut positions = [0usize; MOST];
+        let mut numbers = [0usize; MOST];
         let keys = &mut keys[..group.len()];
         let ties = &mut *self;
-        let positions_of = &mut positions[..];
+        let numbers_of = &mut numbers[..];
         let (members, sorted) = (&*group, &mut *keys);
-        dispatch!(ties.isa, few_with(ties: &mut Ties, members: &[i64], offset: usize, sorted: &mut [i64], positions_of: &mut [usize]));
+        dispatch!(ties.isa, few_with(ties: &mut Ties, members: &[i64], offset: usize, sorted: &mut [i64], numbers_of: &mut [usize]));
         let equal = |a: i64, b: i64| ((a ^ b) as u64) < FEW as u64;
         if equal(keys[0], keys[keys.len() - 1]) {
             return Ok(false);
         }
         for (member, &key) in group.iter_mut().zip(&*keys) {
-            *member = with_position(*member, positions[key as usize % MOST]);
+            *member = with_number(*member, numbers[key as usize % MOST]);
         }
         let mut from = 0;
         for same in keys.chunk_by(|&a, &b| equal(a, b)) {
@@ -173,57 +185,43 @@ impl<'a> Ties<'a> {
             }
         }
         for member in &mut *group {
-            *member = with_position(own, position(*member));
+            *member = with_number(own, number(*member));
         }
         result
     }
 
-    /// The slow way, for long stretches without a B*: rotations agree up to `depth`.
-    fn by_text(&mut self, group: &mut [i64], mut depth: usize) -> Result<(), Repetitive> {
+    /// The slow way, for long stretches without a B*: rotations agree up to `depth` bytes behind the B* at `offset`.
+    fn by_text(&mut self, group: &mut [i64], offset: usize, mut depth: usize) -> Result<(), Repetitive> {
         while depth < self.text.n {
             self.spend(group.len())?;
             let code = group[0];
             for member in &mut *group {
-                let at = self.text.wrap(position(*member) + depth);
-                *member = with_code(*member, self.text.word(at));
+                let start = self.windows.position(self.windows.wrap(number(*member) + offset));
+                *member = with_code(*member, self.text.word(self.text.wrap(start + depth)));
             }
             group.sort_unstable();
             // 44 bits are five bytes.
             depth += 5;
-            if self.parts(group, code, |ties, part| ties.by_text(part, depth))? {
+            if self.parts(group, code, |ties, part| ties.by_text(part, offset, depth))? {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    /// As [`step`] for the bytes that `bits` of code determine, in fewer steps where that is easy.
+    /// How many B* farther the next is that the bytes show which `bits` of code behind the B* `number` determine.
     #[inline(always)]
-    fn reach(&self, start: usize, bits: u32) -> Option<usize> {
-        if start + 64 >= self.text.n {
-            return step(self.text, self.stars, start, known(self.text, self.order, start, bits));
-        }
-        let (mut left, mut last) = (bits, 1);
-        while last < 63 {
-            let length = self.order.length(self.text.pair(start + last));
-            if length > left {
-                break;
-            }
-            left -= length;
-            last += 1;
-        }
-        // Bytes up to `last` are known. Types before a descent are determined.
-        let descent = (1..last).rev().find(|at| {
-            let pair = self.text.pair(start + at);
-            pair >> 8 > pair & 0xFF
-        })?;
-        self.stars.last_within(start, descent)
+    fn step(&self, number: usize, bits: u32) -> Option<usize> {
+        self.windows.step(number, bits).or_else(|| self.exact_step(number, bits))
     }
 
-    /// The window of the B* that is `offset` behind one.
-    #[inline(always)]
-    fn window(&self, position: usize, offset: usize) -> u64 {
-        self.windows[self.stars.rank(self.text.wrap(position + offset))]
+    /// The same by the text, for few B* far from each other.
+    #[cold]
+    fn exact_step(&self, number: usize, bits: u32) -> Option<usize> {
+        let start = self.windows.position(number);
+        let bytes = step(self.text, self.stars, start, known(self.text, self.order, start, bits))?;
+        let there = self.stars.rank(self.text.wrap(start + bytes));
+        Some(if there > number { there } else { there + self.stars.count } - number)
     }
 
     fn spend(&mut self, words: usize) -> Result<(), Repetitive> {
@@ -234,10 +232,11 @@ impl<'a> Ties<'a> {
 
 /// The keys of a group by whole windows and the index of each, sorted.
 #[inline(always)]
-fn few_with<S: Simd>(simd: S, ties: &mut Ties, group: &[i64], offset: usize, keys: &mut [i64], positions: &mut [usize]) {
+fn few_with<S: Simd>(simd: S, ties: &mut Ties, group: &[i64], offset: usize, keys: &mut [i64], numbers: &mut [usize]) {
+    let windows = ties.windows;
     for (index, (key, &member)) in keys.iter_mut().zip(group).enumerate() {
-        positions[index] = position(member);
-        let window = ties.window(positions[index], offset) ^ SIGN;
+        numbers[index] = number(member);
+        let window = windows.codes[windows.wrap(numbers[index] + offset)] ^ SIGN;
         *key = ((window & !(FEW as u64 - 1)) | index as u64) as i64;
     }
     sort_keys(simd, keys, FEW as u64 - 1, ties.scratch());
@@ -246,10 +245,11 @@ fn few_with<S: Simd>(simd: S, ties: &mut Ties, group: &[i64], offset: usize, key
 /// Gives the keys of a group the windows at `offset`, and sorts them.
 #[inline(always)]
 fn many_with<S: Simd>(simd: S, ties: &mut Ties, keys: &mut [i64], offset: usize) {
+    let windows = ties.windows;
     for key in &mut *keys {
-        *key = with_code(*key, ties.window(position(*key), offset));
+        *key = with_code(*key, windows.codes[windows.wrap(number(*key) + offset)]);
     }
-    sort_keys(simd, keys, POSITION as u64, ties.scratch());
+    sort_keys(simd, keys, NUMBER as u64, ties.scratch());
 }
 
 /// Number of bytes from `start` on that `bits` of code from its second byte on determine.

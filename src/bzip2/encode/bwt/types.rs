@@ -6,6 +6,11 @@ use super::super::simd::{Isa, Simd, dispatch};
 use super::text::Circle;
 use crate::bzip2::MAX_BLOCK_LEN;
 
+/// Bits of the number of a B* in the order of the text. There are at most half as many as positions.
+pub(super) const NUMBER_BITS: u32 = 20;
+pub(super) const NUMBER: usize = (1 << NUMBER_BITS) - 1;
+const _: () = assert!(MAX_BLOCK_LEN / 2 <= NUMBER);
+
 const WORDS: usize = MAX_BLOCK_LEN.div_ceil(64) + 1;
 
 /// The set of the B* positions.
@@ -101,15 +106,6 @@ impl Stars {
         word.before as usize + (word.bits & below).count_ones() as usize
     }
 
-    /// How far behind `start` the last B* before `start + end` is, for an end of at most 64.
-    #[inline(always)]
-    pub fn last_within(&self, start: usize, end: usize) -> Option<usize> {
-        let (word, bit) = ((start + 1) / 64, (start + 1) % 64);
-        let behind = (self.words[word].bits >> bit) | ((self.words[word + 1].bits << 1) << (63 - bit));
-        let within = behind & ((1 << (end - 1)) - 1);
-        (within != 0).then(|| 64 - within.leading_zeros() as usize)
-    }
-
     pub fn contains(&self, position: usize) -> bool {
         self.words[position / 64].bits >> (position % 64) & 1 == 1
     }
@@ -118,16 +114,6 @@ impl Stars {
     #[inline(always)]
     pub fn word(&self, index: usize) -> u64 {
         self.words[index].bits
-    }
-
-    /// All of them, ascending.
-    #[inline(always)]
-    pub fn positions(&self, n: usize) -> impl Iterator<Item = usize> {
-        self.words[..n.div_ceil(64)].iter().enumerate().flat_map(|(index, &word)| {
-            std::iter::successors(Some(word.bits), |word| Some(word & word.wrapping_sub(1)))
-                .take_while(|&word| word != 0)
-                .map(move |word| 64 * index + word.trailing_zeros() as usize)
-        })
     }
 }
 

@@ -4,7 +4,7 @@
     reason = "calls into code for a processor that was asked; held equal to the scalar twin by tests"
 )]
 
-use super::{Scalar, Simd};
+use super::{Scalar, Simd, Table};
 use bytemuck::must_cast_ref;
 use std::arch::x86_64::*;
 
@@ -37,6 +37,10 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn least(self, numbers: [u16; 8]) -> usize {
         unsafe { least(numbers) }
+    }
+    #[inline(always)]
+    fn sum(self, rows: &[u16], table: &Table) -> [u16; 8] {
+        unsafe { sum(rows, table) }
     }
     #[inline(always)]
     fn to_front(self, list: &mut [u8; 16], byte: u8) -> Result<usize, u8> {
@@ -120,6 +124,21 @@ fn rank<const VECTORS: usize>(keys: &[i64]) -> Ranked<VECTORS> {
 fn least(numbers: [u16; 8]) -> usize {
     // The number, then its place.
     _mm_extract_epi16::<1>(_mm_minpos_epu16(bytemuck::must_cast(numbers))) as usize % 8
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sum(rows: &[u16], table: &Table) -> [u16; 8] {
+    let row = |number: u16| bytemuck::must_cast(table[usize::from(number) % table.len()]);
+    let mut sums = [_mm_setzero_si128(); 2];
+    let (pairs, rest) = rows.as_chunks::<2>();
+    for pair in pairs {
+        sums = [_mm_add_epi16(sums[0], row(pair[0])), _mm_add_epi16(sums[1], row(pair[1]))];
+    }
+    for &number in rest {
+        sums[0] = _mm_add_epi16(sums[0], row(number));
+    }
+    bytemuck::must_cast(_mm_add_epi16(sums[0], sums[1]))
 }
 
 #[inline]

@@ -54,6 +54,9 @@ macro_rules! dispatch {
 }
 pub(super) use dispatch;
 
+/// Rows of eight numbers of 16 bits, four to a word; only the low bits of a row's number count.
+pub(super) type Table = [[u64; 2]; 512];
+
 /// The operations that have vector code. Bit k of a mask speaks of byte k.
 pub(super) trait Simd: Copy {
     /// Where `a` and `b` are equal.
@@ -62,6 +65,8 @@ pub(super) trait Simd: Copy {
     fn greater(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
     /// The first of the least of eight numbers.
     fn least(self, numbers: [u16; 8]) -> usize;
+    /// The sum of these rows of a table, as numbers of 16 bits that do not overflow.
+    fn sum(self, rows: &[u16], table: &Table) -> [u16; 8];
     /// Moves a byte of the list to its front and gives the rank that it had; a byte that is not there is put in front, and
     /// the last, which falls out, is the error.
     fn to_front(self, list: &mut [u8; 16], byte: u8) -> Result<usize, u8>;

@@ -1,6 +1,6 @@
 //! The operations in plain code, a word at a time where that helps.
 
-use super::Simd;
+use super::{Simd, Table};
 use crate::bzip2::encode::ranks::moved;
 
 #[derive(Clone, Copy)]
@@ -38,6 +38,16 @@ impl Simd for Scalar {
     fn least(self, numbers: [u16; 8]) -> usize {
         let keys: [u32; 8] = std::array::from_fn(|k| (u32::from(numbers[k]) << 3) | k as u32);
         keys.iter().fold(u32::MAX, |least, &key| least.min(key)) as usize % 8
+    }
+
+    #[inline(always)]
+    fn sum(self, rows: &[u16], table: &Table) -> [u16; 8] {
+        let mut sum = [0u64; 2];
+        for &row in rows {
+            let row = &table[usize::from(row) % table.len()];
+            sum = [sum[0] + row[0], sum[1] + row[1]];
+        }
+        bytemuck::must_cast(sum)
     }
 
     #[inline(always)]

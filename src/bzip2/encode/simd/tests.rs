@@ -1,6 +1,6 @@
 //! Each operation against its plain meaning.
 
-use super::{Scalar, Simd};
+use super::{Scalar, Simd, Table};
 
 fn bytes(seed: &mut u64) -> [u8; 64] {
     std::array::from_fn(|_| {
@@ -30,6 +30,28 @@ fn least_is_found<S: Simd>(simd: S) {
             .min()
             .and_then(|least| numbers.iter().position(|number| number == least));
         assert_eq!(Some(simd.least(numbers)), least);
+    }
+}
+
+fn rows_are_added<S: Simd>(simd: S) {
+    let mut seed = 1u64;
+    let mut next = || {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 48) as u16
+    };
+    let mut table: Box<Table> = Box::new([[0; 2]; 512]);
+    for row in table.iter_mut() {
+        *row = bytemuck::must_cast::<[u16; 8], _>(std::array::from_fn(|_| next() % 1000));
+    }
+    for len in 0..=50 {
+        // Numbers of rows with bits above.
+        let rows: Vec<u16> = (0..len).map(|_| next()).collect();
+        let mut sum = [0u16; 8];
+        for &row in &rows {
+            let row: [u16; 8] = bytemuck::must_cast(table[usize::from(row % 512)]);
+            sum = std::array::from_fn(|k| sum[k] + row[k]);
+        }
+        assert_eq!(simd.sum(&rows, &table), sum);
     }
 }
 
@@ -77,6 +99,7 @@ fn few_are_sorted<S: Simd>(simd: S) {
 fn the_scalar_operations_do_what_they_say() {
     masks_agree(Scalar);
     least_is_found(Scalar);
+    rows_are_added(Scalar);
     bytes_move_to_the_front(Scalar);
     few_are_sorted(Scalar);
 }
@@ -87,6 +110,7 @@ fn the_vector_operations_do_the_same() {
     let simd = super::Avx2::detect().expect("this test needs AVX2");
     masks_agree(simd);
     least_is_found(simd);
+    rows_are_added(simd);
     bytes_move_to_the_front(simd);
     few_are_sorted(simd);
 }
