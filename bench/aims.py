@@ -55,6 +55,7 @@ AIMS = [
     Aim("throttle, 1 to 200 MiB/s, largest error, %", "throttle", 1, 0.3),
     Aim("zstd road against `zstd -3 -T0`'s, speed", "road wall zstd", 1.2, 1.5, at_least=True),
     Aim("throttle, inventory and encryption, part of the road's CPU, %", "stages", 3, None, form="{:.1f}"),
+    Aim("the same without the SHA-256 of the plain text, %", "stages without hash", 3, None, form="{:.1f}"),
 ]
 
 

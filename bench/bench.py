@@ -23,7 +23,7 @@ from settings import CORES, PROJECT, TARGET, Settings
 FIGURES = {
     "encoder": lambda on: codec.encoder(on.report, on.data, on.work, on.settings.runs),
     "decoder": lambda on: codec.decoder(on.report, on.data, on.work, on.settings.runs),
-    "workers": lambda on: road.workers(on.report, on.ground, on.data, on.settings.runs),
+    "workers": lambda on: road.workers(on.report, on.data, on.settings.runs),
     "memory": lambda on: memory.sizes(on.report, on.ground, on.data, on.settings.sizes),
     "road": lambda on: road.road(on.report, on.ground, on.peers, on.settings.runs),
     "stages": lambda on: stages.stages(on.report, on.settings),
@@ -31,7 +31,7 @@ FIGURES = {
     "zstd": lambda on: road.other_compressions(on.report, on.ground, on.peers, on.settings.runs),
     "upload": lambda on: road.upload(on.report, on.ground, on.peers, on.data, on.settings.runs),
     "decrypt": lambda on: road.decrypt(on.report, on.ground, on.data, on.settings.megabytes, on.settings.runs),
-    "throttle": lambda on: small.throttle(on.report, on.ground, on.data, on.settings.seconds),
+    "throttle": lambda on: small.throttle(on.report, on.ground, on.data, on.settings),
     "start": lambda on: small.start(on.report, on.ground, 4 * on.settings.runs),
 }
 
@@ -49,8 +49,8 @@ class Bench:
         self.ground.start()
         self.data = Data.make(self.ground, self.settings.megabytes)
         self.peers = Peers(self.ground)
-        # Criterion builds for release, and its bench is run by the tests anyway.
-        usual = [name for name in FIGURES if name != "stages" or not self.settings.quick]
+        # Cargo's benches are built for release, and the tests run them anyway.
+        usual = [name for name in FIGURES if name not in ("stages", "throttle") or not self.settings.quick]
         for name in self.settings.only or usual:
             print(f"== {name}", file=sys.stderr)
             FIGURES[name](self)

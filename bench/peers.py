@@ -14,6 +14,7 @@ COMPRESSORS = {
     "zstd": [["zstd", "-q", "-3", "-T0", "-c"]],
     "none": [],
 }
+AWS = ["aws", "s3", "cp", "--only-show-errors", "-", f"s3://{BUCKET}/dump"]
 ENC = ["openssl", "enc", "-aes-256-cbc", "-pbkdf2", "-iter", "10000", "-md", "sha256"]
 
 
@@ -24,15 +25,17 @@ class Peers:
         secret = f"{ground.folder}/secret"
         with open(secret, "w") as file:
             file.write("a secret of the bench's own\n")
-        self.behind = [[*ENC, "-pass", f"file:{secret}"], ["aws", "s3", "cp", "--only-show-errors", "-", f"s3://{BUCKET}/dump"]]
+        self.behind = [[*ENC, "-pass", f"file:{secret}"], AWS]
 
     def road(self, compressor, sampler=None):
         """The database by the real pg_dump, through this compressor, encrypted, to S3."""
         return self.through([self.ground.client("pg_dump", "bench"), *COMPRESSORS[compressor]], peaks=sampler is None, sampler=sampler)
 
-    def upload(self, path):
-        """A file as it is, encrypted, to S3."""
-        return self.through([["cat", path]])
+    def put(self, path, command):
+        """A file as it is to S3, by a command that reads it."""
+        usage = run([command], env=self.env, stdin=path)
+        self.ground.empty_bucket()
+        return usage
 
     def through(self, commands, **how):
         usage = run([*commands, *self.behind], env=self.env, **how)

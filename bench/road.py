@@ -3,7 +3,8 @@
 import os
 import subprocess
 
-from peers import ENC
+from ground import BUCKET
+from peers import AWS, ENC
 from settings import CORES, PROGRAMS
 from usage import Rounds, run
 
@@ -38,24 +39,24 @@ def other_compressions(report, ground, peers, runs):
 
 
 def upload(report, ground, peers, data, runs):
-    """A dump that is there already, uncompressed: what encryption and S3 cost."""
-    copy = ground.copy(data.full)
-    tools = {"pgseal": lambda: ground.backup(copy, compression="none")[1], "aws": lambda: peers.upload(data.full)}
+    """The last stage alone, from the same bytes: cut, hashed and sent."""
+    tools = {"pgseal's": lambda: peers.put(data.full, [PROGRAMS / "examples/upload", BUCKET, "dump"]), "aws s3 cp -": lambda: peers.put(data.full, AWS)}
     rounds = Rounds(report, "upload", "full", runs, tools)
-    report.figures["upload cpu"] = rounds.ratio("pgseal", "aws", "cpu")
-    report.table("upload", "Upload: `cat FILE | openssl enc | aws s3 cp -`", columns_of("tool"), rows_of(rounds))
+    report.figures["upload cpu"] = rounds.ratio("pgseal's", "aws s3 cp -", "cpu")
+    rows = [[tool, *(rounds.median(tool, field) for field, _ in MEASURED)] for tool in tools]
+    report.table("upload", "Upload alone, from standard input", ["tool", *(name for _, name in MEASURED)], rows)
 
 
-def workers(report, ground, data, runs):
-    """One road with more and more workers, fed by a program that copies the mix."""
-    copy, length = ground.stand_in(data.sets["mix"]), os.path.getsize(data.sets["mix"])
-    counts = [1, 2, 4]
-    rounds = Rounds(report, "workers", "mix", runs, {count: lambda count=count: ground.backup(copy, workers=count)[1] for count in counts})
+def workers(report, data, runs):
+    """The compressor alone: a database and a server would take the cores of the workers."""
+    source, length, counts = data.sets["mix"], os.path.getsize(data.sets["mix"]), [1, 2, 4]
+    command = [PROGRAMS / "examples/bzip2", "--workers"]
+    rounds = Rounds(report, "workers", "mix", runs, {count: lambda count=count: run([[*command, count]], stdin=source) for count in counts})
     rows = [[count, length / 1e6 / rounds.median(count, "wall"), rounds.ratio(1, count, "wall"), rounds.most(count, "peak_mib")] for count in counts]
     report.figures["scaling"] = rounds.ratio(1, 2, "wall")
     # Peaks are in MiB, the aim is in MB.
     report.figures["worker memory"] = (rounds.most(4, "peak_mib") - rounds.most(1, "peak_mib")) / 3 * 1.048576
-    report.table("workers", f"Workers, on {CORES} cores", ["workers", "MB/s", "times as fast as one", "peak, MiB"], rows)
+    report.table("workers", f"Workers, on {CORES} cores, the compressor alone", ["workers", "MB/s", "times as fast as one", "peak, MiB"], rows)
 
 
 def decrypt(report, ground, data, megabytes, runs):

@@ -44,5 +44,5 @@ mkdir -p "$cache"
 python
 optimised=(--release)
 if [ -n "${BENCH_QUICK:-}" ]; then optimised=(); fi
-cargo build "${optimised[@]}" --bin pgseal --example s3_server --example bzip2
+cargo build "${optimised[@]}" --bin pgseal --example s3_server --example bzip2 --example upload
 PATH=$venv/bin:$PATH exec "$venv/bin/python" bench/bench.py "$@"

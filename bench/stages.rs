@@ -9,6 +9,7 @@ use pgseal::bzip2::decode::BlockDecoder;
 use pgseal::bzip2::encode::{Encoder, Isa, Splitter};
 use pgseal::cancel::Cancel;
 use pgseal::envelope::secret::Secret;
+use pgseal::envelope::sha256;
 use pgseal::observe::progress::Progress;
 use pgseal::pipeline::throttle::Throttle;
 use pgseal::pipeline::{Encrypt, Inventory, Nowhere, Road, Stage, forward};
@@ -92,6 +93,8 @@ fn light(c: &mut Criterion) {
             inventory.finish().expect("nothing fails").0.rows
         });
     });
+    // What of the inventory is the hash that the format has.
+    group.bench_function("sha256", |bench| bench.iter(|| sha256(black_box(&text))));
     let key = Secret::generate().expect("random bytes").cipher_key(&[7; 8]);
     group.bench_function("encrypt", |bench| {
         bench.iter(|| {

@@ -2,18 +2,22 @@
 //!
 //! ```text
 //! cargo run --release --example bzip2 -- [--scalar] < FILE > FILE.bz2         one thread; --scalar: without vector code
+//! cargo run --release --example bzip2 -- --workers N < FILE > FILE.bz2        as a backup does it, a share of it checked
 //! cargo run --release --example bzip2 -- -d [--workers N] < FILE.bz2 > FILE   N threads that decode, one if not given
 //! ```
 
 use pgseal::bzip2::Level;
 use pgseal::bzip2::decode::ParallelDecoder;
 use pgseal::bzip2::encode::{Encoder, Isa, Splitter, StreamWriter};
+use pgseal::error::{Code, from_io};
+use pgseal::pipeline::{Compress, Stage};
+use pgseal::plan::{CHECKED, Compression};
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
-const USAGE: &str = "usage: bzip2 [--scalar] | bzip2 -d [--workers N]";
+const USAGE: &str = "usage: bzip2 [--scalar | --workers N] | bzip2 -d [--workers N]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments[..] {
         [] => compress(Isa::detect(), output)?,
         ["--scalar"] => compress(Isa::Scalar, output)?,
+        ["--workers", number] => compress_by(number.parse().map_err(|_| USAGE)?, output)?,
         ["-d"] => decompress(1, output)?,
         ["-d", "--workers", number] => decompress(number.parse().map_err(|_| USAGE)?, output)?,
         _ => return Err(USAGE.into()),
@@ -48,6 +53,27 @@ fn compress(isa: Isa, mut output: File) -> io::Result<()> {
     each_piece(|piece| splitter.feed(piece, &mut block))?;
     splitter.rest(&mut block)?;
     output.write_all(&stream.finish())
+}
+
+fn compress_by(workers: usize, output: File) -> Result<(), Box<dyn Error>> {
+    let mut compress = Compress::new(Compression::parse("bzip2")?, workers, CHECKED, Output(output))?;
+    each_piece(|piece| compress.put(piece).map_err(io::Error::other))?;
+    compress.finish()?;
+    Ok(())
+}
+
+struct Output(File);
+
+impl Stage for Output {
+    type Done = ();
+
+    fn put(&mut self, bytes: &[u8]) -> pgseal::error::Result<()> {
+        self.0.write_all(bytes).map_err(|error| from_io(error, Code::Bug))
+    }
+
+    fn finish(self) -> pgseal::error::Result<()> {
+        Ok(())
+    }
 }
 
 fn decompress(workers: usize, output: File) -> io::Result<()> {

@@ -21,10 +21,11 @@ pub(crate) mod tether;
 pub mod throttle;
 
 pub use back::{Return, back};
+pub use compress::{Compress, Compressed};
 pub use decrypt::{Expected, Opener};
 pub use encrypt::Encrypt;
 pub use inventory::{Counted, Inventory, Table};
-pub use multipart::{Part, PartFacts, Sealed};
+pub use multipart::{Multipart, Part, PartFacts, Sealed};
 pub use throttle::Throttled;
 
 use crate::cancel::Cancel;
@@ -32,8 +33,6 @@ use crate::envelope::secret::CipherKey;
 use crate::error::{Code, Error, Result, from_io};
 use crate::observe::progress::Progress;
 use crate::plan::{Compression, Ladder, RateLimit};
-use compress::Compress;
-use multipart::Multipart;
 use std::io::Read;
 use std::time::Duration;
 use throttle::Throttle;

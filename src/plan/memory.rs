@@ -97,7 +97,7 @@ pub fn block_bytes(compression: Compression) -> usize {
 /// (`ZSTD_estimateCCtxSize` at a window of 2 MiB, rounded up).
 fn encoder_bytes(compression: Compression) -> u64 {
     match compression {
-        Compression::Bzip2(level) => 1_600_000 + 900_000 * u64::from(level),
+        Compression::Bzip2(level) => 1_900_000 + 1_130_000 * u64::from(level),
         Compression::Zstd(level) => match level {
             ..=4 => 6 * MIB,
             5..=12 => 18 * MIB,

@@ -22,7 +22,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 /// Uploads of one backup that are on the wire at once.
-pub(crate) const IN_FLIGHT: u64 = 2;
+pub const IN_FLIGHT: u64 = 2;
 
 /// What is true of the place where a plan is made, beside its environment: a parameter, so that resolving is pure.
 #[derive(Clone, Copy, Debug)]

@@ -21,7 +21,7 @@ use text::Circle;
 pub(super) use text::Text;
 use ties::Ties;
 use types::Stars;
-use windows::{Gaps, Windows};
+use windows::Windows;
 
 /// What the transform gives.
 pub(super) struct Transformed<'a> {
@@ -36,12 +36,11 @@ pub(super) struct Transformed<'a> {
 
 /// Memory of the transform.
 pub(super) struct Workspace {
-    /// The keys of the B* and their entries, then the rows, then the symbols that follow from the column. Pages never touched
-    /// take no memory.
+    /// The keys of the B*, their entries and room for their sort, then the rows, then the symbols that follow from the column.
+    /// Pages never touched take no memory.
     rows: Vec<u64>,
-    /// The codes behind the B* and room for their sort, then the column.
+    /// The codes behind the B*, then the column.
     windows: Vec<u64>,
-    gaps: Gaps,
     /// Of each pair of bytes.
     counts: Vec<u32>,
     stars: Stars,
@@ -55,8 +54,7 @@ impl Workspace {
         Self {
             // At most every other position is a B*, and most often every third.
             rows: vec![0; (ROWS / 2).max(block / 2 + block / 4 + 1)],
-            windows: vec![0; block / 2 + block / 8],
-            gaps: Gaps::new(block),
+            windows: vec![0; windows::room(block)],
             counts: vec![0; 1 << 16],
             stars: Stars::new(),
             order: Order::new(),
@@ -122,7 +120,6 @@ impl Workspace {
         let Self {
             rows,
             windows,
-            gaps,
             counts,
             stars,
             order,
@@ -133,18 +130,23 @@ impl Workspace {
         stars.find(isa, text);
         order.build(counts);
         let Some(window) = order.window_at_start(text) else { return false };
-        let (codes, scratch) = windows.split_at_mut(stars.count);
-        let gaps = windows::find(isa, text, stars, order, window, bins, codes, gaps);
-        let (keys, entries) = rows.split_at_mut(stars.count);
+        let codes = &mut windows[..windows::room(2 * stars.count)];
+        windows::find(isa, text, stars, order, window, bins, codes);
+        let (keys, rest) = rows.split_at_mut(stars.count);
+        let (entries, scratch) = rest.split_at_mut(stars.count.div_ceil(2));
         let (keys, entries) = (
             bytemuck::cast_slice_mut(keys),
             &mut bytemuck::cast_slice_mut(entries)[..stars.count],
         );
         sort::spread(isa, text, stars, bins, codes, keys, entries);
-        let known = Windows { codes, gaps, entries };
+        let known = Windows {
+            codes,
+            count: stars.count,
+            entries,
+        };
         let mut ties = Ties::new(isa, text, stars, order, known, bytemuck::cast_slice_mut(scratch));
         if sort::sort(isa, bins, keys, &mut ties).is_err() {
-            return fallback::by_names(text, stars, order, bins, rows, codes);
+            return fallback::by_names(text, stars, order, bins, rows, &mut codes[..stars.count]);
         }
         induce::keys_to_entries(rows, stars.count);
         true

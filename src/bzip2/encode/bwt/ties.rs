@@ -220,7 +220,7 @@ impl<'a> Ties<'a> {
     fn exact_step(&self, number: usize, bits: u32) -> Option<usize> {
         let start = self.windows.position(number);
         let bytes = step(self.text, self.stars, start, known(self.text, self.order, start, bits))?;
-        let there = self.stars.rank(self.text.wrap(start + bytes));
+        let there = self.windows.number(self.text.wrap(start + bytes));
         Some(if there > number { there } else { there + self.stars.count } - number)
     }
 

@@ -15,7 +15,8 @@ const WORDS: usize = MAX_BLOCK_LEN.div_ceil(64) + 1;
 
 /// The set of the B* positions.
 pub(super) struct Stars {
-    words: Vec<Word>,
+    /// A bit for each position.
+    words: Vec<u64>,
     pub count: usize,
     /// By byte: positions of type S with the same byte next.
     pub equal_s: [u32; 256],
@@ -39,17 +40,10 @@ pub(super) fn begin(block: &[u8]) -> Option<usize> {
     None
 }
 
-/// 64 positions: which are B*, and how many are before; together, so that a look-up is one cache miss.
-#[derive(Clone, Copy, Default)]
-struct Word {
-    bits: u64,
-    before: u64,
-}
-
 impl Stars {
     pub fn new() -> Self {
         Self {
-            words: vec![Word::default(); WORDS],
+            words: vec![0; WORDS],
             count: 0,
             equal_s: [0; 256],
         }
@@ -82,7 +76,7 @@ impl Stars {
             // L runs on through equal bytes: a carry clears them.
             let behind_l = ((greater << 1) | next_l) & equal;
             let l = greater | (equal & !equal.wrapping_add(behind_l));
-            self.words[w].bits = (!l & ((l << 1) | next_l)).reverse_bits();
+            self.words[w] = (!l & ((l << 1) | next_l)).reverse_bits();
             next_l = l >> 63;
             let mut equal_s = (equal & !l).reverse_bits();
             while equal_s != 0 {
@@ -90,30 +84,17 @@ impl Stars {
                 equal_s &= equal_s - 1;
             }
         }
-        let mut count = 0;
-        for word in &mut self.words[..words] {
-            word.before = count;
-            count += u64::from(word.bits.count_ones());
-        }
-        self.count = count as usize;
-    }
-
-    /// Number of B* before `position`.
-    #[inline(always)]
-    pub fn rank(&self, position: usize) -> usize {
-        let below = (1 << (position % 64)) - 1;
-        let word = self.words[position / 64];
-        word.before as usize + (word.bits & below).count_ones() as usize
+        self.count = self.words[..words].iter().map(|word| word.count_ones() as usize).sum();
     }
 
     pub fn contains(&self, position: usize) -> bool {
-        self.words[position / 64].bits >> (position % 64) & 1 == 1
+        self.words[position / 64] >> (position % 64) & 1 == 1
     }
 
     /// The set's word of the positions from `64 * index` on.
     #[inline(always)]
     pub fn word(&self, index: usize) -> u64 {
-        self.words[index].bits
+        self.words[index]
     }
 }
 

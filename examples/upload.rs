@@ -1,0 +1,67 @@
+//! Standard input to S3 as it is, by the last stage of the road: for measurements.
+//!
+//! ```text
+//! cargo run --release --example upload -- BUCKET KEY < FILE
+//! ```
+
+use pgseal::cancel::Cancel;
+use pgseal::error::Result;
+use pgseal::event::Env;
+use pgseal::pipeline::{Multipart, Part, Sealed, Stage};
+use pgseal::plan::{Destination, IN_FLIGHT, Ladder, Prefix};
+use pgseal::store::{S3, Upload};
+use std::error::Error;
+use std::io::{self, Read};
+use std::sync::Arc;
+use tokio::sync::mpsc::{Sender, channel};
+
+const READ: usize = 128 << 10;
+
+fn main() -> std::result::Result<(), Box<dyn Error>> {
+    pgseal::heap::share();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [bucket, key] = &arguments[..] else {
+        return Err("usage: upload BUCKET KEY".into());
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    println!("{} bytes", runtime.block_on(upload(bucket, key))?);
+    Ok(())
+}
+
+async fn upload(bucket: &str, key: &str) -> Result<u64> {
+    let env = Env::of_process();
+    let destination = Destination {
+        bucket: bucket.to_owned(),
+        prefix: Prefix::new("")?,
+        region: env.get("AWS_DEFAULT_REGION").unwrap_or("us-east-1").to_owned(),
+        owner: None,
+        storage_class: None,
+        kms_key_id: None,
+        tags: None,
+        object_lock: None,
+    };
+    let cancel = Cancel::new()?;
+    let mut upload = Upload::new(Arc::new(S3::open(&destination, &env).await), key.to_owned(), true);
+    let (sender, mut parts) = channel(1);
+    let reader = {
+        let cancel = cancel.clone();
+        tokio::task::spawn_blocking(move || cut(sender, cancel))
+    };
+    let limit = IN_FLIGHT as usize;
+    upload.receive(&mut parts, limit, &cancel).await?;
+    let (sealed, last) = reader.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    upload.commit(&sealed, last, &cancel).await?;
+    Ok(sealed.size)
+}
+
+fn cut(sender: Sender<Part>, cancel: Cancel) -> Result<(Sealed, Part)> {
+    let mut multipart = Multipart::new(Ladder::default(), IN_FLIGHT as usize, sender, cancel);
+    let mut input = io::stdin().lock();
+    let mut buffer = vec![0; READ];
+    loop {
+        match input.read(&mut buffer).unwrap_or_else(|error| panic!("standard input: {error}")) {
+            0 => return multipart.finish(),
+            length => multipart.put(&buffer[..length])?,
+        }
+    }
+}
