@@ -20,6 +20,7 @@ use std::os::fd::AsFd;
 const USAGE: &str = "usage: bzip2 [--scalar | --workers N] | bzip2 -d [--workers N]";
 
 fn main() -> Result<(), Box<dyn Error>> {
+    pgseal::heap::share();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     // Not `io::stdout()`, which looks for line ends in what it is given.

@@ -43,6 +43,8 @@ pub(super) struct Workspace {
     windows: Vec<u64>,
     /// Of each pair of bytes.
     counts: Vec<u32>,
+    /// The bytes that were counted: of the others there is nothing to clear, and no memory to touch.
+    counted: [bool; 256],
     stars: Stars,
     order: Order,
     bins: Bins,
@@ -56,6 +58,7 @@ impl Workspace {
             rows: vec![0; (ROWS / 2).max(block / 2 + block / 4 + 1)],
             windows: vec![0; windows::room(block)],
             counts: vec![0; 1 << 16],
+            counted: [false; 256],
             stars: Stars::new(),
             order: Order::new(),
             bins: Bins::new(),
@@ -97,7 +100,9 @@ impl Workspace {
     }
 
     fn count(&mut self, text: Circle, used: &mut [bool; 256]) {
-        self.counts.fill(0);
+        for (counts, _) in self.counts.chunks_exact_mut(256).zip(self.counted).filter(|(_, counted)| *counted) {
+            counts.fill(0);
+        }
         let counts: &mut [u32; 1 << 16] = self.counts.first_chunk_mut().unwrap_or_else(|| unreachable!());
         let sevens = text.n / 7 * 7;
         for at in (0..sevens).step_by(7) {
@@ -113,6 +118,7 @@ impl Workspace {
         for (used, counts) in used.iter_mut().zip(counts.as_chunks::<256>().0) {
             *used = counts.iter().any(|&count| count > 0);
         }
+        self.counted = *used;
     }
 
     /// Sorts the B*, whose positions then begin the rows; false if the text is too repetitive.
