@@ -45,15 +45,15 @@ impl Pace {
     }
 }
 
-/// Processor seconds for a GB (10^9 bytes) of plain dump, those of `pg_dump` with them: rounded up from single runs of 1 GB
-/// (`bench/run.sh --only memory`); higher levels of zstd by its own speed.
+/// Processor seconds for a GB (10^9 bytes) of plain dump, with the one that `pg_dump` itself takes: rounded up from the runs
+/// of 10 GB of `make bench` (docs/bench/AIMS.md); higher levels of zstd by its own speed.
 fn cpu_seconds(compression: Compression) -> f64 {
     match compression {
-        Compression::Bzip2(_) => 22.0,
+        Compression::Bzip2(_) => 21.0,
         Compression::Zstd(..=4) => 8.0,
         Compression::Zstd(5..=12) => 30.0,
         Compression::Zstd(_) => 850.0,
-        Compression::None => 5.0,
+        Compression::None => 5.5,
     }
 }
 

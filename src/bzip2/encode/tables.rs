@@ -10,10 +10,10 @@ use crate::bzip2::{GROUP_LEN, MAX_ALPHABET, MAX_BLOCK_LEN, MAX_TABLES};
 const ROUNDS: usize = 7;
 /// A round on a sample looks at one group of so many.
 const SAMPLE: usize = 8;
-/// Blocks of fewer symbols are looked at in full.
-const MIN_SAMPLED: usize = 60_000;
-/// Of fewer symbols than this the tables themselves weigh.
-const FEW: usize = 20_000;
+/// Blocks of fewer symbols are looked at in full and fitted in two ways: they take little time.
+const FEW: usize = 60_000;
+/// Of fewer symbols than this the tables themselves weigh: each number of them is tried, else the two largest.
+const VERY_FEW: usize = 20_000;
 
 /// For each symbol its cost in each table: eight lanes of 16 bits for six tables. Sums of 50 stay within a lane.
 type Costs = Table;
@@ -46,7 +46,7 @@ impl Fit {
         let tables = if symbols.len() < FEW {
             self.best(isa, symbols, alphabet)
         } else {
-            self.fit(isa, symbols, alphabet, MAX_TABLES);
+            self.fit(isa, symbols, alphabet, MAX_TABLES, true);
             MAX_TABLES
         };
         bits.put(tables as u64, 3);
@@ -69,11 +69,12 @@ impl Fit {
         dispatch!(isa, write_with(symbols: &[u16], selectors: &[u8], codes: &[[u32; SLOTS]; 8], bits: &mut BitWriter));
     }
 
-    /// Fits each number of tables and keeps the best.
+    /// Fits tables in both ways and keeps the best.
     fn best(&mut self, isa: Isa, symbols: &[u16], alphabet: usize) -> usize {
         let mut best = (u64::MAX, 0, self.lengths, Vec::new());
-        for tables in 2..=MAX_TABLES {
-            let cost = self.fit(isa, symbols, alphabet, tables);
+        let fewest = if symbols.len() < VERY_FEW { 2 } else { MAX_TABLES - 1 };
+        for (tables, estimated) in (fewest..=MAX_TABLES).flat_map(|tables| [(tables, true), (tables, false)]) {
+            let cost = self.fit(isa, symbols, alphabet, tables, estimated);
             if cost < best.0 {
                 best = (cost, tables, self.lengths, self.selectors.clone());
             }
@@ -82,23 +83,22 @@ impl Fit {
         best.1
     }
 
-    /// Fits so many tables; gives the bits of all.
-    fn fit(&mut self, isa: Isa, symbols: &[u16], alphabet: usize, tables: usize) -> u64 {
+    /// Fits so many tables, by estimated costs before the real ones or, as the original, without; gives the bits of all.
+    fn fit(&mut self, isa: Isa, symbols: &[u16], alphabet: usize, tables: usize, estimated: bool) -> u64 {
         self.begin(symbols, alphabet, tables);
-        for round in 0..ROUNDS {
+        for round in 0..if estimated { ROUNDS } else { 0 } {
             // The same sample each time would be learnt by heart.
-            let (first, every) = if symbols.len() < MIN_SAMPLED {
-                (0, 1)
-            } else {
-                (round % SAMPLE, SAMPLE)
-            };
+            let (first, every) = if symbols.len() < FEW { (0, 1) } else { (round % SAMPLE, SAMPLE) };
             self.clear(alphabet, tables);
             self.choose(isa, symbols, first, every);
             self.estimate(alphabet, tables);
         }
-        self.clear(alphabet, tables);
-        self.choose(isa, symbols, 0, 1);
-        self.measure(alphabet, tables);
+        // Real codes once: for few symbols, which each fraction of a bit counts for, until they settle.
+        for _ in 0..if symbols.len() < FEW { ROUNDS } else { 1 } {
+            self.clear(alphabet, tables);
+            self.choose(isa, symbols, 0, 1);
+            self.measure(alphabet, tables);
+        }
         let described = |lengths: &[u8; MAX_ALPHABET]| description(&lengths[..alphabet]);
         self.select(isa, symbols) + self.lengths[..tables].iter().map(described).sum::<u64>()
     }

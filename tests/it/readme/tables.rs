@@ -149,9 +149,19 @@ fn the_table_of_exits_is_the_programs_own() {
     assert_eq!(documented, of_program);
 }
 
+/// `make bench` writes the page; README.md shows its first table.
+#[test]
+fn the_table_of_speed_is_the_one_that_was_measured() {
+    let page = fs::read_to_string(root().join("docs/bench/AIMS.md")).expect("the page");
+    let (_, measured) = page.split_once("\n\n| figure |").expect("its table");
+    let measured: Vec<_> = rows(&format!("| figure |{measured}")).skip(2).collect();
+    assert!(measured.len() > 20);
+    assert_eq!(table("speed"), measured);
+}
+
 #[test]
 fn every_link_leads_somewhere() {
-    for page in ["README.md", "docs/FORMAT.md", "docs/ERRORS.md", "docs/THREATS.md"].map(|page| root().join(page)) {
+    for page in ["README.md", "docs/FORMAT.md", "docs/ERRORS.md", "docs/THREATS.md", "docs/SCALE.md"].map(|page| root().join(page)) {
         let text = fs::read_to_string(&page).expect("the page");
         let links = text
             .split("](")
