@@ -42,7 +42,8 @@ class Bench:
     def __init__(self, settings, work):
         self.settings = settings
         self.work = work
-        self.report = Report(TARGET / "bench")
+        # A trial does not write over what was measured.
+        self.report = Report(TARGET / ("bench-quick" if settings.quick else "bench"))
         self.ground = Ground(work)
 
     def run(self):
@@ -54,12 +55,12 @@ class Bench:
         for name in self.settings.only or usual:
             print(f"== {name}", file=sys.stderr)
             FIGURES[name](self)
-        folder = PROJECT / "docs/bench" if self.settings.counts else TARGET / "bench"
+        folder = PROJECT / "docs/bench" if self.settings.counts else self.report.folder
         plots.draw(self.report, folder)
         page = aims.page(self.report, self.settings)
         (folder / "AIMS.md").write_text(page)
         print(page)
-        print(f"written to {folder}, the numbers to {TARGET / 'bench'}", file=sys.stderr)
+        print(f"written to {folder}, the numbers to {self.report.folder}", file=sys.stderr)
 
 
 def main():

@@ -70,7 +70,7 @@ def workers(report, axes):
     bars = axes.bar([str(row["workers"]) for row in rows], [row["MB/s"] for row in rows], 0.5, color=COLORS["pgseal"])
     axes.bar_label(bars, [f"{row['MB/s']:.0f} MB/s\n{row['peak, MiB']:.0f} MiB" for row in rows], fontsize=8)
     axes.margins(y=0.2)
-    axes.set_title("Speed and peak memory of the bzip2 stage by workers, on two cores")
+    axes.set_title("The bzip2 stage by workers, on two cores")
     axes.set_xlabel("workers")
     axes.set_ylabel("MB/s")
     return rows
