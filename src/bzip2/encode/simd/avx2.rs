@@ -145,36 +145,22 @@ fn sum(rows: &[u16], table: &Table) -> [u16; 8] {
 #[target_feature(enable = "avx2,bmi1")]
 fn to_front(list: &mut [u8; 16], byte: u8) -> Result<usize, u8> {
     let bytes: __m128i = bytemuck::must_cast(*list);
-    let found = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8)));
-    let (moved, rank) = if found != 0 {
-        let rank = found.trailing_zeros() as usize % 16;
-        (_mm_shuffle_epi8(bytes, bytemuck::must_cast(TO_FRONT[rank])), Ok(rank))
+    let wanted = _mm_set1_epi8(byte as i8);
+    let equal = _mm_cmpeq_epi8(bytes, wanted);
+    // Below the byte found, and there, the top bits of the difference are set; without one in its half, everywhere.
+    let upto = _mm_sub_epi64(equal, _mm_set1_epi64x(1));
+    // The upper half moves only if the byte is not in the lower.
+    let absent = _mm_cmpeq_epi64(equal, _mm_setzero_si128());
+    let upto = _mm_and_si128(upto, _mm_unpacklo_epi64(_mm_set1_epi64x(-1), absent));
+    let moved = _mm_alignr_epi8::<15>(bytes, wanted);
+    *list = bytemuck::must_cast(_mm_blendv_epi8(bytes, moved, upto));
+    let found = _mm_movemask_epi8(equal);
+    if found != 0 {
+        Ok(found.trailing_zeros() as usize % 16)
     } else {
-        let pushed = _mm_insert_epi8::<0>(_mm_slli_si128::<1>(bytes), i32::from(byte));
-        (pushed, Err(_mm_extract_epi8::<15>(bytes) as u8))
-    };
-    *list = bytemuck::must_cast(moved);
-    rank
-}
-
-/// For each rank: where the bytes come from when that one moves to the front.
-static TO_FRONT: [[u8; 16]; 16] = {
-    let mut table = [[0; 16]; 16];
-    let mut rank = 0;
-    while rank < 16 {
-        let mut place = 0;
-        while place < 16 {
-            table[rank][place] = match place {
-                0 => rank,
-                _ if place <= rank => place - 1,
-                _ => place,
-            } as u8;
-            place += 1;
-        }
-        rank += 1;
+        Err(_mm_extract_epi8::<15>(bytes) as u8)
     }
-    table
-};
+}
 
 #[inline]
 #[target_feature(enable = "avx2")]
