@@ -7,7 +7,7 @@ use crate::envelope::contents::Contents;
 use crate::envelope::hex;
 use crate::envelope::manifest::{Object, Role, Wrapped};
 use crate::envelope::seal::Seal;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::pipeline::clients::{self, Client};
 use crate::pipeline::pg_dump::Scope;
 use crate::pipeline::{Arrived, seal_small};
@@ -57,6 +57,9 @@ impl<'a> Attempt<'a> {
         if job.cancel.race(job.store.head(&stem.manifest())).await?.flatten().is_some() {
             return Err(Stop::AlreadyComplete);
         }
+        let format = job.plan.format;
+        // Derives keys while the database is asked.
+        let seal = tokio::task::spawn_blocking(move || Seal::new(format));
         let facts = preflight(&job.server, database, &job.plan.selection, job.cancel).await?;
         let client = clients::find(&job.plan.client_folders, job.env.get("PATH"), facts.major())?;
         let estimate = Estimate::of(job.plan, &facts)?;
@@ -83,7 +86,7 @@ impl<'a> Attempt<'a> {
         Ok(Self {
             job,
             database,
-            seal: Seal::new(job.plan.format)?,
+            seal: seal.await.map_err(|_| Error::new(Code::Bug, "the derivation of keys panicked"))??,
             client,
             estimate,
             stem,

@@ -6,6 +6,7 @@ use super::recipient::Recipient;
 use super::secret::{CipherKey, ITERATIONS, Secret, new_salt};
 use crate::error::{Code, Error, Result};
 use crate::plan::Format;
+use std::sync::{Mutex, PoisonError};
 
 /// How a secret is wrapped, as a manifest names it.
 pub const OAEP: &str = "rsa-oaep-sha256";
@@ -18,11 +19,16 @@ pub fn new_run() -> Result<String> {
     Ok(hex(&random))
 }
 
+/// Objects that every backup enciphers: the dump and its inventory.
+const ALWAYS: usize = 2;
+
 /// A fresh secret for one attempt to make a backup; wiped when dropped.
 pub struct Seal {
     /// 8 lower-case hex digits: the objects of two attempts never meet.
     pub run: String,
     kind: Kind,
+    /// Keys that no object has yet.
+    derived: Mutex<Vec<([u8; 8], CipherKey)>>,
 }
 
 enum Kind {
@@ -31,16 +37,29 @@ enum Kind {
 }
 
 impl Seal {
+    /// With the keys that every backup needs, which takes some milliseconds.
     pub fn new(format: Format) -> Result<Self> {
         let kind = match format {
             Format::Pgseal1 => Kind::Pgseal1(Secret::generate()?),
             Format::Legacy => Kind::Legacy(LegacySecret::generate()?),
         };
-        Ok(Self { run: new_run()?, kind })
+        let mut seal = Self {
+            run: new_run()?,
+            kind,
+            derived: Mutex::default(),
+        };
+        let derived = (0..ALWAYS).map(|_| seal.derive()).collect::<Result<_>>()?;
+        seal.derived = Mutex::new(derived);
+        Ok(seal)
     }
 
     /// Key and vector for one object, under a salt of its own.
     pub fn cipher_key(&self) -> Result<([u8; 8], CipherKey)> {
+        let derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        derived.map_or_else(|| self.derive(), Ok)
+    }
+
+    fn derive(&self) -> Result<([u8; 8], CipherKey)> {
         let salt = new_salt()?;
         let key = match &self.kind {
             Kind::Pgseal1(secret) => secret.cipher_key(&salt),

@@ -14,6 +14,7 @@ mod decrypt;
 mod encrypt;
 mod exact;
 mod fetch;
+mod hashes;
 mod inventory;
 mod multipart;
 pub mod pg_dump;

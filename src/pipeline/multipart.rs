@@ -1,11 +1,10 @@
 //! From bytes to numbered parts: the seam between threads and tasks, one bounded channel.
 
+use super::hashes::Hashes;
 use super::{Stage, broken};
 use crate::cancel::Cancel;
-use crate::envelope::digest;
 use crate::error::{Code, Error, Result};
 use crate::plan::Ladder;
-use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use tokio::sync::mpsc::Sender;
 
@@ -40,7 +39,7 @@ pub struct Multipart {
     cancel: Cancel,
     buffer: Vec<u8>,
     room: usize,
-    whole: Context,
+    hashes: Hashes,
     parts: Vec<PartFacts>,
     /// Buffers that the road may hold at once: one being filled, one in the channel, the rest on the wire.
     buffers: usize,
@@ -79,7 +78,7 @@ impl Multipart {
             cancel,
             buffer: Vec::new(),
             room: 0,
-            whole: Context::new(&SHA256),
+            hashes: Hashes::new(),
             parts: Vec::new(),
             buffers: in_flight + 2,
         }
@@ -117,21 +116,17 @@ impl Multipart {
         Ok(())
     }
 
-    fn cut(&mut self) -> Part {
+    fn cut(&mut self, sha256: [u8; 32]) -> Part {
         let bytes = Bytes::from_owner(Lent {
             buffer: std::mem::take(&mut self.buffer),
             back: self.back.clone(),
         });
-        let facts = PartFacts {
-            size: bytes.len() as u64,
-            sha256: crate::envelope::sha256(&bytes),
-        };
-        self.whole.update(&bytes);
-        self.parts.push(facts);
+        let size = bytes.len() as u64;
+        self.parts.push(PartFacts { size, sha256 });
         Part {
             number: self.parts.len() as u32,
             bytes,
-            sha256: facts.sha256,
+            sha256,
         }
     }
 }
@@ -143,7 +138,8 @@ impl Stage for Multipart {
         while !bytes.is_empty() {
             if self.buffer.len() == self.room {
                 if self.room > 0 {
-                    let part = self.cut();
+                    let sha256 = self.hashes.cut();
+                    let part = self.cut(sha256);
                     if part.number == 1 {
                         self.reserve();
                     }
@@ -155,19 +151,22 @@ impl Stage for Multipart {
                 self.begin()?;
             }
             let take = bytes.len().min(self.room - self.buffer.len());
-            self.buffer.extend_from_slice(&bytes[..take]);
-            bytes = &bytes[take..];
+            let (now, later) = bytes.split_at(take);
+            self.buffer.extend_from_slice(now);
+            self.hashes.update(now);
+            bytes = later;
         }
         Ok(())
     }
 
     fn finish(mut self) -> Result<(Sealed, Part)> {
-        let last = self.cut();
+        let (sha256, whole) = self.hashes.finish();
+        let last = self.cut(sha256);
         let size = self.parts.iter().map(|part| part.size).sum();
         Ok((
             Sealed {
                 size,
-                sha256: digest(self.whole.finish()),
+                sha256: whole,
                 parts: self.parts,
             },
             last,
