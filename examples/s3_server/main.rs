@@ -7,6 +7,7 @@
 //! It prints `http://ADDRESS:PORT` on a line of its own when it is ready. Every folder in FOLDER is a bucket, every
 //! file an object. Meant for trials on one machine: no TLS, no policies, and state of open uploads lives in memory.
 
+mod parts;
 mod server;
 mod strict;
 

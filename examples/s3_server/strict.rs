@@ -1,7 +1,8 @@
 //! What s3s-fs leaves out and a backup leans on. It keeps objects well, but (0.14) it
 //!
 //! - writes a PUT first and compares its checksum afterwards, so a refused object stays;
-//! - takes parts without looking at their checksums, and a part list without looking at its ETags;
+//! - takes parts without looking at their checksums, and a part list without looking at its ETags (parts are kept by
+//!   [`Parts`]);
 //! - takes writes to buckets that do not exist, and makes them;
 //! - tests `If-None-Match` and writes in two steps, between which another writer fits;
 //! - calls an unknown upload "access denied", and cannot list open uploads;
@@ -10,9 +11,10 @@
 //! This layer adds these as S3 has them and leaves everything else to s3s-fs. Bodies are checked in memory, which is
 //! fine for parts. Open uploads and composite checksums are not kept over a restart.
 
+use super::parts::Parts;
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::*;
-use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
+use s3s::{Body, S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -198,15 +200,24 @@ impl S3 for Strict {
             if wants_sha256 && given[3].is_none() && request.trailing_headers.is_none() {
                 return Err(s3_error!(InvalidRequest, "the upload was created with SHA256: each part needs its own"));
             }
-            check(&bytes, given, request.trailing_headers.as_ref())?;
-
-            let (size, sha256) = (bytes.len(), hash(&bytes));
-            input.body = Some(StreamingBlob::from(Body::from(bytes)));
-            let mut response = self.files.upload_part(request).await?;
-            response.output.checksum_sha256 = wants_sha256.then(|| base64(&sha256));
-            let part = StoredPart { size, e_tag: response.output.e_tag.clone(), sha256 };
+            if !(1..=10_000).contains(&number) {
+                return Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
+            }
+            let parts = Parts::new(&self.root, &id);
+            let trailers = request.trailing_headers;
+            let (size, sha256) = blocking(move || {
+                let sha256 = check(&bytes, given, trailers.as_ref())?.unwrap_or_else(|| hash(&bytes));
+                parts.write(number, &bytes).map_err(S3Error::internal_error)?;
+                Ok((bytes.len(), sha256))
+            }).await?;
+            let e_tag = ETag::Strong(hex(&sha256[..16]));
+            let part = StoredPart { size, e_tag: Some(e_tag.clone()), sha256 };
             self.with_upload(&id, &bucket, &key, |upload| upload.parts.insert(number, part))?;
-            Ok(response)
+            Ok(S3Response::new(UploadPartOutput {
+                e_tag: Some(e_tag),
+                checksum_sha256: wants_sha256.then(|| base64(&sha256)),
+                ..Default::default()
+            }))
         }
 
         fn list_parts(self, request: ListPartsInput) -> ListPartsOutput {
@@ -221,11 +232,21 @@ impl S3 for Strict {
 
             let _alone = self.commit.lock().await;
             let composite = self.with_upload(&id, &bucket, &key, |upload| review(upload, &named))??;
-            let mut output = self.files.complete_multipart_upload(request).await?.output;
-            // s3s-fs answers with a promise (S3 may send its status long before its body); here it is kept at once.
-            if let Some(promise) = output.future.take() {
-                output = promise.await?;
+            if input.if_none_match.is_some() && self.root.join(&bucket).join(&key).exists() {
+                return Err(s3_error!(PreconditionFailed, "Object already exists"));
             }
+            let e_tags: String = named.iter().filter_map(|part| part.e_tag.as_ref()).map(ETag::value).collect();
+            let e_tag = format!("{}-{}", hex(&hash(e_tags.as_bytes())[..16]), named.len());
+            let numbers: Vec<_> = named.iter().filter_map(|part| part.part_number).collect();
+            let parts = Parts::new(&self.root, &id);
+            let (to, told) = ((bucket.clone(), key.clone()), e_tag.clone());
+            blocking(move || parts.complete(&numbers, &to.0, &to.1, &told).map_err(S3Error::internal_error)).await?;
+            let mut output = CompleteMultipartUploadOutput {
+                bucket: Some(bucket.clone()),
+                key: Some(key.clone()),
+                e_tag: Some(ETag::Strong(e_tag)),
+                ..Default::default()
+            };
             self.uploads.lock().expect("no holder panics").remove(&id);
             self.set_composite(&bucket, &key, composite.clone());
             if composite.is_some() {
@@ -276,6 +297,11 @@ async fn whole(body: Option<StreamingBlob>) -> S3Result<bytes::Bytes> {
     body.store_all_limited(MAX_BODY).await.map_err(|_| s3_error!(IncompleteBody))
 }
 
+/// Work on files and hashes, off the threads that serve.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> S3Result<T> + Send + 'static) -> S3Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(S3Error::internal_error)?
+}
+
 fn is_sha256(upload: &Upload) -> bool {
     upload
         .checksum_algorithm
@@ -284,8 +310,8 @@ fn is_sha256(upload: &Upload) -> bool {
 }
 
 /// Compares every checksum that was given, in a header or behind the body, with the bytes that came. The order is
-/// that of `HEADERS`.
-fn check(bytes: &[u8], given: [Option<String>; 5], trailers: Option<&s3s::TrailingHeaders>) -> S3Result<()> {
+/// that of `HEADERS`. Gives SHA-256 if that was one of them.
+fn check(bytes: &[u8], given: [Option<String>; 5], trailers: Option<&s3s::TrailingHeaders>) -> S3Result<Option<[u8; 32]>> {
     const HEADERS: [&str; 5] = [
         "x-amz-checksum-crc32",
         "x-amz-checksum-crc32c",
@@ -309,17 +335,17 @@ fn check(bytes: &[u8], given: [Option<String>; 5], trailers: Option<&s3s::Traili
     };
     hasher.update(bytes);
     let sums = hasher.finalize();
-    let own_sha256 = sha256.as_ref().map(|_| base64(&hash(bytes)));
+    let own_sha256 = sha256.as_ref().map(|_| hash(bytes));
     let sums = [
         sums.checksum_crc32,
         sums.checksum_crc32c,
         sums.checksum_sha1,
-        own_sha256,
+        own_sha256.map(|sum| base64(&sum)),
         sums.checksum_crc64nvme,
     ];
     match (0..5).find(|index| given[*index] != sums[*index]) {
         Some(wrong) => Err(s3_error!(BadDigest, "the body does not have the {} that was given", HEADERS[wrong])),
-        None => Ok(()),
+        None => Ok(own_sha256),
     }
 }
 
@@ -347,6 +373,10 @@ fn review(upload: &Upload, named: &[CompletedPart]) -> S3Result<Option<String>> 
 fn hash(bytes: &[u8]) -> [u8; 32] {
     use aws_lc_rs::digest::{SHA256, digest};
     digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -217,6 +217,8 @@ impl Drop for EmbeddedS3 {
     }
 }
 
+#[path = "../../../examples/s3_server/parts.rs"]
+mod parts;
 #[path = "../../../examples/s3_server/server.rs"]
 mod server;
 #[path = "../../../examples/s3_server/strict.rs"]

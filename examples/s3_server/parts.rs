@@ -1,0 +1,61 @@
+//! Parts of open uploads, and the object that they become: in the files and under the names of s3s-fs (0.14), so that it
+//! lists and aborts these uploads and reads these objects as its own.
+//!
+//! S3 works on machines of its own. A server beside the program on its two cores should take as little of them as it can,
+//! and s3s-fs reads every part again to put an object together and takes MD5 of it twice.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// One upload's files below the server's folder.
+pub struct Parts {
+    root: PathBuf,
+    upload: String,
+}
+
+impl Parts {
+    pub fn new(root: &Path, upload: &str) -> Self {
+        Self {
+            root: root.to_owned(),
+            upload: upload.to_owned(),
+        }
+    }
+
+    fn path(&self, number: i32) -> PathBuf {
+        self.root.join(format!(".upload_id-{}.part-{number}", self.upload))
+    }
+
+    /// Keeps a part; the last of a number counts.
+    pub fn write(&self, number: i32, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path(number);
+        let new = path.with_extension(format!("part-{number}.new-{:?}", std::thread::current().id()));
+        fs::write(&new, bytes)?;
+        fs::rename(new, path)
+    }
+
+    /// Puts these parts together to an object that appears at once, and forgets the upload.
+    pub fn complete(&self, numbers: &[i32], bucket: &str, key: &str, e_tag: &str) -> io::Result<()> {
+        let object = self.root.join(bucket).join(key);
+        let whole = self.root.join(format!(".upload_id-{}.whole", self.upload));
+        let mut file = File::create(&whole)?;
+        for &number in numbers {
+            io::copy(&mut File::open(self.path(number))?, &mut file)?;
+        }
+        let encoded = |name: &str| BASE64_URL_SAFE_NO_PAD.encode(name);
+        let about = self.root.join(format!(".bucket-{}.object-{}", encoded(bucket), encoded(key)));
+        let about = |what: &str| PathBuf::from(format!("{}{what}", about.display()));
+        fs::write(about(".internal.json"), format!(r#"{{"e_tag":"{e_tag}"}}"#))?;
+        fs::rename(about(&format!(".upload-{}.metadata.json", self.upload)), about(".metadata.json"))?;
+        if let Some(folder) = object.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::rename(whole, object)?;
+        for &number in numbers {
+            fs::remove_file(self.path(number))?;
+        }
+        fs::remove_file(self.root.join(format!(".upload-{}.json", self.upload)))
+    }
+}
