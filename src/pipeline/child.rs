@@ -22,6 +22,9 @@ const POLITE: Duration = Duration::from_secs(1);
 const KEPT: usize = 16 << 10;
 /// Fewer and larger wake-ups; the kernel may refuse it, which costs speed only.
 const PIPE: usize = 1 << 20;
+/// Left to the child after all that there was has been read: far less than it needs to fill the pipe, and far more than
+/// from one of its small writes to the next, each of which would wake us.
+const BREATH: Duration = Duration::from_micros(500);
 
 /// A running child in a process group of its own. Dropped, it is killed and reaped.
 pub struct Process {
@@ -34,6 +37,8 @@ pub struct Process {
     cancel: Cancel,
     stall: Duration,
     status: Option<ExitStatus>,
+    /// The last read took all that there was.
+    emptied: bool,
 }
 
 impl Process {
@@ -72,6 +77,7 @@ impl Process {
                     cancel,
                     stall,
                     status: None,
+                    emptied: false,
                 })
             }
             Err(error) => {
@@ -86,6 +92,9 @@ impl Process {
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         if self.status.is_some() {
             return Ok(0);
+        }
+        if self.emptied {
+            std::thread::sleep(BREATH);
         }
         let waiting_since = Instant::now();
         loop {
@@ -104,7 +113,10 @@ impl Process {
             }
             match rustix::io::read(&self.stdout, &mut *buffer) {
                 Ok(0) => return self.exited().map(|()| 0),
-                Ok(read) => return Ok(read),
+                Ok(read) => {
+                    self.emptied = read < buffer.len();
+                    return Ok(read);
+                }
                 // It has exited and its output is empty, yet somebody holds the pipe open: a grandchild.
                 Err(rustix::io::Errno::AGAIN) if seen.exit => return self.exited().map(|()| 0),
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
