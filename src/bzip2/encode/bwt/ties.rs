@@ -65,9 +65,9 @@ impl<'a> Ties<'a> {
     #[inline(always)]
     fn pair(&mut self, a: &mut i64, b: &mut i64, offset: usize) -> Result<(), Repetitive> {
         let (x, y) = (number(*a), number(*b));
-        if self.descends(x, y, offset)? {
-            (*a, *b) = (with_number(*a, y), with_number(*b, x));
-        }
+        // No branch: it cannot be guessed.
+        let other = (x ^ y) & usize::from(self.descends(x, y, offset)?).wrapping_neg();
+        (*a, *b) = (with_number(*a, x ^ other), with_number(*b, y ^ other));
         Ok(())
     }
 
