@@ -114,12 +114,35 @@ impl Lexer {
         while !bytes.is_empty() {
             bytes = match self.state {
                 State::Rows { .. } => self.read_rows(bytes),
-                _ => {
-                    self.read_sql(bytes[0]);
-                    &bytes[1..]
-                }
+                _ => match self.pass_over(bytes) {
+                    0 => {
+                        self.read_sql(bytes[0]);
+                        &bytes[1..]
+                    }
+                    passed => &bytes[passed..],
+                },
             };
         }
+    }
+
+    /// How many bytes come first that mean nothing of their own where we are: `--inserts` gives rows that are statements.
+    fn pass_over(&mut self, bytes: &[u8]) -> usize {
+        let meaning = match &self.state {
+            State::Sql => bytes.iter().position(|byte| b"'\"-\\$;".contains(byte)),
+            State::Text { escaped: true, .. } => Some(0),
+            State::Text { escapes: true, .. } => memchr::memchr2(b'\'', b'\\', bytes),
+            State::Text { .. } => memchr::memchr(b'\'', bytes),
+            State::Name => memchr::memchr(b'"', bytes),
+            State::Line => memchr::memchr(b'\n', bytes),
+            State::Dollar { seen: 0, .. } => memchr::memchr(b'$', bytes),
+            _ => Some(0),
+        };
+        let passed = meaning.unwrap_or(bytes.len());
+        if matches!(self.state, State::Sql | State::Name) {
+            let room = HEAD - self.statement.len();
+            self.statement.extend_from_slice(&bytes[..passed.min(room)]);
+        }
+        passed
     }
 
     /// One line or what there is of it; gives the rest.
@@ -341,6 +364,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn pieces_of_sql_make_no_difference(text in "(['\"$;\\\\\n -]|E'|--|\\$a\\$|[ab1_]{1,4}){0,60}", cut in 1usize..20) {
+            let read = |piece| {
+                let mut lexer = Lexer::default();
+                text.as_bytes().chunks(piece).for_each(|chunk| lexer.read(chunk));
+                (std::mem::discriminant(&lexer.state), lexer.statement)
+            };
+            prop_assert_eq!(read(cut), read(text.len().max(1)));
+        }
+
         #[test]
         fn pieces_make_no_difference(rows in proptest::collection::vec("[a-z\\\\.'$\"-]{0,6}", 0..20), cut in 1usize..40) {
             let rows: Vec<String> = rows.into_iter().filter(|row| row != "\\.").collect();
