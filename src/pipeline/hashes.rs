@@ -90,7 +90,7 @@ const START: State = [
     0x5be0_cd19,
 ];
 
-/// Both hashes, one step behind the other's.
+/// Both hashes, which go on block by block in step.
 #[cfg(target_arch = "x86_64")]
 pub struct Together {
     processor: ShaNi,
