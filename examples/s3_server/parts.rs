@@ -28,17 +28,17 @@ impl Parts {
         self.root.join(format!(".upload_id-{}.part-{number}", self.upload))
     }
 
-    /// Keeps a part; the last of a number counts.
+    /// Keeps a part; the last of a number counts. Until it is whole it has a name of those that s3s-fs never lists, and
+    /// clears away when it starts.
     pub fn write(&self, number: i32, bytes: &[u8]) -> io::Result<()> {
-        let path = self.path(number);
-        let new = path.with_extension(format!("part-{number}.new-{:?}", std::thread::current().id()));
+        let writer = std::thread::current().id();
+        let new = self.root.join(format!(".tmp.{}-{number}-{writer:?}.internal.part", self.upload));
         fs::write(&new, bytes)?;
-        fs::rename(new, path)
+        fs::rename(new, self.path(number))
     }
 
-    /// Puts these parts together to an object that appears at once, and forgets the upload.
-    pub fn complete(&self, numbers: &[i32], bucket: &str, key: &str, e_tag: &str) -> io::Result<()> {
-        let object = self.root.join(bucket).join(key);
+    /// Puts these parts together to an object that appears at once at `object`, and forgets the upload.
+    pub fn complete(&self, numbers: &[i32], object: &Path, bucket: &str, key: &str, e_tag: &str) -> io::Result<()> {
         let whole = self.root.join(format!(".upload_id-{}.whole", self.upload));
         let mut file = File::create(&whole)?;
         for &number in numbers {

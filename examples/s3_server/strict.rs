@@ -12,13 +12,14 @@
 //! fine for parts. Open uploads and composite checksums are not kept over a restart.
 
 use super::parts::Parts;
+use pgseal::envelope::hex;
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::*;
 use s3s::{Body, S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -68,6 +69,16 @@ impl Strict {
             Ok(())
         } else {
             Err(s3_error!(NoSuchBucket))
+        }
+    }
+
+    /// The file of an object, which lies in its bucket whatever the key says.
+    fn path(&self, bucket: &str, key: &str) -> S3Result<PathBuf> {
+        let inside = Path::new(key).components().all(|part| matches!(part, Component::Normal(_)));
+        if inside {
+            Ok(self.root.join(bucket).join(key))
+        } else {
+            Err(s3_error!(InvalidArgument, "the key is no path within the bucket"))
         }
     }
 
@@ -232,15 +243,19 @@ impl S3 for Strict {
 
             let _alone = self.commit.lock().await;
             let composite = self.with_upload(&id, &bucket, &key, |upload| review(upload, &named))??;
-            if input.if_none_match.is_some() && self.root.join(&bucket).join(&key).exists() {
+            let object = self.path(&bucket, &key)?;
+            if input.if_none_match.is_some() && object.exists() {
                 return Err(s3_error!(PreconditionFailed, "Object already exists"));
+            }
+            if input.if_match.is_some() {
+                return Err(s3_error!(NotImplemented, "If-Match is not looked at here"));
             }
             let e_tags: String = named.iter().filter_map(|part| part.e_tag.as_ref()).map(ETag::value).collect();
             let e_tag = format!("{}-{}", hex(&hash(e_tags.as_bytes())[..16]), named.len());
             let numbers: Vec<_> = named.iter().filter_map(|part| part.part_number).collect();
             let parts = Parts::new(&self.root, &id);
             let (to, told) = ((bucket.clone(), key.clone()), e_tag.clone());
-            blocking(move || parts.complete(&numbers, &to.0, &to.1, &told).map_err(S3Error::internal_error)).await?;
+            blocking(move || parts.complete(&numbers, &object, &to.0, &to.1, &told).map_err(S3Error::internal_error)).await?;
             let mut output = CompleteMultipartUploadOutput {
                 bucket: Some(bucket.clone()),
                 key: Some(key.clone()),
@@ -351,7 +366,10 @@ fn check(bytes: &[u8], given: [Option<String>; 5], trailers: Option<&s3s::Traili
 
 /// S3's review before it puts an object together: order, presence, ETag, size, checksum. Gives the composite checksum.
 fn review(upload: &Upload, named: &[CompletedPart]) -> S3Result<Option<String>> {
-    if !named.is_sorted_by_key(|part| part.part_number) {
+    if named.is_empty() {
+        return Err(s3_error!(MalformedXML));
+    }
+    if !named.is_sorted_by(|a, b| a.part_number < b.part_number) {
         return Err(s3_error!(InvalidPartOrder));
     }
     let mut hashes = Vec::with_capacity(named.len() * 32);
@@ -373,10 +391,6 @@ fn review(upload: &Upload, named: &[CompletedPart]) -> S3Result<Option<String>> 
 fn hash(bytes: &[u8]) -> [u8; 32] {
     use aws_lc_rs::digest::{SHA256, digest};
     digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn base64(bytes: &[u8]) -> String {

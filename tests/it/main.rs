@@ -19,6 +19,7 @@ mod readme;
 mod restore;
 mod road;
 mod s3_faults;
+mod s3_server;
 mod schemas;
 mod secrets;
 mod soak;
