@@ -3,16 +3,13 @@
 //!
 //! An entry is a position and the byte before it, so that the column needs no look into the text.
 
-use super::super::simd::{Isa, Simd, dispatch};
+use super::super::simd::{BATCH, Isa, Simd, dispatch};
 use super::sort::{Bins, number};
 use super::text::{Circle, POSITION, POSITION_BITS};
 use super::types::Stars;
 
 /// The rows: as many as 20 bits can name, so that an index needs no check. Pages never touched take no memory.
 pub(super) const ROWS: usize = 1 << POSITION_BITS;
-/// Entries scanned at a time.
-const BATCH: usize = 64;
-
 /// Where the rotations of each first byte are.
 pub(super) struct Buckets {
     /// `[b][a]`: the next row, downwards, for a rotation of type S that begins with a and b.
@@ -116,7 +113,7 @@ fn induce_s(
 
 #[inline(always)]
 fn induce_s_with<S: Simd>(
-    _: S,
+    simd: S,
     text: Circle,
     stars: &Stars,
     buckets: &mut Buckets,
@@ -146,15 +143,7 @@ fn induce_s_with<S: Simd>(
                 origin_row = origin_row.or(at.map(|at| (from + at) as u32));
             }
             write_column(&rows[from..to], &mut column[from..to]);
-            let mut len = 0;
-            for row in (from..to).rev() {
-                let entry = rows[row & POSITION];
-                let before = (entry >> POSITION_BITS) as usize;
-                rows[(kept - 1) & POSITION] = entry;
-                kept -= usize::from(before > first);
-                batch[len % BATCH] = entry;
-                len += usize::from(before <= first);
-            }
+            let len = simd.part(rows, from, to, least_entry(first + 1), &mut kept, &mut batch);
             for &entry in &batch[..len] {
                 let before = (entry >> POSITION_BITS) as usize & 0xFF;
                 let row = heads[before] - 1;
@@ -174,7 +163,7 @@ fn induce_l(isa: Isa, text: Circle, buckets: &Buckets, rows: &mut [u32; ROWS], c
 }
 
 #[inline(always)]
-fn induce_l_with<S: Simd>(_: S, text: Circle, buckets: &Buckets, rows: &mut [u32; ROWS], column: &mut [u8]) {
+fn induce_l_with<S: Simd>(simd: S, text: Circle, buckets: &Buckets, rows: &mut [u32; ROWS], column: &mut [u8]) {
     let mut heads: [u32; 256] = std::array::from_fn(|first| buckets.starts[first] as u32);
     let mut batch = [0u32; BATCH];
     for first in 0..256 {
@@ -185,12 +174,7 @@ fn induce_l_with<S: Simd>(_: S, text: Circle, buckets: &Buckets, rows: &mut [u32
             // Else the scan would stand still for ever.
             assert!(from < to);
             write_column(&rows[from..to], &mut column[from..to]);
-            let mut len = 0;
-            for &entry in &rows[from..to] {
-                let before = (entry >> POSITION_BITS) as usize;
-                batch[len % BATCH] = entry;
-                len += usize::from(before >= first);
-            }
+            let len = simd.at_least(&rows[from..to], least_entry(first), &mut batch);
             for &entry in &batch[..len] {
                 induce_one(text, &mut heads, rows, entry);
             }
@@ -221,6 +205,11 @@ fn induce_one(text: Circle, heads: &mut [u32; 256], rows: &mut [u32; ROWS], entr
 #[inline(always)]
 pub(super) fn entry(position: usize, before: u8) -> u32 {
     position as u32 | (u32::from(before) << POSITION_BITS)
+}
+
+/// The least entry with this byte before it or a greater one.
+fn least_entry(before: usize) -> u32 {
+    (before as u32) << POSITION_BITS
 }
 
 /// The entry of the position before that of `of`. No entry at position 0 induces: before it is a B*.

@@ -4,7 +4,7 @@
     reason = "calls into code for a processor that was asked; held equal to the scalar twin by tests"
 )]
 
-use super::{Scalar, Simd, Table};
+use super::{BATCH, Scalar, Simd, Table};
 use bytemuck::must_cast_ref;
 use std::arch::x86_64::*;
 
@@ -45,6 +45,14 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn to_front(self, list: &mut [u8; 16], byte: u8) -> Result<usize, u8> {
         unsafe { to_front(list, byte) }
+    }
+    #[inline(always)]
+    fn at_least(self, numbers: &[u32], least: u32, chosen: &mut [u32; BATCH]) -> usize {
+        Scalar.at_least(numbers, least, chosen)
+    }
+    #[inline(always)]
+    fn part(self, rows: &mut [u32], from: usize, to: usize, least: u32, kept: &mut usize, others: &mut [u32; BATCH]) -> usize {
+        Scalar.part(rows, from, to, least, kept, others)
     }
 
     const FEW: usize = 32;

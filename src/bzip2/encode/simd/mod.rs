@@ -5,12 +5,16 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod scalar;
 #[cfg(test)]
 mod tests;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
 pub(super) use scalar::Scalar;
 
 /// The instructions an encoder uses.
@@ -21,16 +25,26 @@ pub enum Isa {
     /// x86-64-v3. A value of [`Avx2`] exists only where the processor was asked.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    /// x86-64-v4. The same of [`Avx512`].
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
 }
 
 impl Isa {
     /// The best there is.
     pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = Avx2::detect() {
-            return Self::Avx2(avx2);
-        }
-        Self::Scalar
+        Self::all().last().unwrap_or(Self::Scalar)
+    }
+
+    /// All that the processor has, from the plainest on.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let vectors = [
+            #[cfg(target_arch = "x86_64")]
+            Avx2::detect().map(Self::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            Avx512::detect().map(Self::Avx512),
+        ];
+        std::iter::once(Self::Scalar).chain(vectors.into_iter().flatten())
     }
 }
 
@@ -48,6 +62,16 @@ macro_rules! dispatch {
                 #[expect(unsafe_code, reason = "a call into code for a processor that was asked")]
                 unsafe { compiled(simd, $($arg),*) }
             }
+            #[cfg(target_arch = "x86_64")]
+            $crate::bzip2::encode::simd::Isa::Avx512(simd) => {
+                #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
+                fn compiled(simd: $crate::bzip2::encode::simd::Avx512, $($arg: $type),*) $(-> $result)? {
+                    $body(simd, $($arg),*)
+                }
+                // SAFETY: as above.
+                #[expect(unsafe_code, reason = "a call into code for a processor that was asked")]
+                unsafe { compiled(simd, $($arg),*) }
+            }
             $crate::bzip2::encode::simd::Isa::Scalar => $body($crate::bzip2::encode::simd::Scalar, $($arg),*),
         }
     };
@@ -56,6 +80,9 @@ pub(super) use dispatch;
 
 /// Rows of eight numbers of 16 bits, four to a word; only the low bits of a row's number count.
 pub(super) type Table = [[u64; 2]; 512];
+
+/// Numbers that are looked at together.
+pub(super) const BATCH: usize = 64;
 
 /// The operations that have vector code. Bit k of a mask speaks of byte k.
 pub(super) trait Simd: Copy {
@@ -76,4 +103,10 @@ pub(super) trait Simd: Copy {
     fn sort_few(self, keys: &[i64], sorted: &mut [i64]);
     /// The same in place.
     fn sort_few_in_place(self, keys: &mut [i64]);
+    /// Of at most [`BATCH`] numbers those that are `least` or more, in their order, and how many; what is behind them in
+    /// `chosen` means nothing.
+    fn at_least(self, numbers: &[u32], least: u32, chosen: &mut [u32; BATCH]) -> usize;
+    /// Parts at most [`BATCH`] rows: those that are `least` or more go, in their order, to where `kept` is the end and then
+    /// the beginning, which is behind `from..to` or on its last; the others go to `others`, the last first. Gives how many.
+    fn part(self, rows: &mut [u32], from: usize, to: usize, least: u32, kept: &mut usize, others: &mut [u32; BATCH]) -> usize;
 }

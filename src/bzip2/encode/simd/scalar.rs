@@ -1,6 +1,6 @@
 //! The operations in plain code, a word at a time where that helps.
 
-use super::{Simd, Table};
+use super::{BATCH, Simd, Table};
 use crate::bzip2::encode::ranks::moved;
 
 #[derive(Clone, Copy)]
@@ -63,6 +63,32 @@ impl Simd for Scalar {
         let (new, rank) = moved(second, first >> 56, wanted);
         words[1] = new.to_le_bytes();
         rank.map(|rank| 8 + rank).ok_or((second >> 56) as u8)
+    }
+
+    #[inline(always)]
+    fn at_least(self, numbers: &[u32], least: u32, chosen: &mut [u32; BATCH]) -> usize {
+        let mut len = 0;
+        // No branch: it cannot be guessed.
+        for &number in numbers {
+            chosen[len % BATCH] = number;
+            len += usize::from(number >= least);
+        }
+        len
+    }
+
+    #[inline(always)]
+    fn part(self, rows: &mut [u32], from: usize, to: usize, least: u32, kept: &mut usize, others: &mut [u32; BATCH]) -> usize {
+        let (mut len, mut end) = (0, *kept);
+        for row in (from..to).rev() {
+            let number = rows[row];
+            let over = number >= least;
+            rows[end - 1] = number;
+            end -= usize::from(over);
+            others[len % BATCH] = number;
+            len += usize::from(!over);
+        }
+        *kept = end;
+        len
     }
 
     const FEW: usize = 12;

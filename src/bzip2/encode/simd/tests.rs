@@ -1,6 +1,6 @@
 //! Each operation against its plain meaning.
 
-use super::{Scalar, Simd, Table};
+use super::{BATCH, Scalar, Simd, Table};
 
 fn bytes(seed: &mut u64) -> [u8; 64] {
     std::array::from_fn(|_| {
@@ -95,22 +95,71 @@ fn few_are_sorted<S: Simd>(simd: S) {
     }
 }
 
-#[test]
-fn the_scalar_operations_do_what_they_say() {
-    masks_agree(Scalar);
-    least_is_found(Scalar);
-    rows_are_added(Scalar);
-    bytes_move_to_the_front(Scalar);
-    few_are_sorted(Scalar);
+/// Some numbers, few of which are equal, and one of them or nearly.
+fn numbers(seed: &mut u64, len: usize) -> (Vec<u32>, u32) {
+    let mut next = || {
+        *seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        // Both sides of the sign bit.
+        (*seed >> 32) as u32
+    };
+    let numbers: Vec<u32> = (0..len).map(|_| next()).collect();
+    let least = match (next() % 4, numbers.get(len / 2)) {
+        (0, Some(&number)) => number,
+        (1, Some(&number)) => number.wrapping_add(1),
+        (2, _) => 0,
+        _ => next(),
+    };
+    (numbers, least)
 }
 
-#[cfg(target_arch = "x86_64")]
-#[test]
-fn the_vector_operations_do_the_same() {
-    let simd = super::Avx2::detect().expect("this test needs AVX2");
+fn the_larger_are_chosen<S: Simd>(simd: S) {
+    let mut seed = 1;
+    for len in (0..=BATCH).cycle().take(3000) {
+        let (numbers, least) = numbers(&mut seed, len);
+        let mut chosen = [0; BATCH];
+        let count = simd.at_least(&numbers, least, &mut chosen);
+        assert!(numbers.iter().filter(|&&number| number >= least).eq(&chosen[..count]));
+    }
+}
+
+fn rows_are_parted<S: Simd>(simd: S) {
+    let mut seed = 1;
+    for len in (0..=BATCH).cycle().take(3000) {
+        let (before, least) = numbers(&mut seed, 3 * BATCH);
+        let (from, to) = (BATCH - len, BATCH);
+        // Right behind the rows, or farther.
+        for end in [to, to + 1, to + 40] {
+            let (mut rows, mut kept, mut others) = (before.clone(), end, [0; BATCH]);
+            let count = simd.part(&mut rows, from, to, least, &mut kept, &mut others);
+            let parted = &before[from..to];
+            assert!(parted.iter().rev().filter(|&&number| number < least).eq(&others[..count]));
+            assert!(parted.iter().filter(|&&number| number >= least).eq(&rows[kept..end]));
+            assert_eq!((&rows[..from], &rows[end..]), (&before[..from], &before[end..]));
+        }
+    }
+}
+
+fn all_is_as_it_says<S: Simd>(simd: S) {
     masks_agree(simd);
     least_is_found(simd);
     rows_are_added(simd);
     bytes_move_to_the_front(simd);
     few_are_sorted(simd);
+    the_larger_are_chosen(simd);
+    rows_are_parted(simd);
+}
+
+#[test]
+fn the_scalar_operations_do_what_they_say() {
+    all_is_as_it_says(Scalar);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_vector_operations_do_the_same() {
+    all_is_as_it_says(super::Avx2::detect().expect("this test needs AVX2"));
+    match super::Avx512::detect() {
+        Some(simd) => all_is_as_it_says(simd),
+        None => eprintln!("this processor has no AVX-512: that code was not tested"),
+    }
 }
