@@ -104,17 +104,7 @@ impl Workspace {
             counts.fill(0);
         }
         let counts: &mut [u32; 1 << 16] = self.counts.first_chunk_mut().unwrap_or_else(|| unreachable!());
-        let sevens = text.n / 7 * 7;
-        for at in (0..sevens).step_by(7) {
-            // Eight bytes are seven pairs.
-            let word = text.word(at);
-            for k in 0..7 {
-                counts[(word >> (8 * k)) as usize & 0xFFFF] += 1;
-            }
-        }
-        for at in sevens..text.n {
-            counts[text.pair(at)] += 1;
-        }
+        self.order.count(text, counts);
         for (used, counts) in used.iter_mut().zip(counts.as_chunks::<256>().0) {
             *used = counts.iter().any(|&count| count > 0);
         }
@@ -126,15 +116,13 @@ impl Workspace {
         let Self {
             rows,
             windows,
-            counts,
             stars,
             order,
             bins,
             ..
         } = self;
-        let counts = counts.first_chunk().unwrap_or_else(|| unreachable!());
         stars.find(isa, text);
-        order.build(counts);
+        order.build();
         let Some(window) = order.window_at_start(text) else { return false };
         let codes = &mut windows[..windows::room(2 * stars.count)];
         windows::find(isa, text, stars, order, window, bins, codes);

@@ -1,65 +1,174 @@
-//! An order-preserving code of the text: each byte in the context of the one before gets an alphabetical prefix code, so
-//! that comparing codes is comparing text, and a word of code covers two to three times as many bytes as a word of text.
+//! An order-preserving code of the text: each byte in the context of those before gets an alphabetical prefix code, so that
+//! comparing codes is comparing text, and a word of code covers three times as many bytes as a word of text.
+//!
+//! The context is the byte before, and behind the most frequent pairs both bytes of them: any that belongs to what two
+//! rotations have in common will do.
 
 use super::text::Circle;
 
-/// For each pair of bytes, the code of the second behind the first: its bits highest first, the length in the low
-/// [`LENGTH_BITS`].
+/// Entries of the table. A row of it has 256, or 128 where all bytes are ASCII, and there are the more of them.
+const TABLE: usize = 1 << 17;
+/// One of so many pairs of the text is looked at to find them: a prime, as rows of a table are often as long as others.
+const SAMPLE: usize = 61;
+/// A pair that is rarer in the sample has not enough to tell.
+const LEAST: u32 = 8;
+
+/// A row of the table for each context.
 pub(super) struct Order {
-    codes: Vec<u64>,
+    /// By pair of bytes: the row of what follows.
+    rows: Vec<u16>,
+    /// The pairs that have rows of their own, behind those of single bytes, which the other pairs share.
+    pairs: Vec<u16>,
+    /// Bits of a byte.
+    byte_bits: u32,
+    /// First counts, then codes: in the low [`CODE_BITS`] the bits of the code, the first of them highest, and above them
+    /// their number.
+    table: Vec<u32>,
 }
 
-/// Enough for a length. No code is longer than about 1.5 times the 20 bits of a count.
+/// Bits of a code in the table, at most.
+const CODE_BITS: u32 = 26;
+/// Enough for a length.
 const LENGTH_BITS: u32 = 6;
+const _: () = assert!(CODE_BITS + LENGTH_BITS == u32::BITS);
 /// Bits of a [window](Order::before) that are code.
-pub(super) const WINDOW_BITS: u32 = 64 - LENGTH_BITS;
+pub(super) const WINDOW_BITS: u32 = u64::BITS - LENGTH_BITS;
 
 impl Order {
     pub fn new() -> Self {
-        Self { codes: vec![0; 1 << 16] }
+        Self {
+            rows: (0..=u16::MAX).map(|pair| pair & 0xFF).collect(),
+            pairs: Vec::new(),
+            byte_bits: u8::BITS,
+            table: vec![0; TABLE],
+        }
     }
 
-    /// From the counts of all pairs.
-    pub fn build(&mut self, counts: &[u32; 1 << 16]) {
-        for (codes, counts) in self.codes.chunks_exact_mut(256).zip(counts.as_chunks::<256>().0) {
-            let mut bytes = [0u8; 256];
-            // sums[k]: weight of the bytes before the k-th.
-            let mut sums = [0u32; 257];
-            let mut len = 0;
-            for (byte, &count) in counts.iter().enumerate() {
-                if count > 0 {
-                    bytes[len] = byte as u8;
-                    sums[len + 1] = sums[len] + count;
-                    len += 1;
-                }
+    /// How many rows the bytes have, and the pairs behind them.
+    fn rows(&self) -> (usize, usize) {
+        (1 << self.byte_bits, self.pairs.len())
+    }
+
+    /// What follows each context.
+    fn contexts(&mut self) -> std::slice::ChunksExactMut<'_, u32> {
+        let (bytes, pairs) = self.rows();
+        self.table[..(bytes + pairs) << self.byte_bits].chunks_exact_mut(1 << self.byte_bits)
+    }
+
+    /// Counts what follows each context, and in `pairs` how often each pair occurs, which are zero before.
+    pub fn count(&mut self, text: Circle, pairs: &mut [u32; 1 << 16]) {
+        self.byte_bits = if text.block().is_ascii() { 7 } else { 8 };
+        self.choose(text, pairs);
+        self.contexts().for_each(|context| context.fill(0));
+        let rows: &[u16; 1 << 16] = self.rows.first_chunk().unwrap_or_else(|| unreachable!());
+        let table: &mut [u32; TABLE] = self.table.first_chunk_mut().unwrap_or_else(|| unreachable!());
+        let bits = self.byte_bits;
+        let mut count = |pair: usize, next: usize| table[(usize::from(rows[pair]) << bits | next) % TABLE] += 1;
+        let sixes = text.n / 6 * 6;
+        for at in (0..sixes).step_by(6) {
+            // Eight bytes are six pairs with what follows.
+            let word = text.word(at);
+            for k in (0..6).rev() {
+                count((word >> (8 * k + 8)) as usize & 0xFFFF, (word >> (8 * k)) as usize & 0xFF);
             }
-            if len > 0 {
-                split(&bytes[..len], &sums[..=len], 0, 0, codes);
+        }
+        for at in sixes..text.n {
+            let word = text.word(at);
+            count((word >> 48) as usize, (word >> 40) as usize & 0xFF);
+        }
+        // What follows a context follows the last byte of it.
+        let own: Vec<usize> = self.pairs.iter().map(|pair| usize::from(pair & 0xFF)).collect();
+        for (last, counts) in (0..self.rows().0).chain(own).zip(self.contexts()) {
+            for (sum, count) in pairs[last << 8..].iter_mut().zip(counts) {
+                *sum += *count;
             }
         }
     }
 
-    /// The window of the position before, given that of the position behind and the code of the pair between.
+    /// Finds the frequent pairs; `counts` are zero before and behind.
+    fn choose(&mut self, text: Circle, counts: &mut [u32; 1 << 16]) {
+        for pair in self.pairs.drain(..) {
+            self.rows[usize::from(pair)] = pair & 0xFF;
+        }
+        let mut frequent: Vec<(u32, u16)> = Vec::new();
+        for at in (0..text.n).step_by(SAMPLE) {
+            counts[text.pair(at)] += 1;
+        }
+        for at in (0..text.n).step_by(SAMPLE) {
+            let pair = text.pair(at);
+            let count = std::mem::take(&mut counts[pair]);
+            if count >= LEAST {
+                frequent.push((count, pair as u16));
+            }
+        }
+        let bytes = self.rows().0;
+        let room = (TABLE >> self.byte_bits) - bytes;
+        if frequent.len() > room {
+            frequent.select_nth_unstable_by_key(room, |&pair| std::cmp::Reverse(pair));
+            frequent.truncate(room);
+        }
+        for (row, (_, pair)) in (bytes..).zip(frequent) {
+            self.rows[usize::from(pair)] = row as u16;
+            self.pairs.push(pair);
+        }
+    }
+
+    /// Makes codes of the counts.
+    pub fn build(&mut self) {
+        for row in self.contexts() {
+            let mut bytes = [0u8; 256];
+            // sums[k]: weight of the bytes before the k-th.
+            let mut sums = [0u32; 257];
+            let mut len = 0;
+            for (number, counts) in row.as_chunks::<16>().0.iter().enumerate() {
+                // Most are zero.
+                if *counts == [0; 16] {
+                    continue;
+                }
+                for (byte, &count) in (16 * number..).zip(counts) {
+                    if count > 0 {
+                        bytes[len] = byte as u8;
+                        sums[len + 1] = sums[len] + count;
+                        len += 1;
+                    }
+                }
+            }
+            if len > 0 {
+                split(&bytes[..len], &sums[..=len], 0, 0, row);
+            }
+        }
+    }
+
+    /// The window of the position before, given that of the position behind and the code of the byte between.
     #[inline(always)]
-    pub fn before(window: u64, code: u64) -> u64 {
-        // The length's own bits spoil only bits below WINDOW_BITS: whatever is shifted comes from there.
+    pub fn before(window: u64, code: u32) -> u64 {
+        // The code moves to the high end, and its length to the low one, where a shift looks for it and where it spoils only
+        // bits below WINDOW_BITS: whatever is shifted comes from there.
+        let code = u64::from(code).rotate_right(CODE_BITS);
         window.wrapping_shr(code as u32) | code
     }
 
     /// Bits of a code.
     #[inline(always)]
-    pub fn code_length(code: u64) -> u32 {
-        code as u32 & ((1 << LENGTH_BITS) - 1)
+    pub fn code_length(code: u32) -> u32 {
+        code >> CODE_BITS
     }
 
-    pub fn codes(&self) -> &[u64; 1 << 16] {
-        self.codes.first_chunk().unwrap_or_else(|| unreachable!())
-    }
-
-    /// Bits of the code of `pair`'s second byte.
+    /// The code of a byte by the three that end with it.
     #[inline(always)]
-    pub fn length(&self, pair: usize) -> u32 {
-        Self::code_length(self.codes[pair])
+    pub fn codes(&self) -> impl Fn(&[u8; 3]) -> u32 {
+        let rows: &[u16; 1 << 16] = self.rows.first_chunk().unwrap_or_else(|| unreachable!());
+        let table: &[u32; TABLE] = self.table.first_chunk().unwrap_or_else(|| unreachable!());
+        let bits = self.byte_bits;
+        move |&[first, second, third]| {
+            let row = rows[usize::from(u16::from_be_bytes([first, second]))];
+            table[(usize::from(row) << bits | usize::from(third)) % TABLE]
+        }
+    }
+
+    /// The code of the byte behind `position`, which is less than once around.
+    pub fn code_behind(&self, text: Circle, position: usize) -> u32 {
+        self.codes()(text.window_before(position))
     }
 
     /// The window at position 0, which is also that behind the last: none if once around gives fewer bits than it has.
@@ -69,18 +178,18 @@ impl Order {
             if end == text.n {
                 return None;
             }
-            bits += self.length(text.pair(end));
+            bits += Self::code_length(self.code_behind(text, end));
             end += 1;
         }
-        Some((0..end).rev().fold(0, |window, at| Self::before(window, self.codes[text.pair(at)])))
+        let codes = (0..end).rev().map(|at| self.code_behind(text, at));
+        Some(codes.fold(0, Self::before))
     }
 }
 
 /// Gives the bytes codes that begin with `code` of `length` bits: halves of the most even weight get 0 and 1 next.
-fn split(bytes: &[u8], sums: &[u32], code: u64, length: u32, codes: &mut [u64]) {
+fn split(bytes: &[u8], sums: &[u32], code: u32, length: u32, codes: &mut [u32]) {
     if let [byte] = bytes {
-        let high = if length == 0 { 0 } else { code << (64 - length) };
-        codes[usize::from(*byte)] = high | u64::from(length);
+        codes[usize::from(*byte)] = length << CODE_BITS | code << (CODE_BITS - length);
         return;
     }
     let (first, last) = (sums[0], sums[bytes.len()]);
@@ -88,6 +197,10 @@ fn split(bytes: &[u8], sums: &[u32], code: u64, length: u32, codes: &mut [u64]) 
     let mut middle = sums[..bytes.len()].partition_point(|&sum| sum <= half).clamp(1, bytes.len() - 1);
     if middle > 1 && half.abs_diff(sums[middle - 1]) < half.abs_diff(sums[middle]) {
         middle -= 1;
+    }
+    if length + bytes.len().ilog2() + 2 >= CODE_BITS {
+        // So rare that even the evenest split of what is left may just fit.
+        middle = bytes.len() / 2;
     }
     split(&bytes[..middle], &sums[..=middle], code << 1, length + 1, codes);
     split(&bytes[middle..], &sums[middle..], (code << 1) | 1, length + 1, codes);

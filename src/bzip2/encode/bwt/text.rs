@@ -77,6 +77,11 @@ impl Text {
 }
 
 impl<'a> Circle<'a> {
+    /// The block itself.
+    pub fn block(self) -> &'a [u8] {
+        &self.view[LEAD..][..self.n]
+    }
+
     /// The byte at `position`.
     #[inline(always)]
     pub fn at(self, position: usize) -> u8 {

@@ -256,7 +256,7 @@ fn many_with<S: Simd>(simd: S, ties: &mut Ties, keys: &mut [i64], offset: usize)
 pub(super) fn known(text: Circle, order: &Order, start: usize, bits: u32) -> usize {
     let (mut left, mut known) = (bits, 2);
     while known <= text.n {
-        let length = order.length(text.pair(text.wrap(start + known - 1)));
+        let length = Order::code_length(order.code_behind(text, text.wrap(start + known - 1)));
         if length > left {
             break;
         }

@@ -88,7 +88,7 @@ pub(super) fn find(isa: Isa, text: Circle, stars: &Stars, order: &Order, window:
 
 #[inline(always)]
 fn find_with<S: Simd>(_: S, text: Circle, stars: &Stars, order: &Order, mut window: u64, bins: &mut Bins, codes: &mut [u64]) {
-    let table = order.codes();
+    let codes_of = order.codes();
     let counts = bins.ends();
     counts.fill(0);
     let (mut windows, mut left) = ([0u64; 64], [0u32; 64]);
@@ -98,11 +98,11 @@ fn find_with<S: Simd>(_: S, text: Circle, stars: &Stars, order: &Order, mut wind
     for index in (0..text.n.div_ceil(64)).rev() {
         let base = 64 * index;
         // What is behind the pair at base + k.
-        let pairs = text.window::<65>(base);
+        let bytes = text.window_before::<66>(base);
         let mut code_back = |k: usize| {
             windows[k] = window;
             left[k] = bits;
-            let code = table[usize::from(u16::from_be_bytes([pairs[k], pairs[k + 1]]))];
+            let code = codes_of(&[bytes[k], bytes[k + 1], bytes[k + 2]]);
             window = Order::before(window, code);
             bits += Order::code_length(code);
         };
@@ -122,7 +122,7 @@ fn find_with<S: Simd>(_: S, text: Circle, stars: &Stars, order: &Order, mut wind
             word ^= 1 << k;
             *slot = with_gap(windows[k], left[k] - bits_behind);
             bits_behind = left[k];
-            counts[usize::from(u16::from_be_bytes([pairs[k], pairs[k + 1]]))] += 1;
+            counts[usize::from(u16::from_be_bytes([bytes[k + 1], bytes[k + 2]]))] += 1;
         }
         next = from;
     }
