@@ -46,14 +46,16 @@ impl Simd for Avx512 {
         self.0.to_front(list, byte)
     }
 
-    const FEW: usize = 32;
+    const FEW: usize = 128;
 
     #[inline(always)]
     fn sort_few(self, keys: &[i64], sorted: &mut [i64]) {
         match keys.len() {
             0..=8 => unsafe { sort_8(keys).write(sorted) },
             9..=16 => unsafe { sort_16(keys).write(sorted) },
-            _ => unsafe { sort_32(keys).write(sorted) },
+            17..=32 => unsafe { sort_32(keys).write(sorted) },
+            33..=64 => unsafe { sort_64(keys).write(sorted) },
+            _ => unsafe { sort_128(keys).write(sorted) },
         }
     }
 
@@ -62,7 +64,9 @@ impl Simd for Avx512 {
         match keys.len() {
             0..=8 => unsafe { sort_8(keys).write(keys) },
             9..=16 => unsafe { sort_16(keys).write(keys) },
-            _ => unsafe { sort_32(keys).write(keys) },
+            17..=32 => unsafe { sort_32(keys).write(keys) },
+            33..=64 => unsafe { sort_64(keys).write(keys) },
+            _ => unsafe { sort_128(keys).write(keys) },
         }
     }
 
@@ -137,29 +141,63 @@ fn sort_8(keys: &[i64]) -> Sorted<1> {
 #[target_feature(enable = "avx512f")]
 fn sort_16(keys: &[i64]) -> Sorted<2> {
     let (low, high) = keys.split_at(keys.len().min(8));
-    let (Sorted([a]), Sorted([b])) = (sort_8(low), sort_8(high));
-    let b = reversed(b);
-    let [a, b] = least_first(a, b);
-    Sorted([merge(a), merge(b)])
+    let ([a], [b]) = merge(sort_8(low), sort_8(high));
+    Sorted([a, b])
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn sort_32(keys: &[i64]) -> Sorted<4> {
     let (low, high) = keys.split_at(keys.len().min(16));
-    let (Sorted([a, b]), Sorted([c, d])) = (sort_16(low), sort_16(high));
-    let ([a, d], [b, c]) = (least_first(a, reversed(d)), least_first(b, reversed(c)));
-    let ([a, b], [d, c]) = (least_first(a, b), least_first(d, c));
-    Sorted([merge(a), merge(b), merge(d), merge(c)])
+    let ([a, b], [c, d]) = merge(sort_16(low), sort_16(high));
+    Sorted([a, b, c, d])
 }
 
-/// A vector whose numbers rise and then fall, or turn round the circle of such: sorted.
+#[inline(never)]
+#[target_feature(enable = "avx512f")]
+fn sort_64(keys: &[i64]) -> Sorted<8> {
+    let (low, high) = keys.split_at(keys.len().min(32));
+    let ([a, b, c, d], [e, f, g, h]) = merge(sort_32(low), sort_32(high));
+    Sorted([a, b, c, d, e, f, g, h])
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx512f")]
+fn sort_128(keys: &[i64]) -> Sorted<16> {
+    let (low, high) = keys.split_at(keys.len().min(64));
+    let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) = merge(sort_64(low), sort_64(high));
+    Sorted([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+}
+
+/// The lower half of both, and the upper.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn merge(v: __m512i) -> __m512i {
-    let v = exchange::<0b1111_0000>(v, _mm512_shuffle_i64x2::<0b01_00_11_10>(v, v));
-    let v = exchange::<0b1100_1100>(v, _mm512_permutex_epi64::<0b01_00_11_10>(v));
-    exchange::<0b1010_1010>(v, _mm512_permutex_epi64::<0b10_11_00_01>(v))
+fn merge<const VECTORS: usize>(Sorted(a): Sorted<VECTORS>, Sorted(b): Sorted<VECTORS>) -> ([__m512i; VECTORS], [__m512i; VECTORS]) {
+    let (mut low, mut high) = (a, a);
+    for v in 0..VECTORS {
+        // The one rises while the other falls.
+        (low[v], high[v]) = least_first(a[v], reversed(b[VECTORS - 1 - v]));
+    }
+    (in_order(low), in_order(high))
+}
+
+/// Sorts numbers that rise and then fall, or turn round the circle of such.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn in_order<const VECTORS: usize>(mut vectors: [__m512i; VECTORS]) -> [__m512i; VECTORS] {
+    let mut distance = VECTORS / 2;
+    while distance > 0 {
+        for v in (0..VECTORS).filter(|v| v & distance == 0) {
+            (vectors[v], vectors[v + distance]) = least_first(vectors[v], vectors[v + distance]);
+        }
+        distance /= 2;
+    }
+    for v in &mut vectors {
+        *v = exchange::<0b1111_0000>(*v, _mm512_shuffle_i64x2::<0b01_00_11_10>(*v, *v));
+        *v = exchange::<0b1100_1100>(*v, _mm512_permutex_epi64::<0b01_00_11_10>(*v));
+        *v = exchange::<0b1010_1010>(*v, _mm512_permutex_epi64::<0b10_11_00_01>(*v));
+    }
+    vectors
 }
 
 /// Each number compared with its partner: the greater where a bit of `GREATER` is set, else the less.
@@ -171,8 +209,8 @@ fn exchange<const GREATER: __mmask8>(v: __m512i, partners: __m512i) -> __m512i {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn least_first(a: __m512i, b: __m512i) -> [__m512i; 2] {
-    [_mm512_min_epi64(a, b), _mm512_max_epi64(a, b)]
+fn least_first(a: __m512i, b: __m512i) -> (__m512i, __m512i) {
+    (_mm512_min_epi64(a, b), _mm512_max_epi64(a, b))
 }
 
 #[inline]
