@@ -57,7 +57,7 @@ impl Buckets {
                 self.pairs[256 * second + first] = end as u32;
                 end -= count;
                 // Among those that begin with the same pair, B* come first: the second byte's type is L.
-                let stars = bins.count(pair);
+                let stars = bins.count(first, second);
                 rows.copy_within(left - stars..left, end);
                 left -= stars;
             }

@@ -119,12 +119,14 @@ impl Workspace {
             stars,
             order,
             bins,
+            counted,
             ..
         } = self;
         stars.find(isa, text);
         order.build();
         let Some(window) = order.window_at_start(text) else { return false };
         let codes = &mut windows[..windows::room(2 * stars.count)];
+        bins.clear(counted);
         windows::find(isa, text, stars, order, window, bins, codes);
         let (keys, rest) = rows.split_at_mut(stars.count);
         let (entries, scratch) = rest.split_at_mut(stars.count.div_ceil(2));

@@ -15,8 +15,9 @@ const LEAST: u32 = 8;
 
 /// A row of the table for each context.
 pub(super) struct Order {
-    /// By pair of bytes: the row of what follows.
+    /// By pair of bytes: the row of what follows. From `known` on they were never needed.
     rows: Vec<u16>,
+    known: usize,
     /// The pairs that have rows of their own, behind those of single bytes, which the other pairs share.
     pairs: Vec<u16>,
     /// Bits of a byte.
@@ -37,7 +38,8 @@ pub(super) const WINDOW_BITS: u32 = u64::BITS - LENGTH_BITS;
 impl Order {
     pub fn new() -> Self {
         Self {
-            rows: (0..=u16::MAX).map(|pair| pair & 0xFF).collect(),
+            rows: vec![0; 1 << 16],
+            known: 0,
             pairs: Vec::new(),
             byte_bits: u8::BITS,
             table: vec![0; TABLE],
@@ -58,6 +60,10 @@ impl Order {
     /// Counts what follows each context, and in `pairs` how often each pair occurs, which are zero before.
     pub fn count(&mut self, text: Circle, pairs: &mut [u32; 1 << 16]) {
         self.byte_bits = if text.block().is_ascii() { 7 } else { 8 };
+        for pair in self.known..1 << (8 + self.byte_bits) {
+            self.rows[pair] = pair as u16 & 0xFF;
+            self.known = pair + 1;
+        }
         self.choose(text, pairs);
         self.contexts().for_each(|context| context.fill(0));
         let rows: &[u16; 1 << 16] = self.rows.first_chunk().unwrap_or_else(|| unreachable!());

@@ -15,31 +15,60 @@ pub(super) const SIGN: u64 = 1 << 63;
 /// By pair of first bytes: how many B* there are, then where the next key goes, and in the end where the bin ends.
 pub(super) struct Bins {
     ends: Vec<u32>,
+    /// Bytes that begin a pair. Of the others there is nothing to look at, and no memory to touch.
+    firsts: Vec<u8>,
 }
 
 impl Bins {
     pub fn new() -> Self {
-        Self { ends: vec![0; 1 << 16] }
+        Self {
+            ends: vec![0; 1 << 16],
+            firsts: Vec::new(),
+        }
+    }
+
+    /// Empties the bins of the bytes used.
+    pub fn clear(&mut self, used: &[bool; 256]) {
+        self.firsts.clear();
+        self.firsts.extend((0..=255).filter(|&byte| used[usize::from(byte)]));
+        for &first in &self.firsts {
+            self.ends.as_chunks_mut::<256>().0[usize::from(first)].fill(0);
+        }
+    }
+
+    /// Puts in place of each count where its bin begins.
+    fn begin(&mut self) {
+        let mut start = 0;
+        for &first in &self.firsts {
+            for end in &mut self.ends.as_chunks_mut::<256>().0[usize::from(first)] {
+                start += std::mem::replace(end, start);
+            }
+        }
     }
 
     pub fn ends(&mut self) -> &mut [u32; 1 << 16] {
         self.ends.first_chunk_mut().unwrap_or_else(|| unreachable!())
     }
 
-    /// Where the keys of each bin are that has any.
+    /// The bins that have any keys: where these are.
     pub fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let rows = self
+            .firsts
+            .iter()
+            .flat_map(|&first| &self.ends.as_chunks::<256>().0[usize::from(first)]);
         let mut start = 0;
-        self.ends.iter().filter_map(move |&end| {
+        rows.filter_map(move |&end| {
             let range = start..end as usize;
             start = range.end;
             (!range.is_empty()).then_some(range)
         })
     }
 
-    /// Number of B* that begin with `pair`.
-    pub fn count(&self, pair: usize) -> usize {
-        let start = if pair == 0 { 0 } else { self.ends[pair - 1] };
-        (self.ends[pair] - start) as usize
+    /// Number of B* that begin with `first` and `second`, of which `first` is less.
+    pub fn count(&self, first: usize, second: usize) -> usize {
+        let pair = 256 * first + second;
+        // There is one before it: that of twice the same byte.
+        (self.ends[pair] - self.ends[pair - 1]) as usize
     }
 }
 
@@ -50,11 +79,8 @@ pub(super) fn spread(isa: Isa, text: Circle, stars: &Stars, bins: &mut Bins, win
 
 #[inline(always)]
 fn spread_with<S: Simd>(_: S, text: Circle, stars: &Stars, bins: &mut Bins, windows: &[u64], keys: &mut [i64], entries: &mut [u32]) {
+    bins.begin();
     let ends = bins.ends();
-    let mut start = 0;
-    for end in &mut *ends {
-        start += std::mem::replace(end, start);
-    }
     let mut rest = windows.iter().zip(entries).enumerate();
     for index in 0..text.n.div_ceil(64) {
         let mut word = stars.word(index);

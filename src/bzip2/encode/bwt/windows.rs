@@ -78,7 +78,7 @@ impl Windows<'_> {
     }
 }
 
-/// Writes the code and the gap of each B* and counts the bins. `window` is that of position 0.
+/// Writes the code and the gap of each B* and counts the bins, which are empty before. `window` is that of position 0.
 pub(super) fn find(isa: Isa, text: Circle, stars: &Stars, order: &Order, window: u64, bins: &mut Bins, codes: &mut [u64]) {
     dispatch!(isa, find_with(text: Circle, stars: &Stars, order: &Order, window: u64, bins: &mut Bins, codes: &mut [u64]));
     for k in 0..LONGEST_STEP {
@@ -90,7 +90,6 @@ pub(super) fn find(isa: Isa, text: Circle, stars: &Stars, order: &Order, window:
 fn find_with<S: Simd>(_: S, text: Circle, stars: &Stars, order: &Order, mut window: u64, bins: &mut Bins, codes: &mut [u64]) {
     let codes_of = order.codes();
     let counts = bins.ends();
-    counts.fill(0);
     let (mut windows, mut left) = ([0u64; 64], [0u32; 64]);
     // Bits of code up to the end, here and at the B* behind.
     let (mut bits, mut bits_behind) = (0u32, 0u32);
