@@ -38,12 +38,12 @@ impl Isa {
 
     /// All that the processor has, from the plainest on.
     pub fn all() -> impl Iterator<Item = Self> {
-        let vectors = [
+        let vectors: Vec<Option<Self>> = Vec::from([
             #[cfg(target_arch = "x86_64")]
             Avx2::detect().map(Self::Avx2),
             #[cfg(target_arch = "x86_64")]
             Avx512::detect().map(Self::Avx512),
-        ];
+        ]);
         std::iter::once(Self::Scalar).chain(vectors.into_iter().flatten())
     }
 }
