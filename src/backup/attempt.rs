@@ -12,7 +12,7 @@ use crate::pipeline::clients::{self, Client};
 use crate::pipeline::pg_dump::Scope;
 use crate::pipeline::{Arrived, seal_small};
 use crate::plan::{DatabaseName, Format, Stem};
-use crate::rds::preflight::{Facts, preflight};
+use crate::rds::preflight::{Asked, Facts};
 use crate::store::{Held, Put, Stored, Upload, Written, of_another_run};
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -60,8 +60,15 @@ impl<'a> Attempt<'a> {
         let format = job.plan.format;
         // Derives keys while the database is asked.
         let seal = tokio::task::spawn_blocking(move || Seal::new(format));
-        let facts = preflight(&job.server, database, &job.plan.selection, job.cancel).await?;
-        let client = clients::find(&job.plan.client_folders, job.env.get("PATH"), facts.major())?;
+        let asked = Asked::ask(&job.server, database, job.cancel).await?;
+        // A question to pg_dump starts a process: meanwhile the server looks at what may be read.
+        let (folders, path) = (job.plan.client_folders.clone(), job.env.get("PATH").map(str::to_owned));
+        let major = asked.facts.major();
+        let client = tokio::task::spawn_blocking(move || clients::find(&folders, path.as_deref(), major));
+        let facts = asked.readable(&job.plan.selection, job.cancel).await?;
+        let client = client
+            .await
+            .map_err(|_| Error::new(Code::Bug, "the search for pg_dump panicked"))??;
         let estimate = Estimate::of(job.plan, &facts)?;
         estimate.check_deadline(job.plan, job.deadline)?;
         tracing::info!(

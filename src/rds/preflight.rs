@@ -131,15 +131,36 @@ pub async fn databases(server: &Server, cancel: &Cancel) -> Result<Fleet> {
 /// Connects and looks. A part that the dump could not read is an error here, unless the dump is of a part only: then
 /// `pg_dump` itself decides, since only it knows what its patterns mean.
 pub async fn preflight(server: &Server, database: &DatabaseName, selection: &Selection, cancel: &Cancel) -> Result<Facts> {
-    let client = server.connect(database, cancel).await?;
-    cancel.race(look(&client, selection)).await
+    Asked::ask(server, database, cancel).await?.readable(selection, cancel).await
 }
 
-async fn look(client: &Client, selection: &Selection) -> Result<Facts> {
+/// A session whose server has said what it is.
+pub struct Asked {
+    client: Client,
+    pub facts: Facts,
+}
+
+impl Asked {
+    pub async fn ask(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Result<Self> {
+        let client = server.connect(database, cancel).await?;
+        let facts = cancel.race(facts(&client)).await?;
+        Ok(Self { client, facts })
+    }
+
+    /// The second half of [`preflight`].
+    pub async fn readable(self, selection: &Selection, cancel: &Cancel) -> Result<Facts> {
+        if !selection.is_partial() {
+            cancel.race(readable(&self.client)).await?;
+        }
+        Ok(self.facts)
+    }
+}
+
+async fn facts(client: &Client) -> Result<Facts> {
     let row = client.query_one(FACTS, &[]).await.map_err(|error| diagnose::of_query(&error))?;
     let version: String = row.get(0);
     let unsigned = |column: usize| row.get::<_, i64>(column).max(0) as u64;
-    let facts = Facts {
+    Ok(Facts {
         server_version: version.split_whitespace().next().unwrap_or_default().to_owned(),
         version_number: row.get::<_, i32>(1).max(0) as u32,
         replica: row.get(2),
@@ -156,11 +177,7 @@ async fn look(client: &Client, selection: &Selection) -> Result<Facts> {
                 version: row.get(1),
             })
             .collect(),
-    };
-    if !selection.is_partial() {
-        readable(client).await?;
-    }
-    Ok(facts)
+    })
 }
 
 async fn readable(client: &Client) -> Result<()> {
