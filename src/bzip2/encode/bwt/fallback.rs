@@ -28,7 +28,12 @@ pub(super) fn by_names(text: Circle, stars: &Stars, order: &Order, bins: &Bins, 
     };
     for range in bins.ranges() {
         for group in keys[range].chunk_by_mut(|&a, &b| same_code(a, b)) {
-            let bytes = known(text, order, namer.position(group[0]), KEY_BITS);
+            // One alone needs no more than its code.
+            let bytes = if group.len() > 1 {
+                known(text, order, namer.position(group[0]), KEY_BITS, LONGEST_STRETCH + 1)
+            } else {
+                0
+            };
             if !namer.give(group, bytes) {
                 return false;
             }

@@ -211,3 +211,109 @@ fn split(bytes: &[u8], sums: &[u32], code: u32, length: u32, codes: &mut [u32]) 
     split(&bytes[..middle], &sums[..=middle], code << 1, length + 1, codes);
     split(&bytes[middle..], &sums[middle..], (code << 1) | 1, length + 1, codes);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::Text;
+    use super::super::ties::known;
+    use super::*;
+
+    /// Numbers that are the same in each run.
+    fn numbers(mut seed: u64) -> impl FnMut() -> usize {
+        move || {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33) as usize
+        }
+    }
+
+    /// With the codes made for it.
+    fn with_order(bytes: &[u8], test: impl FnOnce(Circle, &Order)) {
+        let n = bytes.len();
+        let mut text = Text::new(n);
+        text.room().copy_from_slice(bytes);
+        let circle = text.circle(n, 0);
+        let (mut order, mut pairs) = (Order::new(), vec![0; 1 << 16]);
+        // One block's contexts must be gone with the next.
+        let other = vec![b'x'; 5000];
+        let mut before = Text::new(other.len());
+        before.room().copy_from_slice(&other);
+        for text in [before.circle(other.len(), 0), circle] {
+            pairs.fill(0);
+            order.count(text, pairs.first_chunk_mut().unwrap());
+            order.build();
+        }
+        for at in 0..n {
+            assert!(pairs[circle.pair(at)] > 0);
+        }
+        assert_eq!(pairs.iter().map(|&count| count as usize).sum::<usize>(), n);
+        test(circle, &order);
+    }
+
+    /// The window of the code from `position` on.
+    fn window(text: Circle, order: &Order, position: usize) -> u64 {
+        let behind = |k: usize| order.code_behind(text, text.wrap((position + k + text.n - 1) % text.n));
+        let mut length = 0;
+        let mut bits = 0;
+        while bits < u64::BITS && length < text.n {
+            bits += Order::code_length(behind(length));
+            length += 1;
+        }
+        (0..length).rev().fold(0, |window, k| Order::before(window, behind(k)))
+    }
+
+    #[test]
+    fn comparing_codes_is_comparing_text_where_two_bytes_before_are_the_same() {
+        let mut next = numbers(1);
+        for (letters, highest) in [(3, 0x7F), (40, 0x7F), (3, 0xFF), (200, 0xFF)] {
+            // Falling frequencies, so that contexts differ; as rows, so that there are long equal stretches.
+            let row: Vec<u8> = (0..300)
+                .map(|_| ((next() % letters) * (next() % 2) * highest / letters) as u8)
+                .collect();
+            let bytes: Vec<u8> = (0..30_000)
+                .map(|at| {
+                    if next() % 50 == 0 {
+                        (next() % highest) as u8
+                    } else {
+                        row[at % 300]
+                    }
+                })
+                .collect();
+            with_order(&bytes, |text, order| {
+                assert!(!order.pairs.is_empty());
+                let rotation = |at: usize| [&bytes[at..], &bytes[..at]].concat();
+                let (mut compared, mut differ) = (0, 0);
+                while compared < 300 {
+                    let (a, b) = (2 + next() % 29_000, 2 + next() % 29_000);
+                    // A row apart is where much is equal.
+                    let b = if next() % 2 == 0 { a % 300 + 300 * (b / 300) } else { b };
+                    if bytes[a - 2..a] == bytes[b - 2..b] {
+                        compared += 1;
+                        let (x, y) = (
+                            window(text, order, a) >> (u64::BITS - WINDOW_BITS),
+                            window(text, order, b) >> (u64::BITS - WINDOW_BITS),
+                        );
+                        if x != y {
+                            differ += 1;
+                            assert_eq!(x < y, rotation(a) < rotation(b), "{a} {b}");
+                        } else {
+                            let same = known(text, order, a - 2, WINDOW_BITS, text.n);
+                            assert_eq!(rotation(a - 2)[..same], rotation(b - 2)[..same]);
+                        }
+                    }
+                }
+                assert!(differ > 0);
+            });
+        }
+    }
+
+    /// Found by fuzzing: such bytes need no code, and to see how many they are took more time than to sort them.
+    #[test]
+    fn bytes_that_follow_from_those_before_are_looked_at_no_farther_than_asked() {
+        let bytes: Vec<u8> = (0..23 * 800).map(|at| b'a' + (at % 23) as u8).collect();
+        with_order(&bytes, |text, order| {
+            assert_eq!(known(text, order, 100, 44, 1001), 1001);
+            assert_eq!(known(text, order, 100, 44, usize::MAX), bytes.len());
+            assert_eq!(order.window_at_start(text), None);
+        });
+    }
+}

@@ -79,7 +79,7 @@ impl<'a> Ties<'a> {
             if x != y {
                 return Ok(x > y);
             }
-            let Some(step) = self.step(a, WINDOW_BITS) else {
+            let Some(step) = self.step(a, WINDOW_BITS)? else {
                 return self.text_descends(self.windows.position(a), self.windows.position(b));
             };
             offset += step;
@@ -111,7 +111,7 @@ impl<'a> Ties<'a> {
             if let [a, b] = group {
                 return self.pair(a, b, offset);
             }
-            let Some(step) = self.step(self.windows.wrap(number(group[0]) + offset), bits) else {
+            let Some(step) = self.step(self.windows.wrap(number(group[0]) + offset), bits)? else {
                 return self.by_text(group, offset, 0);
             };
             offset += step;
@@ -211,17 +211,24 @@ impl<'a> Ties<'a> {
 
     /// How many B* farther the next is that the bytes show which `bits` of code behind the B* `number` determine.
     #[inline(always)]
-    fn step(&self, number: usize, bits: u32) -> Option<usize> {
-        self.windows.step(number, bits).or_else(|| self.exact_step(number, bits))
+    fn step(&mut self, number: usize, bits: u32) -> Result<Option<usize>, Repetitive> {
+        match self.windows.step(number, bits) {
+            None => self.exact_step(number, bits),
+            some => Ok(some),
+        }
     }
 
     /// The same by the text, for few B* far from each other.
     #[cold]
-    fn exact_step(&self, number: usize, bits: u32) -> Option<usize> {
+    fn exact_step(&mut self, number: usize, bits: u32) -> Result<Option<usize>, Repetitive> {
         let start = self.windows.position(number);
-        let bytes = step(self.text, self.stars, start, known(self.text, self.order, start, bits))?;
+        let known = known(self.text, self.order, start, bits, self.text.n);
+        self.spend(known / size_of::<u64>())?;
+        let Some(bytes) = step(self.text, self.stars, start, known) else {
+            return Ok(None);
+        };
         let there = self.windows.number(self.text.wrap(start + bytes));
-        Some(if there > number { there } else { there + self.stars.count } - number)
+        Ok(Some(if there > number { there } else { there + self.stars.count } - number))
     }
 
     fn spend(&mut self, words: usize) -> Result<(), Repetitive> {
@@ -252,10 +259,11 @@ fn many_with<S: Simd>(simd: S, ties: &mut Ties, keys: &mut [i64], offset: usize)
     sort_keys(simd, keys, NUMBER as u64, ties.scratch());
 }
 
-/// Number of bytes from `start` on that `bits` of code from its second byte on determine.
-pub(super) fn known(text: Circle, order: &Order, start: usize, bits: u32) -> usize {
+/// Number of bytes from `start` on that `bits` of code from its second byte on determine, or `most` if they are more: where
+/// each byte follows from those before, none needs any code.
+pub(super) fn known(text: Circle, order: &Order, start: usize, bits: u32, most: usize) -> usize {
     let (mut left, mut known) = (bits, 2);
-    while known <= text.n {
+    while known < most.min(text.n) {
         let length = Order::code_length(order.code_behind(text, text.wrap(start + known - 1)));
         if length > left {
             break;
