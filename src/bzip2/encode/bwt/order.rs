@@ -271,7 +271,7 @@ mod tests {
                 .collect();
             let bytes: Vec<u8> = (0..30_000)
                 .map(|at| {
-                    if next() % 50 == 0 {
+                    if next().is_multiple_of(50) {
                         (next() % highest) as u8
                     } else {
                         row[at % 300]
@@ -285,7 +285,7 @@ mod tests {
                 while compared < 300 {
                     let (a, b) = (2 + next() % 29_000, 2 + next() % 29_000);
                     // A row apart is where much is equal.
-                    let b = if next() % 2 == 0 { a % 300 + 300 * (b / 300) } else { b };
+                    let b = if next().is_multiple_of(2) { a % 300 + 300 * (b / 300) } else { b };
                     if bytes[a - 2..a] == bytes[b - 2..b] {
                         compared += 1;
                         let (x, y) = (
