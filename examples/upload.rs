@@ -23,7 +23,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let [bucket, key] = &arguments[..] else {
         return Err("usage: upload BUCKET KEY".into());
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     println!("{} bytes", runtime.block_on(upload(bucket, key))?);
     Ok(())
 }

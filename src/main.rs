@@ -20,7 +20,9 @@ fn main() -> ExitCode {
     logs::start(&env);
     seal_process();
     let run = || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        // One thread for all that waits: an answer then wakes no thread beside the one that asked. What takes time, the road
+        // and its workers, has threads of its own.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime
             .map_err(|error| Error::new(Code::Bug, format!("no runtime: {error}")))?
             .block_on(door(cli, &env))
