@@ -12,11 +12,12 @@ use crate::pipeline::clients::{self, Client};
 use crate::pipeline::pg_dump::Scope;
 use crate::pipeline::{Arrived, seal_small};
 use crate::plan::{DatabaseName, Format, Stem};
-use crate::rds::preflight::{Asked, Facts};
+use crate::rds::preflight::{Facts, Session};
 use crate::store::{Held, Put, Stored, Upload, Written, of_another_run};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Why an attempt ends without a backup of its own.
 pub(super) enum Stop {
@@ -51,21 +52,18 @@ pub(super) struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// Everything that can be known in seconds: is it done already, can all be read, is there a `pg_dump`, is there time.
-    pub async fn look(job: &'a Job<'a>, database: &'a DatabaseName, stem: &'a Stem) -> Result<Self, Stop> {
+    pub async fn look(job: &'a Job<'a>, database: &'a DatabaseName, stem: &'a Stem, seal: JoinHandle<Result<Seal>>) -> Result<Self, Stop> {
         job.cancel.check()?;
         let started = OffsetDateTime::now_utc();
         if job.cancel.race(job.store.head(&stem.manifest())).await?.flatten().is_some() {
             return Err(Stop::AlreadyComplete);
         }
-        let format = job.plan.format;
-        // Derives keys while the database is asked.
-        let seal = tokio::task::spawn_blocking(move || Seal::new(format));
-        let asked = Asked::ask(&job.server, database, job.cancel).await?;
-        // A question to pg_dump starts a process: meanwhile the server looks at what may be read.
+        let session = Session::open(&job.server, database, job.cancel).await?;
+        // A question to pg_dump starts a process: meanwhile the server is asked for all else.
         let (folders, path) = (job.plan.client_folders.clone(), job.env.get("PATH").map(str::to_owned));
-        let major = asked.facts.major();
-        let client = tokio::task::spawn_blocking(move || clients::find(&folders, path.as_deref(), major));
-        let facts = asked.readable(&job.plan.selection, job.cancel).await?;
+        let major = session.major();
+        let client = spawn_blocking(move || clients::find(&folders, path.as_deref(), major));
+        let facts = session.facts(&job.plan.selection, job.cancel).await?;
         let client = client
             .await
             .map_err(|_| Error::new(Code::Bug, "the search for pg_dump panicked"))??;

@@ -10,16 +10,18 @@ pub mod signer;
 pub use estimate::Estimate;
 
 use crate::cancel::Cancel;
+use crate::envelope::seal::Seal;
 use crate::error::{Error, Result};
 use crate::event::Env;
-use crate::plan::{DatabaseName, Databases, Plan};
+use crate::plan::{DatabaseName, Databases, Format, Plan, Stem};
 use crate::rds::Server;
 use crate::rds::preflight::databases;
-use crate::receipt::{Entry, Receipt};
+use crate::receipt::{Entry, Made, Receipt};
 use crate::store::S3;
 use attempt::{Attempt, Stop};
 use std::sync::Arc;
 use time::OffsetDateTime;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// What all databases of one event share.
 pub struct Job<'a> {
@@ -33,6 +35,8 @@ pub struct Job<'a> {
 
 /// Every database that the plan means is tried; one that fails does not stop the others, a cancel does.
 pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> Receipt {
+    // Before the first question to S3: where there are few cores, keys are then there when the server needs one of them.
+    let mut seal = Some(begin_seal(plan.format));
     let opened = async {
         let job = Job::open(plan, env, deadline, cancel).await?;
         let (names, warnings) = job.databases().await?;
@@ -42,12 +46,18 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
         Ok((job, names, warnings)) => {
             let mut entries = Vec::with_capacity(names.len());
             for name in &names {
-                entries.push(job.one(name).await);
+                let seal = seal.take().unwrap_or_else(|| begin_seal(plan.format));
+                entries.push(job.one(name, seal).await);
             }
             Receipt::of(entries, warnings)
         }
         Err(error) => nothing_tried(plan, error),
     }
+}
+
+/// Derives keys beside whatever else is done.
+fn begin_seal(format: Format) -> JoinHandle<Result<Seal>> {
+    spawn_blocking(move || Seal::new(format))
 }
 
 /// The failure stands with each database that was named, since each has no backup now.
@@ -89,13 +99,13 @@ impl<'a> Job<'a> {
         }
     }
 
-    async fn one(&self, database: &DatabaseName) -> Entry {
+    async fn one(&self, database: &DatabaseName, seal: JoinHandle<Result<Seal>>) -> Entry {
         let name = database.as_str();
         let stem = match self.plan.stem(database) {
             Ok(stem) => stem,
             Err(error) => return Entry::failed(name, None, error),
         };
-        match self.seal(database, &stem).await {
+        match self.seal(database, &stem, seal).await {
             Ok(made) => {
                 tracing::info!(database = name, %stem, bytes = made.dumped_bytes, rows = made.rows, "complete");
                 Entry::complete(name, stem.to_string(), made)
@@ -112,8 +122,8 @@ impl<'a> Job<'a> {
     }
 
     /// The whole of one backup, in the order that the invariants demand: nothing of it counts before the last step.
-    async fn seal(&self, database: &DatabaseName, stem: &crate::plan::Stem) -> Result<crate::receipt::Made, Stop> {
-        let mut attempt = Attempt::look(self, database, stem).await?;
+    async fn seal(&self, database: &DatabaseName, stem: &Stem, seal: JoinHandle<Result<Seal>>) -> Result<Made, Stop> {
+        let mut attempt = Attempt::look(self, database, stem, seal).await?;
         attempt.write_keys().await?;
         attempt.write_globals().await?;
         let dump = attempt.write_dump().await?;

@@ -39,7 +39,7 @@ impl Facts {
 /// Large objects stand in a dump as hexadecimal digits, two for a byte.
 const FACTS: &str = "
 WITH locked AS (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation IS NOT NULL)
-SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery(),
+SELECT current_setting('server_version'), pg_is_in_recovery(),
        pg_database_size(current_database()),
        coalesce(sum(CASE WHEN c.oid IN (SELECT relation FROM locked) THEN c.relpages::bigint * 8192 ELSE pg_table_size(c.oid) END)
                 FILTER (WHERE c.relkind IN ('r', 'm')), 0)::bigint + 2 * pg_table_size('pg_catalog.pg_largeobject'),
@@ -128,47 +128,58 @@ pub async fn databases(server: &Server, cancel: &Cancel) -> Result<Fleet> {
     Ok(fleet)
 }
 
-/// Connects and looks. A part that the dump could not read is an error here, unless the dump is of a part only: then
-/// `pg_dump` itself decides, since only it knows what its patterns mean.
+/// Connects and looks.
 pub async fn preflight(server: &Server, database: &DatabaseName, selection: &Selection, cancel: &Cancel) -> Result<Facts> {
-    Asked::ask(server, database, cancel).await?.readable(selection, cancel).await
+    let session = Session::open(server, database, cancel).await?;
+    session.facts(selection, cancel).await
 }
 
-/// A session whose server has said what it is.
-pub struct Asked {
+/// A session whose server has said which it is.
+pub struct Session {
     client: Client,
-    pub facts: Facts,
+    /// Such as 170006.
+    version_number: u32,
 }
 
-impl Asked {
-    pub async fn ask(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Result<Self> {
+impl Session {
+    pub async fn open(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Result<Self> {
         let client = server.connect(database, cancel).await?;
-        let facts = cancel.race(facts(&client)).await?;
-        Ok(Self { client, facts })
+        let version = "SELECT current_setting('server_version_num')::int";
+        let version_number: i32 = cancel.race(row(&client, version)).await?.get(0);
+        Ok(Self {
+            client,
+            version_number: version_number.max(0) as u32,
+        })
     }
 
-    /// The second half of [`preflight`].
-    pub async fn readable(self, selection: &Selection, cancel: &Cancel) -> Result<Facts> {
+    pub fn major(&self) -> u32 {
+        self.version_number / 10_000
+    }
+
+    /// A part that the dump could not read is an error here, unless the dump is of a part only: then `pg_dump` itself
+    /// decides, since only it knows what its patterns mean.
+    pub async fn facts(self, selection: &Selection, cancel: &Cancel) -> Result<Facts> {
+        let facts = cancel.race(facts(&self.client, self.version_number)).await?;
         if !selection.is_partial() {
             cancel.race(readable(&self.client)).await?;
         }
-        Ok(self.facts)
+        Ok(facts)
     }
 }
 
-async fn facts(client: &Client) -> Result<Facts> {
-    let row = client.query_one(FACTS, &[]).await.map_err(|error| diagnose::of_query(&error))?;
+async fn facts(client: &Client, version_number: u32) -> Result<Facts> {
+    let row = row(client, FACTS).await?;
     let version: String = row.get(0);
     let unsigned = |column: usize| row.get::<_, i64>(column).max(0) as u64;
     Ok(Facts {
         server_version: version.split_whitespace().next().unwrap_or_default().to_owned(),
-        version_number: row.get::<_, i32>(1).max(0) as u32,
-        replica: row.get(2),
-        database_bytes: unsigned(3),
-        table_bytes: unsigned(4),
-        tables: unsigned(5),
-        unlogged_tables: unsigned(6),
-        large_objects: unsigned(7),
+        version_number,
+        replica: row.get(1),
+        database_bytes: unsigned(2),
+        table_bytes: unsigned(3),
+        tables: unsigned(4),
+        unlogged_tables: unsigned(5),
+        large_objects: unsigned(6),
         extensions: rows(client, "SELECT extname::text, extversion FROM pg_extension ORDER BY 1")
             .await?
             .iter()
@@ -207,8 +218,14 @@ pub async fn locked_relations(server: &Server, database: &DatabaseName, cancel: 
     look.await.unwrap_or_default()
 }
 
+async fn row(client: &Client, query: &str) -> Result<Row> {
+    let row = rows(client, query).await?.pop();
+    row.ok_or_else(|| Error::new(Code::Bug, "the server answered with no row"))
+}
+
 async fn rows(client: &Client, query: &str) -> Result<Vec<Row>> {
-    client.query(query, &[]).await.map_err(|error| diagnose::of_query(&error))
+    // In one message: `query` would first ask for the types, which costs a round trip more.
+    client.query_typed(query, &[]).await.map_err(|error| diagnose::of_query(&error))
 }
 
 async fn names(client: &Client, query: &str) -> Result<Vec<String>> {
