@@ -32,11 +32,11 @@ impl<S: Stage> Compress<S> {
         let block = block_bytes(compression);
         match compression {
             Compression::Bzip2(level) => {
-                let codec = || Ok(Box::new(Bzip2(Encoder::new(self::level(level)?))) as _);
+                let codec = move || Ok(Box::new(Bzip2(Encoder::new(self::level(level)?))) as _);
                 Self::bzip2(level, workers, every, codec, below)
             }
             Compression::Zstd(level) => {
-                let pool = Pool::start(workers, block, None, || Ok(Box::new(Zstd::new(level)?) as _))?;
+                let pool = Pool::start(workers, block, None, move || Ok(Box::new(Zstd::new(level)?) as _))?;
                 let cutter = Cutter::Length(Vec::with_capacity(block), block);
                 Ok(Self {
                     work: Some((cutter, pool)),
@@ -50,7 +50,10 @@ impl<S: Stage> Compress<S> {
         }
     }
 
-    fn bzip2(level: u32, workers: usize, every: usize, codec: impl Fn() -> Result<Box<dyn Codec>>, below: S) -> Result<Self> {
+    fn bzip2<C>(level: u32, workers: usize, every: usize, codec: C, below: S) -> Result<Self>
+    where
+        C: Fn() -> Result<Box<dyn Codec>> + Clone + Send + 'static,
+    {
         let level = self::level(level)?;
         let pool = Pool::start(workers, level.block_len(), Some(Checks::new(level, workers, every)), codec)?;
         let mut out = Out::new(below);

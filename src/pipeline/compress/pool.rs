@@ -26,7 +26,11 @@ pub struct Pool {
 }
 
 impl Pool {
-    pub fn start(workers: usize, block: usize, checks: Option<Checks>, codec: impl Fn() -> Result<Box<dyn Codec>>) -> Result<Self> {
+    /// Each worker makes its own codec, on its own thread.
+    pub fn start<C>(workers: usize, block: usize, checks: Option<Checks>, codec: C) -> Result<Self>
+    where
+        C: Fn() -> Result<Box<dyn Codec>> + Clone + Send + 'static,
+    {
         let (jobs, queue) = bounded::<(Job, Sender<Result<Job>>)>(workers);
         let checks = checks.map(Arc::new);
         let mut pool = Self {
@@ -38,10 +42,14 @@ impl Pool {
             dispatched: 0,
         };
         for number in 0..workers {
-            let (queue, checks, mut codec) = (queue.clone(), checks.clone(), codec()?);
+            let (queue, checks, codec) = (queue.clone(), checks.clone(), codec.clone());
             let work = move || {
+                let mut codec = codec();
                 for (mut job, done) in queue {
-                    let encoded = codec.encode(&mut job);
+                    let encoded = codec
+                        .as_mut()
+                        .map_err(|error| error.clone())
+                        .and_then(|codec| codec.encode(&mut job));
                     let checked = encoded.and_then(|()| checks.as_ref().map_or(Ok(()), |checks| checks.check(number, &job)));
                     // A stage that failed elsewhere waits for no result any more.
                     let _ = done.send(checked.map(|()| job));
@@ -110,7 +118,7 @@ pub struct Job {
 }
 
 /// One worker's encoder.
-pub trait Codec: Send {
+pub trait Codec {
     /// Replaces the job's output.
     fn encode(&mut self, job: &mut Job) -> Result<()>;
 }

@@ -62,7 +62,7 @@ impl Codec for Faulty {
 }
 
 fn with_fault(every: usize, number: u64, fault: fn(&mut Job)) -> Result<Vec<u8>> {
-    let codec = || Ok(Box::new(Faulty(Bzip2(Encoder::new(level(1)?)), number, fault)) as _);
+    let codec = move || Ok(Box::new(Faulty(Bzip2(Encoder::new(level(1)?)), number, fault)) as _);
     let mut stage = Compress::bzip2(1, 3, every, codec, Memory::default())?;
     stage.put(&plain(2_000_000))?;
     stage.finish().map(|done| done.below)
