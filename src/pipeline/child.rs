@@ -22,8 +22,8 @@ const POLITE: Duration = Duration::from_secs(1);
 const KEPT: usize = 16 << 10;
 /// Fewer and larger wake-ups; the kernel may refuse it, which costs speed only.
 const PIPE: usize = 1 << 20;
-/// Left to the child after all that there was has been read: far less than it needs to fill the pipe, and far more than
-/// from one of its small writes to the next, each of which would wake us.
+/// Left to the child after all that there was has been read, unless it ends: far less than it needs to fill the pipe, and
+/// far more than from one of its small writes to the next, each of which would wake us.
 const BREATH: Duration = Duration::from_micros(500);
 
 /// A running child in a process group of its own. Dropped, it is killed and reaped.
@@ -94,7 +94,7 @@ impl Process {
             return Ok(0);
         }
         if self.emptied {
-            std::thread::sleep(BREATH);
+            self.wait_exit(BREATH)?;
         }
         let waiting_since = Instant::now();
         loop {
