@@ -15,7 +15,7 @@ VERSION = re.compile(r"\d+\.[\d.]*\d")
 class Aim:
     title: str
     figure: str
-    must: float
+    must: float | None  # without one, the figure stands beside the one before it
     stretch: float | None
     at_least: bool = False
     form: str = "{:.2f}"
@@ -27,7 +27,7 @@ class Aim:
         return [self.title, *texts, "not measured" if measured is None else self.form.format(measured), self.verdict(measured) if judged else ""]
 
     def verdict(self, measured):
-        if measured is None:
+        if measured is None or self.must is None:
             return ""
         met = [bound is not None and (measured >= bound if self.at_least else measured <= bound) for bound in (self.must, self.stretch)]
         return "stretch" if met[1] else "yes" if met[0] else "**no**"
@@ -55,7 +55,7 @@ AIMS = [
     Aim("throttle, 1 to 200 MiB/s, largest error, %", "throttle", 1, 0.3),
     Aim("zstd road against `zstd -3 -T0`'s, speed", "road wall zstd", 1.2, 1.5, at_least=True),
     Aim("throttle, inventory and encryption, part of the road's CPU, %", "stages", 3, None, form="{:.1f}"),
-    Aim("the same without the SHA-256 of the plain text, %", "stages without hash", 3, None, form="{:.1f}"),
+    Aim("the SHA-256 of the plain text, which is not among them, %", "plain hash", None, None, form="{:.1f}"),
 ]
 
 

@@ -34,7 +34,7 @@ class Ground:
         self.private_key = f"{folder}/private.pem"
         subprocess.run(["openssl", "genrsa", "-out", self.private_key, "2048"], check=True, capture_output=True)
         self.key = subprocess.run(["openssl", "rsa", "-in", self.private_key, "-pubout"], check=True, capture_output=True, text=True).stdout
-        self.start_s3()
+        self.start_s3(f"{folder}/s3")
         self.start_postgres()
 
     # --- PostgreSQL ---------------------------------------------------------------------------------------------------
@@ -97,11 +97,11 @@ class Ground:
 
     # --- S3 -----------------------------------------------------------------------------------------------------------
 
-    def start_s3(self):
-        objects = f"{self.folder}/s3"
+    def start_s3(self, objects, **settings):
+        """From here on, backups go to this server."""
         os.mkdir(objects)
         keys = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench-secret"}
-        server = subprocess.Popen([PROGRAMS / "examples/s3_server", objects], env={**os.environ, **keys}, stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen([PROGRAMS / "examples/s3_server", objects], env={**os.environ, **settings, **keys}, stdout=subprocess.PIPE, text=True)
         self.children.append(server)
         endpoint = server.stdout.readline().strip()
         self.bucket = f"{objects}/{BUCKET}"
