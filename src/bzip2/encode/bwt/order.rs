@@ -306,6 +306,41 @@ mod tests {
         }
     }
 
+    #[test]
+    fn codes_of_the_most_uneven_weights_fit_and_keep_the_order_of_their_bytes() {
+        let fibonacci = |at: usize| (2..at.min(40)).fold((1u32, 1u32), |(a, b), _| (b, a + b)).1;
+        let double = |at: usize| 1u32 << at.min(23);
+        for len in [2, 3, 20, 24, 25, 26, 27, 40, 100, 255, 256] {
+            let weights: [&dyn Fn(usize) -> u32; 6] = [
+                &|at| fibonacci(at),
+                &|at| fibonacci(len - at),
+                &|at| double(at),
+                &|at| double(len - at),
+                &|at| if at == len / 3 { 1 << 30 } else { 1 },
+                &|at| double(if at % 2 == 0 { at } else { len - at }),
+            ];
+            for weight in weights {
+                let bytes: Vec<u8> = (0..len).map(|at| at as u8).collect();
+                let mut sums = vec![0u32];
+                sums.extend((0..len).scan(0u32, |sum, at| {
+                    *sum = sum.saturating_add(weight(at));
+                    Some(*sum)
+                }));
+                let mut codes = [0; 256];
+                split(&bytes, &sums, 0, 0, &mut codes);
+                // The end of one code's numbers is the beginning of the next one's: none begins another, and all are used.
+                let mut next = 0;
+                for code in &codes[..len] {
+                    let length = Order::code_length(*code);
+                    assert!(length <= CODE_BITS, "{length} bits, {len} bytes");
+                    assert_eq!(code & ((1 << CODE_BITS) - 1), next);
+                    next += 1 << (CODE_BITS - length);
+                }
+                assert_eq!(next, 1 << CODE_BITS);
+            }
+        }
+    }
+
     /// Found by fuzzing: such bytes need no code, and to see how many they are took more time than to sort them.
     #[test]
     fn bytes_that_follow_from_those_before_are_looked_at_no_farther_than_asked() {
