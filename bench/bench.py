@@ -32,7 +32,7 @@ FIGURES = {
     "upload": lambda on: road.upload(on.report, on.ground, on.peers, on.data, on.settings.runs),
     "decrypt": lambda on: road.decrypt(on.report, on.ground, on.data, on.settings.megabytes, on.settings.runs),
     "throttle": lambda on: small.throttle(on.report, on.ground, on.data, on.settings),
-    "start": lambda on: small.start(on.report, on.ground, 4 * on.settings.runs),
+    "start": lambda on: small.start(on.report, on.ground, 8 * on.settings.runs),
 }
 
 

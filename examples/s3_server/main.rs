@@ -27,7 +27,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("http://{}", listener.local_addr()?);
     std::io::stdout().flush()?;
 
-    let runtime = tokio::runtime::Runtime::new()?;
+    // Each touch of a file goes to a thread that may wait, and by default to another one each time.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(server::serve(listener, store, &access_key, &secret_key))?;
     Ok(())
 }
