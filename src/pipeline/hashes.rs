@@ -13,6 +13,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use sha_ni::ShaNi;
 
 /// Bytes of a block.
+#[cfg(any(target_arch = "x86_64", test))]
 pub const BLOCK: usize = 64;
 
 /// The two hashes of a stream that is cut into parts.
