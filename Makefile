@@ -1,9 +1,9 @@
 # On a fresh Debian with the Rust toolchain: `make demo` shows the main job, `make test` proves it.
 
-.PHONY: help demo test testbed lint test-large mutations kill-trials coverage model soak fuzz fuzz-smoke sbom bench image ca-bundle
+.PHONY: help demo test testbed lint test-large mutations kill-trials coverage model aarch64 soak fuzz fuzz-smoke sbom bench image ca-bundle
 
 help: ## What there is to make
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 demo: ## A real backup of a real PostgreSQL, opened and restored with stock tools
 	demo/run.sh
@@ -38,6 +38,9 @@ coverage: testbed ## Lines of src that the tests reach; fails below 90 %
 
 model: ## Every order of the commit protocol's events, with three faults on a path
 	PGSEAL_TEST_MODEL_FAULTS=3 cargo test --test model -- --nocapture
+
+aarch64: ## The whole program for the other processor: compiled, and started under an emulator
+	testbed/aarch64.sh program
 
 soak: testbed ## Half an hour of backup, proof and restore while S3 breaks one call in a hundred
 	PGSEAL_TEST_SOAK=$${SECONDS_OF_SOAK:-1800} cargo test --release --test it -- soak:: --nocapture

@@ -6,6 +6,7 @@
 #   aarch64.sh install   the tree, with Rust, a linker and an emulator: some minutes, and quick when it is there
 #   aarch64.sh test      the coders of bzip2, which is where the processor matters, compiled for aarch64: their unit
 #                        tests under the emulator
+#   aarch64.sh program   the whole program, compiled for aarch64 and started under the emulator
 #
 # On aarch64 itself there is nothing to do: the tests of the program are for it then.
 set -euo pipefail
@@ -46,25 +47,28 @@ install() {
     as_root touch "$tree/installed"
 }
 
-# Runs the tests of a package of this checkout in the tree. Its crates come from this machine's registry.
-run_tests() {
-    local folder=$1
-    local crates=$tree/crates package=$root/$folder
-    if ! cmp -s "$package/Cargo.lock" "$crates/Cargo.lock"; then
-        as_root rm -rf "$crates" "$home/vendor"
+# A command of cargo for a package of this checkout, in the tree. Its crates come from this machine's registry.
+cargo_inside() {
+    local folder=$1 command=$2
+    shift 2
+    local package=$root/$folder
+    local crates=/crates/of-${folder//[^a-z]/-}
+    if ! cmp -s "$package/Cargo.lock" "$tree$crates/Cargo.lock"; then
+        as_root rm -rf "$tree$crates" "$home/vendor"
         cargo vendor --locked --quiet --manifest-path "$package/Cargo.toml" "$home/vendor" >/dev/null
-        as_root mv "$home/vendor" "$crates"
-        as_root cp "$package/Cargo.lock" "$crates/Cargo.lock"
+        as_root mkdir -p "$tree/crates"
+        as_root mv "$home/vendor" "$tree$crates"
+        as_root cp "$package/Cargo.lock" "$tree$crates/Cargo.lock"
     fi
     as_root rm -rf "$tree/checkout"
     as_root mkdir "$tree/checkout"
     # With their times, by which cargo knows what is new.
-    tar -C "$root" --exclude=target -c "$folder" src | as_root tar -C "$tree/checkout" -x
+    tar -C "$root" --exclude=target --exclude=.git -c . | as_root tar -C "$tree/checkout" -x
     inside env -C "/checkout/$folder" CARGO_HOME=/root/cargo CARGO_TARGET_DIR=/root/target \
         CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
         CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' \
-        cargo test --release --lib --offline --locked --target "$target" \
-        --config 'source.crates-io.replace-with="vendored"' --config 'source.vendored.directory="/crates"'
+        cargo "$command" --offline --locked --target "$target" \
+        --config 'source.crates-io.replace-with="vendored"' --config "source.vendored.directory=\"$crates\"" "$@"
 }
 
 if [ "$(uname -m)" = aarch64 ]; then
@@ -75,7 +79,11 @@ case ${1:-} in
 install) install ;;
 test)
     install
-    run_tests bench/instructions
+    cargo_inside bench/instructions test --release --lib
+    ;;
+program)
+    install
+    cargo_inside . run --bin pgseal -- --version
     ;;
 *)
     sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2
