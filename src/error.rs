@@ -21,7 +21,7 @@ macro_rules! codes {
             }
 
             /// The exit status: 2 event or usage, 3 database, 4 S3 or another AWS service, 5 dump, 6 deadline or
-            /// signal, 7 verification or decryption, 70 a bug.
+            /// signal, 7 verification or decryption, 70 a bug, 74 an answer that could not be written.
             pub fn exit(self) -> u8 {
                 match self { $(Code::$code => $exit),* }
             }
@@ -66,6 +66,8 @@ codes! {
     CommitUnknown "commit_unknown" 4 "Whether S3 completed it cannot be told: allow s3:GetObject on the prefix, and run again: a backup that stands is then found. Without a manifest it is none.";
     CommitFailed "commit_failed" 4 "The data was stored but its manifest could not be: without it, it is no backup. Run again; the objects of the run named here may be deleted once `pgseal list` shows no backup of that run.";
     AwsFailed "aws_failed" 4 "Check the role's credentials, its permission for the named call, and the network path to that service.";
+    StemTaken "stem_taken" 4 "Something else stands under this backup's name: give each server and each selection a `prefix` of its own (such as `backups/{host}`), or use another `scheduled_time`; look at the object before you remove it.";
+    S3Unsupported "s3_unsupported" 4 "This S3 endpoint lacks conditional writes (If-None-Match) or checksums, without which nothing protects a backup from being overwritten or spoilt: use Amazon S3, or a server that has both.";
     Deadline "deadline" 6 "Time ran out: raise the function's timeout or memory, raise `rate_limit`, or run it as an ECS task, which has no limit.";
     DeadlinePredicted "deadline_predicted" 6 "Raise the timeout or `rate_limit`, or run it as an ECS task; PGSEAL_DEADLINE_CHECK=off tries all the same.";
     Terminated "terminated" 6 "Stopped by a signal; nothing was stored. Run again.";
@@ -73,6 +75,8 @@ codes! {
     Tampered "tampered" 7 "Do not use this backup: fetch the objects again, else take another one, and find out who can write to the bucket.";
     WrongKey "wrong_key" 7 "Use the private key whose fingerprint is named here.";
     RestoreFailed "restore_failed" 7 "Look at the first error; restore into an empty database.";
+    BadUsage "bad_usage" 2 "See `pgseal --help`.";
+    OutputFailed "output_failed" 74 "The answer could not be written to stdout; what was done stands: `pgseal list` shows it.";
     Bug "bug" 70 "This should not happen: please report it with the log.";
 }
 
@@ -171,7 +175,7 @@ mod tests {
     fn names_are_unique_and_exits_are_the_promised_ones() {
         let names: HashSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
         assert_eq!(names.len(), Code::ALL.len());
-        assert!(Code::ALL.iter().all(|code| [2, 3, 4, 5, 6, 7, 70].contains(&code.exit())));
+        assert!(Code::ALL.iter().all(|code| [2, 3, 4, 5, 6, 7, 70, 74].contains(&code.exit())));
     }
 
     #[test]
