@@ -5,7 +5,8 @@
 
 use super::Stage;
 use crate::envelope::digest;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
+use crate::format::table_name::TableName;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,7 @@ const HEAD: usize = 256 << 10;
 /// A table whose rows are in the dump.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
-    /// As `pg_dump` writes it: `schema.table`, quoted where needed.
+    /// `schema.table`, as [`TableName`] shows it.
     pub name: String,
     pub rows: u64,
     /// Of its rows in COPY's text format, line ends included.
@@ -53,6 +54,14 @@ impl<S: Stage> Inventory<S> {
     /// Rows so far.
     pub fn rows(&self) -> u64 {
         self.lexer.rows
+    }
+
+    /// A second proof beside the closing line: whoever cut rows, a string or a function's body short left it open.
+    pub fn ends_between_statements(&self) -> Result<()> {
+        match self.lexer.open() {
+            None => Ok(()),
+            Some(inside) => Err(Error::new(Code::DumpIncomplete, format!("the dump ends inside {inside}"))),
+        }
     }
 }
 
@@ -170,6 +179,18 @@ impl Lexer {
         &bytes[part.len()..]
     }
 
+    /// What is open where the text ends.
+    fn open(&self) -> Option<&'static str> {
+        match &self.state {
+            State::Sql | State::Line if self.statement.trim_ascii().is_empty() => None,
+            State::Sql | State::Line | State::Tag(_) => Some("a statement"),
+            State::Text { .. } => Some("a string"),
+            State::Name => Some("a quoted name"),
+            State::Dollar { .. } => Some("a dollar-quoted string"),
+            State::Opening | State::Rows { .. } => Some("the rows of a table"),
+        }
+    }
+
     fn read_sql(&mut self, byte: u8) {
         let state = std::mem::take(&mut self.state);
         self.state = match state {
@@ -283,12 +304,8 @@ fn is_word(byte: u8) -> bool {
 fn copied_table(statement: &[u8]) -> Option<String> {
     let rest = statement.strip_prefix(b"COPY ")?;
     statement.ends_with(b" FROM stdin").then_some(())?;
-    let mut quoted = false;
-    let end = rest.iter().position(|byte| {
-        quoted ^= *byte == b'"';
-        !quoted && *byte == b' '
-    })?;
-    Some(String::from_utf8_lossy(&rest[..end]).into_owned())
+    let (name, end) = TableName::from_sql(rest)?;
+    (rest.get(end) == Some(&b' ')).then(|| name.to_string())
 }
 
 #[cfg(test)]
@@ -353,6 +370,60 @@ mod tests {
             "COPY real (a) FROM stdin;\n1\n\\.\n",
         );
         assert_eq!(whole(text), [one("real", 1, 2)]);
+    }
+
+    #[test]
+    fn names_are_the_same_with_and_without_quotes() {
+        let plain = "COPY public.t (id) FROM stdin;\n1\n\\.\nCOPY s.\"N x\" (id) FROM stdin;\n\\.\n";
+        let quoted = "COPY \"public\".\"t\" (\"id\") FROM stdin;\n1\n\\.\nCOPY \"s\".\"N x\" (\"id\") FROM stdin;\n\\.\n";
+        assert_eq!(whole(quoted), whole(plain));
+        assert_eq!(whole(quoted), [one("public.t", 1, 2), one("s.\"N x\"", 0, 0)]);
+    }
+
+    #[test]
+    fn names_that_are_no_utf8_stay_apart() {
+        let mut lexer = Lexer::default();
+        lexer.read(b"COPY \"public\".\"n\xe9\" (\"i\") FROM stdin;\n1\n\\.\nCOPY \"public\".\"n\xe8\" (\"i\") FROM stdin;\n\\.\n");
+        let names: Vec<&str> = lexer.tables.iter().map(|table| &*table.name).collect();
+        assert_eq!(names, ["public.E\"n\\xe9\"", "public.E\"n\\xe8\""]);
+    }
+
+    #[test]
+    fn a_dump_that_ends_inside_something_is_seen() {
+        for (text, inside) in [
+            ("SET x = 1;\n", None),
+            (
+                "COPY t (a) FROM stdin;\n1\n\\.\n\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n\n",
+                None,
+            ),
+            ("-- x", None),
+            ("\\unrestrict abc", None),
+            ("COPY t (a) FROM stdin;", Some("the rows of a table")),
+            ("COPY t (a) FROM stdin;\n1\n", Some("the rows of a table")),
+            (
+                "COPY t (a) FROM stdin;\n1\n-- PostgreSQL database dump complete\n--\n",
+                Some("the rows of a table"),
+            ),
+            ("SELECT 'a;\n", Some("a string")),
+            ("SELECT E'a\\';\n", Some("a string")),
+            (
+                "CREATE FUNCTION f() AS $_$ x;\n-- PostgreSQL database dump complete\n--\n",
+                Some("a dollar-quoted string"),
+            ),
+            ("ALTER TABLE \"a", Some("a quoted name")),
+            ("ALTER TABLE t", Some("a statement")),
+            ("ALTER TABLE t\n-- PostgreSQL database dump complete\n--\n", Some("a statement")),
+        ] {
+            let mut inventory = Inventory::new(super::super::Memory::default());
+            inventory.put(text.as_bytes()).unwrap();
+            match (inventory.ends_between_statements(), inside) {
+                (Ok(()), None) => {}
+                (Err(error), Some(inside)) => {
+                    assert!(error.code == Code::DumpIncomplete && error.message.ends_with(inside), "{error}");
+                }
+                (end, _) => panic!("{text:?}: {end:?}"),
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,92 @@
+//! What belongs to a database itself and stands in no dump of it: sealed in the inventory, used to make it anew.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Settings by name, as `pg_db_role_setting` holds them.
+pub type Settings = BTreeMap<String, String>;
+
+/// Flat fields of the inventory. Backups by earlier releases have none of them: then nothing is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DatabaseProperties {
+    /// Of the cluster, from `pg_control_system()`: in decimal, since it is larger than what JSON's readers keep exact.
+    pub system_identifier: Option<String>,
+    pub database_oid: Option<u32>,
+    /// Such as `UTF8`.
+    pub encoding: Option<String>,
+    /// In which the dump is: `UTF8`, or the database's own where not every character of it has a place in UTF-8.
+    pub dump_encoding: Option<String>,
+    pub collation: Option<String>,
+    pub ctype: Option<String>,
+    /// `libc`, `icu` or `builtin`.
+    pub locale_provider: Option<String>,
+    /// Of ICU or of the built-in provider.
+    pub locale: Option<String>,
+    pub icu_rules: Option<String>,
+    pub collation_version: Option<String>,
+    pub owner: Option<String>,
+    pub tablespace: Option<String>,
+    /// -1: no limit.
+    pub connection_limit: Option<i32>,
+    /// Of `ALTER DATABASE … SET`.
+    pub settings: Settings,
+    /// Of `ALTER ROLE … IN DATABASE … SET`, by role.
+    pub role_settings: BTreeMap<String, Settings>,
+    pub comment: Option<String>,
+    /// `None`: nobody ever granted or revoked anything.
+    pub privileges: Option<Vec<Privilege>>,
+    /// That the dump and these properties name: owners, grantees, roles of policies and user mappings.
+    pub roles: Vec<String>,
+}
+
+/// One right of one role at the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Privilege {
+    pub grantor: String,
+    /// `None`: everybody, `PUBLIC`.
+    pub grantee: Option<String>,
+    /// `CONNECT`, `CREATE` or `TEMPORARY`.
+    pub privilege: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub grantable: bool,
+}
+
+impl DatabaseProperties {
+    /// Whether anything is set that a dump restored by itself lacks.
+    pub fn has_settings(&self) -> bool {
+        !self.settings.is_empty() || !self.role_settings.is_empty() || self.comment.is_some() || self.privileges.is_some()
+    }
+}
+
+/// How a dump of a database in this encoding is written.
+///
+/// In UTF-8, which keeps names readable and means the same wherever it is restored, if each byte that the server may hold
+/// has a character there. For the other encodings that is not so (WIN1252 has no 81, EUC_JP has private characters), and
+/// a single such byte would fail the whole dump: these are dumped as they are, as SQL_ASCII has to be.
+pub fn dump_encoding(server_encoding: &str) -> &str {
+    if CONVERTIBLE.contains(&server_encoding) {
+        "UTF8"
+    } else {
+        server_encoding
+    }
+}
+
+/// Encodings of PostgreSQL whose every byte converts to UTF-8 and back: `tests/it/fidelity.rs` asks a server.
+pub const CONVERTIBLE: &[&str] = &[
+    "UTF8",
+    "LATIN1",
+    "LATIN2",
+    "LATIN4",
+    "LATIN5",
+    "LATIN6",
+    "LATIN7",
+    "LATIN8",
+    "LATIN9",
+    "LATIN10",
+    "ISO_8859_5",
+    "KOI8R",
+    "KOI8U",
+    "WIN866",
+    "WIN1256",
+];
