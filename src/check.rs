@@ -4,9 +4,9 @@ use crate::backup::{Estimate, Job};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::event::Env;
-use crate::pipeline::clients;
 use crate::plan::{DatabaseName, Memory, Plan};
 use crate::rds::Server;
+use crate::rds::databases::Listed;
 use crate::rds::preflight::{Facts, preflight};
 use crate::store::S3;
 use serde::Serialize;
@@ -50,7 +50,10 @@ impl Report {
     }
 
     fn note(&mut self, name: &'static str, database: Option<&DatabaseName>, outcome: Result<Value>) -> bool {
-        let database = database.map(|name| name.as_str().to_owned());
+        self.note_of(name, database.map(|name| name.as_str().to_owned()), outcome)
+    }
+
+    fn note_of(&mut self, name: &'static str, database: Option<String>, outcome: Result<Value>) -> bool {
         let (status, detail, error) = match outcome {
             Ok(detail) => ("ok", Some(detail), None),
             Err(error) => ("failed", None, Some(error)),
@@ -107,25 +110,34 @@ pub async fn run(plan: &Plan, env: &Env, cancel: &Cancel) -> Report {
         deadline: None,
         cancel,
     };
-    let names = match job.databases().await {
-        Ok((names, warnings)) => {
-            report.note(
-                "databases",
-                None,
-                Ok(json!({"names": names.iter().map(DatabaseName::as_str).collect::<Vec<_>>(), "warnings": warnings})),
-            );
-            names
-        }
+    let list = match job.databases().await {
+        Ok(list) => list,
         Err(error) => {
             report.note("databases", None, Err(error));
             return report;
         }
     };
+    let names: Vec<_> = list.databases.iter().filter_map(Listed::chosen).map(DatabaseName::as_str).collect();
+    report.note("databases", None, Ok(json!({"names": names, "warnings": list.warnings})));
     let (mut bytes, mut seconds) = (0, 0);
-    for name in &names {
-        if let Some(estimate) = one(&job, name, &mut report).await {
-            bytes += estimate.dump_bytes;
-            seconds += estimate.seconds;
+    for listed in list.databases {
+        match listed {
+            Listed::Chosen(name) => {
+                if let Some(estimate) = one(&job, &name, &mut report).await {
+                    bytes += estimate.dump_bytes;
+                    seconds += estimate.seconds;
+                }
+            }
+            Listed::Skipped { name, reason } => report.checks.push(Check {
+                name: "database",
+                status: "skipped",
+                database: Some(name),
+                detail: Some(json!({"reason": reason})),
+                error: None,
+            }),
+            Listed::Failed { name, error, .. } => {
+                report.note_of("database", Some(name), Err(error));
+            }
         }
     }
     report.estimate = json!({"dump_bytes": bytes, "seconds": seconds});
@@ -144,7 +156,7 @@ async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<
             return None;
         }
     };
-    let client = clients::find(&job.plan.client_folders, job.env.get("PATH"), facts.major());
+    let client = job.find_client(facts.major()).await;
     report.note(
         "pg_dump",
         Some(name),

@@ -18,6 +18,7 @@ pub const MAX_BYTES: usize = 256 * 1024;
 pub const FIELDS: &[&str] = &[
     "action",
     "database",
+    "exclude_databases",
     "host",
     "instance",
     "port",

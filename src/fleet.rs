@@ -5,6 +5,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::event::{Env, Event};
 use crate::plan::{DatabaseName, Plan};
+use crate::rds::databases::Listed;
 use crate::rds::preflight::preflight;
 use serde::Serialize;
 use serde_json::Value;
@@ -24,19 +25,32 @@ pub struct Fleet {
 #[derive(Debug, Serialize)]
 pub struct Planned {
     pub database: String,
-    /// The whole order, with one database and a time: sent twice, it is done once.
-    pub event: Value,
+    /// `skipped`: PostgreSQL itself forbids to dump it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<&'static str>,
+    /// The whole order, with one database and a time: sent twice, it is done once. None for a name that no event can hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The plan could not be made. Not so where `"*"` lists what cannot be backed up: that is what the plan is asked for, and
+    /// the backup will say it again as a failure.
+    #[serde(skip)]
+    fails: bool,
 }
 
 impl Fleet {
     pub fn failure(&self) -> Option<&Error> {
-        self.error
-            .as_ref()
-            .or_else(|| self.backups.iter().find_map(|planned| planned.error.as_ref()))
+        self.error.as_ref().or_else(|| {
+            self.backups
+                .iter()
+                .filter(|planned| planned.fails)
+                .find_map(|planned| planned.error.as_ref())
+        })
     }
 
     pub fn to_json(&self) -> String {
@@ -55,14 +69,14 @@ pub async fn run(event: &Event, plan: &Plan, env: &Env, cancel: &Cancel) -> Flee
     };
     let opened = async {
         let job = Job::open(plan, env, None, cancel).await?;
-        let (names, warnings) = job.databases().await?;
-        Ok((job, names, warnings))
+        let list = job.databases().await?;
+        Ok((job, list))
     };
     match opened.await {
-        Ok((job, names, warnings)) => {
-            fleet.warnings = warnings;
-            for name in &names {
-                fleet.backups.push(planned(event, &job, name).await);
+        Ok((job, list)) => {
+            fleet.warnings = list.warnings;
+            for listed in list.databases {
+                fleet.backups.push(planned(event, &job, listed).await);
             }
         }
         Err(error) => fleet.error = Some(error),
@@ -73,16 +87,44 @@ pub async fn run(event: &Event, plan: &Plan, env: &Env, cancel: &Cancel) -> Flee
     fleet
 }
 
-async fn planned(event: &Event, job: &Job<'_>, name: &DatabaseName) -> Planned {
-    let (estimate, error) = match estimate(job, name).await {
-        Ok(estimate) => (Some(estimate), None),
-        Err(error) => (None, Some(error)),
+async fn planned(event: &Event, job: &Job<'_>, listed: Listed) -> Planned {
+    let order = |name: &DatabaseName| Some(event.narrowed(name.as_str(), job.plan.scheduled_time));
+    let nothing = Planned {
+        database: String::new(),
+        status: None,
+        event: None,
+        estimate: None,
+        error: None,
+        reason: None,
+        fails: false,
     };
-    Planned {
-        database: name.as_str().to_owned(),
-        event: event.narrowed(name.as_str(), job.plan.scheduled_time),
-        estimate,
-        error,
+    match listed {
+        Listed::Chosen(name) => {
+            let (estimate, error) = match estimate(job, &name).await {
+                Ok(estimate) => (Some(estimate), None),
+                Err(error) => (None, Some(error)),
+            };
+            Planned {
+                database: name.as_str().to_owned(),
+                event: order(&name),
+                estimate,
+                fails: error.is_some(),
+                error,
+                ..nothing
+            }
+        }
+        Listed::Skipped { name, reason } => Planned {
+            database: name,
+            status: Some("skipped"),
+            reason: Some(reason),
+            ..nothing
+        },
+        Listed::Failed { name, database, error } => Planned {
+            database: name,
+            event: database.as_ref().and_then(order),
+            error: Some(error),
+            ..nothing
+        },
     }
 }
 

@@ -10,6 +10,8 @@ pub enum Status {
     Complete,
     /// The manifest of that name was there already: success.
     AlreadyComplete,
+    /// PostgreSQL itself forbids to dump it: told, and no failure.
+    Skipped,
     Failed,
 }
 
@@ -34,6 +36,9 @@ pub struct Entry {
     pub stem: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
+    /// Why it was skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
     #[serde(flatten)]
     pub made: Option<Made>,
 }
@@ -97,9 +102,10 @@ impl Receipt {
         }
     }
 
-    /// Failed if one failed; `already_complete` if there was nothing to do at all.
+    /// Failed if one failed; `already_complete` if there was nothing to do at all. What was skipped counts for neither.
     pub fn of(backups: Vec<Entry>, warnings: Vec<String>) -> Self {
-        let all = |status: Status| backups.iter().all(|entry| entry.status == status);
+        let mut tried = backups.iter().filter(|entry| entry.status != Status::Skipped);
+        let mut all = |status: Status| tried.all(|entry| entry.status == status);
         let status = match () {
             () if backups.iter().any(|entry| entry.status == Status::Failed) => Status::Failed,
             () if all(Status::AlreadyComplete) => Status::AlreadyComplete,
@@ -143,6 +149,7 @@ impl Entry {
             database: database.to_owned(),
             stem,
             error: Some(error),
+            reason: None,
             made: None,
         }
     }
@@ -153,6 +160,7 @@ impl Entry {
             database: database.to_owned(),
             stem: Some(stem),
             error: None,
+            reason: None,
             made: None,
         }
     }
@@ -163,7 +171,19 @@ impl Entry {
             database: database.to_owned(),
             stem: Some(stem),
             error: None,
+            reason: None,
             made: Some(made),
+        }
+    }
+
+    pub fn skipped(database: &str, reason: &'static str) -> Self {
+        Self {
+            status: Status::Skipped,
+            database: database.to_owned(),
+            stem: None,
+            error: None,
+            reason: Some(reason),
+            made: None,
         }
     }
 }

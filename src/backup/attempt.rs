@@ -8,16 +8,17 @@ use crate::envelope::hex;
 use crate::envelope::manifest::{Object, Role, Wrapped};
 use crate::envelope::seal::Seal;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::clients::{self, Client};
+use crate::pipeline::clients::Client;
 use crate::pipeline::pg_dump::Scope;
 use crate::pipeline::{Arrived, seal_small};
 use crate::plan::{DatabaseName, Format, Stem};
-use crate::rds::preflight::{Facts, Session};
+use crate::rds::Session;
+use crate::rds::preflight::{Facts, facts};
 use crate::store::{Held, Put, Stored, Upload, Written, of_another_run};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
 /// Why an attempt ends without a backup of its own.
 pub(super) enum Stop {
@@ -58,15 +59,14 @@ impl<'a> Attempt<'a> {
         if job.cancel.race(job.store.head(&stem.manifest())).await?.flatten().is_some() {
             return Err(Stop::AlreadyComplete);
         }
-        let session = Session::open(&job.server, database, job.cancel).await?;
-        // A question to pg_dump starts a process: meanwhile the server is asked for all else.
-        let (folders, path) = (job.plan.client_folders.clone(), job.env.get("PATH").map(str::to_owned));
-        let major = session.major();
-        let client = spawn_blocking(move || clients::find(&folders, path.as_deref(), major));
-        let facts = session.facts(&job.plan.selection, job.cancel).await?;
-        let client = client
-            .await
-            .map_err(|_| Error::new(Code::Bug, "the search for pg_dump panicked"))??;
+        let looking = async {
+            let session = Session::open(&job.server, database, job.cancel).await?;
+            // A question to pg_dump starts a process: meanwhile the server is asked for all else.
+            let (facts, client) = tokio::join!(facts(&session, &job.plan.selection), job.find_client(session.major()));
+            drop(session);
+            Ok::<_, Error>((facts?, client?))
+        };
+        let (facts, client) = job.server.in_time(looking).await?;
         let estimate = Estimate::of(job.plan, &facts)?;
         estimate.check_deadline(job.plan, job.deadline)?;
         tracing::info!(
@@ -81,11 +81,11 @@ impl<'a> Attempt<'a> {
             Some(key) => Some(job.cancel.race(Signing::open(key)).await?),
             None => None,
         };
-        let mut warnings = Vec::new();
-        if facts.replica && facts.unlogged_tables > 0 {
+        let mut warnings = facts.warnings.clone();
+        if facts.replica && facts.size.unlogged_tables > 0 {
             warnings.push(format!(
                 "{} unlogged tables have no rows on a replica: the dump holds their definitions only",
-                facts.unlogged_tables
+                facts.size.unlogged_tables
             ));
         }
         Ok(Self {

@@ -23,8 +23,8 @@ pub struct Estimate {
 
 impl Estimate {
     pub fn of(plan: &Plan, facts: &Facts) -> Result<Self> {
-        let memory = plan.memory(facts.table_bytes)?;
-        let (bytes, rate) = (facts.table_bytes, plan.rate_limit.bytes_per_second());
+        let memory = plan.memory(facts.size.table_bytes)?;
+        let (bytes, rate) = (facts.size.table_bytes, plan.rate_limit.bytes_per_second());
         let Pace { seconds, limited_by } = Pace::of(bytes, rate, plan.compression, memory.workers);
         Ok(Self {
             dump_bytes: bytes,

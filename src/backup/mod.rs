@@ -11,11 +11,12 @@ pub use estimate::Estimate;
 
 use crate::cancel::Cancel;
 use crate::envelope::seal::Seal;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::event::Env;
+use crate::pipeline::clients::{self, Client};
 use crate::plan::{DatabaseName, Databases, Format, Plan, Stem};
 use crate::rds::Server;
-use crate::rds::preflight::databases;
+use crate::rds::databases::{DatabaseList, Listed, databases};
 use crate::receipt::{Entry, Made, Receipt};
 use crate::store::S3;
 use attempt::{Attempt, Stop};
@@ -39,15 +40,27 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
     let mut seal = Some(begin_seal(plan.format));
     let opened = async {
         let job = Job::open(plan, env, deadline, cancel).await?;
-        let (names, warnings) = job.databases().await?;
-        Ok((job, names, warnings))
+        let list = job.databases().await?;
+        Ok((job, list))
     };
     match opened.await {
-        Ok((job, names, warnings)) => {
-            let mut entries = Vec::with_capacity(names.len());
-            for name in &names {
-                let seal = seal.take().unwrap_or_else(|| begin_seal(plan.format));
-                entries.push(job.one(name, seal).await);
+        Ok((job, DatabaseList { databases, warnings })) => {
+            let mut entries = Vec::with_capacity(databases.len());
+            for listed in databases {
+                entries.push(match listed {
+                    Listed::Chosen(name) => {
+                        let seal = seal.take().unwrap_or_else(|| begin_seal(plan.format));
+                        job.one(&name, seal).await
+                    }
+                    Listed::Skipped { name, reason } => {
+                        tracing::warn!(database = name, "skipped: {reason}");
+                        Entry::skipped(&name, reason)
+                    }
+                    Listed::Failed { name, error, .. } => {
+                        tracing::error!(database = name, code = error.code.name(), hint = error.hint(), "{}", error.message);
+                        Entry::failed(&name, None, error)
+                    }
+                });
             }
             Receipt::of(entries, warnings)
         }
@@ -90,13 +103,21 @@ impl<'a> Job<'a> {
     }
 
     /// The databases that the plan means, and what a user might miss among them.
-    pub async fn databases(&self) -> Result<(Vec<DatabaseName>, Vec<String>)> {
+    pub async fn databases(&self) -> Result<DatabaseList> {
         match &self.plan.databases {
-            Databases::Named(names) => Ok((names.clone(), Vec::new())),
-            Databases::All => databases(&self.server, self.cancel)
-                .await
-                .map(|fleet| (fleet.names, fleet.warnings)),
+            Databases::Named(names) => Ok(DatabaseList::named(names)),
+            Databases::All => databases(&self.server, &self.plan.exclude_databases, self.cancel).await,
         }
+    }
+
+    /// The `pg_dump` for a server of this major. Asking for its version starts a process, which is given a limit, and which
+    /// nobody waits for after a cancel.
+    pub async fn find_client(&self, major: u32) -> Result<Client> {
+        let (folders, path) = (self.plan.client_folders.clone(), self.env.get("PATH").map(str::to_owned));
+        let (cancel, limit) = (self.cancel.clone(), self.server.limits.login);
+        let search = spawn_blocking(move || clients::find(&folders, path.as_deref(), major, limit, &cancel));
+        let found = async { search.await.map_err(|_| Error::new(Code::Bug, "the search for pg_dump panicked"))? };
+        self.cancel.race(found).await
     }
 
     async fn one(&self, database: &DatabaseName, seal: JoinHandle<Result<Seal>>) -> Entry {

@@ -7,7 +7,7 @@ use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::pg_dump::{Prepared, Scope};
 use crate::pipeline::{Arrived, Part, Road, forward};
 use crate::plan::Ladder;
-use crate::rds::preflight::{locked_relations, some_of};
+use crate::rds::preflight::locked_relations;
 use crate::rds::{TRIES, is_transient, pause};
 use crate::store::Upload;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ async fn drive(
 async fn name_the_lock(attempt: &Attempt<'_>, mut error: Error) -> Error {
     let locked = locked_relations(&attempt.job.server, attempt.database, attempt.job.cancel).await;
     if !locked.is_empty() {
-        error.message = format!("locked exclusively now: {}; {}", some_of(&locked), error.message);
+        error.message = format!("locked exclusively now: {locked}; {}", error.message);
     }
     error
 }

@@ -8,8 +8,9 @@ use super::tether::tether;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use command_fds::{CommandFdExt, FdMapping};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, pidfd_open, waitid};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
@@ -36,6 +37,8 @@ pub struct Process {
     said: Vec<u8>,
     cancel: Cancel,
     stall: Duration,
+    /// Beside that, before the first byte.
+    patience: Duration,
     status: Option<ExitStatus>,
     /// The last read took all that there was.
     emptied: bool,
@@ -63,7 +66,7 @@ impl Process {
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
         let prepared = rustix::io::ioctl_fionbio(&stdout, true)
             .and_then(|()| rustix::io::ioctl_fionbio(&stderr, true))
-            .and_then(|()| pidfd_open(group, PidfdFlags::empty()));
+            .and_then(|()| exit_descriptor(group));
         match prepared {
             Ok(exit) => {
                 let (said, cancel) = (Vec::new(), cancel.clone());
@@ -76,6 +79,7 @@ impl Process {
                     said,
                     cancel,
                     stall,
+                    patience: Duration::ZERO,
                     status: None,
                     emptied: false,
                 })
@@ -88,6 +92,11 @@ impl Process {
         }
     }
 
+    /// How much longer than usual it may be silent before its first byte: it may have to wait for locks.
+    pub fn be_patient(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// Bytes of stdout; `0` after the child has exited, whose status is then known.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         if self.status.is_some() {
@@ -97,14 +106,15 @@ impl Process {
             self.wait_exit(BREATH)?;
         }
         let waiting_since = Instant::now();
+        let allowed = self.stall.saturating_add(self.patience);
         loop {
             self.cancel.check()?;
-            let left = self.stall.saturating_sub(waiting_since.elapsed());
+            let left = allowed.saturating_sub(waiting_since.elapsed());
             if left.is_zero() {
                 self.end();
                 return Err(Error::new(
                     Code::DumpStalled,
-                    format!("pg_dump sent nothing for {} s", self.stall.as_secs()),
+                    format!("pg_dump sent nothing for {} s", allowed.as_secs()),
                 ));
             }
             let seen = self.wait(left)?;
@@ -115,6 +125,7 @@ impl Process {
                 Ok(0) => return self.exited().map(|()| 0),
                 Ok(read) => {
                     self.emptied = read < buffer.len();
+                    self.patience = Duration::ZERO;
                     return Ok(read);
                 }
                 // It has exited and its output is empty, yet somebody holds the pipe open: a grandchild.
@@ -232,6 +243,25 @@ impl Process {
     }
 }
 
+/// Readable once the process has ended. Old kernels and old seccomp profiles have no pidfd: a thread waits instead.
+fn exit_descriptor(child: Pid) -> rustix::io::Result<OwnedFd> {
+    pidfd_open(child, PidfdFlags::empty()).or_else(|_| watch_exit(child))
+}
+
+/// The thread leaves the process to be reaped, and ends with it at the latest: whoever starts one also ends it.
+fn watch_exit(child: Pid) -> rustix::io::Result<OwnedFd> {
+    let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let tell = ended.try_clone().map_err(|_| rustix::io::Errno::MFILE)?;
+    let watch = move || {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(child), options), Err(rustix::io::Errno::INTR)) {}
+        // An eventfd can only refuse a write when its counter is full, and then it is readable already.
+        let _ = rustix::io::write(&tell, &1u64.to_ne_bytes());
+    };
+    let started = std::thread::Builder::new().name("exit".to_owned()).spawn(watch);
+    started.map(|_| ended).map_err(|_| rustix::io::Errno::AGAIN)
+}
+
 /// As process 1 of a container we inherit what a child leaves behind. Called when no child of our own is waited for.
 fn reap_orphans() {
     if rustix::process::getpid().is_init() {
@@ -315,6 +345,43 @@ mod tests {
     fn silence_is_a_stall() {
         let mut process = shell("echo x; exec sleep 1000", Duration::from_millis(50), &Cancel::new().unwrap());
         assert_eq!(all(&mut process).unwrap_err().code, Code::DumpStalled);
+    }
+
+    #[test]
+    fn the_first_byte_may_take_longer_since_locks_are_waited_for() {
+        let go = tempfile::tempdir().unwrap();
+        let script = |name: &str| {
+            format!(
+                "mkfifo {0}/{name}; read x <{0}/{name}; echo got; exec sleep 1000",
+                go.path().display()
+            )
+        };
+        // What is allowed before the first byte is over as soon as it came.
+        let mut process = shell(&script("a"), Duration::from_millis(50), &Cancel::new().unwrap());
+        process.be_patient(LONG);
+        let fifo = go.path().join("a");
+        let writer = std::thread::spawn(move || {
+            while std::fs::write(&fifo, "go\n").is_err() {
+                std::thread::yield_now();
+            }
+        });
+        let mut buffer = [0; 100];
+        assert_eq!(process.read(&mut buffer).unwrap(), 4);
+        assert_eq!(process.read(&mut buffer).unwrap_err().code, Code::DumpStalled);
+        drop(process);
+        let _ = writer.join();
+        // And without it silence is a stall at once.
+        let mut process = shell(&script("b"), Duration::from_millis(50), &Cancel::new().unwrap());
+        assert_eq!(process.read(&mut buffer).unwrap_err().code, Code::DumpStalled);
+    }
+
+    #[test]
+    fn an_exit_is_noticed_without_pidfd_too() {
+        let mut child = Command::new("/bin/sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let ended = watch_exit(Pid::from_child(&child)).unwrap();
+        let seen = poll(&mut [PollFd::new(&ended, PollFlags::IN)], None).unwrap();
+        // It is still there to be reaped, with its status.
+        assert_eq!((seen, child.wait().unwrap().code()), (1, Some(7)));
     }
 
     #[test]

@@ -1,8 +1,16 @@
 //! Which `pg_dump` to run: the smallest major that is not older than the server, among those installed.
 
+use super::child::Process;
+use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// More than any of these programs says of its version.
+const MOST: usize = 4096;
+/// For a program that is asked outside of a backup.
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// One installed `pg_dump` and its neighbours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +28,20 @@ impl Client {
 }
 
 /// Where to look: folders named by the user, then `/usr/lib/postgresql/*/bin`, then `PATH`.
-pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32) -> Result<Client> {
+/// One that does not say its version within the limit counts as missing.
+pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32, limit: Duration, cancel: &Cancel) -> Result<Client> {
     let folders = folders("pg_dump", first, path);
-    choose(folders, |folder| ask("pg_dump", folder), server_major)
+    let chosen = choose(folders, |folder| ask("pg_dump", folder, limit, cancel), server_major);
+    // After a cancel nobody was asked properly.
+    cancel.check()?;
+    chosen
 }
 
 /// Every installed one of another of PostgreSQL's programs, such as `psql`, in the same order.
 pub fn installed(program: &str, first: &[PathBuf], path: Option<&str>) -> Vec<Client> {
+    let Ok(cancel) = Cancel::new() else { return Vec::new() };
     folders(program, first, path)
-        .filter_map(|(folder, _)| ask(program, &folder))
+        .filter_map(|(folder, _)| ask(program, &folder, LIMIT, &cancel))
         .collect()
 }
 
@@ -84,18 +97,18 @@ fn choose(
     })
 }
 
-fn ask(program: &str, folder: &Path) -> Option<Client> {
-    let program = folder.join(program);
-    if !program.is_file() {
+fn ask(program: &str, folder: &Path, limit: Duration, cancel: &Cancel) -> Option<Client> {
+    let path = folder.join(program);
+    if !path.is_file() {
         return None;
     }
-    let output = Command::new(program)
-        .arg("--version")
-        .env_clear()
-        .env("LC_ALL", "C")
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
+    let text = match version_text(&path, limit, cancel) {
+        Ok(text) => text,
+        Err(error) => {
+            tracing::warn!("{} --version: {}", path.display(), error.message);
+            return None;
+        }
+    };
     // `pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)`
     let version = text.split_once("(PostgreSQL) ")?.1.split_whitespace().next()?.to_owned();
     let major = version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
@@ -104,6 +117,24 @@ fn ask(program: &str, folder: &Path) -> Option<Client> {
         major,
         version,
     })
+}
+
+/// What it prints, as long as it ends within the limit; it hears a cancel as a dump does.
+fn version_text(program: &Path, limit: Duration, cancel: &Cancel) -> Result<String> {
+    let end = Instant::now() + limit;
+    let mut command = Command::new(program);
+    command.arg("--version").env_clear().env("LC_ALL", "C");
+    let mut process = Process::start(&mut command, Vec::new(), limit, cancel)?;
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 512]);
+    loop {
+        match process.read(&mut buffer)? {
+            0 => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            read => bytes.extend_from_slice(&buffer[..read]),
+        }
+        if bytes.len() > MOST || Instant::now() > end {
+            return Err(Error::new(Code::PgDumpMissing, "it went on and on"));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -146,5 +177,35 @@ mod tests {
     #[test]
     fn nobody_is_asked_in_vain() {
         assert_eq!(choice(&[14, 15, 16, 17, 18], true, 16).1, [16]);
+    }
+
+    fn script(folder: &Path, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = folder.join("pg_dump");
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_pg_dump_that_does_not_say_its_version_holds_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let cancel = Cancel::new().unwrap();
+        let short = Duration::from_millis(50);
+        for text in ["exec sleep 1000", "exec yes"] {
+            script(folder.path(), text);
+            assert_eq!(ask("pg_dump", folder.path(), short, &cancel), None, "{text}");
+        }
+        cancel.cancel(Error::new(Code::Terminated, "stop"));
+        script(folder.path(), "exec sleep 1000");
+        let error = find(&[folder.path().to_owned()], None, 99, LIMIT, &cancel).unwrap_err();
+        assert_eq!(error.code, Code::Terminated);
+    }
+
+    #[test]
+    fn a_version_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        script(folder.path(), "echo 'pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)'");
+        let client = ask("pg_dump", folder.path(), LIMIT, &Cancel::new().unwrap()).unwrap();
+        assert_eq!((client.major, client.version.as_str()), (17, "17.6"));
     }
 }

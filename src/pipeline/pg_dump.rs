@@ -4,13 +4,14 @@ use super::child::Process;
 use super::clients::Client;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::plan::{DatabaseName, Selection};
-use crate::rds::{Server, diagnose, passfile};
+use crate::plan::{DatabaseName, Selection, TlsMode};
+use crate::rds::{SERVICE, Server, diagnose, passfile};
 use rustix::fs::{MemfdFlags, Mode, fchmod, memfd_create};
 use secrecy::{ExposeSecret, SecretString};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::Command;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Kept of the output's end, to look for the closing line: longer than it and the `\unrestrict` line behind it.
@@ -37,6 +38,8 @@ pub struct Prepared {
     files: Vec<OwnedFd>,
     closing: &'static str,
     secret: SecretString,
+    /// How long it may wait for locks.
+    patience: Duration,
 }
 
 impl Prepared {
@@ -49,6 +52,7 @@ impl Prepared {
         let files = vec![
             memory_file("passfile", &passfile(password.expose_secret())?)?,
             memory_file("roots", &server.tls.roots)?,
+            memory_file("service", service(client.major).as_bytes())?,
         ];
         let mut command = Command::new(client.program(program));
         command.args(arguments(scope)).env_clear().envs([
@@ -58,24 +62,33 @@ impl Prepared {
             // By variable only: as an argument, a name such as `host=…` would be read as a connection string.
             ("PGDATABASE", database.as_str()),
             ("PGPASSFILE", "/proc/self/fd/3"),
-            ("PGSSLROOTCERT", "/proc/self/fd/4"),
+            // Keepalives have no variable of their own; what stands in the variables here stands there not.
+            ("PGSERVICEFILE", "/proc/self/fd/5"),
+            ("PGSERVICE", "pgseal"),
             ("PGSSLMODE", server.tls.mode.as_str()),
             ("PGGSSENCMODE", "disable"),
             ("PGCONNECT_TIMEOUT", "15"),
             ("PGAPPNAME", "pgseal"),
             ("LC_ALL", "C"),
         ]);
+        command.envs(verification(server));
+        let patience = match scope {
+            Scope::Database { lock_timeout, .. } => *lock_timeout,
+            Scope::Globals { .. } => Duration::ZERO,
+        };
         Ok(Self {
             command,
             files,
             closing,
             secret: password,
+            patience,
         })
     }
 
     /// Starts it, tied to the calling thread: that thread reads it to its end.
     pub fn start(mut self, stall: Duration, cancel: &Cancel) -> Result<PgDump> {
-        let process = Process::start(&mut self.command, self.files, stall, cancel)?;
+        let mut process = Process::start(&mut self.command, self.files, stall, cancel)?;
+        process.be_patient(self.patience);
         Ok(PgDump {
             process,
             tail: Vec::with_capacity(2 * TAIL),
@@ -179,6 +192,33 @@ fn arguments(scope: &Scope<'_>) -> Vec<String> {
         arguments.extend(patterns.iter().map(|pattern| format!("--{option}={pattern}")));
     }
     arguments
+}
+
+/// The service file for a libpq of this major.
+fn service(major: u32) -> String {
+    let known = |line: &&str| major >= 12 || !line.starts_with("tcp_user_timeout");
+    SERVICE.lines().filter(known).map(|line| format!("{line}\n")).collect()
+}
+
+/// How the server is verified, by libpq as by our own connection, and what it may ask for where it is not verified.
+fn verification(server: &Server) -> Vec<(&'static str, &'static str)> {
+    let mode = server.tls.mode;
+    let mut variables = Vec::new();
+    // With roots at hand, libpq would verify the CA under `require` too.
+    let roots = if mode == TlsMode::Require {
+        "/nonexistent/root.crt"
+    } else {
+        "/proc/self/fd/4"
+    };
+    variables.push(("PGSSLROOTCERT", roots));
+    if mode != TlsMode::VerifyFull {
+        // libpq 16 and later; before, the next one does it where the server can.
+        variables.push(("PGREQUIREAUTH", "none,scram-sha-256"));
+        if mode != TlsMode::Disable && server.offers_binding.load(Ordering::Relaxed) {
+            variables.push(("PGCHANNELBINDING", "require"));
+        }
+    }
+    variables
 }
 
 /// A file that exists in memory only, readable by its owner as libpq demands of a password file.

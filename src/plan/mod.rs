@@ -1,6 +1,7 @@
 //! What will be done: an event and an environment, resolved once into values that cannot be wrong.
 
 mod host;
+mod limits;
 mod memory;
 mod names;
 mod parts;
@@ -9,6 +10,7 @@ mod resolve;
 pub mod values;
 
 pub use host::{AllowedHosts, Host};
+pub use limits::Limits;
 pub use memory::{CHECKED, Memory, PG_DUMP, block_bytes};
 pub use names::{DatabaseName, Prefix, Stem};
 pub use parts::{Ladder, MAX_PART, MAX_PARTS};
@@ -44,7 +46,7 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Databases {
     Named(Vec<DatabaseName>),
-    /// `"*"`: all that can be connected to.
+    /// `"*"`: every one, except the server's own templates, `rdsadmin` and `exclude_databases`.
     All,
 }
 
@@ -119,6 +121,7 @@ pub struct Source {
     /// A CA bundle instead of the embedded one of RDS.
     pub root_certificates: Option<PathBuf>,
     pub allowed_hosts: AllowedHosts,
+    pub limits: Limits,
 }
 
 /// Where the objects go and how S3 is to keep them.
@@ -165,6 +168,8 @@ pub enum DeadlineCheck {
 pub struct Plan {
     pub action: Action,
     pub databases: Databases,
+    /// Left out of `"*"` on purpose: names, as they are shown.
+    pub exclude_databases: Vec<String>,
     pub source: Source,
     pub destination: Destination,
     pub recipients: Vec<Recipient>,

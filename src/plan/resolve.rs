@@ -36,6 +36,7 @@ impl Plan {
         let plan = Self {
             action,
             databases,
+            exclude_databases: exclude_databases(&asked)?,
             source,
             destination,
             recipients,
@@ -194,6 +195,14 @@ fn databases(asked: &Asked<'_>) -> Result<Databases> {
     }
 }
 
+fn exclude_databases(asked: &Asked<'_>) -> Result<Vec<String>> {
+    let names = asked.texts("exclude_databases", &[])?.unwrap_or_default();
+    if names.iter().any(String::is_empty) {
+        return Err(bad("exclude_databases", "must not hold an empty name"));
+    }
+    Ok(names)
+}
+
 fn source(asked: &Asked<'_>, env: &Env) -> Result<Source> {
     let allowed_hosts = AllowedHosts::parse(env.get("PGSEAL_ALLOWED_HOSTS"));
     // An event that names one of the two is not contradicted by a variable that names the other.
@@ -237,6 +246,7 @@ fn source(asked: &Asked<'_>, env: &Env) -> Result<Source> {
         region,
         root_certificates: env.get("PGSSLROOTCERT").map(PathBuf::from),
         allowed_hosts,
+        limits: Limits::from_env(env)?,
     })
 }
 

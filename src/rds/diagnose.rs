@@ -1,19 +1,48 @@
 //! From what PostgreSQL and `pg_dump` say to the codes that users see.
 
 use crate::error::{Code, Error};
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
-/// Our own connection failed.
-pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> Error {
+/// A login that failed.
+pub struct Refusal {
+    pub error: Error,
+    /// The server is there and knows the user; it is this database that is closed to it, or not there.
+    pub of_the_database: bool,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            of_the_database: false,
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        refusal.error
+    }
+}
+
+/// Our own connection failed. SQLSTATE decides: the words are in the server's language.
+pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> Refusal {
     if let Some(answer) = error.as_db_error() {
-        let code = match *answer.code() {
-            SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Code::DbAuth,
-            SqlState::INVALID_CATALOG_NAME => Code::NoDatabase,
-            SqlState::TOO_MANY_CONNECTIONS | SqlState::CANNOT_CONNECT_NOW => Code::DbBusy,
-            SqlState::INSUFFICIENT_PRIVILEGE => Code::DbPrivilege,
-            _ => of_text(answer.message()).unwrap_or(Code::DbUnreachable),
+        let code = of_state(answer.code())
+            .or_else(|| of_text(answer.message()))
+            .unwrap_or(Code::DbUnreachable);
+        let error = Error::new(code, format!("{host}:{port}: {}", answer.message()));
+        let (error, of_the_database) = match *answer.code() {
+            SqlState::INSUFFICIENT_PRIVILEGE => (error.advise("GRANT CONNECT ON DATABASE name TO the backup user."), true),
+            // Rules of pg_hba.conf may be for one database alone.
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => (error, true),
+            SqlState::INVALID_CATALOG_NAME | SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => (error, true),
+            _ => (error, false),
         };
-        return Error::new(code, format!("{host}:{port}: {}", answer.message()));
+        return Refusal { error, of_the_database };
+    }
+    if let Some(ours) = ours_within(error) {
+        return ours.clone().into();
     }
     let said = chain(error);
     let code = match &said {
@@ -22,15 +51,61 @@ pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> Er
         said if said.contains("authentication") || said.contains("password") || said.contains("SCRAM") => Code::DbAuth,
         _ => Code::DbUnreachable,
     };
-    Error::new(code, format!("{host}:{port}: {said}"))
+    Error::new(code, format!("{host}:{port}: {said}")).into()
 }
 
-/// A query of the preflight failed.
-pub fn of_query(error: &tokio_postgres::Error) -> Error {
-    let said = error
-        .as_db_error()
-        .map_or_else(|| chain(error), |answer| answer.message().to_owned());
-    Error::new(of_text(&said).unwrap_or(Code::DbUnreachable), said)
+/// What an SQLSTATE means, whoever met it. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn of_state(state: &SqlState) -> Option<Code> {
+    Some(match *state {
+        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Code::DbAuth,
+        SqlState::INVALID_CATALOG_NAME | SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => Code::NoDatabase,
+        SqlState::TOO_MANY_CONNECTIONS
+        | SqlState::CANNOT_CONNECT_NOW
+        | SqlState::ADMIN_SHUTDOWN
+        | SqlState::CRASH_SHUTDOWN
+        | SqlState::INSUFFICIENT_RESOURCES
+        | SqlState::OUT_OF_MEMORY
+        // A trivial query that the server itself gave up.
+        | SqlState::QUERY_CANCELED => Code::DbBusy,
+        SqlState::INSUFFICIENT_PRIVILEGE => Code::DbPrivilege,
+        SqlState::LOCK_NOT_AVAILABLE => Code::DbLockTimeout,
+        SqlState::T_R_SERIALIZATION_FAILURE => Code::ReplicaConflict,
+        _ => return None,
+    })
+}
+
+/// A query that must be answered was not.
+pub fn of_query(answer: &DbError) -> Error {
+    let code = of_state(answer.code()).or_else(|| of_text(answer.message()));
+    Error::new(code.unwrap_or(Code::DbUnreachable), answer.message().to_owned())
+}
+
+/// Whether the server takes no further query on this connection after it.
+pub fn ends_the_session(answer: &DbError) -> bool {
+    matches!(answer.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+        || matches!(
+            *answer.code(),
+            SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::CANNOT_CONNECT_NOW | SqlState::IDLE_SESSION_TIMEOUT
+        )
+}
+
+/// The connection ended under a query.
+pub fn of_lost_session(error: &tokio_postgres::Error, address: &str) -> Error {
+    let code = error.as_db_error().and_then(|answer| of_state(answer.code()));
+    Error::new(code.unwrap_or(Code::DbUnreachable), format!("{address}: {}", chain(error)))
+}
+
+/// An error of ours that went through the client as one of the system.
+fn ours_within(error: &tokio_postgres::Error) -> Option<&Error> {
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(ours) = inner.and_then(|inner| inner.downcast_ref::<Error>()) {
+            return Some(ours);
+        }
+        next = cause.source();
+    }
+    None
 }
 
 /// `pg_dump` failed: its own last words, with the code that they mean.

@@ -1,24 +1,30 @@
 //! The database's side: finding it, logging in, and looking before the dump starts.
 
+pub mod databases;
 pub mod diagnose;
+mod guard;
 mod instance;
+mod login;
 pub mod passfile;
 pub mod preflight;
 pub mod secret;
+pub mod session;
 mod tls;
 mod token;
 
+pub use login::SERVICE;
 pub use passfile::passfile;
+pub use session::Session;
 pub use tls::Tls;
 
 use crate::aws;
-use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::plan::{Auth, DatabaseName, Host, PasswordSource, Source, Target};
+use crate::plan::{Auth, Host, Limits, PasswordSource, Source, Target};
 use aws_config::SdkConfig;
 use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tokio_postgres::Client;
 
 /// Tries of one login, before the first byte of a dump only.
 pub const TRIES: u32 = 3;
@@ -29,6 +35,9 @@ pub struct Server {
     pub port: u16,
     pub user: String,
     pub tls: Tls,
+    pub limits: Limits,
+    /// The server has offered a login that is bound to its certificate: then libpq must take it too.
+    pub offers_binding: Arc<AtomicBool>,
     credentials: Credentials,
 }
 
@@ -68,6 +77,8 @@ impl Server {
             port,
             user: source.user.clone(),
             tls,
+            limits: source.limits,
+            offers_binding: Arc::default(),
             credentials,
         })
     }
@@ -81,38 +92,10 @@ impl Server {
         }
     }
 
-    /// One connection for SQL of our own. A server that is busy or out of reach is tried again, with a new token.
-    pub async fn connect(&self, database: &DatabaseName, cancel: &Cancel) -> Result<Client> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match cancel.race(self.connect_once(database.as_str())).await {
-                Err(error) if tries < TRIES && is_transient(error.code) => {
-                    tracing::warn!(code = error.code.name(), tries, "{}", error.message);
-                    cancel.pause(pause(tries)).await?;
-                }
-                other => return other,
-            }
-        }
-    }
-
-    async fn connect_once(&self, database: &str) -> Result<Client> {
-        let password = self.password(database).await?;
-        let mut config = tokio_postgres::Config::new();
-        config
-            .host(self.host.as_str())
-            .port(self.port)
-            .user(&self.user)
-            .password(password.expose_secret())
-            .dbname(database)
-            .application_name("pgseal")
-            .options("-c statement_timeout=120s -c lock_timeout=10s")
-            .connect_timeout(Duration::from_secs(10))
-            .keepalives_idle(Duration::from_secs(30));
-        self.tls
-            .connect(&mut config)
-            .await
-            .map_err(|error| diagnose::of_connection(&error, self.host.as_str(), self.port))
+    /// Runs what is done before a dump, no longer than the limit for all of it.
+    pub async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let silent = |_| Err(login::silent(self, "what is asked before a dump was not all answered"));
+        tokio::time::timeout(self.limits.all, work).await.unwrap_or_else(silent)
     }
 }
 

@@ -1,12 +1,17 @@
 //! What can be known before the dump starts: in seconds, instead of after hours.
+//!
+//! Only what a backup cannot do without may fail it. A size that cannot be asked for, a privilege that cannot be looked at
+//! in time, is a warning: `pg_dump` itself is the judge.
 
-use super::{Server, diagnose};
+use super::Server;
+use super::session::{Advice, Session, name};
 use crate::cancel::Cancel;
 use crate::envelope::contents::Extension;
 use crate::error::{Code, Error, Result};
 use crate::plan::{DatabaseName, Selection};
 use serde::Serialize;
-use tokio_postgres::{Client, Row};
+use std::fmt;
+use std::time::Duration;
 
 /// What the server says of itself and of one database.
 #[derive(Clone, Debug, Serialize)]
@@ -18,15 +23,36 @@ pub struct Facts {
     pub version_number: u32,
     /// In recovery: a read replica.
     pub replica: bool,
-    /// `pg_database_size`, in bytes: indexes and dead rows included.
+    #[serde(flatten)]
+    pub size: Size,
+    pub extensions: Vec<Extension>,
+    /// What could not be looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// How large a database is, in bytes, and how many of each there are.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Size {
+    /// `tables`: asked for; `last_analyze`: the planner's numbers, where that would have had to wait; `unknown`.
+    pub size_from: SizeFrom,
+    /// Indexes and dead rows included.
     pub database_bytes: u64,
-    /// Tables without their indexes, in bytes: near to what a plain dump has.
+    /// Tables without their indexes: near to what a plain dump has.
     pub table_bytes: u64,
     pub tables: u64,
-    pub large_objects: u64,
     /// Unlogged tables: on a replica their rows cannot be read.
     pub unlogged_tables: u64,
-    pub extensions: Vec<Extension>,
+    pub large_objects: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SizeFrom {
+    Tables,
+    LastAnalyze,
+    #[default]
+    Unknown,
 }
 
 impl Facts {
@@ -35,208 +61,267 @@ impl Facts {
     }
 }
 
-/// The size of a table that is locked exclusively is taken from its last ANALYZE: asking for it would wait.
-/// Large objects stand in a dump as hexadecimal digits, two for a byte.
-const FACTS: &str = "
-WITH locked AS (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation IS NOT NULL)
-SELECT current_setting('server_version'), pg_is_in_recovery(),
-       pg_database_size(current_database()),
-       coalesce(sum(CASE WHEN c.oid IN (SELECT relation FROM locked) THEN c.relpages::bigint * 8192 ELSE pg_table_size(c.oid) END)
-                FILTER (WHERE c.relkind IN ('r', 'm')), 0)::bigint + 2 * pg_table_size('pg_catalog.pg_largeobject'),
-       count(*) FILTER (WHERE c.relkind IN ('r', 'p')),
-       count(*) FILTER (WHERE c.relkind = 'r' AND c.relpersistence = 'u'),
-       (SELECT count(*) FROM pg_largeobject_metadata)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+/// Asking for a size takes a lock, for which a backup need not wait: such tables are counted by their last ANALYZE. Large
+/// objects stand in a dump as hexadecimal digits, two for a byte.
+const SIZE_OF_TABLES: &str = "
+WITH locked AS (SELECT l.relation FROM pg_catalog.pg_locks l WHERE l.mode = 'AccessExclusiveLock' AND l.relation IS NOT NULL)
+SELECT pg_catalog.pg_database_size(pg_catalog.current_database()),
+       COALESCE(pg_catalog.sum(CASE WHEN c.oid IN (SELECT relation FROM locked) THEN c.relpages::pg_catalog.int8 * 8192
+                                    ELSE pg_catalog.pg_table_size(c.oid::pg_catalog.regclass) END)
+                FILTER (WHERE c.relkind IN ('r', 'm')), 0)::pg_catalog.int8
+       + 2 * pg_catalog.pg_table_size('pg_catalog.pg_largeobject'::pg_catalog.regclass),
+       pg_catalog.count(*) FILTER (WHERE c.relkind IN ('r', 'p')),
+       pg_catalog.count(*) FILTER (WHERE c.relkind = 'r' AND c.relpersistence = 'u'),
+       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname <> 'information_schema' AND pg_catalog.left(n.nspname::pg_catalog.text, 3) <> 'pg_'";
 
-/// Tables and sequences that pg_dump reads: those of extensions it leaves out, unless the extension says otherwise.
+/// The same from the catalog alone: no lock, no file is looked at.
+const SIZE_BY_ANALYZE: &str = "
+SELECT pg_catalog.sum(c.relpages::pg_catalog.int8) * 8192,
+       COALESCE(pg_catalog.sum((c.relpages::pg_catalog.int8 + COALESCE(t.relpages, 0)) * 8192)
+                FILTER (WHERE c.relkind IN ('r', 'm') AND s.is_users), 0)
+       + COALESCE(pg_catalog.sum(c.relpages::pg_catalog.int8 * 16384)
+                  FILTER (WHERE c.oid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass), 0),
+       pg_catalog.count(*) FILTER (WHERE c.relkind IN ('r', 'p') AND s.is_users),
+       pg_catalog.count(*) FILTER (WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND s.is_users),
+       COALESCE(pg_catalog.max(c.reltuples)
+                FILTER (WHERE c.oid = 'pg_catalog.pg_largeobject_metadata'::pg_catalog.regclass), 0)::pg_catalog.int8
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid,
+     LATERAL (SELECT n.nspname <> 'information_schema' AND pg_catalog.left(n.nspname::pg_catalog.text, 3) <> 'pg_' AS is_users) s";
+
+/// What pg_dump reads: all tables but those of the system and of extensions, and of these the ones that the extension itself
+/// names as configuration, in whatever schema they are.
+const READ: &str = "
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relpersistence <> 't'
+  AND (EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE c.oid = ANY (x.extconfig))
+       OR n.nspname <> 'information_schema' AND pg_catalog.left(n.nspname::pg_catalog.text, 3) <> 'pg_'
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                          WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'))";
+
 const UNREADABLE: &str = "
-SELECT format('%I.%I', n.nspname, c.relname)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
-  AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-  AND NOT EXISTS (SELECT FROM pg_depend d
-                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-  AND NOT (has_schema_privilege(n.oid, 'USAGE')
-           AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
-                              ELSE has_table_privilege(c.oid, 'SELECT') END)
-ORDER BY 1";
+  AND c.relkind IN ('r', 'p', 'S')
+  AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+           AND CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+                              ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END)";
 
+/// A partitioned table has no rows of its own: its partitions are read, and it is their row security that counts.
 const ROW_SECURITY: &str = "
-SELECT format('%I.%I', n.nspname, c.relname)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND row_security_active(c.oid)
-ORDER BY 1";
+  AND c.relkind = 'r' AND pg_catalog.row_security_active(c.oid)
+  AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())";
 
 /// Neither `pg_read_all_data` nor anything else but a grant on each covers large objects.
-const LARGE_OBJECTS: &str = "
-SELECT m.oid::text
-FROM pg_largeobject_metadata m
-WHERE NOT (pg_has_role(m.lomowner, 'USAGE')
-           OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
-           OR current_setting('lo_compat_privileges') = 'on'
-           OR EXISTS (SELECT FROM aclexplode(m.lomacl) a
+const CLOSED_OBJECTS: &str = "
+FROM pg_catalog.pg_largeobject_metadata m
+WHERE NOT (pg_catalog.pg_has_role(m.lomowner, 'USAGE')
+           OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
+           OR pg_catalog.current_setting('lo_compat_privileges') = 'on'
+           OR EXISTS (SELECT FROM pg_catalog.aclexplode(m.lomacl) a
                       WHERE a.privilege_type = 'SELECT'
-                        AND CASE a.grantee WHEN 0 THEN true ELSE pg_has_role(a.grantee, 'USAGE') END))
-ORDER BY m.oid";
-
-const DATABASES: &str = "
-SELECT datname, datistemplate FROM pg_database
-WHERE datallowconn AND datname <> 'rdsadmin' AND has_database_privilege(datname, 'CONNECT')
-ORDER BY 1";
+                        AND CASE a.grantee WHEN 0 THEN true ELSE pg_catalog.pg_has_role(a.grantee, 'USAGE') END))";
 
 /// Every relation that somebody holds an exclusive lock on.
 const LOCKED: &str = "
-SELECT DISTINCT format('%I.%I', n.nspname, c.relname)
-FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE l.mode = 'AccessExclusiveLock' AND l.granted AND c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_'
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-ORDER BY 1";
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND pg_catalog.left(n.nspname::pg_catalog.text, 3) <> 'pg_'
+  AND c.oid IN (SELECT l.relation FROM pg_catalog.pg_locks l
+                WHERE l.mode = 'AccessExclusiveLock' AND l.granted
+                  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))";
 
-/// All databases that can be connected to, and what was left out though a user might expect it.
-pub struct Fleet {
-    pub names: Vec<DatabaseName>,
-    pub warnings: Vec<String>,
+const RELATION: &str = "pg_catalog.format('%I.%I', n.nspname, c.relname)";
+
+/// A size is not worth waiting for.
+const SHORT_LOCK: Duration = Duration::from_secs(1);
+const LONG_LOCK: Duration = Duration::from_secs(5);
+
+/// The first few of however many names: an answer must not grow with what is wrong with a database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    pub first: Vec<String>,
+    pub total: u64,
 }
 
-/// The server's databases, for `"*"`.
-pub async fn databases(server: &Server, cancel: &Cancel) -> Result<Fleet> {
-    let client = server.connect(&DatabaseName::new("postgres")?, cancel).await?;
-    let rows = rows(&client, DATABASES).await?;
-    let mut fleet = Fleet {
-        names: Vec::new(),
+impl Names {
+    const SHOWN: usize = 5;
+
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
+    /// SQL for the first of them: a name, and how many there are.
+    fn query(expression: &str, from: &str, order: &str) -> String {
+        let name = name(expression);
+        format!(
+            "SELECT {name}, pg_catalog.count(*) OVER () {from} ORDER BY {order} LIMIT {}",
+            Self::SHOWN
+        )
+    }
+}
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.first.join(", "))?;
+        match self.total.saturating_sub(self.first.len() as u64) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+/// Connects and looks, within the limit for everything before a dump.
+pub async fn preflight(server: &Server, database: &DatabaseName, selection: &Selection, cancel: &Cancel) -> Result<Facts> {
+    let looking = async {
+        let session = Session::open(server, database, cancel).await?;
+        facts(&session, selection).await
+    };
+    server.in_time(looking).await
+}
+
+/// A part that the dump could not read is an error here, unless the dump is of a part only: then `pg_dump` itself decides,
+/// since only it knows what its patterns mean.
+pub async fn facts(session: &Session, selection: &Selection) -> Result<Facts> {
+    let state = "SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recovery()";
+    let state = session.row(state).await?;
+    let version = state.text(0)?;
+    let mut warnings = Vec::new();
+    let facts = Facts {
+        server_version: version.split_whitespace().next().unwrap_or_default().to_owned(),
+        version_number: session.version_number(),
+        replica: state.flag(1)?,
+        extensions: extensions(session).await?,
+        size: size(session, &mut warnings).await?,
         warnings: Vec::new(),
     };
-    for row in &rows {
-        let (name, template): (String, bool) = (row.get(0), row.get(1));
-        if name.starts_with("template") || template {
-            if !template {
-                fleet.warnings.push(format!(
-                    "\"*\" leaves out names that start with template: {name}; name it to back it up"
-                ));
-            }
-            continue;
-        }
-        match DatabaseName::new(&name) {
-            Ok(name) => fleet.names.push(name),
-            Err(error) => fleet.warnings.push(format!("a database was left out: {}", error.message)),
-        }
+    if !selection.is_partial() {
+        readable(session, &mut warnings).await?;
     }
-    if fleet.names.is_empty() {
-        return Err(Error::new(Code::NoDatabase, "there is no database that this user can connect to"));
-    }
-    Ok(fleet)
+    Ok(Facts { warnings, ..facts })
 }
 
-/// Connects and looks.
-pub async fn preflight(server: &Server, database: &DatabaseName, selection: &Selection, cancel: &Cancel) -> Result<Facts> {
-    let session = Session::open(server, database, cancel).await?;
-    session.facts(selection, cancel).await
-}
-
-/// A session whose server has said which it is.
-pub struct Session {
-    client: Client,
-    /// Such as 170006.
-    version_number: u32,
-}
-
-impl Session {
-    pub async fn open(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Result<Self> {
-        let client = server.connect(database, cancel).await?;
-        let version = "SELECT current_setting('server_version_num')::int";
-        let version_number: i32 = cancel.race(row(&client, version)).await?.get(0);
-        Ok(Self {
-            client,
-            version_number: version_number.max(0) as u32,
+async fn extensions(session: &Session) -> Result<Vec<Extension>> {
+    let query = format!(
+        "SELECT {}, {} FROM pg_catalog.pg_extension x ORDER BY x.extname",
+        name("x.extname"),
+        name("x.extversion")
+    );
+    let rows = session.rows(&query).await?;
+    let extension = |row: &super::session::Row| {
+        Ok(Extension {
+            name: row.name(0)?,
+            version: row.name(1)?,
         })
-    }
+    };
+    rows.iter().map(extension).collect()
+}
 
-    pub fn major(&self) -> u32 {
-        self.version_number / 10_000
-    }
-
-    /// A part that the dump could not read is an error here, unless the dump is of a part only: then `pg_dump` itself
-    /// decides, since only it knows what its patterns mean.
-    pub async fn facts(self, selection: &Selection, cancel: &Cancel) -> Result<Facts> {
-        let facts = cancel.race(facts(&self.client, self.version_number)).await?;
-        if !selection.is_partial() {
-            cancel.race(readable(&self.client)).await?;
+/// As exact as can be had without waiting.
+async fn size(session: &Session, warnings: &mut Vec<String>) -> Result<Size> {
+    let mut reason = String::new();
+    for (query, size_from) in [(SIZE_OF_TABLES, SizeFrom::Tables), (SIZE_BY_ANALYZE, SizeFrom::LastAnalyze)] {
+        match session.advice(query, SHORT_LOCK).await? {
+            Advice::Rows(rows) => {
+                let row = rows
+                    .first()
+                    .ok_or_else(|| Error::new(Code::Bug, "the server answered with no row"))?;
+                if size_from == SizeFrom::LastAnalyze {
+                    warnings.push(format!(
+                        "the size is estimated from the last ANALYZE, since the tables could not be asked: {reason}"
+                    ));
+                }
+                return Ok(Size {
+                    size_from,
+                    database_bytes: row.number(0)?,
+                    table_bytes: row.number(1)?,
+                    tables: row.number(2)?,
+                    unlogged_tables: row.number(3)?,
+                    large_objects: row.number(4)?,
+                });
+            }
+            Advice::Refused(why) => reason = why,
         }
-        Ok(facts)
     }
+    warnings.push(format!("the size could not be estimated: {reason}"));
+    Ok(Size::default())
 }
 
-async fn facts(client: &Client, version_number: u32) -> Result<Facts> {
-    let row = row(client, FACTS).await?;
-    let version: String = row.get(0);
-    let unsigned = |column: usize| row.get::<_, i64>(column).max(0) as u64;
-    Ok(Facts {
-        server_version: version.split_whitespace().next().unwrap_or_default().to_owned(),
-        version_number,
-        replica: row.get(1),
-        database_bytes: unsigned(2),
-        table_bytes: unsigned(3),
-        tables: unsigned(4),
-        unlogged_tables: unsigned(5),
-        large_objects: unsigned(6),
-        extensions: rows(client, "SELECT extname::text, extversion FROM pg_extension ORDER BY 1")
-            .await?
-            .iter()
-            .map(|row| Extension {
-                name: row.get(0),
-                version: row.get(1),
-            })
-            .collect(),
-    })
-}
-
-async fn readable(client: &Client) -> Result<()> {
-    let unreadable = names(client, UNREADABLE).await?;
-    if !unreadable.is_empty() {
-        return Err(Error::new(Code::DbPrivilege, format!("no SELECT on {}", some_of(&unreadable))));
-    }
-    let secured = names(client, ROW_SECURITY).await?;
-    if !secured.is_empty() {
-        let error = Error::new(Code::DbPrivilege, format!("row security hides rows of {}", some_of(&secured)));
-        return Err(error.advise("ALTER ROLE the backup user BYPASSRLS: a dump without all rows would be no backup."));
-    }
-    let closed = names(client, LARGE_OBJECTS).await?;
-    if !closed.is_empty() {
-        let error = Error::new(Code::DbPrivilege, format!("no SELECT on large object {}", some_of(&closed)));
-        return Err(error.advise("GRANT SELECT ON LARGE OBJECT n TO the backup user, for each; pg_read_all_data does not cover them."));
+/// What the user may not read, as an error that names it.
+pub async fn readable(session: &Session, warnings: &mut Vec<String>) -> Result<()> {
+    let order = "n.nspname, c.relname";
+    let of_tables = |condition: &str| Names::query(RELATION, &format!("{READ} {condition}"), order);
+    let objects = Names::query("m.oid", CLOSED_OBJECTS, "m.oid");
+    for (query, what, hint) in [
+        (of_tables(UNREADABLE), "no SELECT on", None),
+        (
+            of_tables(ROW_SECURITY),
+            "row security hides rows of",
+            Some("ALTER ROLE the backup user BYPASSRLS: a dump without all rows would be no backup."),
+        ),
+        (
+            objects,
+            "no SELECT on large object",
+            Some("GRANT SELECT ON LARGE OBJECT n TO the backup user, for each; pg_read_all_data does not cover them."),
+        ),
+    ] {
+        match names(session, &query).await? {
+            Ok(names) if names.is_empty() => {}
+            Ok(names) => {
+                let error = Error::new(Code::DbPrivilege, format!("{what} {names}"));
+                return Err(match hint {
+                    Some(hint) => error.advise(hint),
+                    None => error,
+                });
+            }
+            Err(why) => warnings.push(format!("whether there is {what} something could not be looked at: {why}")),
+        }
     }
     Ok(())
 }
 
-/// What stands in the way of a lock, for the message of a lock timeout; empty where it cannot be told any more.
-pub async fn locked_relations(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Vec<String> {
-    let look = async {
-        let client = server.connect(database, cancel).await?;
-        names(&client, LOCKED).await
+/// Names, or why the server would not give them.
+async fn names(session: &Session, query: &str) -> Result<Result<Names, String>> {
+    let rows = match session.advice(query, LONG_LOCK).await? {
+        Advice::Rows(rows) => rows,
+        Advice::Refused(why) => return Ok(Err(why)),
     };
-    look.await.unwrap_or_default()
+    let mut names = Names::default();
+    for row in &rows {
+        names.first.push(row.name(0)?);
+        names.total = row.number(1)?;
+    }
+    Ok(Ok(names))
 }
 
-async fn row(client: &Client, query: &str) -> Result<Row> {
-    let row = rows(client, query).await?.pop();
-    row.ok_or_else(|| Error::new(Code::Bug, "the server answered with no row"))
+/// What stands in the way of a lock, for the message of a lock timeout; empty where it cannot be told any more.
+pub async fn locked_relations(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Names {
+    let looking = async {
+        let session = Session::open(server, database, cancel).await?;
+        locked(&session).await
+    };
+    server.in_time(looking).await.unwrap_or_default()
 }
 
-async fn rows(client: &Client, query: &str) -> Result<Vec<Row>> {
-    // In one message: `query` would first ask for the types, which costs a round trip more.
-    client.query_typed(query, &[]).await.map_err(|error| diagnose::of_query(&error))
-}
-
-async fn names(client: &Client, query: &str) -> Result<Vec<String>> {
-    Ok(rows(client, query).await?.iter().map(|row| row.get(0)).collect())
+async fn locked(session: &Session) -> Result<Names> {
+    let query = Names::query(RELATION, LOCKED, "n.nspname, c.relname");
+    Ok(names(session, &query).await?.unwrap_or_default())
 }
 
 /// The first five, and how many more.
 pub fn some_of(names: &[String]) -> String {
-    let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(5) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
+    let first = names.iter().take(Names::SHOWN).cloned().collect();
+    let total = names.len() as u64;
+    Names { first, total }.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_there_are_five_are_named() {
+        let names = |count: usize| (1..=count).map(|n| format!("t{n}")).collect::<Vec<_>>();
+        assert_eq!(some_of(&names(2)), "t1, t2");
+        assert_eq!(some_of(&names(600)), "t1, t2, t3, t4, t5 and 595 more");
     }
 }

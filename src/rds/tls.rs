@@ -11,9 +11,6 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// All CAs of RDS in all regions; where it is from stands in `rds-ca-bundle.md`.
 const RDS_BUNDLE: &[u8] = include_bytes!("rds-ca-bundle.pem");
@@ -23,7 +20,7 @@ pub struct Tls {
     pub mode: TlsMode,
     /// The trusted CAs as PEM: handed to `pg_dump` in memory.
     pub roots: Cow<'static, [u8]>,
-    client: Option<Arc<ClientConfig>>,
+    pub(super) client: Option<Arc<ClientConfig>>,
 }
 
 impl Tls {
@@ -39,23 +36,6 @@ impl Tls {
             mode => Some(Arc::new(client_config(mode, &roots)?)),
         };
         Ok(Self { mode, roots, client })
-    }
-
-    /// Connects and drives the connection in the background until the client is dropped.
-    pub async fn connect(&self, config: &mut tokio_postgres::Config) -> Result<Client, tokio_postgres::Error> {
-        match &self.client {
-            None => {
-                let (client, connection) = config.ssl_mode(SslMode::Disable).connect(NoTls).await?;
-                tokio::spawn(connection);
-                Ok(client)
-            }
-            Some(client_config) => {
-                let tls = MakeRustlsConnect::new(ClientConfig::clone(client_config));
-                let (client, connection) = config.ssl_mode(SslMode::Require).connect(tls).await?;
-                tokio::spawn(connection);
-                Ok(client)
-            }
-        }
     }
 }
 

@@ -1,0 +1,247 @@
+//! The databases of a server, for `"*"`: all of them, also those that cannot be backed up. What is left out in silence is
+//! missed on the day it is needed.
+
+use super::session::{Row, Session, hex, shown};
+use super::{Server, diagnose::Refusal};
+use crate::cancel::Cancel;
+use crate::error::{Code, Error, Result};
+use crate::plan::DatabaseName;
+
+/// What an event means, in order, and what its sender should know.
+#[derive(Debug, Default)]
+pub struct DatabaseList {
+    pub databases: Vec<Listed>,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+pub enum Listed {
+    Chosen(DatabaseName),
+    /// PostgreSQL itself forbids to dump it.
+    Skipped {
+        name: String,
+        reason: &'static str,
+    },
+    /// It should be backed up and cannot be. `name` as it can be shown; `DatabaseName` where it is one.
+    Failed {
+        name: String,
+        database: Option<DatabaseName>,
+        error: Error,
+    },
+}
+
+impl Listed {
+    pub fn chosen(&self) -> Option<&DatabaseName> {
+        match self {
+            Self::Chosen(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl DatabaseList {
+    pub fn named(names: &[DatabaseName]) -> Self {
+        Self {
+            databases: names.iter().cloned().map(Listed::Chosen).collect(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// One row of `pg_database`.
+#[derive(Debug)]
+struct Found {
+    name: Vec<u8>,
+    allows_connections: bool,
+    connection_limit: i64,
+    may_connect: bool,
+}
+
+/// Lists them from whichever database lets us in, within the limit for everything before a dump.
+pub async fn databases(server: &Server, excluded: &[String], cancel: &Cancel) -> Result<DatabaseList> {
+    let looking = async {
+        let session = open_any(server, excluded, cancel).await?;
+        let name = hex("d.datname");
+        let query = format!(
+            "SELECT {name}, d.datallowconn, d.datconnlimit, pg_catalog.has_database_privilege(d.oid, 'CONNECT')
+             FROM pg_catalog.pg_database d ORDER BY d.datname"
+        );
+        session.rows(&query).await?.iter().map(found).collect::<Result<Vec<_>>>()
+    };
+    sort_out(server.in_time(looking).await?, excluded)
+}
+
+fn found(row: &Row) -> Result<Found> {
+    Ok(Found {
+        name: row.bytes(0)?,
+        allows_connections: row.flag(1)?,
+        connection_limit: row.text(2)?.parse().unwrap_or(-1),
+        // NULL of a database that is just being dropped.
+        may_connect: row.optional(3)? != Some("f"),
+    })
+}
+
+/// `postgres` is closed on hardened servers, and need not exist.
+async fn open_any(server: &Server, excluded: &[String], cancel: &Cancel) -> Result<Session> {
+    let mut first: Option<Error> = None;
+    let usual = ["postgres", "template1", server.user.as_str()].map(str::to_owned);
+    for name in usual.iter().chain(excluded.iter().take(5)) {
+        let Ok(database) = DatabaseName::new(name) else { continue };
+        match Session::try_open(server, &database, cancel).await {
+            Ok(session) => return Ok(session),
+            Err(Refusal {
+                error,
+                of_the_database: true,
+            }) => {
+                tracing::debug!(database = name, "the databases cannot be listed from here: {}", error.message);
+                first.get_or_insert(error);
+            }
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    let error = first.unwrap_or_else(|| Error::new(Code::NoDatabase, "there is no database to ask for the others"));
+    Err(error.advise(
+        "To list all databases one must be open to the backup user: GRANT CONNECT ON DATABASE postgres TO it, or name the databases.",
+    ))
+}
+
+fn sort_out(found: Vec<Found>, excluded: &[String]) -> Result<DatabaseList> {
+    let mut list = DatabaseList::default();
+    let mut missing: Vec<&String> = excluded.iter().collect();
+    for Found {
+        name: bytes,
+        allows_connections,
+        connection_limit,
+        may_connect,
+    } in found
+    {
+        let name = shown(&bytes);
+        missing.retain(|excluded| **excluded != name);
+        if excluded.contains(&name) || matches!(bytes.as_slice(), b"rdsadmin" | b"template0" | b"template1") {
+            continue;
+        }
+        list.databases.push(match () {
+            () if connection_limit == -2 => Listed::Skipped {
+                name,
+                reason: "it is invalid: a DROP DATABASE was interrupted, and it can only be dropped",
+            },
+            () if !allows_connections => Listed::Skipped {
+                name,
+                reason: "it allows no connections (datallowconn)",
+            },
+            () => choose(&bytes, name, may_connect),
+        });
+    }
+    for name in missing {
+        list.warnings
+            .push(format!("exclude_databases names {name}, and there is no such database"));
+    }
+    if !list.databases.iter().any(|listed| !matches!(listed, Listed::Skipped { .. })) {
+        return Err(Error::new(Code::NoDatabase, "there is no database to back up on this server"));
+    }
+    Ok(list)
+}
+
+fn choose(bytes: &[u8], name: String, may_connect: bool) -> Listed {
+    let database = match std::str::from_utf8(bytes).map(DatabaseName::new) {
+        Ok(Ok(database)) => database,
+        Ok(Err(error)) => return odd(name, error.message),
+        Err(_) => return odd(name, "its name is not UTF-8".to_owned()),
+    };
+    if may_connect {
+        return Listed::Chosen(database);
+    }
+    let error = Error::new(Code::DbPrivilege, format!("no CONNECT on database {name}"));
+    Listed::Failed {
+        name,
+        database: Some(database),
+        error: error.advise("GRANT CONNECT ON DATABASE name TO the backup user, or leave it out on purpose by `exclude_databases`."),
+    }
+}
+
+fn odd(name: String, why: String) -> Listed {
+    let error = Error::new(
+        Code::BadName,
+        format!("the database {name} cannot be backed up under this name: {why}"),
+    );
+    Listed::Failed {
+        name,
+        database: None,
+        error: error.advise("Rename it (ALTER DATABASE … RENAME TO), or leave it out on purpose by `exclude_databases`."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(name: &[u8]) -> Found {
+        Found {
+            name: name.to_owned(),
+            allows_connections: true,
+            connection_limit: -1,
+            may_connect: true,
+        }
+    }
+
+    fn told(listed: &Listed) -> String {
+        match listed {
+            Listed::Chosen(name) => name.as_str().to_owned(),
+            Listed::Skipped { name, .. } => format!("{name}: skipped"),
+            Listed::Failed { name, error, .. } => format!("{name}: {}", error.code.name()),
+        }
+    }
+
+    #[test]
+    fn a_star_hides_nothing() {
+        let found = vec![
+            database(b"app"),
+            database(b"caf\xe9"),
+            Found {
+                may_connect: false,
+                ..database(b"hr")
+            },
+            database(b"left_out"),
+            database(b"line\nbreak"),
+            Found {
+                connection_limit: -2,
+                ..database(b"half_dropped")
+            },
+            Found {
+                allows_connections: false,
+                ..database(b"closed")
+            },
+            database(b"rdsadmin"),
+            database(b"template0"),
+            database(b"template1"),
+            database(b"template_service"),
+        ];
+        let excluded = ["left_out".to_owned(), "no_such".to_owned()];
+        let list = sort_out(found, &excluded).unwrap();
+        let told: Vec<_> = list.databases.iter().map(told).collect();
+        assert_eq!(
+            told,
+            [
+                "app",
+                "caf\\xe9: bad_name",
+                "hr: db_privilege",
+                "line\\nbreak: bad_name",
+                "half_dropped: skipped",
+                "closed: skipped",
+                "template_service"
+            ]
+        );
+        assert_eq!(list.warnings.len(), 1);
+        assert!(list.warnings[0].contains("no_such"));
+    }
+
+    #[test]
+    fn nothing_to_back_up_is_said() {
+        let closed = Found {
+            allows_connections: false,
+            ..database(b"closed")
+        };
+        let error = sort_out(vec![database(b"template1"), closed], &[]).unwrap_err();
+        assert_eq!(error.code, Code::NoDatabase);
+    }
+}

@@ -1,0 +1,256 @@
+//! SQL of our own. Every query goes through [`Session`], so that none can be without a limit, deaf to a cancel, or at the
+//! mercy of names that somebody put into the database.
+//!
+//! Each query travels in one message with its settings (`SET LOCAL` in the message's own transaction): they hold for it
+//! alone and for certain, also behind a pooler that gives each transaction another session, and a failed query leaves
+//! nothing behind for the next. Startup `options` would not do: RDS Proxy and pgbouncer refuse them.
+//!
+//! Queries name `pg_catalog` all the same, and hold no backslash in a plain literal, whose meaning is a setting of the
+//! server: values go in by [`literal`].
+
+use super::diagnose::{self, Refusal};
+use super::login::{self, Login};
+use super::{Server, TRIES, is_transient, pause};
+use crate::cancel::Cancel;
+use crate::error::{Code, Error, Result};
+use crate::plan::{DatabaseName, Limits};
+use std::time::Duration;
+use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
+
+/// Locks are waited for no longer than this: who holds one on a catalog holds it for a moment.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection to one database whose server has said which it is. Closed when dropped.
+pub struct Session {
+    login: Login,
+    cancel: Cancel,
+    limits: Limits,
+    address: String,
+    /// Such as 170006.
+    version_number: u32,
+}
+
+/// What came of a query that the backup can do without.
+pub enum Advice {
+    Rows(Vec<Row>),
+    /// The server would not, or not in time: its own words.
+    Refused(String),
+}
+
+impl Session {
+    /// Logs in. A server that is busy or out of reach is tried again, with a new token.
+    pub async fn open(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Result<Self> {
+        Self::try_open(server, database, cancel).await.map_err(Error::from)
+    }
+
+    /// The same, saying by SQLSTATE why not.
+    pub(super) async fn try_open(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Result<Self, Refusal> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            // A token takes a call or two of its own: not out of the login's time.
+            let password = cancel.race(server.password(database.as_str())).await?;
+            let trying = async { Ok(login::log_in(server, database.as_str(), &password).await) };
+            match cancel.race(trying).await? {
+                Ok(login) => return Self::begin(server, login, cancel).await.map_err(Refusal::from),
+                Err(refusal) if tries < TRIES && is_transient(refusal.error.code) => {
+                    let error = refusal.error;
+                    tracing::warn!(code = error.code.name(), tries, "{}", error.message);
+                    cancel.pause(pause(tries)).await?;
+                }
+                Err(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    async fn begin(server: &Server, login: Login, cancel: &Cancel) -> Result<Self> {
+        let mut session = Self {
+            login,
+            cancel: cancel.clone(),
+            limits: server.limits,
+            address: format!("{}:{}", server.host.as_str(), server.port),
+            version_number: 0,
+        };
+        let version = "SELECT pg_catalog.current_setting('server_version_num')";
+        session.version_number = session.row(version).await?.number(0)? as u32;
+        Ok(session)
+    }
+
+    /// Such as 170006.
+    pub fn version_number(&self) -> u32 {
+        self.version_number
+    }
+
+    pub fn major(&self) -> u32 {
+        self.version_number / 10_000
+    }
+
+    /// The rows of one query, which must be a single statement that reads.
+    pub async fn rows(&self, query: &str) -> Result<Vec<Row>> {
+        match self.ask(query, LOCK_TIMEOUT).await? {
+            Ok(rows) => Ok(rows),
+            Err(answer) => Err(diagnose::of_query(&answer)),
+        }
+    }
+
+    /// The only row of one query.
+    pub async fn row(&self, query: &str) -> Result<Row> {
+        let row = self.rows(query).await?.pop();
+        row.ok_or_else(|| Error::new(Code::Bug, "the server answered with no row"))
+    }
+
+    /// The rows of a query that nothing depends on: where the server refuses it, runs into a lock or is too slow, that is
+    /// an answer too. An error is only what ends everything: a cancel, or a connection that is gone or silent.
+    pub async fn advice(&self, query: &str, lock_timeout: Duration) -> Result<Advice> {
+        match self.ask(query, lock_timeout).await? {
+            Ok(rows) => Ok(Advice::Rows(rows)),
+            Err(answer) => Ok(Advice::Refused(answer.message().to_owned())),
+        }
+    }
+
+    /// The one place where a query is sent. The inner error is the server's own answer.
+    async fn ask(&self, query: &str, lock_timeout: Duration) -> Result<Result<Vec<Row>, tokio_postgres::error::DbError>> {
+        let message = self.message(query, lock_timeout);
+        let answer = async {
+            let asking = self.login.client.simple_query(&message);
+            tokio::time::timeout(self.limits.query, asking).await.map_err(|_| self.silent())
+        };
+        let messages = match self.cancel.race(answer).await {
+            Ok(Ok(messages)) => messages,
+            Ok(Err(error)) => match error.as_db_error() {
+                Some(answer) if !diagnose::ends_the_session(answer) => return Ok(Err(answer.clone())),
+                _ => return Err(diagnose::of_lost_session(&error, &self.address)),
+            },
+            Err(error) => {
+                // Its answer would be taken for the next one's, and may never come.
+                self.login.driver.abort();
+                return Err(error);
+            }
+        };
+        let rows = messages.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(Row(row)),
+            _ => None,
+        });
+        Ok(Ok(rows.collect()))
+    }
+
+    /// Temporary objects come last in the search, so that not even they can stand in for anything of the catalog.
+    fn message(&self, query: &str, lock_timeout: Duration) -> String {
+        let statement = self.limits.statement();
+        format!(
+            "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL transaction_read_only = on; \
+             SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; {query}",
+            statement.as_millis(),
+            lock_timeout.min(statement).as_millis().max(1),
+        )
+    }
+
+    fn silent(&self) -> Error {
+        Error::new(
+            Code::DbUnreachable,
+            format!("{}: there was no answer to a query in time", self.address),
+        )
+    }
+}
+
+/// One row, as text: whatever a server may send, reading it ends in a value or an error.
+pub struct Row(SimpleQueryRow);
+
+impl Row {
+    /// A text that is not NULL.
+    pub fn text(&self, column: usize) -> Result<&str> {
+        self.optional(column)?.ok_or_else(|| odd(column, "is NULL"))
+    }
+
+    pub fn optional(&self, column: usize) -> Result<Option<&str>> {
+        self.0.try_get(column).map_err(|_| odd(column, "is not there, or not UTF-8"))
+    }
+
+    /// A whole number; a negative one counts as none.
+    pub fn number(&self, column: usize) -> Result<u64> {
+        let number: i128 = self.text(column)?.parse().map_err(|_| odd(column, "is no number"))?;
+        Ok(u64::try_from(number.max(0)).unwrap_or(u64::MAX))
+    }
+
+    pub fn flag(&self, column: usize) -> Result<bool> {
+        match self.text(column)? {
+            "t" => Ok(true),
+            "f" => Ok(false),
+            _ => Err(odd(column, "is neither true nor false")),
+        }
+    }
+
+    /// What [`hex`] or [`name`] made.
+    pub fn bytes(&self, column: usize) -> Result<Vec<u8>> {
+        let text = self.text(column)?.as_bytes();
+        let digit = |byte: u8| (byte as char).to_digit(16);
+        let byte = |pair: &[u8]| Some((digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?) as u8);
+        let bytes: Option<Vec<u8>> = text.chunks(2).map(byte).collect();
+        bytes.ok_or_else(|| odd(column, "is not hexadecimal"))
+    }
+
+    /// What [`name`] made, as it can be shown.
+    pub fn name(&self, column: usize) -> Result<String> {
+        Ok(shown(&self.bytes(column)?))
+    }
+}
+
+fn odd(column: usize, what: &str) -> Error {
+    Error::new(
+        Code::Bug,
+        format!("the server's answer cannot be read: column {} {what}", column + 1),
+    )
+}
+
+/// SQL for the very bytes of a name or text, for [`Row::bytes`]: of objects that all databases share, such as databases and
+/// roles, a name can be in any encoding, and the server would hand it over unread or refuse to.
+pub fn hex(expression: &str) -> String {
+    format!(
+        "pg_catalog.encode(pg_catalog.decode(pg_catalog.replace(({expression})::pg_catalog.text, \
+         pg_catalog.chr(92), pg_catalog.chr(92) || pg_catalog.chr(92)), 'escape'), 'hex')"
+    )
+}
+
+/// SQL for a name or text of this database, in UTF-8 unless the database has no encoding, for [`Row::name`].
+pub fn name(expression: &str) -> String {
+    format!(
+        "pg_catalog.encode(pg_catalog.convert_to(({expression})::pg_catalog.text, (CASE pg_catalog.getdatabaseencoding() \
+         WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)::pg_catalog.name), 'hex')"
+    )
+}
+
+/// Bytes as text: what is no UTF-8 as `\xNN`, and what moves a cursor too.
+pub fn shown(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character.is_control() {
+                true => text.extend(character.escape_default()),
+                false => text.push(character),
+            }
+        }
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    text
+}
+
+/// A text as an SQL literal that means the same whatever the server's settings are.
+pub fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_as_what_they_are() {
+        assert_eq!(shown(b"caf\xe9"), "caf\\xe9");
+        assert_eq!(shown("né\u{1b}[2J\n".as_bytes()), "né\\u{1b}[2J\\n");
+    }
+
+    #[test]
+    fn a_literal_cannot_be_left() {
+        assert_eq!(literal(r"it's \' done"), r"E'it''s \\'' done'");
+    }
+}
