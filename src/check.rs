@@ -7,7 +7,8 @@ use crate::event::Env;
 use crate::plan::{DatabaseName, Memory, Plan};
 use crate::rds::Server;
 use crate::rds::databases::Listed;
-use crate::rds::preflight::{Facts, preflight};
+use crate::rds::preflight::{Facts, facts};
+use crate::rds::{Session, properties, selection};
 use crate::store::S3;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -145,11 +146,15 @@ pub async fn run(plan: &Plan, env: &Env, cancel: &Cancel) -> Report {
 }
 
 async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<Estimate> {
-    let facts = preflight(&job.server, name, &job.plan.selection, job.cancel).await;
-    let facts = match facts {
-        Ok(facts) => {
+    let looking = async {
+        let session = Session::open(&job.server, name, job.cancel).await?;
+        let facts = facts(&session, &job.plan.selection).await?;
+        Ok((session, facts))
+    };
+    let (session, facts) = match job.server.in_time(looking).await {
+        Ok((session, facts)) => {
             report.note("database", Some(name), Ok(json!(facts)));
-            facts
+            (session, facts)
         }
         Err(error) => {
             report.note("database", Some(name), Err(error));
@@ -157,11 +162,20 @@ async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<
         }
     };
     let client = job.find_client(facts.major()).await;
+    let major = client.as_ref().map_or(facts.major(), |client| client.major);
     report.note(
         "pg_dump",
         Some(name),
         client.map(|client| json!({"version": client.version, "folder": client.folder})),
     );
+    let looking = async {
+        let selected = selection::resolve(&session, name, &job.plan.selection, major).await?;
+        let mut warnings = selected.warnings;
+        warnings.extend(properties::ask(&session).await?.warnings);
+        Ok(json!({"partial": job.plan.selection.is_partial(), "matches": selected.matches, "warnings": warnings}))
+    };
+    let selected = job.server.in_time(looking).await;
+    report.note("selection", Some(name), selected);
     estimate(job.plan, name, &facts, report)
 }
 

@@ -14,9 +14,12 @@ use crate::pipeline::{Arrived, seal_small};
 use crate::plan::{DatabaseName, Format, Stem};
 use crate::rds::Session;
 use crate::rds::preflight::{Facts, facts};
+use crate::rds::properties;
+use crate::rds::selection::{self, DumpSelection};
 use crate::store::{Held, Put, Stored, Upload, Written, of_another_run};
 use bytes::Bytes;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 
@@ -41,6 +44,12 @@ pub(super) struct Attempt<'a> {
     pub(super) estimate: Estimate,
     pub(super) stem: &'a Stem,
     pub(super) facts: Facts,
+    /// What the plan's patterns mean in this database.
+    pub(super) selection: DumpSelection,
+    /// Of the database itself.
+    pub(super) properties: properties::Answer,
+    /// Plain bytes of what was sent, by role.
+    pub(super) plain_lengths: BTreeMap<String, u64>,
     pub(super) started: OffsetDateTime,
     /// What stands in S3 by now, with its ETag.
     pub(super) stored: Vec<(Object, String)>,
@@ -62,11 +71,16 @@ impl<'a> Attempt<'a> {
         let looking = async {
             let session = Session::open(&job.server, database, job.cancel).await?;
             // A question to pg_dump starts a process: meanwhile the server is asked for all else.
-            let (facts, client) = tokio::join!(facts(&session, &job.plan.selection), job.find_client(session.major()));
-            drop(session);
-            Ok::<_, Error>((facts?, client?))
+            let (facts, client, properties) = tokio::join!(
+                facts(&session, &job.plan.selection),
+                job.find_client(session.major()),
+                properties::ask(&session)
+            );
+            let (facts, client) = (facts?, client?);
+            let selection = selection::resolve(&session, database, &job.plan.selection, client.major).await?;
+            Ok::<_, Error>((facts, client, properties?, selection))
         };
-        let (facts, client) = job.server.in_time(looking).await?;
+        let (facts, client, properties, selection) = job.server.in_time(looking).await?;
         let estimate = Estimate::of(job.plan, &facts)?;
         estimate.check_deadline(job.plan, job.deadline)?;
         tracing::info!(
@@ -81,7 +95,7 @@ impl<'a> Attempt<'a> {
             Some(key) => Some(job.cancel.race(Signing::open(key)).await?),
             None => None,
         };
-        let mut warnings = facts.warnings.clone();
+        let mut warnings = [&facts.warnings[..], &selection.warnings, &properties.warnings].concat();
         if facts.replica && facts.size.unlogged_tables > 0 {
             warnings.push(format!(
                 "{} unlogged tables have no rows on a replica: the dump holds their definitions only",
@@ -96,6 +110,9 @@ impl<'a> Attempt<'a> {
             estimate,
             stem,
             facts,
+            selection,
+            properties,
+            plain_lengths: BTreeMap::new(),
             started,
             stored: Vec::new(),
             recipients: Vec::new(),
@@ -129,7 +146,10 @@ impl<'a> Attempt<'a> {
         let key = self
             .stem
             .object(&self.seal.run, &format!("globals.sql{}.enc", self.job.plan.compression.extension()));
-        let scope = Scope::Globals { database: self.database };
+        let scope = Scope::Globals {
+            database: self.database,
+            encoding: &self.selection.encoding.clone(),
+        };
         self.write_streamed(Role::Globals, key, &scope).await?;
         Ok(())
     }
@@ -144,7 +164,7 @@ impl<'a> Attempt<'a> {
         };
         let scope = Scope::Database {
             name: self.database,
-            selection: &self.job.plan.selection,
+            selection: &self.selection.clone(),
             lock_timeout: self.job.plan.lock_timeout,
             on_replica: self.facts.replica,
         };
@@ -188,6 +208,7 @@ impl<'a> Attempt<'a> {
         } = send(self, upload, scope).await?;
         self.warnings.extend(warnings);
         self.salts.insert(role.as_str().to_owned(), hex(&salt).into());
+        self.plain_lengths.insert(role.as_str().to_owned(), arrived.counted.plain_bytes);
         if role == Role::Dump {
             self.write_inventory(&arrived).await?;
             if self.is_complete().await? {
@@ -214,9 +235,11 @@ impl<'a> Attempt<'a> {
             plain_sha256: hex(&counted.plain_sha256),
             rows: counted.rows,
             large_objects: counted.large_objects,
-            tables: counted.tables.clone(),
+            tables: self.properties.names.translate(&counted.tables),
             extensions: self.facts.extensions.clone(),
             warnings: self.warnings.clone(),
+            plain_lengths: self.plain_lengths.clone(),
+            properties: self.properties.properties.clone(),
         };
         let (salt, key) = self.seal.cipher_key()?;
         let sealed = seal_small(&contents.to_json()?, &key, salt)?;

@@ -131,7 +131,7 @@ impl Attempt<'_> {
         let name = base_name(&key);
         let folder = key.strip_suffix(name).unwrap_or_default().trim_end_matches('/');
         let place = format!("s3://{}/{folder}", self.job.store.bucket());
-        Ok(card(manifest, name, place.trim_end_matches('/'))?.into_bytes())
+        Ok(card(manifest, name, place.trim_end_matches('/'), &self.properties.properties)?.into_bytes())
     }
 
     /// The backup stands already: without its card it is a backup all the same.

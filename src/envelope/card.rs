@@ -5,12 +5,14 @@
 use super::manifest::{Manifest, Object, Role, Wrapped, base_name};
 use super::seal::PKCS1;
 use crate::error::Result;
+use crate::format::database_properties::DatabaseProperties;
 use crate::plan::Compression;
 
 /// The card of a manifest, whose own hash is the one thing that it does not say.
 ///
-/// `name` is the manifest's; `place` the folder of the objects, such as `s3://acme/backups`.
-pub fn card(manifest: &Manifest, name: &str, place: &str) -> Result<String> {
+/// `name` is the manifest's; `place` the folder of the objects, such as `s3://acme/backups`. Of the properties it tells
+/// encoding and locale, without which the dump may not restore; settings, names of roles and the like stay sealed.
+pub fn card(manifest: &Manifest, name: &str, place: &str, properties: &DatabaseProperties) -> Result<String> {
     let stem = name.split(".manifest.").next().unwrap_or(name);
     let mut text = format!(
         "# How to restore {stem}\n\n\
@@ -51,8 +53,18 @@ pub fn card(manifest: &Manifest, name: &str, place: &str) -> Result<String> {
     if let Some(dump) = manifest.object(Role::Dump) {
         text.push_str("A `psql` that does not know the command `\\restrict` is older than August 2025: take a newer one.\n");
         text.push_str(&block(&format!(
-            "createdb restored\n{} |\n  psql -X -v ON_ERROR_STOP=1 -d restored\n",
+            "createdb {} restored\n{} |\n  psql -X -v ON_ERROR_STOP=1 -d restored\n",
+            createdb_options(properties),
             plain(manifest, dump)?
+        )));
+    }
+    if let Some(inventory) = manifest.object(Role::Inventory) {
+        text.push_str(
+            "\nSettings, comment, owner and privileges of the database itself are in no dump. The inventory has them, as JSON:\n",
+        );
+        text.push_str(&block(&format!(
+            "{} | jq '{{owner, settings, role_settings, comment, privileges, roles}}'\n",
+            opened(manifest, inventory)
         )));
     }
     text.push_str("\nAfterwards remove `key.txt`: it opens this backup.\n");
@@ -134,21 +146,58 @@ fn checks(manifest: &Manifest, name: &str) -> String {
     text
 }
 
+/// Options of `createdb` for a database like the source's.
+pub fn createdb_options(properties: &DatabaseProperties) -> String {
+    let DatabaseProperties {
+        encoding,
+        collation,
+        ctype,
+        locale_provider,
+        locale,
+        icu_rules,
+        ..
+    } = properties;
+    let provider = locale_provider.as_deref().filter(|provider| *provider != "libc");
+    let of_locale = if provider == Some("builtin") {
+        "builtin-locale"
+    } else {
+        "icu-locale"
+    };
+    let options = [
+        ("encoding", encoding.as_deref()),
+        ("lc-collate", collation.as_deref()),
+        ("lc-ctype", ctype.as_deref()),
+        ("locale-provider", provider),
+        (of_locale, locale.as_deref().filter(|_| provider.is_some())),
+        ("icu-rules", icu_rules.as_deref().filter(|_| provider.is_some())),
+    ];
+    // What a line of shell cannot hold is left out: nobody has such a locale.
+    let given = options.iter().filter_map(|(option, value)| Some((option, (*value)?)));
+    let given = given.filter(|(_, value)| !value.chars().any(char::is_control));
+    let given = given.map(|(option, value)| format!(" {}", quoted(&format!("--{option}={value}"))));
+    format!("--template=template0{}", given.collect::<String>())
+}
+
 /// The command that gives an object's SQL.
 fn plain(manifest: &Manifest, object: &Object) -> Result<String> {
-    let derivation = match &*manifest.kdf {
-        "pbkdf2-hmac-sha256" => format!("-pbkdf2 -iter {} -md sha256", manifest.iterations),
-        _ => "-md sha256".to_owned(),
-    };
     let decompress = match manifest.compression()? {
         Compression::Bzip2(_) => " | bzip2 -d",
         Compression::Zstd(_) => " | zstd -d",
         Compression::None => "",
     };
-    Ok(format!(
-        "openssl enc -d -aes-256-cbc {derivation} -pass file:key.txt -in {}{decompress}",
+    Ok(format!("{}{decompress}", opened(manifest, object)))
+}
+
+/// The command that deciphers an object.
+fn opened(manifest: &Manifest, object: &Object) -> String {
+    let derivation = match &*manifest.kdf {
+        "pbkdf2-hmac-sha256" => format!("-pbkdf2 -iter {} -md sha256", manifest.iterations),
+        _ => "-md sha256".to_owned(),
+    };
+    format!(
+        "openssl enc -d -aes-256-cbc {derivation} -pass file:key.txt -in {}",
         quoted(base_name(&object.key))
-    ))
+    )
 }
 
 fn block(commands: &str) -> String {
@@ -174,6 +223,27 @@ mod tests {
         assert_eq!(quoted("app_20261124T020000Z.sql.enc"), "app_20261124T020000Z.sql.enc");
         assert_eq!(quoted("s3://acme/it's $HOME/"), "'s3://acme/it'\\''s $HOME/'");
         assert_eq!(quoted("a*"), "'a*'");
+    }
+
+    #[test]
+    fn createdb_makes_a_database_like_the_sources() {
+        let mut properties = DatabaseProperties {
+            encoding: Some("UTF8".to_owned()),
+            collation: Some("en_US.UTF-8".to_owned()),
+            ctype: Some("en_US.UTF-8".to_owned()),
+            locale_provider: Some("libc".to_owned()),
+            ..DatabaseProperties::default()
+        };
+        let plain = "--template=template0 --encoding=UTF8 --lc-collate=en_US.UTF-8 --lc-ctype=en_US.UTF-8";
+        assert_eq!(createdb_options(&properties), plain);
+        properties.locale_provider = Some("icu".to_owned());
+        properties.locale = Some("de".to_owned());
+        properties.icu_rules = Some("&a < 'b' $(id)".to_owned());
+        let icu = format!("{plain} --locale-provider=icu --icu-locale=de '--icu-rules=&a < '\\''b'\\'' $(id)'");
+        assert_eq!(createdb_options(&properties), icu);
+        properties.icu_rules = Some("a\n```".to_owned());
+        assert!(!createdb_options(&properties).contains('`'));
+        assert_eq!(createdb_options(&DatabaseProperties::default()), "--template=template0");
     }
 
     #[test]

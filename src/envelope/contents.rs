@@ -1,8 +1,10 @@
 //! The inventory object: what is in a dump, enciphered like it, since names of tables are data.
 
 use crate::error::{Code, Error, Result};
+use crate::format::database_properties::DatabaseProperties;
 use crate::pipeline::Table;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Of the whole dump; what [`crate::pipeline::Counted`] saw pass, and what the server said of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,11 @@ pub struct Contents {
     pub tables: Vec<Table>,
     pub extensions: Vec<Extension>,
     pub warnings: Vec<String>,
+    /// Plain bytes of the objects by their role, `dump` and `globals`; empty in backups by earlier releases.
+    #[serde(default)]
+    pub plain_lengths: BTreeMap<String, u64>,
+    #[serde(flatten)]
+    pub properties: DatabaseProperties,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,5 +44,38 @@ impl Contents {
 
     pub fn parse(json: &[u8]) -> Result<Self> {
         serde_json::from_slice(json).map_err(|error| Error::new(Code::Tampered, format!("the inventory cannot be read: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As release 0.1 wrote it.
+    const EARLIER: &str = r#"{"format":"pgseal/1 inventory","database":"app","server_version":"15.18","pg_dump_version":"15.18","plain_bytes":1,
+        "plain_sha256":"","rows":0,"large_objects":0,"tables":[],"extensions":[],"warnings":[]}"#;
+
+    #[test]
+    fn an_inventory_of_an_earlier_release_is_read() {
+        let contents = Contents::parse(EARLIER.as_bytes()).unwrap();
+        assert_eq!(contents.properties, DatabaseProperties::default());
+        assert!(contents.plain_lengths.is_empty() && !contents.properties.has_settings());
+    }
+
+    #[test]
+    fn properties_stand_flat_and_come_back() {
+        let mut contents = Contents::parse(EARLIER.as_bytes()).unwrap();
+        contents.properties.encoding = Some("LATIN1".to_owned());
+        contents
+            .properties
+            .settings
+            .insert("search_path".to_owned(), "app, public".to_owned());
+        contents.plain_lengths.insert("globals".to_owned(), 7);
+        let json = contents.to_json().unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(value["encoding"], "LATIN1");
+        assert_eq!(value["settings"]["search_path"], "app, public");
+        assert_eq!(value["plain_lengths"]["globals"], 7);
+        assert_eq!(Contents::parse(&json).unwrap(), contents);
     }
 }

@@ -23,17 +23,20 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Exactly so many bytes of lower-case hexadecimal.
 pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    (text.len() == 2 * N).then(|| unhex_all(text))??.try_into().ok()
+}
+
+/// However many bytes of lower-case hexadecimal.
+pub fn unhex_all(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
-    let mut bytes = [0; N];
-    (text.len() == 2 * N).then_some(())?;
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?))
+        .collect()
 }
 
 /// SHA-256, by the fastest library at hand.

@@ -50,6 +50,22 @@ impl TableName {
         }
     }
 
+    /// With every part in quotes, in its own bytes.
+    pub fn to_sql(&self) -> Vec<u8> {
+        let mut sql = Vec::new();
+        for part in &self.0 {
+            if !sql.is_empty() {
+                sql.push(b'.');
+            }
+            sql.push(b'"');
+            for byte in part {
+                sql.extend(std::iter::repeat_n(*byte, if *byte == b'"' { 2 } else { 1 }));
+            }
+            sql.push(b'"');
+        }
+        sql
+    }
+
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(Vec::as_slice)
     }
@@ -190,7 +206,9 @@ mod tests {
         fn sql_and_back(parts in prop::collection::vec("[a-z\"\\\\. ]{1,6}", 1..3)) {
             let sql = parts.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect::<Vec<_>>().join(".");
             let read = TableName::from_sql(format!("{sql} (x)").as_bytes());
-            prop_assert_eq!(read, Some((TableName::new(parts.iter().map(|part| part.clone().into_bytes())), sql.len())));
+            let name = TableName::new(parts.iter().map(|part| part.clone().into_bytes()));
+            prop_assert_eq!(name.to_sql(), sql.as_bytes());
+            prop_assert_eq!(read, Some((name, sql.len())));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::decompress::Decompress;
 use super::decrypt::Opener;
-use super::exact::Exact;
+use super::exact::{Exact, Length};
 use super::fetch::{Piece, fetch};
 use super::{Counted, Inventory, Stage, broken};
 use crate::cancel::Cancel;
@@ -19,8 +19,8 @@ pub struct Return {
     pub opener: Opener,
     pub compression: Compression,
     pub workers: usize,
-    /// The bytes that must arrive at the sink, where that is known.
-    pub plain_bytes: Option<u64>,
+    /// The bytes that must arrive at the sink, as far as that is known.
+    pub plain_bytes: Length,
 }
 
 /// Brings one object back. The sink is made on the road's own thread, since a child process ends with the thread that

@@ -3,15 +3,24 @@
 use super::Stage;
 use crate::error::{Code, Error, Result};
 
-/// Lets exactly the promised bytes pass; as many as come, where nothing was promised.
+/// How many bytes an object may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    Exactly(u64),
+    /// Where the backup does not say: no more than anyone would have.
+    AtMost(u64),
+    Any,
+}
+
+/// Lets as many bytes pass as an object may have.
 pub struct Exact<S> {
-    promised: Option<u64>,
+    promised: Length,
     passed: u64,
     below: S,
 }
 
 impl<S: Stage> Exact<S> {
-    pub fn new(promised: Option<u64>, below: S) -> Self {
+    pub fn new(promised: Length, below: S) -> Self {
         Self {
             promised,
             passed: 0,
@@ -26,14 +35,14 @@ impl<S: Stage> Stage for Exact<S> {
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.passed += bytes.len() as u64;
         match self.promised {
-            Some(promised) if self.passed > promised => Err(tampered(promised, "more than")),
+            Length::Exactly(promised) | Length::AtMost(promised) if self.passed > promised => Err(tampered(promised, "more than")),
             _ => self.below.put(bytes),
         }
     }
 
     fn finish(self) -> Result<S::Done> {
         match self.promised {
-            Some(promised) if self.passed != promised => Err(tampered(promised, "fewer than")),
+            Length::Exactly(promised) if self.passed != promised => Err(tampered(promised, "fewer than")),
             _ => self.below.finish(),
         }
     }
@@ -42,6 +51,6 @@ impl<S: Stage> Stage for Exact<S> {
 fn tampered(promised: u64, how: &str) -> Error {
     Error::new(
         Code::Tampered,
-        format!("the dump has {how} the {promised} bytes that its manifest promises"),
+        format!("the object has {how} the {promised} bytes of plaintext that were sealed"),
     )
 }

@@ -4,10 +4,12 @@ use super::child::Process;
 use super::clients::Client;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::plan::{DatabaseName, Selection, TlsMode};
+use crate::plan::{DatabaseName, TlsMode};
+use crate::rds::selection::DumpSelection;
 use crate::rds::{SERVICE, Server, diagnose, passfile};
 use rustix::fs::{MemfdFlags, Mode, fchmod, memfd_create};
 use secrecy::{ExposeSecret, SecretString};
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::Command;
@@ -24,12 +26,16 @@ pub enum Scope<'a> {
     /// One database, or what the patterns mean of it.
     Database {
         name: &'a DatabaseName,
-        selection: &'a Selection,
+        selection: &'a DumpSelection,
         lock_timeout: Duration,
         on_replica: bool,
     },
     /// The roles and tablespaces, without passwords.
-    Globals { database: &'a DatabaseName },
+    Globals {
+        database: &'a DatabaseName,
+        /// As `--encoding` takes it.
+        encoding: &'a str,
+    },
 }
 
 /// All that a dump needs to start, on whichever thread that will be.
@@ -47,7 +53,7 @@ impl Prepared {
     pub fn new(client: &Client, server: &Server, scope: &Scope<'_>, password: SecretString) -> Result<Self> {
         let (program, database, closing) = match scope {
             Scope::Database { name, .. } => ("pg_dump", name, "-- PostgreSQL database dump complete"),
-            Scope::Globals { database } => ("pg_dumpall", database, "-- PostgreSQL database cluster dump complete"),
+            Scope::Globals { database, .. } => ("pg_dumpall", database, "-- PostgreSQL database cluster dump complete"),
         };
         let files = vec![
             memory_file("passfile", &passfile(password.expose_secret())?)?,
@@ -70,6 +76,8 @@ impl Prepared {
             ("PGCONNECT_TIMEOUT", "15"),
             ("PGAPPNAME", "pgseal"),
             ("LC_ALL", "C"),
+            // What pg_dump is told in arguments, it hands to the server in this encoding.
+            ("PGCLIENTENCODING", scope.encoding()),
         ]);
         command.envs(verification(server));
         let patience = match scope {
@@ -161,36 +169,55 @@ impl Read for PgDump {
     }
 }
 
-fn arguments(scope: &Scope<'_>) -> Vec<String> {
-    let Scope::Database {
-        selection,
-        lock_timeout,
-        on_replica,
-        ..
-    } = scope
-    else {
-        return vec!["--globals-only".into(), "--no-role-passwords".into(), "--no-password".into()];
+impl Scope<'_> {
+    fn encoding(&self) -> &str {
+        match self {
+            Scope::Database { selection, .. } => &selection.encoding,
+            Scope::Globals { encoding, .. } => encoding,
+        }
+    }
+}
+
+/// A connection string that names a database and nothing else, whatever its name looks like.
+fn conninfo(database: &str) -> String {
+    format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+fn arguments(scope: &Scope<'_>) -> Vec<OsString> {
+    let (selection, lock_timeout, on_replica) = match scope {
+        Scope::Database {
+            selection,
+            lock_timeout,
+            on_replica,
+            ..
+        } => (selection, lock_timeout, on_replica),
+        Scope::Globals { database, encoding } => {
+            return vec![
+                "--globals-only".into(),
+                "--no-role-passwords".into(),
+                "--no-password".into(),
+                "--quote-all-identifiers".into(),
+                format!("--encoding={encoding}").into(),
+                // Else it wants `postgres` or `template1`, which hardened servers close.
+                format!("--database={}", conninfo(database.as_str())).into(),
+            ];
+        }
     };
-    let mut arguments = vec![
+    let mut arguments: Vec<OsString> = vec![
         "--format=plain".into(),
         "--no-password".into(),
-        format!("--lock-wait-timeout={}", lock_timeout.as_millis()),
+        format!("--lock-wait-timeout={}", lock_timeout.as_millis()).into(),
+        // A word that no keyword is today may be one in the major that this is restored into.
+        "--quote-all-identifiers".into(),
+        // Its exit status 0 means then that each pattern was found.
+        "--strict-names".into(),
+        format!("--encoding={}", selection.encoding).into(),
     ];
     if *on_replica {
         // Their rows do not exist on a replica, and asking for them fails.
         arguments.push("--no-unlogged-table-data".into());
     }
-    let patterns = [
-        ("table", &selection.tables),
-        ("exclude-table", &selection.exclude_tables),
-        ("exclude-table-data", &selection.exclude_table_data),
-        ("schema", &selection.schemas),
-        ("exclude-schema", &selection.exclude_schemas),
-    ];
-    for (option, patterns) in patterns {
-        // `--option=pattern` in one argument: a leading dash is then part of the pattern.
-        arguments.extend(patterns.iter().map(|pattern| format!("--{option}={pattern}")));
-    }
+    arguments.extend(selection.arguments.iter().cloned());
     arguments
 }
 
@@ -279,9 +306,10 @@ mod tests {
     #[test]
     fn a_pattern_is_never_an_option_of_its_own() {
         let name = DatabaseName::new("app").unwrap();
-        let selection = Selection {
-            tables: vec!["-j9".into(), "--file=/etc/x".into()],
-            ..Selection::default()
+        let selection = DumpSelection {
+            arguments: vec!["--table=-j9".into()],
+            encoding: "UTF8".to_owned(),
+            ..DumpSelection::default()
         };
         let scope = Scope::Database {
             name: &name,
@@ -290,7 +318,31 @@ mod tests {
             on_replica: false,
         };
         let arguments = arguments(&scope);
-        assert!(arguments.contains(&"--table=-j9".to_owned()) && arguments.contains(&"--table=--file=/etc/x".to_owned()));
-        assert!(arguments.contains(&"--lock-wait-timeout=60000".to_owned()));
+        for expected in [
+            "--table=-j9",
+            "--lock-wait-timeout=60000",
+            "--quote-all-identifiers",
+            "--strict-names",
+            "--encoding=UTF8",
+        ] {
+            assert!(arguments.iter().any(|argument| argument == expected), "{expected}");
+        }
+    }
+
+    #[test]
+    fn globals_are_asked_of_the_database_itself_by_its_very_name() {
+        for (name, quoted) in [
+            ("app", "--database=dbname='app'"),
+            ("host=evil port=1", "--database=dbname='host=evil port=1'"),
+            ("it's \\", "--database=dbname='it\\'s \\\\'"),
+            ("postgresql://evil/x", "--database=dbname='postgresql://evil/x'"),
+        ] {
+            let database = DatabaseName::new(name).unwrap();
+            let scope = Scope::Globals {
+                database: &database,
+                encoding: "UTF8",
+            };
+            assert!(arguments(&scope).iter().any(|argument| argument == quoted), "{name}");
+        }
     }
 }

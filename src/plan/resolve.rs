@@ -70,6 +70,13 @@ impl Plan {
                 .transpose()?,
         };
         plan.memory(0)?;
+        if !plan.selection.tables.is_empty() && !plan.selection.schemas.is_empty() {
+            let error = bad(
+                "tables",
+                "cannot be given together with schemas: pg_dump would pass over the schemas",
+            );
+            return Err(error.advise("Name the tables of a schema as schema.*, in tables alone."));
+        }
         if let Databases::Named(names) = &plan.databases {
             names.iter().try_for_each(|name| plan.stem(name).map(drop))?;
         }

@@ -1,13 +1,13 @@
 //! What came back, held against the inventory that was counted while the dump was written.
 
-use super::empty::identifier;
 use super::psql::Access;
 use crate::cancel::Cancel;
 use crate::envelope::contents::{Contents, Extension};
-use crate::error::Result;
+use crate::envelope::unhex_all;
+use crate::error::{Code, Error, Result};
+use crate::format::table_name::TableName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// The answer: equal if there is no difference.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -57,16 +57,23 @@ pub struct Table {
 /// A table as the restored database has it.
 #[derive(Deserialize)]
 struct Found {
-    /// As `pg_dump` writes it.
-    name: String,
+    /// Hexadecimal: in a SQL_ASCII database a name need not be text.
     schema: String,
     table: String,
     disk_bytes: u64,
     of_extension: bool,
 }
 
+impl Found {
+    fn name(&self) -> Result<TableName> {
+        let part = |hex: &str| unhex_all(hex).ok_or_else(|| Error::new(Code::RestoreFailed, "the catalog's answer has no names"));
+        Ok(TableName::new([part(&self.schema)?, part(&self.table)?]))
+    }
+}
+
 #[derive(Deserialize)]
 struct Catalog {
+    encoding: String,
     tables: Vec<Found>,
     extensions: Vec<Extension>,
     large_objects: u64,
@@ -85,12 +92,15 @@ WITH own AS (
         SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS of_extension
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+), spoken AS (
+    SELECT (CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)::name AS encoding
 )
-SELECT json_build_object(
+SELECT encode(convert_to(json_build_object(
+    'encoding', getdatabaseencoding(),
     'tables', (SELECT coalesce(json_agg(json_build_object(
-        'name', quote_ident(nspname) || '.' || quote_ident(relname), 'schema', nspname, 'table', relname,
+        'schema', encode(convert_to(nspname::text, encoding), 'hex'), 'table', encode(convert_to(relname::text, encoding), 'hex'),
         'disk_bytes', pg_total_relation_size(oid), 'of_extension', of_extension) ORDER BY nspname, relname), '[]')
-        FROM own WHERE relkind = 'r'),
+        FROM own, spoken WHERE relkind = 'r'),
     'extensions', (SELECT coalesce(json_agg(json_build_object('name', extname, 'version', extversion) ORDER BY extname), '[]')
         FROM pg_extension),
     'large_objects', (SELECT count(*) FROM pg_largeobject_metadata),
@@ -103,13 +113,14 @@ SELECT json_build_object(
         WHERE own.relkind = 'i' AND NOT (i.indisvalid AND i.indisready AND i.indislive)),
     'open_constraints', (SELECT coalesce(json_agg(quote_ident(k.conname) || ' of ' || k.conrelid::regclass ORDER BY 1), '[]')
         FROM pg_constraint k JOIN own ON own.oid = k.conrelid WHERE NOT k.convalidated)
-);
+)::text, (SELECT encoding FROM spoken)), 'hex');
 ";
 
 /// Counts every table of the database and compares.
 pub fn compare(inventory: &Contents, restored: &Access, cancel: &Cancel) -> Result<Comparison> {
-    let catalog: Catalog = restored.json(CATALOG, cancel)?;
-    let rows = count(&catalog.tables, restored, cancel)?;
+    let catalog = look(restored, cancel)?;
+    let names: Vec<TableName> = catalog.tables.iter().map(Found::name).collect::<Result<_>>()?;
+    let rows = count(&names, &catalog.encoding, restored, cancel)?;
     let mut comparison = Comparison {
         rows: Pair {
             expected: inventory.rows,
@@ -125,7 +136,7 @@ pub fn compare(inventory: &Contents, restored: &Access, cancel: &Cancel) -> Resu
         disk_bytes: catalog.disk_bytes,
         ..Comparison::default()
     };
-    comparison.hold_tables(inventory, &catalog.tables, &rows);
+    comparison.hold_tables(inventory, &names, &catalog.tables, &rows);
     comparison.hold_extensions(&inventory.extensions, &catalog.extensions);
     let Pair { expected, found } = comparison.large_objects;
     if expected != found {
@@ -151,21 +162,23 @@ impl Comparison {
         self.notes.push(what);
     }
 
-    fn hold_tables(&mut self, inventory: &Contents, found: &[Found], rows: &[u64]) {
-        let mut unseen: BTreeMap<&str, (&Found, u64)> = found
+    fn hold_tables(&mut self, inventory: &Contents, names: &[TableName], found: &[Found], rows: &[u64]) {
+        // By what the names mean: majors differ in which of them they put in quotes.
+        let mut unseen: BTreeMap<&TableName, (&Found, u64)> = names
             .iter()
-            .zip(rows)
-            .map(|(table, rows)| (table.name.as_str(), (table, *rows)))
+            .zip(found.iter().zip(rows))
+            .map(|(name, (table, rows))| (name, (table, *rows)))
             .collect();
         // A dump may hold a table's rows in more than one block.
-        let mut expected: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        let mut expected: BTreeMap<TableName, (u64, u64)> = BTreeMap::new();
         for table in &inventory.tables {
-            let (rows, bytes) = expected.entry(&table.name).or_default();
+            let name = TableName::parse(&table.name).unwrap_or_else(|| TableName::new([table.name.clone().into_bytes()]));
+            let (rows, bytes) = expected.entry(name).or_default();
             *rows += table.rows;
             *bytes += table.bytes;
         }
         for (name, (expected_rows, dump_bytes)) in expected {
-            let found = unseen.remove(name);
+            let found = unseen.remove(&name);
             let found_rows = found.map(|(_, rows)| rows);
             // An extension's own rows come with the extension: the dump holds only what was added.
             let of_extension = found.is_some_and(|(table, _)| table.of_extension);
@@ -177,7 +190,7 @@ impl Comparison {
             }
             self.rows.found += found_rows.map_or(0, |rows| if equal { expected_rows } else { rows });
             self.tables.push(Table {
-                name: name.to_owned(),
+                name: name.to_string(),
                 expected_rows: Some(expected_rows),
                 found_rows,
                 dump_bytes,
@@ -199,7 +212,7 @@ impl Comparison {
                 ));
             }
             self.tables.push(Table {
-                name: name.to_owned(),
+                name: name.to_string(),
                 expected_rows: None,
                 found_rows: Some(rows),
                 dump_bytes: 0,
@@ -230,15 +243,26 @@ impl Comparison {
     }
 }
 
+/// In hexadecimal, since psql may hand over nothing that is no UTF-8. Other names than those of tables are for people.
+fn look(restored: &Access, cancel: &Cancel) -> Result<Catalog> {
+    let unreadable = |why: &str| Error::new(Code::RestoreFailed, format!("the catalog's answer is no JSON: {why}"));
+    let json = unhex_all(&restored.query(CATALOG, cancel)?).ok_or_else(|| unreadable("it is not hexadecimal"))?;
+    serde_json::from_str(&String::from_utf8_lossy(&json)).map_err(|error| unreadable(&error.to_string()))
+}
+
 /// One session counts them all. `ONLY`: rows of children are counted with the children, as they are dumped.
-fn count(tables: &[Found], restored: &Access, cancel: &Cancel) -> Result<Vec<u64>> {
+fn count(names: &[TableName], encoding: &str, restored: &Access, cancel: &Cancel) -> Result<Vec<u64>> {
     // Row security shall be an error here, never fewer rows.
-    let mut sql = String::from("SET row_security = off;\n");
-    for Found { schema, table, .. } in tables {
-        // Writing to a string cannot fail.
-        let _ = writeln!(sql, "SELECT count(*) FROM ONLY {}.{};", identifier(schema), identifier(table));
+    let mut sql = b"SET row_security = off;\n".to_vec();
+    if encoding == "SQL_ASCII" {
+        sql.extend_from_slice(b"SET client_encoding = 'SQL_ASCII';\n");
     }
-    let answer = restored.query(&sql, cancel)?;
+    for name in names {
+        sql.extend_from_slice(b"SELECT count(*) FROM ONLY ");
+        sql.extend_from_slice(&name.to_sql());
+        sql.extend_from_slice(b";\n");
+    }
+    let answer = restored.query_bytes(&sql, cancel)?;
     Ok(answer.lines().map(|line| line.parse().unwrap_or(u64::MAX)).collect())
 }
 
@@ -246,9 +270,8 @@ fn count(tables: &[Found], restored: &Access, cancel: &Cancel) -> Result<Vec<u64
 mod tests {
     use super::*;
 
-    fn found(name: &str, of_extension: bool) -> Found {
+    fn found(of_extension: bool) -> Found {
         Found {
-            name: name.to_owned(),
             schema: String::new(),
             table: String::new(),
             disk_bytes: 8192,
@@ -273,10 +296,11 @@ mod tests {
     }
 
     fn held(expected: &[(&str, u64)], there: &[(&str, bool, u64)]) -> Comparison {
-        let found: Vec<Found> = there.iter().map(|(name, of_extension, _)| found(name, *of_extension)).collect();
+        let names: Vec<TableName> = there.iter().map(|(name, ..)| TableName::parse(name).unwrap()).collect();
+        let found: Vec<Found> = there.iter().map(|(_, of_extension, _)| found(*of_extension)).collect();
         let rows: Vec<u64> = there.iter().map(|(_, _, rows)| *rows).collect();
         let mut comparison = Comparison::default();
-        comparison.hold_tables(&inventory(expected), &found, &rows);
+        comparison.hold_tables(&inventory(expected), &names, &found, &rows);
         comparison
     }
 
@@ -288,6 +312,15 @@ mod tests {
         );
         assert!(comparison.is_equal());
         assert_eq!((comparison.rows.found, comparison.notes.len(), comparison.tables.len()), (3, 1, 3));
+    }
+
+    #[test]
+    fn names_are_the_same_in_each_spelling() {
+        let comparison = held(
+            &[("s.\"order\"", 2), ("s.E\"n\\xe9\"", 1)],
+            &[("s.order", false, 2), ("s.E\"n\\xe9\"", false, 1)],
+        );
+        assert!(comparison.is_equal(), "{:?}", comparison.differences);
     }
 
     #[test]

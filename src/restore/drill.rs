@@ -2,10 +2,11 @@
 
 use super::backup::Backup;
 use super::compare::{Comparison, compare};
-use super::empty::{self, Creation};
+use super::create::{Created, Creation, try_create};
 use super::filter::Without;
 use super::into::{blocking, dump, globals};
 use super::opened::Opened;
+use super::properties::{self, Wanted};
 use super::psql::{self, Access};
 use super::report::{self, Phase, Report};
 use super::throwaway::{self, Throwaway};
@@ -16,6 +17,7 @@ use crate::envelope::manifest::{Role, Timestamp};
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
+use crate::format::database_properties::DatabaseProperties;
 use crate::observe::progress::{Progress, Reporter};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -78,15 +80,18 @@ async fn run(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Cance
     phase(report, "open and prove the backup", begun, None);
 
     let begun = Instant::now();
-    let server = start(&opened, ask, cancel).await?;
+    let server = start(&opened, &contents.properties, ask, cancel).await?;
     let access = server.access().database(DATABASE);
     report.restored.psql_version = access.client.version.clone();
     let (target, stop) = (access.clone(), cancel.clone());
-    report.restored.server_version = blocking(move || {
-        empty::create(&target, &Creation::default(), &stop)?;
-        target.query("SHOW server_version", &stop)
+    let creation = Creation::from_properties(&contents.properties);
+    let (version, fallback) = blocking(move || {
+        let fallback = make(&target, &creation, &stop)?;
+        Ok((target.query("SHOW server_version", &stop)?, fallback))
     })
     .await?;
+    report.restored.server_version = version;
+    report.warnings.extend(fallback.clone());
     phase(report, "start a PostgreSQL", begun, None);
 
     let has_globals = opened.manifest.object(Role::Globals).is_some();
@@ -100,7 +105,17 @@ async fn run(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Cance
     }
 
     let begun = Instant::now();
-    let bytes = load(&opened, &contents, &access, !has_globals, ask.workers, report, cancel).await?;
+    let bytes = load(&opened, &contents, &access, !has_globals, ask.workers, report, cancel)
+        .await
+        .map_err(|error| in_another_locale(error, fallback.as_deref()))?;
+    let wanted = Wanted {
+        owner: has_globals,
+        privileges: has_globals,
+        roles: has_globals,
+    };
+    let (target, stop, properties) = (access.clone(), cancel.clone(), contents.properties.clone());
+    let said = blocking(move || properties::apply(&properties, wanted, &target, &stop)).await?;
+    report.warnings.extend(said);
     phase(report, "restore the dump", begun, Some(bytes));
 
     let begun = Instant::now();
@@ -115,7 +130,38 @@ async fn run(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Cance
     Ok(comparison)
 }
 
-async fn start(opened: &Opened<'_>, ask: &Ask<'_>, cancel: &Cancel) -> Result<Throwaway> {
+/// Makes the database like the source's. A server that lacks the locale has a near one: that is said.
+fn make(target: &Access, creation: &Creation, cancel: &Cancel) -> Result<Option<String>> {
+    let Created::LocaleRefused(words) = try_create(target, creation, cancel)? else {
+        return Ok(None);
+    };
+    let mut last = words.clone();
+    for near in creation.nearest() {
+        match try_create(target, &near, cancel)? {
+            Created::Yes => {
+                return Ok(Some(format!(
+                    "the server of this drill lacks the source's locale ({creation}): the database is in {near} instead, and sorts otherwise ({words})"
+                )));
+            }
+            Created::LocaleRefused(words) => last = words,
+        }
+    }
+    Err(Error::new(
+        Code::RestoreFailed,
+        format!("no database in the source's encoding ({creation}) can be made here: {last}"),
+    ))
+}
+
+/// Bounds of partitions, checks and unique expressions over text hold in the source's order of letters.
+fn in_another_locale(mut error: Error, fallback: Option<&str>) -> Error {
+    if let Some(fallback) = fallback.filter(|_| error.code == Code::RestoreFailed) {
+        error.message = format!("{}; it may be the locale: {fallback}", error.message);
+        return error.advise("Install the source's locale where drills run; the image `drill` makes it by itself.");
+    }
+    error
+}
+
+async fn start(opened: &Opened<'_>, properties: &DatabaseProperties, ask: &Ask<'_>, cancel: &Cancel) -> Result<Throwaway> {
     let major = opened
         .manifest
         .server_version
@@ -126,7 +172,8 @@ async fn start(opened: &Opened<'_>, ask: &Ask<'_>, cancel: &Cancel) -> Result<Th
     let server = throwaway::find(&ask.client_folders, ask.path.as_deref(), major)?;
     let psql = psql::find(&ask.client_folders, ask.path.as_deref(), &opened.manifest.pg_dump_version)?;
     let stop = cancel.clone();
-    blocking(move || Throwaway::start(&server, psql, &std::env::temp_dir(), &stop)).await
+    let locales: Vec<String> = Creation::from_properties(properties).libc_locales().map(str::to_owned).collect();
+    blocking(move || Throwaway::start(&server, psql, &locales, &std::env::temp_dir(), &stop)).await
 }
 
 /// Streams the dump into the server; gives its plain bytes.

@@ -41,15 +41,6 @@ SELECT coalesce(json_agg(kind || ' ' || name ORDER BY place, name COLLATE \"C\")
 FROM found WHERE (oid >= 16384 OR class = 'pg_largeobject'::regclass) AND NOT EXISTS (SELECT FROM own WHERE classid = class AND objid = found.oid);
 ";
 
-/// How a database is made.
-#[derive(Clone, Debug, Default)]
-pub struct Creation {
-    /// Such as `UTF8`; else the server's default.
-    pub encoding: Option<String>,
-    /// Such as `C.UTF-8`; else the server's default.
-    pub locale: Option<String>,
-}
-
 /// `restore_failed` with the first objects, unless nothing is there.
 pub fn must_be_empty(target: &Access, cancel: &Cancel) -> Result<()> {
     let objects: Vec<String> = target.json(OBJECTS, cancel)?;
@@ -58,31 +49,6 @@ pub fn must_be_empty(target: &Access, cancel: &Cancel) -> Result<()> {
     }
     let error = Error::new(Code::RestoreFailed, format!("the target is not empty: {}", some_of(&objects)));
     Err(error.advise("Restore into an empty database: name another one in --to, and add --create if it shall be made."))
-}
-
-/// Makes the database that `target` names, from the same server's `postgres`; one that exists is refused.
-pub fn create(target: &Access, creation: &Creation, cancel: &Cancel) -> Result<()> {
-    let name = target
-        .conninfo
-        .dbname()
-        .ok_or_else(|| Error::field(Code::BadEvent, "to", "names no database to be created").advise("Add dbname=… to --to."))?;
-    let server = target.database("postgres");
-    let exists = format!(
-        "SELECT to_json(EXISTS (SELECT FROM pg_database WHERE datname = {}));",
-        literal(name)
-    );
-    if server.json::<bool>(&exists, cancel)? {
-        let error = Error::new(Code::RestoreFailed, format!("the database {name} exists already"));
-        return Err(error.advise("Leave out --create to restore into it if it is empty, or name another one in --to."));
-    }
-    let mut sql = format!("CREATE DATABASE {} TEMPLATE template0", identifier(name));
-    if let Some(encoding) = &creation.encoding {
-        sql.push_str(&format!(" ENCODING {}", literal(encoding)));
-    }
-    if let Some(locale) = &creation.locale {
-        sql.push_str(&format!(" LC_COLLATE {0} LC_CTYPE {0}", literal(locale)));
-    }
-    server.query(&format!("{sql};"), cancel).map(drop)
 }
 
 pub(super) fn identifier(name: &str) -> String {

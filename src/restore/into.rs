@@ -2,10 +2,12 @@
 
 use super::backup::{Backup, Kind};
 use super::conninfo::Conninfo;
-use super::empty::{self, Creation};
+use super::create::{Creation, create};
+use super::empty;
 use super::filter::{Filter, Without};
 use super::legacy;
 use super::opened::Opened;
+use super::properties::{self, Wanted};
 use super::psql::{self, Access, Manner};
 use super::verify::agrees;
 use crate::cancel::Cancel;
@@ -13,6 +15,7 @@ use crate::envelope::manifest::Role;
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
+use crate::format::database_properties::DatabaseProperties;
 use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::Counted;
 use serde::Serialize;
@@ -66,7 +69,8 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     let contents = opened.contents(cancel).await?;
     let client = psql::find(&ask.client_folders, ask.path.as_deref(), &manifest.pg_dump_version)?;
     let access = Access::new(client, ask.to.clone(), std::env::vars_os());
-    let access = prepared(access, ask, &manifest.database, cancel).await?;
+    let properties = contents.as_ref().map(|contents| contents.properties.clone()).unwrap_or_default();
+    let access = prepared(access, ask, &manifest.database, &properties, cancel).await?;
     let mut warnings = Vec::new();
     if ask.globals {
         warnings.extend(globals(&opened, &access, ask.workers, cancel).await?);
@@ -79,6 +83,7 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
         agrees(&counted, contents)?;
     }
     warnings.extend(said);
+    warnings.extend(database_level(&properties, &access, ask, cancel).await?);
     Ok(report(backup, Some(manifest.run.clone()), &access, &counted, warnings, begun))
 }
 
@@ -95,7 +100,14 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
         .advise("Where you trust everyone who can write to the bucket, give --unauthenticated."));
     }
     let client = psql::find(&ask.client_folders, ask.path.as_deref(), "")?;
-    let access = prepared(Access::new(client, ask.to.clone(), std::env::vars_os()), ask, "restored", cancel).await?;
+    let access = prepared(
+        Access::new(client, ask.to.clone(), std::env::vars_os()),
+        ask,
+        "restored",
+        &DatabaseProperties::default(),
+        cancel,
+    )
+    .await?;
     let without = without(&access, ask, cancel).await?;
     let progress = Progress::new(0);
     let _reporter = Reporter::start(progress.clone(), &backup.stem);
@@ -106,21 +118,62 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
 }
 
 /// The target, made or found empty; its name is the backup's where none was given.
-async fn prepared(access: Access, ask: &Ask<'_>, database: &str, cancel: &Cancel) -> Result<Access> {
-    let (create, cancel) = (ask.create, cancel.clone());
+async fn prepared(access: Access, ask: &Ask<'_>, database: &str, properties: &DatabaseProperties, cancel: &Cancel) -> Result<Access> {
+    let (is_new, cancel, properties) = (ask.create, cancel.clone(), properties.clone());
     let access = match access.conninfo.dbname() {
-        None if create => access.database(database),
+        None if is_new => access.database(database),
         _ => access,
     };
     blocking(move || {
-        if create {
-            empty::create(&access, &Creation::default(), &cancel)?;
+        if is_new {
+            create(&access, &properties, &cancel)?;
         } else {
             empty::must_be_empty(&access, &cancel)?;
         }
         Ok(access)
     })
     .await
+}
+
+/// What no dump holds: applied to a database of our making, and only spoken of where somebody else made it.
+async fn database_level(properties: &DatabaseProperties, access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<Vec<String>> {
+    if !ask.create {
+        let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
+        let mut warnings = blocking(move || another_locale(&source, &target, &stop)).await?;
+        let told = "settings, comment and privileges of the source's database itself were not applied: they come with --create, \
+                    and stand in the inventory (pgseal decrypt --what inventory)";
+        if properties.has_settings() {
+            warnings.push(told.to_owned());
+        }
+        return Ok(warnings);
+    }
+    let wanted = Wanted {
+        owner: !ask.no_owner,
+        privileges: !ask.no_privileges,
+        roles: true,
+    };
+    let (properties, access, cancel) = (properties.clone(), access.clone(), cancel.clone());
+    blocking(move || properties::apply(&properties, wanted, &access, &cancel)).await
+}
+
+/// In a database that somebody else made: bytes without an encoding become text of another one unseen, and what holds in
+/// one order of letters need not in another.
+fn another_locale(source: &DatabaseProperties, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+    let state = "SELECT pg_catalog.json_build_array(pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate, d.datctype)
+        FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();";
+    let (encoding, collation, ctype): (String, String, String) = target.json(state, cancel)?;
+    let mut warnings = Vec::new();
+    let is_other = |known: &Option<String>, found: &str| known.as_deref().is_some_and(|known| known != found);
+    if is_other(&source.encoding, &encoding) && source.encoding.as_deref() == Some("SQL_ASCII") {
+        warnings.push(format!("the source has no encoding (SQL_ASCII), the target has {encoding}: text that is none in it is there all the same, and cannot be read"));
+    }
+    if is_other(&source.collation, &collation) || is_other(&source.ctype, &ctype) {
+        let wanted = Creation::from_properties(source);
+        warnings.push(format!(
+            "the source's locale is {wanted}, the target's {collation}: text sorts otherwise"
+        ));
+    }
+    Ok(warnings)
 }
 
 async fn without(access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<Without> {

@@ -7,7 +7,7 @@ use crate::envelope::private_key::PrivateKey;
 use crate::envelope::secret::CipherKey;
 use crate::error::{Code, Error, Result};
 use crate::observe::progress::Progress;
-use crate::pipeline::{Counted, Expected, Opener, Return, Stage, back};
+use crate::pipeline::{Counted, Expected, Length, Opener, Return, Stage, back};
 use crate::plan::Compression;
 use crate::store::missing;
 use aes::Aes256;
@@ -68,7 +68,7 @@ where
         },
         compression: Compression::Bzip2(9),
         workers,
-        plain_bytes: None,
+        plain_bytes: Length::Any,
     };
     back(&backup.archive, &pinned, way, sink, progress, cancel).await
 }

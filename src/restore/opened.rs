@@ -14,13 +14,15 @@ use crate::envelope::signature::Verifier;
 use crate::envelope::{hex, sha256, unhex};
 use crate::error::{Code, Error, Result};
 use crate::observe::progress::Progress;
-use crate::pipeline::{Counted, Expected, Memory, Opener, Return, Stage, back};
+use crate::pipeline::{Counted, Expected, Length, Memory, Opener, Return, Stage, back};
 use crate::plan::Compression;
 use std::num::NonZeroU32;
 
 /// More than any RSA key object has: 8192 bits.
 const MAX_KEY_OBJECT: u64 = 1024;
 const MAX_INVENTORY: u64 = 256 << 20;
+/// Of plaintext, in backups by releases that sealed no length of it: a few hundred bytes are written for a role.
+const MAX_GLOBALS: u64 = 256 << 20;
 
 pub struct Opened<'a> {
     pub backup: &'a Backup,
@@ -186,9 +188,23 @@ impl<'a> Opened<'a> {
                 _ => self.manifest.compression()?,
             },
             workers,
-            plain_bytes: (role == Role::Dump).then_some(self.manifest.plain_bytes),
+            plain_bytes: self.length(role, cancel).await?,
         };
         back(&self.backup.archive, &pinned, way, sink, progress, cancel).await
+    }
+
+    /// Of an object's plaintext: of all but the dump the inventory knows it.
+    async fn length(&self, role: Role, cancel: &Cancel) -> Result<Length> {
+        match role {
+            Role::Dump => Ok(Length::Exactly(self.manifest.plain_bytes)),
+            Role::Globals => {
+                // Its own length is not in question here: `contents` asks for the inventory alone.
+                let contents = Box::pin(self.contents(cancel)).await?;
+                let sealed = contents.and_then(|contents| contents.plain_lengths.get(role.as_str()).copied());
+                Ok(sealed.map_or(Length::AtMost(MAX_GLOBALS), Length::Exactly))
+            }
+            _ => Ok(Length::Any),
+        }
     }
 
     /// What should be in the dump; `None` in the legacy format, which keeps no inventory.

@@ -128,10 +128,15 @@ impl Access {
 
     /// Runs SQL and gives what it prints: a row a line, columns parted by `|`.
     pub fn query(&self, sql: &str, cancel: &Cancel) -> Result<String> {
+        self.query_bytes(sql.as_bytes(), cancel)
+    }
+
+    /// The same for SQL with names that are no UTF-8, which must say so itself by `SET client_encoding`.
+    pub fn query_bytes(&self, sql: &[u8], cancel: &Cancel) -> Result<String> {
         let mut command = self.command()?;
         command.args(["--no-align", "--tuples-only"]).env("PGCLIENTENCODING", "UTF8");
         let mut child = Fed::start(&mut command, self.files()?, Wanted::Bytes(ANSWER), cancel)?;
-        child.write(sql.as_bytes())?;
+        child.write(sql)?;
         let status = child.finish()?;
         if !status.success() {
             return Err(failure(&redacted(&child.said(), self.password.as_ref()), status));
@@ -145,6 +150,29 @@ impl Access {
     pub fn json<T: DeserializeOwned>(&self, sql: &str, cancel: &Cancel) -> Result<T> {
         let answer = self.query(sql, cancel)?;
         serde_json::from_str(&answer).map_err(|error| Error::new(Code::RestoreFailed, format!("psql's answer is no JSON: {error}")))
+    }
+
+    /// Runs statements one after the other, whatever becomes of each: for each what the server said against it.
+    pub fn try_statements(&self, statements: &[&str], cancel: &Cancel) -> Result<Vec<Option<Refusal>>> {
+        // A message may hold any text: lines of ours begin with what nobody can have guessed.
+        let mut mark = [0; 16];
+        aws_lc_rs::rand::fill(&mut mark).map_err(|_| Error::new(Code::Bug, "no random bytes"))?;
+        let mark = crate::envelope::hex(&mark);
+        let mut script = String::from("\\set ON_ERROR_STOP off\n");
+        for statement in statements {
+            script.push_str(&format!("{statement};\n\\echo {mark} :ERROR :SQLSTATE :LAST_ERROR_MESSAGE\n"));
+        }
+        let answer = self.query(&script, cancel)?;
+        let outcomes: Vec<Option<Refusal>> = answer.split(&*mark).skip(1).map(Refusal::read).collect();
+        if outcomes.len() != statements.len() {
+            return Err(Error::new(Code::RestoreFailed, "psql did not come to the end of its statements"));
+        }
+        Ok(outcomes)
+    }
+
+    /// The same for one.
+    pub fn try_statement(&self, statement: &str, cancel: &Cancel) -> Result<Option<Refusal>> {
+        Ok(self.try_statements(&[statement], cancel)?.pop().flatten())
     }
 
     fn command(&self) -> Result<Command> {
@@ -166,6 +194,25 @@ impl Access {
     fn files(&self) -> Result<Vec<OwnedFd>> {
         let file = |password: &SecretString| memory_file("passfile", &passfile(password.expose_secret())?);
         self.password.iter().map(file).collect()
+    }
+}
+
+/// What a server said against a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub sqlstate: String,
+    pub message: String,
+}
+
+impl Refusal {
+    /// ` true 42501 permission denied`, or ` false 00000 …`.
+    fn read(line: &str) -> Option<Self> {
+        let mut words = line.trim().splitn(3, ' ');
+        let (failed, sqlstate, message) = (words.next()?, words.next()?, words.next().unwrap_or_default());
+        (failed != "false").then(|| Self {
+            sqlstate: sqlstate.to_owned(),
+            message: message.split_whitespace().collect::<Vec<_>>().join(" "),
+        })
     }
 }
 

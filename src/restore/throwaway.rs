@@ -3,6 +3,7 @@
 
 use super::child::{Fed, Wanted};
 use super::conninfo::Conninfo;
+use super::locales;
 use super::psql::Access;
 use crate::cancel::Cancel;
 use crate::envelope::hex;
@@ -78,12 +79,14 @@ pub struct Throwaway {
 }
 
 impl Throwaway {
-    /// Makes and starts one in a new folder of `parent`; `psql` is what connects to it.
-    pub fn start(server: &Client, psql: Client, parent: &Path, cancel: &Cancel) -> Result<Self> {
+    /// Makes and starts one in a new folder of `parent`; `psql` is what connects to it. Locales of the system that are
+    /// missing are made for it, where that can be done.
+    pub fn start(server: &Client, psql: Client, locales: &[String], parent: &Path, cancel: &Cancel) -> Result<Self> {
         let owner = Owner::find()?;
         let folder = Folder::new(parent, owner)?;
+        let locales = locales::make(locales, &folder.0, |program| owner.command(program), cancel)?;
         initdb(server, &folder, owner, cancel)?;
-        let running = Running::start(server, &folder, owner)?;
+        let running = Running::start(server, &folder, owner, locales.as_deref())?;
         let conninfo = Conninfo::parse("port=5432 dbname=postgres connect_timeout=10")?
             .with("user", SUPERUSER)
             .with("host", &folder.0.to_string_lossy());
@@ -250,13 +253,21 @@ struct Running {
 }
 
 impl Running {
-    fn start(server: &Client, folder: &Folder, owner: Owner) -> Result<Self> {
+    fn start(server: &Client, folder: &Folder, owner: Owner, locales: Option<&Path>) -> Result<Self> {
         let failed = |error: &dyn std::fmt::Display| failed(&format!("the server cannot be started: {error}"));
         let log = File::create(folder.log()).map_err(|error| failed(&error))?;
         let mut command = owner.command(&server.program("postgres"));
         command.arg("-D").arg(folder.data()).args(["-p", "5432", "-k"]).arg(&folder.0);
         for setting in SETTINGS {
             command.args(["-c", setting]);
+        }
+        // Else those of the system, wherever it keeps them.
+        if let Some(folder) = locales
+            .map(Path::as_os_str)
+            .map(ToOwned::to_owned)
+            .or_else(|| std::env::var_os("LOCPATH"))
+        {
+            command.env("LOCPATH", folder);
         }
         command.stdin(Stdio::null()).process_group(0);
         command.stdout(log.try_clone().map_err(|error| failed(&error))?).stderr(log);

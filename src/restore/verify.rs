@@ -10,8 +10,9 @@ use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
 use crate::envelope::{digest, hex, sha256, unhex};
 use crate::error::{Code, Error, Result};
+use crate::format::table_name::TableName;
 use crate::observe::progress::{Progress, Reporter};
-use crate::pipeline::{Counted, Nowhere};
+use crate::pipeline::{Counted, Nowhere, Table};
 use crate::store::Pinned;
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -219,10 +220,25 @@ pub fn agrees(counted: &Counted, contents: &crate::envelope::contents::Contents)
     if hex(&counted.plain_sha256) != contents.plain_sha256 || counted.plain_bytes != contents.plain_bytes {
         return tampered("its plaintext has another hash".into());
     }
-    if counted.tables != contents.tables || counted.rows != contents.rows || counted.large_objects != contents.large_objects {
+    if !same_tables(&counted.tables, &contents.tables) || counted.rows != contents.rows || counted.large_objects != contents.large_objects {
         return tampered("its tables have other rows".into());
     }
     Ok(())
+}
+
+/// By order, rows and bytes, and by names where both sides spell them: the plaintext is the same by its hash, and an
+/// inventory may have names in UTF-8 that stand in the dump in the database's own encoding.
+fn same_tables(counted: &[Table], sealed: &[Table]) -> bool {
+    let names = |one: &str, other: &str| {
+        let (one, other) = (TableName::parse(one), TableName::parse(other));
+        let is_text = |name: &TableName| {
+            name.parts()
+                .all(|part| std::str::from_utf8(part).is_ok_and(|part| !part.contains('\u{fffd}')))
+        };
+        one == other || ![one, other].iter().flatten().all(is_text)
+    };
+    let same = |(one, other): (&Table, &Table)| (one.rows, one.bytes) == (other.rows, other.bytes) && names(&one.name, &other.name);
+    counted.len() == sealed.len() && counted.iter().zip(sealed).all(same)
 }
 
 /// The store's own checksum, where it keeps one: S3 makes it of the parts' hashes, which the manifest has.

@@ -12,6 +12,7 @@ mod demo;
 mod doors;
 mod events;
 mod fault_table;
+mod fidelity;
 mod home;
 mod lambda;
 mod login;

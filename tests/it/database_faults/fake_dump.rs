@@ -72,6 +72,19 @@ fn success_without_the_closing_line_is_dump_incomplete() {
     }
 }
 
+/// The closing line is a line: rows, a string or a body that was cut short may hold it.
+#[test]
+fn a_closing_line_inside_rows_or_text_is_none() {
+    for (begun, inside) in [
+        ("COPY \"public\".\"t\" (\"a\") FROM stdin;\\n1", "the rows of a table"),
+        ("COMMENT ON TABLE t IS $$", "a dollar-quoted string"),
+        ("COMMENT ON TABLE t IS '\\''cut", "a string"),
+    ] {
+        let fake = Fake::new(&format!("{HEADER}; echo -e '{begun}'; {CLOSING}"));
+        says(&fake.ground.failed(&fake.run(), "dump_incomplete"), inside);
+    }
+}
+
 #[test]
 fn a_whole_dump_with_a_bad_exit_status_is_dump_failed() {
     let fake = Fake::new(&format!(

@@ -56,7 +56,7 @@ fn a_pattern_that_looks_like_an_option_is_none() {
     for pattern in ["--help", "-V", "--file=/tmp/pgseal-escaped"] {
         let mut event = ground.event();
         event["tables"] = json!([pattern]);
-        ground.backup(&event).failed("dump_failed", 5);
+        ground.backup(&event).failed("bad_event", 2);
     }
     assert!(!std::path::Path::new("/tmp/pgseal-escaped").exists());
 }

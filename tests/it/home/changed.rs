@@ -1,6 +1,8 @@
 //! Whatever was changed is found, and nothing of a changed part comes out.
 
+use super::sealed::{self, Order, Reader};
 use super::{Home, text};
+use pgseal::error::Code;
 use serde_json::json;
 
 /// Exit 7, the code, and not a byte on standard output.
@@ -77,4 +79,28 @@ fn an_unsigned_set_where_a_signer_is_pinned() {
     super::openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", text(&private)]);
     super::openssl(&["pkey", "-in", text(&private), "-pubout", "-out", text(&signer)]);
     found(&home, &["--signer", text(&signer)], "not signed");
+}
+
+/// The inventory knows how long the roles are: a bomb ends at the first byte too many. Earlier releases sealed no length.
+#[test]
+fn globals_of_another_length_than_was_sealed() {
+    let roles = b"CREATE ROLE \"r\";\n".to_vec();
+    let length = roles.len() as u64;
+    for (promised, holds) in [
+        (Some(length), true),
+        (None, true),
+        (Some(length - 1), false),
+        (Some(length + 1), false),
+    ] {
+        let order = Order {
+            globals: Some((roles.clone(), promised)),
+            ..Order::default()
+        };
+        let made = order.seal(&sealed::dump(3));
+        let outcome = Reader::new(sealed::key("recipient-a")).verify(&made.objects, &made.stem);
+        match outcome {
+            Ok(_) => assert!(holds, "{promised:?}"),
+            Err(error) => assert!(!holds && error.code == Code::Tampered, "{promised:?}: {error}"),
+        }
+    }
 }

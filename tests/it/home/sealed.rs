@@ -43,6 +43,8 @@ pub struct Order {
     /// Few make a test quick, and are as good.
     pub iterations: NonZeroU32,
     pub workers: usize,
+    /// Roles, and the plain bytes that the inventory promises of them.
+    pub globals: Option<(Vec<u8>, Option<u64>)>,
 }
 
 pub enum Hidden {
@@ -84,6 +86,7 @@ impl Default for Order {
             part: None,
             iterations: NonZeroU32::MIN,
             workers: 2,
+            globals: None,
         }
     }
 }
@@ -129,10 +132,22 @@ impl Order {
         let mut salts = serde_json::Map::new();
         salts.insert("dump".into(), hex(&salt).into());
         if !legacy {
-            let inventory = contents(&arrived).to_json().expect("JSON");
+            let mut contents = contents(&arrived);
+            if let Some((_, Some(length))) = &self.globals {
+                contents.plain_lengths.insert("globals".to_owned(), *length);
+            }
+            let inventory = contents.to_json().expect("JSON");
             let bytes = seal_small(&inventory, &self.cipher_key(&other_salt), other_salt).expect("sealed");
             listed.push(add(Role::Inventory, &stem.object(&run, "inventory.json.enc"), bytes));
             salts.insert("inventory".into(), hex(&other_salt).into());
+        }
+        if let Some((plain, _)) = &self.globals {
+            let salt = self.salt("globals");
+            let (_, sealed, cut) = self.send(plain, salt);
+            let key = stem.object(&run, "globals.sql.enc");
+            salts.insert("globals".into(), hex(&salt).into());
+            listed.push(Object::sealed(Role::Globals, format!("backups/{key}"), &cut));
+            objects.insert(key, Bytes::from(sealed));
         }
         listed.push(Object::sealed(Role::Dump, format!("backups/{dump}"), &cut));
         let card = format!("# How to restore {stem}\n");
@@ -251,6 +266,7 @@ fn contents(arrived: &Arrived) -> Contents {
         tables: counted.tables.clone(),
         extensions: Vec::new(),
         warnings: Vec::new(),
+        ..Contents::default()
     }
 }
 

@@ -3,7 +3,9 @@
 use super::{access, cancel};
 use crate::support::postgres::Server;
 use pgseal::error::Code;
-use pgseal::restore::empty::{Creation, create, must_be_empty};
+use pgseal::format::database_properties::DatabaseProperties;
+use pgseal::restore::create::create;
+use pgseal::restore::empty::must_be_empty;
 
 #[test]
 fn whatever_a_user_made_is_named() {
@@ -63,13 +65,15 @@ fn every_server_can_be_asked() {
 fn a_database_is_made_once() {
     let server = Server::start();
     let odd = access(&server, "postgres").database("it's \"odd\\\"");
-    let creation = Creation {
+    let properties = DatabaseProperties {
         encoding: Some("UTF8".to_owned()),
-        locale: Some("C".to_owned()),
+        collation: Some("C".to_owned()),
+        ctype: Some("C".to_owned()),
+        ..DatabaseProperties::default()
     };
-    create(&odd, &creation, &cancel()).expect("it is made");
+    create(&odd, &properties, &cancel()).expect("it is made");
     must_be_empty(&odd, &cancel()).expect("it is there, and empty");
-    let error = create(&odd, &Creation::default(), &cancel()).expect_err("it exists");
+    let error = create(&odd, &DatabaseProperties::default(), &cancel()).expect_err("it exists");
     assert!(
         error.code == Code::RestoreFailed && error.message.contains("exists already"),
         "{error}"

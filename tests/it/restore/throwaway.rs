@@ -3,9 +3,11 @@
 use super::{cancel, debian, dump, newest_psql, psql, until};
 use crate::support::postgres::Server;
 use pgseal::error::{Code, Error};
+use pgseal::format::database_properties::DatabaseProperties;
 use pgseal::pipeline::Stage;
 use pgseal::restore::compare::compare;
-use pgseal::restore::empty::{Creation, create, must_be_empty};
+use pgseal::restore::create::create;
+use pgseal::restore::empty::must_be_empty;
 use pgseal::restore::filter::{Filter, Without};
 use pgseal::restore::psql::Manner;
 use pgseal::restore::throwaway::{Throwaway, find};
@@ -33,7 +35,7 @@ fn parent() -> tempfile::TempDir {
 fn it_serves_and_leaves_nothing() {
     let parent = parent();
     let server = find(&debian(), None, 10).expect("a server");
-    let throwaway = Throwaway::start(&server, psql(), parent.path(), &cancel()).expect("it starts");
+    let throwaway = Throwaway::start(&server, psql(), &[], parent.path(), &cancel()).expect("it starts");
     let folders: Vec<_> = std::fs::read_dir(parent.path()).expect("the folder").flatten().collect();
     assert_eq!(folders.len(), 1);
     assert_eq!(folders[0].metadata().expect("metadata").permissions().mode() & 0o777, 0o700);
@@ -54,7 +56,7 @@ fn a_cancel_on_the_way_leaves_nothing_either() {
     let cancel = cancel();
     let start = std::thread::spawn({
         let (cancel, folder) = (cancel.clone(), parent.path().to_owned());
-        move || Throwaway::start(&server, psql(), &folder, &cancel).map(drop)
+        move || Throwaway::start(&server, psql(), &[], &folder, &cancel).map(drop)
     });
     until(|| std::fs::read_dir(parent.path()).expect("the folder").count() > 0 || start.is_finished());
     cancel.cancel(Error::new(Code::Terminated, "stop"));
@@ -70,9 +72,9 @@ fn a_dump_is_restored_into_it_and_compared() {
     let dump = dump(&source);
     let parent = parent();
     let server = find(&debian(), None, 10).expect("a server");
-    let throwaway = Throwaway::start(&server, newest_psql(), parent.path(), &cancel()).expect("it starts");
+    let throwaway = Throwaway::start(&server, newest_psql(), &[], parent.path(), &cancel()).expect("it starts");
     let target = throwaway.access().database("app");
-    create(&target, &Creation::default(), &cancel()).expect("a database");
+    create(&target, &DatabaseProperties::default(), &cancel()).expect("a database");
     must_be_empty(&target, &cancel()).expect("it is empty");
     let without = Without {
         owner: true,
@@ -98,7 +100,7 @@ const FOLDER: &str = "PGSEAL_TEST_FOLDER";
 fn it_ends_with_a_process_that_is_killed() {
     if let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) {
         let server = find(&debian(), None, 10).expect("a server");
-        let _throwaway = Throwaway::start(&server, psql(), &folder, &cancel()).expect("it starts");
+        let _throwaway = Throwaway::start(&server, psql(), &[], &folder, &cancel()).expect("it starts");
         std::fs::write(folder.join("ready"), "").expect("a sign");
         std::io::stdin().read_line(&mut String::new()).expect("standard input");
         return;

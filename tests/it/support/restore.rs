@@ -135,11 +135,19 @@ fn client_environment(server: &Server) -> BTreeMap<String, String> {
     pairs
 }
 
-/// A plain dump by the server's own `pg_dump`, made comparable: the lines that hold a random key are left out.
+/// A plain dump by the server's own `pg_dump` with the options of a backup, made comparable: the lines that hold a random
+/// key are left out.
 pub fn dump(server: &Server, database: &str) -> Vec<u8> {
+    dump_with(server, database, &["--quote-all-identifiers"])
+}
+
+/// The same with these options, in the database's own encoding.
+pub fn dump_with(server: &Server, database: &str, options: &[&str]) -> Vec<u8> {
     let mut command = Command::new(server.bin().join("pg_dump"));
     let output = command
+        .args(options)
         .envs(client_environment(server))
+        .env_remove("PGCLIENTENCODING")
         .env("PGDATABASE", database)
         .stdin(Stdio::null())
         .output()

@@ -1,0 +1,224 @@
+//! What belongs to the database itself: asked before the dump starts, sealed in the inventory, and never a reason for a
+//! backup to fail. What `pg_dump` leaves out without a word is asked here too.
+
+use super::session::{self, Advice, Session};
+use crate::error::Result;
+use crate::format::database_properties::{DatabaseProperties, dump_encoding};
+use crate::format::table_name::TableName;
+use crate::pipeline::Table;
+use std::collections::HashMap;
+use std::time::Duration;
+
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// User mappings and labels that a warning names.
+const NAMED: usize = 5;
+
+/// The properties, and what a user should know of them.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    pub properties: DatabaseProperties,
+    /// Names of tables and schemas in the dump's own encoding, and in UTF-8: where these differ.
+    pub names: Names,
+    pub warnings: Vec<String>,
+}
+
+/// As one JSON, since each major has other columns: what a major lacks is null.
+///
+/// `pg_shdepend` lists every role that an object of this database depends on, but for the one that initdb made, whose oid
+/// is 10. Objects of initdb have oids below 16384.
+const PROPERTIES: &str = "pg_catalog.json_build_object(
+    'database_oid', d.oid::pg_catalog.int8,
+    'encoding', pg_catalog.pg_encoding_to_char(d.encoding),
+    'collation', r.j->>'datcollate',
+    'ctype', r.j->>'datctype',
+    'locale_provider', CASE coalesce(r.j->>'datlocprovider', 'c') WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END,
+    'locale', coalesce(r.j->>'datlocale', r.j->>'daticulocale'),
+    'icu_rules', r.j->>'daticurules',
+    'collation_version', r.j->>'datcollversion',
+    'owner', pg_catalog.pg_get_userbyid(d.datdba),
+    'tablespace', (SELECT t.spcname FROM pg_catalog.pg_tablespace t WHERE t.oid = d.dattablespace),
+    'connection_limit', d.datconnlimit,
+    'settings', coalesce((SELECT pg_catalog.json_object_agg(pg_catalog.split_part(e, '=', 1), pg_catalog.substr(e, pg_catalog.strpos(e, '=') + 1))
+        FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) e WHERE s.setdatabase = d.oid AND s.setrole = 0), '{}'),
+    'role_settings', coalesce((SELECT pg_catalog.json_object_agg(pg_catalog.pg_get_userbyid(s.setrole),
+            (SELECT pg_catalog.json_object_agg(pg_catalog.split_part(e, '=', 1), pg_catalog.substr(e, pg_catalog.strpos(e, '=') + 1))
+             FROM pg_catalog.unnest(s.setconfig) e))
+        FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid AND s.setrole <> 0 AND s.setconfig IS NOT NULL), '{}'),
+    'comment', pg_catalog.shobj_description(d.oid, 'pg_database'),
+    'privileges', CASE WHEN d.datacl IS NOT NULL THEN (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+            'grantor', pg_catalog.pg_get_userbyid(a.grantor),
+            'grantee', CASE WHEN a.grantee <> 0 THEN pg_catalog.pg_get_userbyid(a.grantee) END,
+            'privilege', a.privilege_type, 'grantable', a.is_grantable)), '[]') FROM pg_catalog.aclexplode(d.datacl) a) END,
+    'roles', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.pg_get_userbyid(o.oid) ORDER BY 1), '[]') FROM (
+        SELECT s.refobjid AS oid FROM pg_catalog.pg_shdepend s
+        WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+          AND (s.dbid = d.oid OR s.dbid = 0 AND s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass AND s.objid = d.oid)
+        UNION SELECT s.setrole FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid AND s.setrole <> 0
+        UNION SELECT d.datdba
+        UNION SELECT 10 WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relowner = 10 AND c.oid >= 16384)
+            OR EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspowner = 10 AND n.oid >= 16384)
+            OR EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proowner = 10 AND p.oid >= 16384)
+            OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.typowner = 10 AND t.oid >= 16384)
+            OR EXISTS (SELECT FROM pg_catalog.pg_foreign_server f WHERE f.srvowner = 10)
+            OR EXISTS (SELECT FROM pg_catalog.pg_event_trigger e WHERE e.evtowner = 10)
+            OR EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.pubowner = 10)
+            OR EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata l WHERE l.lomowner = 10)) o))";
+
+const FROM: &str = "FROM pg_catalog.pg_database d CROSS JOIN LATERAL (SELECT pg_catalog.row_to_json(d) AS j) r
+    WHERE d.datname = pg_catalog.current_database()";
+
+/// The view hides the options of others from all but superusers; a mapping that has none looks the same.
+const HIDDEN_OPTIONS: &str = "
+FROM pg_catalog.pg_user_mappings m
+WHERE m.umoptions IS NULL AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)";
+
+/// Labels of the database itself: those of its objects are in the dump.
+const LABELS: &str = "
+SELECT pg_catalog.count(*) FROM pg_catalog.pg_shseclabel l JOIN pg_catalog.pg_database d ON d.oid = l.objoid
+WHERE l.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass AND d.datname = pg_catalog.current_database()";
+
+/// Asks for all of it.
+pub async fn ask(session: &Session) -> Result<Answer> {
+    let mut answer = Answer::default();
+    // Names of roles and the comment are shared by all databases: what another one wrote need not be text in this one's
+    // encoding. Then its bytes are taken as they are.
+    for sql in [session::name(PROPERTIES), session::hex(PROPERTIES)] {
+        if let Advice::Rows(rows) = session.advice(&format!("SELECT {sql} {FROM}"), LOCK_TIMEOUT).await?
+            && let Some(row) = rows.first()
+            && let Ok(properties) = serde_json::from_str(&String::from_utf8_lossy(&row.bytes(0)?))
+        {
+            answer.properties = properties;
+            break;
+        }
+    }
+    match &answer.properties.encoding {
+        Some(encoding) => answer.properties.dump_encoding = Some(dump_encoding(encoding).to_owned()),
+        None => answer.warnings.push(
+            "the server does not tell the properties of this database (encoding, locale, settings, privileges): they are not in this backup".to_owned(),
+        ),
+    }
+    answer.properties.system_identifier = system_identifier(session).await?;
+    answer.names = Names::ask(session, answer.properties.dump_encoding.as_deref()).await?;
+    answer.warnings.extend(left_out(session).await?);
+    Ok(answer)
+}
+
+/// Of the cluster; a server may refuse it.
+async fn system_identifier(session: &Session) -> Result<Option<String>> {
+    let query = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()";
+    match session.advice(query, LOCK_TIMEOUT).await? {
+        Advice::Rows(rows) => Ok(rows.first().and_then(|row| row.text(0).ok()).map(str::to_owned)),
+        Advice::Refused(_) => Ok(None),
+    }
+}
+
+/// What `pg_dump` leaves out and does not tell.
+async fn left_out(session: &Session) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let mapping = session::hex("coalesce(m.usename, 'public') || ' at ' || m.srvname");
+    let query = format!("SELECT {mapping}, pg_catalog.count(*) OVER () {HIDDEN_OPTIONS} ORDER BY 1 LIMIT {NAMED}");
+    if let Advice::Rows(rows) = session.advice(&query, LOCK_TIMEOUT).await?
+        && let Some(first) = rows.first()
+    {
+        let count = first.number(1)?;
+        let names: Result<Vec<String>> = rows.iter().map(|row| row.name(0)).collect();
+        let names = names?.join(", ");
+        let more = if count > NAMED as u64 {
+            format!(" and {} more", count - NAMED as u64)
+        } else {
+            String::new()
+        };
+        warnings.push(format!(
+            "the options of user mappings are hidden from this user: the dump has these mappings without them: {names}{more}"
+        ));
+    }
+    if let Advice::Rows(rows) = session.advice(LABELS, LOCK_TIMEOUT).await?
+        && let Some(row) = rows.first()
+        && row.number(0)? > 0
+    {
+        warnings.push(format!(
+            "{} security labels of the database itself are not in this backup",
+            row.number(0)?
+        ));
+    }
+    Ok(warnings)
+}
+
+/// For a dump that is not in UTF-8: what its names are called there. Empty where there is nothing to translate.
+#[derive(Clone, Debug, Default)]
+pub struct Names(HashMap<Vec<u8>, Vec<u8>>);
+
+impl Names {
+    async fn ask(session: &Session, encoding: Option<&str>) -> Result<Self> {
+        let Some(encoding) = encoding.filter(|encoding| !matches!(*encoding, "UTF8" | "SQL_ASCII")) else {
+            return Ok(Self::default());
+        };
+        let bytes = |encoding: &str| {
+            format!(
+                "pg_catalog.encode(pg_catalog.convert_to(x.name::pg_catalog.text, {}), 'hex')",
+                session::literal(encoding)
+            )
+        };
+        let query = format!(
+            "SELECT {}, {} FROM (SELECT relname AS name FROM pg_catalog.pg_class WHERE oid >= 16384 UNION
+                 SELECT nspname FROM pg_catalog.pg_namespace) x
+             WHERE pg_catalog.octet_length(x.name::pg_catalog.text) <> pg_catalog.char_length(x.name::pg_catalog.text)
+                 OR x.name::pg_catalog.text ~ '[^ -~]' LIMIT 100000",
+            bytes(encoding),
+            bytes("UTF8")
+        );
+        match session.advice(&query, LOCK_TIMEOUT).await? {
+            Advice::Rows(rows) => {
+                let pairs: Result<HashMap<Vec<u8>, Vec<u8>>> = rows.iter().map(|row| Ok((row.bytes(0)?, row.bytes(1)?))).collect();
+                Ok(Self(pairs?))
+            }
+            // A name that has no place in UTF-8: then all stand as the bytes that they are.
+            Advice::Refused(_) => Ok(Self::default()),
+        }
+    }
+
+    /// The same tables under names in UTF-8.
+    pub fn translate(&self, tables: &[Table]) -> Vec<Table> {
+        let mut tables = tables.to_vec();
+        if self.0.is_empty() {
+            return tables;
+        }
+        for table in &mut tables {
+            if let Some(name) = TableName::parse(&table.name) {
+                table.name = name
+                    .map(|part| self.0.get(part).map_or_else(|| part.to_vec(), Clone::clone))
+                    .to_string();
+            }
+        }
+        tables
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_translated_by_what_the_server_said() {
+        let names = Names(HashMap::from([(b"gr\xf6\xdfe".to_vec(), "gr\u{f6}\u{df}e".into())]));
+        let table = |name: &str| Table {
+            name: name.to_owned(),
+            rows: 1,
+            bytes: 2,
+        };
+        let told = names.translate(&[table("public.E\"gr\\xf6\\xdfe\""), table("public.t"), table("public.E\"\\x81\"")]);
+        let told: Vec<&str> = told.iter().map(|table| &*table.name).collect();
+        assert_eq!(told, ["public.\"gr\u{f6}\u{df}e\"", "public.t", "public.E\"\\x81\""]);
+    }
+
+    #[test]
+    fn what_the_server_says_is_read() {
+        let json = r#"{"database_oid":16384,"encoding":"UTF8","collation":"C","ctype":"C","locale_provider":"libc","locale":null,
+            "icu_rules":null,"collation_version":null,"owner":"o","tablespace":"pg_default","connection_limit":-1,
+            "settings":{"search_path":"app, public"},"role_settings":{"r":{"a":"b=c"}},"comment":null,
+            "privileges":[{"grantor":"o","grantee":null,"privilege":"CONNECT","grantable":false}],"roles":["o","r"]}"#;
+        let properties: DatabaseProperties = serde_json::from_str(json).unwrap();
+        assert_eq!(properties.role_settings["r"]["a"], "b=c");
+        assert!(properties.has_settings() && properties.privileges.unwrap()[0].grantee.is_none());
+    }
+}

@@ -1,0 +1,459 @@
+//! What `pg_dump`'s patterns mean in one database, asked before the dump starts: a pattern that matches nothing is then an
+//! error in seconds instead of a smaller backup, and a partitioned table brings its partitions.
+//!
+//! The patterns are those of psql (its manual, under "Patterns"), turned into regular expressions as PostgreSQL's own
+//! `processSQLNamePattern` does. `tests/it/fidelity/patterns.rs` holds the two against each other.
+
+use super::session::{self, Advice, Session};
+use crate::error::{Code, Error, Result};
+use crate::format::database_properties::dump_encoding;
+use crate::format::table_name::TableName;
+use crate::plan::{DatabaseName, Selection};
+use serde::Serialize;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
+
+/// From this major on `pg_dump` itself takes the children of a table along.
+const CHILDREN_SINCE: u32 = 16;
+/// Children that an older `pg_dump` can be told by name: they travel as arguments.
+const MAX_CHILDREN: usize = 10_000;
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What `pg_dump` is told, and what a user should be.
+#[derive(Clone, Debug, Default)]
+pub struct DumpSelection {
+    /// `--table=…` and so on, in the encoding of the dump.
+    pub arguments: Vec<OsString>,
+    pub warnings: Vec<String>,
+    /// How many tables or schemas each pattern means, for `check`.
+    pub matches: Vec<Match>,
+    /// As `--encoding` takes it.
+    pub encoding: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Match {
+    pub field: &'static str,
+    pub pattern: String,
+    /// Tables, views, sequences and foreign tables, or schemas; partitions that come along are not counted.
+    pub count: u64,
+}
+
+/// The fields of an event that hold patterns, and the options that they become.
+struct Kind {
+    field: &'static str,
+    option: &'static str,
+    /// The option of `pg_dump` that takes children along.
+    with_children: &'static str,
+    is_exclusion: bool,
+    of_schemas: bool,
+}
+
+const KINDS: [Kind; 5] = [
+    Kind {
+        field: "tables",
+        option: "table",
+        with_children: "table-and-children",
+        is_exclusion: false,
+        of_schemas: false,
+    },
+    Kind {
+        field: "exclude_tables",
+        option: "exclude-table",
+        with_children: "exclude-table-and-children",
+        is_exclusion: true,
+        of_schemas: false,
+    },
+    Kind {
+        field: "exclude_table_data",
+        option: "exclude-table-data",
+        with_children: "exclude-table-data-and-children",
+        is_exclusion: true,
+        of_schemas: false,
+    },
+    Kind {
+        field: "schemas",
+        option: "schema",
+        with_children: "schema",
+        is_exclusion: false,
+        of_schemas: true,
+    },
+    Kind {
+        field: "exclude_schemas",
+        option: "exclude-schema",
+        with_children: "exclude-schema",
+        is_exclusion: true,
+        of_schemas: true,
+    },
+];
+
+fn patterns(selection: &Selection) -> [(&'static Kind, &[String]); 5] {
+    let Selection {
+        tables,
+        exclude_tables,
+        exclude_table_data,
+        schemas,
+        exclude_schemas,
+    } = selection;
+    let lists: [&[String]; 5] = [tables, exclude_tables, exclude_table_data, schemas, exclude_schemas];
+    let mut place = 0;
+    lists.map(|list| {
+        place += 1;
+        (&KINDS[place - 1], list)
+    })
+}
+
+/// Asks the database what the selection means there.
+pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Selection, client_major: u32) -> Result<DumpSelection> {
+    let server_encoding = session.row("SELECT pg_catalog.getdatabaseencoding()").await?;
+    let encoding = dump_encoding(server_encoding.text(0)?).to_owned();
+    let mut resolved = DumpSelection {
+        encoding,
+        ..DumpSelection::default()
+    };
+    if !selection.is_partial() {
+        return Ok(resolved);
+    }
+    let path = search_path(session).await?;
+    let mut conditions: [Vec<String>; 5] = Default::default();
+    for (place, (kind, list)) in patterns(selection).into_iter().enumerate() {
+        for pattern in list {
+            let condition = condition(kind, pattern, database, &path)?;
+            let found = match session.advice(&count(kind, &condition), LOCK_TIMEOUT).await? {
+                Advice::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0))?,
+                // A regular expression that is none, or a letter that this database has no place for.
+                Advice::Refused(words) => return Err(refused(kind.field, pattern, &words)),
+            };
+            match (found, kind.is_exclusion) {
+                (0, false) => return Err(matches_nothing(kind.field, pattern, database)),
+                (0, true) => resolved
+                    .warnings
+                    .push(format!("{}: the pattern {pattern} matches nothing in this database", kind.field)),
+                _ => {}
+            }
+            resolved.matches.push(Match {
+                field: kind.field,
+                pattern: pattern.clone(),
+                count: found,
+            });
+            resolved
+                .arguments
+                .push(argument(session, kind, pattern, &resolved.encoding, client_major).await?);
+            if client_major < CHILDREN_SINCE && !kind.of_schemas {
+                let children = children(session, kind, &condition, &resolved.encoding).await?;
+                resolved.arguments.extend(children);
+            }
+            conditions[place].push(condition);
+        }
+    }
+    if !selection.tables.is_empty() {
+        something_is_left(session, &conditions, database).await?;
+        if !selection.exclude_schemas.is_empty() {
+            resolved.warnings.push("exclude_schemas has no effect beside tables".to_owned());
+        }
+    }
+    if !selection.tables.is_empty() || !selection.schemas.is_empty() {
+        let objects = session
+            .row("SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata")
+            .await?
+            .number(0)?;
+        if objects > 0 {
+            resolved.warnings.push(format!(
+                "{objects} large objects are not in this dump: they belong to no table and no schema"
+            ));
+        }
+    }
+    Ok(resolved)
+}
+
+fn refused(field: &str, pattern: &str, words: &str) -> Error {
+    Error::field(Code::BadEvent, field, format!("the pattern {pattern} cannot be read: {words}"))
+        .advise("The patterns are those of psql and pg_dump: * and ? stand for letters, double quotes keep case.")
+}
+
+fn matches_nothing(field: &str, pattern: &str, database: &DatabaseName) -> Error {
+    let message = format!("the pattern {pattern} matches nothing in the database {}", database.as_str());
+    Error::field(Code::BadEvent, field, message).advise(
+        "Mind upper case and dots: a name with either is written in double quotes. Tables outside the search path need their schema.",
+    )
+}
+
+/// The schemas in which a name without one is found, as `pg_dump` finds it: by the user's and the database's settings.
+/// Our own sessions have another path. Their oids, in order.
+async fn search_path(session: &Session) -> Result<String> {
+    let rows = session
+        .rows(
+            "SELECT n.oid FROM (
+                 SELECT pg_catalog.set_config('search_path', s.reset_val, true) AS path
+                 FROM pg_catalog.pg_settings s WHERE s.name OPERATOR(pg_catalog.=) 'search_path' OFFSET 0) p
+             CROSS JOIN LATERAL pg_catalog.unnest(CASE WHEN p.path IS NOT NULL THEN pg_catalog.current_schemas(true) END)
+                 WITH ORDINALITY AS u(name, place)
+             JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) u.name
+             ORDER BY u.place",
+        )
+        .await?;
+    let oids: Result<Vec<String>> = rows.iter().map(|row| row.number(0).map(|oid| oid.to_string())).collect();
+    Ok(format!("'{{{}}}'::pg_catalog.oid[]", oids?.join(",")))
+}
+
+/// SQL that holds of the table `c` in the schema `n`, or of the schema `n`, if the pattern means it.
+fn condition(kind: &Kind, pattern: &str, database: &DatabaseName, path: &str) -> Result<String> {
+    let improper = |why: &str| Err(Error::field(Code::BadEvent, kind.field, format!("the pattern {pattern} {why}")));
+    let Expressions { parts, first, dots } = expressions(pattern, if kind.of_schemas { 1 } else { 3 });
+    let is = |column: &str, expression: &str| {
+        format!(
+            "{column} OPERATOR(pg_catalog.~) {} COLLATE pg_catalog.\"default\"",
+            session::literal(expression)
+        )
+    };
+    match (kind.of_schemas, dots, parts.as_slice()) {
+        (true, 0, [name]) => Ok(is("n.nspname", name)),
+        (true, ..) => improper("has a dot: a schema's name stands alone, in double quotes if it holds one"),
+        (false, 0, [name]) => Ok(format!(
+            "({} AND pg_catalog.array_position({path}, c.relnamespace) IS NOT NULL AND NOT EXISTS (
+                 SELECT FROM pg_catalog.pg_class o WHERE o.relname OPERATOR(pg_catalog.=) c.relname
+                     AND pg_catalog.array_position({path}, o.relnamespace)
+                         OPERATOR(pg_catalog.<) pg_catalog.array_position({path}, c.relnamespace)))",
+            is("c.relname", name)
+        )),
+        (false, 2, [_, ..]) if first != database.as_str() => improper("names another database"),
+        (false, 1 | 2, [.., schema, name]) => Ok(format!("({} AND {})", is("n.nspname", schema), is("c.relname", name))),
+        _ => improper("has too many dots: names that hold one stand in double quotes"),
+    }
+}
+
+/// What a pattern comes to.
+#[derive(Debug, PartialEq, Eq)]
+struct Expressions {
+    /// Regular expressions of the name and what stands before it, the name last.
+    parts: Vec<String>,
+    /// The first part, taken literally: a database is named, never searched for.
+    first: String,
+    dots: usize,
+}
+
+/// As PostgreSQL's `patternToSQLRegex`, with up to so many parts.
+fn expressions(pattern: &str, most: usize) -> Expressions {
+    let (mut parts, mut first, mut dots) = (vec![String::from("^(")], String::new(), 0);
+    let mut in_quotes = false;
+    let mut rest = pattern.chars().peekable();
+    while let Some(letter) = rest.next() {
+        let is_full = parts.len() == most;
+        let Some(part) = parts.last_mut() else { break };
+        let plain = match letter {
+            '"' if in_quotes && rest.peek() == Some(&'"') => {
+                rest.next();
+                part.push('"');
+                '"'
+            }
+            '"' => {
+                in_quotes = !in_quotes;
+                continue;
+            }
+            // Only letters of ASCII, as in the locale C in which pg_dump runs.
+            'A'..='Z' if !in_quotes => {
+                part.push(letter.to_ascii_lowercase());
+                letter.to_ascii_lowercase()
+            }
+            '*' if !in_quotes => {
+                part.push_str(".*");
+                letter
+            }
+            '?' if !in_quotes => {
+                part.push('.');
+                letter
+            }
+            '.' if !in_quotes => {
+                dots += 1;
+                if is_full {
+                    part.push('.');
+                } else {
+                    part.push_str(")$");
+                    parts.push(String::from("^("));
+                }
+                continue;
+            }
+            '$' => {
+                part.push_str("\\$");
+                letter
+            }
+            _ => {
+                let is_special = in_quotes && "|*+?()[]{}.^$\\".contains(letter);
+                if is_special || (letter == '[' && rest.peek() == Some(&']')) {
+                    part.push('\\');
+                }
+                part.push(letter);
+                letter
+            }
+        };
+        if dots == 0 {
+            first.push(plain);
+        }
+    }
+    if let Some(part) = parts.last_mut() {
+        part.push_str(")$");
+    }
+    Expressions { parts, first, dots }
+}
+
+/// What pg_dump takes for a table.
+const TABLES: &str = "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,S,v,m,f,p}'::pg_catalog.\"char\"[])";
+
+fn count(kind: &Kind, condition: &str) -> String {
+    if kind.of_schemas {
+        format!("SELECT pg_catalog.count(*) FROM pg_catalog.pg_namespace n WHERE {condition}")
+    } else {
+        format!("SELECT pg_catalog.count(*) {TABLES} AND {condition}")
+    }
+}
+
+/// The tables of these conditions with all their children, as a query that can be part of a `WITH RECURSIVE`.
+fn with_children(name: &str, conditions: &[String]) -> String {
+    let any = if conditions.is_empty() {
+        "false".to_owned()
+    } else {
+        conditions.join(" OR ")
+    };
+    format!(
+        "{name} AS (SELECT c.oid {TABLES} AND ({any}) UNION
+             SELECT i.inhrelid FROM {name} JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) {name}.oid)"
+    )
+}
+
+/// Each pattern matches, but the exclusions may take everything away again.
+async fn something_is_left(session: &Session, conditions: &[Vec<String>; 5], database: &DatabaseName) -> Result<()> {
+    let query = format!(
+        "WITH RECURSIVE {}, {} SELECT EXISTS (SELECT oid FROM wanted EXCEPT SELECT oid FROM unwanted)",
+        with_children("wanted", &conditions[0]),
+        with_children("unwanted", &conditions[1]),
+    );
+    if session.row(&query).await?.flag(0)? {
+        return Ok(());
+    }
+    let message = format!("exclude_tables leaves nothing of them in the database {}", database.as_str());
+    Err(Error::field(Code::BadEvent, "tables", message))
+}
+
+async fn argument(session: &Session, kind: &Kind, pattern: &str, encoding: &str, client_major: u32) -> Result<OsString> {
+    let option = if client_major < CHILDREN_SINCE {
+        kind.option
+    } else {
+        kind.with_children
+    };
+    let pattern = match encoding {
+        // In a database without an encoding a pattern is the bytes that it is.
+        "UTF8" | "SQL_ASCII" => pattern.as_bytes().to_vec(),
+        _ => session
+            .row(&format!("SELECT {}", in_encoding(&session::literal(pattern), encoding)))
+            .await?
+            .bytes(0)?,
+    };
+    Ok(option_of(option, &pattern))
+}
+
+/// `--option=pattern` in one argument: a leading dash is then part of the pattern.
+fn option_of(option: &str, pattern: &[u8]) -> OsString {
+    let mut argument = format!("--{option}=").into_bytes();
+    argument.extend_from_slice(pattern);
+    OsString::from_vec(argument)
+}
+
+fn in_encoding(expression: &str, encoding: &str) -> String {
+    format!(
+        "pg_catalog.encode(pg_catalog.convert_to(({expression})::pg_catalog.text, {}), 'hex')",
+        session::literal(encoding)
+    )
+}
+
+/// Options that name each child of what the condition means, for a `pg_dump` that does not take them along.
+async fn children(session: &Session, kind: &Kind, condition: &str, encoding: &str) -> Result<Vec<OsString>> {
+    let query = format!(
+        "WITH RECURSIVE {} SELECT {}, {} FROM family f
+         JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) f.oid
+         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+         WHERE f.oid NOT IN (SELECT c.oid {TABLES} AND {condition}) ORDER BY 1, 2 LIMIT {}",
+        with_children("family", &[condition.to_owned()]),
+        in_encoding("n.nspname", encoding),
+        in_encoding("c.relname", encoding),
+        MAX_CHILDREN + 1,
+    );
+    let rows = session.rows(&query).await?;
+    if rows.len() > MAX_CHILDREN {
+        let error = Error::field(Code::BadEvent, kind.field, format!("means more than {MAX_CHILDREN} partitions"));
+        return Err(error.advise("Install pg_dump 16 or newer, which takes partitions along, or choose by schema."));
+    }
+    // In quotes a pattern is a name and nothing else.
+    let option = |row: &session::Row| {
+        let name = TableName::new([row.bytes(0)?, row.bytes(1)?]);
+        Ok(option_of(kind.option, &name.to_sql()))
+    };
+    rows.iter().map(option).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_become_the_expressions_of_psql() {
+        for (pattern, parts, first, dots) in [
+            ("orders", &["^(orders)$"][..], "orders", 0),
+            ("Orders", &["^(orders)$"], "orders", 0),
+            ("\"Orders\"", &["^(Orders)$"], "Orders", 0),
+            ("o*_?", &["^(o.*_.)$"], "o*_?", 0),
+            ("\"o*_?\"", &["^(o\\*_\\?)$"], "o*_?", 0),
+            ("s.t", &["^(s)$", "^(t)$"], "s", 1),
+            ("\"s.t\"", &["^(s\\.t)$"], "s.t", 0),
+            ("d.s.t", &["^(d)$", "^(s)$", "^(t)$"], "d", 2),
+            ("a.b.c.d", &["^(a)$", "^(b)$", "^(c.d)$"], "a", 3),
+            (".t", &["^()$", "^(t)$"], "", 1),
+            ("a$b", &["^(a\\$b)$"], "a$b", 0),
+            ("a|b", &["^(a|b)$"], "a|b", 0),
+            ("\"a|b\"", &["^(a\\|b)$"], "a|b", 0),
+            ("int[]", &["^(int\\[])$"], "int[]", 0),
+            ("[a-c]x", &["^([a-c]x)$"], "[a-c]x", 0),
+            ("\"say \"\"hi\"\"\"", &["^(say \"hi\")$"], "say \"hi\"", 0),
+            ("Ä\"Ä\"", &["^(ÄÄ)$"], "ÄÄ", 0),
+            ("a\\", &["^(a\\)$"], "a\\", 0),
+            ("\"open", &["^(open)$"], "open", 0),
+        ] {
+            let parts = parts.iter().map(ToString::to_string).collect();
+            let first = first.to_owned();
+            assert_eq!(expressions(pattern, 3), Expressions { parts, first, dots }, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_pg_dump_would_refuse_is_refused_before() {
+        let database = DatabaseName::new("app").unwrap();
+        for (kind, pattern, wrong) in [
+            (0, "other.public.t", "another database"),
+            (0, "app.public.t", ""),
+            (0, "a.b.c.d", "too many dots"),
+            (3, "app.public", "has a dot"),
+            (3, "\"a.b\"", ""),
+        ] {
+            match (condition(&KINDS[kind], pattern, &database, "path"), wrong) {
+                (Ok(_), "") => {}
+                (Err(error), wrong) if !wrong.is_empty() => {
+                    assert_eq!(error.code, Code::BadEvent);
+                    assert!(error.message.contains(wrong), "{error}");
+                }
+                (outcome, _) => panic!("{pattern}: {outcome:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_one_argument_and_one_literal() {
+        assert_eq!(option_of("table", b"-j9"), "--table=-j9");
+        let database = DatabaseName::new("app").unwrap();
+        let condition = condition(&KINDS[3], "x' OR '\\", &database, "path").unwrap();
+        assert_eq!(
+            condition,
+            "n.nspname OPERATOR(pg_catalog.~) E'^(x'' or ''\\\\)$' COLLATE pg_catalog.\"default\""
+        );
+    }
+}

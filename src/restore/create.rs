@@ -1,0 +1,227 @@
+//! Makes a database as its source was: in its encoding, and sorting as it did.
+
+use super::empty::{identifier, literal};
+use super::psql::Access;
+use crate::cancel::Cancel;
+use crate::envelope::card::createdb_options;
+use crate::error::{Code, Error, Result};
+use crate::format::database_properties::DatabaseProperties;
+use std::fmt::{self, Display};
+
+/// How a database is made; what is `None` is left to the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Creation {
+    /// Such as `UTF8`.
+    pub encoding: Option<String>,
+    /// Such as `en_US.UTF-8`.
+    pub collation: Option<String>,
+    pub ctype: Option<String>,
+    /// `libc`, `icu` or `builtin`.
+    pub provider: Option<String>,
+    /// Of ICU or of the built-in provider, such as `de-AT`.
+    pub locale: Option<String>,
+    pub icu_rules: Option<String>,
+}
+
+impl Creation {
+    /// As the source's database is.
+    pub fn from_properties(properties: &DatabaseProperties) -> Self {
+        Self {
+            encoding: properties.encoding.clone(),
+            collation: properties.collation.clone(),
+            ctype: properties.ctype.clone(),
+            provider: properties.locale_provider.clone(),
+            locale: properties.locale.clone(),
+            icu_rules: properties.icu_rules.clone(),
+        }
+    }
+
+    /// For a server that lacks the locale: the same encoding, in a locale that each one has.
+    pub fn nearest(&self) -> Vec<Self> {
+        let is_utf8 = self.encoding.as_deref() == Some("UTF8");
+        let locales = ["C.UTF-8", "C"].into_iter().filter(|locale| is_utf8 || *locale == "C");
+        let near = |locale: &str| Self {
+            encoding: self.encoding.clone(),
+            collation: Some(locale.to_owned()),
+            ctype: Some(locale.to_owned()),
+            ..Self::default()
+        };
+        locales.map(near).collect()
+    }
+
+    /// The locales of the system that it needs.
+    pub fn libc_locales(&self) -> impl Iterator<Item = &str> {
+        [&self.collation, &self.ctype].into_iter().flatten().map(String::as_str)
+    }
+
+    /// The statement, for a server of this major.
+    fn sql(&self, name: &str, major: u32) -> String {
+        let mut sql = format!("CREATE DATABASE {} TEMPLATE template0", identifier(name));
+        let mut add = |option: &str, value: &Option<String>| {
+            if let Some(value) = value {
+                sql.push_str(&format!(" {option} {}", literal(value)));
+            }
+        };
+        add("ENCODING", &self.encoding);
+        add("LC_COLLATE", &self.collation);
+        add("LC_CTYPE", &self.ctype);
+        let provider = self.provider.as_deref().unwrap_or("libc");
+        // Before 15 there was but one, and no word for it.
+        if major >= 15 || provider != "libc" {
+            add("LOCALE_PROVIDER", &self.provider);
+        }
+        match provider {
+            "icu" => {
+                add("ICU_LOCALE", &self.locale);
+                add("ICU_RULES", &self.icu_rules);
+            }
+            "builtin" => add("BUILTIN_LOCALE", &self.locale),
+            _ => {}
+        }
+        sql
+    }
+}
+
+/// For people: `UTF8, de_DE.UTF-8`.
+impl Display for Creation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words: Vec<String> = self.encoding.iter().cloned().collect();
+        match (&self.collation, &self.ctype) {
+            (Some(collation), Some(ctype)) if collation != ctype => words.push(format!("{collation} with the letters of {ctype}")),
+            (Some(locale), _) | (None, Some(locale)) => words.push(locale.clone()),
+            (None, None) => {}
+        }
+        if let Some(provider) = self.provider.as_deref().filter(|provider| *provider != "libc") {
+            words.push(format!("{provider} {}", self.locale.as_deref().unwrap_or_default()));
+        }
+        formatter.write_str(&words.join(", "))
+    }
+}
+
+/// What came of it.
+pub enum Created {
+    Yes,
+    /// The server's words: it knows no such locale, or not with this encoding.
+    LocaleRefused(String),
+}
+
+/// The same server, in a database that lets us in.
+fn maintenance(target: &Access, cancel: &Cancel) -> Result<Access> {
+    let server = target.database("postgres");
+    match server.query("SELECT 1;", cancel) {
+        Ok(_) => Ok(server),
+        // Hardened servers close it, and some have none.
+        Err(error) => {
+            cancel.check()?;
+            let other = target.database("template1");
+            other.query("SELECT 1;", cancel).map(|_| other).map_err(|_| error)
+        }
+    }
+}
+
+/// Makes the database that `target` names; one that exists is refused.
+pub fn try_create(target: &Access, creation: &Creation, cancel: &Cancel) -> Result<Created> {
+    let name = target
+        .conninfo
+        .dbname()
+        .ok_or_else(|| Error::field(Code::BadEvent, "to", "names no database to be created").advise("Add dbname=… to --to."))?;
+    let server = maintenance(target, cancel)?;
+    let state = format!(
+        "SELECT pg_catalog.json_build_array(EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) {}),
+             pg_catalog.current_setting('server_version_num')::pg_catalog.int4);",
+        literal(name)
+    );
+    let (exists, version): (bool, u32) = server.json(&state, cancel)?;
+    if exists {
+        let error = Error::new(Code::RestoreFailed, format!("the database {name} exists already"));
+        return Err(error.advise("Leave out --create to restore into it if it is empty, or name another one in --to."));
+    }
+    let sql = creation.sql(name, version / 10_000);
+    match server.try_statement(&sql, cancel)? {
+        None => Ok(Created::Yes),
+        Some(refusal) if is_about_the_locale(&refusal.sqlstate) => Ok(Created::LocaleRefused(refusal.message)),
+        Some(refusal) => Err(Error::new(
+            Code::RestoreFailed,
+            format!("the database {name} cannot be made: {}", refusal.message),
+        )),
+    }
+}
+
+/// `CREATE DATABASE` says so of an unknown locale of the system (42809), of one that does not fit the encoding or that ICU
+/// does not know (22023), of a provider that this build or major lacks (0A000, 42601, and XX000 from ICU itself).
+fn is_about_the_locale(sqlstate: &str) -> bool {
+    matches!(sqlstate, "42809" | "22023" | "0A000" | "42601" | "XX000")
+}
+
+/// The same, where nothing else than the source's own locale will do.
+pub fn create(target: &Access, properties: &DatabaseProperties, cancel: &Cancel) -> Result<()> {
+    let creation = Creation::from_properties(properties);
+    match try_create(target, &creation, cancel)? {
+        Created::Yes => Ok(()),
+        Created::LocaleRefused(words) => {
+            let message = format!("this server cannot make a database with the source's locale ({creation}): {words}");
+            let hint = format!(
+                "Install that locale on the server; or make the database yourself, in another locale at your own risk (createdb {} …), \
+                 and restore into it without --create.",
+                createdb_options(properties)
+            );
+            Err(Error::new(Code::RestoreFailed, message).advise(hint))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn creation(provider: &str, locale: Option<&str>, rules: Option<&str>) -> Creation {
+        Creation {
+            encoding: Some("UTF8".to_owned()),
+            collation: Some("en_US.UTF-8".to_owned()),
+            ctype: Some("en_US.UTF-8".to_owned()),
+            provider: Some(provider.to_owned()),
+            locale: locale.map(str::to_owned),
+            icu_rules: rules.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn each_major_has_its_words() {
+        let head = "CREATE DATABASE \"a\"\"b\" TEMPLATE template0 ENCODING E'UTF8' LC_COLLATE E'en_US.UTF-8' LC_CTYPE E'en_US.UTF-8'";
+        for (major, made, words) in [
+            (10, creation("libc", None, None), ""),
+            (15, creation("libc", None, None), " LOCALE_PROVIDER E'libc'"),
+            (15, creation("icu", Some("de"), None), " LOCALE_PROVIDER E'icu' ICU_LOCALE E'de'"),
+            (
+                16,
+                creation("icu", Some("de"), Some("&a < 'b'")),
+                " LOCALE_PROVIDER E'icu' ICU_LOCALE E'de' ICU_RULES E'&a < ''b'''",
+            ),
+            (
+                17,
+                creation("builtin", Some("C.UTF-8"), None),
+                " LOCALE_PROVIDER E'builtin' BUILTIN_LOCALE E'C.UTF-8'",
+            ),
+            // Refused there, as it has to be, instead of made in another locale.
+            (14, creation("icu", Some("de"), None), " LOCALE_PROVIDER E'icu' ICU_LOCALE E'de'"),
+        ] {
+            assert_eq!(made.sql("a\"b", major), format!("{head}{words}"));
+        }
+        assert_eq!(Creation::default().sql("x", 15), "CREATE DATABASE \"x\" TEMPLATE template0");
+    }
+
+    #[test]
+    fn a_near_locale_keeps_the_encoding() {
+        let near = creation("icu", Some("de"), None).nearest();
+        assert_eq!(near.len(), 2);
+        assert!(
+            near.iter()
+                .all(|near| near.encoding.as_deref() == Some("UTF8") && near.provider.is_none())
+        );
+        let latin = Creation {
+            encoding: Some("LATIN1".to_owned()),
+            ..Creation::default()
+        };
+        assert_eq!(latin.nearest()[0].collation.as_deref(), Some("C"));
+    }
+}
