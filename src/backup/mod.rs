@@ -13,6 +13,7 @@ use crate::cancel::Cancel;
 use crate::envelope::seal::Seal;
 use crate::error::{Error, Result};
 use crate::event::Env;
+use crate::panics;
 use crate::plan::{DatabaseName, Databases, Format, Plan, Stem};
 use crate::rds::Server;
 use crate::rds::preflight::databases;
@@ -49,7 +50,7 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
                 let seal = seal.take().unwrap_or_else(|| begin_seal(plan.format));
                 entries.push(job.one(name, seal).await);
             }
-            Receipt::of(entries, warnings)
+            Receipt::of(entries, plan.warnings.iter().cloned().chain(warnings).collect())
         }
         Err(error) => nothing_tried(plan, error),
     }
@@ -67,7 +68,7 @@ fn nothing_tried(plan: &Plan, error: Error) -> Receipt {
         Databases::Named(names) => {
             let failed =
                 |name: &DatabaseName| Entry::failed(name.as_str(), plan.stem(name).ok().map(|stem| stem.to_string()), error.clone());
-            Receipt::of(names.iter().map(failed).collect(), Vec::new())
+            Receipt::of(names.iter().map(failed).collect(), plan.warnings.clone())
         }
         Databases::All => Receipt::refused(error),
     }
@@ -105,7 +106,7 @@ impl<'a> Job<'a> {
             Ok(stem) => stem,
             Err(error) => return Entry::failed(name, None, error),
         };
-        match self.seal(database, &stem, seal).await {
+        match panics::caught(self.seal(database, &stem, seal)).await {
             Ok(made) => {
                 tracing::info!(database = name, %stem, bytes = made.dumped_bytes, rows = made.rows, "complete");
                 Entry::complete(name, stem.to_string(), made)
