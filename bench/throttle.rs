@@ -3,6 +3,8 @@
 //! Reads from a source that is never slow, so that nothing but the throttle decides. Without `--bench` (as in
 //! `cargo test`) it only shows that it runs: a clock is no judge on a shared machine.
 
+#![expect(clippy::print_stdout, reason = "its output is for a person")]
+
 use pgseal::cancel::Cancel;
 use pgseal::pipeline::throttle::Throttle;
 use pgseal::plan::RateLimit;

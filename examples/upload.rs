@@ -4,6 +4,8 @@
 //! cargo run --release --example upload -- BUCKET KEY < FILE
 //! ```
 
+#![expect(clippy::print_stdout, reason = "its output is for a person")]
+
 use pgseal::cancel::Cancel;
 use pgseal::error::Result;
 use pgseal::event::Env;

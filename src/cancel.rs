@@ -49,6 +49,11 @@ impl Cancel {
         self.0.cancel(reason);
     }
 
+    /// Cancels when it is dropped: what was begun under this ends with whoever began it, even by a panic.
+    pub fn cancel_on_drop(&self) -> CancelOnDrop {
+        CancelOnDrop(self.clone())
+    }
+
     pub fn reason(&self) -> Option<&Error> {
         self.0.reason.get()
     }
@@ -116,6 +121,15 @@ impl Cancel {
     }
 }
 
+/// See [`Cancel::cancel_on_drop`].
+pub struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel(Error::new(Code::Bug, "nobody waits for this any more"));
+    }
+}
+
 impl Inner {
     fn cancel(&self, reason: Error) {
         if self.reason.set(reason.clone()).is_err() {
@@ -143,6 +157,17 @@ mod tests {
         cancel.cancel(Error::new(Code::Terminated, "second"));
         assert_eq!(child.check().unwrap_err().code, Code::Deadline);
         assert_eq!(cancel.child().unwrap().check().unwrap_err().code, Code::Deadline);
+    }
+
+    #[test]
+    fn what_was_begun_ends_with_a_panic() {
+        let cancel = Cancel::new().unwrap();
+        let inside = cancel.clone();
+        let panicked = std::panic::catch_unwind(move || {
+            let _ends = inside.cancel_on_drop();
+            panic!("on purpose")
+        });
+        assert!(panicked.is_err() && cancel.check().is_err());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! `check`: everything short of the dump, as a report that a machine can read. Writes nothing.
 
+use crate::backup::signer::Signing;
 use crate::backup::{Estimate, Job};
 use crate::cancel::Cancel;
+use crate::envelope::seal::Seal;
 use crate::error::{Error, Result};
 use crate::event::Env;
 use crate::plan::{DatabaseName, Memory, Plan};
@@ -13,6 +15,7 @@ use crate::store::S3;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use time::OffsetDateTime;
 
 /// Each thing that was looked at, and what it came to.
 #[derive(Debug, Serialize)]
@@ -74,7 +77,7 @@ impl Report {
 }
 
 /// Looks at all that can be looked at, and goes on after a failure wherever that makes sense.
-pub async fn run(plan: &Plan, env: &Env, cancel: &Cancel) -> Report {
+pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> Report {
     let memory = plan.memory(0).ok();
     let mut report = Report {
         status: "ok",
@@ -84,6 +87,15 @@ pub async fn run(plan: &Plan, env: &Env, cancel: &Cancel) -> Report {
         estimate: Value::Null,
     };
     report.note("event", None, Ok(describe(plan)));
+    report.note("recipients", None, recipients(plan));
+    if let Some(key) = &plan.signing_key {
+        let signing = cancel.race(Signing::tried(key)).await;
+        report.note(
+            "signing",
+            None,
+            signing.map(|signing| json!({"fingerprint": signing.signer.fingerprint})),
+        );
+    }
     let store = Arc::new(S3::open(&plan.destination, env).await);
     let bucket = cancel.race(store.check_bucket()).await;
     report.note(
@@ -108,7 +120,7 @@ pub async fn run(plan: &Plan, env: &Env, cancel: &Cancel) -> Report {
         env,
         server,
         store,
-        deadline: None,
+        deadline,
         cancel,
     };
     let list = match job.databases().await {
@@ -176,13 +188,25 @@ async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<
     };
     let selected = job.server.in_time(looking).await;
     report.note("selection", Some(name), selected);
-    estimate(job.plan, name, &facts, report)
+    estimate(job, name, &facts, report)
 }
 
-fn estimate(plan: &Plan, name: &DatabaseName, facts: &Facts, report: &mut Report) -> Option<Estimate> {
-    match Estimate::of(plan, facts) {
+/// A data key is wrapped for each of them, as a backup does it, and thrown away.
+fn recipients(plan: &Plan) -> Result<Value> {
+    let seal = Seal::new(plan.format)?;
+    for recipient in &plan.recipients {
+        seal.wrap(recipient)?;
+    }
+    Ok(plan.recipients.iter().map(|recipient| recipient.fingerprint.clone()).collect())
+}
+
+fn estimate(job: &Job<'_>, name: &DatabaseName, facts: &Facts, report: &mut Report) -> Option<Estimate> {
+    match Estimate::of(job.plan, facts) {
         Ok(estimate) => {
             report.estimates.push(json!({"database": name.as_str(), "estimate": estimate}));
+            if let Err(error) = estimate.check_deadline(job.plan, job.deadline) {
+                report.note("deadline", Some(name), Err(error));
+            }
             Some(estimate)
         }
         Err(error) => {
@@ -219,5 +243,6 @@ pub fn describe(plan: &Plan) -> Value {
         "globals": plan.globals,
         "lock_timeout_ms": plan.lock_timeout.as_millis() as u64,
         "scheduled_time": crate::envelope::manifest::Timestamp(plan.scheduled_time).to_string(),
+        "warnings": plan.warnings,
     })
 }

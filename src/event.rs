@@ -3,13 +3,19 @@
 //! This is the raw level: names are known, types are right, nothing is resolved. [`crate::plan`] does that.
 //! No message from here holds a value of the event.
 
+mod asked;
+mod unique;
+
+pub use asked::{Asked, missing};
+
 use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error, Result};
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use crate::variables;
+use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::fmt;
-use std::ops::RangeInclusive;
+use std::ffi::OsString;
+use unique::Unique;
 
 /// EventBridge and asynchronous Lambda calls end at 256 KiB; so do we, through every door.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -51,23 +57,56 @@ pub const FIELDS: &[&str] = &[
 
 /// The environment as it stood at the start. An empty variable counts as unset: that is how templates pass "none".
 #[derive(Clone, Default)]
-pub struct Env(BTreeMap<String, String>);
+pub struct Env {
+    values: BTreeMap<String, String>,
+    /// Names of variables that are not UTF-8, or whose values are not.
+    unreadable: Vec<String>,
+}
 
 impl Env {
     pub fn of_process() -> Self {
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
+        Self::of(std::env::vars_os())
     }
 
+    pub fn of(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let mut env = Self::default();
+        for (name, value) in pairs {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => drop(env.values.insert(name, value)),
+                (Ok(name), Err(_)) => env.unreadable.push(name),
+                (Err(name), _) => env.unreadable.push(name.to_string_lossy().into_owned()),
+            }
+        }
+        env
+    }
+
+    /// # Panics
+    /// In builds with debug assertions, if the name is not in the table of [`variables`].
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        debug_assert!(variables::is_known(name), "{name} is not in the table of src/variables.rs");
+        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether it is there, be it empty.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
+    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+        self.unreadable.iter().map(String::as_str)
     }
 }
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Self {
+            values: pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            unreadable: Vec::new(),
+        }
     }
 }
 
@@ -114,6 +153,11 @@ impl Event {
 }
 
 impl Event {
+    /// The names of the fields that it sets.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The same order for one database alone, at a time that is fixed.
     pub fn narrowed(&self, database: &str, scheduled_time: time::OffsetDateTime) -> Value {
         let mut fields = self.0.clone();
@@ -139,7 +183,8 @@ fn opened(mut envelope: Map<String, Value>) -> Result<Map<String, Value>> {
     Ok(detail)
 }
 
-fn unknown_field(name: &str) -> Error {
+/// A name that is no field, with the nearest that is one.
+pub fn unknown_field(name: &str) -> Error {
     let likeness = |field: &str| strsim::jaro_winkler(field, &name.to_lowercase());
     let nearest = FIELDS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
@@ -171,181 +216,6 @@ fn reads_private_key(value: &Value) -> bool {
             json_web_key || fields.keys().any(named) || fields.values().any(reads_private_key)
         }
         _ => false,
-    }
-}
-
-/// What is asked for: a field of the event, else the variables behind it, in order.
-pub struct Asked<'a> {
-    event: &'a Event,
-    env: &'a Env,
-}
-
-impl<'a> Asked<'a> {
-    pub fn new(event: &'a Event, env: &'a Env) -> Self {
-        Self { event, env }
-    }
-
-    pub fn in_event(&self, field: &str) -> bool {
-        self.event.0.contains_key(field)
-    }
-
-    fn variable(&self, variables: &[&str]) -> Option<&'a str> {
-        variables.iter().find_map(|name| self.env.get(name))
-    }
-
-    /// A text. An empty one in the event is kept: whether that has a meaning is the field's own rule.
-    pub fn text(&self, field: &str, variables: &[&str]) -> Result<Option<String>> {
-        match self.event.0.get(field) {
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(wrong_type(field, "text")),
-            None => Ok(self.variable(variables).map(str::to_owned)),
-        }
-    }
-
-    /// A text, or a JSON number taken as one.
-    pub fn text_or_number(&self, field: &str, variables: &[&str]) -> Result<Option<String>> {
-        match self.event.0.get(field) {
-            Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            _ => self.text(field, variables),
-        }
-    }
-
-    /// A text that must be there and not be empty.
-    pub fn required(&self, field: &str, variables: &[&str]) -> Result<String> {
-        match self.text(field, variables)? {
-            Some(text) if text.is_empty() => Err(Error::field(Code::BadEvent, field, "must not be empty")),
-            Some(text) => Ok(text),
-            None => Err(missing(field, variables)),
-        }
-    }
-
-    /// One text or a list of texts.
-    pub fn texts(&self, field: &str, variables: &[&str]) -> Result<Option<Vec<String>>> {
-        match self.event.0.get(field) {
-            Some(Value::String(text)) => Ok(Some(vec![text.clone()])),
-            Some(Value::Array(items)) => items
-                .iter()
-                .map(|item| {
-                    item.as_str()
-                        .map(str::to_owned)
-                        .ok_or_else(|| wrong_type(field, "text or a list of texts"))
-                })
-                .collect::<Result<_>>()
-                .map(Some),
-            Some(_) => Err(wrong_type(field, "text or a list of texts")),
-            None => Ok(self.variable(variables).map(|text| vec![text.to_owned()])),
-        }
-    }
-
-    /// A whole number, as JSON number or as text (variables are text, and so are many templates' numbers).
-    pub fn number(&self, field: &str, variables: &[&str], range: RangeInclusive<u64>) -> Result<Option<u64>> {
-        let number = match self.event.0.get(field) {
-            Some(Value::Number(number)) => number.as_u64(),
-            Some(Value::String(text)) => text.parse().ok(),
-            Some(_) => None,
-            None => match self.variable(variables) {
-                Some(text) => text.parse().ok(),
-                None => return Ok(None),
-            },
-        };
-        number.filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
-            Error::field(
-                Code::BadEvent,
-                field,
-                format!("must be a whole number from {} to {}", range.start(), range.end()),
-            )
-        })
-    }
-
-    pub fn flag(&self, field: &str) -> Result<bool> {
-        match self.event.0.get(field) {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(wrong_type(field, "true or false")),
-        }
-    }
-
-    pub fn object(&self, field: &str) -> Result<Option<&'a Map<String, Value>>> {
-        match self.event.0.get(field) {
-            None => Ok(None),
-            Some(Value::Object(object)) => Ok(Some(object)),
-            Some(_) => Err(wrong_type(field, "a JSON object")),
-        }
-    }
-}
-
-pub fn missing(field: &str, variables: &[&str]) -> Error {
-    let message = match variables {
-        [] => "is missing: set it in the event".to_owned(),
-        names => format!("is missing: set it in the event, or {} in the environment", names.join(" or ")),
-    };
-    Error::field(Code::BadEvent, field, message)
-}
-
-fn wrong_type(field: &str, wanted: &str) -> Error {
-    Error::field(Code::BadEvent, field, format!("must be {wanted}"))
-}
-
-/// Reads JSON as [`Value`] does, but refuses a name that stands twice in one object: which one counts must not
-/// depend on the reader.
-struct Unique;
-
-impl<'de> DeserializeSeed<'de> for Unique {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Unique {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Unique)? {
-            list.push(item);
-        }
-        Ok(list.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(name) = entries.next_key::<String>()? {
-            if object.contains_key(&name) {
-                return Err(serde::de::Error::custom(format_args!("duplicate field `{name}`")));
-            }
-            object.insert(name, entries.next_value_seed(Unique)?);
-        }
-        Ok(object.into())
     }
 }
 
@@ -381,7 +251,8 @@ mod tests {
         let event = Event::parse(r#"{"source": "me", "detail-type": "backup", "time": "2026-11-24T02:00:00Z", "detail": {"bucket": "b"}}"#)
             .unwrap();
         let env = Env::default();
-        let asked = Asked::new(&event, &env);
+        let none = Event::default();
+        let asked = Asked::new(&event, &none, &env);
         assert_eq!(asked.text("scheduled_time", &[]).unwrap().as_deref(), Some("2026-11-24T02:00:00Z"));
     }
 }

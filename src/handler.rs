@@ -6,6 +6,7 @@ use crate::check::{self, Report};
 use crate::error::{Error, Result};
 use crate::event::{Env, Event};
 use crate::fleet::{self, Fleet};
+use crate::panics;
 use crate::plan::{Action, Place, Plan};
 use crate::receipt::Receipt;
 use time::OffsetDateTime;
@@ -39,11 +40,15 @@ pub async fn handle(event: Result<Event>, action: Option<Action>, world: &World<
             return Answer::Receipt(Receipt::refused(error));
         }
     };
-    match action.unwrap_or(plan.action) {
-        Action::Backup => Answer::Receipt(backup::run(&plan, world.env, world.deadline, world.cancel).await),
-        Action::Check => Answer::Report(check::run(&plan, world.env, world.cancel).await),
-        Action::Plan => Answer::Fleet(fleet::run(&event, &plan, world.env, world.cancel).await),
-    }
+    plan.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let answer = panics::caught(async {
+        Ok(match action.unwrap_or(plan.action) {
+            Action::Backup => Answer::Receipt(backup::run(&plan, world.env, world.deadline, world.cancel).await),
+            Action::Check => Answer::Report(check::run(&plan, world.env, world.deadline, world.cancel).await),
+            Action::Plan => Answer::Fleet(fleet::run(&event, &plan, world.env, world.cancel).await),
+        })
+    });
+    answer.await.unwrap_or_else(|bug: Error| Answer::Receipt(Receipt::refused(bug)))
 }
 
 impl Answer {

@@ -4,9 +4,11 @@ use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::event::{Env, Event};
 use crate::handler::{Answer, World, handle};
+use crate::panics;
 use crate::receipt::Receipt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
@@ -39,7 +41,8 @@ impl std::fmt::Debug for Failure {
 /// Answers events until the platform ends the process.
 pub async fn run(env: &Env, terminated: &Cancel) -> Result<()> {
     let answered = AtomicBool::new(false);
-    let service = service_fn(async |event: LambdaEvent<Value>| {
+    // The event's own text: a `Value` would have dropped a name that stands in it twice.
+    let service = service_fn(async |event: LambdaEvent<Box<RawValue>>| {
         let answer = one(event, env, terminated).await;
         answered.store(true, Ordering::Relaxed);
         answer
@@ -54,21 +57,30 @@ pub async fn run(env: &Env, terminated: &Cancel) -> Result<()> {
     }
 }
 
-async fn one(event: LambdaEvent<Value>, env: &Env, terminated: &Cancel) -> Result<Value, Failure> {
-    let answer = match terminated.child() {
-        Ok(cancel) => {
-            let deadline = deadline(event.context.deadline());
-            let _watch = deadline.map(|deadline| watch(deadline, cancel.clone()));
-            let world = World {
-                env,
-                deadline,
-                cancel: &cancel,
-            };
-            // As text again: the same limits and the same reader as behind every other door.
-            handle(Event::parse(&event.payload.to_string()), None, &world).await
-        }
-        Err(error) => Answer::Receipt(Receipt::refused(error)),
+async fn one(event: LambdaEvent<Box<RawValue>>, env: &Env, terminated: &Cancel) -> Result<Value, Failure> {
+    let cancel = match terminated.child() {
+        Ok(cancel) => cancel,
+        Err(error) => return said(Answer::Receipt(Receipt::refused(error))),
     };
+    // Whatever of this event is still at work when it is answered, even by a panic, ends with it.
+    let _ends = cancel.cancel_on_drop();
+    let deadline = deadline(event.context.deadline());
+    let _watch = deadline.map(|deadline| watch(deadline, cancel.clone()));
+    let world = World {
+        env,
+        deadline,
+        cancel: &cancel,
+    };
+    answered(handle(Event::parse(event.payload.get()), None, &world)).await
+}
+
+/// The answer that the handler gives, be it that it panicked.
+async fn answered(handler: impl Future<Output = Answer>) -> Result<Value, Failure> {
+    let answer = panics::caught::<_, Error>(async { Ok(handler.await) }).await;
+    said(answer.unwrap_or_else(|bug| Answer::Receipt(Receipt::refused(bug))))
+}
+
+fn said(answer: Answer) -> Result<Value, Failure> {
     match answer.failure() {
         None => Ok(serde_json::from_str(&answer.to_json()).unwrap_or_default()),
         Some(error) => {
@@ -112,6 +124,19 @@ impl Drop for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_the_handler_is_an_error_of_ours() {
+        let failure = answered(async { panic!("on purpose") }).await.unwrap_err();
+        assert_eq!(failure.error_type, "pgseal.bug");
+        let receipt: Value = serde_json::from_str(&failure.receipt).unwrap();
+        assert_eq!(
+            (&receipt["status"], &receipt["error"]["code"]),
+            (&"failed".into(), &"bug".into()),
+            "{receipt}"
+        );
+        assert!(!failure.receipt.contains("on purpose"), "{receipt}");
+    }
 
     #[test]
     fn a_deadline_in_the_past_is_none() {

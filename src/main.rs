@@ -2,75 +2,142 @@
 
 use clap::Parser;
 use pgseal::cancel::Cancel;
-use pgseal::cli::{self, Cli};
+use pgseal::cli::{self, Cli, Said};
 use pgseal::error::{Code, Error, Result};
 use pgseal::event::Env;
 use pgseal::heap;
 use pgseal::lambda;
-use pgseal::observe::logs;
+use pgseal::observe::{logs, output};
+use pgseal::panics;
+use pgseal::receipt::Receipt;
+use pgseal::signals::{self, AnswerOnce};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
+use std::sync::Arc;
 
 fn main() -> ExitCode {
     heap::share();
-    let cli = Cli::parse();
-    let env = Env::of_process();
-    logs::start(&env);
-    seal_process();
-    let run = || {
-        // One thread for all that waits: an answer then wakes no thread beside the one that asked. What takes time, the road
-        // and its workers, has threads of its own.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime
-            .map_err(|error| Error::new(Code::Bug, format!("no runtime: {error}")))?
-            .block_on(door(cli, &env))
+    panics::tell_places_only();
+    let exit = match Cli::try_parse() {
+        Ok(cli) => {
+            let env = Env::of_process();
+            logs::start(&env);
+            seal_process();
+            let door = Door::of(cli, &env);
+            let answer = Arc::new(AnswerOnce::default());
+            let outcome = open(&door, &env, &answer);
+            // None: the watch over signals has answered, and ends the process.
+            answer.give(|| say(&door, outcome)).unwrap_or(Code::Terminated.exit())
+        }
+        Err(usage) => misused(&usage),
     };
-    // A panic has told its place by then; here it only gets its exit code.
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
-    let outcome = outcome.unwrap_or_else(|_| Err(Error::new(Code::Bug, "the program panicked")));
-    outcome.unwrap_or_else(|error| {
-        eprintln!("pgseal: {error}\n  {}", error.hint());
-        ExitCode::from(error.code.exit())
+    output::flush();
+    ExitCode::from(exit)
+}
+
+enum Door {
+    Command(cli::Command),
+    Lambda,
+    OneShot,
+}
+
+impl Door {
+    fn of(cli: Cli, env: &Env) -> Self {
+        match cli.command {
+            Some(command) => Self::Command(command),
+            // The runtime itself panics where this variable is missing.
+            None if env.get("AWS_LAMBDA_RUNTIME_API").is_some() => Self::Lambda,
+            None => Self::OneShot,
+        }
+    }
+
+    /// Whether a failure of ours is answered on stdout too, as every other failure there.
+    fn takes_an_event(&self) -> bool {
+        match self {
+            Self::Command(command) => command.takes_an_event(),
+            Self::Lambda => false,
+            Self::OneShot => true,
+        }
+    }
+}
+
+/// What was done, or why not, a panic included. Whatever still waits in a thread by then (a silent name server) is not
+/// waited for.
+fn open(door: &Door, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Option<Said>> {
+    // One thread for all that waits: an answer then wakes no thread beside the one that asked. What takes time, the road
+    // and its workers, has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Code::Bug, format!("no runtime: {error}")))?;
+    let cancel = Cancel::new()?;
+    signals::watch(&cancel, answer, door.takes_an_event())?;
+    let work = async {
+        match door {
+            Door::Command(command) => cli::run(command, env, &cancel).await.map(Some),
+            Door::Lambda => lambda::run(env, &cancel).await.map(|()| Some((None, 0))),
+            Door::OneShot => Ok(cli::one_shot(env, &cancel).await),
+        }
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|_| {
+        let bug = panics::bug();
+        cancel.cancel(bug.clone());
+        Err(bug)
     })
 }
 
-async fn door(cli: Cli, env: &Env) -> Result<ExitCode> {
-    let cancel = Cancel::new()?;
-    on_signals(&cancel)?;
-    let said = match cli.command {
-        Some(command) => Some(cli::run(command, env, &cancel).await?),
-        // The runtime itself panics where this variable is missing.
-        None if env.get("AWS_LAMBDA_RUNTIME_API").is_some() => {
-            lambda::run(env, &cancel).await?;
-            return Ok(ExitCode::SUCCESS);
+/// Says the outcome, and gives the exit status.
+fn say(door: &Door, outcome: Result<Option<Said>>) -> u8 {
+    let (answer, exit) = match outcome {
+        Ok(Some((None, exit))) => return exit,
+        Ok(Some((Some(answer), exit))) => (answer, exit),
+        Ok(None) => {
+            output::tell(&cli::usage());
+            return Code::BadUsage.exit();
         }
-        None => cli::one_shot(env, &cancel).await,
+        Err(error) => {
+            tell(&error);
+            if !door.takes_an_event() {
+                return error.code.exit();
+            }
+            let exit = error.code.exit();
+            (Receipt::refused(error).to_json(), exit)
+        }
     };
-    let Some((answer, exit)) = said else {
-        eprint!("{}", cli::usage());
-        return Ok(ExitCode::from(2));
-    };
-    // Whoever closed our stdout does not want the receipt; what was done stands all the same.
-    if let Some(answer) = answer {
-        let _ = writeln!(std::io::stdout(), "{answer}");
+    match output::answer(&answer) {
+        Ok(()) => exit,
+        Err(unsaid) => {
+            tell(&unsaid);
+            if door.takes_an_event() {
+                output::tell(&format!("{answer}\n"));
+            }
+            // A failure is worth more than that nobody could read of it.
+            if exit == 0 { unsaid.code.exit() } else { exit }
+        }
     }
-    Ok(ExitCode::from(exit))
 }
 
-/// SIGTERM and SIGINT become a cancel like any other; as process 1 they would otherwise do nothing.
-fn on_signals(cancel: &Cancel) -> Result<()> {
-    for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
-        let mut signals = signal(kind).map_err(|error| Error::new(Code::Bug, format!("no handler for {name}: {error}")))?;
-        let cancel = cancel.clone();
-        tokio::spawn(async move {
-            if signals.recv().await.is_some() {
-                cancel.cancel(Error::new(Code::Terminated, format!("stopped by {name}")));
-            }
-        });
+fn tell(error: &Error) {
+    output::tell(&format!("pgseal: {error}\n  {}\n", error.hint()));
+}
+
+/// Help and version were asked for; everything else is a mistake on the command line.
+fn misused(usage: &clap::Error) -> u8 {
+    let text = usage.render();
+    if usage.use_stderr() {
+        output::tell(&format!("pgseal: {}: {text}", Code::BadUsage.name()));
+        return Code::BadUsage.exit();
     }
-    Ok(())
+    match output::answer(text.to_string().trim_end()) {
+        Ok(()) => 0,
+        Err(unsaid) => {
+            tell(&unsaid);
+            unsaid.code.exit()
+        }
+    }
 }
 
 /// No core dump of this process, and no debugger of the same user: its memory holds tokens and secrets.

@@ -8,6 +8,7 @@ use crate::envelope::hex;
 use crate::envelope::manifest::{Object, Role, Wrapped};
 use crate::envelope::seal::Seal;
 use crate::error::{Code, Error, Result};
+use crate::panics;
 use crate::pipeline::clients::Client;
 use crate::pipeline::pg_dump::Scope;
 use crate::pipeline::{Arrived, seal_small};
@@ -92,7 +93,7 @@ impl<'a> Attempt<'a> {
             "starting"
         );
         let signing = match &job.plan.signing_key {
-            Some(key) => Some(job.cancel.race(Signing::open(key)).await?),
+            Some(key) => Some(job.cancel.race(Signing::tried(key)).await?),
             None => None,
         };
         let mut warnings = [&facts.warnings[..], &selection.warnings, &properties.warnings].concat();
@@ -176,7 +177,7 @@ impl<'a> Attempt<'a> {
     async fn write_streamed(&mut self, role: Role, key: String, scope: &Scope<'_>) -> Result<Arrived, Stop> {
         let is_of_one_run = self.job.plan.format == Format::Pgseal1;
         let mut upload = Upload::new(self.job.store.clone(), key.clone(), is_of_one_run);
-        match self.send_and_commit(role, &mut upload, scope).await {
+        match panics::caught(self.send_and_commit(role, &mut upload, scope)).await {
             Ok((arrived, stored)) => {
                 self.stored.push((Object::sealed(role, key, &arrived.sealed), stored.etag));
                 Ok(arrived)

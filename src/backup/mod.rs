@@ -13,6 +13,7 @@ use crate::cancel::Cancel;
 use crate::envelope::seal::Seal;
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
+use crate::panics;
 use crate::pipeline::clients::{self, Client};
 use crate::plan::{DatabaseName, Databases, Format, Plan, Stem};
 use crate::rds::Server;
@@ -62,7 +63,7 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
                     }
                 });
             }
-            Receipt::of(entries, warnings)
+            Receipt::of(entries, plan.warnings.iter().cloned().chain(warnings).collect())
         }
         Err(error) => nothing_tried(plan, error),
     }
@@ -80,7 +81,7 @@ fn nothing_tried(plan: &Plan, error: Error) -> Receipt {
         Databases::Named(names) => {
             let failed =
                 |name: &DatabaseName| Entry::failed(name.as_str(), plan.stem(name).ok().map(|stem| stem.to_string()), error.clone());
-            Receipt::of(names.iter().map(failed).collect(), Vec::new())
+            Receipt::of(names.iter().map(failed).collect(), plan.warnings.clone())
         }
         Databases::All => Receipt::refused(error),
     }
@@ -126,7 +127,7 @@ impl<'a> Job<'a> {
             Ok(stem) => stem,
             Err(error) => return Entry::failed(name, None, error),
         };
-        match self.seal(database, &stem, seal).await {
+        match panics::caught(self.seal(database, &stem, seal)).await {
             Ok(made) => {
                 tracing::info!(database = name, %stem, bytes = made.dumped_bytes, rows = made.rows, "complete");
                 Entry::complete(name, stem.to_string(), made)

@@ -45,6 +45,7 @@ pub(super) async fn send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Sco
 async fn once(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Scope<'_>, progress: &Arc<Progress>) -> Result<Sent> {
     let job = attempt.job;
     let cancel = job.cancel.child()?;
+    let _ends = cancel.cancel_on_drop();
     let password = cancel.race(job.server.password(attempt.database.as_str())).await?;
     let dump = Prepared::new(&attempt.client, &job.server, scope, password)?;
     let (salt, key) = attempt.seal.cipher_key()?;

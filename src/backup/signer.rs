@@ -59,6 +59,37 @@ impl Signing {
         }
     }
 
+    /// Ready to sign, and seen to do so: what is not allowed is known now and not after hours of dumping. KMS signs
+    /// nothing for it (`DryRun`); a local key signs a line that is no manifest's.
+    pub async fn tried(key: &SigningKey) -> Result<Self> {
+        const PROBE: &[u8] = b"pgseal/1 probe of the signing key\n";
+        let signing = Self::open(key).await?;
+        match &signing.by {
+            By::Local(local) => {
+                let signature = local.sign(PROBE)?;
+                Verifier::parse(local.public_key())?
+                    .verify(PROBE, &signature)
+                    .map_err(|_| Error::field(Code::BadEvent, "PGSEAL_SIGNING_KEY", "does not sign what its public half takes"))?;
+            }
+            By::Kms { client, key } => {
+                let request = client
+                    .sign()
+                    .key_id(key)
+                    .message(Blob::new(sha256(PROBE)))
+                    .message_type(MessageType::Digest)
+                    .signing_algorithm(SigningAlgorithmSpec::EcdsaSha256)
+                    .dry_run(true);
+                match request.send().await {
+                    Ok(_) => {}
+                    // How KMS says that it would have signed.
+                    Err(error) if Failed::of(&error).code.starts_with("DryRunOperation") => {}
+                    Err(error) => return Err(Failed::of(&error).into_error("kms:Sign", key)),
+                }
+            }
+        }
+        Ok(signing)
+    }
+
     /// Signs a manifest's first line, its newline included. KMS is given its SHA-256 only.
     pub async fn sign(&self, line: &[u8]) -> Result<Signature> {
         let der = match &self.by {

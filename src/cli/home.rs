@@ -6,6 +6,7 @@ use crate::envelope::manifest::Role;
 use crate::envelope::private_key::{PrivateKey, passphrase};
 use crate::envelope::recipient::Recipient;
 use crate::envelope::signature::Verifier;
+use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
 use crate::plan::SigningKey;
@@ -289,10 +290,13 @@ pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<Sa
         Recipient::parse(&std::fs::read_to_string(path).map_err(unreadable)?)
     };
     let recipients = arguments.recipients.iter().map(recipient).collect::<Result<Vec<_>>>()?;
+    for warning in test_keys::admit(&recipients, env)? {
+        tracing::warn!("{warning}");
+    }
     let signing = match env.get("PGSEAL_SIGNING_KEY") {
         Some(text) => {
             let key = SigningKey::parse(text, env.get("PGSEAL_SIGNING_PASSPHRASE_FILE"))?;
-            Some(cancel.race(Signing::open(&key)).await?)
+            Some(cancel.race(Signing::tried(&key)).await?)
         }
         None => None,
     };

@@ -10,6 +10,7 @@ use crate::event::{Env, Event, MAX_BYTES};
 use crate::handler::{Answer, World, handle};
 use crate::plan::{Action, Place, Plan};
 use crate::receipt::Receipt;
+use crate::variables;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::io::Read;
 use std::path::Path;
@@ -56,6 +57,13 @@ pub enum Command {
     Codes,
 }
 
+impl Command {
+    /// Whether it is about an event: such a command says whatever happens as a JSON document on stdout.
+    pub fn takes_an_event(&self) -> bool {
+        matches!(self, Self::Backup(_) | Self::Check { .. } | Self::Plan(_))
+    }
+}
+
 #[derive(Args)]
 pub struct EventArgument {
     /// The event: inline JSON, a file, `-` for standard input, or s3://bucket/key
@@ -64,23 +72,27 @@ pub struct EventArgument {
 }
 
 /// Runs a command; gives what goes to stdout, and the exit status.
-pub async fn run(command: Command, env: &Env, cancel: &Cancel) -> Result<Said> {
+pub async fn run(command: &Command, env: &Env, cancel: &Cancel) -> Result<Said> {
     let world = World {
         env,
         deadline: None,
         cancel,
     };
+    if !command.takes_an_event() {
+        // An event's own answer says it too.
+        variables::check(env)?;
+    }
     let answer = match command {
-        Command::Backup(argument) => handle(event(&argument, env, cancel).await, Some(Action::Backup), &world).await,
+        Command::Backup(argument) => handle(event(argument, env, cancel).await, Some(Action::Backup), &world).await,
         Command::Check {
             event: argument,
             offline: false,
-        } => handle(event(&argument, env, cancel).await, Some(Action::Check), &world).await,
+        } => handle(event(argument, env, cancel).await, Some(Action::Check), &world).await,
         Command::Check {
             event: argument,
             offline: true,
         } => {
-            let resolved = event(&argument, env, cancel).await.and_then(|event| {
+            let resolved = event(argument, env, cancel).await.and_then(|event| {
                 let place = Place {
                     now: time::OffsetDateTime::now_utc(),
                     cpus: crate::handler::cpus(),
@@ -93,13 +105,13 @@ pub async fn run(command: Command, env: &Env, cancel: &Cancel) -> Result<Said> {
                 Err(error) => Answer::Receipt(Receipt::refused(error)),
             }
         }
-        Command::Plan(argument) => handle(event(&argument, env, cancel).await, Some(Action::Plan), &world).await,
-        Command::List(arguments) => return home::list(&arguments, env, cancel).await,
-        Command::Verify(arguments) => return home::verify(&arguments, env, cancel).await,
-        Command::Restore(arguments) => return home::restore(&arguments, env, cancel).await,
-        Command::Drill(arguments) => return home::drill(&arguments, env, cancel).await,
-        Command::Rewrap(arguments) => return home::rewrap(&arguments, env, cancel).await,
-        Command::Decrypt(arguments) => return home::decrypt(&arguments, env, cancel).await,
+        Command::Plan(argument) => handle(event(argument, env, cancel).await, Some(Action::Plan), &world).await,
+        Command::List(arguments) => return home::list(arguments, env, cancel).await,
+        Command::Verify(arguments) => return home::verify(arguments, env, cancel).await,
+        Command::Restore(arguments) => return home::restore(arguments, env, cancel).await,
+        Command::Drill(arguments) => return home::drill(arguments, env, cancel).await,
+        Command::Rewrap(arguments) => return home::rewrap(arguments, env, cancel).await,
+        Command::Decrypt(arguments) => return home::decrypt(arguments, env, cancel).await,
         Command::Codes => return Ok((Some(codes()), 0)),
     };
     Ok((Some(answer.to_json()), answer.exit()))
@@ -107,15 +119,18 @@ pub async fn run(command: Command, env: &Env, cancel: &Cancel) -> Result<Said> {
 
 /// The door of ECS, cron and a shell. `None`: there is neither an event nor the variables of one.
 pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<Said> {
-    let event = match env.get("BACKUP_EVENT") {
-        Some(text) => Event::parse(text),
-        None if ["POSTGRES_DATABASE", "POSTGRES_HOST", "POSTGRES_INSTANCE", "S3_BUCKET"]
-            .iter()
-            .any(|name| env.get(name).is_some()) =>
+    // A variable that cannot be read may be the event itself.
+    let event = match variables::check(env).map(|()| env.get("BACKUP_EVENT")) {
+        Err(error) => Err(error),
+        Ok(Some(text)) => Event::parse(text),
+        Ok(None)
+            if ["POSTGRES_DATABASE", "POSTGRES_HOST", "POSTGRES_INSTANCE", "S3_BUCKET"]
+                .iter()
+                .any(|name| env.get(name).is_some()) =>
         {
             Ok(Event::default())
         }
-        None => return None,
+        Ok(None) => return None,
     };
     let answer = handle(
         event,

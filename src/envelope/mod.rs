@@ -5,11 +5,13 @@ pub mod card;
 pub mod contents;
 pub mod legacy;
 pub mod manifest;
+mod modulus;
 pub mod private_key;
 pub mod recipient;
 pub mod seal;
 pub mod secret;
 pub mod signature;
+pub mod test_keys;
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {

@@ -1,6 +1,6 @@
 //! RSA public keys, as people paste them: who may open a backup.
 
-use super::{hex, sha256};
+use super::{hex, modulus, sha256};
 use crate::error::{Code, Error, Result};
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PublicEncryptingKey};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -11,6 +11,18 @@ use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 /// A recipient's key may be this long as text.
 const MAX_TEXT: usize = 16 * 1024;
+/// What is in use, as they stand in DER.
+const EXPONENTS: [&[u8]; 4] = [&[3], &[17], &[1, 1], &[1, 0, 1]];
+
+/// What a PEM block of a public key may be called. Which kind it is its content tells.
+const LABELS: [&str; 5] = [
+    "PUBLIC KEY",
+    "RSA PUBLIC KEY",
+    "CERTIFICATE",
+    "X509 CERTIFICATE",
+    "TRUSTED CERTIFICATE",
+];
+
 /// At most this many recipients a backup.
 pub const MAX_RECIPIENTS: usize = 16;
 
@@ -18,7 +30,8 @@ pub(super) const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap
 
 /// An RSA public key that a secret can be wrapped for.
 ///
-/// - 2048 to 8192 bits, odd modulus, odd exponent of at least 3;
+/// - 2048 to 8192 bits, a modulus that can be one (odd, no factor below 2^16, no prime, no power), an exponent of 3, 17,
+///   257 or 65537;
 /// - `fingerprint` is the SHA-256 of its SPKI DER, whatever form it was given in, so that
 ///   `openssl pkey -in private.pem -pubout -outform DER | openssl dgst -sha256` names the same key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +54,10 @@ impl Recipient {
         if text.len() > MAX_TEXT {
             return Err(refused("is longer than 16 KiB: give one RSA public key"));
         }
-        match decoded(text).as_slice() {
-            [] => Err(refused("is neither PEM nor base64 DER")),
-            [der] => Self::from_der(der),
-            _ => Err(refused("holds several keys in one PEM: give a list with one key each")),
+        match public_blobs(text).as_deref() {
+            None | Some([]) => Err(refused("is neither PEM nor base64 DER")),
+            Some([der]) => Self::from_der(der),
+            Some(_) => Err(refused("holds several keys in one PEM: give a list with one key each")),
         }
     }
 
@@ -75,10 +88,38 @@ impl Recipient {
                 kind(spki.algorithm.oid)
             )));
         }
-        Self::from_pkcs1(spki.subject_public_key.raw_bytes())
+        // RFC 8017, A.1: NULL, which some writers leave out. Anything else was spoilt on its way.
+        let is_null = spki
+            .algorithm
+            .parameters
+            .as_ref()
+            .is_none_or(|parameters| *parameters == AnyRef::NULL.into());
+        match spki.subject_public_key.as_bytes().filter(|_| is_null) {
+            Some(key) => Self::from_pkcs1(key),
+            None => Err(refused("is not an RSA public key that can be read")),
+        }
     }
 
-    pub(super) fn from_pkcs1(der: &[u8]) -> Result<Self> {
+    /// For what is to be wrapped: only what can be a key.
+    fn from_pkcs1(der: &[u8]) -> Result<Self> {
+        let (recipient, modulus, exponent) = Self::read_pkcs1(der)?;
+        if !EXPONENTS.contains(&exponent) {
+            return Err(refused("has an unsafe exponent: it must be 3, 17, 257 or 65537"));
+        }
+        match modulus::flaw(modulus) {
+            Some(flaw) => Err(refused(&format!("has a modulus that can be no key's ({flaw}): a character of it was spoilt"))
+                .advise("Copy the key again, and compare its fingerprint: `openssl pkey -pubin -in public_key.pem -outform DER | openssl dgst -sha256`.")),
+            None => Ok(recipient),
+        }
+    }
+
+    /// The public half of a private key, which opens whatever once was sealed for it.
+    pub(super) fn of_private(der: &[u8]) -> Result<Self> {
+        Self::read_pkcs1(der).map(|(recipient, ..)| recipient)
+    }
+
+    /// With its modulus and exponent.
+    fn read_pkcs1(der: &[u8]) -> Result<(Self, &[u8], &[u8])> {
         let not_rsa = || refused("is not an RSA public key that can be read");
         let [modulus, exponent] = items(der).and_then(|items| <[_; 2]>::try_from(items).ok()).ok_or_else(not_rsa)?;
         let modulus = modulus.decode_as::<UintRef>().map_err(|_| not_rsa())?;
@@ -96,7 +137,7 @@ impl Recipient {
             return Err(refused("has an even modulus: it is broken"));
         }
         if even(exponent) || exponent == [1] {
-            return Err(refused("has an unsafe exponent: it must be odd and at least 3"));
+            return Err(refused("has an unsafe exponent: it must be 3, 17, 257 or 65537"));
         }
         let spki = SubjectPublicKeyInfoOwned {
             algorithm: AlgorithmIdentifierOwned {
@@ -113,7 +154,7 @@ impl Recipient {
             spki,
         };
         recipient.key()?;
-        Ok(recipient)
+        Ok((recipient, modulus, exponent))
     }
 
     fn key(&self) -> Result<PublicEncryptingKey> {
@@ -186,6 +227,29 @@ pub(super) fn decoded(text: &str) -> Vec<Vec<u8>> {
     }
 }
 
+/// The DER blobs of public keys in a text, as [`decoded`] finds them, but none if anything about them is not as it must be:
+/// a text that was spoilt in one place may be spoilt in another too.
+fn public_blobs(text: &str) -> Option<Vec<Vec<u8>>> {
+    let text = text.replace("\\r", "").replace("\\n", "\n");
+    if text.contains("-----") {
+        return labelled_blobs(&text);
+    }
+    let bytes = base64(&text)?;
+    match std::str::from_utf8(&bytes) {
+        Ok(inner) if inner.contains("-----") => labelled_blobs(inner),
+        _ => Some(vec![bytes]),
+    }
+}
+
+fn labelled_blobs(text: &str) -> Option<Vec<Vec<u8>>> {
+    let blob = |block: &str| {
+        let (label, rest) = block.split_once("-----")?;
+        let (body, _) = rest.split_once(&format!("-----END {label}-----"))?;
+        LABELS.contains(&label).then(|| base64(body)).flatten()
+    };
+    text.split("-----BEGIN ").skip(1).map(blob).collect()
+}
+
 fn pem_bodies(text: &str) -> Vec<&str> {
     text.split("-----BEGIN ")
         .skip(1)
@@ -230,4 +294,66 @@ pub(super) fn items(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
         items.push(AnyRef::decode(&mut reader).ok()?);
     }
     Some(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> String {
+        let event = include_str!("../../events/accepted/minimal.json");
+        let event: serde_json::Value = serde_json::from_str(event).unwrap();
+        event["public_key"].as_str().unwrap().to_owned()
+    }
+
+    /// A generator of numbers that are the same in each run (Marsaglia's xorshift64).
+    fn numbers(mut state: u64) -> impl FnMut(usize) -> usize {
+        move |below| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        }
+    }
+
+    #[test]
+    fn of_spoilt_keys_one_in_ten_passes_at_most() {
+        const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let key = example().into_bytes();
+        let fingerprint = Recipient::parse(&example()).unwrap().fingerprint;
+        let mut below = numbers(0x5eed);
+        let (tries, mut passed, mut the_same) = (400, 0, 0);
+        for _ in 0..tries {
+            let mut spoilt = key.clone();
+            let place = below(key.len());
+            while spoilt[place] == key[place] {
+                spoilt[place] = ALPHABET[below(ALPHABET.len())];
+            }
+            if let Ok(recipient) = Recipient::parse(std::str::from_utf8(&spoilt).unwrap()) {
+                passed += 1;
+                the_same += usize::from(recipient.fingerprint == fingerprint);
+            }
+        }
+        assert!(passed - the_same > 0, "the trial spoils nothing that could pass");
+        assert!(passed * 10 <= tries, "{passed} of {tries} passed, {the_same} of them unchanged");
+    }
+
+    #[test]
+    fn a_label_that_was_spoilt_is_refused() {
+        let key = example();
+        for (was, is) in [
+            ("BEGIN PUBLIC", "BEGIN PUBL1C"),
+            ("END PUBLIC", "END PUBLIK"),
+            ("KEY-----\n", "KEY----_\n"),
+            ("-----END", "----_END"),
+            ("BEGIN PUBLIC", "BEGIN RSA PUBLIC"),
+        ] {
+            let error = Recipient::parse(&key.replacen(was, is, 1)).unwrap_err();
+            assert_eq!(error.code, Code::BadPublicKey, "{is}");
+        }
+        assert!(
+            Recipient::parse(&key.replace("PUBLIC KEY", "RSA PUBLIC KEY")).is_ok(),
+            "the content tells the kind"
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! Logs on stderr: JSON lines for machines, plain lines for a person at a terminal.
 
+use super::output::{Stderr, stderr_is_terminal};
 use crate::event::Env;
-use std::io::IsTerminal;
 use tracing_subscriber::filter::EnvFilter;
 
 /// Starts logging. On Lambda its own settings count (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`); elsewhere
@@ -23,11 +23,12 @@ pub fn start(env: &Env) {
     let filter = EnvFilter::new(format!("{libraries},pgseal={level}"));
     let plain = match env.get("AWS_LAMBDA_LOG_FORMAT") {
         Some(format) => !format.eq_ignore_ascii_case("json"),
-        None => std::io::stderr().is_terminal(),
+        None => stderr_is_terminal(),
     };
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Stderr)
+        .log_internal_errors(false)
         .with_target(false);
     // A second start, as in tests, changes nothing.
     let _ = if plain {

@@ -1,7 +1,8 @@
 //! How far a dump is: a bar at a terminal, a line every ten seconds in logs.
 
-use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
+use super::output::{Stderr, stderr_is_terminal};
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -67,12 +68,65 @@ impl Progress {
     }
 }
 
+/// The terminal behind stderr, for the bar: a terminal that is gone, or stopped by its user, stops no dump.
+#[derive(Debug)]
+struct Terminal;
+
+impl Terminal {
+    fn send(text: impl std::fmt::Display) -> std::io::Result<()> {
+        // In one piece: a line of the log never stands in the midst of it.
+        Stderr.write_all(text.to_string().as_bytes())
+    }
+
+    fn moved(n: usize, to: char) -> std::io::Result<()> {
+        if n == 0 { Ok(()) } else { Self::send(format_args!("\x1b[{n}{to}")) }
+    }
+}
+
+impl TermLike for Terminal {
+    fn width(&self) -> u16 {
+        rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| size.ws_col.max(20))
+    }
+
+    fn move_cursor_up(&self, n: usize) -> std::io::Result<()> {
+        Self::moved(n, 'A')
+    }
+
+    fn move_cursor_down(&self, n: usize) -> std::io::Result<()> {
+        Self::moved(n, 'B')
+    }
+
+    fn move_cursor_right(&self, n: usize) -> std::io::Result<()> {
+        Self::moved(n, 'C')
+    }
+
+    fn move_cursor_left(&self, n: usize) -> std::io::Result<()> {
+        Self::moved(n, 'D')
+    }
+
+    fn write_line(&self, text: &str) -> std::io::Result<()> {
+        Self::send(format_args!("{text}\n"))
+    }
+
+    fn write_str(&self, text: &str) -> std::io::Result<()> {
+        Self::send(text)
+    }
+
+    fn clear_line(&self) -> std::io::Result<()> {
+        Self::send("\r\x1b[2K")
+    }
+
+    fn flush(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Tells the progress until it is dropped.
 pub struct Reporter(JoinHandle<()>, Option<ProgressBar>);
 
 impl Reporter {
     pub fn start(progress: Arc<Progress>, database: &str) -> Self {
-        if std::io::stderr().is_terminal() {
+        if stderr_is_terminal() {
             Self::bar(progress, database)
         } else {
             Self::lines(progress, database)
@@ -101,7 +155,7 @@ impl Reporter {
     }
 
     fn bar(progress: Arc<Progress>, database: &str) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(progress.expected.max(1)), ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(Some(progress.expected.max(1)), ProgressDrawTarget::term_like(Box::new(Terminal)));
         if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {msg}") {
             bar.set_style(style);
         }

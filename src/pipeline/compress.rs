@@ -1,10 +1,11 @@
 //! Compression by several workers, in order. bzip2 becomes one stream, the same bytes whatever the number of workers; a
-//! share of its blocks is decoded again before it goes on. Each block of zstd is a frame, and the tools read one after the
+//! share of its blocks is decoded again, by another implementation, before it goes on. Each block of zstd is a frame, and the tools read one after the
 //! other as one.
 
 mod pool;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use super::{Stage, broken};
 use crate::bzip2::Level;

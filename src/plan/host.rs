@@ -20,36 +20,48 @@ impl Host {
 
 /// `PGSEAL_ALLOWED_HOSTS`: exact names, `*.suffix` patterns and `*` for any host, separated by commas.
 #[derive(Clone, Debug)]
-pub struct AllowedHosts(Vec<String>);
+pub struct AllowedHosts {
+    entries: Vec<String>,
+    /// Where not empty, a host must be one of these too.
+    only: Vec<String>,
+}
 
 impl AllowedHosts {
     pub fn parse(list: Option<&str>) -> Self {
         let list = list.unwrap_or(DEFAULT);
-        Self(
-            list.split(',')
-                .map(|entry| entry.trim().to_ascii_lowercase())
-                .filter(|entry| !entry.is_empty())
-                .collect(),
-        )
+        let entries = list
+            .split(',')
+            .map(|entry| entry.trim().to_ascii_lowercase())
+            .filter(|entry| !entry.is_empty());
+        Self {
+            entries: entries.collect(),
+            only: Vec::new(),
+        }
+    }
+
+    /// These alone, as far as the list admits them.
+    pub fn only<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {
+        self.only = hosts.into_iter().map(str::to_ascii_lowercase).collect();
+        self
     }
 
     pub fn admit(&self, host: &str) -> Result<Host> {
         let name = host.to_ascii_lowercase();
         let dns = is_dns_name(&name);
         let address = name.parse::<std::net::IpAddr>().is_ok();
-        let admitted = self.0.iter().any(|entry| match entry.strip_prefix('*') {
+        let admitted = self.entries.iter().any(|entry| match entry.strip_prefix('*') {
             Some("") => dns || address,
             Some(suffix) => dns && suffix.starts_with('.') && name.strip_suffix(suffix).is_some_and(|label| !label.is_empty()),
             None => *entry == name && (dns || address),
         });
-        if admitted {
-            return Ok(Host(name));
+        let refused = |reason: &str| Err(Error::field(Code::HostNotAllowed, "host", reason));
+        if !admitted {
+            return refused("is not among the hosts that the environment variable PGSEAL_ALLOWED_HOSTS allows (default: RDS endpoints)");
         }
-        Err(Error::field(
-            Code::HostNotAllowed,
-            "host",
-            "is not among the hosts that the environment variable PGSEAL_ALLOWED_HOSTS allows (default: RDS endpoints)",
-        ))
+        if !self.only.is_empty() && !self.only.contains(&name) {
+            return refused("is not POSTGRES_HOST, which is the only host that is allowed where PGSEAL_ALLOWED_HOSTS is not set");
+        }
+        Ok(Host(name))
     }
 }
 
@@ -112,6 +124,22 @@ mod tests {
         assert!(allowed.admit("127.0.0.1").is_ok());
         assert!(allowed.admit("DB.example.com").is_ok());
         assert!(allowed.admit("x.rds.amazonaws.com").is_err());
+    }
+
+    #[test]
+    fn the_environments_own_host_is_the_only_one_and_widens_nothing() {
+        let (own, other) = (
+            "app.abc123.eu-central-1.rds.amazonaws.com",
+            "other.abc123.eu-central-1.rds.amazonaws.com",
+        );
+        let allowed = AllowedHosts::parse(None).only([&*own.to_ascii_uppercase()]);
+        assert_eq!(allowed.admit(own).unwrap().as_str(), own);
+        let error = allowed.admit(other).unwrap_err();
+        assert!(
+            error.code == Code::HostNotAllowed && error.message.contains("PGSEAL_ALLOWED_HOSTS"),
+            "{error}"
+        );
+        assert!(AllowedHosts::parse(None).only(["localhost"]).admit("localhost").is_err());
     }
 
     #[test]

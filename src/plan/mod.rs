@@ -1,5 +1,6 @@
 //! What will be done: an event and an environment, resolved once into values that cannot be wrong.
 
+mod deployment;
 mod host;
 mod limits;
 mod memory;
@@ -192,4 +193,6 @@ pub struct Plan {
     pub available_memory: Option<u64>,
     /// Who signs the manifests, if anyone does.
     pub signing_key: Option<SigningKey>,
+    /// What should not stay as it is, for every receipt.
+    pub warnings: Vec<String>,
 }

@@ -58,6 +58,15 @@ impl RateLimit {
             .and_then(|bytes| bytes.checked_add((fraction << shift) / 10u128.pow(counted.len() as u32)))
             .and_then(|bytes| u64::try_from(bytes).ok())
             .ok_or_else(refused)?;
+        // Less than a byte a second must not become no limit at all.
+        let is_zero = whole == 0 && decimals.bytes().all(|digit| digit == b'0');
+        if bytes == 0 && !is_zero {
+            return Err(Error::field(
+                Code::BadEvent,
+                "rate_limit",
+                "is less than 1 byte a second; `0` is no limit",
+            ));
+        }
         Ok(Self(NonZeroU64::new(bytes)))
     }
 
@@ -92,6 +101,17 @@ mod tests {
         ] {
             assert_eq!(RateLimit::parse(text).unwrap().bytes_per_second(), Some(bytes), "{text}");
         }
+    }
+
+    #[test]
+    fn a_positive_rate_below_a_byte_is_refused_and_only_zero_is_no_limit() {
+        for text in ["0.9", "0.0001k", "0.00001M", "0.00000001T", "0,5"] {
+            assert_eq!(RateLimit::parse(text).unwrap_err().code, Code::BadEvent, "{text}");
+        }
+        for text in ["0", "0.0", "0,0000000", "0M", "00", "0."] {
+            assert_eq!(RateLimit::parse(text).unwrap().bytes_per_second(), None, "{text}");
+        }
+        assert_eq!(RateLimit::parse("0.0001M").unwrap().bytes_per_second(), Some(104));
     }
 
     #[test]

@@ -3,24 +3,34 @@
 use super::values as value;
 use super::*;
 use crate::envelope::recipient::{MAX_RECIPIENTS, is_private_key};
+use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
 use crate::event::{Asked, Env, Event, missing};
+use crate::variables;
 use time::format_description::well_known::Rfc3339;
 
 impl Plan {
     /// Every rule of the contract, the refusals that protect keys first.
     pub fn resolve(event: &Event, env: &Env, place: Place) -> Result<Self> {
-        let asked = Asked::new(event, env);
-        let recipients = recipients(&asked, env)?;
+        variables::check(env)?;
+        let defaults = deployment::defaults(env)?;
+        deployment::admit(event, env)?;
+        let asked = Asked::new(event, &defaults, env);
+        Self::of(&asked, env, place).map_err(|error| deployment::name_defaults(error, event, &defaults))
+    }
+
+    fn of(asked: &Asked<'_>, env: &Env, place: Place) -> Result<Self> {
+        let recipients = recipients(asked, env)?;
+        let warnings = test_keys::admit(&recipients, env)?;
         let action = match asked.text("action", &[])?.as_deref() {
             None | Some("backup") => Action::Backup,
             Some("check") => Action::Check,
             Some("plan") => Action::Plan,
             Some(_) => return Err(bad("action", "must be backup, check or plan")),
         };
-        let databases = databases(&asked)?;
-        let source = source(&asked, env)?;
-        let destination = destination(&asked, source.region.as_deref())?;
+        let databases = databases(asked)?;
+        let source = source(asked, env)?;
+        let destination = destination(asked, source.region.as_deref())?;
         let format = match asked.text("format", &["FORMAT"])?.as_deref() {
             None | Some("pgseal/1") => Format::Pgseal1,
             Some("legacy") => Format::Legacy,
@@ -48,15 +58,15 @@ impl Plan {
             checked_blocks: checked_blocks(env)?,
             format,
             selection: Selection {
-                tables: patterns(&asked, "tables")?,
-                exclude_tables: patterns(&asked, "exclude_tables")?,
-                exclude_table_data: patterns(&asked, "exclude_table_data")?,
-                schemas: patterns(&asked, "schemas")?,
-                exclude_schemas: patterns(&asked, "exclude_schemas")?,
+                tables: patterns(asked, "tables")?,
+                exclude_tables: patterns(asked, "exclude_tables")?,
+                exclude_table_data: patterns(asked, "exclude_table_data")?,
+                schemas: patterns(asked, "schemas")?,
+                exclude_schemas: patterns(asked, "exclude_schemas")?,
             },
             globals: asked.flag("globals")?,
             lock_timeout: value::lock_timeout(lock_timeout.as_deref().unwrap_or("60s"))?,
-            scheduled_time: scheduled_time(&asked, place.now)?,
+            scheduled_time: scheduled_time(asked, place.now)?,
             stall_timeout: stall_timeout(env)?,
             deadline_check: deadline_check(env)?,
             client_folders: env
@@ -68,6 +78,7 @@ impl Plan {
                 .get("PGSEAL_SIGNING_KEY")
                 .map(|text| SigningKey::parse(text, env.get("PGSEAL_SIGNING_PASSPHRASE_FILE")))
                 .transpose()?,
+            warnings,
         };
         plan.memory(0)?;
         if !plan.selection.tables.is_empty() && !plan.selection.schemas.is_empty() {
@@ -112,22 +123,26 @@ fn recipients(asked: &Asked<'_>, env: &Env) -> Result<Vec<Recipient>> {
             "(OPENSSL_PUBLIC_KEY) holds a private key; it was not used",
         ));
     }
-    let of_environment = match variable {
-        Some(text) => key_texts(text)?
-            .iter()
-            .map(|text| Recipient::parse(text))
-            .collect::<Result<Vec<_>>>()?,
-        None => Vec::new(),
-    };
+    // A variable that a template leaves empty would be a pin that pins nothing.
+    if variable.is_none() && env.is_set("OPENSSL_PUBLIC_KEY") && (asked.in_event("public_key") || asked.in_defaults("public_key")) {
+        return Err(Error::field(
+            Code::BadEvent,
+            "public_key",
+            "(OPENSSL_PUBLIC_KEY) is set and empty: name the recipients that an event may choose among, or do not set it",
+        ));
+    }
+    let of_variable = variable.map(key_texts).transpose()?.map(|texts| parsed(&texts)).transpose()?;
+    let of_defaults = asked
+        .of_defaults()
+        .texts("public_key", &[])?
+        .map(|texts| parsed(&texts))
+        .transpose()?;
     let mut chosen = if asked.in_event("public_key") {
-        let texts = asked.texts("public_key", &[])?.unwrap_or_default();
-        if texts.iter().all(|text| text.trim().is_empty()) {
-            return Err(Error::field(Code::NoPublicKey, "public_key", "is empty"));
-        }
-        texts.iter().map(|text| Recipient::parse(text)).collect::<Result<Vec<_>>>()?
+        parsed(&asked.texts("public_key", &[])?.unwrap_or_default())?
     } else {
-        of_environment.clone()
+        of_defaults.clone().or_else(|| of_variable.clone()).unwrap_or_default()
     };
+    let of_environment: Vec<Recipient> = of_variable.into_iter().chain(of_defaults).flatten().collect();
     let pins = env.get("PGSEAL_ALLOWED_FINGERPRINTS").map(fingerprints).transpose()?;
     if pins.is_some() || !of_environment.is_empty() {
         let pinned = |recipient: &Recipient| pins.as_ref().is_some_and(|pins| pins.contains(&recipient.fingerprint));
@@ -155,6 +170,13 @@ fn recipients(asked: &Asked<'_>, env: &Env) -> Result<Vec<Recipient>> {
             format!("has over {MAX_RECIPIENTS} recipients"),
         )),
     }
+}
+
+fn parsed(texts: &[String]) -> Result<Vec<Recipient>> {
+    if texts.iter().all(|text| text.trim().is_empty()) {
+        return Err(Error::field(Code::NoPublicKey, "public_key", "is empty"));
+    }
+    texts.iter().map(|text| Recipient::parse(text)).collect()
 }
 
 /// A variable holds one key, or a JSON list of keys.
@@ -211,11 +233,14 @@ fn exclude_databases(asked: &Asked<'_>) -> Result<Vec<String>> {
 }
 
 fn source(asked: &Asked<'_>, env: &Env) -> Result<Source> {
-    let allowed_hosts = AllowedHosts::parse(env.get("PGSEAL_ALLOWED_HOSTS"));
-    // An event that names one of the two is not contradicted by a variable that names the other.
-    let in_event = asked.in_event("host") || asked.in_event("instance");
-    let host = asked.text("host", if in_event { &[] } else { &["POSTGRES_HOST"] })?;
-    let instance = asked.text("instance", if in_event { &[] } else { &["POSTGRES_INSTANCE"] })?;
+    let allowed_hosts = allowed_hosts(asked, env)?;
+    let (host, instance) = {
+        let asked = asked.of_one_rank(&["host", "instance"]);
+        (
+            asked.text("host", &["POSTGRES_HOST"])?,
+            asked.text("instance", &["POSTGRES_INSTANCE"])?,
+        )
+    };
     let target = match (host, instance) {
         (Some(host), None) => Target::Host(allowed_hosts.admit(&host)?),
         (None, Some(instance)) => Target::Instance(value::instance(instance)?),
@@ -255,6 +280,19 @@ fn source(asked: &Asked<'_>, env: &Env) -> Result<Source> {
         allowed_hosts,
         limits: Limits::from_env(env)?,
     })
+}
+
+/// A host of the environment's own choice is the only one, where it names no others: an event cannot turn the function into
+/// a probe of the network around it.
+fn allowed_hosts(asked: &Asked<'_>, env: &Env) -> Result<AllowedHosts> {
+    match (env.get("PGSEAL_ALLOWED_HOSTS"), env.get("POSTGRES_HOST")) {
+        (Some(list), _) => Ok(AllowedHosts::parse(Some(list))),
+        (None, None) => Ok(AllowedHosts::parse(None)),
+        (None, Some(host)) => {
+            let own = asked.of_defaults().text("host", &[])?;
+            Ok(AllowedHosts::parse(None).only([host].into_iter().chain(own.as_deref())))
+        }
+    }
 }
 
 fn password_source(asked: &Asked<'_>, env: &Env) -> Result<PasswordSource> {

@@ -2,6 +2,7 @@
 
 use crate::support::aws::{Kept, free_port, http, testbed};
 use crate::support::invariants::{backup_stands, clients_of, event};
+use crate::support::pgseal::without_the_runners;
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3, SECRET_KEY};
 use serde_json::{Value, json};
@@ -50,7 +51,7 @@ impl Function {
         for _ in 0..5 {
             let (port, api) = (free_port("127.0.0.1"), free_port("127.0.0.1"));
             let mut command = Command::new(&emulator);
-            command
+            without_the_runners(&mut command)
                 .args(["--log-level", "error"])
                 .args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")])
                 .args(["--runtime-api-address", &format!("127.0.0.1:{api}")])
@@ -211,7 +212,7 @@ fn the_end_of_the_platforms_side_is_an_ordinary_end() {
     for (events, code) in [(0, 4), (1, 0)] {
         let platform = TcpListener::bind("127.0.0.1:0").expect("a port");
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
-        command
+        without_the_runners(&mut command)
             .env("AWS_LAMBDA_RUNTIME_API", platform.local_addr().expect("an address").to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "function")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")

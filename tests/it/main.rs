@@ -1,6 +1,8 @@
 //! Behaviour of the built program against real parts: PostgreSQL, S3 servers, the Lambda emulator, containers.
 //! `testbed/install.sh` installs what they need; `make test` calls it.
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test tells its reader")]
+
 mod support;
 
 mod bench;

@@ -148,7 +148,7 @@ fn no_error_at_any_level_holds_a_secret() {
     let private = fs::read_to_string(keys().join("recipient-a.pem")).expect("PEM");
     let body: String = private.lines().filter(|line| !line.starts_with("-----")).take(1).collect();
     let changed = |name: &str, value: Value| {
-        let mut event = ground.event(RECIPIENT);
+        let mut event = ground.event(&RECIPIENT);
         event[name] = value;
         event
     };
@@ -210,7 +210,7 @@ fn processes_of_a_run_show_no_secret_and_leave_no_core() {
     let ground = Ground::new();
     let mut holder = ground.server.session("app");
     holder.run("begin; lock table plain in access exclusive mode");
-    let event = ground.event(RECIPIENT);
+    let event = ground.event(&RECIPIENT);
     let child = ground.talkative(&["backup", "--event", &event.to_string()]).spawn();
     let dump = waiting(&ground, child.id());
 

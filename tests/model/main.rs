@@ -11,6 +11,8 @@
 //! still open and is aborted later by hand. Left out as known limits: an upload that a late Create makes after the look
 //! for such uploads, and parts that S3 keeps though they came after the abort.
 
+#![allow(clippy::print_stderr, reason = "a test tells its reader")]
+
 mod delivery;
 mod properties;
 mod protocol;

@@ -23,3 +23,4 @@ mod tests;
 pub use block::{Block, BlockDecoder};
 pub use fault::Fault;
 pub use parallel::{DecodeError, ParallelDecoder};
+pub use rle1::Expander;

@@ -70,7 +70,7 @@ impl PrivateKey {
             return Err(broken("numbers are missing"));
         };
         let public = [*modulus, *exponent].to_der().map_err(|_| broken("its numbers make no sense"))?;
-        let recipient = Recipient::from_pkcs1(&public).map_err(|error| broken(error.message.trim_start_matches("`public_key` ")))?;
+        let recipient = Recipient::of_private(&public).map_err(|error| broken(error.message.trim_start_matches("`public_key` ")))?;
         let key = pkcs8(der)
             .and_then(|der| PrivateDecryptingKey::from_pkcs8(&der).ok())
             .ok_or_else(|| broken("its numbers do not belong together"))?;

@@ -1,8 +1,8 @@
 //! The workers, each with an encoder, and what they have in hand.
 
+use super::witness::Witness;
 use super::{Out, Stage, broken};
 use crate::bzip2::Level;
-use crate::bzip2::decode::BlockDecoder;
 use crate::bzip2::encode::{BlockInfo, Encoder};
 use crate::error::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -165,12 +165,12 @@ impl Codec for Zstd {
     }
 }
 
-/// Decodes a share of the blocks again, so that a fault of the encoder or of the memory stops the backup. There are no more
-/// decoders than that share needs: at most 10 MB each.
+/// Has a share of the blocks decoded again by another implementation, so that a fault of the encoder or of the memory stops
+/// the backup. There are no more witnesses than that share needs.
 pub struct Checks {
     level: Level,
     every: u64,
-    decoders: Vec<Mutex<BlockDecoder>>,
+    witnesses: Vec<Mutex<Witness>>,
 }
 
 impl Checks {
@@ -179,7 +179,7 @@ impl Checks {
         Self {
             level,
             every: every as u64,
-            decoders: (0..workers.div_ceil(every)).map(|_| Mutex::new(BlockDecoder::new())).collect(),
+            witnesses: (0..workers.div_ceil(every)).map(|_| Mutex::new(Witness::new())).collect(),
         }
     }
 
@@ -187,13 +187,11 @@ impl Checks {
         let Some(info) = job.info.filter(|_| job.number.is_multiple_of(self.every)) else {
             return Ok(());
         };
-        let decoder = &self.decoders[worker % self.decoders.len()];
-        // A decoder starts each block anew, whatever became of the one before.
-        let mut decoder = decoder.lock().unwrap_or_else(PoisonError::into_inner);
-        let wrong = match decoder.decode_block(&job.output, 0, self.level) {
-            Ok((block, input)) if input == job.input && block.crc == info.crc && block.end as u64 == info.bits => return Ok(()),
-            Ok(_) => "it came back as something else".to_owned(),
-            Err(fault) => fault.to_string(),
+        let witness = &self.witnesses[worker % self.witnesses.len()];
+        // It starts each block anew, whatever became of the one before.
+        let mut witness = witness.lock().unwrap_or_else(PoisonError::into_inner);
+        let Err(wrong) = witness.check(job, info, self.level) else {
+            return Ok(());
         };
         Err(Error::new(
             Code::Bug,

@@ -84,10 +84,53 @@ fn a_block_that_comes_back_otherwise_stops_the_backup() {
             assert!(error.message.contains(&format!("block {number} ")), "{error}");
         }
         assert_eq!(with_fault(CHECKED, 0, fault).unwrap_err().code, Code::Bug);
-        assert_eq!(with_fault(CHECKED, 16, fault).unwrap_err().code, Code::Bug);
+        assert_eq!(with_fault(4, 16, fault).unwrap_err().code, Code::Bug);
     }
     // The others of the share are not looked at.
     assert!(with_fault(CHECKED, 15, |job| job.output[100] ^= 4).is_ok());
+    assert!(with_fault(4, 15, |job| job.output[100] ^= 4).is_ok());
+}
+
+/// Runs make a block's text up to 51 times as long as the block.
+#[test]
+fn sound_blocks_pass_the_witness_whatever_is_in_them() {
+    let noise: Vec<u8> = (0..300_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    for text in [
+        vec![b'a'; 6_000_000],
+        plain(450_000),
+        noise,
+        b"x".to_vec(),
+        [vec![0; 4], vec![1; 259]].concat(),
+    ] {
+        let mut stage = Compress::new(Compression::Bzip2(1), 2, 1, Memory::default()).unwrap();
+        stage.put(&text).unwrap();
+        let done = stage.finish().unwrap();
+        assert_eq!(done.below, encode_all(Level::new(1).unwrap(), &text));
+    }
+}
+
+/// Every bit of a block is the witness's to judge: none of a sample of flips passes.
+#[test]
+fn a_bit_that_flipped_in_the_memory_is_found() {
+    for (byte, bit) in [(0, 7), (9, 0), (14, 3), (40, 5), (5_000, 1), (20_000, 6)] {
+        let codec = move || {
+            let spoil = move |job: &mut Job| job.output[byte] ^= 1 << bit;
+            Ok(Box::new(Spoiling(Bzip2(Encoder::new(level(1)?)), spoil)) as _)
+        };
+        let mut stage = Compress::bzip2(1, 1, 1, codec, Memory::default()).unwrap();
+        let ended = stage.put(&plain(300_000)).and_then(|()| stage.finish().map(|_| ()));
+        assert_eq!(ended.unwrap_err().code, Code::Bug, "byte {byte}, bit {bit}");
+    }
+}
+
+struct Spoiling<F>(Bzip2, F);
+
+impl<F: Fn(&mut Job)> Codec for Spoiling<F> {
+    fn encode(&mut self, job: &mut Job) -> Result<()> {
+        self.0.encode(job)?;
+        self.1(job);
+        Ok(())
+    }
 }
 
 #[test]

@@ -6,19 +6,44 @@ use super::postgres::Server;
 use super::s3::Bucket;
 use serde_json::{Value, json};
 use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// A recipient for tests that open nothing: its private half was thrown away.
-pub const RECIPIENT: &str = "-----BEGIN PUBLIC KEY-----
-MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEApQBPjiEJtlIruWeMIx6+
-B6/FQPXg+NOcKAtXSbKoJ7LZyrzrnFjzmyWoIiXL+uhVBd2hpM1Hxjv9qEWgX/zL
-IvW7CkxEDIzXP+5zI56lAbk95tKJsnqizHvrCNeJrib67MoVfQcleu7aWanPpMyf
-tlkrKU6Mdf1wxgm2fKigBxcubV4iqPxJ176GghfXt2dk4i03JRjL34q/jvz3xVHN
-r/pAuSowDJpxEW8PiOj0gDs4FbHJsDHmZuWiMlsdNOF3W/hX6ohfb6Ubeh+1m/7p
-6q675L5M6lTdCxME2b1941k2XlR+O0NhDeibd3qpjGA23NyQqSgUTYAGlWcb8Q9Q
-jQIDAQAB
------END PUBLIC KEY-----
-";
+/// A recipient for tests that open nothing: made anew for each run of the tests, since the program refuses every key that lies
+/// in the repository; its private half is thrown away.
+pub static RECIPIENT: FreshKey = FreshKey(LazyLock::new(|| {
+    let run = |arguments: &[&str], input: &[u8]| {
+        let mut openssl = Command::new("openssl")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl starts");
+        openssl.stdin.take().expect("a pipe").write_all(input).expect("openssl reads");
+        openssl.wait_with_output().expect("openssl ends").stdout
+    };
+    let private = run(&["genrsa", "2048"], b"");
+    String::from_utf8(run(&["pkey", "-pubout"], &private)).expect("PEM")
+}));
+
+pub struct FreshKey(LazyLock<String>);
+
+impl std::ops::Deref for FreshKey {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl serde::Serialize for FreshKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
 
 /// The event of a backup of `database` on this server by `dumper` into this bucket, as fast as it goes.
 pub fn event(server: &Server, database: &str, bucket: &Bucket) -> Value {

@@ -1,0 +1,116 @@
+//! The only place that writes to standard output and standard error.
+//!
+//! Whether a backup exists does not depend on whether somebody reads about it. So what goes to stderr is handed to a
+//! thread, and whatever becomes of it there (closed, full, a pipe that nobody empties) changes nothing and holds nobody up;
+//! `print!` and its relatives, which panic instead, are denied to the rest of the program by the lints in Cargo.toml. The
+//! answer on stdout is another matter: there a fault is an error of its own.
+
+use crate::error::{Code, Error, Result};
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+/// Lines that may wait to be written; more are dropped. A pipe that is read at all is far faster than our logs.
+const WAITING: usize = 4096;
+
+/// How long the end of the program waits for the last lines.
+const FLUSH: Duration = Duration::from_secs(1);
+
+enum Line {
+    Text(Vec<u8>),
+    /// To be answered once all before it is written.
+    Flush(SyncSender<()>),
+}
+
+static LINES: OnceLock<Option<SyncSender<Line>>> = OnceLock::new();
+
+/// The way to the thread; none if there is no thread to be had, which also changes nothing.
+fn lines() -> Option<&'static SyncSender<Line>> {
+    let start = || {
+        let (sender, receiver) = sync_channel::<Line>(WAITING);
+        let write = move || {
+            for line in receiver {
+                match line {
+                    Line::Text(text) => drop(io::stderr().write_all(&text)),
+                    Line::Flush(done) => drop(done.try_send(())),
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("stderr".to_owned()).spawn(write);
+        thread.ok().map(|_| sender)
+    };
+    LINES.get_or_init(start).as_ref()
+}
+
+/// Says something on stderr, if anybody can hear it.
+pub fn tell(text: &str) {
+    Stderr.send(text.as_bytes());
+}
+
+/// Waits a moment for what was said to be written.
+pub fn flush() {
+    let (done, written) = sync_channel(1);
+    if lines().is_some_and(|lines| lines.try_send(Line::Flush(done)).is_ok()) {
+        // Whoever does not read in time misses it.
+        let _ = written.recv_timeout(FLUSH);
+    }
+}
+
+/// Standard error as a writer that never fails and never waits: for logs and the progress bar.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stderr;
+
+impl Stderr {
+    fn send(self, bytes: &[u8]) {
+        match lines() {
+            // A full queue drops the line: its reader is the one who sleeps.
+            Some(lines) => drop(lines.try_send(Line::Text(bytes.to_vec()))),
+            None => drop(io::stderr().write_all(bytes)),
+        }
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether a person reads stderr.
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Writes the answer, with its newline, to stdout. A fault is `output_failed`: what was done stands all the same.
+pub fn answer(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.write_all(b"\n"))
+        .and_then(|()| stdout.flush())
+        .map_err(|error| {
+            Error::new(
+                Code::OutputFailed,
+                format!("the answer could not be written to standard output: {error}"),
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_lines_than_may_wait_hold_nobody_up() {
+        for _ in 0..3 * WAITING {
+            assert_eq!(Stderr.write(b"").unwrap(), 0);
+        }
+        flush();
+    }
+}
