@@ -4,14 +4,17 @@ mod archive;
 mod directory;
 mod fault;
 mod location;
+mod look;
 mod memory;
 mod s3;
 mod s3_reader;
+mod transfer;
 mod upload;
 
 pub use archive::{Archive, Listed, Pinned, missing};
 pub use fault::of_another_run;
-pub use location::Location;
+pub use location::{Location, split_url};
+pub use look::{Look, Support};
 pub use memory::Memory;
 pub use s3::{Held, Put, S3, Written, read_text};
 pub use upload::{Stored, Upload};
