@@ -111,7 +111,18 @@ impl Ladder {
 
     /// The largest object that fits, in bytes.
     pub fn capacity(self) -> u64 {
-        (1..=MAX_PARTS).filter_map(|number| self.size(number)).sum()
+        let (mut number, mut total) = (1, 0);
+        while let Some(size) = self.size(number) {
+            let of_this_size = match number {
+                ..=RISE => 1,
+                _ if number <= self.expected => self.expected - number + 1,
+                _ => STEP - (number - self.expected - 1) % STEP,
+            };
+            let parts = of_this_size.min(MAX_PARTS - number + 1);
+            total += u64::from(parts) * size;
+            number += parts;
+        }
+        total
     }
 }
 
@@ -140,6 +151,7 @@ mod tests {
             let sizes = sizes(ladder);
             assert_eq!(sizes[0], 8 * MIB);
             assert!(sizes.is_sorted(), "{ladder:?}");
+            assert_eq!(sizes.iter().sum::<u64>(), ladder.capacity());
             assert!(sizes.iter().all(|size| size % 64 == 0 && *size <= largest), "{ladder:?}");
             // It once doubled, and the memory with it.
             let later = &sizes[RISE as usize..];

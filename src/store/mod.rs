@@ -17,4 +17,5 @@ pub use location::{Location, split_url};
 pub use look::{Look, Support};
 pub use memory::Memory;
 pub use s3::{Held, Put, S3, Written, read_text};
+pub use transfer::Patience;
 pub use upload::{Stored, Upload};

@@ -62,20 +62,19 @@ impl S3 {
         // Servers other than AWS are seldom reachable by a host name for each bucket. An access point has no path.
         let own_endpoint = env.get("AWS_ENDPOINT_URL_S3").or(env.get("AWS_ENDPOINT_URL")).is_some();
         let by_path = own_endpoint && !destination.bucket.starts_with("arn:");
+        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(by_path);
+        Ok(Self::with_config(config, destination.clone()))
+    }
+
+    /// With a configuration of the caller's own: for tests that answer in S3's place.
+    pub fn with_config(config: aws_sdk_s3::config::Builder, destination: Destination) -> Self {
         // Bodies that are sent are watched by ourselves: see `transfer`.
         let stalls = StalledStreamProtectionConfig::enabled()
             .upload_enabled(false)
             .grace_period(READ_STALL);
-        let config = aws::refreshing(aws_sdk_s3::config::Builder::from(&shared))
-            .force_path_style(by_path)
-            .stalled_stream_protection(stalls.build());
-        Ok(Self::with_client(Client::from_conf(config.build()), destination.clone()))
-    }
-
-    /// With a client of the caller's own: for tests that answer in S3's place.
-    pub fn with_client(client: Client, destination: Destination) -> Self {
+        let config = aws::refreshing(config).stalled_stream_protection(stalls.build());
         Self {
-            client,
+            client: Client::from_conf(config.build()),
             destination,
             patience: Patience::default(),
         }
@@ -158,10 +157,11 @@ impl S3 {
                 Ok(Err(meaning)) => meaning,
                 Err(Stalled) => {
                     stalls += 1;
-                    if stalls < self.patience.stalls {
-                        continue;
+                    if stalls >= self.patience.stalls {
+                        return Err(stalled("s3:PutObject", &arn));
                     }
-                    return Err(stalled("s3:PutObject", &arn));
+                    wait_for(stalls).await;
+                    continue;
                 }
             };
             match meaning {

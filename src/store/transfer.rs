@@ -110,7 +110,8 @@ impl Transfer {
     /// Time-outs of a request with this body.
     pub fn timeouts(&self) -> Builder {
         let limits = TimeoutConfig::builder()
-            .read_timeout(self.patience.whole(self.size))
+            // Later than the watch, which ends all tries: of a network that is dead there are few.
+            .read_timeout(self.patience.whole(self.size) + self.patience.stall)
             // Of all tries: each of them is watched.
             .disable_operation_timeout()
             .build();

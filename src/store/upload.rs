@@ -340,10 +340,11 @@ async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<CompletedPart>
             Ok(Err(meaning)) => meaning,
             Err(Stalled) => {
                 stalls += 1;
-                if stalls < s3.patience.stalls {
-                    continue;
+                if stalls >= s3.patience.stalls {
+                    return Err(stalled(action, &arn));
                 }
-                return Err(stalled(action, &arn));
+                wait_for(stalls).await;
+                continue;
             }
         };
         match meaning {
