@@ -1,6 +1,12 @@
 //! What every AWS service shares: configuration for a region, and how a failed call is told.
 
-use crate::error::{Code, Error};
+mod refresh;
+mod trust;
+
+pub use refresh::{EXPIRED, SKEWED, refreshing};
+pub use trust::endpoints_in_clear;
+
+use crate::error::{Code, Error, Result};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -9,9 +15,24 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use std::time::Duration;
 
-/// Credentials by the SDK's own chain, which refreshes them; endpoints by the SDK's own variables.
-pub async fn config(region: &str) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
+/// From the start of a request to its answer, where it carries next to nothing.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+/// One call with all its tries, where it carries next to nothing: a network that is dead is told in minutes.
+pub const CALL_LIMIT: Duration = Duration::from_secs(300);
+
+/// Credentials by the SDK's own chain, which refreshes them; endpoints and authorities by the SDK's own variables.
+pub async fn config(region: &str) -> Result<SdkConfig> {
+    static TELL_ONCE: std::sync::Once = std::sync::Once::new();
+    TELL_ONCE.call_once(|| {
+        for variable in endpoints_in_clear() {
+            tracing::warn!("{variable} is http:// to another machine: requests and session tokens go in clear");
+        }
+    });
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    if let Some(client) = trust::http_client()? {
+        loader = loader.http_client(client);
+    }
+    let shared = loader
         .region(Region::new(region.to_owned()))
         // Full jitter, at most 20 s between two tries: about a minute and a half in all.
         .retry_config(
@@ -22,11 +43,13 @@ pub async fn config(region: &str) -> SdkConfig {
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(Duration::from_secs(5))
-                .read_timeout(Duration::from_secs(60))
+                .read_timeout(ANSWER_LIMIT)
+                .operation_timeout(CALL_LIMIT)
                 .build(),
         )
         .load()
-        .await
+        .await;
+    Ok(shared)
 }
 
 /// What is known of a failed call, whichever service it was.

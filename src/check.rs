@@ -1,5 +1,6 @@
 //! `check`: everything short of the dump, as a report that a machine can read. Writes nothing.
 
+use crate::aws::endpoints_in_clear;
 use crate::backup::signer::Signing;
 use crate::backup::{Estimate, Job};
 use crate::cancel::Cancel;
@@ -11,7 +12,7 @@ use crate::rds::Server;
 use crate::rds::databases::Listed;
 use crate::rds::preflight::{Facts, facts};
 use crate::rds::{Session, properties, selection};
-use crate::store::S3;
+use crate::store::{S3, Support};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -51,6 +52,18 @@ impl Report {
     pub fn to_json(&self) -> String {
         // Every field is a text, number or list: this cannot fail.
         serde_json::to_string(self).unwrap_or_else(|_| "{\"status\":\"failed\"}".to_owned())
+    }
+
+    /// What changes neither the outcome nor the exit code.
+    fn add(&mut self, name: &'static str, status: &'static str, detail: Value) -> bool {
+        self.checks.push(Check {
+            name,
+            status,
+            database: None,
+            detail: Some(detail),
+            error: None,
+        });
+        true
     }
 
     fn note(&mut self, name: &'static str, database: Option<&DatabaseName>, outcome: Result<Value>) -> bool {
@@ -96,13 +109,14 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
             signing.map(|signing| json!({"fingerprint": signing.signer.fingerprint})),
         );
     }
-    let store = Arc::new(S3::open(&plan.destination, env).await);
-    let bucket = cancel.race(store.check_bucket()).await;
-    report.note(
-        "bucket",
-        None,
-        bucket.map(|()| json!({"bucket": plan.destination.bucket, "region": plan.destination.region})),
-    );
+    let store = match S3::open(&plan.destination, env).await {
+        Ok(store) => Arc::new(store),
+        Err(error) => {
+            report.note("bucket", None, Err(error));
+            return report;
+        }
+    };
+    look_at_bucket(&store, plan, cancel, &mut report).await;
     let server = match cancel.race(Server::find(&plan.source)).await {
         Ok(server) => server,
         Err(error) => {
@@ -155,6 +169,30 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
     }
     report.estimate = json!({"dump_bytes": bytes, "seconds": seconds});
     report
+}
+
+/// The bucket, and whether this S3 has what nothing is overwritten by.
+async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut Report) {
+    let clear = endpoints_in_clear();
+    if !clear.is_empty() {
+        let detail = json!({"variables": clear, "warning": "http:// to another machine: requests and session tokens go in clear"});
+        report.add("endpoints", "warning", detail);
+    }
+    let bucket = cancel.race(store.check_bucket()).await;
+    let is_there = bucket.is_ok();
+    report.note(
+        "bucket",
+        None,
+        bucket.map(|()| json!({"bucket": plan.destination.bucket, "region": plan.destination.region})),
+    );
+    if !is_there {
+        return;
+    }
+    match cancel.race(async { Ok(store.support().await) }).await {
+        Ok(Support::Supported) => report.note("conditional_writes", None, Ok(json!({"if_none_match": true, "checksums": true}))),
+        Ok(Support::Unsupported(error)) | Err(error) => report.note("conditional_writes", None, Err(error)),
+        Ok(Support::NotChecked(reason)) => report.add("conditional_writes", "not_checked", json!({"reason": reason})),
+    };
 }
 
 async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<Estimate> {

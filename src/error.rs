@@ -59,11 +59,11 @@ codes! {
     DumpIncomplete "dump_incomplete" 5 "pg_dump ended without its closing line; nothing was stored. Run again, and report it if it recurs.";
     S3Unavailable "s3_unavailable" 4 "S3 did not answer properly after every retry: check the network path (NAT or VPC endpoint) and run again.";
     S3Integrity "s3_integrity" 4 "S3 received other bytes than were sent, twice: suspect a proxy or memory; run again elsewhere.";
-    S3UploadGone "s3_upload_gone" 4 "Someone or a lifecycle rule aborted the upload: let AbortIncompleteMultipartUpload wait for at least two days.";
+    S3UploadGone "s3_upload_gone" 4 "Someone or a lifecycle rule aborted the upload: let AbortIncompleteMultipartUpload wait for longer than the backup takes: 14 days.";
     S3WrongRegion "s3_wrong_region" 4 "Set `bucket_region` to the bucket's region.";
     S3NoBucket "s3_no_bucket" 4 "Create the bucket, or correct `bucket`.";
-    S3Denied "s3_denied" 4 "Allow the named action on the named resource: in the role, the bucket policy, the KMS key's policy and the organisation's.";
-    CommitUnknown "commit_unknown" 4 "Whether S3 completed it cannot be told: allow s3:GetObject on the prefix, and run again: a backup that stands is then found. Without a manifest it is none.";
+    S3Denied "s3_denied" 4 "Allow the named action on the named resource: in the role, the bucket policy, the KMS key's policy and the organisation's. A bucket policy may also demand a header: `encryption`, `kms_key_id`, `acl`, `storage_class`, `tags` and `object_lock` send it.";
+    CommitUnknown "commit_unknown" 4 "Whether S3 completed it cannot be told: allow s3:ListBucket on the bucket, or s3:GetObject on the prefix, and run again: a backup that stands is then found. Without a manifest it is none.";
     CommitFailed "commit_failed" 4 "The data was stored but its manifest could not be: without it, it is no backup. Run again; the objects of the run named here may be deleted once `pgseal list` shows no backup of that run.";
     AwsFailed "aws_failed" 4 "Check the role's credentials, its permission for the named call, and the network path to that service.";
     StemTaken "stem_taken" 4 "Something else stands under this backup's name: give each server and each selection a `prefix` of its own (such as `backups/{host}`), or use another `scheduled_time`; look at the object before you remove it.";

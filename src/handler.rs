@@ -9,6 +9,7 @@ use crate::fleet::{self, Fleet};
 use crate::panics;
 use crate::plan::{Action, Place, Plan};
 use crate::receipt::Receipt;
+use std::path::Path;
 use time::OffsetDateTime;
 
 /// What one event came to.
@@ -78,14 +79,8 @@ pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Memory that the function or the cgroup grants, in bytes.
+/// Memory that the function, the control groups and the machine grant, in bytes.
 pub fn memory(env: &Env) -> Option<u64> {
-    if let Some(megabytes) = env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|text| text.parse::<u64>().ok()) {
-        return Some(megabytes << 20);
-    }
-    let limit = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    // Version 2, then version 1, whose "no limit" is a number near the largest.
-    limit("/sys/fs/cgroup/memory.max")
-        .or_else(|| limit("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-        .filter(|bytes| *bytes < 1 << 50)
+    let function = env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|text| text.parse().ok());
+    crate::observe::memory::available(function, Path::new("/"))
 }

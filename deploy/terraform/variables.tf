@@ -48,7 +48,7 @@ variable "backups" {
 }
 
 variable "bucket" {
-  description = "Name of the bucket, which this module does not make: keep versioning, Object Lock and TLS-only on"
+  description = "Name of the bucket, which this module does not make: keep versioning, Object Lock and TLS-only on, and let AbortIncompleteMultipartUpload wait for 14 days"
   type        = string
 }
 

@@ -90,7 +90,7 @@ fn nothing_tried(plan: &Plan, error: Error) -> Receipt {
 impl<'a> Job<'a> {
     /// Looks at the bucket, then finds the server and its credentials.
     pub async fn open(plan: &'a Plan, env: &'a Env, deadline: Option<OffsetDateTime>, cancel: &'a Cancel) -> Result<Self> {
-        let store = Arc::new(S3::open(&plan.destination, env).await);
+        let store = Arc::new(S3::open(&plan.destination, env).await?);
         cancel.race(store.check_bucket()).await?;
         let server = cancel.race(Server::find(&plan.source)).await?;
         Ok(Self {

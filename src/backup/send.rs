@@ -6,7 +6,6 @@ use crate::error::{Code, Error, Result};
 use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::pg_dump::{Prepared, Scope};
 use crate::pipeline::{Arrived, Part, Road, forward};
-use crate::plan::Ladder;
 use crate::rds::preflight::locked_relations;
 use crate::rds::{TRIES, is_transient, pause};
 use crate::store::Upload;
@@ -57,7 +56,7 @@ async fn once(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Scope<'_>, pro
         checked_blocks: job.plan.checked_blocks,
         key,
         salt,
-        ladder: Ladder::for_size(attempt.estimate.dump_bytes),
+        ladder: memory.ladder,
         in_flight: memory.in_flight as usize,
     };
     let _reporter = Reporter::start(progress.clone(), attempt.database.as_str());

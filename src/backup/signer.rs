@@ -41,7 +41,7 @@ impl Signing {
                 })
             }
             SigningKey::Kms { key, region } => {
-                let client = Client::new(&aws::config(region).await);
+                let client = Client::new(&aws::config(region).await?);
                 let answer = client.get_public_key().key_id(key).send().await;
                 let answer = answer.map_err(|error| Failed::of(&error).into_error("kms:GetPublicKey", key))?;
                 let der = answer.public_key().map(|blob| blob.as_ref().to_vec()).unwrap_or_default();

@@ -179,10 +179,10 @@ fn bounded(source: impl Read) -> std::io::Result<String> {
 
 async fn from_s3(url: &str, env: &Env) -> Result<String> {
     let bad = |reason: &str| Error::new(Code::BadEvent, format!("--event: {reason}"));
-    let (bucket, key) = url
-        .trim_start_matches("s3://")
-        .split_once('/')
-        .ok_or_else(|| bad("s3://bucket/key is needed"))?;
+    let (bucket, key) = crate::store::split_url(url).unwrap_or_default();
+    if bucket.is_empty() || key.is_empty() {
+        return Err(bad("s3://bucket/key is needed"));
+    }
     let region = ["S3_REGION", "REGION", "AWS_REGION"].iter().find_map(|name| env.get(name));
     let region = region.ok_or_else(|| bad("S3_REGION, REGION or AWS_REGION must name the bucket's region"))?;
     crate::store::read_text(region, env, bucket, key, MAX_BYTES).await

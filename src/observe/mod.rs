@@ -1,5 +1,6 @@
-//! What is told while it runs: logs and progress. Never an event, a token, a password or a key.
+//! What is told while it runs (logs, progress, the answer), and the memory that there is. No event, token, password or key is told.
 
 pub mod logs;
+pub mod memory;
 pub mod output;
 pub mod progress;

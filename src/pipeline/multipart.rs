@@ -85,11 +85,11 @@ impl Multipart {
     }
 
     /// Takes all buffers once the dump is known to need several, and touches them: memory that is not there is missed
-    /// now, not after hours, and from here on nothing grows.
+    /// now, not after hours, and nothing grows before the dump outgrows its estimate.
     fn reserve(&self) {
         for _ in 1..self.buffers {
             // We hold the receiving side ourselves.
-            let _ = self.back.send(vec![1; self.room]);
+            let _ = self.back.send(vec![1; self.ladder.usual() as usize]);
         }
     }
 
@@ -111,9 +111,17 @@ impl Multipart {
             .returned
             .try_iter()
             .find(large_enough)
-            .unwrap_or_else(|| Vec::with_capacity(self.room));
+            .unwrap_or_else(|| Vec::with_capacity(self.fresh(number)));
         self.buffer.clear();
         Ok(())
+    }
+
+    /// Room of a new buffer: it serves the parts after this one, too, but a dump of one part needs no more than that.
+    fn fresh(&self, number: u32) -> usize {
+        match number {
+            1 => self.room,
+            _ => self.room.max(self.ladder.usual() as usize),
+        }
     }
 
     fn cut(&mut self, sha256: [u8; 32]) -> Part {
@@ -177,6 +185,7 @@ impl Stage for Multipart {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::VecDeque;
 
     /// Puts `total` bytes in pieces of `piece`, and gives the parts sent, what was sealed, and the last part.
     fn through(total: usize, piece: usize) -> (Vec<Part>, Sealed, Part) {
@@ -220,6 +229,39 @@ mod tests {
             places.insert(sent.bytes.as_ptr());
         }
         assert!(places.len() <= 4, "{} buffers", places.len());
+    }
+
+    /// Old buffers go before new ones come: in flight, in the channel and being filled is all there ever is.
+    #[test]
+    fn parts_that_grow_hold_no_more_than_the_formula_says() {
+        const KIB: usize = 1 << 10;
+        let in_flight = 2;
+        let ladder = Ladder::short(8 << 20, 12 << 20, 3);
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+        let mut multipart = Multipart::new(ladder, in_flight, sender, Cancel::new().unwrap());
+        let (mut wire, mut largest) = (VecDeque::new(), 0);
+        let piece = vec![1; 64 * KIB];
+        for _ in 0..14_000 {
+            multipart.put(&piece).unwrap();
+            largest = largest.max(multipart.room);
+            if let Ok(part) = receiver.try_recv() {
+                wire.push_back(part.bytes);
+                if wire.len() > in_flight {
+                    wire.pop_front();
+                }
+                let waiting: Vec<Vec<u8>> = multipart.returned.try_iter().collect();
+                let sent: usize = wire.iter().map(Bytes::len).sum();
+                let idle: usize = waiting.iter().map(Vec::capacity).sum();
+                let held = sent + idle + multipart.buffer.capacity();
+                assert!(held <= (in_flight + 2) * largest, "{held} bytes are held, with parts of {largest}");
+                waiting.into_iter().for_each(|buffer| multipart.back.send(buffer).unwrap());
+            }
+        }
+        assert!(
+            multipart.parts.len() > 60 && largest > 9 << 20,
+            "{} parts, {largest}",
+            multipart.parts.len()
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Memory by a formula: what the road takes, compared with what there is, before anything starts.
 
-use super::parts::Ladder;
+use super::parts::{Ladder, MAX_PART};
 use super::values::Compression;
 use crate::error::{Code, Error, Result};
 use serde::Serialize;
@@ -19,6 +19,9 @@ pub const CHECKED: usize = 80;
 ///
 /// Two blocks a worker are on the road: one in its hands, one waiting or done. A decoder for each eighty workers, or for
 /// each, checks what they made. A part is being filled, one waits in the channel, `in_flight` are on the wire.
+///
+/// The memory there is chooses the parts: `part` is what the expected size needs, and with it the formula gives `peak`. A dump
+/// that outgrows its estimate gets larger ones, up to `part_limit`: with that the formula still stays within what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
     pub base: u64,
@@ -33,55 +36,99 @@ pub struct Memory {
     pub in_flight: u64,
     /// The largest part that the expected size needs.
     pub part: u64,
+    /// The largest part of any dump, however wrong the estimate was.
+    pub part_limit: u64,
     /// The peak by the formula.
     pub peak: u64,
     /// What the function or the cgroup has, if it has a limit.
     pub available: Option<u64>,
+    /// The sizes of all parts.
+    #[serde(skip)]
+    pub ladder: Ladder,
 }
 
+/// Of the memory there is, what parts may grow to beyond the estimate leaves a quarter: for the catalogue of `pg_dump`.
+const SHARE: (u64, u64) = (3, 4);
+
 impl Memory {
-    /// Shrinks what is in flight, then the workers, until the peak fits; refuses where even one of each does not. One block
-    /// in `checked` is decoded again.
+    /// Shrinks what is in flight, then the workers, until the peak fits; where even one of each does not, the parts, down to
+    /// what 10,000 of them need; and refuses then. One block in `checked` is decoded again.
     pub fn fit(compression: Compression, workers: usize, checked: usize, expected_bytes: u64, available: Option<u64>) -> Result<Self> {
-        let of = |workers, in_flight, part| Self::of(compression, workers, checked as u64, in_flight, part, available);
-        let part = Ladder::for_size(expected_bytes).largest_part(expected_bytes);
-        let wanted = of(workers as u64, super::IN_FLIGHT.min((32 * MIB / part).max(1)), part);
-        let Some(available) = available else { return Ok(wanted) };
-        let narrower = (1..=wanted.in_flight).rev().map(|in_flight| (wanted.workers, in_flight));
-        let fewer = (1..wanted.workers).rev().map(|workers| (workers, 1));
-        narrower
-            .chain(fewer)
-            .map(|(workers, in_flight)| of(workers, in_flight, part))
-            .find(|memory| memory.peak + PG_DUMP <= available)
-            .ok_or_else(|| {
-                let least = of(1, 1, part);
-                Error::new(
-                    Code::NotEnoughMemory,
-                    format!(
-                        "at least {} MiB are needed, {} MiB are there",
-                        (least.peak + PG_DUMP).div_ceil(MIB),
-                        available / MIB
-                    ),
-                )
-            })
+        let sealed = sealed_bytes(compression, expected_bytes).min(Ladder::most());
+        let workers = if compression == Compression::None {
+            0
+        } else {
+            workers.max(1) as u64
+        };
+        let of = |workers, in_flight, ladder| Self::of(compression, workers, checked as u64, in_flight, ladder, available);
+        let bug = || Error::new(Code::Bug, "no parts for this size");
+        let wanted = Ladder::new(sealed, MAX_PART).ok_or_else(bug)?;
+        let at_once = super::IN_FLIGHT.min((32 * MIB / wanted.usual()).max(1));
+        let Some(available) = available else {
+            return Ok(of(workers, at_once, wanted));
+        };
+        let for_us = available.saturating_sub(PG_DUMP);
+        let narrower = (1..=at_once).rev().map(|in_flight| (workers, in_flight));
+        let fewer = (1..workers).rev().map(|workers| (workers, 1));
+        let candidates: Vec<_> = narrower.chain(fewer).collect();
+        let largest = |memory: u64, (workers, in_flight)| {
+            let others = of(workers, in_flight, wanted).without_parts();
+            memory.saturating_sub(others) / (in_flight + 2)
+        };
+        let fits = |candidate: &(u64, u64)| {
+            let room = largest(for_us, *candidate);
+            (room >= wanted.usual()).then_some((*candidate, wanted.usual()))
+        };
+        let squeezed = |candidate: &(u64, u64)| {
+            let ladder = Ladder::new(sealed, largest(for_us, *candidate))?;
+            Some((*candidate, ladder.usual()))
+        };
+        let found = candidates.iter().find_map(fits).or_else(|| candidates.iter().find_map(squeezed));
+        let Some(((workers, in_flight), usual)) = found else {
+            let least = of(workers.min(1), 1, wanted).without_parts() + 3 * Ladder::least(sealed) + PG_DUMP;
+            return Err(Error::new(
+                Code::NotEnoughMemory,
+                format!("at least {} MiB are needed, {} MiB are there", least.div_ceil(MIB), available / MIB),
+            ));
+        };
+        let share = (available / SHARE.1 * SHARE.0).saturating_sub(PG_DUMP);
+        let most = largest(share, (workers, in_flight)).max(usual);
+        // Where the parts are squeezed their limit is the memory's own.
+        let ladder = Ladder::new(sealed, most).or_else(|| Ladder::new(sealed, largest(for_us, (workers, in_flight))));
+        Ok(of(workers, in_flight, ladder.ok_or_else(bug)?))
     }
 
-    fn of(compression: Compression, workers: u64, checked: u64, in_flight: u64, part: u64, available: Option<u64>) -> Self {
+    fn of(compression: Compression, workers: u64, checked: u64, in_flight: u64, ladder: Ladder, available: Option<u64>) -> Self {
         let (block, encoder) = (block_bytes(compression) as u64, encoder_bytes(compression));
-        let workers = if compression == Compression::None { 0 } else { workers };
         let check = workers.div_ceil(checked.max(1)) * decoder_bytes(compression);
-        let peak = BASE + workers * (encoder + 4 * block) + check + (in_flight + 2) * part;
-        Self {
+        let memory = Self {
             base: BASE,
             workers,
             encoder,
             check,
             block,
             in_flight,
-            part,
-            peak,
+            part: ladder.usual(),
+            part_limit: ladder.largest(),
+            peak: 0,
             available,
-        }
+            ladder,
+        };
+        let peak = memory.without_parts() + (in_flight + 2) * memory.part;
+        Self { peak, ..memory }
+    }
+
+    fn without_parts(&self) -> u64 {
+        self.base + self.workers * (self.encoder + 4 * self.block) + self.check
+    }
+}
+
+/// What becomes of so many plain bytes, at most: dumps come to a fifth or a quarter of their size, and one of pictures to three
+/// quarters; what is larger than half meets the parts for a dump that outgrows its estimate.
+fn sealed_bytes(compression: Compression, plain: u64) -> u64 {
+    match compression {
+        Compression::Bzip2(_) | Compression::Zstd(_) => plain / 2,
+        Compression::None => plain,
     }
 }
 
@@ -138,6 +185,65 @@ mod tests {
         );
         let refused = Memory::fit(Compression::Bzip2(9), 1, CHECKED, 0, Some(64 * MIB)).unwrap_err();
         assert_eq!(refused.code, Code::NotEnoughMemory);
+    }
+
+    const GIB: u64 = 1 << 30;
+    const TB: u64 = 1_000_000_000_000;
+
+    /// The formula with the largest part that may ever come.
+    fn worst(memory: &Memory) -> u64 {
+        memory.without_parts() + (memory.in_flight + 2) * memory.part_limit + PG_DUMP
+    }
+
+    /// It once took 15 GiB, since parts doubled and the plain size counted; a task of the template ends at 8.
+    #[test]
+    fn five_terabytes_fit_a_task_of_8_gib() {
+        for compression in [Compression::Bzip2(9), Compression::Zstd(3), Compression::None] {
+            let memory = Memory::fit(compression, 2, CHECKED, 5 * TB, Some(8 * GIB)).unwrap();
+            assert!(memory.peak + PG_DUMP <= 4 * GIB && worst(&memory) <= 8 * GIB, "{memory:?}");
+            assert!(memory.ladder.capacity() > 3 * 5 * TB / 2, "{memory:?}");
+        }
+        // And with bzip2 one of 2 GiB.
+        assert!(Memory::fit(Compression::Bzip2(9), 1, CHECKED, 5 * TB, Some(2 * GIB)).is_ok());
+        // There is no cliff.
+        let peak = |tenths: u64| Memory::fit(Compression::Bzip2(9), 2, CHECKED, tenths * TB / 10, None).unwrap().peak;
+        for tenths in 10..200 {
+            assert!(peak(tenths + 1) - peak(tenths) < 80 * MIB, "at {tenths} tenths of a terabyte");
+        }
+    }
+
+    /// Whatever the estimate was worth, no part comes that the memory does not hold: the dump ends with an error first.
+    #[test]
+    fn the_formula_holds_where_the_estimate_was_too_low() {
+        let memories = [128 * MIB, 256 * MIB, GIB, 2 * GIB, 8 * GIB, 30 * GIB, 120 * GIB];
+        let plain = [0, 1, GIB, 100 * GIB, TB, 5 * TB, 20 * TB, 50 * TB, 60 * TB];
+        let compressions = [Compression::Bzip2(9), Compression::Zstd(19), Compression::None];
+        let mut fitted = 0;
+        for (available, bytes) in memories.iter().flat_map(|memory| plain.map(|bytes| (*memory, bytes))) {
+            for (compression, workers) in compressions
+                .iter()
+                .flat_map(|compression| [1, 2, 16].map(|workers| (*compression, workers)))
+            {
+                let Ok(memory) = Memory::fit(compression, workers, CHECKED, bytes, Some(available)) else {
+                    continue;
+                };
+                fitted += 1;
+                assert!(memory.peak + PG_DUMP <= available && worst(&memory) <= available, "{memory:?}");
+                let largest = (1..=crate::plan::MAX_PARTS).filter_map(|number| memory.ladder.size(number)).max();
+                assert!(largest.unwrap() <= memory.part_limit, "{memory:?}");
+                let sealed = sealed_bytes(compression, bytes).min(Ladder::most());
+                assert!(memory.ladder.capacity() >= sealed, "{memory:?}");
+            }
+        }
+        assert!(fitted > 250, "only {fitted} fitted");
+    }
+
+    /// Where nothing is known of the size, the parts follow the memory alone.
+    #[test]
+    fn an_unknown_size_gets_all_that_the_memory_holds() {
+        let memory = Memory::fit(Compression::Bzip2(9), 2, CHECKED, 0, Some(2 * GIB)).unwrap();
+        assert_eq!(memory.part, 8 * MIB);
+        assert!(memory.ladder.capacity() > 900 * GIB, "{memory:?}");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub use rate::RateLimit;
 pub use values::{Compression, ObjectLock, SecretArn, SigningKey};
 
 use crate::envelope::recipient::Recipient;
+use crate::error::Result;
+use crate::event::Env;
 use secrecy::SecretString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -134,9 +136,40 @@ pub struct Destination {
     pub owner: Option<String>,
     /// Of the dump; the small objects beside it stay in the standard class.
     pub storage_class: Option<String>,
+    /// As asked for; none leaves it to the bucket.
+    pub encryption: Option<Encryption>,
     pub kms_key_id: Option<String>,
+    /// A canned ACL, which some bucket policies demand of other accounts.
+    pub acl: Option<String>,
     pub tags: Option<String>,
     pub object_lock: Option<ObjectLock>,
+}
+
+/// S3's own encryption, on top of ours: the header that some bucket policies demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    Aes256,
+    Kms,
+    KmsDsse,
+}
+
+impl Destination {
+    /// A bucket to read from, which must belong to whom the environment says.
+    pub fn reading(bucket: &str, region: &str, env: &Env) -> Result<Self> {
+        let owner = env.get(values::OWNER_VARIABLE).map(str::to_owned);
+        Ok(Self {
+            bucket: bucket.to_owned(),
+            prefix: Prefix::new("")?,
+            region: region.to_owned(),
+            owner: owner.map(|owner| values::account(values::OWNER_VARIABLE, owner)).transpose()?,
+            storage_class: None,
+            encryption: None,
+            kms_key_id: None,
+            acl: None,
+            tags: None,
+            object_lock: None,
+        })
+    }
 }
 
 /// What of the database is dumped: `pg_dump`'s own patterns.

@@ -1,36 +1,90 @@
 //! How large each part of the upload is: S3 takes 10,000 parts of 5 MiB to 5 GiB, and the size of a dump is not known
 //! before its end, so parts grow.
 
+const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 /// S3's limits.
 pub const MAX_PARTS: u32 = 10_000;
 pub const MAX_PART: u64 = 5 << 30;
-const SMALLEST: u64 = 8 * MIB;
+/// The first part's size.
+pub const SMALLEST: u64 = 8 * MIB;
 
-/// Parts start at 8 MiB and double after each `rung` of parts, up to 5 GiB.
-///
-/// With the usual rung of 2,000 parts the first 15 GiB keep parts of 8 MiB, and 496,000 MiB fit. Where a larger dump is
-/// expected the rung is shorter: with 1, the ladder reaches S3's own limit for an object, 48.8 TiB.
+/// Parts in which the growth from the first part's size to the one that is kept takes place.
+const RISE: u32 = 16;
+/// What is lost by them, in parts of full size.
+const RISEN: u32 = 9;
+/// Parts that hold what is expected; those after them are for a dump that outgrows its estimate.
+const EXPECTED: u32 = 5_000;
+/// Beyond these every so many parts are larger by a sixteenth.
+const STEP: u32 = 32;
+/// Sizes are multiples of this.
+const GRAIN: u64 = 64 * KIB;
+
+/// The sizes of all parts, fixed before the first: they start at 8 MiB, rise within 16 parts to the size with which 5,000
+/// parts hold what is expected, and stay. A dump that goes on after these 5,000 gets parts that are a sixteenth larger every 32
+/// parts, up to what the memory holds; whatever the estimate was worth, no part is ever larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ladder {
-    rung: u32,
+    /// What parts rise to.
+    usual: u64,
+    /// What no part exceeds.
+    largest: u64,
+    /// How many parts hold what is expected.
+    expected: u32,
 }
 
-/// An estimate may be wrong by so much before a dump outgrows its ladder.
-const MARGIN: u64 = 4;
-
+/// For an object of unknown size, in memory without a limit.
 impl Default for Ladder {
     fn default() -> Self {
-        Self { rung: 2_000 }
+        Self {
+            usual: SMALLEST,
+            largest: MAX_PART,
+            expected: EXPECTED,
+        }
     }
 }
 
 impl Ladder {
-    /// The ladder with the smallest parts that still holds `bytes` with a margin.
-    pub fn for_size(bytes: u64) -> Self {
-        let holds = |ladder: &Self| ladder.capacity() >= bytes.saturating_mul(MARGIN);
-        let rungs = [2_000, 1_000, 500, 250, 100, 10].into_iter().map(|rung| Self { rung });
-        rungs.into_iter().find(holds).unwrap_or(Self { rung: 1 })
+    /// For an object of about so many bytes, with parts of at most `largest`; `None` where 10,000 of those are too few.
+    pub fn new(bytes: u64, largest: u64) -> Option<Self> {
+        let largest = largest.min(MAX_PART) / GRAIN * GRAIN;
+        if largest < SMALLEST {
+            return None;
+        }
+        let usual = bytes.div_ceil(u64::from(EXPECTED - RISEN)).next_multiple_of(GRAIN);
+        let ladder = Self {
+            usual: usual.clamp(SMALLEST, largest),
+            largest,
+            expected: EXPECTED,
+        };
+        (ladder.capacity() >= bytes).then_some(ladder)
+    }
+
+    /// One whose growth can be seen without terabytes.
+    #[cfg(test)]
+    pub fn short(usual: u64, largest: u64, expected: u32) -> Self {
+        Self { usual, largest, expected }
+    }
+
+    /// The largest object that any ladder holds, a little less than S3's own limit.
+    pub fn most() -> u64 {
+        u64::from(MAX_PARTS - RISEN) * MAX_PART
+    }
+
+    /// The least that the largest part may be for an object of this size.
+    pub fn least(bytes: u64) -> u64 {
+        let of_all = bytes.div_ceil(u64::from(MAX_PARTS - RISEN)).next_multiple_of(GRAIN);
+        of_all.clamp(SMALLEST, MAX_PART)
+    }
+
+    /// The largest part of an object that is not larger than expected.
+    pub fn usual(self) -> u64 {
+        self.usual
+    }
+
+    /// The largest part of any object.
+    pub fn largest(self) -> u64 {
+        self.largest
     }
 
     /// The size of part `number` (from 1); `None` after the last that S3 takes.
@@ -38,25 +92,37 @@ impl Ladder {
         if !(1..=MAX_PARTS).contains(&number) {
             return None;
         }
-        let doublings = ((number - 1) / self.rung).min(10);
-        Some((SMALLEST << doublings).min(MAX_PART))
+        if number <= self.expected {
+            let rise = (self.usual - SMALLEST) / u64::from(RISE) * u64::from((number - 1).min(RISE));
+            let risen = if number > RISE {
+                self.usual
+            } else {
+                SMALLEST + rise / GRAIN * GRAIN
+            };
+            return Some(risen.min(self.usual));
+        }
+        let steps = (number - self.expected - 1) / STEP + 1;
+        let grown = (0..steps).try_fold(self.usual, |size, _| {
+            let next = size + (size / 16).next_multiple_of(GRAIN);
+            (next < self.largest).then_some(next)
+        });
+        Some(grown.unwrap_or(self.largest))
     }
 
     /// The largest object that fits, in bytes.
     pub fn capacity(self) -> u64 {
-        (1..=MAX_PARTS).filter_map(|number| self.size(number)).sum()
-    }
-
-    /// The largest part that an object of this size needs.
-    pub fn largest_part(self, bytes: u64) -> u64 {
-        let mut left = bytes;
-        for size in (1..=MAX_PARTS).filter_map(|number| self.size(number)) {
-            if left <= size {
-                return size;
-            }
-            left -= size;
+        let (mut number, mut total) = (1, 0);
+        while let Some(size) = self.size(number) {
+            let of_this_size = match number {
+                ..=RISE => 1,
+                _ if number <= self.expected => self.expected - number + 1,
+                _ => STEP - (number - self.expected - 1) % STEP,
+            };
+            let parts = of_this_size.min(MAX_PARTS - number + 1);
+            total += u64::from(parts) * size;
+            number += parts;
         }
-        MAX_PART
+        total
     }
 }
 
@@ -67,35 +133,58 @@ mod tests {
     const GIB: u64 = 1 << 30;
     const TIB: u64 = 1 << 40;
 
-    #[test]
-    fn parts_start_at_8_mib_and_never_shrink() {
-        for rung in [1, 10, 2_000] {
-            let sizes: Vec<u64> = (1..=MAX_PARTS).map(|number| Ladder { rung }.size(number).unwrap()).collect();
-            assert_eq!(sizes[0], 8 * MIB);
-            assert!(sizes.is_sorted());
-            assert!(sizes.iter().all(|size| (5 * MIB..=5 * GIB).contains(size)));
-        }
-        assert_eq!(Ladder::default().size(MAX_PARTS + 1), None);
+    fn sizes(ladder: Ladder) -> Vec<u64> {
+        (1..=MAX_PARTS).map(|number| ladder.size(number).unwrap()).collect()
     }
 
     #[test]
-    fn the_usual_ladder_keeps_8_mib_for_15_gib() {
-        let usual = Ladder::for_size(0);
-        assert_eq!(usual.largest_part(15 * GIB), 8 * MIB);
-        assert_eq!(usual.capacity(), 496_000 * MIB);
+    fn parts_start_at_8_mib_grow_smoothly_and_never_beyond_the_limit() {
+        for (bytes, largest) in [
+            (0, 8 * MIB),
+            (0, 5 * GIB),
+            (3 * GIB, 20 * MIB),
+            (300 * GIB, 128 * MIB),
+            (TIB, 5 * GIB),
+            (20 * TIB, 5 * GIB),
+        ] {
+            let ladder = Ladder::new(bytes, largest).unwrap();
+            let sizes = sizes(ladder);
+            assert_eq!(sizes[0], 8 * MIB);
+            assert!(sizes.is_sorted(), "{ladder:?}");
+            assert_eq!(sizes.iter().sum::<u64>(), ladder.capacity());
+            assert!(sizes.iter().all(|size| size % 64 == 0 && *size <= largest), "{ladder:?}");
+            // It once doubled, and the memory with it.
+            let later = &sizes[RISE as usize..];
+            let smooth = later.windows(2).all(|pair| pair[1] <= pair[0] + pair[0] / 16 + GRAIN);
+            assert!(smooth, "{ladder:?}");
+            assert!(sizes[..EXPECTED as usize].iter().sum::<u64>() >= bytes.min(u64::from(EXPECTED - RISEN) * largest));
+            assert!(sizes[..EXPECTED as usize].iter().all(|size| *size <= ladder.usual()));
+        }
+        assert_eq!(Ladder::new(0, GIB).unwrap().size(MAX_PARTS + 1), None);
+        assert_eq!(Ladder::new(0, 7 * MIB), None);
+    }
+
+    #[test]
+    fn a_small_object_keeps_8_mib_and_may_yet_become_large() {
+        let ladder = Ladder::new(10 * GIB, GIB).unwrap();
+        assert_eq!(ladder.usual(), 8 * MIB);
+        assert!(ladder.capacity() > 2 * TIB, "{}", ladder.capacity() / GIB);
     }
 
     #[test]
     fn the_ladder_reaches_the_limit_of_s3() {
-        let limit = u64::from(MAX_PARTS) * MAX_PART;
-        let reached = Ladder::for_size(limit).capacity();
+        let reached = Ladder::new(Ladder::most(), MAX_PART).unwrap().capacity();
         assert_eq!(format!("{:.1}", reached as f64 / TIB as f64), "48.8");
+        assert_eq!(Ladder::new(u64::from(MAX_PARTS) * MAX_PART, MAX_PART), None);
     }
 
     #[test]
-    fn every_expected_size_gets_a_ladder_that_holds_it() {
+    fn every_expected_size_gets_a_ladder_that_holds_it_where_the_least_part_fits() {
         for tib in 1..=48 {
-            assert!(Ladder::for_size(tib * TIB).capacity() >= tib * TIB, "{tib} TiB");
+            let bytes = tib * TIB;
+            let least = Ladder::least(bytes);
+            assert!(Ladder::new(bytes, least).unwrap().capacity() >= bytes, "{tib} TiB");
+            assert_eq!(Ladder::new(bytes, least - least / 50), None, "{tib} TiB");
         }
     }
 }

@@ -348,11 +348,14 @@ fn destination(asked: &Asked<'_>, region: Option<&str>) -> Result<Destination> {
         region: bucket_region
             .or(region.map(str::to_owned))
             .ok_or_else(|| missing("bucket_region", &["S3_REGION", "REGION"]))?,
-        owner: text("bucket_owner")?
+        owner: asked
+            .text("bucket_owner", &[value::OWNER_VARIABLE])?
             .map(|owner| value::account("bucket_owner", owner))
             .transpose()?,
         storage_class: text("storage_class")?.map(value::storage_class).transpose()?,
+        encryption: value::encryption(text("encryption")?, kms_key_id.is_some())?,
         kms_key_id,
+        acl: text("acl")?.map(value::acl).transpose()?,
         tags: asked.object("tags")?.map(value::tags).transpose()?.filter(|tags| !tags.is_empty()),
         object_lock: asked.object("object_lock")?.map(value::object_lock).transpose()?,
     })

@@ -1,5 +1,6 @@
 //! The smaller values of a plan, each with its rule.
 
+use super::Encryption;
 use crate::error::{Code, Error, Result};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -105,8 +106,7 @@ pub fn bucket(text: String) -> Result<String> {
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
         && text.bytes().last().is_some_and(|b| b.is_ascii_alphanumeric())
         && !text.contains("..");
-    let access_point = text.starts_with("arn:aws") && text.split(':').count() == 6 && text.bytes().all(|b| b.is_ascii_graphic());
-    if name || access_point {
+    if name || is_access_point(&text) {
         return Ok(text);
     }
     Err(Error::field(
@@ -114,6 +114,25 @@ pub fn bucket(text: String) -> Result<String> {
         "bucket",
         "must be an S3 bucket's name (3 to 63 of a-z, 0-9, `.` and `-`) or an access point's ARN",
     ))
+}
+
+/// An ARN that S3 takes in a bucket's place, its resource parted by `:` or by `/`: an access point, also of several regions
+/// (then without a region), of Object Lambda, or on Outposts.
+pub fn is_access_point(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let ["arn", partition, service, region, account, resource] = parts.as_slice() else {
+        return false;
+    };
+    let word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    let resource: Vec<&str> = resource.split([':', '/']).collect();
+    let names_one = match resource.as_slice() {
+        ["accesspoint", name] => word(name),
+        ["outpost", outpost, "accesspoint", name] => word(outpost) && word(name),
+        _ => false,
+    };
+    let service = matches!(*service, "s3" | "s3-object-lambda" | "s3-outposts");
+    let account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+    partition.starts_with("aws") && word(partition) && service && (region.is_empty() || word(region)) && account && names_one
 }
 
 /// An identifier of an RDS instance or Aurora cluster.
@@ -191,6 +210,36 @@ impl SigningKey {
             )),
         }
     }
+}
+
+/// Who must own the bucket, for the way home too.
+pub const OWNER_VARIABLE: &str = "S3_BUCKET_OWNER";
+
+/// S3's own encryption. A key belongs to KMS, and alone asks for it.
+pub fn encryption(asked: Option<String>, has_key: bool) -> Result<Option<Encryption>> {
+    let refused = |reason: &str| Error::field(Code::BadEvent, "encryption", reason);
+    match (asked.as_deref(), has_key) {
+        (None, has_key) => Ok(has_key.then_some(Encryption::Kms)),
+        (Some("AES256"), true) => Err(refused("is AES256, which takes no `kms_key_id`")),
+        (Some("AES256"), false) => Ok(Some(Encryption::Aes256)),
+        (Some("aws:kms"), _) => Ok(Some(Encryption::Kms)),
+        (Some("aws:kms:dsse"), _) => Ok(Some(Encryption::KmsDsse)),
+        (Some(_), _) => Err(refused("must be AES256, aws:kms or aws:kms:dsse")),
+    }
+}
+
+/// S3's canned ACLs, without those that show an object to strangers.
+const ACLS: &[&str] = &["bucket-owner-full-control", "bucket-owner-read", "private"];
+
+pub fn acl(text: String) -> Result<String> {
+    if ACLS.contains(&text.as_str()) {
+        return Ok(text);
+    }
+    Err(Error::field(
+        Code::BadEvent,
+        "acl",
+        format!("must be one of {}: no backup is shown to anybody else", ACLS.join(", ")),
+    ))
 }
 
 /// A twelve-digit AWS account.
@@ -296,6 +345,45 @@ mod tests {
         }
         for text in ["", "60", "0s", "25h", "-1s", "1.5s", "s", "forever", "99999999999999999999s"] {
             assert!(lock_timeout(text).is_err(), "{text}");
+        }
+    }
+
+    /// One spelling was refused, though S3 takes both.
+    #[test]
+    fn an_access_point_stands_for_a_bucket_in_both_spellings() {
+        for arn in [
+            "arn:aws:s3:eu-west-1:111122223333:accesspoint/backups",
+            "arn:aws:s3:eu-west-1:111122223333:accesspoint:backups",
+            "arn:aws-cn:s3:cn-north-1:111122223333:accesspoint:backups",
+            "arn:aws:s3::111122223333:accesspoint/mfzwi23gnjvgw.mrap",
+            "arn:aws:s3-outposts:us-west-2:111122223333:outpost/op-01ac5d28a6a232904/accesspoint/backups",
+            "arn:aws:s3-outposts:us-west-2:111122223333:outpost:op-01ac5d28a6a232904:accesspoint:backups",
+        ] {
+            assert_eq!(bucket(arn.to_owned()).unwrap(), arn);
+        }
+        for text in [
+            "arn:aws:s3:eu-west-1:111122223333:accesspoint",
+            "arn:aws:s3:eu-west-1:111122223333:accesspoint/",
+            "arn:aws:s3:eu-west-1:111122223333:accesspoint/a/b",
+            "arn:aws:s3:eu-west-1:1111:accesspoint/backups",
+            "arn:aws:s3:::backups",
+            "arn:aws:sqs:eu-west-1:111122223333:accesspoint/backups",
+            "arn:aws:s3:eu west 1:111122223333:accesspoint/backups",
+        ] {
+            assert!(bucket(text.to_owned()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_asks_for_kms_and_contradicts_anything_else() {
+        let asked = |text: &str, has_key| encryption(Some(text.to_owned()), has_key);
+        assert_eq!(encryption(None, false).unwrap(), None);
+        assert_eq!(encryption(None, true).unwrap(), Some(Encryption::Kms));
+        assert_eq!(asked("AES256", false).unwrap(), Some(Encryption::Aes256));
+        assert_eq!(asked("aws:kms", false).unwrap(), Some(Encryption::Kms));
+        assert_eq!(asked("aws:kms:dsse", true).unwrap(), Some(Encryption::KmsDsse));
+        for (text, has_key) in [("AES256", true), ("", false), ("aes256", false), ("kms", true)] {
+            assert!(asked(text, has_key).is_err(), "{text}");
         }
     }
 

@@ -60,7 +60,7 @@ impl Server {
         let (host, port) = match (&source.target, &source.region) {
             (Target::Host(host), _) => (host.clone(), source.port.unwrap_or(5432)),
             (Target::Instance(id), Some(region)) => {
-                let endpoint = instance::endpoint(&aws::config(region).await, id).await?;
+                let endpoint = instance::endpoint(&aws::config(region).await?, id).await?;
                 (source.allowed_hosts.admit(&endpoint.host)?, source.port.unwrap_or(endpoint.port))
             }
             (Target::Instance(_), None) => return Err(Error::new(Code::Bug, "an instance without a region")),
@@ -68,7 +68,7 @@ impl Server {
         let credentials = match &source.auth {
             Auth::Iam { region } => Credentials::Iam {
                 region: region.clone(),
-                config: Box::new(aws::config(region).await),
+                config: Box::new(aws::config(region).await?),
             },
             Auth::Password(PasswordSource::Variable(password)) => Credentials::Password(password.clone()),
             Auth::Password(PasswordSource::Secret(secret)) => Credentials::Password(secret::password(secret).await?),

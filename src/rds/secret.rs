@@ -23,7 +23,7 @@ pub async fn password(secret: &SecretArn) -> Result<SecretString> {
 
 /// The secret's text as it is.
 pub async fn text(secret: &SecretArn) -> Result<SecretString> {
-    let client = aws_sdk_secretsmanager::Client::new(&aws::config(&secret.region).await);
+    let client = aws_sdk_secretsmanager::Client::new(&aws::config(&secret.region).await?);
     let answer = client.get_secret_value().secret_id(&secret.arn).send().await;
     let answer = answer.map_err(|error| Failed::of(&error).into_error("secretsmanager:GetSecretValue", &secret.arn))?;
     answer

@@ -1,6 +1,6 @@
 //! A failed call to S3, as the code that its user can act on.
 
-use crate::aws::Failed;
+use crate::aws::{EXPIRED, Failed, SKEWED};
 use crate::error::{Code, Error};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -20,8 +20,17 @@ pub enum Meaning {
     Denied(Error),
     /// The bytes were refused: their checksum does not fit.
     Corrupted(Error),
+    /// 501: this server does not know what was asked of it.
+    Unsupported(Error),
+    /// A success that is none.
+    Senseless(Error),
     Failed(Error),
 }
+
+const EXPIRED_HINT: &str = "These credentials have expired, and new ones were not to be had: give the task or function a role, \
+                            which renews them; keys and session tokens in variables are fixed at the start.";
+const SKEWED_HINT: &str = "S3 takes this machine's clock for wrong, though it was corrected by S3's own: set the clock (NTP), and look \
+                           for a proxy that delays requests.";
 
 impl Meaning {
     pub fn of<E>(error: &SdkError<E, HttpResponse>, action: &str, resource: &str) -> Self
@@ -33,6 +42,7 @@ impl Meaning {
         match (failed.code.as_str(), failed.status) {
             ("PreconditionFailed", _) | (_, Some(412)) => Self::Exists,
             ("ConditionalRequestConflict" | "OperationAborted", _) | (_, Some(409)) => Self::Busy,
+            ("NotImplemented", _) | (_, Some(501)) => Self::Unsupported(tell(Code::S3Unsupported)),
             ("NoSuchUpload", _) => Self::NoUpload,
             ("NoSuchBucket", _) => Self::Failed(tell(Code::S3NoBucket)),
             ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
@@ -47,11 +57,14 @@ impl Meaning {
                 Self::Corrupted(tell(Code::S3Integrity))
             }
             (_, Some(404)) => Self::NotFound,
+            // Each was tried again before it came here, with new credentials and the time that S3 told.
+            (code, _) if EXPIRED.contains(&code) => Self::Denied(tell(Code::S3Denied).advise(EXPIRED_HINT)),
+            (code, _) if SKEWED.contains(&code) => Self::Denied(tell(Code::S3Denied).advise(SKEWED_HINT)),
+            // HeadObject's and HeadBucket's, which have no body to tell a code in.
+            ("", Some(400)) => Self::Denied(tell(Code::S3Denied).advise(EXPIRED_HINT)),
             (_, Some(401 | 403)) => Self::Denied(tell(Code::S3Denied)),
             _ if failed.no_credentials => Self::Failed(failed.into_error(action, resource)),
-            ("RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable" | "RequestTimeTooSkewed", _) => {
-                Self::Failed(tell(Code::S3Unavailable))
-            }
+            ("RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable", _) => Self::Failed(tell(Code::S3Unavailable)),
             // Any other refusal of a request that is well-formed: a policy, KMS, a lock, a class that is not offered.
             (code, Some(400..=499)) if !code.is_empty() => Self::Failed(tell(Code::S3Denied)),
             _ => Self::Failed(tell(Code::S3Unavailable)),
@@ -61,7 +74,7 @@ impl Meaning {
     /// Where none of the special meanings was expected.
     pub fn into_error(self, action: &str, resource: &str) -> Error {
         match self {
-            Self::Denied(error) | Self::Corrupted(error) | Self::Failed(error) => error,
+            Self::Denied(error) | Self::Corrupted(error) | Self::Unsupported(error) | Self::Senseless(error) | Self::Failed(error) => error,
             Self::Exists => Error::new(Code::CommitFailed, format!("{action}: {resource} exists already")),
             Self::Busy => Error::new(Code::S3Unavailable, format!("{action}: another write of {resource} is under way")),
             Self::NoUpload => Error::new(Code::S3UploadGone, format!("{action}: the upload of {resource} is gone")),

@@ -1,6 +1,7 @@
 //! Where backups lie: `s3://bucket/prefix[/STEM]`, or a directory with the downloaded objects.
 
 use crate::error::{Code, Error, Result};
+use crate::plan::values::is_access_point;
 use std::path::{Path, PathBuf};
 
 /// A place that a user named. Whether its last segment is a folder or a backup's stem shows when it is looked at.
@@ -13,14 +14,13 @@ pub enum Location {
 impl Location {
     /// The name of one of a backup's objects counts as the backup's.
     pub fn parse(text: &str) -> Result<Self> {
-        let Some(rest) = text.strip_prefix("s3://") else {
+        let Some((bucket, path)) = split_url(text) else {
             return match text {
                 "" => Err(bad("is empty: s3://bucket/prefix or a directory is needed")),
                 _ if text.contains("://") => Err(bad("must be s3://bucket/prefix or a directory")),
                 path => Ok(Self::Directory(PathBuf::from(path))),
             };
         };
-        let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
             return Err(bad("names no bucket: s3://bucket/prefix is needed"));
         }
@@ -61,6 +61,20 @@ impl std::fmt::Display for Location {
     }
 }
 
+/// Bucket and key of `s3://BUCKET/KEY`; `None` of anything else. In a bucket's place may stand the ARN of an access point,
+/// which may have slashes of its own.
+pub fn split_url(text: &str) -> Option<(&str, &str)> {
+    let rest = text.strip_prefix("s3://")?;
+    let ends = rest.match_indices('/').map(|(end, _)| end).chain([rest.len()]);
+    let bucket = match rest.starts_with("arn:") {
+        true => ends.map(|end| &rest[..end]).find(|arn| is_access_point(arn)),
+        false => None,
+    };
+    let bucket = bucket.unwrap_or_else(|| rest.split('/').next().unwrap_or_default());
+    let key = rest[bucket.len()..].strip_prefix('/').unwrap_or_default();
+    Some((bucket, key))
+}
+
 fn bad(reason: &str) -> Error {
     Error::field(Code::BadEvent, "location", reason)
 }
@@ -80,6 +94,26 @@ mod tests {
         assert_eq!(Location::parse("some/dir").unwrap(), Location::Directory("some/dir".into()));
         for text in ["", "s3://", "s3:///x", "https://x/y"] {
             assert_eq!(Location::parse(text).unwrap_err().code, Code::BadEvent, "{text}");
+        }
+    }
+
+    /// A location was cut at its first slash, which may be one of the ARN's.
+    #[test]
+    fn an_access_point_is_a_bucket() {
+        for arn in [
+            "arn:aws:s3:eu-west-1:111122223333:accesspoint/acme",
+            "arn:aws:s3:eu-west-1:111122223333:accesspoint:acme",
+            "arn:aws:s3-outposts:us-west-2:111122223333:outpost/op-01/accesspoint/acme",
+        ] {
+            for path in ["", "backups", "backups/app_20261124T020000Z"] {
+                let expected = Location::S3 {
+                    bucket: arn.into(),
+                    path: path.into(),
+                };
+                let text = expected.to_string();
+                assert_eq!(Location::parse(&text).unwrap(), expected);
+                assert_eq!(split_url(&format!("s3://{arn}/{path}")), Some((arn, path)));
+            }
         }
     }
 

@@ -1,25 +1,31 @@
 //! The bucket: looked at before anything is written, and written to without ever overwriting.
 
 use super::fault::Meaning;
+use super::look::Look;
+use super::transfer::{Patience, Stalled, Transfer};
 use crate::aws::{self, Failed};
 use crate::envelope::sha256;
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
-use crate::plan::Destination;
+use crate::plan::{Destination, Encryption};
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::operation::head_object::builders::HeadObjectFluentBuilder;
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{ChecksumMode, ObjectLockMode, ServerSideEncryption, StorageClass};
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{ChecksumMode, ObjectCannedAcl, ObjectLockMode, ServerSideEncryption, StorageClass};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-/// Tries of a write whose bytes S3 refused, or that met another write of the same key.
+/// Tries of a write that was answered without sense.
 const TRIES: u32 = 5;
+/// Without a byte of an object that is read: then the range is asked for again.
+const READ_STALL: Duration = Duration::from_secs(30);
 
 pub struct S3 {
     pub(super) client: Client,
     pub(super) destination: Destination,
+    pub(super) patience: Patience,
 }
 
 /// A small object, whole in memory.
@@ -51,20 +57,33 @@ pub enum Held {
 }
 
 impl S3 {
-    pub async fn open(destination: &Destination, env: &Env) -> Self {
-        let shared = aws::config(&destination.region).await;
-        // Servers other than AWS are seldom reachable by a host name for each bucket.
+    pub async fn open(destination: &Destination, env: &Env) -> Result<Self> {
+        let shared = aws::config(&destination.region).await?;
+        // Servers other than AWS are seldom reachable by a host name for each bucket. An access point has no path.
         let own_endpoint = env.get("AWS_ENDPOINT_URL_S3").or(env.get("AWS_ENDPOINT_URL")).is_some();
-        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(own_endpoint).build();
+        let by_path = own_endpoint && !destination.bucket.starts_with("arn:");
+        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(by_path);
+        Ok(Self::with_config(config, destination.clone()))
+    }
+
+    /// With a configuration of the caller's own: for tests that answer in S3's place.
+    pub fn with_config(config: aws_sdk_s3::config::Builder, destination: Destination) -> Self {
+        // Bodies that are sent are watched by ourselves: see `transfer`.
+        let stalls = StalledStreamProtectionConfig::enabled()
+            .upload_enabled(false)
+            .grace_period(READ_STALL);
+        let config = aws::refreshing(config).stalled_stream_protection(stalls.build());
         Self {
-            client: Client::from_conf(config),
-            destination: destination.clone(),
+            client: Client::from_conf(config.build()),
+            destination,
+            patience: Patience::default(),
         }
     }
 
-    /// With a client of the caller's own: for tests that answer in S3's place.
-    pub fn with_client(client: Client, destination: Destination) -> Self {
-        Self { client, destination }
+    /// With other limits than the usual ones: for tests of links that are slow or stand still.
+    pub fn patient(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
     }
 
     pub fn bucket(&self) -> &str {
@@ -82,7 +101,7 @@ impl S3 {
             .set_expected_bucket_owner(d.owner.clone())
             .send()
             .await;
-        let resource = format!("arn:aws:s3:::{}", d.bucket);
+        let resource = self.bucket_arn();
         let region = match &answer {
             Ok(found) => found.bucket_region().map(str::to_owned),
             Err(error) => Failed::of(error).region,
@@ -107,16 +126,11 @@ impl S3 {
 
     /// The size of an object: `Some(None)` where there is none, `None` where the role may not look.
     pub async fn head(&self, key: &str) -> Result<Option<Option<u64>>> {
-        match self.head_object(key).send().await {
-            // Whoever stands in S3's place and says yes to everything knows no ETag.
-            Ok(found) if named(found.e_tag()).is_none() => Err(no_etag("s3:GetObject (HeadObject)", &self.arn(key))),
-            Ok(found) => Ok(Some(Some(found.content_length().unwrap_or_default().max(0) as u64))),
-            Err(error) => match Meaning::of(&error, "s3:GetObject (HeadObject)", &self.arn(key)) {
-                Meaning::NotFound => Ok(Some(None)),
-                Meaning::Denied(_) => Ok(None),
-                other => Err(other.into_error("s3:GetObject", &self.arn(key))),
-            },
-        }
+        Ok(match self.look(key).await? {
+            Look::Found { size, .. } => Some(Some(size)),
+            Look::Missing => Some(None),
+            Look::Forbidden => None,
+        })
     }
 
     /// S3's SHA-256 of an object, where it tells one.
@@ -125,51 +139,76 @@ impl S3 {
         asked.send().await.ok()?.checksum_sha256().map(str::to_owned)
     }
 
-    fn head_object(&self, key: &str) -> HeadObjectFluentBuilder {
+    pub(super) fn head_object(&self, key: &str) -> HeadObjectFluentBuilder {
         let request = self.client.head_object().bucket(&self.destination.bucket).key(key);
         request.set_expected_bucket_owner(self.destination.owner.clone())
     }
 
     /// One PutObject with `If-None-Match: *` and a checksum.
     pub async fn put(&self, put: Put) -> Result<Written> {
-        let d = &self.destination;
         let checksum = BASE64_STANDARD.encode(sha256(&put.body));
-        let mut tries = 0;
+        let arn = self.arn(&put.key);
+        let conflict_ends = Instant::now() + self.patience.conflict;
+        let (mut tries, mut stalls) = (0, 0);
         loop {
             tries += 1;
-            let request = self
-                .client
-                .put_object()
-                .bucket(&d.bucket)
-                .key(&put.key)
-                .if_none_match("*")
-                .checksum_sha256(&checksum)
-                .set_expected_bucket_owner(d.owner.clone())
-                .set_storage_class(self.storage_class(put.is_dump))
-                .set_server_side_encryption(self.encryption())
-                .set_ssekms_key_id(d.kms_key_id.clone())
-                .set_tagging(d.tags.clone())
-                .set_object_lock_mode(self.lock_mode())
-                .set_object_lock_retain_until_date(self.locked_until())
-                .body(ByteStream::from(put.body.clone()));
-            // The body is covered by its checksum, which is signed: hashing it once more for the signature adds nothing.
-            let answer = request.customize().disable_payload_signing().send().await;
-            let arn = self.arn(&put.key);
-            let meaning = match &answer {
-                Ok(stored) => match named(stored.e_tag()) {
-                    Some(etag) => return Ok(Written::Stored { etag: etag.to_owned() }),
-                    None if tries < TRIES => Meaning::Busy,
-                    None => Meaning::Failed(no_etag("s3:PutObject", &arn)),
-                },
-                Err(error) => Meaning::of(error, "s3:PutObject", &arn),
+            let meaning = match self.put_once(&put, &checksum, &arn).await {
+                Ok(Ok(etag)) => return Ok(Written::Stored { etag }),
+                Ok(Err(meaning)) => meaning,
+                Err(Stalled) => {
+                    stalls += 1;
+                    if stalls >= self.patience.stalls {
+                        return Err(stalled("s3:PutObject", &arn));
+                    }
+                    wait_for(stalls).await;
+                    continue;
+                }
             };
             match meaning {
                 Meaning::Exists => return Ok(Written::Exists),
-                Meaning::Busy if tries < TRIES => tokio::time::sleep(Duration::from_millis(200 << tries)).await,
+                // Another write of this key, or an earlier try of this one: who it was shows in what stands there then.
+                Meaning::Busy if Instant::now() < conflict_ends => match self.look(&put.key).await {
+                    Ok(Look::Found { .. }) => return Ok(Written::Exists),
+                    _ => wait_for(tries).await,
+                },
                 Meaning::Corrupted(_) if tries < 2 => {}
+                Meaning::Senseless(_) if tries < TRIES => wait_for(tries).await,
+                Meaning::Unsupported(error) => return Err(self.unsupported(error).await),
                 other => return Err(other.into_error("s3:PutObject", &arn)),
             }
         }
+    }
+
+    /// The ETag, or what S3 said instead.
+    async fn put_once(&self, put: &Put, checksum: &str, arn: &str) -> Result<Result<String, Meaning>, Stalled> {
+        let d = &self.destination;
+        let transfer = Transfer::new(self.patience, put.body.len());
+        let request = self
+            .client
+            .put_object()
+            .bucket(&d.bucket)
+            .key(&put.key)
+            .if_none_match("*")
+            .checksum_sha256(checksum)
+            .set_expected_bucket_owner(d.owner.clone())
+            .set_storage_class(self.storage_class(put.is_dump))
+            .set_server_side_encryption(self.encryption())
+            .set_ssekms_key_id(d.kms_key_id.clone())
+            .set_acl(self.acl())
+            .set_tagging(d.tags.clone())
+            .set_object_lock_mode(self.lock_mode())
+            .set_object_lock_retain_until_date(self.locked_until())
+            .body(transfer.body(put.body.clone()));
+        // The body is covered by its checksum, which is signed: hashing it once more for the signature adds nothing.
+        let request = request.customize().disable_payload_signing();
+        let call = request.interceptor(transfer.clone()).config_override(transfer.timeouts()).send();
+        Ok(match transfer.watch(call).await? {
+            Ok(stored) => match named(stored.e_tag()) {
+                Some(etag) => Ok(etag.to_owned()),
+                None => Err(Meaning::Senseless(no_etag("s3:PutObject", arn))),
+            },
+            Err(error) => Err(Meaning::of(&error, "s3:PutObject", arn)),
+        })
     }
 
     /// Whether an object has exactly these bytes.
@@ -194,8 +233,21 @@ impl S3 {
         }
     }
 
+    /// As a policy names it.
     pub(super) fn arn(&self, key: &str) -> String {
-        format!("arn:aws:s3:::{}/{key}", self.destination.bucket)
+        let bucket = self.bucket_arn();
+        if self.destination.bucket.starts_with("arn:") {
+            format!("{bucket}/object/{key}")
+        } else {
+            format!("{bucket}/{key}")
+        }
+    }
+
+    pub(super) fn bucket_arn(&self) -> String {
+        match self.destination.bucket.as_str() {
+            access_point if access_point.starts_with("arn:") => access_point.to_owned(),
+            bucket => format!("arn:aws:s3:::{bucket}"),
+        }
     }
 
     pub(super) fn storage_class(&self, is_dump: bool) -> Option<StorageClass> {
@@ -207,7 +259,15 @@ impl S3 {
     }
 
     pub(super) fn encryption(&self) -> Option<ServerSideEncryption> {
-        self.destination.kms_key_id.as_ref().map(|_| ServerSideEncryption::AwsKms)
+        self.destination.encryption.map(|encryption| match encryption {
+            Encryption::Aes256 => ServerSideEncryption::Aes256,
+            Encryption::Kms => ServerSideEncryption::AwsKms,
+            Encryption::KmsDsse => ServerSideEncryption::AwsKmsDsse,
+        })
+    }
+
+    pub(super) fn acl(&self) -> Option<ObjectCannedAcl> {
+        self.destination.acl.as_deref().map(ObjectCannedAcl::from)
     }
 
     pub(super) fn lock_mode(&self) -> Option<ObjectLockMode> {
@@ -235,19 +295,22 @@ pub(super) fn no_etag(action: &str, arn: &str) -> Error {
     Error::new(Code::S3Unavailable, format!("{action} on {arn}: the answer names no ETag"))
 }
 
+/// Between two tries: 0.4 s, then twice as long each time, up to 13 s.
+pub(super) async fn wait_for(tries: u32) {
+    tokio::time::sleep(Duration::from_millis(200 << tries.min(6))).await;
+}
+
+pub(super) fn stalled(action: &str, arn: &str) -> Error {
+    Error::new(
+        Code::S3Unavailable,
+        format!("{action} on {arn}: nothing moved any more, in several tries"),
+    )
+}
+
 /// A small text object, such as an event.
 pub async fn read_text(region: &str, env: &Env, bucket: &str, key: &str, limit: usize) -> Result<String> {
-    let destination = Destination {
-        bucket: bucket.to_owned(),
-        prefix: crate::plan::Prefix::new("")?,
-        region: region.to_owned(),
-        owner: None,
-        storage_class: None,
-        kms_key_id: None,
-        tags: None,
-        object_lock: None,
-    };
-    let s3 = S3::open(&destination, env).await;
+    let destination = Destination::reading(bucket, region, env)?;
+    let s3 = S3::open(&destination, env).await?;
     let arn = s3.arn(key);
     let answer = s3
         .client
@@ -255,6 +318,7 @@ pub async fn read_text(region: &str, env: &Env, bucket: &str, key: &str, limit: 
         .bucket(bucket)
         .key(key)
         .range(format!("bytes=0-{limit}"))
+        .set_expected_bucket_owner(destination.owner.clone())
         .send()
         .await;
     let answer = answer.map_err(|error| Meaning::of(&error, "s3:GetObject", &arn).into_error("s3:GetObject", &arn))?;

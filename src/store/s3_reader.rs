@@ -5,7 +5,7 @@ use super::fault::Meaning;
 use super::{Put, S3, Written};
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
-use crate::plan::{Destination, Prefix};
+use crate::plan::Destination;
 use aws_sdk_s3::types::ChecksumMode;
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
@@ -34,18 +34,8 @@ impl S3Reader {
                 "S3_REGION, REGION or AWS_REGION must name the bucket's region",
             )
         })?;
-        let destination = Destination {
-            bucket: bucket.to_owned(),
-            prefix: Prefix::new("")?,
-            region: region.to_owned(),
-            owner: None,
-            storage_class: None,
-            kms_key_id: None,
-            tags: None,
-            object_lock: None,
-        };
         Ok(Self {
-            s3: Arc::new(S3::open(&destination, env).await),
+            s3: Arc::new(S3::open(&Destination::reading(bucket, region, env)?, env).await?),
             folder: if path.is_empty() { String::new() } else { format!("{path}/") },
         })
     }
@@ -59,11 +49,12 @@ impl S3Reader {
             .bucket(&d.bucket)
             .prefix(format!("{}{beginning}", self.folder))
             .delimiter("/")
+            .set_expected_bucket_owner(d.owner.clone())
             .into_paginator()
             .send();
         let mut listed = Vec::new();
         while let Some(page) = pages.next().await {
-            let arn = format!("arn:aws:s3:::{}", d.bucket);
+            let arn = self.s3.bucket_arn();
             let page = page.map_err(|error| match Meaning::of(&error, "s3:ListBucket", &arn) {
                 Meaning::NotFound => Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket)),
                 other => other.into_error("s3:ListBucket", &arn),
@@ -83,7 +74,7 @@ impl S3Reader {
 
     pub async fn pin(&self, name: &str) -> Result<Option<Pinned>> {
         let key = format!("{}{name}", self.folder);
-        let request = self.s3.client.head_object().bucket(self.s3.bucket()).key(&key);
+        let request = self.s3.head_object(&key);
         match request.checksum_mode(ChecksumMode::Enabled).send().await {
             Ok(found) => Ok(Some(Pinned {
                 name: name.to_owned(),
@@ -133,6 +124,7 @@ impl S3Reader {
             .key(&key)
             .set_if_match(etag.clone())
             .set_version_id(version.clone())
+            .set_expected_bucket_owner(self.s3.destination.owner.clone())
             .range(format!("bytes={}-{}", range.start, range.end - 1));
         let answer = request
             .send()

@@ -3,19 +3,22 @@
 mod create;
 
 use super::fault::{Meaning, of_another_run};
-use super::s3::{named, no_etag};
+use super::look::Look;
+use super::s3::{named, no_etag, stalled, wait_for};
+use super::transfer::{Stalled, Transfer};
 use super::{Put, S3, Written};
 use crate::cancel::Cancel;
-use crate::envelope::sha256;
+use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::{Part, Sealed};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use create::Tries;
+use md5::{Digest, Md5};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 
@@ -34,6 +37,8 @@ enum Completed {
     Stored(Stored),
     /// S3 knows no such upload, or has the object already: an earlier call may have done it.
     NoUpload,
+    /// 409: another write of this key is in the way, perhaps an earlier call of ours.
+    Busy,
     /// No usable answer, after all retries that the client makes by itself.
     Unanswered(Error),
     /// S3 found other bytes than were sent.
@@ -59,6 +64,8 @@ pub struct Upload {
     id: Option<String>,
     done: Vec<CompletedPart>,
     in_flight: JoinSet<Result<CompletedPart>>,
+    /// The last part's bytes, which tell whether this server's ETags are MD5.
+    last: Option<Bytes>,
 }
 
 impl Upload {
@@ -70,6 +77,7 @@ impl Upload {
             id: None,
             done: Vec::new(),
             in_flight: JoinSet::new(),
+            last: None,
         }
     }
 
@@ -135,6 +143,7 @@ impl Upload {
 
     /// Sends the part that was held back and makes the object visible. Only what has been proven whole comes here.
     pub async fn commit(&mut self, sealed: &Sealed, last: Part, cancel: &Cancel) -> Result<Stored> {
+        self.last = Some(last.bytes.clone());
         if self.id.is_none() {
             let put = Put {
                 key: self.key.clone(),
@@ -161,8 +170,10 @@ impl Upload {
     }
 
     /// Never a success without a proper answer: after any other the object itself is looked for, and where it is not
-    /// there a call that was answered without sense is made again, with the same upload.
+    /// there a call that was answered without sense, or that another write was in the way of, is made again with the same
+    /// upload.
     async fn complete(&mut self, sealed: &Sealed) -> Result<Stored> {
+        let conflict_ends = Instant::now() + self.s3.patience.conflict;
         let mut tries = 0;
         loop {
             tries += 1;
@@ -170,19 +181,25 @@ impl Upload {
                 Completed::Stored(stored) => return Ok(self.completed(stored)),
                 unclear => unclear,
             };
-            let missing = match (self.exists_already(sealed).await, &unclear) {
-                (Ok(stored), _) => return Ok(self.completed(stored)),
-                (Err(missing), _) if missing.code == Code::S3UploadGone => missing,
-                (Err(_), Completed::Refused(refused)) => return Err(refused.clone()),
-                (Err(unknown), _) => return Err(unknown),
+            let seen = match self.exists_already(sealed).await {
+                Ok(stored) => return Ok(self.completed(stored)),
+                Err(seen) => seen,
             };
+            // What stands there is not ours: nothing that is tried changes that.
+            if !matches!(seen.code, Code::S3UploadGone | Code::CommitUnknown) {
+                return Err(seen);
+            }
             match unclear {
-                Completed::Senseless(_) if tries < COMPLETE_TRIES => tokio::time::sleep(Duration::from_millis(200 << tries)).await,
+                Completed::Busy if Instant::now() < conflict_ends => wait_for(tries).await,
+                Completed::Senseless(_) if tries < COMPLETE_TRIES => wait_for(tries).await,
                 Completed::Corrupted(_) if tries < 2 => {}
-                Completed::Senseless(error) | Completed::Unanswered(error) | Completed::Corrupted(error) | Completed::Refused(error) => {
+                Completed::Refused(error) => return Err(error),
+                Completed::Senseless(error) | Completed::Unanswered(error) | Completed::Corrupted(error)
+                    if seen.code == Code::S3UploadGone =>
+                {
                     return Err(error);
                 }
-                Completed::NoUpload | Completed::Stored(_) => return Err(missing),
+                _ => return Err(seen),
             }
         }
     }
@@ -208,7 +225,10 @@ impl Upload {
             .mpu_object_size(sealed.size as i64)
             .set_expected_bucket_owner(d.owner.clone())
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(self.done.clone())).build());
-        let patience = TimeoutConfig::builder().read_timeout(ASSEMBLY).build();
+        let patience = TimeoutConfig::builder()
+            .read_timeout(ASSEMBLY)
+            .operation_timeout(3 * ASSEMBLY)
+            .build();
         let patient = aws_sdk_s3::config::Builder::new().timeout_config(patience);
         match request.customize().config_override(patient).send().await {
             Ok(answer) => {
@@ -225,6 +245,8 @@ impl Upload {
             }
             Err(failure) => match Meaning::of(&failure, action, &arn) {
                 Meaning::Exists | Meaning::NoUpload | Meaning::NotFound => Ok(Completed::NoUpload),
+                Meaning::Busy => Ok(Completed::Busy),
+                Meaning::Unsupported(error) => Err(self.s3.unsupported(error).await),
                 Meaning::Denied(error) => Ok(Completed::Refused(error)),
                 Meaning::Corrupted(error) => Ok(Completed::Corrupted(error)),
                 Meaning::Failed(error) if error.code == Code::S3Unavailable => {
@@ -240,24 +262,33 @@ impl Upload {
         }
     }
 
-    /// An object under a key of one run is ours: if it has our size, it is the commit. Under another key it must have our
-    /// checksum too.
+    /// An object under a key of one run is ours: if it has our size, and our ETag as far as that can be foretold, it is the
+    /// commit. Under another key it must have our checksum.
     async fn exists_already(&self, sealed: &Sealed) -> Result<Stored> {
         let (arn, size) = (self.s3.arn(&self.key), sealed.size);
         let unknown = || Error::new(Code::CommitUnknown, format!("whether {arn} was completed cannot be told"));
-        match self.s3.head(&self.key).await {
-            Ok(Some(Some(_))) if !self.is_of_one_run => match self.s3.checksum(&self.key).await {
-                Some(told) if same_hash(&told, &self.checksum(sealed)) => Ok(Stored { etag: String::new() }),
+        let (found, etag) = match self.s3.look(&self.key).await {
+            Ok(Look::Found { size, etag }) => (size, etag),
+            Ok(Look::Missing) => {
+                return Err(Error::new(
+                    Code::S3UploadGone,
+                    format!("the upload of {arn} did not become an object: it was aborted by someone else, or S3 refused it"),
+                ));
+            }
+            Ok(Look::Forbidden) | Err(_) => return Err(unknown()),
+        };
+        if !self.is_of_one_run {
+            return match self.s3.checksum(&self.key).await {
+                Some(told) if same_hash(&told, &self.checksum(sealed)) => Ok(Stored { etag }),
                 Some(_) => Err(of_another_run(&arn)),
                 None => Err(unknown()),
-            },
-            Ok(Some(Some(found))) if found == size => Ok(Stored { etag: String::new() }),
-            Ok(Some(Some(found))) => Err(Error::new(Code::S3Integrity, format!("{arn} has {found} bytes, {size} were sent"))),
-            Ok(Some(None)) => Err(Error::new(
-                Code::S3UploadGone,
-                format!("the upload of {arn} was aborted by someone else"),
-            )),
-            Ok(None) | Err(_) => Err(unknown()),
+            };
+        }
+        let differs = |what: &str| Err(Error::new(Code::S3Integrity, format!("{arn} is not what was sent: it has {what}")));
+        match self.last.as_ref().and_then(|last| foretold_etag(&self.done, last)) {
+            _ if found != size => differs(&format!("{found} bytes, not {size}")),
+            Some(foretold) if foretold != etag.trim_matches('"') => differs("another ETag"),
+            _ => Ok(Stored { etag }),
         }
     }
 
@@ -299,46 +330,87 @@ impl Upload {
 
 /// One part, from memory, with its checksum: a retry sends the same bytes.
 async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<CompletedPart> {
-    let d = &s3.destination;
-    let checksum = BASE64_STANDARD.encode(part.sha256);
-    let mut tries = 0;
+    let (arn, action) = (s3.arn(key), "s3:PutObject (UploadPart)");
+    let conflict_ends = Instant::now() + s3.patience.conflict;
+    let (mut tries, mut stalls) = (0, 0);
     loop {
         tries += 1;
-        let request = s3
-            .client
-            .upload_part()
-            .bucket(&d.bucket)
-            .key(key)
-            .upload_id(id)
-            .part_number(part.number as i32)
-            .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .checksum_sha256(&checksum)
-            .set_expected_bucket_owner(d.owner.clone())
-            .body(ByteStream::from(part.bytes.clone()));
-        let refused = match request.customize().disable_payload_signing().send().await {
-            Ok(answer) => match (named(answer.e_tag()), answer.checksum_sha256()) {
-                (_, Some(told)) if told != checksum => Meaning::Corrupted(Error::new(
-                    Code::S3Integrity,
-                    format!("S3 received other bytes of part {} than were sent", part.number),
-                )),
-                (Some(etag), _) => {
-                    let completed = CompletedPart::builder()
-                        .part_number(part.number as i32)
-                        .e_tag(etag)
-                        .checksum_sha256(&checksum);
-                    return Ok(completed.build());
+        let meaning = match send_once(s3, key, id, &part).await {
+            Ok(Ok(completed)) => return Ok(completed),
+            Ok(Err(meaning)) => meaning,
+            Err(Stalled) => {
+                stalls += 1;
+                if stalls >= s3.patience.stalls {
+                    return Err(stalled(action, &arn));
                 }
-                // What arrived, if anything did, cannot be told: once more, like bytes that were refused.
-                (None, _) => Meaning::Corrupted(no_etag("s3:PutObject (UploadPart)", &s3.arn(key))),
-            },
-            Err(error) => Meaning::of(&error, "s3:PutObject (UploadPart)", &s3.arn(key)),
+                wait_for(stalls).await;
+                continue;
+            }
         };
-        match refused {
+        match meaning {
             Meaning::Corrupted(_) if tries < 2 => {}
-            Meaning::NotFound => return Err(Meaning::NoUpload.into_error("s3:PutObject (UploadPart)", &s3.arn(key))),
-            other => return Err(other.into_error("s3:PutObject (UploadPart)", &s3.arn(key))),
+            Meaning::Busy if Instant::now() < conflict_ends => wait_for(tries).await,
+            Meaning::NotFound => return Err(Meaning::NoUpload.into_error(action, &arn)),
+            Meaning::Unsupported(error) => return Err(s3.unsupported(error).await),
+            other => return Err(other.into_error(action, &arn)),
         }
     }
+}
+
+/// The part as it stands in the upload, or what S3 said instead.
+async fn send_once(s3: &S3, key: &str, id: &str, part: &Part) -> Result<Result<CompletedPart, Meaning>, Stalled> {
+    let (arn, action) = (s3.arn(key), "s3:PutObject (UploadPart)");
+    let checksum = BASE64_STANDARD.encode(part.sha256);
+    let transfer = Transfer::new(s3.patience, part.bytes.len());
+    let request = s3
+        .client
+        .upload_part()
+        .bucket(&s3.destination.bucket)
+        .key(key)
+        .upload_id(id)
+        .part_number(part.number as i32)
+        .checksum_algorithm(ChecksumAlgorithm::Sha256)
+        .checksum_sha256(&checksum)
+        .set_expected_bucket_owner(s3.destination.owner.clone())
+        .body(transfer.body(part.bytes.clone()));
+    let request = request.customize().disable_payload_signing();
+    let call = request.interceptor(transfer.clone()).config_override(transfer.timeouts()).send();
+    Ok(match transfer.watch(call).await? {
+        Ok(answer) => match (named(answer.e_tag()), answer.checksum_sha256()) {
+            (_, Some(told)) if told != checksum => Err(Meaning::Corrupted(Error::new(
+                Code::S3Integrity,
+                format!("S3 received other bytes of part {} than were sent", part.number),
+            ))),
+            (Some(etag), _) => Ok(CompletedPart::builder()
+                .part_number(part.number as i32)
+                .e_tag(etag)
+                .checksum_sha256(&checksum)
+                .build()),
+            // What arrived, if anything did, cannot be told: once more, like bytes that were refused.
+            (None, _) => Err(Meaning::Corrupted(no_etag(action, &arn))),
+        },
+        Err(error) => Err(Meaning::of(&error, action, &arn)),
+    })
+}
+
+/// The ETag of an object in parts, where ETags are MD5: of the parts' MD5, and their number. Whether they are shows in the
+/// last part's: with KMS, and on some other servers, they are not, and then nothing can be foretold.
+fn foretold_etag(parts: &[CompletedPart], last: &[u8]) -> Option<String> {
+    let bare = |part: &CompletedPart| part.e_tag().map(|etag| etag.trim_matches('"').to_owned());
+    let is_md5 = parts.last().and_then(bare)? == hex(&Md5::digest(last));
+    if !is_md5 {
+        return None;
+    }
+    let mut sums = Md5::new();
+    for part in parts {
+        sums.update(unhex(&bare(part)?)?);
+    }
+    Some(format!("{}-{}", hex(&sums.finalize()), parts.len()))
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    (0..text.len()).step_by(2).map(digit).collect()
 }
 
 /// S3's checksum of an object in parts: the hash of the parts' hashes, and their number.
@@ -350,4 +422,26 @@ fn composite(sealed: &Sealed) -> String {
 /// Whether two checksums are of the same bytes: the number of parts behind the hash is not told everywhere.
 fn same_hash(one: &str, other: &str) -> bool {
     one.split('-').next() == other.split('-').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(etag: &str) -> CompletedPart {
+        CompletedPart::builder().e_tag(etag).build()
+    }
+
+    #[test]
+    fn an_etag_is_foretold_where_the_parts_have_md5() {
+        let md5 = |bytes: &[u8]| hex(&Md5::digest(bytes));
+        let parts = [part(&format!("\"{}\"", md5(b"first"))), part(&md5(b"last"))];
+        let sums = [Md5::digest(b"first").to_vec(), Md5::digest(b"last").to_vec()].concat();
+        assert_eq!(foretold_etag(&parts, b"last"), Some(format!("{}-2", md5(&sums))));
+        // With KMS it looks the same, and is something else.
+        let kms = [part(&md5(b"first")), part(&md5(b"whatever"))];
+        assert_eq!(foretold_etag(&kms, b"last"), None);
+        assert_eq!(foretold_etag(&[part("short"), part(&md5(b"last"))], b"last"), None);
+        assert_eq!(foretold_etag(&[], b"last"), None);
+    }
 }

@@ -2,6 +2,8 @@
 
 mod before;
 mod credentials;
+mod slow;
+mod trust;
 
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
 use crate::support::invariants::{backup_stands, clients_of, event, no_secret};

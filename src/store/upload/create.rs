@@ -4,6 +4,7 @@
 use crate::error::{Code, Error, Result};
 use crate::store::S3;
 use crate::store::fault::Meaning;
+use crate::store::s3::wait_for;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Calls that were answered without sense, beside the retries that each makes by itself.
+/// Calls that were answered without sense or met another write, beside the retries that each makes by itself.
 const TRIES: u32 = 4;
 
 /// How often the call was sent: the client retries by itself, and does not tell.
@@ -59,10 +60,11 @@ pub(super) async fn create(s3: &S3, key: &str, tries: &Tries) -> Result<String> 
             .set_storage_class(s3.storage_class(true))
             .set_server_side_encryption(s3.encryption())
             .set_ssekms_key_id(d.kms_key_id.clone())
+            .set_acl(s3.acl())
             .set_tagging(d.tags.clone())
             .set_object_lock_mode(s3.lock_mode())
             .set_object_lock_retain_until_date(s3.locked_until());
-        let (error, senseless) = match request.customize().interceptor(tries.clone()).send().await {
+        let (error, again) = match request.customize().interceptor(tries.clone()).send().await {
             Ok(created) => match created.upload_id().filter(|id| !id.is_empty()) {
                 Some(id) => return Ok(id.to_owned()),
                 None => (
@@ -72,16 +74,19 @@ pub(super) async fn create(s3: &S3, key: &str, tries: &Tries) -> Result<String> 
             },
             Err(failure) => {
                 let senseless = failure.raw_response().is_some_and(|response| response.status().is_success());
-                (
-                    Meaning::of(&failure, action, &s3.arn(key)).into_error(action, &s3.arn(key)),
-                    senseless,
-                )
+                match Meaning::of(&failure, action, &s3.arn(key)) {
+                    Meaning::Unsupported(error) => return Err(s3.unsupported(error).await),
+                    meaning => {
+                        let again = senseless || matches!(meaning, Meaning::Busy);
+                        (meaning.into_error(action, &s3.arn(key)), again)
+                    }
+                }
             }
         };
-        if !senseless || calls >= TRIES {
+        if !again || calls >= TRIES {
             return Err(error);
         }
-        tokio::time::sleep(Duration::from_millis(200 << calls)).await;
+        wait_for(calls).await;
     }
 }
 

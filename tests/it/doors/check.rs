@@ -1,6 +1,8 @@
 //! `check`: everything short of the dump, as one JSON value, and nothing written.
 
 use super::Ground;
+use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Request, Rule};
+use crate::support::pgseal::Pgseal;
 use serde_json::{Value, json};
 
 fn named<'a>(report: &'a Value, name: &str) -> Option<&'a Value> {
@@ -103,4 +105,47 @@ fn an_unreadable_table_is_named_without_a_dump() {
         "{}",
         said.stdout
     );
+}
+
+/// An S3 of another make that lacks a header was `s3_unavailable` in the backup, and fine to the check.
+#[test]
+fn an_s3_without_conditional_writes_or_checksums_is_told_before_the_dump() {
+    let ground = Ground::new();
+    let unknown = || Some(Fault::Answer(Canned::error(501, "NotImplemented")));
+    let lacks = |header: &'static str| move |request: &Request| request.has_header(header).then(unknown).flatten();
+    for (header, named) in [("if-none-match", "If-None-Match"), ("x-amz-checksum-", "x-amz-checksum-")] {
+        let proxy = FaultProxy::with(&ground.bucket, lacks(header));
+        let run = |command: &str| {
+            let run = Pgseal::new(&[command, "--event", &ground.event().to_string()]);
+            run.envs(proxy.env()).envs(ground.server.env()).run()
+        };
+        let said = run("check");
+        let report = said.receipt();
+        assert_eq!((said.code, &report["status"]), (4, &json!("failed")), "{report}");
+        let error = &named_check(&report)["error"];
+        assert_eq!(error["code"], "s3_unsupported", "{report}");
+        assert!(error["message"].as_str().is_some_and(|message| message.contains(named)), "{report}");
+
+        let receipt = run("backup").failed("s3_unsupported", 4);
+        assert!(receipt["backups"][0]["error"]["message"].to_string().contains(named), "{receipt}");
+        assert_eq!(proxy.count(Operation::CreateUpload), 0);
+        assert_eq!(ground.bucket.keys(), [""; 0]);
+    }
+}
+
+fn named_check(report: &Value) -> &Value {
+    named(report, "conditional_writes").unwrap_or_else(|| panic!("no conditional_writes in {report}"))
+}
+
+#[test]
+fn what_cannot_be_told_of_conditional_writes_fails_no_check() {
+    let ground = Ground::new();
+    for fault in [Canned::error(403, "AccessDenied"), Canned::error(400, "InvalidRequest")] {
+        let proxy = FaultProxy::before(&ground.bucket, [Rule::on(Operation::CompleteUpload).then(Fault::Answer(fault))]);
+        let run = Pgseal::new(&["check", "--event", &ground.event().to_string()]);
+        let said = run.envs(proxy.env()).envs(ground.server.env()).run();
+        let report = said.receipt();
+        assert_eq!((said.code, &report["status"]), (0, &json!("ok")), "{report}");
+        assert_eq!(named_check(&report)["status"], "not_checked", "{report}");
+    }
 }

@@ -5,7 +5,7 @@ use crate::support::fault_proxy::{FaultProxy, Operation};
 use crate::support::invariants::{backup_stands, event};
 use crate::support::pgseal::Pgseal;
 use crate::support::postgres::Server;
-use crate::support::s3::block_on;
+use crate::support::s3::{EmbeddedS3, block_on};
 use serde_json::json;
 
 #[test]
@@ -45,4 +45,78 @@ fn the_storage_class_and_the_tags_are_on_the_objects() {
     };
     assert!(sent(Operation::CreateUpload).is_some());
     assert_eq!(sent(Operation::CreateUpload), sent(Operation::PutObject));
+}
+
+/// Bucket policies deny writes without these headers; the multipart upload has them at its start.
+#[test]
+fn the_encryption_and_the_acl_that_a_policy_demands_are_on_each_write() {
+    let server = Server::start();
+    server.create_app("create table wide as select repeat('x', 1000) as x from generate_series(1, 9000)");
+    let s3 = EmbeddedS3::start();
+    const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let cases = [
+        (json!({"encryption": "AES256", "acl": "bucket-owner-full-control"}), "AES256", None),
+        (json!({"encryption": "aws:kms"}), "aws:kms", None),
+        (json!({"encryption": "aws:kms:dsse", "kms_key_id": KEY}), "aws:kms:dsse", Some(KEY)),
+        (json!({"kms_key_id": KEY}), "aws:kms", Some(KEY)),
+    ];
+    for (fields, algorithm, key) in cases {
+        let bucket = s3.bucket();
+        let mut event = event(&server, "app", &bucket);
+        event["compression"] = json!("none");
+        for (name, value) in fields.as_object().expect("fields") {
+            event[name] = value.clone();
+        }
+        let proxy = FaultProxy::before(&bucket, []);
+        Pgseal::backup(&event).envs(proxy.env()).envs(server.env()).run().complete();
+        let seen = proxy.seen();
+        let writes = [Operation::PutObject, Operation::CreateUpload];
+        let writes: Vec<_> = seen.iter().filter(|seen| writes.contains(&seen.operation)).collect();
+        assert!(writes.len() >= 5, "{seen:?}");
+        for write in writes {
+            assert_eq!(write.header("x-amz-server-side-encryption"), Some(algorithm), "{write:?}");
+            assert_eq!(write.header("x-amz-server-side-encryption-aws-kms-key-id"), key, "{write:?}");
+            assert_eq!(write.header("x-amz-acl"), fields["acl"].as_str(), "{write:?}");
+        }
+    }
+}
+
+/// A bucket name that somebody else registered again gets no backup, and gives none.
+#[test]
+fn the_owner_of_the_bucket_is_checked_on_the_way_out_and_home() {
+    let server = Server::start();
+    server.create_app("create table wide as select repeat('x', 1000) as x from generate_series(1, 9000)");
+    let s3 = EmbeddedS3::start();
+    let bucket = s3.bucket();
+    let mut event = event(&server, "app", &bucket);
+    event["compression"] = json!("none");
+    let proxy = FaultProxy::before(&bucket, []);
+    let owner = |run: Pgseal| run.envs(proxy.env()).env("S3_BUCKET_OWNER", "111122223333");
+    owner(Pgseal::backup(&event)).envs(server.env()).run().complete();
+    let place = format!("s3://{}/backups", bucket.name);
+    let listed = owner(Pgseal::new(&["list", &place])).run();
+    assert_eq!(listed.code, 0, "{}{}", listed.stdout, listed.stderr);
+    let stem = bucket
+        .keys()
+        .iter()
+        .find_map(|key| Some(key.strip_suffix(".manifest.jsonl")?.to_owned()));
+    let stem = format!("s3://{}/{}", bucket.name, stem.expect("a manifest"));
+    assert_eq!(owner(Pgseal::new(&["verify", &stem, "--deep"])).run().code, 0);
+    let seen = proxy.seen();
+    assert!(seen.iter().any(|seen| seen.operation == Operation::GetObject), "{seen:?}");
+    let without: Vec<_> = seen
+        .iter()
+        .filter(|seen| seen.header("x-amz-expected-bucket-owner") != Some("111122223333"))
+        .collect();
+    assert!(without.is_empty(), "{without:?}");
+    let mut refused = Pgseal::new(&["list", &place])
+        .envs(bucket.env())
+        .env("S3_BUCKET_OWNER", "acme")
+        .run();
+    refused.stderr.push_str(&refused.stdout);
+    assert!(
+        refused.code == 2 && refused.stderr.contains("S3_BUCKET_OWNER"),
+        "{}",
+        refused.stderr
+    );
 }

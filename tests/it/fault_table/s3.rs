@@ -123,6 +123,10 @@ impl Call {
     }
 }
 
+fn conflict() -> Canned {
+    Canned::error(409, "ConditionalRequestConflict")
+}
+
 fn html() -> Canned {
     Canned::new(200, "<html><body>It works!</body></html>").header("Content-Type", "text/html")
 }
@@ -141,6 +145,13 @@ pub fn points() -> Vec<Point> {
             call.always(Fault::Answer(Canned::slow_down())),
             call.failed("s3_unavailable"),
         );
+        // Tried again for a minute.
+        let conflicts = || call.always(Fault::Answer(conflict()));
+        match (call.operation, call.role) {
+            (Operation::CompleteUpload, _) => add("409 for ever", conflicts(), fails("s3_upload_gone")),
+            (Operation::PutObject, _) => add("409 for ever", conflicts(), call.failed("s3_unavailable")),
+            _ => {}
+        }
     }
     for call in &CALLS {
         let mut add = |what: &str, cause, promise| points.push(Point::new(format!("{what}: {}", call.name), cause, promise));
@@ -182,7 +193,16 @@ pub fn points() -> Vec<Point> {
             let refused = call.always(Fault::Answer(Canned::error(400, "BadDigest")));
             add("checksum refused for ever", refused, call.failed("s3_integrity"));
         }
+        for (status, code) in [(400, "ExpiredToken"), (403, "ExpiredToken"), (403, "RequestTimeTooSkewed")] {
+            let fault = Fault::Answer(Canned::error(status, code));
+            add(&format!("{status} {code} once"), call.once(fault), WHOLE);
+        }
         if call.role != Role::Looks {
+            add("409 once", call.once(Fault::Answer(conflict())), WHOLE);
+            // Of a part and of a new upload it says nothing: those are made again.
+            add("409, though it was carried out", call.once(Fault::ReplaceAnswer(conflict())), WHOLE);
+            let unknown = call.always(Fault::Answer(Canned::error(501, "NotImplemented")));
+            add("501", unknown, call.failed("s3_unsupported"));
             // In S3's place somebody says yes to everything.
             add("HTML in a 200 once", call.once(Fault::Answer(html())), WHOLE);
             add("an empty 200 once", call.once(Fault::Answer(Canned::new(200, ""))), WHOLE);
@@ -214,6 +234,7 @@ fn others() -> Vec<Point> {
     let denied = || Fault::Answer(Canned::error(403, "AccessDenied"));
     let complete = || Rule::on(Operation::CompleteUpload);
     let no_look = || Rule::on(Operation::HeadObject).key(".sql.").then(denied());
+    let no_list = || Rule::on(Operation::ListObjects).then(denied());
     let look_away = Rule::on(Operation::HeadBucket).then(Fault::Answer(Canned::new(404, "")));
     vec![
         // It was once `commit_failed`, with the advice to delete the objects of a backup that stood.
@@ -231,10 +252,32 @@ fn others() -> Vec<Point> {
             Cause::S3(vec![Rule::on(Operation::HeadObject).then(Fault::Answer(html()))]),
             fails("s3_unavailable"),
         ),
+        // The policy of README.md: it was once `commit_unknown`, and a whole dump for nothing.
+        Point::new(
+            "answer of Complete lost, and the right to list alone",
+            Cause::S3(vec![complete().times(1).then(Fault::LoseAnswer), no_look()]),
+            WHOLE,
+        ),
         Point::new(
             "answer of Complete lost, and no right to look",
-            Cause::S3(vec![complete().times(1).then(Fault::LoseAnswer), no_look()]),
+            Cause::S3(vec![complete().times(1).then(Fault::LoseAnswer), no_look(), no_list()]),
             Promise::FailsLate { code: "commit_unknown" },
+        ),
+        Point::new(
+            "answer of Complete lost, then 409 for ever",
+            Cause::S3(vec![
+                complete().times(1).then(Fault::LoseAnswer),
+                complete().then(Fault::Answer(conflict())),
+            ]),
+            WHOLE,
+        ),
+        Point::new(
+            "409 of Complete, then no such upload",
+            Cause::S3(vec![
+                complete().times(1).then(Fault::Answer(conflict())),
+                complete().then(Fault::Answer(Canned::error(404, "NoSuchUpload"))),
+            ]),
+            fails("s3_upload_gone"),
         ),
         Point::new(
             "answer of Complete lost, then refused",

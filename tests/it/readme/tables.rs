@@ -49,6 +49,7 @@ fn examples(field: &str) -> (String, &'static str) {
         "compression" => ("bzip2:3", "gzip"),
         "workers" => ("3", "0"),
         "format" => ("legacy", "pgseal/2"),
+        "bucket_owner" => ("444455556666", "acme"),
         "lock_timeout" => ("7min", "60 parsecs"),
         other => panic!("no example for {other}, which README.md says has a variable"),
     };

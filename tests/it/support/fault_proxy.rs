@@ -31,6 +31,7 @@ pub enum Operation {
     UploadPart,
     CompleteUpload,
     AbortUpload,
+    ListObjects,
     Other,
 }
 
@@ -41,6 +42,7 @@ impl Operation {
             "HEAD" if key.is_empty() => Self::HeadBucket,
             "HEAD" => Self::HeadObject,
             "GET" if !key.is_empty() => Self::GetObject,
+            "GET" if has("list-type") => Self::ListObjects,
             "PUT" if has("partNumber") => Self::UploadPart,
             "PUT" if !key.is_empty() => Self::PutObject,
             "POST" if has("uploads") => Self::CreateUpload,
@@ -198,12 +200,15 @@ pub struct Seen {
 impl Seen {
     /// The value of one of its headers.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let pairs = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
-        pairs
-            .map(|(name, value)| (name, value.trim()))
+        headers(&self.head)
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
+}
+
+fn headers(head: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    pairs.map(|(name, value)| (name, value.trim()))
 }
 
 pub struct FaultProxy {
@@ -402,6 +407,11 @@ impl Shared {
 }
 
 impl Request {
+    /// Whether it has a header whose name begins so.
+    pub fn has_header(&self, beginning: &str) -> bool {
+        headers(&self.head).any(|(name, _)| name.to_ascii_lowercase().starts_with(beginning))
+    }
+
     fn read(reader: &mut BufReader<TcpStream>, client: &mut TcpStream) -> Result<Self> {
         let mut line = String::new();
         reader.read_line(&mut line)?;

@@ -13,3 +13,5 @@ pub mod postgres;
 pub mod reached;
 pub mod restore;
 pub mod s3;
+pub mod slow_link;
+pub mod tls_front;

@@ -23,7 +23,7 @@
 mod files;
 mod keeper;
 mod session;
-mod tls;
+pub mod tls;
 
 pub use session::Session;
 pub use tls::Authority;

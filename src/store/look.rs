@@ -1,0 +1,149 @@
+//! Whether an object is there, for a role that may do little.
+
+use super::S3;
+use super::fault::Meaning;
+use super::s3::{named, no_etag};
+use crate::error::{Code, Error, Result};
+use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart};
+
+/// What a look at one key came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    Found {
+        size: u64,
+        etag: String,
+    },
+    Missing,
+    /// The role may neither look at the object nor list the bucket.
+    Forbidden,
+}
+
+impl S3 {
+    /// By HeadObject; where that is denied, as the documented policy denies it for a dump, by ListObjectsV2.
+    pub async fn look(&self, key: &str) -> Result<Look> {
+        let (action, arn) = ("s3:GetObject (HeadObject)", self.arn(key));
+        match self.head_object(key).send().await {
+            Ok(found) => match named(found.e_tag()) {
+                Some(etag) => Ok(Look::Found {
+                    size: found.content_length().unwrap_or_default().max(0) as u64,
+                    etag: etag.to_owned(),
+                }),
+                // Whoever stands in S3's place and says yes to everything knows no ETag.
+                None => Err(no_etag(action, &arn)),
+            },
+            Err(error) => match Meaning::of(&error, action, &arn) {
+                Meaning::NotFound => Ok(Look::Missing),
+                Meaning::Denied(_) => self.look_in_list(key).await,
+                other => Err(other.into_error(action, &arn)),
+            },
+        }
+    }
+
+    /// A key is the first of those that begin with it.
+    async fn look_in_list(&self, key: &str) -> Result<Look> {
+        let d = &self.destination;
+        let (action, arn) = ("s3:ListBucket (ListObjectsV2)", self.bucket_arn());
+        let request = self.client.list_objects_v2().bucket(&d.bucket).prefix(key).max_keys(1);
+        match request.set_expected_bucket_owner(d.owner.clone()).send().await {
+            // A list names the bucket that it is of, or it is none.
+            Ok(listed) if listed.name().is_none() => {
+                Err(Error::new(Code::S3Unavailable, format!("{action} on {arn}: the answer is no list")))
+            }
+            Ok(listed) => {
+                let found = listed.contents().iter().find(|object| object.key() == Some(key));
+                Ok(found.map_or(Look::Missing, |object| Look::Found {
+                    size: object.size().unwrap_or_default().max(0) as u64,
+                    etag: object.e_tag().unwrap_or_default().to_owned(),
+                }))
+            }
+            Err(error) => match Meaning::of(&error, action, &arn) {
+                Meaning::Denied(_) => Ok(Look::Forbidden),
+                other => Err(other.into_error(action, &arn)),
+            },
+        }
+    }
+}
+
+/// Headers without which nothing protects a backup, and what one of them is for.
+#[derive(Clone, Copy)]
+enum Needed {
+    Condition,
+    Checksum,
+}
+
+/// What was found out about conditional writes.
+pub enum Support {
+    Supported,
+    Unsupported(Error),
+    /// Why it could not be told.
+    NotChecked(String),
+}
+
+impl S3 {
+    /// Asks whether this server has what our writes need, without writing: it completes an upload that does not exist. Who
+    /// knows the headers says so (`NoSuchUpload`), and who does not answers 501.
+    pub async fn support(&self) -> Support {
+        match self.complete_nothing(Needed::Condition).await {
+            Meaning::NoUpload => {}
+            Meaning::Unsupported(error) => return Support::Unsupported(lacking(error, Needed::Condition)),
+            other => {
+                let error = other.into_error("s3:PutObject (CompleteMultipartUpload)", &self.arn(&self.probe_key()));
+                return Support::NotChecked(format!("{}: {}", error.code.name(), error.message));
+            }
+        }
+        match self.complete_nothing(Needed::Checksum).await {
+            Meaning::Unsupported(error) => Support::Unsupported(lacking(error, Needed::Checksum)),
+            _ => Support::Supported,
+        }
+    }
+
+    /// A 501 to one of our writes, which carry both headers, with the name of the one that is not known.
+    pub(super) async fn unsupported(&self, error: Error) -> Error {
+        match self.complete_nothing(Needed::Condition).await {
+            Meaning::Unsupported(_) => lacking(error, Needed::Condition),
+            Meaning::NoUpload => lacking(error, Needed::Checksum),
+            _ => error,
+        }
+    }
+
+    fn probe_key(&self) -> String {
+        match self.destination.prefix.as_str() {
+            "" => "pgseal-check".to_owned(),
+            prefix => format!("{prefix}/pgseal-check"),
+        }
+    }
+
+    async fn complete_nothing(&self, needed: Needed) -> Meaning {
+        let d = &self.destination;
+        let part = CompletedPart::builder().part_number(1).e_tag("d41d8cd98f00b204e9800998ecf8427e");
+        let request = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&d.bucket)
+            .key(self.probe_key())
+            .upload_id("pgseal-check-no-such-upload")
+            .set_expected_bucket_owner(d.owner.clone())
+            .multipart_upload(CompletedMultipartUpload::builder().parts(part.build()).build());
+        let request = match needed {
+            Needed::Condition => request.if_none_match("*"),
+            Needed::Checksum => request.checksum_type(ChecksumType::Composite),
+        };
+        let action = "s3:PutObject (CompleteMultipartUpload)";
+        match request.send().await {
+            Ok(_) => Meaning::Failed(Error::new(
+                Code::S3Unavailable,
+                "an upload that does not exist was completed: this is no S3",
+            )),
+            Err(error) => Meaning::of(&error, action, &self.arn(&self.probe_key())),
+        }
+    }
+}
+
+fn lacking(mut error: Error, needed: Needed) -> Error {
+    let lack = match needed {
+        Needed::Condition => "conditional writes (the header If-None-Match)",
+        Needed::Checksum => "checksums (the headers x-amz-checksum-…)",
+    };
+    error.message = format!("this endpoint lacks {lack}: {}", error.message);
+    error
+}

@@ -1,0 +1,141 @@
+//! Slow is not broken, and what stands still is cut. With limits of seconds in place of minutes, the same code.
+
+use crate::support::aws::REGION;
+use crate::support::s3::{ACCESS_KEY, Bucket, EmbeddedS3, SECRET_KEY, block_on};
+use crate::support::slow_link::{Manner, SlowLink};
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use pgseal::cancel::Cancel;
+use pgseal::envelope::sha256;
+use pgseal::error::Code;
+use pgseal::event::Env;
+use pgseal::pipeline::{Part, PartFacts, Sealed};
+use pgseal::plan::Destination;
+use pgseal::store::{Patience, Put, S3, Upload, Written};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// More than the sockets of both ends hold.
+const SIZE: usize = 24 << 20;
+const LIMIT: Duration = Duration::from_secs(5);
+
+fn store(bucket: &Bucket, link: &SlowLink) -> S3 {
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "tests"))
+        .region(Region::new(REGION))
+        .endpoint_url(format!("http://{}", link.address))
+        // As the program's, whose read time-out was once all that a body had.
+        .timeout_config(TimeoutConfig::builder().read_timeout(LIMIT).build())
+        .retry_config(RetryConfig::standard().with_max_attempts(2))
+        .force_path_style(true);
+    let patience = Patience {
+        answer: LIMIT,
+        stall: LIMIT,
+        slowest: 1_000_000,
+        stalls: 2,
+        ..Patience::default()
+    };
+    let destination = Destination::reading(&bucket.name, REGION, &Env::default()).expect("a bucket");
+    S3::with_config(config, destination).patient(patience)
+}
+
+fn bytes() -> bytes::Bytes {
+    (0..SIZE).map(|n| (n % 251) as u8).collect::<Vec<_>>().into()
+}
+
+/// At 110 kB/s no part ever came through: a minute was all that it had, its body included.
+#[test]
+fn a_slow_link_is_waited_for_in_parts_and_in_one_piece() {
+    let s3 = EmbeddedS3::start();
+    let bucket = s3.bucket();
+    let manner = Manner {
+        bytes_per_second: 3_000_000,
+        stands_still: None,
+    };
+    let link = SlowLink::before(&bucket, manner);
+    let store = Arc::new(store(&bucket, &link));
+    let put = Put {
+        key: "whole".to_owned(),
+        body: bytes(),
+        is_dump: true,
+    };
+    let began = Instant::now();
+    let written = block_on(store.put(put)).expect("it is stored");
+    assert!(matches!(written, Written::Stored { .. }), "{written:?}");
+    // Else it proves nothing.
+    assert!(began.elapsed() > LIMIT, "the link was not slow");
+
+    let parts: Vec<_> = [1, 2]
+        .map(|number| Part {
+            number,
+            bytes: bytes(),
+            sha256: sha256(&bytes()),
+        })
+        .into();
+    upload(store, "parts", parts).expect("it is stored");
+    assert_eq!(bucket.get("whole"), bytes());
+    assert_eq!(bucket.get("parts").len(), 2 * SIZE);
+    assert_eq!(bucket.open_uploads(), []);
+}
+
+fn upload(store: Arc<S3>, key: &str, parts: Vec<Part>) -> pgseal::error::Result<()> {
+    let facts: Vec<_> = parts
+        .iter()
+        .map(|part| PartFacts {
+            size: part.bytes.len() as u64,
+            sha256: part.sha256,
+        })
+        .collect();
+    let sealed = Sealed {
+        size: facts.iter().map(|part| part.size).sum(),
+        sha256: [0; 32],
+        parts: facts,
+    };
+    block_on(async {
+        let cancel = Cancel::new()?;
+        let mut upload = Upload::new(store, key.to_owned(), true);
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(parts.len());
+        let mut parts = parts;
+        let last = parts.pop().expect("a last part");
+        for part in parts {
+            assert!(sender.send(part).await.is_ok());
+        }
+        drop(sender);
+        let sent = upload.receive(&mut receiver, 2, &cancel).await;
+        let committed = match sent {
+            Ok(()) => upload.commit(&sealed, last, &cancel).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if committed.is_err() {
+            upload.abort().await?;
+        }
+        committed
+    })
+}
+
+#[test]
+fn a_transfer_that_stands_still_is_cut_and_made_again() {
+    let s3 = EmbeddedS3::start();
+    let bucket = s3.bucket();
+    let manner = |first| Manner {
+        bytes_per_second: 50_000_000,
+        stands_still: Some((first, 1 << 20)),
+    };
+    let put = || Put {
+        key: "whole".to_owned(),
+        body: bytes(),
+        is_dump: true,
+    };
+    let dead = SlowLink::before(&bucket, manner(usize::MAX));
+    let error = block_on(store(&bucket, &dead).put(put())).expect_err("nothing moves");
+    assert_eq!((error.code, dead.connections()), (Code::S3Unavailable, 2), "{error}");
+    assert_eq!(bucket.keys(), [""; 0]);
+
+    let recovered = SlowLink::before(&bucket, manner(1));
+    let written = block_on(store(&bucket, &recovered).put(put())).expect("it is stored");
+    assert!(matches!(written, Written::Stored { .. }), "{written:?}");
+    assert_eq!(recovered.connections(), 2);
+    assert_eq!(bucket.get("whole"), bytes());
+}
