@@ -10,7 +10,7 @@ use pgseal::cancel::Cancel;
 use pgseal::error::Result;
 use pgseal::event::Env;
 use pgseal::pipeline::{Multipart, Part, Sealed, Stage};
-use pgseal::plan::{Destination, IN_FLIGHT, Ladder, Prefix};
+use pgseal::plan::{Destination, IN_FLIGHT, Ladder};
 use pgseal::store::{S3, Upload};
 use std::error::Error;
 use std::io::{self, Read};
@@ -32,18 +32,10 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
 
 async fn upload(bucket: &str, key: &str) -> Result<u64> {
     let env = Env::of_process();
-    let destination = Destination {
-        bucket: bucket.to_owned(),
-        prefix: Prefix::new("")?,
-        region: env.get("AWS_DEFAULT_REGION").unwrap_or("us-east-1").to_owned(),
-        owner: None,
-        storage_class: None,
-        kms_key_id: None,
-        tags: None,
-        object_lock: None,
-    };
+    let region = env.get("AWS_DEFAULT_REGION").unwrap_or("us-east-1");
+    let destination = Destination::reading(bucket, region, &env)?;
     let cancel = Cancel::new()?;
-    let mut upload = Upload::new(Arc::new(S3::open(&destination, &env).await), key.to_owned(), true);
+    let mut upload = Upload::new(Arc::new(S3::open(&destination, &env).await?), key.to_owned(), true);
     let (sender, mut parts) = channel(1);
     let reader = {
         let cancel = cancel.clone();
