@@ -113,7 +113,8 @@ install_wheel() {
 
 install_all() {
     local folder version major
-    debian postgresql postgresql-client libpam0g-dev gcc libc6-dev openssl bzip2 lbzip2 zstd python3 python3-venv ca-certificates locales
+    debian postgresql postgresql-client pgbouncer libpam0g-dev gcc libc6-dev openssl bzip2 lbzip2 zstd python3 python3-venv \
+        ca-certificates locales
     mkdir -p "$cache"
     # Two installations at once would trip over each other.
     exec 9>"$cache/.postgres.lock"

@@ -6,7 +6,7 @@ use crate::error::{Code, Error, Result};
 use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::pg_dump::{Prepared, Scope};
 use crate::pipeline::{Arrived, Part, Road, forward};
-use crate::rds::preflight::locked_relations;
+use crate::rds::aftermath::{Failure, explain};
 use crate::rds::{TRIES, is_transient, pause};
 use crate::store::Upload;
 use std::sync::Arc;
@@ -33,9 +33,18 @@ pub(super) async fn send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Sco
         match once(attempt, upload, scope, &progress).await {
             Err(error) if tries < TRIES && is_transient(error.code) && progress.bytes() == 0 => {
                 tracing::warn!(code = error.code.name(), tries, "{}", error.message);
-                attempt.job.cancel.pause(pause(tries)).await?;
+                attempt.job.cancel.pause(pause(attempt.job.server.limits, tries)).await?;
             }
-            Err(error) if error.code == Code::DbLockTimeout => return Err(name_the_lock(attempt, error).await),
+            Err(error) => {
+                let failure = Failure {
+                    database: attempt.database,
+                    selection: &attempt.job.plan.selection,
+                    facts: &attempt.facts,
+                    has_begun: progress.bytes() > 0,
+                    error,
+                };
+                return Err(explain(&attempt.job.server, failure, attempt.job.cancel).await);
+            }
             other => return other,
         }
     }
@@ -106,13 +115,4 @@ async fn drive(
         .spawn(work)
         .map_err(|error| Error::new(Code::Bug, format!("no thread for the road: {error}")))?;
     outcome.await.unwrap_or_else(|_| Err(Error::new(Code::Bug, "the road panicked")))
-}
-
-/// Says what stood in the way, as far as it can still be seen.
-async fn name_the_lock(attempt: &Attempt<'_>, mut error: Error) -> Error {
-    let locked = locked_relations(&attempt.job.server, attempt.database, attempt.job.cancel).await;
-    if !locked.is_empty() {
-        error.message = format!("locked exclusively now: {locked}; {}", error.message);
-    }
-    error
 }

@@ -133,8 +133,10 @@ fn sort_out(found: Vec<Found>, excluded: &[String]) -> Result<DatabaseList> {
         });
     }
     for name in missing {
-        list.warnings
-            .push(format!("exclude_databases names {name}, and there is no such database"));
+        list.warnings.push(format!(
+            "exclude_databases names {}, and there is no such database",
+            shown(name.as_bytes())
+        ));
     }
     if !list.databases.iter().any(|listed| !matches!(listed, Listed::Skipped { .. })) {
         return Err(Error::new(Code::NoDatabase, "there is no database to back up on this server"));

@@ -117,7 +117,8 @@ pub fn of_pg_dump(stderr: &str, status: &str) -> Error {
     Error::new(code, format!("pg_dump {status}: {told}"))
 }
 
-/// Server and libpq speak English here (`LC_ALL=C`, and the messages of PostgreSQL are stable over its versions).
+/// Signs in the words of `pg_dump`, which come without an SQLSTATE. Its own and libpq's are English (`LC_ALL=C`) and stable over
+/// the versions; the server's are in the server's language: where none of these fits, `aftermath` asks.
 fn of_text(text: &str) -> Option<Code> {
     const SIGNS: &[(&str, Code)] = &[
         ("canceling statement due to lock timeout", Code::DbLockTimeout),

@@ -1,5 +1,6 @@
 //! The database's side: finding it, logging in, and looking before the dump starts.
 
+pub mod aftermath;
 pub mod databases;
 pub mod diagnose;
 mod guard;
@@ -106,7 +107,7 @@ pub fn is_transient(code: Code) -> bool {
     matches!(code, Code::DbUnreachable | Code::DbBusy)
 }
 
-/// Before the next try.
-pub fn pause(tries: u32) -> Duration {
-    Duration::from_millis(500 << tries.min(5))
+/// Before the next try: a fifteenth of what a try may take, then twice that.
+pub fn pause(limits: Limits, tries: u32) -> Duration {
+    limits.login / 15 * (1 << tries.saturating_sub(1).min(5))
 }

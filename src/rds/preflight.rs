@@ -23,6 +23,9 @@ pub struct Facts {
     pub version_number: u32,
     /// In recovery: a read replica.
     pub replica: bool,
+    /// Queries that the replica has cancelled so far.
+    #[serde(skip)]
+    pub conflicts: u64,
     #[serde(flatten)]
     pub size: Size,
     pub extensions: Vec<Extension>,
@@ -185,11 +188,13 @@ pub async fn facts(session: &Session, selection: &Selection) -> Result<Facts> {
     let state = "SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recovery()";
     let state = session.row(state).await?;
     let version = state.text(0)?;
+    let replica = state.flag(1)?;
     let mut warnings = Vec::new();
     let facts = Facts {
         server_version: version.split_whitespace().next().unwrap_or_default().to_owned(),
         version_number: session.version_number(),
-        replica: state.flag(1)?,
+        replica,
+        conflicts: if replica { conflicts(session).await? } else { 0 },
         extensions: extensions(session).await?,
         size: size(session, &mut warnings).await?,
         warnings: Vec::new(),
@@ -293,18 +298,20 @@ async fn names(session: &Session, query: &str) -> Result<Result<Names, String>> 
     Ok(Ok(names))
 }
 
-/// What stands in the way of a lock, for the message of a lock timeout; empty where it cannot be told any more.
-pub async fn locked_relations(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Names {
-    let looking = async {
-        let session = Session::open(server, database, cancel).await?;
-        locked(&session).await
-    };
-    server.in_time(looking).await.unwrap_or_default()
-}
-
-async fn locked(session: &Session) -> Result<Names> {
+/// Relations that somebody holds an exclusive lock on, in this database.
+pub async fn locked(session: &Session) -> Result<Names> {
     let query = Names::query(RELATION, LOCKED, "n.nspname, c.relname");
     Ok(names(session, &query).await?.unwrap_or_default())
+}
+
+/// Queries of this database that a replica has cancelled so far, as far as it tells.
+pub async fn conflicts(session: &Session) -> Result<u64> {
+    let query = "SELECT COALESCE(d.conflicts, 0) FROM pg_catalog.pg_stat_database d
+                 WHERE d.datname = pg_catalog.current_database()";
+    match session.advice(query, SHORT_LOCK).await? {
+        Advice::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0)),
+        Advice::Refused(_) => Ok(0),
+    }
 }
 
 /// The first five, and how many more.

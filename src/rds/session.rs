@@ -56,7 +56,7 @@ impl Session {
                 Err(refusal) if tries < TRIES && is_transient(refusal.error.code) => {
                     let error = refusal.error;
                     tracing::warn!(code = error.code.name(), tries, "{}", error.message);
-                    cancel.pause(pause(tries)).await?;
+                    cancel.pause(pause(server.limits, tries)).await?;
                 }
                 Err(refusal) => return Err(refusal),
             }

@@ -10,6 +10,7 @@ mod bzip2;
 mod codes;
 mod container;
 mod database_faults;
+mod database_side;
 mod demo;
 mod doors;
 mod events;

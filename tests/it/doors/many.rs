@@ -21,7 +21,7 @@ fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_star_means_all_that_can_be_connected_to() {
+fn a_star_means_all_but_what_is_left_out_on_purpose() {
     let ground = Ground::new();
     let sql = |text: &str| ground.server.psql("postgres", text);
     sql("create database \"Größe & 'Co'\"");
@@ -30,10 +30,16 @@ fn a_star_means_all_that_can_be_connected_to() {
     sql("revoke connect on database foreign_one from public");
     let mut event = ground.event();
     event["database"] = json!("*");
+    event["exclude_databases"] = json!(["foreign_one"]);
     let receipt = ground.complete(&ground.backup(&event));
     assert_eq!(
         statuses(&receipt),
-        pairs(&[("Größe & 'Co'", "complete"), ("app", "complete"), ("postgres", "complete")])
+        pairs(&[
+            ("Größe & 'Co'", "complete"),
+            ("app", "complete"),
+            ("closed", "skipped"),
+            ("postgres", "complete")
+        ])
     );
     let encoded = "backups/Gr%C3%B6%C3%9Fe%20%26%20%27Co%27_";
     assert!(

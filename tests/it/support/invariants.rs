@@ -83,7 +83,7 @@ pub fn no_secret(said: &Said, secrets: &[&str]) {
 pub fn backup_stands(bucket: &Bucket, receipt: &Value) {
     let backups = receipt["backups"].as_array().expect("a list of backups");
     assert!(!backups.is_empty(), "{receipt}");
-    for backup in backups {
+    for backup in backups.iter().filter(|backup| backup["status"] != "skipped") {
         let objects = backup["objects"].as_array().expect("a list of objects");
         let roles: Vec<_> = objects.iter().filter_map(|object| object["role"].as_str()).collect();
         for role in ["dump", "key", "inventory", "manifest"] {

@@ -6,6 +6,7 @@ pub mod aws;
 pub mod canaries;
 pub mod docker;
 pub mod fault_proxy;
+pub mod front;
 pub mod invariants;
 pub mod pgseal;
 pub mod platform;

@@ -22,9 +22,11 @@
 
 mod files;
 mod keeper;
+mod pooler;
 mod session;
 pub mod tls;
 
+pub use pooler::Pooler;
 pub use session::Session;
 pub use tls::Authority;
 

@@ -1,0 +1,79 @@
+//! Why `pg_dump` failed, where its words do not say: they are the server's, in the server's language, and come without an
+//! SQLSTATE. So the server is asked, in its own terms: is it there, what is locked, what may not be read, did the replica
+//! cancel something. What `pg_dump` itself says is English (`LC_ALL=C`), as is the SQL that it quotes.
+
+use super::preflight::{self, Facts, Names};
+use super::{Server, Session};
+use crate::cancel::Cancel;
+use crate::error::{Code, Error, Result};
+use crate::plan::{DatabaseName, Selection};
+
+/// The failure of one dump.
+pub struct Failure<'a> {
+    pub database: &'a DatabaseName,
+    pub selection: &'a Selection,
+    /// Before the dump.
+    pub facts: &'a Facts,
+    /// Whether any of the dump had come.
+    pub has_begun: bool,
+    pub error: Error,
+}
+
+/// The same failure with what the server can still tell of it: the relation behind a lock time-out, and the code where the
+/// words had none. Asking is limited like everything before a dump, and changes nothing where there is no answer.
+pub async fn explain(server: &Server, failure: Failure<'_>, cancel: &Cancel) -> Error {
+    let asking = async {
+        Ok(match failure.error.code {
+            Code::DbLockTimeout => locked(server, &failure, cancel).await?,
+            Code::DumpFailed => cause(server, &failure, cancel).await?,
+            _ => None,
+        })
+    };
+    match server.in_time(asking).await {
+        Ok(Some(explained)) => explained,
+        _ => failure.error,
+    }
+}
+
+async fn locked(server: &Server, failure: &Failure<'_>, cancel: &Cancel) -> Result<Option<Error>> {
+    let session = Session::open(server, failure.database, cancel).await?;
+    let locked = preflight::locked(&session).await?;
+    Ok((!locked.is_empty()).then(|| behind_lock(&locked, &failure.error)))
+}
+
+fn behind_lock(locked: &Names, error: &Error) -> Error {
+    Error::new(Code::DbLockTimeout, format!("locked exclusively now: {locked}; {}", error.message))
+}
+
+async fn cause(server: &Server, failure: &Failure<'_>, cancel: &Cancel) -> Result<Option<Error>> {
+    let with_words = |mut explained: Error| {
+        explained.message = format!("{}; {}", explained.message, failure.error.message);
+        Some(explained)
+    };
+    let session = match Session::open(server, failure.database, cancel).await {
+        Ok(session) => session,
+        // What keeps us out now kept pg_dump out. In the middle of a dump a server that is gone is a failed dump.
+        Err(error) if !failure.has_begun && cancel.check().is_ok() => return Ok(with_words(error)),
+        Err(_) => return Ok(None),
+    };
+    if failure.error.message.contains("LOCK TABLE") {
+        let locked = preflight::locked(&session).await?;
+        if !locked.is_empty() {
+            return Ok(Some(behind_lock(&locked, &failure.error)));
+        }
+    }
+    if !failure.selection.is_partial()
+        && let Err(error) = preflight::readable(&session, &mut Vec::new()).await
+        && error.code == Code::DbPrivilege
+    {
+        return Ok(with_words(error));
+    }
+    let cancelled = failure.facts.replica && preflight::conflicts(&session).await? > failure.facts.conflicts;
+    let conflict = || {
+        Error::new(
+            Code::ReplicaConflict,
+            "the replica cancelled queries of this database since the dump began",
+        )
+    };
+    Ok(if cancelled { with_words(conflict()) } else { None })
+}

@@ -1,0 +1,167 @@
+//! A black hole before, at and after each message that we send: of each login and each query. Alone it ends by the limits,
+//! after a signal within seconds, before a deadline in time.
+
+use super::{Fixture, Front, Manner};
+use crate::support::front::Silence;
+use crate::support::invariants::{no_login, no_secret, nothing_left};
+use crate::support::pgseal::{Pgseal, Said};
+use crate::support::platform::Platform;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Child;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// The promise is 10 s; where a cancel is not heard at all it takes the limits, which are longer than this.
+const SOON: Duration = Duration::from_secs(14);
+/// Nothing of a run with short limits takes so long, however busy the machine.
+const EVER: Duration = Duration::from_secs(100);
+
+/// Each black hole that a run of this command can meet, as found by one run in the open.
+fn black_holes(fixture: &Fixture, command: &str) -> Vec<Silence> {
+    let front = Front::before(&fixture.server, Manner::Counts);
+    let said = fixture.prepared(command, &fixture.event_through(front.port())).run();
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    let messages = front.messages();
+    assert!(messages >= 10, "startup, two of SCRAM and the queries: {messages}");
+    let both = |at| [false, true].map(|within_answer| Silence { at, within_answer });
+    (1..=messages).flat_map(both).collect()
+}
+
+/// Works on all of them, a few at a time.
+fn for_each<T: Copy + Send>(list: Vec<T>, work: impl Fn(T) + Sync) {
+    let list = Mutex::new(list.into_iter());
+    std::thread::scope(|scope| {
+        let take = || {
+            while let Some(item) = { list.lock().expect("the list").next() } {
+                work(item);
+            }
+        };
+        for _ in 0..6 {
+            scope.spawn(take);
+        }
+    });
+}
+
+fn ended(mut child: Child, limit: Duration, what: &str) -> Said {
+    let end = Instant::now() + limit;
+    while child.try_wait().expect("our own child").is_none() {
+        if Instant::now() > end {
+            let _ = child.kill();
+            panic!("it did not end within {limit:?}: {what}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Said::from(child.wait_with_output().expect("pgseal ends"))
+}
+
+#[test]
+fn a_server_that_falls_silent_at_any_message_is_db_unreachable() {
+    let fixture = Fixture::new();
+    for_each(black_holes(&fixture, "check"), |silence| {
+        let front = Front::before(&fixture.server, Manner::Silent(silence));
+        let run = fixture.prepared("check", &fixture.event_through(front.port()));
+        let said = ended(run.env("PGSEAL_LOGIN_TIMEOUT", "1s").spawn(), EVER, &format!("{silence:?}"));
+        assert!(
+            said.stdout.contains("\"db_unreachable\""),
+            "{silence:?}: {}{}",
+            said.stdout,
+            said.stderr
+        );
+        assert_eq!(said.code, 3, "{silence:?}");
+        no_secret(&said, &[fixture.server.password()]);
+    });
+    no_login(&fixture.server);
+}
+
+#[test]
+fn a_signal_is_heard_at_any_message() {
+    let fixture = Fixture::new();
+    for_each(black_holes(&fixture, "check"), |silence| {
+        let front = Front::before(&fixture.server, Manner::Silent(silence));
+        let child = fixture.prepared("check", &fixture.event_through(front.port())).spawn();
+        front.wait_for_silence();
+        kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+        let said = ended(child, SOON, &format!("{silence:?}"));
+        assert!(
+            said.stdout.contains("\"terminated\""),
+            "{silence:?}: {}{}",
+            said.stdout,
+            said.stderr
+        );
+    });
+}
+
+/// The list for `"*"` and the dump's own login too; with a deadline, as on Lambda.
+#[test]
+fn a_deadline_is_heard_at_any_message_of_a_backup() {
+    let fixture = Fixture::new();
+    let mut event = fixture.event();
+    event["database"] = json!("*");
+    event["exclude_databases"] = json!(["postgres"]);
+    let holes = [1, 2, 4, 5, 6, 8, 10, 14].map(|at| Silence {
+        at,
+        within_answer: at % 4 == 0,
+    });
+    for_each(holes.to_vec(), |silence| {
+        let front = Front::before(&fixture.server, Manner::Silent(silence));
+        let mut event = event.clone();
+        event["port"] = json!(front.port());
+        let platform = Platform::start(fixture.bucket.env().into_iter().chain(fixture.server.env()));
+        let (kind, _) = platform.invoke(&event, Duration::from_secs(6)).expect_err("no backup");
+        assert!(kind == "pgseal.deadline", "{silence:?}: {kind}");
+    });
+}
+
+/// pg_dump has its own connection: its login has a limit of libpq's, and a signal ends it.
+#[test]
+fn a_signal_is_heard_while_pg_dump_logs_in() {
+    let fixture = Fixture::new();
+    let before = black_holes(&fixture, "check").len() / 2;
+    for at in [before + 1, before + 3, before + 6] {
+        let silence = Silence { at, within_answer: false };
+        let front = Front::before(&fixture.server, Manner::Silent(silence));
+        let child = fixture.prepared("backup", &fixture.event_through(front.port())).spawn();
+        front.wait_for_silence();
+        kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+        let said = ended(child, SOON, &format!("{silence:?}"));
+        said.failed("terminated", 6);
+        drop(front);
+        nothing_left(&fixture.server, &fixture.bucket, &said, &[]);
+    }
+}
+
+/// A pg_dump that does not even say its version.
+#[test]
+fn a_signal_is_heard_while_pg_dump_is_asked_for_its_version() {
+    let fixture = Fixture::new();
+    let folder = tempfile::TempDir::with_prefix("pgseal-mute-").expect("a temporary folder");
+    let program = folder.path().join("pg_dump");
+    let note = folder.path().join("asked");
+    let script = format!("#!/bin/sh\necho > '{}'\nexec sleep 1000\n", note.display());
+    std::fs::write(&program, script).expect("the script is written");
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("it can be run");
+    for command in ["check", "backup"] {
+        let prepared = |limit: &str| -> Pgseal {
+            let run = fixture
+                .prepared(command, &fixture.event())
+                .env("PGSEAL_PG_BIN", folder.path().as_os_str());
+            run.env("PGSEAL_LOGIN_TIMEOUT", limit)
+        };
+        let child = prepared("15s").spawn();
+        let end = Instant::now() + Duration::from_secs(60);
+        while !note.exists() {
+            assert!(Instant::now() < end, "nobody asked");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+        let said = ended(child, SOON, command);
+        assert!(said.stdout.contains("\"terminated\""), "{}{}", said.stdout, said.stderr);
+        std::fs::remove_file(&note).expect("the note");
+        // And one that is mute is passed over: another is installed.
+        let said = ended(prepared("2s").spawn(), EVER, command);
+        assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+        std::fs::remove_file(&note).expect("the note");
+    }
+}
