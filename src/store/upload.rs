@@ -1,22 +1,24 @@
 //! The dump on its way: parts go out while it grows, and nothing is visible until it is committed.
 
 mod create;
+mod etag;
+mod part;
 
 use super::fault::{Meaning, of_another_run};
 use super::look::Look;
-use super::s3::{named, no_etag, stalled, wait_for};
-use super::transfer::{Stalled, Transfer};
+use super::s3::{named, no_etag, wait_for};
 use super::{Put, S3, Written};
 use crate::cancel::Cancel;
-use crate::envelope::{hex, sha256};
+use crate::envelope::sha256;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::{Part, Sealed};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use create::Tries;
-use md5::{Digest, Md5};
+use etag::foretold_etag;
+use part::send;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Receiver;
@@ -328,91 +330,6 @@ impl Upload {
     }
 }
 
-/// One part, from memory, with its checksum: a retry sends the same bytes.
-async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<CompletedPart> {
-    let (arn, action) = (s3.arn(key), "s3:PutObject (UploadPart)");
-    let conflict_ends = Instant::now() + s3.patience.conflict;
-    let (mut tries, mut stalls) = (0, 0);
-    loop {
-        tries += 1;
-        let meaning = match send_once(s3, key, id, &part).await {
-            Ok(Ok(completed)) => return Ok(completed),
-            Ok(Err(meaning)) => meaning,
-            Err(Stalled) => {
-                stalls += 1;
-                if stalls >= s3.patience.stalls {
-                    return Err(stalled(action, &arn));
-                }
-                wait_for(stalls).await;
-                continue;
-            }
-        };
-        match meaning {
-            Meaning::Corrupted(_) if tries < 2 => {}
-            Meaning::Busy if Instant::now() < conflict_ends => wait_for(tries).await,
-            Meaning::NotFound => return Err(Meaning::NoUpload.into_error(action, &arn)),
-            Meaning::Unsupported(error) => return Err(s3.unsupported(error).await),
-            other => return Err(other.into_error(action, &arn)),
-        }
-    }
-}
-
-/// The part as it stands in the upload, or what S3 said instead.
-async fn send_once(s3: &S3, key: &str, id: &str, part: &Part) -> Result<Result<CompletedPart, Meaning>, Stalled> {
-    let (arn, action) = (s3.arn(key), "s3:PutObject (UploadPart)");
-    let checksum = BASE64_STANDARD.encode(part.sha256);
-    let transfer = Transfer::new(s3.patience, part.bytes.len());
-    let request = s3
-        .client
-        .upload_part()
-        .bucket(&s3.destination.bucket)
-        .key(key)
-        .upload_id(id)
-        .part_number(part.number as i32)
-        .checksum_algorithm(ChecksumAlgorithm::Sha256)
-        .checksum_sha256(&checksum)
-        .set_expected_bucket_owner(s3.destination.owner.clone())
-        .body(transfer.body(part.bytes.clone()));
-    let request = request.customize().disable_payload_signing();
-    let call = request.interceptor(transfer.clone()).config_override(transfer.timeouts()).send();
-    Ok(match transfer.watch(call).await? {
-        Ok(answer) => match (named(answer.e_tag()), answer.checksum_sha256()) {
-            (_, Some(told)) if told != checksum => Err(Meaning::Corrupted(Error::new(
-                Code::S3Integrity,
-                format!("S3 received other bytes of part {} than were sent", part.number),
-            ))),
-            (Some(etag), _) => Ok(CompletedPart::builder()
-                .part_number(part.number as i32)
-                .e_tag(etag)
-                .checksum_sha256(&checksum)
-                .build()),
-            // What arrived, if anything did, cannot be told: once more, like bytes that were refused.
-            (None, _) => Err(Meaning::Corrupted(no_etag(action, &arn))),
-        },
-        Err(error) => Err(Meaning::of(&error, action, &arn)),
-    })
-}
-
-/// The ETag of an object in parts, where ETags are MD5: of the parts' MD5, and their number. Whether they are shows in the
-/// last part's: with KMS, and on some other servers, they are not, and then nothing can be foretold.
-fn foretold_etag(parts: &[CompletedPart], last: &[u8]) -> Option<String> {
-    let bare = |part: &CompletedPart| part.e_tag().map(|etag| etag.trim_matches('"').to_owned());
-    let is_md5 = parts.last().and_then(bare)? == hex(&Md5::digest(last));
-    if !is_md5 {
-        return None;
-    }
-    let mut sums = Md5::new();
-    for part in parts {
-        sums.update(unhex(&bare(part)?)?);
-    }
-    Some(format!("{}-{}", hex(&sums.finalize()), parts.len()))
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    (0..text.len()).step_by(2).map(digit).collect()
-}
-
 /// S3's checksum of an object in parts: the hash of the parts' hashes, and their number.
 fn composite(sealed: &Sealed) -> String {
     let hashes: Vec<u8> = sealed.parts.iter().flat_map(|part| part.sha256).collect();
@@ -422,26 +339,4 @@ fn composite(sealed: &Sealed) -> String {
 /// Whether two checksums are of the same bytes: the number of parts behind the hash is not told everywhere.
 fn same_hash(one: &str, other: &str) -> bool {
     one.split('-').next() == other.split('-').next()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn part(etag: &str) -> CompletedPart {
-        CompletedPart::builder().e_tag(etag).build()
-    }
-
-    #[test]
-    fn an_etag_is_foretold_where_the_parts_have_md5() {
-        let md5 = |bytes: &[u8]| hex(&Md5::digest(bytes));
-        let parts = [part(&format!("\"{}\"", md5(b"first"))), part(&md5(b"last"))];
-        let sums = [Md5::digest(b"first").to_vec(), Md5::digest(b"last").to_vec()].concat();
-        assert_eq!(foretold_etag(&parts, b"last"), Some(format!("{}-2", md5(&sums))));
-        // With KMS it looks the same, and is something else.
-        let kms = [part(&md5(b"first")), part(&md5(b"whatever"))];
-        assert_eq!(foretold_etag(&kms, b"last"), None);
-        assert_eq!(foretold_etag(&[part("short"), part(&md5(b"last"))], b"last"), None);
-        assert_eq!(foretold_etag(&[], b"last"), None);
-    }
 }

@@ -1,0 +1,76 @@
+//! One part on its way.
+
+use crate::error::{Code, Error, Result};
+use crate::pipeline::Part;
+use crate::store::S3;
+use crate::store::fault::Meaning;
+use crate::store::s3::{named, no_etag, stalled, wait_for};
+use crate::store::transfer::{Stalled, Transfer};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedPart};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use std::time::Instant;
+
+/// One part, from memory, with its checksum: a retry sends the same bytes.
+pub(super) async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<CompletedPart> {
+    let (arn, action) = (s3.arn(key), "s3:PutObject (UploadPart)");
+    let conflict_ends = Instant::now() + s3.patience.conflict;
+    let (mut tries, mut stalls) = (0, 0);
+    loop {
+        tries += 1;
+        let meaning = match send_once(s3, key, id, &part).await {
+            Ok(Ok(completed)) => return Ok(completed),
+            Ok(Err(meaning)) => meaning,
+            Err(Stalled) => {
+                stalls += 1;
+                if stalls >= s3.patience.stalls {
+                    return Err(stalled(action, &arn));
+                }
+                wait_for(stalls).await;
+                continue;
+            }
+        };
+        match meaning {
+            Meaning::Corrupted(_) if tries < 2 => {}
+            Meaning::Busy if Instant::now() < conflict_ends => wait_for(tries).await,
+            Meaning::NotFound => return Err(Meaning::NoUpload.into_error(action, &arn)),
+            Meaning::Unsupported(error) => return Err(s3.unsupported(error).await),
+            other => return Err(other.into_error(action, &arn)),
+        }
+    }
+}
+
+/// The part as it stands in the upload, or what S3 said instead.
+async fn send_once(s3: &S3, key: &str, id: &str, part: &Part) -> Result<Result<CompletedPart, Meaning>, Stalled> {
+    let (arn, action) = (s3.arn(key), "s3:PutObject (UploadPart)");
+    let checksum = BASE64_STANDARD.encode(part.sha256);
+    let transfer = Transfer::new(s3.patience, part.bytes.len());
+    let request = s3
+        .client
+        .upload_part()
+        .bucket(&s3.destination.bucket)
+        .key(key)
+        .upload_id(id)
+        .part_number(part.number as i32)
+        .checksum_algorithm(ChecksumAlgorithm::Sha256)
+        .checksum_sha256(&checksum)
+        .set_expected_bucket_owner(s3.destination.owner.clone())
+        .body(transfer.body(part.bytes.clone()));
+    let request = request.customize().disable_payload_signing();
+    let call = request.interceptor(transfer.clone()).config_override(transfer.timeouts()).send();
+    Ok(match transfer.watch(call).await? {
+        Ok(answer) => match (named(answer.e_tag()), answer.checksum_sha256()) {
+            (_, Some(told)) if told != checksum => Err(Meaning::Corrupted(Error::new(
+                Code::S3Integrity,
+                format!("S3 received other bytes of part {} than were sent", part.number),
+            ))),
+            (Some(etag), _) => Ok(CompletedPart::builder()
+                .part_number(part.number as i32)
+                .e_tag(etag)
+                .checksum_sha256(&checksum)
+                .build()),
+            // What arrived, if anything did, cannot be told: once more, like bytes that were refused.
+            (None, _) => Err(Meaning::Corrupted(no_etag(action, &arn))),
+        },
+        Err(error) => Err(Meaning::of(&error, action, &arn)),
+    })
+}
