@@ -66,10 +66,7 @@ mod tests {
     fn properties_stand_flat_and_come_back() {
         let mut contents = Contents::parse(EARLIER.as_bytes()).unwrap();
         contents.properties.encoding = Some("LATIN1".to_owned());
-        contents
-            .properties
-            .settings
-            .insert("search_path".to_owned(), "app, public".to_owned());
+        contents.properties.settings = [("search_path", "app, public"), ("TimeZone", "UTC")].into_iter().collect();
         contents.plain_lengths.insert("globals".to_owned(), 7);
         let json = contents.to_json().unwrap();
         let value: serde_json::Value = serde_json::from_slice(&json).unwrap();

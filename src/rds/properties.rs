@@ -38,11 +38,11 @@ const PROPERTIES: &str = "pg_catalog.json_build_object(
     'owner', pg_catalog.pg_get_userbyid(d.datdba),
     'tablespace', (SELECT t.spcname FROM pg_catalog.pg_tablespace t WHERE t.oid = d.dattablespace),
     'connection_limit', d.datconnlimit,
-    'settings', coalesce((SELECT pg_catalog.json_object_agg(pg_catalog.split_part(e, '=', 1), pg_catalog.substr(e, pg_catalog.strpos(e, '=') + 1))
-        FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) e WHERE s.setdatabase = d.oid AND s.setrole = 0), '{}'),
+    'settings', coalesce((SELECT pg_catalog.json_object_agg(pg_catalog.split_part(e, '=', 1), pg_catalog.substr(e, pg_catalog.strpos(e, '=') + 1) ORDER BY place)
+        FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) WITH ORDINALITY u(e, place) WHERE s.setdatabase = d.oid AND s.setrole = 0), '{}'),
     'role_settings', coalesce((SELECT pg_catalog.json_object_agg(pg_catalog.pg_get_userbyid(s.setrole),
-            (SELECT pg_catalog.json_object_agg(pg_catalog.split_part(e, '=', 1), pg_catalog.substr(e, pg_catalog.strpos(e, '=') + 1))
-             FROM pg_catalog.unnest(s.setconfig) e))
+            (SELECT pg_catalog.json_object_agg(pg_catalog.split_part(e, '=', 1), pg_catalog.substr(e, pg_catalog.strpos(e, '=') + 1) ORDER BY place)
+             FROM pg_catalog.unnest(s.setconfig) WITH ORDINALITY u(e, place)))
         FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid AND s.setrole <> 0 AND s.setconfig IS NOT NULL), '{}'),
     'comment', pg_catalog.shobj_description(d.oid, 'pg_database'),
     'privileges', CASE WHEN d.datacl IS NOT NULL THEN (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
@@ -215,10 +215,10 @@ mod tests {
     fn what_the_server_says_is_read() {
         let json = r#"{"database_oid":16384,"encoding":"UTF8","collation":"C","ctype":"C","locale_provider":"libc","locale":null,
             "icu_rules":null,"collation_version":null,"owner":"o","tablespace":"pg_default","connection_limit":-1,
-            "settings":{"search_path":"app, public"},"role_settings":{"r":{"a":"b=c"}},"comment":null,
+            "settings":{"search_path":"app, public"},"role_settings":{"r":{"z":"b=c","a":"1"}},"comment":null,
             "privileges":[{"grantor":"o","grantee":null,"privilege":"CONNECT","grantable":false}],"roles":["o","r"]}"#;
         let properties: DatabaseProperties = serde_json::from_str(json).unwrap();
-        assert_eq!(properties.role_settings["r"]["a"], "b=c");
+        assert_eq!(properties.role_settings["r"].iter().collect::<Vec<_>>(), [("z", "b=c"), ("a", "1")]);
         assert!(properties.has_settings() && properties.privileges.unwrap()[0].grantee.is_none());
     }
 }

@@ -106,8 +106,8 @@ fn steps(properties: &DatabaseProperties, database: &str, roles: &BTreeSet<Strin
 }
 
 fn set(add: &mut impl FnMut(String, String), head: &str, whose: &str, settings: &Settings) {
-    for (parameter, value) in settings {
-        let value = if LISTS.contains(&parameter.as_str()) {
+    for (parameter, value) in settings.iter() {
+        let value = if LISTS.contains(&parameter) {
             elements(value)
                 .iter()
                 .map(|element| literal(element))
@@ -251,10 +251,10 @@ mod tests {
                 ("my.text", "it's; \\! id"),
                 ("TimeZone", "Asia/Tokyo"),
             ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
+            .into_iter()
+            .collect(),
             role_settings: [("r", "v"), ("gone", "v")]
-                .map(|(role, value)| (role.to_owned(), Settings::from([("x".to_owned(), value.to_owned())])))
+                .map(|(role, value)| (role.to_owned(), Settings::from_iter([("x", value)])))
                 .into(),
             comment: Some("it's \\ all".to_owned()),
             connection_limit: Some(5),
@@ -264,9 +264,9 @@ mod tests {
         assert_eq!(
             sql,
             [
-                "ALTER DATABASE \"a\"\"b\" SET \"TimeZone\" TO E'Asia/Tokyo'",
-                "ALTER DATABASE \"a\"\"b\" SET \"my.text\" TO E'it''s; \\\\! id'",
                 "ALTER DATABASE \"a\"\"b\" SET \"search_path\" TO E'$user', E'app'",
+                "ALTER DATABASE \"a\"\"b\" SET \"my.text\" TO E'it''s; \\\\! id'",
+                "ALTER DATABASE \"a\"\"b\" SET \"TimeZone\" TO E'Asia/Tokyo'",
                 "ALTER ROLE \"r\" IN DATABASE \"a\"\"b\" SET \"x\" TO E'v'",
                 "COMMENT ON DATABASE \"a\"\"b\" IS E'it''s \\\\ all'",
                 "ALTER DATABASE \"a\"\"b\" CONNECTION LIMIT 5",

@@ -10,6 +10,9 @@ use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3};
 use serde_json::{Value, json};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+static ORDERS: AtomicUsize = AtomicUsize::new(0);
 
 /// A server, a bucket and a pair of keys.
 struct Fixture {
@@ -47,6 +50,8 @@ impl Fixture {
         let public = Command::new("openssl").args(["pkey", "-pubout", "-in", &self.key()]).output();
         event["public_key"] = json!(String::from_utf8(public.expect("openssl starts").stdout).expect("PEM"));
         event["compression"] = json!("none");
+        // A stem of its own for each: within a second the next one would be taken for a repetition.
+        event["prefix"] = json!(format!("backups/{}", ORDERS.fetch_add(1, Ordering::Relaxed)));
         for (name, value) in fields.as_object().into_iter().flatten() {
             event[name] = value.clone();
         }

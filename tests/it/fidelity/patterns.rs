@@ -66,6 +66,7 @@ const TABLES: &[&str] = &[
     "orders.",
     "app.public.orders",
     "nothing*",
+    "orders{",
     "'; drop table orders; --",
     "\\",
 ];
@@ -157,7 +158,7 @@ fn patterns_mean_what_they_mean_to_pg_dump() {
                 assert_eq!(by_us(&fixture, field, &[pattern]), None, "{major}: pg_dump refuses {pattern}");
             }
         }
-        for refused in ["x.public.orders", "a.b.c.d", "(", "orders{"] {
+        for refused in ["x.public.orders", "a.b.c.d", "("] {
             assert_eq!(by_pg_dump(server, "table", refused), None, "{refused}");
             assert_eq!(by_us(&fixture, "exclude_tables", &[refused]), None, "{refused}");
         }
