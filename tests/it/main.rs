@@ -17,6 +17,7 @@ mod fault_table;
 mod home;
 mod lambda;
 mod login;
+mod outputs;
 mod readme;
 mod restore;
 mod road;
