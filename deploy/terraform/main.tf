@@ -46,11 +46,12 @@ resource "aws_ecs_task_definition" "this" {
     stopTimeout = 120
     environment = [for name, value in merge(
       {
-        REGION             = local.region
-        S3_BUCKET          = var.bucket
-        S3_PREFIX          = var.prefix
-        OPENSSL_PUBLIC_KEY = var.public_key
-        POSTGRES_USER      = each.value.database_user
+        REGION              = local.region
+        S3_BUCKET           = var.bucket
+        S3_PREFIX           = var.prefix
+        OPENSSL_PUBLIC_KEY  = var.public_key
+        POSTGRES_USER       = each.value.database_user
+        PGSEAL_EVENT_FIELDS = "action,scheduled_time"
       },
       each.value.environment,
     ) : { name = name, value = value }]

@@ -19,6 +19,7 @@ mod fidelity;
 mod home;
 mod lambda;
 mod login;
+mod outputs;
 mod readme;
 mod restore;
 mod road;

@@ -4,7 +4,8 @@
 mod images;
 mod tables;
 
-use crate::support::pgseal::Pgseal;
+use crate::support::invariants::RECIPIENT;
+use crate::support::pgseal::{Pgseal, without_the_runners};
 use crate::support::postgres::Server;
 use crate::support::restore::{block, blocks, readme, run_alone};
 use crate::support::s3::EmbeddedS3;
@@ -29,6 +30,7 @@ const HERE: &[&str] = &[
     "sam-local",
     "docker-run",
     "overrides",
+    "event",
     "shell",
     "fetch",
 ];
@@ -152,6 +154,7 @@ fn the_key_pair_is_made_and_accepted() {
 /// The plan that an event comes to, with nothing in the environment but these variables.
 fn offline(event: &Value, environment: &[(&str, &str)]) -> Value {
     let said = Pgseal::new(&["check", "--offline", "--event", &event.to_string()])
+        .env("PGSEAL_TEST_KEYS", "allowed")
         .envs(environment.iter().copied())
         .run();
     assert_eq!(said.code, 0, "{event} with {environment:?}: {}{}", said.stdout, said.stderr);
@@ -186,7 +189,7 @@ fn back_up_as_the_readmes_role(server: &Server) {
     let bucket = s3.bucket();
     let mut event = server.event_as("app", "backup");
     event["bucket"] = json!(bucket.name);
-    event["public_key"] = minimal()["public_key"].clone();
+    event["public_key"] = json!(&*RECIPIENT);
     let receipt = Pgseal::backup(&event).envs(server.env()).envs(bucket.env()).run().complete();
     assert_eq!(receipt["backups"][0]["rows"], 9, "{receipt}");
 }
@@ -235,8 +238,7 @@ fn the_files_are_there_under_their_names() {
 
 #[test]
 fn the_variables_of_docker_run_are_a_whole_order() {
-    let public_key = minimal()["public_key"].as_str().expect("a key").to_owned();
-    let environment = docker_variables(&public_key);
+    let environment = docker_variables(&RECIPIENT);
     assert!(environment.len() >= 6, "{environment:?}");
     let said = Pgseal::new(&["check", "--offline"]).envs(&environment).run();
     assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
@@ -269,7 +271,7 @@ fn the_overrides_fit_the_task_definition() {
     let variable = &overridden["environment"][0];
     assert_eq!(variable["name"], "BACKUP_EVENT");
     let event: Value = serde_json::from_str(variable["value"].as_str().expect("text")).expect("an event");
-    let environment = docker_variables(minimal()["public_key"].as_str().expect("a key"));
+    let environment = docker_variables(&RECIPIENT);
     let pairs: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     offline(&event, &pairs);
 }
@@ -278,6 +280,13 @@ fn the_overrides_fit_the_task_definition() {
 fn the_commands_of_pgseal_are_there() {
     let help = Pgseal::new(&["--help"]).run();
     assert_eq!(help.code, 0, "{}", help.stderr);
+    // The reader's own key in the placeholder's stead.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut event = json_block("event");
+    let placeholder = event["public_key"].as_str().expect("text").to_owned();
+    assert!(placeholder.contains("(your key)"), "{placeholder}");
+    event["public_key"] = json!(&*RECIPIENT);
+    fs::write(folder.path().join("event.json"), event.to_string()).expect("the event is written");
     for line in block("shell").lines() {
         let command = line.split('#').next().expect("a part").trim();
         let (verb, rest) = command
@@ -287,10 +296,10 @@ fn the_commands_of_pgseal_are_there() {
         assert!(help.stdout.contains(&format!("  {verb} ")), "{verb} is not in: {}", help.stdout);
         // The same arguments, without a network. What the line leaves to the environment is set as for a task.
         let script = format!("exec \"$PGSEAL\" check --offline {rest}");
-        let output = Command::new("bash")
+        let output = without_the_runners(&mut Command::new("bash"))
             .args(["-c", &script])
-            .current_dir(root())
-            .envs(docker_variables(minimal()["public_key"].as_str().expect("a key")))
+            .current_dir(folder.path())
+            .envs(docker_variables(&RECIPIENT))
             .env("PGSEAL", env!("CARGO_BIN_EXE_pgseal"))
             .output()
             .expect("bash starts");

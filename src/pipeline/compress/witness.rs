@@ -32,10 +32,13 @@ impl Witness {
         if job.output.len() as u64 != info.bits.div_ceil(8) {
             return Err("it has another length".to_owned());
         }
+        if info.crc != job.crc {
+            return Err("it has another checksum".to_owned());
+        }
         self.stream.clear();
         self.stream.extend_from_slice(&job.output);
         let mut writer = StreamWriter::default();
-        writer.join(&mut self.stream, BlockInfo { crc: job.crc, ..info });
+        writer.join(&mut self.stream, info);
         self.stream.splice(..0, level.header());
         self.stream.extend_from_slice(&writer.finish());
 

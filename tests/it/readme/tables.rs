@@ -2,7 +2,8 @@
 
 use super::{minimal, offline, root};
 use crate::support::pgseal::Pgseal;
-use crate::support::restore::{rows, table};
+use crate::support::restore::{readme, rows, table};
+use pgseal::variables::{ALL, Kind};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,6 +31,32 @@ fn the_table_of_fields_is_complete() {
         let said = Pgseal::backup(&event).run();
         assert!(!said.stdout.contains("is not a known field"), "{field}: {}", said.stdout);
     }
+}
+
+/// Every variable that a person may set is documented, and no other.
+#[test]
+fn the_tables_of_variables_are_the_programs_own() {
+    let fields = table("fields");
+    let rows = fields.iter().map(|row| &row[1]);
+    let settings = table_after("Some things are set by the environment alone");
+    let documented: BTreeSet<String> = rows
+        .chain(settings.iter().map(|row| &row[0]))
+        .flat_map(|cell| names(cell))
+        .collect();
+    let known = |kind: &Kind| *kind != Kind::Platform;
+    let ours = ALL
+        .iter()
+        .filter(|(_, kind)| known(kind))
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
+    assert_eq!(documented, ours);
+}
+
+fn table_after(sentence: &str) -> Vec<Vec<String>> {
+    let readme = readme();
+    let (_, after) = readme.split_once(sentence).expect("the sentence");
+    let (_, after) = after.split_once("\n\n").expect("a table");
+    rows(after).skip(2).collect()
 }
 
 /// A value that a field takes and one that it refuses, for each field that README.md gives a variable.
@@ -74,7 +101,10 @@ fn every_variable_stands_for_its_field() {
             );
 
             let text = without.to_string();
-            let said = Pgseal::new(&["check", "--offline", "--event", &text]).env(&variable, bad).run();
+            let said = Pgseal::new(&["check", "--offline", "--event", &text])
+                .env("PGSEAL_TEST_KEYS", "allowed")
+                .env(&variable, bad)
+                .run();
             assert_eq!(said.code, 2, "{variable}={bad}: {}", said.stdout);
             assert_eq!(
                 said.receipt()["error"]["field"],
