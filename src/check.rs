@@ -82,6 +82,7 @@ pub async fn run(plan: &Plan, env: &Env, cancel: &Cancel) -> Report {
     report.note("event", None, Ok(describe(plan)));
     let store = Arc::new(S3::open(&plan.destination, env).await);
     let bucket = cancel.race(store.check_bucket()).await;
+    let is_bucket_there = bucket.is_ok();
     report.note(
         "bucket",
         None,
@@ -112,7 +113,11 @@ pub async fn run(plan: &Plan, env: &Env, cancel: &Cancel) -> Report {
             report.note(
                 "databases",
                 None,
-                Ok(json!({"names": names.iter().map(DatabaseName::as_str).collect::<Vec<_>>(), "warnings": warnings})),
+                Ok(json!({
+                    "names": names.iter().map(DatabaseName::as_str).collect::<Vec<_>>(),
+                    "stems": stems(&job, &names),
+                    "warnings": warnings,
+                })),
             );
             names
         }
@@ -123,6 +128,10 @@ pub async fn run(plan: &Plan, env: &Env, cancel: &Cancel) -> Report {
     };
     let (mut bytes, mut seconds) = (0, 0);
     for name in &names {
+        if is_bucket_there {
+            let found = job.look_under_name(name).await;
+            report.note("name", Some(name), found.map(|finished| json!({"already_complete": finished})));
+        }
         if let Some(estimate) = one(&job, name, &mut report).await {
             bytes += estimate.dump_bytes;
             seconds += estimate.seconds;
@@ -130,6 +139,12 @@ pub async fn run(plan: &Plan, env: &Env, cancel: &Cancel) -> Report {
     }
     report.estimate = json!({"dump_bytes": bytes, "seconds": seconds});
     report
+}
+
+/// What the backups would be named, now that the server is known.
+fn stems(job: &Job<'_>, names: &[DatabaseName]) -> Vec<String> {
+    let stems = names.iter().filter_map(|name| job.plan.stem(name, &job.server.host).ok());
+    stems.map(|stem| stem.to_string()).collect()
 }
 
 async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<Estimate> {
@@ -177,7 +192,7 @@ pub fn describe(plan: &Plan) -> Value {
         "stems": match &plan.databases {
             crate::plan::Databases::All => json!([]),
             crate::plan::Databases::Named(names) => {
-                json!(names.iter().filter_map(|name| plan.stem(name).ok()).map(|stem| stem.to_string()).collect::<Vec<_>>())
+                json!(names.iter().filter_map(|name| plan.known_stem(name)).map(|stem| stem.to_string()).collect::<Vec<_>>())
             }
         },
         "user": plan.source.user,
@@ -193,5 +208,7 @@ pub fn describe(plan: &Plan) -> Value {
         "globals": plan.globals,
         "lock_timeout_ms": plan.lock_timeout.as_millis() as u64,
         "scheduled_time": crate::envelope::manifest::Timestamp(plan.scheduled_time).to_string(),
+        "partial": plan.selection.is_partial(),
+        "warnings": plan.warnings,
     })
 }

@@ -3,7 +3,6 @@
 //! This is the raw level: names are known, types are right, nothing is resolved. [`crate::plan`] does that.
 //! No message from here holds a value of the event.
 
-use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -113,12 +112,12 @@ impl Event {
 }
 
 impl Event {
-    /// The same order for one database alone, at a time that is fixed.
-    pub fn narrowed(&self, database: &str, scheduled_time: time::OffsetDateTime) -> Value {
+    /// The same order for one database alone. Its time is handed on only where it has one of its own: a stored event with a
+    /// time that someone else fixed would make one backup and find it ever after.
+    pub fn narrowed(&self, database: &str) -> Value {
         let mut fields = self.0.clone();
         fields.insert("action".into(), "backup".into());
         fields.insert("database".into(), database.into());
-        fields.insert("scheduled_time".into(), Timestamp(scheduled_time).to_string().into());
         Value::Object(fields)
     }
 }

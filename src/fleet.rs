@@ -24,7 +24,7 @@ pub struct Fleet {
 #[derive(Debug, Serialize)]
 pub struct Planned {
     pub database: String,
-    /// The whole order, with one database and a time: sent twice, it is done once.
+    /// The whole order, with one database; and with a time where the event has one: sent twice, that one is done once.
     pub event: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
@@ -80,7 +80,7 @@ async fn planned(event: &Event, job: &Job<'_>, name: &DatabaseName) -> Planned {
     };
     Planned {
         database: name.as_str().to_owned(),
-        event: event.narrowed(name.as_str(), job.plan.scheduled_time),
+        event: event.narrowed(name.as_str()),
         estimate,
         error,
     }

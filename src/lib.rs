@@ -14,6 +14,7 @@ pub mod envelope;
 pub mod error;
 pub mod event;
 pub mod fleet;
+pub mod format;
 pub mod handler;
 pub mod heap;
 pub mod lambda;

@@ -1,6 +1,7 @@
 //! The inventory object: what is in a dump, enciphered like it, since names of tables are data.
 
 use crate::error::{Code, Error, Result};
+use crate::format::order::SelectionRecord;
 use crate::pipeline::Table;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,17 @@ pub struct Contents {
     /// `pgseal/1 inventory`.
     pub format: String,
     pub database: String,
+    /// As dialled; absent before 0.2, like the three behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// What was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionRecord>,
+    /// Whether that is less than the whole database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<bool>,
     pub server_version: String,
     pub pg_dump_version: String,
     pub plain_bytes: u64,

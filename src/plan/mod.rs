@@ -6,6 +6,7 @@ mod names;
 mod parts;
 mod rate;
 mod resolve;
+mod schedule;
 pub mod values;
 
 pub use host::{AllowedHosts, Host};
@@ -179,6 +180,8 @@ pub struct Plan {
     pub lock_timeout: Duration,
     /// Names the backup.
     pub scheduled_time: OffsetDateTime,
+    /// What is no error and should be known all the same, for each receipt.
+    pub warnings: Vec<String>,
     /// How long `pg_dump` may be silent while it is being read.
     pub stall_timeout: Duration,
     pub deadline_check: DeadlineCheck,

@@ -17,6 +17,5 @@ pub mod opened;
 pub mod psql;
 pub mod report;
 pub mod rewrap;
-mod signed;
 pub mod throwaway;
 pub mod verify;

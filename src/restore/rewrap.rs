@@ -69,7 +69,8 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
 
     let stem = manifest.stem(&Prefix::new("")?)?;
     let name = stem.later_manifest(manifest.generation);
-    let text = card(&manifest, &name, &backup.folder.to_string())?;
+    let selection = opened.contents(cancel).await?.and_then(|contents| contents.selection);
+    let text = card(&manifest, &name, &backup.folder.to_string(), selection.as_ref())?;
     manifest.card_sha256 = Some(hex(&sha256(text.as_bytes())));
     let mut bytes = manifest.line()?;
     let signatures = match &ask.signing {

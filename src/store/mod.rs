@@ -2,6 +2,7 @@
 
 mod archive;
 mod directory;
+mod existing;
 mod fault;
 mod location;
 mod memory;
@@ -10,6 +11,7 @@ mod s3_reader;
 mod upload;
 
 pub use archive::{Archive, Listed, Pinned, missing};
+pub use existing::{Fetched, Identity, ListedObject};
 pub use fault::of_another_run;
 pub use location::Location;
 pub use memory::Memory;

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     HeadBucket,
+    ListObjects,
     HeadObject,
     GetObject,
     PutObject,
@@ -40,6 +41,7 @@ impl Operation {
         match method {
             "HEAD" if key.is_empty() => Self::HeadBucket,
             "HEAD" => Self::HeadObject,
+            "GET" if key.is_empty() && has("list-type") => Self::ListObjects,
             "GET" if !key.is_empty() => Self::GetObject,
             "PUT" if has("partNumber") => Self::UploadPart,
             "PUT" if !key.is_empty() => Self::PutObject,

@@ -1,0 +1,3 @@
+//! The nouns of docs/FORMAT.md.
+
+pub mod order;
