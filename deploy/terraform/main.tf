@@ -48,7 +48,8 @@ resource "aws_ecs_task_definition" "this" {
       {
         REGION             = local.region
         S3_BUCKET          = var.bucket
-        S3_PREFIX          = var.prefix
+        # Entries share one bucket: the server's name keeps their backups apart.
+        S3_PREFIX          = "${var.prefix}/{host}"
         OPENSSL_PUBLIC_KEY = var.public_key
         POSTGRES_USER      = each.value.database_user
       },
