@@ -131,7 +131,7 @@ back_up() {
 {
   "database": "shop",
   "host": "localhost", "port": $PGPORT, "user": "backup", "auth": "password",
-  "bucket": "$bucket", "bucket_region": "$region",
+  "bucket": "$bucket", "bucket_region": "$region", "prefix": "backups/{host}",
   "rate_limit": "${PGSEAL_DEMO_RATE:-16M}",
   "public_key": "$key"
 }

@@ -116,7 +116,7 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
             return report;
         }
     };
-    look_at_bucket(&store, plan, cancel, &mut report).await;
+    let is_bucket_there = look_at_bucket(&store, plan, cancel, &mut report).await;
     let server = match cancel.race(Server::find(&plan.source)).await {
         Ok(server) => server,
         Err(error) => {
@@ -144,12 +144,18 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
             return report;
         }
     };
-    let names: Vec<_> = list.databases.iter().filter_map(Listed::chosen).map(DatabaseName::as_str).collect();
-    report.note("databases", None, Ok(json!({"names": names, "warnings": list.warnings})));
+    let chosen: Vec<&DatabaseName> = list.databases.iter().filter_map(Listed::chosen).collect();
+    let names: Vec<&str> = chosen.iter().map(|name| name.as_str()).collect();
+    let detail = json!({"names": names, "stems": stems(&job, &chosen), "warnings": list.warnings});
+    report.note("databases", None, Ok(detail));
     let (mut bytes, mut seconds) = (0, 0);
     for listed in list.databases {
         match listed {
             Listed::Chosen(name) => {
+                if is_bucket_there {
+                    let found = job.look_under_name(&name).await;
+                    report.note("name", Some(&name), found.map(|finished| json!({"already_complete": finished})));
+                }
                 if let Some(estimate) = one(&job, &name, &mut report).await {
                     bytes += estimate.dump_bytes;
                     seconds += estimate.seconds;
@@ -172,7 +178,7 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
 }
 
 /// The bucket, and whether this S3 has what nothing is overwritten by.
-async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut Report) {
+async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut Report) -> bool {
     let clear = endpoints_in_clear();
     if !clear.is_empty() {
         let detail = json!({"variables": clear, "warning": "http:// to another machine: requests and session tokens go in clear"});
@@ -186,13 +192,20 @@ async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut R
         bucket.map(|()| json!({"bucket": plan.destination.bucket, "region": plan.destination.region})),
     );
     if !is_there {
-        return;
+        return false;
     }
     match cancel.race(async { Ok(store.support().await) }).await {
         Ok(Support::Supported) => report.note("conditional_writes", None, Ok(json!({"if_none_match": true, "checksums": true}))),
         Ok(Support::Unsupported(error)) | Err(error) => report.note("conditional_writes", None, Err(error)),
         Ok(Support::NotChecked(reason)) => report.add("conditional_writes", "not_checked", json!({"reason": reason})),
     };
+    true
+}
+
+/// What the backups would be named, now that the server is known.
+fn stems(job: &Job<'_>, names: &[&DatabaseName]) -> Vec<String> {
+    let stems = names.iter().filter_map(|name| job.plan.stem(name, &job.server.host).ok());
+    stems.map(|stem| stem.to_string()).collect()
 }
 
 async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<Estimate> {
@@ -265,7 +278,7 @@ pub fn describe(plan: &Plan) -> Value {
         "stems": match &plan.databases {
             crate::plan::Databases::All => json!([]),
             crate::plan::Databases::Named(names) => {
-                json!(names.iter().filter_map(|name| plan.stem(name).ok()).map(|stem| stem.to_string()).collect::<Vec<_>>())
+                json!(names.iter().filter_map(|name| plan.known_stem(name)).map(|stem| stem.to_string()).collect::<Vec<_>>())
             }
         },
         "user": plan.source.user,
@@ -281,6 +294,7 @@ pub fn describe(plan: &Plan) -> Value {
         "globals": plan.globals,
         "lock_timeout_ms": plan.lock_timeout.as_millis() as u64,
         "scheduled_time": crate::envelope::manifest::Timestamp(plan.scheduled_time).to_string(),
-        "warnings": plan.warnings,
+        "partial": plan.selection.is_partial(),
+        "warnings": plan.warnings.iter().chain(&plan.lateness).collect::<Vec<_>>(),
     })
 }

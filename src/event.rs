@@ -8,7 +8,6 @@ mod unique;
 
 pub use asked::{Asked, missing};
 
-use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::variables;
 use serde::de::DeserializeSeed;
@@ -160,12 +159,12 @@ impl Event {
         self.0.keys().map(String::as_str)
     }
 
-    /// The same order for one database alone, at a time that is fixed.
-    pub fn narrowed(&self, database: &str, scheduled_time: time::OffsetDateTime) -> Value {
+    /// The same order for one database alone. Its time is handed on only where it has one of its own: a stored event with a
+    /// time that someone else fixed would make one backup and find it ever after.
+    pub fn narrowed(&self, database: &str) -> Value {
         let mut fields = self.0.clone();
         fields.insert("action".into(), "backup".into());
         fields.insert("database".into(), database.into());
-        fields.insert("scheduled_time".into(), Timestamp(scheduled_time).to_string().into());
         Value::Object(fields)
     }
 }

@@ -28,7 +28,8 @@ pub struct Planned {
     /// `skipped`: PostgreSQL itself forbids to dump it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<&'static str>,
-    /// The whole order, with one database and a time: sent twice, it is done once. None for a name that no event can hold.
+    /// The whole order, with one database; and with a time where the event has one: sent twice, that one is done once. None
+    /// for a name that no event can hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +89,7 @@ pub async fn run(event: &Event, plan: &Plan, env: &Env, cancel: &Cancel) -> Flee
 }
 
 async fn planned(event: &Event, job: &Job<'_>, listed: Listed) -> Planned {
-    let order = |name: &DatabaseName| Some(event.narrowed(name.as_str(), job.plan.scheduled_time));
+    let order = |name: &DatabaseName| Some(event.narrowed(name.as_str()));
     let nothing = Planned {
         database: String::new(),
         status: None,

@@ -1,5 +1,6 @@
 //! What is said when a backup is done, or is not.
 
+use crate::backup::CompletedBackup;
 use crate::envelope::manifest::{Object, Role, Timestamp};
 use crate::error::{Code, Error};
 use serde::Serialize;
@@ -8,7 +9,7 @@ use serde::Serialize;
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     Complete,
-    /// The manifest of that name was there already: success.
+    /// A manifest of this very order was there already: success.
     AlreadyComplete,
     /// PostgreSQL itself forbids to dump it: told, and no failure.
     Skipped,
@@ -43,20 +44,26 @@ pub struct Entry {
     pub made: Option<Made>,
 }
 
-/// A backup that was made: all of this stands in S3.
+/// A backup that was made, now or by an earlier delivery: all of this stands in S3.
 #[derive(Debug, Serialize)]
 pub struct Made {
     pub run: String,
     pub objects: Vec<StoredObject>,
+    /// Tables or schemas were chosen or left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     pub dumped_bytes: u64,
-    pub compressed_bytes: u64,
+    /// Known to the run that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compressed_bytes: Option<u64>,
     pub tables: u64,
     pub rows: u64,
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
     pub duration_ms: u64,
-    /// Of which this was spent holding the rate.
-    pub throttled_ms: u64,
+    /// Of which this was spent holding the rate; known to the run that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttled_ms: Option<u64>,
     pub server_version: String,
     pub pg_dump_version: String,
     /// Fingerprints.
@@ -72,11 +79,45 @@ pub struct StoredObject {
     pub key: String,
     pub size: u64,
     pub sha256: String,
-    pub etag: String,
+    /// Absent where S3 did not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+impl Made {
+    /// What the manifest of an earlier delivery says of its backup.
+    pub fn of_completed(found: CompletedBackup, bucket: &str) -> Self {
+        let CompletedBackup {
+            manifest,
+            objects,
+            warnings,
+        } = found;
+        let duration = manifest.finished_at.0 - manifest.started_at.0;
+        Self {
+            objects: objects
+                .iter()
+                .map(|(object, etag)| StoredObject::new(object, bucket, etag.as_ref().map(|etag| format!("\"{etag}\""))))
+                .collect(),
+            partial: manifest.is_partial(),
+            run: manifest.run,
+            dumped_bytes: manifest.plain_bytes,
+            compressed_bytes: None,
+            tables: manifest.tables,
+            rows: manifest.rows,
+            started_at: manifest.started_at,
+            finished_at: manifest.finished_at,
+            duration_ms: duration.whole_milliseconds().max(0) as u64,
+            throttled_ms: None,
+            server_version: manifest.server_version,
+            pg_dump_version: manifest.pg_dump_version,
+            recipients: manifest.recipients.into_iter().map(|wrapped| wrapped.fingerprint).collect(),
+            warnings,
+        }
+    }
 }
 
 impl StoredObject {
-    pub fn new(object: &Object, bucket: &str, etag: String) -> Self {
+    pub fn new(object: &Object, bucket: &str, etag: Option<String>) -> Self {
         let Object {
             role, key, size, sha256, ..
         } = object.clone();
@@ -154,14 +195,14 @@ impl Entry {
         }
     }
 
-    pub fn already_complete(database: &str, stem: String) -> Self {
+    pub fn already_complete(database: &str, stem: String, made: Made) -> Self {
         Self {
             status: Status::AlreadyComplete,
             database: database.to_owned(),
             stem: Some(stem),
             error: None,
             reason: None,
-            made: None,
+            made: Some(made),
         }
     }
 

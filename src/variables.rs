@@ -33,6 +33,7 @@ pub const ALL: &[(&str, Kind)] = &[
     ("S3_BUCKET", Field),
     ("S3_PREFIX", Field),
     ("S3_REGION", Field),
+    ("S3_BUCKET_OWNER", Field),
     // Its emptiness is told by `plan::resolve`, which knows whether the event has a key.
     ("OPENSSL_PUBLIC_KEY", Field),
     ("RATE_LIMIT", Field),
@@ -51,6 +52,7 @@ pub const ALL: &[(&str, Kind)] = &[
     ("PGPASSWORD", Setting),
     ("PGPASSFILE", Setting),
     ("PGSEAL_STALL_TIMEOUT", Setting),
+    ("PGSEAL_LOGIN_TIMEOUT", Setting),
     ("PGSEAL_DEADLINE_CHECK", Setting),
     ("PGSEAL_CHECK_BLOCKS", Setting),
     ("PGSEAL_PG_BIN", Setting),
@@ -60,6 +62,7 @@ pub const ALL: &[(&str, Kind)] = &[
     ("PGSEAL_LOG", Setting),
     ("AWS_ENDPOINT_URL", Setting),
     ("AWS_ENDPOINT_URL_S3", Setting),
+    ("AWS_CA_BUNDLE", Setting),
     ("PATH", Platform),
     ("AWS_LAMBDA_RUNTIME_API", Platform),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", Platform),

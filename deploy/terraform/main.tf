@@ -46,9 +46,10 @@ resource "aws_ecs_task_definition" "this" {
     stopTimeout = 120
     environment = [for name, value in merge(
       {
-        REGION              = local.region
-        S3_BUCKET           = var.bucket
-        S3_PREFIX           = var.prefix
+        REGION    = local.region
+        S3_BUCKET = var.bucket
+        # Entries share one bucket: the server's name keeps their backups apart.
+        S3_PREFIX           = "${var.prefix}/{host}"
         OPENSSL_PUBLIC_KEY  = var.public_key
         POSTGRES_USER       = each.value.database_user
         PGSEAL_EVENT_FIELDS = "action,scheduled_time"

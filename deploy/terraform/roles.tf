@@ -46,7 +46,7 @@ data "aws_iam_policy_document" "task" {
     resources = ["${local.bucket}/${var.prefix}/*"]
   }
 
-  # HeadObject of the manifest: has this event been answered already? No dump and no key can be read.
+  # The manifest of this event, if one stands: is it of this very order? No dump and no key can be read.
   statement {
     sid       = "SeeWhetherItIsDone"
     actions   = ["s3:GetObject"]

@@ -53,7 +53,7 @@ variable "bucket" {
 }
 
 variable "prefix" {
-  description = "What every object's key begins with"
+  description = "What every object's key begins with; a folder with the server's name follows it"
   type        = string
   default     = "backups"
 }

@@ -6,6 +6,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use s3s::dto::ETag;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,4 +59,12 @@ impl Parts {
         }
         fs::remove_file(self.root.join(format!(".upload-{}.json", self.upload)))
     }
+}
+
+/// The ETag of a small object that one PUT wrote, as a listing names it.
+pub fn small_e_tag(path: &Path) -> Option<ETag> {
+    use md5::Digest;
+    let is_small = std::fs::metadata(path).is_ok_and(|file| file.len() <= 1 << 20);
+    let bytes = is_small.then(|| std::fs::read(path).ok()).flatten()?;
+    Some(ETag::Strong(pgseal::envelope::hex(&md5::Md5::digest(&bytes))))
 }

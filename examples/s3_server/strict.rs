@@ -6,12 +6,12 @@
 //! - takes writes to buckets that do not exist, and makes them;
 //! - tests `If-None-Match` and writes in two steps, between which another writer fits;
 //! - calls an unknown upload "access denied", and cannot list open uploads;
-//! - knows no composite checksum.
+//! - knows no composite checksum, and names no ETag in a listing.
 //!
 //! This layer adds these as S3 has them and leaves everything else to s3s-fs. Bodies are checked in memory, which is
 //! fine for parts. Open uploads and composite checksums are not kept over a restart.
 
-use super::parts::Parts;
+use super::parts::{Parts, small_e_tag};
 use pgseal::envelope::hex;
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::*;
@@ -137,7 +137,13 @@ impl S3 for Strict {
         }
 
         fn list_objects_v2(self, request: ListObjectsV2Input) -> ListObjectsV2Output {
-            self.files.list_objects_v2(request).await
+            let bucket = request.input.bucket.clone();
+            let mut response = self.files.list_objects_v2(request).await?;
+            for object in response.output.contents.iter_mut().flatten() {
+                let key = object.key.as_deref().filter(|key| self.composite(&bucket, key).is_none());
+                object.e_tag = key.and_then(|key| small_e_tag(&self.path(&bucket, key).ok()?));
+            }
+            Ok(response)
         }
 
         fn delete_object(self, request: DeleteObjectInput) -> DeleteObjectOutput {

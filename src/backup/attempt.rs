@@ -1,5 +1,6 @@
 //! One attempt at one backup: each step leaves nothing visible behind but the last.
 
+use super::existing::{CompletedBackup, Existing, Order};
 use super::send::{Sent, send};
 use super::signer::Signing;
 use super::{Estimate, Job};
@@ -17,7 +18,7 @@ use crate::rds::Session;
 use crate::rds::preflight::{Facts, facts};
 use crate::rds::properties;
 use crate::rds::selection::{self, DumpSelection};
-use crate::store::{Held, Put, Stored, Upload, Written, of_another_run};
+use crate::store::{Identity, Put, Stored, Upload, Written, of_another_run};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use tokio::task::JoinHandle;
 /// Why an attempt ends without a backup of its own.
 pub(super) enum Stop {
     /// Another delivery of the same event made it.
-    AlreadyComplete,
+    AlreadyComplete(Box<CompletedBackup>),
     Failed(Error),
 }
 
@@ -44,6 +45,8 @@ pub(super) struct Attempt<'a> {
     pub(super) client: Client,
     pub(super) estimate: Estimate,
     pub(super) stem: &'a Stem,
+    /// What a manifest under this stem must be of.
+    pub(super) order: Order,
     pub(super) facts: Facts,
     /// What the plan's patterns mean in this database.
     pub(super) selection: DumpSelection,
@@ -66,8 +69,16 @@ impl<'a> Attempt<'a> {
     pub async fn look(job: &'a Job<'a>, database: &'a DatabaseName, stem: &'a Stem, seal: JoinHandle<Result<Seal>>) -> Result<Self, Stop> {
         job.cancel.check()?;
         let started = OffsetDateTime::now_utc();
-        if job.cancel.race(job.store.head(&stem.manifest())).await?.flatten().is_some() {
-            return Err(Stop::AlreadyComplete);
+        let signing = match &job.plan.signing_key {
+            Some(key) => Some(job.cancel.race(Signing::tried(key)).await?),
+            None => None,
+        };
+        let signer = signing.as_ref().map(Signing::verifier).transpose()?;
+        let order = Order::new(job.plan, &job.server, database, stem, signer);
+        match job.cancel.race(order.find(&job.store)).await? {
+            Existing::Nothing => {}
+            Existing::Unseen(denied) => tracing::info!("what was made before cannot be looked for: {}", denied.message),
+            Existing::Complete(found) => return Err(Stop::AlreadyComplete(found)),
         }
         let looking = async {
             let session = Session::open(&job.server, database, job.cancel).await?;
@@ -92,11 +103,8 @@ impl<'a> Attempt<'a> {
             estimated_seconds = estimate.seconds,
             "starting"
         );
-        let signing = match &job.plan.signing_key {
-            Some(key) => Some(job.cancel.race(Signing::tried(key)).await?),
-            None => None,
-        };
-        let mut warnings = [&facts.warnings[..], &selection.warnings, &properties.warnings].concat();
+        let mut warnings: Vec<String> = job.plan.lateness.iter().cloned().collect();
+        warnings.extend([&facts.warnings[..], &selection.warnings, &properties.warnings].concat());
         if facts.replica && facts.size.unlogged_tables > 0 {
             warnings.push(format!(
                 "{} unlogged tables have no rows on a replica: the dump holds their definitions only",
@@ -110,6 +118,7 @@ impl<'a> Attempt<'a> {
             client,
             estimate,
             stem,
+            order,
             facts,
             selection,
             properties,
@@ -123,7 +132,9 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    /// The secret for each recipient, first: this also proves that the role may write, before hours of dumping.
+    /// The secret for each recipient. Where names hold the run it comes first: this also proves that the role may write, before
+    /// hours of dumping. Names of the old format are shared by all attempts, and nothing is overwritten: there it comes once
+    /// the dump stands, or what a failed attempt left would stop every later one.
     pub async fn write_keys(&mut self) -> Result<(), Stop> {
         for recipient in &self.job.plan.recipients {
             let key = match self.job.plan.format {
@@ -212,9 +223,7 @@ impl<'a> Attempt<'a> {
         self.plain_lengths.insert(role.as_str().to_owned(), arrived.counted.plain_bytes);
         if role == Role::Dump {
             self.write_inventory(&arrived).await?;
-            if self.is_complete().await? {
-                return Err(Stop::AlreadyComplete);
-            }
+            self.job.cancel.race(self.must_be_free()).await??;
         }
         self.job.cancel.check()?;
         let stored = upload.commit(&arrived.sealed, last, self.job.cancel).await?;
@@ -230,6 +239,10 @@ impl<'a> Attempt<'a> {
         let contents = Contents {
             format: Contents::FORMAT.to_owned(),
             database: self.database.as_str().to_owned(),
+            host: Some(self.job.server.host.as_str().to_owned()),
+            port: Some(self.job.server.port),
+            selection: Some(self.order.selection.clone()),
+            partial: Some(self.order.selection.is_partial()),
             server_version: self.facts.server_version.clone(),
             pg_dump_version: self.client.version.clone(),
             plain_bytes: counted.plain_bytes,
@@ -249,9 +262,12 @@ impl<'a> Attempt<'a> {
             .await
     }
 
-    async fn is_complete(&self) -> Result<bool> {
-        let found = self.job.cancel.race(self.job.store.head(&self.stem.manifest())).await?;
-        Ok(found.flatten().is_some())
+    /// Ends this attempt where another one has committed since it began.
+    async fn must_be_free(&self) -> Result<Result<(), Stop>> {
+        Ok(match self.order.find(&self.job.store).await? {
+            Existing::Complete(found) => Err(Stop::AlreadyComplete(found)),
+            Existing::Nothing | Existing::Unseen(_) => Ok(()),
+        })
     }
 
     /// A small object of this attempt.
@@ -265,19 +281,30 @@ impl<'a> Attempt<'a> {
         };
         let etag = match self.job.cancel.race(self.job.store.put(put)).await? {
             Written::Stored { etag } => etag,
-            // Names hold the run, so an object that exists is our own from a try whose answer was lost. The old format's
-            // names do not: there it can be what an earlier, failed attempt left.
-            Written::Exists if self.job.plan.format == Format::Pgseal1 => String::new(),
+            // Most likely our own, from a try whose answer was lost: that its bytes say. Where they may not be read, the size
+            // does, under a name that holds the run; a name of the old format can be what an earlier attempt left.
             Written::Exists => {
-                let look = async { Ok(self.job.store.holds(&key, &body).await) };
+                let look = async { Ok(self.job.store.identify(&key, &body).await) };
                 match self.job.cancel.race(look).await? {
-                    Held::Same { etag } => etag,
-                    _ if self.is_complete().await? => return Err(Stop::AlreadyComplete),
-                    _ => return Err(of_another_run(&key).into()),
+                    Identity::Same { etag } => etag,
+                    Identity::SameSize { etag } if self.job.plan.format == Format::Pgseal1 => etag,
+                    Identity::Unknown => return Err(cannot_tell(&key).into()),
+                    _ => {
+                        self.job.cancel.race(self.must_be_free()).await??;
+                        return Err(of_another_run(&key).into());
+                    }
                 }
             }
         };
         self.stored.push((object, etag));
         Ok(())
     }
+}
+
+fn cannot_tell(key: &str) -> Error {
+    Error::new(
+        Code::CommitUnknown,
+        format!("{key} exists, and whether it was written by this run cannot be told: neither s3:GetObject nor s3:ListBucket is allowed"),
+    )
+    .advise("Allow s3:ListBucket on the bucket, or s3:GetObject on the prefix, and run again.")
 }

@@ -1,13 +1,14 @@
 //! The commit, and what is written once the backup stands.
 
 use super::attempt::{Attempt, Stop};
+use super::existing::Existing;
 use crate::envelope::card::{card, card_name};
 use crate::envelope::manifest::{Manifest, Object, Proof, Role, Timestamp, base_name};
 use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Arrived;
 use crate::receipt::{Made, StoredObject};
-use crate::store::{Held, Put, Written};
+use crate::store::{Identity, Put, Written};
 use bytes::Bytes;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -41,6 +42,9 @@ impl Attempt<'_> {
             recipients: self.recipients.clone(),
             tables: arrived.counted.tables.len() as u64,
             rows: arrived.counted.rows,
+            source: Some(self.order.source.clone()),
+            selection: Some(self.order.selection_digest().to_owned()),
+            partial: Some(self.order.selection.is_partial()),
             card_sha256: None,
             signer: self.signing.as_ref().map(|signing| signing.signer.clone()),
             generation: 1,
@@ -61,20 +65,21 @@ impl Attempt<'_> {
         self.write_card(card).await;
         let bucket = self.job.store.bucket();
         Ok(Made {
+            partial: manifest.is_partial(),
             run: manifest.run,
             objects: self
                 .stored
                 .iter()
-                .map(|(object, etag)| StoredObject::new(object, bucket, etag.clone()))
+                .map(|(object, etag)| StoredObject::new(object, bucket, Some(etag.clone())))
                 .collect(),
             dumped_bytes: arrived.counted.plain_bytes,
-            compressed_bytes: arrived.compressed_bytes,
+            compressed_bytes: Some(arrived.compressed_bytes),
             tables: manifest.tables,
             rows: manifest.rows,
             started_at: manifest.started_at,
             finished_at: manifest.finished_at,
             duration_ms: (finished - self.started).whole_milliseconds().max(0) as u64,
-            throttled_ms: arrived.throttled.as_millis() as u64,
+            throttled_ms: Some(arrived.throttled.as_millis() as u64),
             server_version: manifest.server_version,
             pg_dump_version: manifest.pg_dump_version,
             recipients: manifest.recipients.into_iter().map(|wrapped| wrapped.fingerprint).collect(),
@@ -96,12 +101,28 @@ impl Attempt<'_> {
             Ok(Written::Exists) => None,
             Err(error) => Some(error),
         };
-        let look = async { Ok(self.job.store.holds(&key, manifest).await) };
-        let held = cancel.settle(GRACE, look).await.unwrap_or(Held::Unknown);
+        let look = async { Ok(self.job.store.identify(&key, manifest).await) };
+        let held = cancel.settle(GRACE, look).await.unwrap_or(Identity::Unknown);
         let run = &self.seal.run;
         match (held, error) {
-            (Held::Same { etag }, _) => Ok(etag),
-            (Held::Other, _) | (_, None) => Err(Stop::AlreadyComplete),
+            (Identity::Same { etag }, _) => Ok(etag),
+            // Somebody else's: only what it says can make it a success.
+            (Identity::Other, _) => match cancel.settle(GRACE, self.order.find(&self.job.store)).await? {
+                Existing::Complete(found) => Err(Stop::AlreadyComplete(found)),
+                Existing::Unseen(denied) => Err(denied.into()),
+                Existing::Nothing => Err(Error::new(
+                    Code::CommitFailed,
+                    format!("the manifest of run {run} could not be written: another one stood there and is gone"),
+                )
+                .into()),
+            },
+            // The answer to an earlier try may have been lost, so that it may well be our own.
+            (Identity::SameSize { .. } | Identity::Unknown | Identity::Missing, None) => {
+                let told = format!("{key} exists, and whether it is the manifest of run {run} cannot be told: it may not be read");
+                let advice = "Allow s3:GetObject on *.manifest.jsonl (and kms:Decrypt on its key), and run again: a backup that stands is \
+                              then found.";
+                Err(Error::new(Code::CommitUnknown, told).advise(advice).into())
+            }
             (_, Some(error)) if cancel.reason().is_some_and(|reason| reason.code == error.code) => {
                 let told = format!(
                     "{} while the manifest of run {run} was on its way: if it arrives all the same, the backup stands",
@@ -110,11 +131,11 @@ impl Attempt<'_> {
                 Err(Error::new(error.code, told).into())
             }
             // No answer, and no look: it may stand.
-            (Held::Unknown, Some(error)) if error.code == Code::S3Unavailable => {
+            (Identity::Unknown | Identity::SameSize { .. }, Some(error)) if error.code == Code::S3Unavailable => {
                 let told = format!("whether the manifest of run {run} was written cannot be told: {}", error.message);
                 Err(Error::new(Code::CommitUnknown, told).into())
             }
-            (Held::Missing | Held::Unknown, Some(error)) => {
+            (Identity::Missing | Identity::Unknown | Identity::SameSize { .. }, Some(error)) => {
                 let told = format!(
                     "the manifest of run {run} could not be written ({}): {}",
                     error.code.name(),
@@ -131,20 +152,28 @@ impl Attempt<'_> {
         let name = base_name(&key);
         let folder = key.strip_suffix(name).unwrap_or_default().trim_end_matches('/');
         let place = format!("s3://{}/{folder}", self.job.store.bucket());
-        Ok(card(manifest, name, place.trim_end_matches('/'), &self.properties.properties)?.into_bytes())
+        let place = place.trim_end_matches('/');
+        Ok(card(manifest, name, place, Some(&self.order.selection), &self.properties.properties)?.into_bytes())
     }
 
     /// The backup stands already: without its card it is a backup all the same.
     async fn write_card(&mut self, card: Vec<u8>) {
         let object = Object::small(Role::Card, card_name(&self.stem.to_string(), 1), &card);
+        let body = Bytes::from(card);
         let put = Put {
             key: object.key.clone(),
-            body: Bytes::from(card),
+            body: body.clone(),
             is_dump: false,
         };
         match self.job.cancel.settle(GRACE, self.job.store.put(put)).await {
             Ok(Written::Stored { etag }) => self.stored.push((object, etag)),
-            Ok(Written::Exists) => self.warnings.push(format!("{} exists already, from another hand", object.key)),
+            Ok(Written::Exists) => {
+                let look = async { Ok(self.job.store.identify(&object.key, &body).await) };
+                match self.job.cancel.settle(GRACE, look).await.unwrap_or(Identity::Unknown) {
+                    Identity::Same { etag } => self.stored.push((object, etag)),
+                    _ => self.warnings.push(format!("{} exists already, from another hand", object.key)),
+                }
+            }
             Err(error) => self.warnings.push(format!(
                 "the recovery card was not written ({}): {}",
                 error.code.name(),

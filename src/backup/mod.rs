@@ -3,13 +3,16 @@
 mod attempt;
 mod commit;
 mod estimate;
+mod existing;
 mod places;
 mod send;
 pub mod signer;
 
 pub use estimate::Estimate;
+pub use existing::CompletedBackup;
 
 use crate::cancel::Cancel;
+use crate::envelope::manifest::Timestamp;
 use crate::envelope::seal::Seal;
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
@@ -21,6 +24,8 @@ use crate::rds::databases::{DatabaseList, Listed, databases};
 use crate::receipt::{Entry, Made, Receipt};
 use crate::store::S3;
 use attempt::{Attempt, Stop};
+use existing::{Existing, Order};
+use signer::Signing;
 use std::sync::Arc;
 use time::OffsetDateTime;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -80,7 +85,7 @@ fn nothing_tried(plan: &Plan, error: Error) -> Receipt {
     match &plan.databases {
         Databases::Named(names) => {
             let failed =
-                |name: &DatabaseName| Entry::failed(name.as_str(), plan.stem(name).ok().map(|stem| stem.to_string()), error.clone());
+                |name: &DatabaseName| Entry::failed(name.as_str(), plan.known_stem(name).map(|stem| stem.to_string()), error.clone());
             Receipt::of(names.iter().map(failed).collect(), plan.warnings.clone())
         }
         Databases::All => Receipt::refused(error),
@@ -121,9 +126,24 @@ impl<'a> Job<'a> {
         self.cancel.race(found).await
     }
 
+    /// What a backup of this database would meet under its name: when the one was finished that stands there already, or
+    /// what stands in the way.
+    pub async fn look_under_name(&self, database: &DatabaseName) -> Result<Option<Timestamp>> {
+        let stem = self.plan.stem(database, &self.server.host)?;
+        let signer = match &self.plan.signing_key {
+            Some(key) => Some(self.cancel.race(Signing::open(key)).await?.verifier()?),
+            None => None,
+        };
+        let order = Order::new(self.plan, &self.server, database, &stem, signer);
+        match self.cancel.race(order.find(&self.store)).await? {
+            Existing::Complete(found) => Ok(Some(found.manifest.finished_at)),
+            Existing::Nothing | Existing::Unseen(_) => Ok(None),
+        }
+    }
+
     async fn one(&self, database: &DatabaseName, seal: JoinHandle<Result<Seal>>) -> Entry {
         let name = database.as_str();
-        let stem = match self.plan.stem(database) {
+        let stem = match self.plan.stem(database, &self.server.host) {
             Ok(stem) => stem,
             Err(error) => return Entry::failed(name, None, error),
         };
@@ -132,9 +152,12 @@ impl<'a> Job<'a> {
                 tracing::info!(database = name, %stem, bytes = made.dumped_bytes, rows = made.rows, "complete");
                 Entry::complete(name, stem.to_string(), made)
             }
-            Err(Stop::AlreadyComplete) => {
-                tracing::info!(database = name, %stem, "already complete");
-                Entry::already_complete(name, stem.to_string())
+            Err(Stop::AlreadyComplete(found)) => {
+                let mut made = Made::of_completed(*found, self.store.bucket());
+                tracing::info!(database = name, %stem, run = made.run, finished_at = %made.finished_at, "already complete");
+                made.warnings.extend(self.plan.lateness.iter().cloned());
+                made.warnings.extend(old(made.finished_at, OffsetDateTime::now_utc()));
+                Entry::already_complete(name, stem.to_string(), made)
             }
             Err(Stop::Failed(error)) => {
                 tracing::error!(database = name, code = error.code.name(), hint = error.hint(), "{}", error.message);
@@ -146,9 +169,37 @@ impl<'a> Job<'a> {
     /// The whole of one backup, in the order that the invariants demand: nothing of it counts before the last step.
     async fn seal(&self, database: &DatabaseName, stem: &Stem, seal: JoinHandle<Result<Seal>>) -> Result<Made, Stop> {
         let mut attempt = Attempt::look(self, database, stem, seal).await?;
-        attempt.write_keys().await?;
+        let names_hold_run = self.plan.format == Format::Pgseal1;
+        if names_hold_run {
+            attempt.write_keys().await?;
+        }
         attempt.write_globals().await?;
         let dump = attempt.write_dump().await?;
+        if !names_hold_run {
+            attempt.write_keys().await?;
+        }
         attempt.write_manifest(dump).await
+    }
+}
+
+/// A delivery that finds its work done long ago was not a second delivery of last night's event.
+fn old(finished: Timestamp, now: OffsetDateTime) -> Option<String> {
+    (now - finished.0 > time::Duration::days(1))
+        .then(|| format!("this backup was finished at {finished}, more than a day ago: nothing new was made"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    /// An event with a fixed time was success for ever, night after night.
+    #[test]
+    fn a_backup_that_is_found_a_day_later_is_told_with_its_time() {
+        let now = datetime!(2026-11-24 02:00 UTC);
+        let finished = |ago: time::Duration| old(Timestamp(now - ago), now);
+        assert_eq!(finished(time::Duration::minutes(10)), None);
+        let warning = finished(time::Duration::hours(25)).expect("a warning");
+        assert!(warning.contains("2026-11-23T01:00:00Z"), "{warning}");
     }
 }

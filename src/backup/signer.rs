@@ -90,6 +90,12 @@ impl Signing {
         Ok(signing)
     }
 
+    /// What checks a signature of this signer.
+    pub fn verifier(&self) -> Result<Verifier> {
+        let der = BASE64_STANDARD.decode(&self.signer.public_key);
+        Verifier::parse(&der.map_err(|_| Error::new(Code::Bug, "the signer's public key is no base64"))?)
+    }
+
     /// Signs a manifest's first line, its newline included. KMS is given its SHA-256 only.
     pub async fn sign(&self, line: &[u8]) -> Result<Signature> {
         let der = match &self.by {

@@ -6,13 +6,21 @@ use super::manifest::{Manifest, Object, Role, Wrapped, base_name};
 use super::seal::PKCS1;
 use crate::error::Result;
 use crate::format::database_properties::DatabaseProperties;
+use crate::format::order::SelectionRecord;
 use crate::plan::Compression;
 
 /// The card of a manifest, whose own hash is the one thing that it does not say.
 ///
-/// `name` is the manifest's; `place` the folder of the objects, such as `s3://acme/backups`. Of the properties it tells
-/// encoding and locale, without which the dump may not restore; settings, names of roles and the like stay sealed.
-pub fn card(manifest: &Manifest, name: &str, place: &str, properties: &DatabaseProperties) -> Result<String> {
+/// `name` is the manifest's; `place` the folder of the objects, such as `s3://acme/backups`; `selection` says of which part a
+/// partial dump is, as far as that is known. Of the properties it tells encoding and locale, without which the dump may not
+/// restore; settings, names of roles and the like stay sealed.
+pub fn card(
+    manifest: &Manifest,
+    name: &str,
+    place: &str,
+    selection: Option<&SelectionRecord>,
+    properties: &DatabaseProperties,
+) -> Result<String> {
     let stem = name.split(".manifest.").next().unwrap_or(name);
     let mut text = format!(
         "# How to restore {stem}\n\n\
@@ -29,6 +37,7 @@ pub fn card(manifest: &Manifest, name: &str, place: &str, properties: &DatabaseP
         bytes = manifest.plain_bytes,
         tool = tool(manifest.compression()?),
     );
+    text.push_str(&partial(manifest, selection));
     text.push_str(
         "\n## 1. The objects\n\nFetch all of them from where they lie now, and put the private key beside them as `private_key.pem`:\n\n",
     );
@@ -69,6 +78,19 @@ pub fn card(manifest: &Manifest, name: &str, place: &str, properties: &DatabaseP
     }
     text.push_str("\nAfterwards remove `key.txt`: it opens this backup.\n");
     Ok(text)
+}
+
+/// The warning on the card of a partial dump: in general words, since names of tables never stand in clear.
+fn partial(manifest: &Manifest, selection: Option<&SelectionRecord>) -> String {
+    if !manifest.is_partial() {
+        return String::new();
+    }
+    let words = selection.map(SelectionRecord::in_words).unwrap_or_default().join(", ");
+    let words = if words.is_empty() { words } else { format!(" ({words})") };
+    format!(
+        "\n**This dump is partial: it holds only a part of the database{words}.**\n\
+         Restored, it does not give back the whole database. Its inventory holds the patterns.\n"
+    )
 }
 
 /// The name of the card beside a manifest.

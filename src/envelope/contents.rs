@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
+use crate::format::order::SelectionRecord;
 use crate::pipeline::Table;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,6 +13,17 @@ pub struct Contents {
     /// `pgseal/1 inventory`.
     pub format: String,
     pub database: String,
+    /// As dialled; absent before 0.2, like the three behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// What was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionRecord>,
+    /// Whether that is less than the whole database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<bool>,
     pub server_version: String,
     pub pg_dump_version: String,
     pub plain_bytes: u64,

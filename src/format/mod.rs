@@ -1,4 +1,5 @@
 //! The nouns of `docs/FORMAT.md` that more than one side of the program reads or writes.
 
 pub mod database_properties;
+pub mod order;
 pub mod table_name;

@@ -16,6 +16,14 @@ impl Host {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The first label of the name, or the address.
+    pub fn label(&self) -> &str {
+        match self.0.parse::<std::net::IpAddr>() {
+            Ok(_) => &self.0,
+            Err(_) => self.0.split('.').next().unwrap_or(&self.0),
+        }
+    }
 }
 
 /// `PGSEAL_ALLOWED_HOSTS`: exact names, `*.suffix` patterns and `*` for any host, separated by commas.

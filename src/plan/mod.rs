@@ -8,6 +8,7 @@ mod names;
 mod parts;
 mod rate;
 mod resolve;
+mod schedule;
 pub mod values;
 
 pub use host::{AllowedHosts, Host};
@@ -218,6 +219,8 @@ pub struct Plan {
     pub lock_timeout: Duration,
     /// Names the backup.
     pub scheduled_time: OffsetDateTime,
+    /// That the scheduled time is long past, for each backup's warnings.
+    pub lateness: Option<String>,
     /// How long `pg_dump` may be silent while it is being read.
     pub stall_timeout: Duration,
     pub deadline_check: DeadlineCheck,

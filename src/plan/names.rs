@@ -1,5 +1,6 @@
 //! Names and where they end up: databases, prefixes, object keys.
 
+use super::Host;
 use crate::error::{Code, Error, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use time::OffsetDateTime;
@@ -46,15 +47,24 @@ impl DatabaseName {
     }
 }
 
+/// What stands for the server in a prefix.
+const HOST: &str = "{host}";
+/// The longest first label that a host's name can have, in bytes.
+const MAX_LABEL: usize = 63;
+
 /// The folder of the backups in the bucket: literal text, no slash at its ends, possibly empty.
 ///
-/// - no empty, `.` or `..` segment, no control or bidirectional-override character.
+/// - no empty, `.` or `..` segment, no control or bidirectional-override character;
+/// - `{host}` in it stands for the server, so that servers do not meet under one name; no other `{`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(String);
 
 impl Prefix {
     pub fn new(text: &str) -> Result<Self> {
         printable("prefix", text)?;
+        if text.replace(HOST, "").contains('{') {
+            return Err(bad("prefix", "may hold no other placeholder than {host}, the server's name"));
+        }
         let inner = text.strip_suffix('/').unwrap_or(text);
         if !inner.is_empty() && inner.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(bad(
@@ -70,6 +80,25 @@ impl Prefix {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is another one for each server.
+    pub fn names_host(&self) -> bool {
+        self.0.contains(HOST)
+    }
+
+    /// The folder of one server: the first label of its name, or its address, in place of `{host}`.
+    pub fn of_host(&self, host: &Host) -> Self {
+        self.filled(&utf8_percent_encode(host.label(), ENCODED).to_string())
+    }
+
+    /// As long as it can become, for a server that is still to be looked up.
+    pub fn of_longest_host(&self) -> Self {
+        self.filled(&"x".repeat(MAX_LABEL))
+    }
+
+    fn filled(&self, label: &str) -> Self {
+        Self(self.0.replace(HOST, label))
     }
 
     fn join(&self, name: &str) -> String {
@@ -92,6 +121,9 @@ pub struct Stem {
 impl Stem {
     /// Fails with `bad_name` where the longest key of the backup would pass 1024 bytes.
     pub fn new(prefix: &Prefix, database: &DatabaseName, time: OffsetDateTime) -> Result<Self> {
+        if prefix.names_host() {
+            return Err(Error::new(Code::Bug, "a name was made of a prefix whose {host} was not filled in"));
+        }
         let stem = Self {
             prefix: prefix.clone(),
             database: database.encoded(),
@@ -114,6 +146,16 @@ impl Stem {
     /// The manifest of a later generation: new recipients for the same dump, and nothing overwritten.
     pub fn later_manifest(&self, generation: u32) -> String {
         format!("{self}.manifest.{generation}.jsonl")
+    }
+
+    /// Which generation's manifest a key is, if it is one of this backup.
+    pub fn generation_of(&self, key: &str) -> Option<u32> {
+        let rest = key.strip_prefix(&format!("{self}.manifest."))?;
+        if rest == "jsonl" {
+            return Some(1);
+        }
+        let generation = rest.strip_suffix(".jsonl")?.parse().ok().filter(|generation| *generation > 1)?;
+        (self.later_manifest(generation) == key).then_some(generation)
     }
 
     /// `STEM.RUN.rest`.
@@ -177,6 +219,45 @@ mod tests {
             "backups/app_20261124T020000Z.3f9a12bc.sql.bz2.enc"
         );
         assert_eq!(stem.legacy_object("sql.bz.enc"), "backups/app_2026-11-24T02:00:00Z.sql.bz.enc");
+    }
+
+    #[test]
+    fn a_prefix_names_the_server() {
+        let allowed = crate::plan::AllowedHosts::parse(Some("*"));
+        let of = |prefix: &str, host: &str| {
+            let host = allowed.admit(host).unwrap();
+            Prefix::new(prefix).unwrap().of_host(&host).as_str().to_owned()
+        };
+        for (prefix, host, expected) in [
+            ("backups/{host}", "Orders.cxa1.eu-west-1.rds.amazonaws.com", "backups/orders"),
+            ("backups/{host}/", "localhost", "backups/localhost"),
+            ("{host}", "10.0.0.1", "10.0.0.1"),
+            ("a/{host}-{host}/b", "fe80::1", "a/fe80%3A%3A1-fe80%3A%3A1/b"),
+            ("backups", "localhost", "backups"),
+        ] {
+            assert_eq!(of(prefix, host), expected);
+        }
+        for prefix in ["{database}", "backups/{Host}", "a{", "{host", "{{host}}", "${host}{x}"] {
+            let error = Prefix::new(prefix).unwrap_err();
+            assert!(error.code == Code::BadName && error.message.contains("{host}"), "{prefix}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_key_tells_its_generation() {
+        let stem = stem("app").unwrap();
+        for (key, generation) in [
+            (stem.manifest(), Some(1)),
+            (stem.later_manifest(2), Some(2)),
+            (stem.later_manifest(17), Some(17)),
+            (stem.later_manifest(1), None),
+            (format!("{stem}.manifest.02.jsonl"), None),
+            (format!("{stem}.manifest.+2.jsonl"), None),
+            (format!("{stem}.manifest.2.jsonl.bak"), None),
+            (format!("x/{}", stem.manifest()), None),
+        ] {
+            assert_eq!(stem.generation_of(&key), generation, "{key}");
+        }
     }
 
     #[test]

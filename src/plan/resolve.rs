@@ -7,7 +7,6 @@ use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
 use crate::event::{Asked, Env, Event, missing};
 use crate::variables;
-use time::format_description::well_known::Rfc3339;
 
 impl Plan {
     /// Every rule of the contract, the refusals that protect keys first.
@@ -41,6 +40,8 @@ impl Plan {
         if format == Format::Legacy {
             legacy_fits(compression, &recipients)?;
         }
+        let scheduled_time = asked.text("scheduled_time", &[])?;
+        let scheduled_time = schedule::time(scheduled_time.as_deref(), place.now)?;
         let rate_limit = asked.text_or_number("rate_limit", &["RATE_LIMIT", "RATE_LMIT"])?;
         let lock_timeout = asked.text("lock_timeout", &["LOCK_TIMEOUT"])?;
         let plan = Self {
@@ -66,7 +67,8 @@ impl Plan {
             },
             globals: asked.flag("globals")?,
             lock_timeout: value::lock_timeout(lock_timeout.as_deref().unwrap_or("60s"))?,
-            scheduled_time: scheduled_time(asked, place.now)?,
+            scheduled_time,
+            lateness: schedule::late(scheduled_time, place.now),
             stall_timeout: stall_timeout(env)?,
             deadline_check: deadline_check(env)?,
             client_folders: env
@@ -89,13 +91,29 @@ impl Plan {
             return Err(error.advise("Name the tables of a schema as schema.*, in tables alone."));
         }
         if let Databases::Named(names) = &plan.databases {
-            names.iter().try_for_each(|name| plan.stem(name).map(drop))?;
+            let prefix = match &plan.source.target {
+                Target::Host(host) => plan.destination.prefix.of_host(host),
+                Target::Instance(_) => plan.destination.prefix.of_longest_host(),
+            };
+            names
+                .iter()
+                .try_for_each(|name| Stem::new(&prefix, name, plan.scheduled_time).map(drop))?;
         }
         Ok(plan)
     }
 
-    pub fn stem(&self, database: &DatabaseName) -> Result<Stem> {
-        Stem::new(&self.destination.prefix, database, self.scheduled_time)
+    /// What a backup of this database on this server is named.
+    pub fn stem(&self, database: &DatabaseName, host: &Host) -> Result<Stem> {
+        Stem::new(&self.destination.prefix.of_host(host), database, self.scheduled_time)
+    }
+
+    /// The same before the server was looked up: `None` where the name depends on that.
+    pub fn known_stem(&self, database: &DatabaseName) -> Option<Stem> {
+        match &self.source.target {
+            Target::Host(host) => self.stem(database, host).ok(),
+            Target::Instance(_) if self.destination.prefix.names_host() => None,
+            Target::Instance(_) => Stem::new(&self.destination.prefix, database, self.scheduled_time).ok(),
+        }
     }
 
     /// The formula for a dump of about so many bytes.
@@ -381,17 +399,6 @@ fn patterns(asked: &Asked<'_>, field: &str) -> Result<Vec<String>> {
         return Err(Error::field(Code::BadName, field, "must not hold control characters"));
     }
     Ok(patterns)
-}
-
-fn scheduled_time(asked: &Asked<'_>, now: OffsetDateTime) -> Result<OffsetDateTime> {
-    let Some(text) = asked.text("scheduled_time", &[])? else {
-        return Ok(now);
-    };
-    OffsetDateTime::parse(&text, &Rfc3339)
-        .ok()
-        .and_then(|time| time.checked_to_offset(time::UtcOffset::UTC))
-        .filter(|time| (1970..=9999).contains(&time.year()))
-        .ok_or_else(|| bad("scheduled_time", "must be a time as in RFC 3339, such as 2026-11-24T02:00:00Z"))
 }
 
 fn stall_timeout(env: &Env) -> Result<Duration> {

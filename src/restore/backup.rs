@@ -1,13 +1,10 @@
 //! Which backup is meant, and what stands there under its name.
 
 use super::names::{compact, manifest_of, stem_of};
-use crate::envelope::manifest::{Found, Object, base_name};
+use crate::envelope::manifest::{Found, MAX_MANIFEST, Object, base_name};
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
 use crate::store::{Archive, Location, Pinned, missing};
-
-/// More than a manifest of 10,000 parts and 16 recipients has.
-const MAX_MANIFEST: u64 = 4 << 20;
 
 /// One backup in its folder. Nothing of it is believed yet.
 pub struct Backup {

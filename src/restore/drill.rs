@@ -207,6 +207,8 @@ fn describe(opened: &Opened<'_>, report: &mut Report) {
         database: manifest.database.clone(),
         manifest_sha256: opened.manifest_sha256.clone(),
         signer: manifest.signer.as_ref().map(|signer| signer.fingerprint.clone()),
+        source: manifest.source_text().to_owned(),
+        partial: manifest.is_partial(),
         dumped_at: manifest.started_at.to_string(),
         plain_bytes: manifest.plain_bytes,
         sealed_bytes: manifest.objects.iter().map(|object| object.size).sum(),

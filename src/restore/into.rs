@@ -11,11 +11,12 @@ use super::properties::{self, Wanted};
 use super::psql::{self, Access, Manner};
 use super::verify::agrees;
 use crate::cancel::Cancel;
-use crate::envelope::manifest::Role;
+use crate::envelope::manifest::{Manifest, Role};
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
+use crate::format::order::UNKNOWN_SOURCE;
 use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::Counted;
 use serde::Serialize;
@@ -49,6 +50,11 @@ pub struct Restored {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     pub authenticated: bool,
+    /// The digest of the source, or `source unknown`.
+    pub source: String,
+    /// Only a part of the source database came back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     pub to: String,
     pub tables: u64,
     pub rows: u64,
@@ -84,7 +90,10 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     }
     warnings.extend(said);
     warnings.extend(database_level(&properties, &access, ask, cancel).await?);
-    Ok(report(backup, Some(manifest.run.clone()), &access, &counted, warnings, begun))
+    if manifest.is_partial() {
+        warnings.push("this backup holds only a part of the database that it was made of".to_owned());
+    }
+    Ok(report(backup, Some(manifest), &access, &counted, warnings, begun))
 }
 
 /// Of the old image: only on demand, since a changed dump would run as SQL.
@@ -224,12 +233,21 @@ pub(super) async fn dump(
     opened.bring(Role::Dump, workers, sink, progress, cancel).await
 }
 
-fn report(backup: &Backup, run: Option<String>, access: &Access, counted: &Counted, warnings: Vec<String>, begun: Instant) -> Restored {
+fn report(
+    backup: &Backup,
+    manifest: Option<&Manifest>,
+    access: &Access,
+    counted: &Counted,
+    warnings: Vec<String>,
+    begun: Instant,
+) -> Restored {
     Restored {
         status: "restored",
         stem: backup.stem.clone(),
-        authenticated: run.is_some(),
-        run,
+        authenticated: manifest.is_some(),
+        run: manifest.map(|manifest| manifest.run.clone()),
+        source: manifest.map_or(UNKNOWN_SOURCE, |manifest| manifest.source_text()).to_owned(),
+        partial: manifest.is_some_and(|manifest| manifest.is_partial()),
         to: access.conninfo.describe(),
         tables: counted.tables.len() as u64,
         rows: counted.rows,

@@ -4,14 +4,12 @@ use super::backup::legacy_pair;
 use super::names::{manifest_of, stem_of};
 use crate::cancel::Cancel;
 use crate::envelope::card::card_name;
-use crate::envelope::manifest::{Found, Timestamp, base_name};
+use crate::envelope::manifest::{Found, MAX_MANIFEST, Timestamp, base_name};
 use crate::error::{Error, Result};
 use crate::event::Env;
 use crate::store::{Archive, Listed, Location};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-
-const MAX_MANIFEST: u64 = 4 << 20;
 
 #[derive(Debug, Serialize)]
 pub struct Listing {
@@ -42,6 +40,13 @@ pub struct Whole {
     /// Fingerprints of the private keys that open it.
     pub recipients: Vec<String>,
     pub signed: bool,
+    /// The digest of the source, or `source unknown`.
+    pub source: String,
+    /// It is of a part of the database.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What the newest manifest names and is not there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
@@ -84,10 +89,14 @@ pub async fn list(text: &str, env: &Env, cancel: &Cancel) -> Result<Listing> {
     let mut unreadable: BTreeMap<String, Error> = BTreeMap::new();
     for (stem, objects) in &groups {
         let mut newest: Option<Found> = None;
+        let mut warnings = Vec::new();
         for listed in objects.iter().filter(|listed| manifest_of(&listed.name).is_some()) {
             let bytes = cancel.race(archive.read(&listed.name, MAX_MANIFEST)).await;
             match bytes.and_then(|bytes| Found::parse(&listed.name, &bytes)) {
                 Ok(found) => {
+                    if let Some(other) = newest.as_ref().filter(|other| !other.unproven().names_same_dump(found.unproven())) {
+                        warnings.push(format!("{} and {} name different dumps", other.name(), found.name()));
+                    }
                     named.insert(listed.name.clone());
                     named.extend(found.unproven().objects.iter().map(|object| base_name(&object.key).to_owned()));
                     if newest
@@ -104,7 +113,10 @@ pub async fn list(text: &str, env: &Env, cancel: &Cancel) -> Result<Listing> {
         }
         if let Some(found) = newest {
             named.extend((1..=found.unproven().generation).map(|generation| card_name(stem, generation)));
-            listing.backups.push(whole(stem, &found, &sizes));
+            listing.backups.push(Whole {
+                warnings,
+                ..whole(stem, &found, &sizes)
+            });
         }
     }
     listing
@@ -150,6 +162,9 @@ fn whole(stem: &str, found: &Found, sizes: &BTreeMap<String, u64>) -> Whole {
         generation: manifest.generation,
         recipients: manifest.recipients.iter().map(|wrapped| wrapped.fingerprint.clone()).collect(),
         signed: manifest.signer.is_some(),
+        source: manifest.source_text().to_owned(),
+        partial: manifest.is_partial(),
+        warnings: Vec::new(),
         missing: names.filter(|name| !sizes.contains_key(*name)).map(str::to_owned).collect(),
     }
 }

@@ -20,6 +20,5 @@ pub mod properties;
 pub mod psql;
 pub mod report;
 pub mod rewrap;
-mod signed;
 pub mod throwaway;
 pub mod verify;

@@ -1,11 +1,10 @@
 //! A backup that its private key opened: from here on its manifest is believed.
 
 use super::backup::{Backup, Kind};
-use super::signed::check_signature;
 use crate::cancel::Cancel;
 use crate::envelope::contents::Contents;
 use crate::envelope::legacy::Kdf;
-use crate::envelope::manifest::{Found, Object, Proven, Role, base_name};
+use crate::envelope::manifest::{Found, Object, Proven, Role, base_name, check_signature};
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::recipient::Recipient;
 use crate::envelope::seal::{OAEP, PKCS1};
@@ -13,6 +12,7 @@ use crate::envelope::secret::{CipherKey, Secret};
 use crate::envelope::signature::Verifier;
 use crate::envelope::{hex, sha256, unhex};
 use crate::error::{Code, Error, Result};
+use crate::format::order::{SelectionRecord, source_digest};
 use crate::observe::progress::Progress;
 use crate::pipeline::{Counted, Expected, Length, Memory, Opener, Return, Stage, back};
 use crate::plan::Compression;
@@ -29,12 +29,13 @@ pub struct Opened<'a> {
     pub manifest: Proven,
     /// Of the whole manifest object: it stands for the backup in reports.
     pub manifest_sha256: String,
+    manifest_name: String,
     secret: Secret,
 }
 
 impl<'a> Opened<'a> {
-    /// The newest manifest that names the key and that its secret proves. Older ones are still genuine: what stands in
-    /// the way of the newest is said as a warning.
+    /// The newest manifest that names the key and that its secret proves. A manifest that nothing proves is passed over with
+    /// a warning; one that contradicts the proven one is not: see [`Self::must_agree`].
     pub async fn open(backup: &'a Backup, key: &PrivateKey, signer: Option<&Verifier>) -> Result<Self> {
         let Kind::Sealed { manifests, unreadable } = &backup.kind else {
             return Err(Error::new(
@@ -54,6 +55,7 @@ impl<'a> Opened<'a> {
             };
             match Self::prove(backup, found, &wrapped.object, key, signer).await {
                 Ok(opened) => {
+                    opened.must_agree(manifests, key, signer).await?;
                     for failure in failures {
                         tracing::warn!(code = failure.code.name(), "a newer manifest is none: {}", failure.message);
                     }
@@ -88,8 +90,42 @@ impl<'a> Opened<'a> {
             backup,
             manifest,
             manifest_sha256: found.sha256()?,
+            manifest_name: found.name().to_owned(),
             secret,
         })
+    }
+
+    /// A stem has one data key and one dump. Whoever may write to the bucket could add a newer manifest, genuine by a data key
+    /// of their own: so every other manifest that somebody proves must be of the same data key, name the same dump, and be
+    /// signed if this one is. With a pinned signer, who did not sign does not count.
+    async fn must_agree(&self, manifests: &[Found], key: &PrivateKey, signer: Option<&Verifier>) -> Result<()> {
+        let (ours, own_name) = (&*self.manifest, self.manifest_name.as_str());
+        for other in manifests.iter().filter(|other| other.name() != own_name) {
+            let said = other.unproven();
+            let refused = |reason: &str| Err(Error::new(Code::Tampered, format!("{own_name} and {} {reason}", other.name())));
+            let of_signer = check_signature(other, signer);
+            if let (Some(_), Err(error)) = (signer, &of_signer) {
+                tracing::warn!(code = error.code.name(), "another manifest does not count: {}", error.message);
+                continue;
+            }
+            if !said.names_same_dump(ours) {
+                return refused("name different dumps: one of them was put there by somebody else");
+            }
+            if other.prove(&self.secret).is_ok() {
+                if said.signer.is_some() != ours.signer.is_some() {
+                    return refused("differ in that only one of them is signed");
+                }
+                continue;
+            }
+            let named = said.recipients.iter().find(|wrapped| wrapped.fingerprint == key.fingerprint());
+            if let Some(wrapped) = named
+                && Self::prove(self.backup, other, &wrapped.object, key, None).await.is_ok()
+            {
+                return refused("have different data keys: one of them was put there by somebody else");
+            }
+            tracing::warn!("{} is proven by nothing: it does not count", other.name());
+        }
+        Ok(())
     }
 
     /// How an object is opened, by what the manifest says of it.
@@ -207,6 +243,22 @@ impl<'a> Opened<'a> {
         }
     }
 
+    /// The plain values of the inventory against their digests in line 1: one writer made both.
+    fn must_tell_the_same(&self, contents: &Contents) -> Result<()> {
+        let manifest = &self.manifest;
+        let source = contents.host.as_deref().zip(contents.port);
+        let source = source.map(|(host, port)| source_digest(host, port, &contents.database));
+        let selection = contents.selection.as_ref().map(SelectionRecord::digest);
+        let is_other = |ours: Option<String>, said: &Option<String>| ours.is_some() && said.is_some() && ours != *said;
+        if is_other(source, &manifest.source) || is_other(selection, &manifest.selection) {
+            return Err(Error::new(
+                Code::Tampered,
+                "the inventory is of another source or selection than the manifest says",
+            ));
+        }
+        Ok(())
+    }
+
     /// What should be in the dump; `None` in the legacy format, which keeps no inventory.
     pub async fn contents(&self, cancel: &Cancel) -> Result<Option<Contents>> {
         match self.manifest.object(Role::Inventory) {
@@ -216,7 +268,9 @@ impl<'a> Opened<'a> {
                 let (_, json) = self
                     .bring(Role::Inventory, 1, || Ok(Memory::default()), &Progress::new(0), cancel)
                     .await?;
-                Contents::parse(&json).map(Some)
+                let contents = Contents::parse(&json)?;
+                self.must_tell_the_same(&contents)?;
+                Ok(Some(contents))
             }
         }
     }

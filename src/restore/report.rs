@@ -51,6 +51,11 @@ pub struct Backup {
     /// Of the signer that was pinned and whose signature holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signer: Option<String>,
+    /// The digest of the source, or `source unknown`.
+    pub source: String,
+    /// It is of a part of the database.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// When the dump was made, RFC 3339.
     pub dumped_at: String,
     pub plain_bytes: u64,
@@ -131,6 +136,7 @@ impl Report {
 
     fn verdict(&self) -> &'static str {
         match (self.outcome, &self.comparison) {
+            (Outcome::Passed, _) if self.backup.partial => "This partial backup restores",
             (Outcome::Passed, _) => "This backup restores",
             (Outcome::Failed, Some(comparison)) if comparison.is_equal() => "Restored, and then the drill failed",
             (Outcome::Failed, Some(_)) => "Restored, but not the same",
@@ -139,7 +145,8 @@ impl Report {
     }
 
     fn sentence(&self) -> String {
-        let database = format!("<b>{}</b>", escaped(&self.backup.database));
+        let part = if self.backup.partial { "A part of " } else { "" };
+        let database = format!("{part}<b>{}</b>", escaped(&self.backup.database));
         let dumped = escaped(&readable(&self.backup.dumped_at));
         match (self.outcome, &self.comparison) {
             (Outcome::Passed, Some(comparison)) => format!(
@@ -282,7 +289,13 @@ impl Report {
 
     fn notes(&self) -> String {
         let notes = self.comparison.iter().flat_map(|comparison| &comparison.notes);
-        let items: String = notes
+        let partial = self.backup.partial.then(|| {
+            "This backup is partial: tables or schemas were chosen or left out, so that it does not give back the whole database."
+                .to_owned()
+        });
+        let items: String = partial
+            .iter()
+            .chain(notes)
             .chain(&self.warnings)
             .map(|note| format!("<li>{}</li>\n", escaped(note)))
             .collect();
@@ -306,6 +319,11 @@ impl Report {
         let facts = [
             ("Backup", stem.clone()),
             ("Run", run.clone()),
+            (
+                "Contents",
+                if self.backup.partial { "a part of the database" } else { "" }.to_owned(),
+            ),
+            ("Source, SHA-256", self.backup.source.clone()),
             ("Manifest, SHA-256", self.backup.manifest_sha256.clone()),
             ("Opened by key", self.backup.key_fingerprint.clone()),
             ("Signed by", self.backup.signer.clone().unwrap_or_default()),

@@ -69,12 +69,11 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
 
     let stem = manifest.stem(&Prefix::new("")?)?;
     let name = stem.later_manifest(manifest.generation);
-    let properties = opened
-        .contents(cancel)
-        .await?
-        .map(|contents| contents.properties)
+    let contents = opened.contents(cancel).await?;
+    let (selection, properties) = contents
+        .map(|contents| (contents.selection, contents.properties))
         .unwrap_or_default();
-    let text = card(&manifest, &name, &backup.folder.to_string(), &properties)?;
+    let text = card(&manifest, &name, &backup.folder.to_string(), selection.as_ref(), &properties)?;
     manifest.card_sha256 = Some(hex(&sha256(text.as_bytes())));
     let mut bytes = manifest.line()?;
     let signatures = match &ask.signing {

@@ -2,10 +2,9 @@
 
 use super::backup::{Backup, Kind};
 use super::opened::Opened;
-use super::signed::check_signature;
 use crate::cancel::Cancel;
 use crate::envelope::card::card_name;
-use crate::envelope::manifest::{Found, Manifest, Object, Role, base_name};
+use crate::envelope::manifest::{Found, Manifest, Object, Role, base_name, check_signature};
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
 use crate::envelope::{digest, hex, sha256, unhex};
@@ -13,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::format::table_name::TableName;
 use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::{Counted, Nowhere, Table};
-use crate::store::Pinned;
+use crate::store::{Location, Pinned};
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
@@ -44,12 +43,20 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signer: Option<String>,
     pub objects: Vec<Looked>,
+    /// The digest of the source, or `source unknown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// It is of a part of the database.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tables: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plain_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
 }
@@ -78,6 +85,9 @@ pub async fn verify(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Report {
         authenticated: false,
         signer: None,
         objects: Vec::new(),
+        source: None,
+        partial: false,
+        warnings: Vec::new(),
         tables: None,
         rows: None,
         plain_bytes: None,
@@ -113,7 +123,17 @@ async fn without_key(backup: &Backup, manifests: &[Found], ask: &Ask<'_>, report
     };
     check_signature(newest, ask.signer)?;
     let manifest = newest.unproven();
-    describe(manifest, report);
+    describe(backup, manifest, report);
+    for found in others {
+        // Which of them is genuine, only a key or a signer can tell.
+        let other = found.unproven();
+        if !other.names_same_dump(manifest) || other.signer.is_some() != manifest.signer.is_some() {
+            return Err(Error::new(
+                Code::Tampered,
+                format!("{} and {} name different dumps, or only one is signed", newest.name(), found.name()),
+            ));
+        }
+    }
     for object in &manifest.objects {
         let compared = look_at(backup, object, ask.deep, cancel).await?;
         report.note(object, compared);
@@ -147,7 +167,7 @@ async fn with_key(
 ) -> Result<()> {
     let opened = Opened::open(backup, key, ask.signer).await?;
     report.authenticated = true;
-    describe(&opened.manifest, report);
+    describe(backup, &opened.manifest, report);
     for object in &opened.manifest.objects {
         match object.role {
             // Deciphered below, where each byte is read anyway.
@@ -185,7 +205,14 @@ async fn with_key(
         .filter(|found| found.unproven().generation != opened.manifest.generation);
     for found in others {
         check_signature(found, None)?;
-        other_generation(backup, &*opened.prove_other(found)?, true, report, cancel).await?;
+        let other = opened.prove_other(found)?;
+        if other.signer.is_some() != opened.manifest.signer.is_some() {
+            return Err(Error::new(
+                Code::Tampered,
+                format!("{} is signed or not, unlike the manifest that opened the backup", found.name()),
+            ));
+        }
+        other_generation(backup, &other, true, report, cancel).await?;
     }
     Ok(())
 }
@@ -201,12 +228,28 @@ async fn other_generation(backup: &Backup, manifest: &Manifest, deep: bool, repo
     card(backup, manifest, report).await
 }
 
-fn describe(manifest: &Manifest, report: &mut Report) {
+fn describe(backup: &Backup, manifest: &Manifest, report: &mut Report) {
+    report.source = Some(manifest.source_text().to_owned());
+    report.partial = manifest.is_partial();
+    if manifest.is_partial() {
+        report.warnings.push("this backup holds only a part of the database".to_owned());
+    }
+    report.warnings.extend(moved(backup, manifest));
     report.run = Some(manifest.run.clone());
     report.signer = manifest.signer.as_ref().map(|signer| signer.fingerprint.clone());
     report.tables = Some(manifest.tables);
     report.rows = Some(manifest.rows);
     report.plain_bytes = Some(manifest.plain_bytes);
+}
+
+/// A set that was copied to another folder is genuine, and may be of another server than its place says.
+fn moved(backup: &Backup, manifest: &Manifest) -> Option<String> {
+    let Location::S3 { path, .. } = &backup.folder else {
+        return None;
+    };
+    let key = &manifest.object(Role::Dump)?.key;
+    let written = key.strip_suffix(base_name(key))?.trim_end_matches('/');
+    (written != path).then(|| format!("it was written to the folder `{written}` and is read from `{path}`: it was moved or copied"))
 }
 
 /// What came out against what was counted when it went in.

@@ -2,6 +2,7 @@
 
 mod archive;
 mod directory;
+mod existing;
 mod fault;
 mod location;
 mod look;
@@ -12,6 +13,7 @@ mod transfer;
 mod upload;
 
 pub use archive::{Archive, Listed, Pinned, missing};
+pub use existing::{Fetched, Identity, ListedObject};
 pub use fault::of_another_run;
 pub use location::{Location, split_url};
 pub use look::{Look, Support};

@@ -239,7 +239,9 @@ fn an_ecs_task_runs_the_event_of_its_override_and_exits_as_promised() {
     good["region"] = json!(REGION);
     assert_eq!(run_task(&aws, &good), 0);
     assert!(
-        bucket.keys().contains(&"backups/app_20261124T020000Z.manifest.jsonl".to_owned()),
+        bucket
+            .keys()
+            .contains(&"backups/localhost/app_20261124T020000Z.manifest.jsonl".to_owned()),
         "{:?}",
         bucket.keys()
     );

@@ -4,6 +4,7 @@ mod cancel;
 mod check;
 mod formats;
 mod many;
+mod orders;
 mod plan;
 mod selection;
 mod storage;

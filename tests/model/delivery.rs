@@ -115,16 +115,18 @@ impl Delivery {
         match self.step {
             Step::Look => match answer {
                 Answer::Found(_) => self.stop(Word::AlreadyComplete),
+                Answer::Foreign => self.stop(foreign(protocol)),
                 Answer::Silence => self.stop(Word::Unavailable),
+                _ if protocol.has_key_last() => self.begin_dump(protocol),
                 _ => self.step = Step::PutKey,
             },
             Step::PutKey => match answer {
                 Answer::Exists if protocol.compares_key() => self.step = Step::CompareKey,
-                Answer::Done | Answer::Exists => self.begin_dump(protocol),
+                Answer::Done | Answer::Exists => self.key_stands(protocol),
                 other => self.fail(other),
             },
             Step::CompareKey => match answer {
-                Answer::Found(content) if content.by == run => self.begin_dump(protocol),
+                Answer::Found(content) if content.by == run => self.key_stands(protocol),
                 Answer::Silence => self.stop(Word::Unavailable),
                 _ => self.stop(Word::KeyExists),
             },
@@ -138,6 +140,7 @@ impl Delivery {
             },
             Step::LookAgain => match answer {
                 Answer::Found(_) => self.stop(Word::AlreadyComplete),
+                Answer::Foreign => self.stop(foreign(protocol)),
                 Answer::Silence => self.stop(Word::Unavailable),
                 _ => self.send_last(),
             },
@@ -163,6 +166,14 @@ impl Delivery {
                 self.step = Step::Ended(Said { tells_open_upload, ..said });
             }
             Step::Dump | Step::AwaitParts | Step::Ended(_) | Step::Crashed => {}
+        }
+    }
+
+    fn key_stands(&mut self, protocol: Protocol) {
+        if protocol.has_key_last() {
+            self.step = Step::PutManifest;
+        } else {
+            self.begin_dump(protocol);
         }
     }
 
@@ -232,10 +243,10 @@ impl Delivery {
 
     fn dump_stands(&mut self, protocol: Protocol) {
         self.has_upload = false;
-        self.step = if protocol == Protocol::ManifestFirst {
-            Step::PutCard
-        } else {
-            Step::PutManifest
+        self.step = match protocol {
+            Protocol::ManifestFirst => Step::PutCard,
+            _ if protocol.has_key_last() => Step::PutKey,
+            _ => Step::PutManifest,
         };
     }
 
@@ -253,8 +264,10 @@ impl Delivery {
         match after {
             _ if is_own => self.manifest_stands(protocol),
             After::Exists if protocol == Protocol::LooksForNoManifest => self.stop(Word::CommitFailed),
-            After::Exists => self.stop(Word::AlreadyComplete),
             _ if matches!(answer, Answer::Found(_)) => self.stop(Word::AlreadyComplete),
+            _ if answer == Answer::Foreign => self.stop(foreign(protocol)),
+            After::Exists if protocol == Protocol::TrustsNames => self.stop(Word::AlreadyComplete),
+            After::Exists => self.stop(Word::ManifestUnknown),
             After::Cancel => self.stop(Word::OnItsWay),
             After::Silence if answer != Answer::Missing => self.stop(Word::ManifestUnknown),
             _ => self.stop(Word::CommitFailed),
@@ -297,6 +310,14 @@ impl Delivery {
                 ..Self::new(self.is_small)
             };
         }
+    }
+}
+
+/// What stands under the name is not of this order.
+fn foreign(protocol: Protocol) -> Word {
+    match protocol {
+        Protocol::TrustsNames => Word::AlreadyComplete,
+        _ => Word::StemTaken,
     }
 }
 

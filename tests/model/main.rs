@@ -1,6 +1,6 @@
 //! A model of the commit protocol, and every order of its events up to a number of faults.
 //!
-//! Three deliveries of one event: two run at once, the third begins when one of them has ended. They meet in a bucket
+//! Three deliveries of one event, or of events that differ under one name: two run at once, the third begins when one of them has ended. They meet in a bucket
 //! whose answers may be refused, lost, late, repeated or senseless; they are killed, told to stop, and their uploads
 //! aborted by others. `PGSEAL_TEST_MODEL_FAULTS` says how many of these may come on one path; between them every order
 //! is tried, to the end of all deliveries. What each step is in the program, `step.rs` says.
@@ -73,6 +73,7 @@ fn a_broken_protocol_is_found() {
         (Protocol::TrustsNoUpload, 1, WHOLE),
         (Protocol::TrustsManifest, 1, SUCCESS),
         (Protocol::TrustsManifest, 1, CARD),
+        (Protocol::TrustsNames, 0, SUCCESS),
         (Protocol::Overwrites, 0, ONCE),
         (Protocol::LooksForNoManifest, 0, UNDISTURBED),
         (Protocol::LooksForNoDump, 1, GONE),

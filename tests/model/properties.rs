@@ -2,13 +2,13 @@
 
 use crate::delivery::Delivery;
 use crate::protocol::Protocol;
-use crate::s3::{Nameless, Names, Op, RUNS, Upload};
+use crate::s3::{Nameless, Names, Op, PLANTED, RUNS, Upload};
 use crate::step::{After, Step, Word};
 use crate::world::{State, World};
 use stateright::Property;
 
 pub const WHOLE: &str = "1: what a manifest names stands whole";
-pub const SUCCESS: &str = "2: success is said only where the manifest stands";
+pub const SUCCESS: &str = "2: success is said only if a manifest of this very order exists";
 pub const ONCE: &str = "5: the event commits at most once";
 pub const PLAIN_FAILURE: &str = "a failure that is not of the commit leaves no manifest of its run";
 pub const GONE: &str = "s3_upload_gone is true when it is said";
@@ -22,11 +22,13 @@ type Properties = Vec<Property<World>>;
 
 pub fn of(protocol: Protocol, faults: u8) -> Properties {
     let mut properties = vec![
-        Property::always(WHOLE, |_, state: &State| state.s3.manifest.is_none_or(|run| state.s3.is_whole(run))),
+        Property::always(WHOLE, |_, state: &State| {
+            state.s3.manifest.is_none_or(|run| run == PLANTED || state.s3.is_whole(run))
+        }),
         Property::always(SUCCESS, |_, state: &State| {
             state.said().all(|(run, said)| match said.word {
                 Word::Complete => state.s3.manifest == Some(run),
-                Word::AlreadyComplete => state.s3.manifest.is_some(),
+                Word::AlreadyComplete => state.s3.is_of_order(run),
                 _ => true,
             })
         }),
@@ -37,7 +39,9 @@ pub fn of(protocol: Protocol, faults: u8) -> Properties {
         Property::always(PLAIN_FAILURE, |_, state: &State| {
             state.said().all(|(run, said)| {
                 let may_stand = said.word.is_success() || said.word.is_of_the_commit();
-                may_stand || (state.s3.manifest != Some(run) && !state.s3.is_late(run, Op::PutManifest))
+                // Where another one stands, none that is late can follow.
+                let may_follow = state.s3.manifest.is_none() && state.s3.is_late(run, Op::PutManifest);
+                may_stand || (state.s3.manifest != Some(run) && !may_follow)
             })
         }),
         Property::always(COMMIT_FAILED, |_, state: &State| is_never_wrong(state, Word::CommitFailed)),
@@ -56,7 +60,9 @@ pub fn of(protocol: Protocol, faults: u8) -> Properties {
             state.said().all(|(run, _)| state.s3.nameless[run] != Nameless::Open)
         }));
         properties.push(Property::always(UNDISTURBED, |_, state: &State| {
-            state.said().all(|(_, said)| !said.is_unprovoked)
+            let s3 = &state.s3;
+            let is_calm = s3.may_look && s3.orders == [s3.orders[0]; RUNS] && s3.manifest != Some(PLANTED);
+            !is_calm || state.said().all(|(_, said)| !said.is_unprovoked)
         }));
     }
     match (protocol, faults) {
@@ -92,8 +98,18 @@ fn outcomes() -> Properties {
         Property::sometimes("all three deliveries end with success", |_, state: &State| {
             state.said().filter(|(_, said)| said.word.is_success()).count() == RUNS
         }),
-        Property::sometimes("already_complete without the right to look", |_, state: &State| {
-            !state.s3.may_look && has_said(state, Word::AlreadyComplete)
+        Property::sometimes("commit_unknown without the right to look", |_, state: &State| {
+            !state.s3.may_look && has_said(state, Word::ManifestUnknown)
+        }),
+        Property::sometimes("stem_taken by another order", |_, state: &State| {
+            state.s3.manifest != Some(PLANTED) && has_said(state, Word::StemTaken)
+        }),
+        Property::sometimes("stem_taken by what was planted", |_, state: &State| {
+            state.s3.manifest == Some(PLANTED) && has_said(state, Word::StemTaken)
+        }),
+        Property::sometimes("planted between the last look and the commit", |_, state: &State| {
+            let waits = |it: &Delivery| it.step == Step::CompareManifest(After::Exists);
+            state.s3.manifest == Some(PLANTED) && state.deliveries.iter().any(waits)
         }),
         Property::sometimes("a later delivery commits after a crash", |_, state: &State| {
             state.deliveries[0].step == Step::Crashed && state.s3.manifest == Some(2)

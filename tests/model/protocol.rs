@@ -6,7 +6,7 @@ use crate::s3::Names;
 pub enum Protocol {
     /// What `pgseal/1` does.
     Ours,
-    /// What `format: legacy` does: names without the run, no inventory.
+    /// What `format: legacy` does: names without the run, no inventory, the key once the dump stands.
     Legacy,
 
     /// The manifest before the dump is completed.
@@ -23,6 +23,8 @@ pub enum Protocol {
     LooksForNoDump,
     /// No answer to the manifest taken for success.
     TrustsManifest,
+    /// Whatever stands under the manifest's name taken for this order's backup.
+    TrustsNames,
     /// 412 on the manifest taken for a failure, though it may be our own first try.
     LooksForNoManifest,
     /// No abort on failure.
@@ -44,6 +46,10 @@ impl Protocol {
     }
 
     pub fn compares_key(self) -> bool {
+        matches!(self, Self::Legacy | Self::LegacyBySize)
+    }
+
+    pub fn has_key_last(self) -> bool {
         matches!(self, Self::Legacy | Self::LegacyBySize)
     }
 

@@ -9,6 +9,9 @@ pub type Run = usize;
 /// Two at once and one later.
 pub const RUNS: usize = 3;
 
+/// Whose manifest it is that nobody who delivers the event wrote: of no order at all.
+pub const PLANTED: Run = RUNS;
+
 /// All parts of a dump, one bit each.
 pub const WHOLE: u8 = 0b11;
 
@@ -58,6 +61,8 @@ pub enum Answer {
     Exists,
     NoUpload,
     Found(Content),
+    /// A manifest that is not of the asker's order.
+    Foreign,
     Missing,
     /// 403, or any other refusal that is not worth a retry.
     Refused,
@@ -105,8 +110,12 @@ pub enum Names {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct S3 {
     pub names: Names,
-    /// Whether the role has `s3:GetObject`.
+    /// Whether the role may list, and read manifests.
     pub may_look: bool,
+    /// Of which order each delivery is: of another source or selection under the same stem, where they differ.
+    pub orders: [u8; RUNS],
+    /// Whether somebody puts an object of theirs under the manifest's name, at whatever moment nothing stands there.
+    pub may_plant: bool,
     pub keys: [Option<Run>; RUNS],
     pub inventories: [bool; RUNS],
     pub dumps: [Option<Content>; RUNS],
@@ -121,10 +130,12 @@ pub struct S3 {
 }
 
 impl S3 {
-    pub fn new(names: Names, may_look: bool) -> Self {
+    pub fn new(names: Names, may_look: bool, orders: [u8; RUNS], may_plant: bool) -> Self {
         Self {
             names,
             may_look,
+            orders,
+            may_plant,
             keys: [None; RUNS],
             inventories: [false; RUNS],
             dumps: [None; RUNS],
@@ -151,6 +162,16 @@ impl S3 {
         self.keys[name] == Some(run)
             && self.dumps[name] == Some(Content { by: run, parts: WHOLE })
             && (self.inventories[run] || self.names == Names::Shared)
+    }
+
+    /// Whether the manifest that stands is of this delivery's very order.
+    pub fn is_of_order(&self, run: Run) -> bool {
+        self.manifest.is_some_and(|by| by != PLANTED && self.orders[by] == self.orders[run])
+    }
+
+    pub fn plant(&mut self) {
+        self.may_plant = false;
+        self.manifest = Some(PLANTED);
     }
 
     /// One request from its arrival to its answer. The moment of its effect is the only one that others can see.
@@ -196,6 +217,7 @@ impl S3 {
             }
             Op::Abort => self.upload(run, |_| (Upload::Aborted, Answer::Done)),
             _ if !self.may_look => Answer::Refused,
+            Op::HeadManifest | Op::GetManifest if self.manifest.is_some() && !self.is_of_order(run) => Answer::Foreign,
             Op::HeadManifest | Op::GetManifest => found(self.manifest.map(|by| Content { by, parts: WHOLE })),
             Op::GetKey => found(self.keys[name].map(|by| Content { by, parts: WHOLE })),
             Op::HeadDump => found(self.dumps[name]),

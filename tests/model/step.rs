@@ -2,11 +2,11 @@
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Step {
-    /// `Attempt::look`.
+    /// `Order::find` in `Attempt::look`.
     Look,
     /// `Attempt::write_keys`, `Attempt::put`.
     PutKey,
-    /// `S3::holds` in `Attempt::put`: the old format only.
+    /// `S3::identify` in `Attempt::put`: the old format only.
     CompareKey,
     /// `Upload::open`, once the first part is whole.
     Create,
@@ -16,7 +16,7 @@ pub enum Step {
     Dump,
     /// `Attempt::write_inventory`.
     PutInventory,
-    /// `Attempt::is_complete` in `send_and_commit`.
+    /// `Attempt::must_be_free` in `send_and_commit`.
     LookAgain,
     /// `Upload::commit`: the last part goes out, and all must have landed.
     AwaitParts,
@@ -28,7 +28,7 @@ pub enum Step {
     LookForDump(After),
     /// `Attempt::commit`.
     PutManifest,
-    /// `S3::holds` in `Attempt::commit`.
+    /// `S3::identify` in `Attempt::commit`, and `Order::find` where the bytes are another's.
     CompareManifest(After),
     /// `Attempt::write_card`.
     PutCard,
@@ -78,8 +78,10 @@ pub enum Word {
     Terminated,
     /// `terminated`: "if it arrives all the same, the backup stands".
     OnItsWay,
-    /// `commit_unknown`, for a manifest: not said yet, see `Protocol::TellsUnknownManifests`.
+    /// `commit_unknown`, for a manifest.
     ManifestUnknown,
+    /// `stem_taken`.
+    StemTaken,
 }
 
 impl Word {

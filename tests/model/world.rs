@@ -45,6 +45,8 @@ pub enum Action {
     EndGrace(Run),
     /// An operator deletes what an error says may be deleted.
     FollowHint(Run),
+    /// Somebody puts an object under the manifest's name.
+    Plant,
 
     // Each of these is a fault.
     /// 403, or another refusal that the SDK does not retry.
@@ -64,6 +66,40 @@ pub enum Action {
     ForeignAbort(Run),
 }
 
+/// Where the paths begin.
+#[derive(Clone, Copy)]
+struct Kind {
+    is_small: bool,
+    may_look: bool,
+    orders: [u8; RUNS],
+    may_plant: bool,
+}
+
+/// One order delivered three times, with dumps and rights of each kind; then orders that differ, and a planted object, which
+/// add nothing to what a large dump meets.
+const KINDS: [Kind; 9] = [
+    kind(false, true, ALIKE, false),
+    kind(false, false, ALIKE, false),
+    kind(true, true, ALIKE, false),
+    kind(true, false, ALIKE, false),
+    kind(true, true, [0, 1, 0], false),
+    kind(true, true, [0, 1, 1], false),
+    kind(true, true, [0, 0, 1], false),
+    kind(true, false, [0, 1, 0], false),
+    kind(true, true, ALIKE, true),
+];
+
+const ALIKE: [u8; RUNS] = [0; RUNS];
+
+const fn kind(is_small: bool, may_look: bool, orders: [u8; RUNS], may_plant: bool) -> Kind {
+    Kind {
+        is_small,
+        may_look,
+        orders,
+        may_plant,
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Then {
     Again,
@@ -71,9 +107,15 @@ pub enum Then {
 }
 
 impl State {
-    fn new(world: &World, is_small: bool, may_look: bool) -> Self {
+    fn new(world: &World, kind: Kind) -> Self {
+        let Kind {
+            is_small,
+            may_look,
+            orders,
+            may_plant,
+        } = kind;
         Self {
-            s3: S3::new(world.protocol.names(), may_look),
+            s3: S3::new(world.protocol.names(), may_look, orders, may_plant),
             deliveries: [Delivery::new(is_small); RUNS],
             faults_left: world.faults,
         }
@@ -184,6 +226,7 @@ impl World {
                 self.take(state, run, Answer::GraceOver);
             }
             Action::FollowHint(run) => state.s3 = state.follow_hint(run, self.operator).unwrap_or(state.s3),
+            Action::Plant => state.s3.plant(),
             Action::Refuse(run) => self.take(state, run, Answer::Refused),
             Action::RefusePart(run, part) => state.deliveries[run].take_part(part, Answer::Refused),
             Action::Silence(run, then) => {
@@ -226,7 +269,8 @@ impl World {
             | Action::EndDump(_)
             | Action::CarryOut(..)
             | Action::EndGrace(_)
-            | Action::FollowHint(_) => None,
+            | Action::FollowHint(_)
+            | Action::Plant => None,
             Action::Refuse(run)
             | Action::RefusePart(run, _)
             | Action::Silence(run, _)
@@ -251,7 +295,7 @@ impl World {
             }
             if let (false, Step::Abort(said) | Step::Ended(said)) = (before.deliveries[run].is_stopping(), &mut delivery.step) {
                 said.is_wrong = match said.word {
-                    Word::UploadGone => state.s3.dumps[state.s3.name(run)].is_some(),
+                    Word::UploadGone => state.s3.dumps[state.s3.name(run)].is_some_and(|dump| dump.by == run),
                     Word::CommitFailed => state.s3.manifest == Some(run),
                     _ => false,
                 };
@@ -278,8 +322,7 @@ impl Model for World {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let kinds = [(false, true), (false, false), (true, true), (true, false)];
-        kinds.map(|(is_small, may_look)| State::new(self, is_small, may_look)).to_vec()
+        KINDS.map(|kind| State::new(self, kind)).to_vec()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -307,6 +350,9 @@ impl Model for World {
             if state.faults_left > 0 {
                 self.faults_of(state, run, actions);
             }
+        }
+        if state.s3.may_plant && state.s3.manifest.is_none() {
+            actions.push(Action::Plant);
         }
         actions.extend(state.s3.late().map(|(run, op)| Action::CarryOut(run, op)));
     }

@@ -23,6 +23,7 @@ for part in (
     proven.inconsistent,
     proven.signed,
     proven.generations,
+    proven.contradictions,
     old.legacy,
 ):
     part()

@@ -33,6 +33,16 @@ def whole():
     vector("ok-unknown-field", "line 1 has a field that this reader does not know", backup.objects(), "ok")
     line = json.dumps(Backup().manifest, indent=None).encode() + b"\n"
     vector("ok-spaces-in-line-1", "the MAC covers line 1 as written, spaces included", Backup().objects(line), "ok")
+    for what, selection, partial in (
+        ("source", b'{"tables":[],"exclude_tables":[],"exclude_table_data":[],"schemas":[],"exclude_schemas":[],"globals":false}', False),
+        ("partial", b'{"tables":["t"],"exclude_tables":[],"exclude_table_data":[],"schemas":[],"exclude_schemas":[],"globals":false}', True),
+    ):
+        place = {"host": "db.example.com", "port": 5432, "selection": json.loads(selection), "partial": partial}
+        backup = Backup(inventory=place)
+        backup.manifest["source"] = sha256(b"pgseal/1 source\ndb.example.com\n5432\napp")
+        backup.manifest["selection"] = sha256(b"pgseal/1 selection\n" + selection)
+        backup.manifest["partial"] = partial
+        vector(f"ok-{what}", "line 1 says of which source and selection it is", backup.objects(), "ok")
     half = len(DUMP) // 2
     for compression, pack in (("bzip2", COMPRESS["bzip2"]), ("zstd", zstd)):
         objects = Backup(compression=compression, packed=pack(DUMP[:half]) + pack(DUMP[half:])).objects()

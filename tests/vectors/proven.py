@@ -3,7 +3,7 @@
 import base64
 
 from collect import flip, vector, without
-from sealing import COMPRESS, DUMP, Backup, Recipient, Signer, zstd
+from sealing import COMPRESS, DUMP, Backup, Recipient, Signer, sha256, zstd
 
 
 def inconsistent():
@@ -28,6 +28,10 @@ def inconsistent():
     edit(
         "iterations-other", "another number of iterations: the padding shows it", lambda m: m.update(iterations=10_001)
     )
+    edit("source-short", "a digest of the source that is too short", lambda m: m.update(source="0" * 63))
+    edit("source-upper-case", "a digest of the source in upper case", lambda m: m.update(source="A" * 64))
+    edit("selection-no-text", "a selection that is no text", lambda m: m.update(selection=[]))
+    edit("key-control", "an object's name with an escape", lambda m: dump(m).update(key="backups/\x1b[2J" + dump(m)["key"][8:]))
     edit("salt-missing", "the dump's salt is missing", lambda m: m["salts"].pop("dump"), released=0)
     edit("salt-other", "another salt than the dump's header has", lambda m: m["salts"].update(dump="00" * 8))
     edit("salt-short", "seven bytes of salt", lambda m: m["salts"].update(dump="00" * 7))
@@ -121,9 +125,13 @@ def inconsistent():
             {"tables": [{"name": "public.u", "rows": 3, "bytes": 20}]},
             {"released": 151},
         ),
+        ("inventory-source", "the inventory has another host", {"host": "other.example.com", "port": 5432}, {}),
         ("inventory-large-objects", "the inventory has a large object", {"large_objects": 1}, {"released": 151}),
     ):
-        put(what, comment, Backup(inventory=inventory), **more)
+        backup = Backup(inventory=inventory)
+        if what == "inventory-source":
+            backup.manifest["source"] = sha256(b"pgseal/1 source\ndb.example.com\n5432\napp")
+        put(what, comment, backup, **more)
     for what, comment, wrap in (
         ("key-pkcs1", "the secret is wrapped by PKCS #1 v1.5", lambda r, s: r.pkcs1(s)),
         ("key-oaep-sha1", "the secret is wrapped by OAEP with SHA-1", lambda r, s: r.oaep(s, "sha1")),
@@ -266,3 +274,40 @@ def generations():
         decrypt="ok",
     )
     vector("generation-1-no-json", "an older manifest is none", {**objects, one: b"x\n"}, "tampered", one, decrypt="ok")
+
+
+def contradictions():
+    """Two genuine manifests under one stem: whoever may write to the bucket makes the second with a data key of their own."""
+    first, forged = Backup(), Backup(b"DROP TABLE t;\n", label="forged")
+    forged.manifest["generation"] = 2
+    objects = {**first.objects(), **forged.objects()}
+    vector("generation-2-forged", "a newer manifest of another data key and dump", objects, "tampered", "all")
+    forged.manifest["generation"] = 1
+    first.manifest["generation"] = 2
+    objects = {**first.objects(), **forged.objects()}
+    vector("generation-1-forged", "an older manifest of another data key and dump", objects, "tampered", "all")
+
+    # The same dump by name and hash; only the key object is another one.
+    first, forged = Backup(), Backup(label="forged")
+    own = {name: body for name, body in forged.contents.items() if ".key." in name}
+    key = next(listed for listed in forged.manifest["objects"] if listed["role"] == "key")
+    forged.manifest.update(first.manifest, generation=2, recipients=forged.manifest["recipients"])
+    forged.manifest["objects"] = [listed for listed in first.manifest["objects"] if listed["role"] != "key"] + [key]
+    line = forged.line()
+    second = f"{first.stem}.manifest.2.jsonl"
+    objects = {**first.objects(), **own, second: line + forged.proof(line)}
+    vector("generation-2-other-data-key", "a newer manifest of another data key for the same dump", objects, "tampered", "all")
+
+    signer = Signer("signer")
+    first, second = Backup(), Backup()
+    first.manifest["signer"] = signer.named()
+    second.manifest["generation"] = 2
+    objects = {**second.objects(), **first.objects(signatures=[signer.sign(first.line())])}
+    vector("generation-2-unsigned", "a signed manifest and a newer one that is not", objects, "tampered", "all")
+    more = {"signer": "signer", "decrypt": "ok"}
+    vector("generation-2-unsigned-pinned", "the same, where the signer is pinned", objects, "tampered", "all", **more)
+    forged = Backup(b"DROP TABLE t;\n", label="forged")
+    forged.manifest["generation"] = 2
+    objects = {**forged.objects(), **first.objects(signatures=[signer.sign(first.line())])}
+    vector("generation-2-forged-signed", "a signed manifest and a forged newer one", objects, "tampered", "all")
+    vector("generation-2-forged-pinned", "the same, where the signer is pinned", objects, "tampered", "all", **more)

@@ -97,6 +97,10 @@ impl Found {
             if !base_name(&object.key).starts_with(&own) {
                 return bad("it names an object of another backup");
             }
+            // A name is shown to people and given to the system: neither takes these.
+            if object.key.chars().any(char::is_control) {
+                return bad("an object's name holds control characters");
+            }
             let parts = object.part_sizes.as_deref().unwrap_or_default();
             let hashes = object.part_sha256.as_deref().unwrap_or_default();
             let sum = parts.iter().try_fold(0u64, |sum, size| sum.checked_add(*size));
@@ -108,10 +112,12 @@ impl Found {
             if parts.iter().any(|size| *size > MAX_PART) {
                 return bad("a part is larger than S3 takes");
             }
-            let hash = |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
             if !hash(&object.sha256) || !hashes.iter().all(hash) {
                 return bad("a hash is none");
             }
+        }
+        if ![&m.source, &m.selection].into_iter().flatten().all(hash) {
+            return bad("the digest of its source or selection is none");
         }
         let count = |role: Role| m.objects.iter().filter(|object| object.role == role).count();
         if count(Role::Dump) != 1 || count(Role::Inventory) > 1 || count(Role::Globals) > 1 {
@@ -122,6 +128,10 @@ impl Found {
         }
         Ok(())
     }
+}
+
+fn hash(text: &String) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// An object's name without its folder.

@@ -1,12 +1,15 @@
 //! The manifest: two lines. The first says all that must be believed, the second proves it.
 
 mod found;
+mod signed;
 
 pub use found::{Found, Proven, base_name};
+pub use signed::check_signature;
 
 use super::hex;
 use super::recipient::Recipient;
 use crate::error::{Code, Error, Result};
+use crate::format::order::UNKNOWN_SOURCE;
 use crate::pipeline::Sealed;
 use crate::plan::{Compression, DatabaseName, Prefix, Stem};
 use serde::de::Error as _;
@@ -14,6 +17,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+/// More than a manifest of 10,000 parts and 16 recipients has.
+pub const MAX_MANIFEST: u64 = 4 << 20;
 
 /// RFC 3339 in UTC, whole seconds for what names things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +98,15 @@ pub struct Manifest {
     pub recipients: Vec<Wrapped>,
     pub tables: u64,
     pub rows: u64,
+    /// [`source_digest`](crate::format::order::source_digest); `None` before 0.2, like the two behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// [`SelectionRecord::digest`](crate::format::order::SelectionRecord::digest).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<String>,
+    /// Whether tables or schemas were chosen or left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<bool>,
     /// SHA-256 of the recovery card, which is written after the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card_sha256: Option<String>,
@@ -185,6 +200,25 @@ impl Manifest {
         let mut text = serde_json::to_vec(self).map_err(|error| Error::new(Code::Bug, format!("the manifest is no JSON: {error}")))?;
         text.push(b'\n');
         Ok(text)
+    }
+
+    /// The digest of the source, or that it is not known.
+    pub fn source_text(&self) -> &str {
+        self.source.as_deref().unwrap_or(UNKNOWN_SOURCE)
+    }
+
+    pub fn is_partial(&self) -> bool {
+        self.partial == Some(true)
+    }
+
+    /// Whether two revisions are of the same dump: all but who opens it, and who signed.
+    pub fn names_same_dump(&self, other: &Self) -> bool {
+        let dump = |manifest: &Self| {
+            let dump = manifest.object(Role::Dump)?;
+            Some((base_name(&dump.key).to_owned(), dump.size, dump.sha256.clone()))
+        };
+        let of = |manifest: &Self| (manifest.source.clone(), manifest.selection.clone(), manifest.partial);
+        self.run == other.run && dump(self) == dump(other) && of(self) == of(other)
     }
 
     pub fn object(&self, role: Role) -> Option<&Object> {

@@ -9,6 +9,7 @@ fn each_database_becomes_an_event_of_its_own() {
     ground.server.psql("postgres", "create database \"Größe; 1\"");
     let mut event = ground.event();
     event["database"] = json!("*");
+    event["scheduled_time"] = json!("2026-11-24T02:00:00Z");
     let said = ground.prepared(&["plan", "--event", &event.to_string()]).run();
     let fleet = said.receipt();
     assert_eq!((said.code, &fleet["status"]), (0, &json!("planned")), "{fleet}\n{}", said.stderr);
@@ -22,6 +23,22 @@ fn each_database_becomes_an_event_of_its_own() {
     let receipt = ground.complete(&ground.backup(app));
     assert_eq!(receipt["backups"][0]["rows"], 100);
     assert_eq!(ground.backup(app).receipt()["status"], "already_complete");
+}
+
+/// A stored event with a time that `plan` fixed would make one backup, and find it in every night that follows.
+#[test]
+fn a_time_is_handed_on_only_where_the_event_has_one() {
+    let ground = Ground::new();
+    let plan = |event: &serde_json::Value| ground.prepared(&["plan", "--event", &event.to_string()]).run().receipt();
+    let mut event = ground.event();
+    let handed_on = plan(&event)["backups"][0]["event"].clone();
+    assert_eq!(
+        (&handed_on["scheduled_time"], &handed_on["database"]),
+        (&json!(null), &json!("app")),
+        "{handed_on}"
+    );
+    event["scheduled_time"] = json!("2026-11-24T03:00:00+01:00");
+    assert_eq!(plan(&event)["backups"][0]["event"]["scheduled_time"], event["scheduled_time"]);
 }
 
 #[test]

@@ -40,14 +40,7 @@ const fn call(name: &'static str, operation: Operation, key: &'static str, skip:
 /// In the order of a run.
 pub const CALLS: [Call; 11] = [
     call("HeadBucket", Operation::HeadBucket, "", 0, false, Role::Looks),
-    call(
-        "the first look for the manifest",
-        Operation::HeadObject,
-        ".manifest.jsonl",
-        0,
-        false,
-        Role::Looks,
-    ),
+    call("the first look for the manifest", Operation::ListObjects, "", 0, false, Role::Looks),
     call("PutObject of the key", Operation::PutObject, ".key.", 0, true, Role::Writes),
     call("CreateMultipartUpload", Operation::CreateUpload, "", 0, false, Role::Writes),
     call("UploadPart of the first part", Operation::UploadPart, "", 0, true, Role::Uploads),
@@ -59,14 +52,7 @@ pub const CALLS: [Call; 11] = [
         true,
         Role::Writes,
     ),
-    call(
-        "the last look for the manifest",
-        Operation::HeadObject,
-        ".manifest.jsonl",
-        1,
-        false,
-        Role::Looks,
-    ),
+    call("the last look for the manifest", Operation::ListObjects, "", 1, false, Role::Looks),
     call("UploadPart of the last part", Operation::UploadPart, "", 1, true, Role::Uploads),
     call("CompleteMultipartUpload", Operation::CompleteUpload, "", 0, true, Role::Uploads),
     call(
@@ -243,13 +229,23 @@ fn others() -> Vec<Point> {
             Cause::S3(vec![
                 Rule::on(Operation::PutObject).key(".manifest.jsonl").then(Fault::LoseAnswer),
                 Rule::on(Operation::GetObject).then(denied()),
+                Rule::on(Operation::ListObjects).then(denied()),
             ]),
             Promise::Unknown { code: "commit_unknown" },
+        ),
+        // The listing tells its MD5: it is our own.
+        Point::new(
+            "every answer to the manifest lost, and only a listing to look at",
+            Cause::S3(vec![
+                Rule::on(Operation::PutObject).key(".manifest.jsonl").then(Fault::LoseAnswer),
+                Rule::on(Operation::GetObject).then(denied()),
+            ]),
+            WHOLE,
         ),
         Point::new("no such bucket: HeadBucket", Cause::S3(vec![look_away]), fails("s3_no_bucket")),
         Point::new(
             "HTML in a 200 for ever: the first look for the manifest",
-            Cause::S3(vec![Rule::on(Operation::HeadObject).then(Fault::Answer(html()))]),
+            Cause::S3(vec![Rule::on(Operation::ListObjects).then(Fault::Answer(html()))]),
             fails("s3_unavailable"),
         ),
         // The policy of README.md: it was once `commit_unknown`, and a whole dump for nothing.

@@ -10,6 +10,7 @@ use pgseal::envelope::private_key::PrivateKey;
 use pgseal::envelope::secret::{CipherKey, Secret};
 use pgseal::envelope::{hex, sha256};
 use pgseal::error::{Code, Error, Result};
+use pgseal::format::order::{SelectionRecord, source_digest};
 use pgseal::observe::progress::Progress;
 use pgseal::pipeline::{Arrived, PartFacts, Road, Sealed, Stage, forward, seal_small};
 use pgseal::plan::{CHECKED, Compression, DatabaseName, Ladder, Prefix, RateLimit, Stem};
@@ -175,6 +176,9 @@ impl Order {
             recipients,
             tables: arrived.counted.tables.len() as u64,
             rows: arrived.counted.rows,
+            source: Some(source_digest("db.example.com", 5432, "app")),
+            selection: Some(SelectionRecord::default().digest()),
+            partial: Some(false),
             card_sha256: Some(hex(&sha256(card.as_bytes()))),
             signer: None,
             generation: 1,
@@ -257,6 +261,10 @@ fn contents(arrived: &Arrived) -> Contents {
     Contents {
         format: Contents::FORMAT.into(),
         database: "app".into(),
+        host: Some("db.example.com".into()),
+        port: Some(5432),
+        selection: Some(SelectionRecord::default()),
+        partial: Some(false),
         server_version: "18.1".into(),
         pg_dump_version: "18.1".into(),
         plain_bytes: counted.plain_bytes,

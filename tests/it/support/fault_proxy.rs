@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     HeadBucket,
+    ListObjects,
     HeadObject,
     GetObject,
     PutObject,
@@ -41,6 +42,7 @@ impl Operation {
         match method {
             "HEAD" if key.is_empty() => Self::HeadBucket,
             "HEAD" => Self::HeadObject,
+            "GET" if key.is_empty() && has("list-type") => Self::ListObjects,
             "GET" if !key.is_empty() => Self::GetObject,
             "GET" if has("list-type") => Self::ListObjects,
             "PUT" if has("partNumber") => Self::UploadPart,

@@ -1,6 +1,6 @@
 //! Who signed a manifest, and whether that is whom its reader trusts.
 
-use crate::envelope::manifest::{Found, Signature};
+use super::{Found, Signature};
 use crate::envelope::signature::{ALGORITHM, Verifier};
 use crate::error::{Code, Error, Result};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -19,7 +19,8 @@ pub fn check_signature(found: &Found, pinned: Option<&Verifier>) -> Result<()> {
     let named = BASE64_STANDARD
         .decode(&signer.public_key)
         .map_err(|_| tampered("the signer's key is no base64".into()))
-        .and_then(|der| Verifier::parse(&der))?;
+        // A key that cannot be used, in a manifest that nobody vouches for, is no mistake of the reader's.
+        .and_then(|der| Verifier::parse(&der).map_err(|error| tampered(error.message)))?;
     if named.fingerprint != signer.fingerprint {
         return Err(tampered("the signer's key has another fingerprint than is named".into()));
     }

@@ -1,0 +1,303 @@
+//! What stands under a backup's name, and whether it is a backup of this very order. Success without a dump of our own is
+//! said here and nowhere else.
+
+use crate::envelope::manifest::{Found, MAX_MANIFEST, Manifest, Object, Role, Timestamp, check_signature};
+use crate::envelope::signature::Verifier;
+use crate::error::{Code, Error, Result};
+use crate::format::order::{SelectionRecord, source_digest};
+use crate::plan::{DatabaseName, Plan, Stem};
+use crate::rds::Server;
+use crate::store::{Fetched, ListedObject, S3};
+use bytes::Bytes;
+use time::{Duration, OffsetDateTime};
+
+/// How much before its scheduled time a manifest may have been written: clocks differ.
+const EARLY: Duration = Duration::minutes(5);
+/// More generations than recipients ever change. A bound, since anyone who may write to the bucket can add some.
+const MOST_GENERATIONS: usize = 64;
+
+/// What a manifest must show to be of one order.
+pub(super) struct Order {
+    stem: Stem,
+    format: &'static str,
+    pub source: String,
+    pub selection: SelectionRecord,
+    selection_digest: String,
+    /// Fingerprints.
+    recipients: Vec<String>,
+    scheduled_time: OffsetDateTime,
+    /// By whose key it must be signed, if anyone signs here.
+    signer: Option<Verifier>,
+}
+
+/// What was found under the name of an order.
+pub(super) enum Existing {
+    Nothing,
+    /// Neither listed nor read: what stands there, if anything does, shows at the commit.
+    Unseen(Error),
+    Complete(Box<CompletedBackup>),
+}
+
+/// A backup of this very order, that an earlier delivery made.
+#[derive(Debug)]
+pub struct CompletedBackup {
+    pub manifest: Manifest,
+    /// All objects that the manifest names, then the manifest, each with its ETag where S3 told one.
+    pub objects: Vec<(Object, Option<String>)>,
+    pub warnings: Vec<String>,
+}
+
+/// One manifest as it was fetched.
+struct Candidate {
+    key: String,
+    content: Content,
+    etag: Option<String>,
+    last_modified: Option<OffsetDateTime>,
+}
+
+enum Content {
+    Bytes(Bytes),
+    TooLarge(u64),
+}
+
+impl Order {
+    pub fn new(plan: &Plan, server: &Server, database: &DatabaseName, stem: &Stem, signer: Option<Verifier>) -> Self {
+        let selection = SelectionRecord::new(&plan.selection, plan.globals);
+        Self {
+            stem: stem.clone(),
+            format: plan.format.as_str(),
+            source: source_digest(server.host.as_str(), server.port, database.as_str()),
+            selection_digest: selection.digest(),
+            selection,
+            recipients: plan.recipients.iter().map(|recipient| recipient.fingerprint.clone()).collect(),
+            scheduled_time: plan.scheduled_time,
+            signer,
+        }
+    }
+
+    pub fn selection_digest(&self) -> &str {
+        &self.selection_digest
+    }
+
+    /// Looks at every generation of the manifest: the first may have been retired since. Fails with `stem_taken` where
+    /// something else stands under the name, and with `s3_denied` where what stands there may not be read.
+    pub async fn find(&self, store: &S3) -> Result<Existing> {
+        let (keys, listed) = match store.list_under(&format!("{}.", self.stem)).await? {
+            Ok(listed) => {
+                let mut generations: Vec<(u32, String)> = listed
+                    .iter()
+                    .filter_map(|object| Some((self.stem.generation_of(&object.key)?, object.key.clone())))
+                    .collect();
+                generations.sort_unstable_by_key(|(generation, _)| std::cmp::Reverse(*generation));
+                (generations.into_iter().map(|(_, key)| key).collect(), Ok(listed))
+            }
+            Err(denied) => (vec![self.stem.manifest()], Err(denied)),
+        };
+        if keys.len() > MOST_GENERATIONS {
+            return Err(self.taken(&format!("{} manifests stand there", keys.len())));
+        }
+        let mut candidates = Vec::with_capacity(keys.len());
+        for key in keys {
+            let (content, etag, last_modified) = match (store.fetch(&key, MAX_MANIFEST).await?, &listed) {
+                (
+                    Fetched::Found {
+                        bytes,
+                        etag,
+                        last_modified,
+                    },
+                    _,
+                ) => (Content::Bytes(bytes), etag, last_modified),
+                (Fetched::TooLarge(size), _) => (Content::TooLarge(size), None, None),
+                (Fetched::Missing, _) => continue,
+                // Without s3:ListBucket S3 says so of what is not there as well.
+                (Fetched::Denied(_), Err(denied)) => return Ok(Existing::Unseen(denied.clone())),
+                (Fetched::Denied(error), Ok(_)) => return Err(unreadable(&key, &error)),
+            };
+            candidates.push(Candidate {
+                key,
+                content,
+                etag,
+                last_modified,
+            });
+        }
+        if candidates.is_empty() {
+            return Ok(Existing::Nothing);
+        }
+        let (found, chosen) = self.judge(&candidates)?;
+        let mut listed = listed.ok();
+        if let (Some(listed), "legacy") = (&mut listed, &*found.manifest.format) {
+            let more = store.list_under(&self.stem.legacy_object("")).await?;
+            listed.extend(more.unwrap_or_default());
+        }
+        if listed.as_ref().is_some_and(|listed| self.lacks(&found.manifest, listed).is_some()) {
+            // A listing during which all of it was written may hold the manifest and not what came before it.
+            let beginning = self.beginning(&found.manifest);
+            listed = store.list_under(&beginning).await?.ok();
+            if let Some(reason) = listed.as_ref().and_then(|listed| self.lacks(&found.manifest, listed)) {
+                return Err(self.taken(&format!("{} {reason}", candidates[chosen].key)));
+            }
+        }
+        Ok(Existing::Complete(Box::new(with_etags(found, &listed.unwrap_or_default()))))
+    }
+
+    /// The newest manifest that is of this order in every point, if no other one contradicts it; with its place.
+    fn judge(&self, candidates: &[Candidate]) -> Result<(CompletedBackup, usize)> {
+        let mut warnings = Vec::new();
+        let mut chosen: Option<(usize, Found)> = None;
+        let mut others: Vec<Found> = Vec::new();
+        let mut refused: Option<String> = None;
+        for (place, candidate) in candidates.iter().enumerate() {
+            let name = candidate.key.rsplit('/').next().unwrap_or(&candidate.key);
+            let found = match &candidate.content {
+                Content::TooLarge(size) => Err(format!("it has {size} bytes, and no manifest has more than {MAX_MANIFEST}")),
+                Content::Bytes(bytes) => Found::parse(name, bytes).map_err(|error| format!("it is no manifest ({})", error.message)),
+            };
+            let found = match found {
+                Ok(found) => found,
+                Err(reason) => {
+                    warnings.push(format!("{}: {reason}", candidate.key));
+                    refused.get_or_insert(reason);
+                    continue;
+                }
+            };
+            match self.differences(&found, candidate.last_modified) {
+                differences if differences.is_empty() && chosen.is_none() => chosen = Some((place, found)),
+                differences => {
+                    if !differences.is_empty() {
+                        refused.get_or_insert(differences.join("; "));
+                    }
+                    others.push(found);
+                }
+            }
+        }
+        let Some((place, found)) = chosen else {
+            return Err(self.taken(&refused.unwrap_or_default()));
+        };
+        let (manifest, is_signed) = (found.unproven(), found.unproven().signer.is_some());
+        for other in &others {
+            if !other.unproven().names_same_dump(manifest) {
+                return Err(self.taken(&format!("{} and {} name different dumps", found.name(), other.name())));
+            }
+            if other.unproven().signer.is_some() != is_signed {
+                return Err(self.taken(&format!("of {} and {} only one is signed", found.name(), other.name())));
+            }
+        }
+        let candidate = &candidates[place];
+        let sealed = match &candidate.content {
+            Content::Bytes(bytes) => Object::small(Role::Manifest, candidate.key.clone(), bytes),
+            Content::TooLarge(_) => return Err(Error::new(Code::Bug, "a manifest that was too large was parsed")),
+        };
+        let found = CompletedBackup {
+            manifest: manifest.clone(),
+            objects: vec![(sealed, candidate.etag.clone())],
+            warnings,
+        };
+        Ok((found, place))
+    }
+
+    /// In which points a manifest is not of this order, each as a part of a sentence.
+    fn differences(&self, found: &Found, last_modified: Option<OffsetDateTime>) -> Vec<String> {
+        let manifest = found.unproven();
+        let mut differences = Vec::new();
+        match &manifest.source {
+            None => differences.push("it was made by a version before 0.2, which does not say of which source it is".to_owned()),
+            Some(source) if *source != self.source => {
+                differences.push("it is of another source: another host, port or database".to_owned());
+            }
+            Some(_) => {}
+        }
+        if manifest.source.is_some() && manifest.selection.as_deref() != Some(&self.selection_digest) {
+            let part = if manifest.is_partial() {
+                "a part of the database"
+            } else {
+                "the whole database"
+            };
+            differences.push(format!("it has another selection of tables, schemas or roles: it is of {part}"));
+        }
+        let missing: Vec<&str> = self
+            .recipients
+            .iter()
+            .filter(|ours| !manifest.recipients.iter().any(|wrapped| wrapped.fingerprint == **ours))
+            .map(String::as_str)
+            .collect();
+        if !missing.is_empty() {
+            differences.push(format!("it lacks the recipients {}", missing.join(", ")));
+        }
+        if manifest.format != self.format {
+            differences.push(format!("its format is {}", manifest.format));
+        }
+        if let Err(reason) = self.is_in_place(manifest) {
+            differences.push(reason);
+        }
+        match last_modified {
+            Some(written) if written >= self.scheduled_time - EARLY => {}
+            Some(written) => differences.push(format!(
+                "it was planted: it was written at {}, before its scheduled time {}",
+                Timestamp(written),
+                Timestamp(self.scheduled_time)
+            )),
+            None => differences.push("S3 does not say when it was written".to_owned()),
+        }
+        if let Err(error) = check_signature(found, self.signer.as_ref()) {
+            differences.push(format!("it is not signed as it must be ({})", error.message));
+        }
+        differences
+    }
+
+    /// Whether all objects stand where this order would have put them.
+    fn is_in_place(&self, manifest: &Manifest) -> Result<(), String> {
+        let beginning = self.beginning(manifest);
+        match manifest.objects.iter().find(|object| !object.key.starts_with(&beginning)) {
+            Some(object) => Err(format!("it names {}, which is in another folder", object.key)),
+            None => Ok(()),
+        }
+    }
+
+    /// What the names of all objects of a manifest begin with.
+    fn beginning(&self, manifest: &Manifest) -> String {
+        match &*manifest.format {
+            "legacy" => self.stem.legacy_object(""),
+            _ => format!("{}.", self.stem),
+        }
+    }
+
+    /// What makes the manifest's word untrue: an object that is missing or has another size.
+    fn lacks(&self, manifest: &Manifest, listed: &[ListedObject]) -> Option<String> {
+        manifest.objects.iter().find_map(|object| {
+            let fault = match listed.iter().find(|listed| listed.key == object.key) {
+                Some(listed) if listed.size == object.size => return None,
+                Some(_) => "has another size",
+                None => "is missing",
+            };
+            Some(format!("names {}, which {fault}", object.key))
+        })
+    }
+
+    fn taken(&self, differs: &str) -> Error {
+        Error::new(
+            Code::StemTaken,
+            format!("something else stands under the name of {}: {differs}", self.stem.manifest()),
+        )
+    }
+}
+
+/// All objects that the manifest names, and the manifest behind them.
+fn with_etags(mut found: CompletedBackup, listed: &[ListedObject]) -> CompletedBackup {
+    let etag = |key: &str| listed.iter().find(|listed| listed.key == key)?.etag.clone();
+    let named = found.manifest.objects.iter();
+    let mut objects: Vec<_> = named.map(|object| (object.clone(), etag(&object.key))).collect();
+    objects.append(&mut found.objects);
+    CompletedBackup { objects, ..found }
+}
+
+/// A manifest stands there, and nobody can say of what.
+fn unreadable(key: &str, error: &Error) -> Error {
+    Error::new(
+        Code::S3Denied,
+        format!(
+            "{key} exists and may not be read, so that nobody can say whether it is of this order: {}",
+            error.message
+        ),
+    )
+    .advise("Allow s3:GetObject on *.manifest.jsonl (and kms:Decrypt on its key), or use a prefix of its own.")
+}

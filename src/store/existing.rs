@@ -1,0 +1,215 @@
+//! What is there already: listed, read, and compared with what should be there. An object's name proves nothing.
+
+use super::fault::Meaning;
+use super::s3::named;
+use super::{Held, S3};
+use crate::error::{Code, Error, Result};
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::primitives::DateTime;
+use bytes::{Bytes, BytesMut};
+use md5::Digest;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// Tries of one small object whose body broke off: the SDK repeats requests, not bodies.
+const TRIES: u32 = 5;
+/// More than all the attempts at one backup leave. A bound, since anyone who may write to the bucket can add some.
+const MOST: usize = 20_000;
+
+/// An object as a listing has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedObject {
+    pub key: String,
+    pub size: u64,
+    /// Without quotes; absent where the server names none.
+    pub etag: Option<String>,
+    /// By the server's clock.
+    pub last_modified: Option<OffsetDateTime>,
+}
+
+/// What came of asking for a small object.
+#[derive(Clone, Debug)]
+pub enum Fetched {
+    Found {
+        bytes: Bytes,
+        etag: Option<String>,
+        last_modified: Option<OffsetDateTime>,
+    },
+    Missing,
+    /// It has so many bytes: more than it may have.
+    TooLarge(u64),
+    /// The role may not read it.
+    Denied(Error),
+}
+
+/// Whether what stands under a key are these bytes, and how far that could be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    Same {
+        etag: String,
+    },
+    /// It may not be read; its size is the same, and its ETag is no hash of its bytes that would say more.
+    SameSize {
+        etag: String,
+    },
+    Other,
+    Missing,
+    /// Neither read nor listed.
+    Unknown,
+}
+
+impl S3 {
+    /// Every object whose key begins so; an inner error where the role may not list.
+    pub async fn list_under(&self, beginning: &str) -> Result<Result<Vec<ListedObject>>> {
+        let d = &self.destination;
+        let mut listed = Vec::new();
+        let mut from: Option<String> = None;
+        let mut tries = 0;
+        loop {
+            let request = self
+                .client
+                .list_objects_v2()
+                .bucket(&d.bucket)
+                .prefix(beginning)
+                .set_expected_bucket_owner(d.owner.clone())
+                .set_continuation_token(from.clone());
+            let page = match request.send().await {
+                Ok(page) => page,
+                // An answer that came and cannot be read is none that the SDK asks for again.
+                Err(SdkError::ResponseError(_)) if tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+                    continue;
+                }
+                Err(error) => {
+                    let arn = format!("arn:aws:s3:::{}", d.bucket);
+                    return match Meaning::of(&error, "s3:ListBucket", &arn) {
+                        Meaning::Denied(error) => Ok(Err(error)),
+                        Meaning::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket))),
+                        other => Err(other.into_error("s3:ListBucket", &arn)),
+                    };
+                }
+            };
+            for object in page.contents() {
+                let Some(key) = object.key().filter(|key| key.starts_with(beginning)) else {
+                    continue;
+                };
+                listed.push(ListedObject {
+                    key: key.to_owned(),
+                    size: object.size().unwrap_or_default().max(0) as u64,
+                    etag: plain(object.e_tag()),
+                    last_modified: object.last_modified().and_then(moment),
+                });
+            }
+            if listed.len() > MOST {
+                return Err(Error::new(
+                    Code::StemTaken,
+                    format!("more than {MOST} objects stand under {beginning}: no backup makes so many"),
+                ));
+            }
+            match page.next_continuation_token() {
+                Some(token) if page.is_truncated() == Some(true) => from = Some(token.to_owned()),
+                _ => return Ok(Ok(listed)),
+            }
+        }
+    }
+
+    /// A small object, whole.
+    pub async fn fetch(&self, key: &str, limit: u64) -> Result<Fetched> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.fetch_once(key, limit).await {
+                Err(error) if error.code == Code::S3Unavailable && tries < TRIES => {
+                    tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn fetch_once(&self, key: &str, limit: u64) -> Result<Fetched> {
+        let d = &self.destination;
+        let arn = self.arn(key);
+        let request = self
+            .client
+            .get_object()
+            .bucket(&d.bucket)
+            .key(key)
+            .set_expected_bucket_owner(d.owner.clone());
+        let found = match request.send().await {
+            Ok(found) => found,
+            Err(error) => {
+                return match Meaning::of(&error, "s3:GetObject", &arn) {
+                    Meaning::NotFound => Ok(Fetched::Missing),
+                    Meaning::Denied(error) => Ok(Fetched::Denied(error)),
+                    other => Err(other.into_error("s3:GetObject", &arn)),
+                };
+            }
+        };
+        let broken = |reason: String| Error::new(Code::S3Unavailable, format!("s3:GetObject on {arn}: {reason}"));
+        // Whoever stands in S3's place and says yes to everything knows no ETag.
+        if named(found.e_tag()).is_none() {
+            return Err(broken("the answer names no ETag".to_owned()));
+        }
+        let (etag, last_modified) = (plain(found.e_tag()), found.last_modified().and_then(moment));
+        let promised = found.content_length().unwrap_or_default().max(0) as u64;
+        if promised > limit {
+            return Ok(Fetched::TooLarge(promised));
+        }
+        let mut bytes = BytesMut::new();
+        let mut body = found.body;
+        while let Some(piece) = body.try_next().await.map_err(|error| broken(error.to_string()))? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() as u64 > limit {
+                return Ok(Fetched::TooLarge(bytes.len() as u64));
+            }
+        }
+        if (bytes.len() as u64) < promised {
+            return Err(broken(format!("{} bytes did not come", promised - bytes.len() as u64)));
+        }
+        Ok(Fetched::Found {
+            bytes: bytes.freeze(),
+            etag,
+            last_modified,
+        })
+    }
+
+    /// Compares what stands under a key with these bytes: by reading it, else by what a listing says of it. The ETag of an
+    /// object that no KMS key encrypts is its MD5.
+    pub async fn identify(&self, key: &str, bytes: &Bytes) -> Identity {
+        match self.holds(key, bytes).await {
+            Held::Same { etag } => return Identity::Same { etag },
+            Held::Other => return Identity::Other,
+            Held::Missing => return Identity::Missing,
+            Held::Unknown => {}
+        }
+        let Ok(Ok(listed)) = self.list_under(key).await else {
+            return Identity::Unknown;
+        };
+        let Some(found) = listed.into_iter().find(|listed| listed.key == key) else {
+            return Identity::Missing;
+        };
+        if found.size != bytes.len() as u64 {
+            return Identity::Other;
+        }
+        let md5 = crate::envelope::hex(&md5::Md5::digest(bytes));
+        match found.etag {
+            Some(etag) if etag == md5 => Identity::Same {
+                etag: format!("\"{etag}\""),
+            },
+            etag => Identity::SameSize {
+                etag: etag.map(|etag| format!("\"{etag}\"")).unwrap_or_default(),
+            },
+        }
+    }
+}
+
+/// Without the quotes that it has in a header and in a listing.
+fn plain(etag: Option<&str>) -> Option<String> {
+    named(etag).map(|etag| etag.trim_matches('"').to_owned())
+}
+
+fn moment(time: &DateTime) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(time.secs()).ok()
+}

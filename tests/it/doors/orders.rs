@@ -1,0 +1,301 @@
+//! Success means this very order: whatever else stands under a backup's name is an error that says what differs, and
+//! nothing is written beside it.
+
+use super::Ground;
+use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
+use crate::support::invariants::{RECIPIENT, backup_stands, event};
+use crate::support::pgseal::{Pgseal, Said};
+use crate::support::postgres::Server;
+use serde_json::{Value, json};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+const TIME: &str = "2026-11-24T02:00:00Z";
+const MANIFEST: &str = "backups/app_20261124T020000Z.manifest.jsonl";
+
+impl Ground {
+    fn scheduled(&self) -> Value {
+        let mut event = self.event();
+        event["scheduled_time"] = json!(TIME);
+        event
+    }
+
+    /// Asserts that this is refused in these words, and that nothing was written.
+    fn is_taken(&self, name: &str, said: &Said, keys: &[String], words: &str) {
+        eprintln!("-- {name}"); // shown where the test fails
+        let error = said.failed("stem_taken", 4)["backups"][0]["error"].clone();
+        let message = error["message"].as_str().unwrap_or_default();
+        assert!(message.contains(words) && message.contains(MANIFEST), "{name}: {message}");
+        assert_eq!(self.bucket.keys(), keys, "{name}: something was written");
+    }
+
+    /// What fails in a backup within seconds fails in a check too.
+    fn is_checked(&self, said: &Said) {
+        assert!(said.code == 4 && said.stdout.contains("\"code\":\"stem_taken\""), "{}", said.stdout);
+    }
+
+    fn is_found(&self, name: &str, said: &Said) -> Value {
+        let receipt = said.receipt();
+        assert_eq!(
+            (said.code, &receipt["status"]),
+            (0, &json!("already_complete")),
+            "{name}: {receipt}"
+        );
+        backup_stands(&self.bucket, &receipt);
+        receipt
+    }
+
+    /// Sets the time at which S3 says that the manifest was written.
+    fn written_at(&self, time: SystemTime) {
+        let file = std::fs::File::options().write(true).open(self._s3.file(&self.bucket, MANIFEST));
+        file.expect("the manifest").set_modified(time).expect("its time is set");
+    }
+}
+
+fn with(event: &Value, fields: Value) -> Value {
+    let mut event = event.clone();
+    event
+        .as_object_mut()
+        .expect("an object")
+        .extend(fields.as_object().expect("fields").clone());
+    event
+}
+
+fn new_recipient() -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let commands = "openssl genrsa -out key.pem 2048 2>/dev/null && openssl pkey -in key.pem -pubout";
+    let output = Command::new("bash").args(["-c", commands]).current_dir(folder.path()).output();
+    String::from_utf8(output.expect("bash starts").stdout).expect("PEM")
+}
+
+/// One backup stands; then come other orders under its name. Of each the program once said `already_complete`.
+#[test]
+fn another_order_under_the_same_name_is_never_a_success() {
+    let ground = Ground::new();
+    let other = Server::start();
+    other.create_app("create table elsewhere (id int)");
+    let (first, stranger) = (ground.scheduled(), new_recipient());
+    let made = ground.complete(&ground.backup(&first));
+    let keys = ground.bucket.keys();
+    let mut moved = event(&other, "app", &ground.bucket);
+    moved["scheduled_time"] = json!(TIME);
+    for (name, order, words) in [
+        ("a port where nobody listens", with(&first, json!({"port": 1})), "another source"),
+        ("one table", with(&first, json!({"tables": ["plain"]})), "another selection"),
+        (
+            "without rows",
+            with(&first, json!({"exclude_table_data": "*"})),
+            "it is of the whole database",
+        ),
+        ("one schema", with(&first, json!({"schemas": "public"})), "another selection"),
+        ("with the roles", with(&first, json!({"globals": true})), "another selection"),
+        ("another key", with(&first, json!({"public_key": stranger})), "lacks the recipients"),
+        (
+            "one key more",
+            with(&first, json!({"public_key": [RECIPIENT, stranger]})),
+            "lacks the recipients",
+        ),
+        (
+            "the old format",
+            with(&first, json!({"format": "legacy"})),
+            "its format is pgseal/1",
+        ),
+    ] {
+        ground.is_taken(name, &ground.backup(&order), &keys, words);
+    }
+    let said = Pgseal::backup(&moved).envs(ground.bucket.env()).envs(other.env()).run();
+    ground.is_taken("another server", &said, &keys, "another source");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let signer = folder.path().join("signer.key");
+    let make = ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"];
+    assert!(
+        Command::new("openssl")
+            .args(make)
+            .arg(&signer)
+            .status()
+            .expect("openssl starts")
+            .success()
+    );
+    let run = ground.prepared(&["backup", "--event", &first.to_string()]);
+    let said = run.env("PGSEAL_SIGNING_KEY", signer.to_str().expect("UTF-8")).run();
+    ground.is_taken("unsigned where we sign", &said, &keys, "not signed");
+
+    let checked = ground.prepared(&["check", "--event", &with(&first, json!({"tables": ["plain"]})).to_string()]);
+    ground.is_checked(&checked.run());
+
+    // The same order, said in other words, is found, with all that is known of it.
+    let found = ground.is_found("the same", &ground.backup(&with(&first, json!({"rate_limit": "1G", "tables": []}))));
+    let (made, found) = (&made["backups"][0], &found["backups"][0]);
+    for field in ["run", "rows", "tables", "started_at", "finished_at", "recipients", "dumped_bytes"] {
+        assert_eq!(made[field], found[field], "{field}");
+    }
+    let sealed = |receipt: &Value| -> Vec<Value> {
+        let objects = receipt["objects"].as_array().expect("objects").clone();
+        objects.into_iter().filter(|object| object["role"] != "card").collect()
+    };
+    assert_eq!(sealed(made), sealed(found), "{made}\n{found}");
+    assert!(found["warnings"].to_string().contains("48 hours"), "{found}");
+}
+
+#[test]
+fn more_recipients_than_ours_are_as_good_and_a_part_is_marked() {
+    let ground = Ground::new();
+    let both = with(
+        &ground.scheduled(),
+        json!({"public_key": [RECIPIENT, new_recipient()], "exclude_tables": "none_such*"}),
+    );
+    let made = ground.complete(&ground.backup(&both));
+    assert_eq!(made["backups"][0]["partial"], true, "{made}");
+    let found = ground.is_found("one of two", &ground.backup(&with(&both, json!({"public_key": RECIPIENT}))));
+    assert_eq!(found["backups"][0]["partial"], true, "{found}");
+    let manifest = String::from_utf8(ground.bucket.get(MANIFEST)).expect("UTF-8");
+    assert!(
+        manifest.contains("\"partial\":true") && !manifest.contains("none_such"),
+        "{manifest}"
+    );
+    let card = ground.bucket.get("backups/app_20261124T020000Z.RECOVER.md");
+    let card = String::from_utf8(card).expect("UTF-8");
+    assert!(
+        card.contains("This dump is partial") && card.contains("without some tables"),
+        "{card}"
+    );
+    assert!(!card.contains("none_such"), "{card}");
+}
+
+/// An empty object for each night of the coming year once silenced all of them.
+#[test]
+fn what_was_planted_under_the_name_is_no_backup() {
+    let ground = Ground::new();
+    let order = ground.scheduled();
+    ground.complete(&ground.backup(&order));
+    let good = ground.bucket.get(MANIFEST);
+    let (line, proof) = good.split_at(good.iter().position(|byte| *byte == b'\n').expect("two lines") + 1);
+    let edited = |change: &dyn Fn(&mut Value)| {
+        let mut manifest: Value = serde_json::from_slice(line).expect("JSON");
+        change(&mut manifest);
+        [manifest.to_string().as_bytes(), b"\n", proof].concat()
+    };
+    let older = edited(&|manifest| {
+        for field in ["source", "selection", "partial"] {
+            manifest.as_object_mut().expect("an object").remove(field);
+        }
+    });
+    let elsewhere = edited(&|manifest| manifest["objects"][0]["key"] = json!("staging/app_20261124T020000Z.00000000.sql.bz2.enc"));
+    let not_there = edited(&|manifest| manifest["objects"][0]["key"] = json!("backups/app_20261124T020000Z.00000000.sql.bz2.enc"));
+    let keys = ground.bucket.keys();
+    for (name, planted, words) in [
+        ("one byte", b"x".to_vec(), "no manifest"),
+        ("empty", Vec::new(), "no manifest"),
+        ("too large", vec![b'x'; (4 << 20) + 1], "has 4194305 bytes"),
+        ("of an older version", older, "before 0.2"),
+        ("copied from another folder", elsewhere, "another folder"),
+        ("of objects that are not there", not_there, "is missing"),
+    ] {
+        ground.bucket.put(MANIFEST, planted);
+        ground.is_taken(name, &ground.backup(&order), &keys, words);
+    }
+    ground.bucket.put(MANIFEST, good.clone());
+    let scheduled = OffsetDateTime::parse(TIME, &Rfc3339).expect("a time");
+    let scheduled = SystemTime::UNIX_EPOCH + Duration::from_secs(scheduled.unix_timestamp() as u64);
+    ground.written_at(scheduled - Duration::from_secs(301));
+    ground.is_taken("before its time", &ground.backup(&order), &keys, "it was planted");
+    ground.written_at(scheduled - Duration::from_secs(299));
+    ground.is_found("as clocks differ", &ground.backup(&order));
+
+    // A later manifest beside it.
+    let second = "backups/app_20261124T020000Z.manifest.2.jsonl";
+    ground.bucket.put(second, "x");
+    let receipt = ground.is_found("garbage beside it", &ground.backup(&order));
+    assert!(receipt["backups"][0]["warnings"].to_string().contains(second), "{receipt}");
+    ground.bucket.put(
+        second,
+        edited(&|manifest| {
+            manifest["generation"] = json!(2);
+            manifest["run"] = json!("00000000");
+        }),
+    );
+    ground.is_taken(
+        "another dump beside it",
+        &ground.backup(&order),
+        &ground.bucket.keys(),
+        "different dumps",
+    );
+    ground.bucket.put(second, edited(&|manifest| manifest["generation"] = json!(2)));
+    ground.is_found("the same dump for others", &ground.backup(&order));
+    // The first generation was retired.
+    ground.bucket.delete(MANIFEST);
+    let receipt = ground.is_found("only a later one", &ground.backup(&order));
+    assert!(receipt["backups"][0]["objects"].to_string().contains(second), "{receipt}");
+}
+
+/// What may not be read is no success, and the missing permission is named.
+#[test]
+fn a_manifest_that_may_not_be_read_is_no_success() {
+    let ground = Ground::new();
+    let order = ground.scheduled();
+    ground.complete(&ground.backup(&order));
+    let keys = ground.bucket.keys();
+    let denied = |operation| Rule::on(operation).then(Fault::Answer(Canned::error(403, "AccessDenied")));
+    let run = |rules: Vec<Rule>| {
+        let proxy = FaultProxy::before(&ground.bucket, rules);
+        let run = Pgseal::backup(&order).envs(proxy.env()).envs(ground.server.env());
+        run.run()
+    };
+    let receipt = run(vec![denied(Operation::GetObject)]).failed("s3_denied", 4);
+    assert!(receipt.to_string().contains("s3:GetObject"), "{receipt}");
+    assert_eq!(ground.bucket.keys(), keys);
+    // Neither listed nor read: found at the commit, where it may be our own.
+    let receipt = run(vec![denied(Operation::GetObject), denied(Operation::ListObjects)]).failed("commit_unknown", 4);
+    assert!(receipt.to_string().contains("s3:GetObject"), "{receipt}");
+    // Read, though not listed.
+    ground.is_found("not listed", &run(vec![denied(Operation::ListObjects)]));
+}
+
+/// Terraform's entries share one bucket and one prefix, and every RDS instance has a `postgres`.
+#[test]
+fn two_servers_with_one_prefix_are_two_backups_or_one_failure() {
+    let ground = Ground::new();
+    let run = |host: &str, prefix: &str| {
+        let order = with(&ground.scheduled(), json!({"host": host, "prefix": prefix}));
+        let run = ground.prepared(&["backup", "--event", &order.to_string()]);
+        run.env("PGSEAL_ALLOWED_HOSTS", "localhost,127.0.0.1").run()
+    };
+    for host in ["localhost", "127.0.0.1"] {
+        let receipt = ground.complete(&run(host, "backups/{host}"));
+        assert_eq!(receipt["backups"][0]["stem"], format!("backups/{host}/app_20261124T020000Z"));
+    }
+    run("localhost", "backups").complete();
+    run("127.0.0.1", "backups").failed("stem_taken", 4);
+    let checked = ground
+        .prepared(&[
+            "check",
+            "--event",
+            &with(&ground.scheduled(), json!({"prefix": "{host}"})).to_string(),
+        ])
+        .run();
+    assert!(checked.stdout.contains("\"localhost/app_20261124T020000Z\""), "{}", checked.stdout);
+}
+
+/// A backup without rows of tomorrow, made today, once took the place of tomorrow's own.
+#[test]
+fn a_time_in_the_future_is_refused() {
+    let ahead = |minutes: i64| {
+        let time = OffsetDateTime::now_utc() + time::Duration::minutes(minutes);
+        time.format(&Rfc3339).expect("a time")
+    };
+    let order = json!({
+        "database": "app", "host": "db.x.eu-west-1.rds.amazonaws.com", "user": "backup", "region": "eu-west-1",
+        "bucket": "acme-backups", "public_key": RECIPIENT,
+    });
+    let offline = |event: &Value| Pgseal::new(&["check", "--offline", "--event", &event.to_string()]).run();
+    let envelope = |minutes| json!({"source": "acme", "detail-type": "backup", "time": ahead(minutes), "detail": order});
+    for event in [with(&order, json!({"scheduled_time": ahead(7)})), envelope(7), envelope(527_040)] {
+        let receipt = offline(&event).failed("bad_event", 2);
+        assert_eq!(receipt["error"]["field"], "scheduled_time", "{receipt}");
+    }
+    for event in [with(&order, json!({"scheduled_time": ahead(3)})), envelope(3)] {
+        assert_eq!(offline(&event).code, 0);
+    }
+}
