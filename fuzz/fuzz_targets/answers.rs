@@ -6,9 +6,8 @@
 
 #![no_main]
 
-use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -43,9 +42,7 @@ static STORE: LazyLock<Arc<S3>> = LazyLock::new(|| {
         .endpoint_url("http://s3.invalid")
         .force_path_style(true)
         .retry_config(RetryConfig::disabled())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .http_client(SERVER.client())
-        .build();
+        .http_client(SERVER.client());
     let destination = Destination {
         bucket: "acme".into(),
         prefix: Prefix::new("backups").expect("a prefix"),
@@ -55,8 +52,10 @@ static STORE: LazyLock<Arc<S3>> = LazyLock::new(|| {
         kms_key_id: None,
         tags: None,
         object_lock: None,
+        encryption: None,
+        acl: None,
     };
-    Arc::new(S3::with_client(Client::from_conf(config), destination))
+    Arc::new(S3::with_config(config, destination))
 });
 
 fuzz_target!(|data: &[u8]| {

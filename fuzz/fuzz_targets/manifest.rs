@@ -9,6 +9,7 @@ use pgseal::envelope::contents::Contents;
 use pgseal::envelope::manifest::{Found, Manifest, Proof, base_name};
 use pgseal::envelope::secret::Secret;
 use pgseal::envelope::{hex, sha256};
+use pgseal::format::database_properties::DatabaseProperties;
 use pgseal::plan::Prefix;
 use pgseal::restore::names::manifest_of;
 use serde_json::Value;
@@ -74,7 +75,7 @@ fn agrees(name: &str, found: &Found, bytes: &[u8]) {
         let again: Manifest = serde_json::from_slice(&line).expect("what is written is read");
         assert_eq!(again.line().expect("JSON"), line);
     }
-    card(manifest, name, "s3://acme/backups").expect("a card");
+    card(manifest, name, "s3://acme/backups", None, &DatabaseProperties::default()).expect("a card");
 }
 
 /// One other byte, and it is no longer believed.

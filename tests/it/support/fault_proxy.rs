@@ -32,7 +32,6 @@ pub enum Operation {
     UploadPart,
     CompleteUpload,
     AbortUpload,
-    ListObjects,
     Other,
 }
 
@@ -44,7 +43,6 @@ impl Operation {
             "HEAD" => Self::HeadObject,
             "GET" if key.is_empty() && has("list-type") => Self::ListObjects,
             "GET" if !key.is_empty() => Self::GetObject,
-            "GET" if has("list-type") => Self::ListObjects,
             "PUT" if has("partNumber") => Self::UploadPart,
             "PUT" if !key.is_empty() => Self::PutObject,
             "POST" if has("uploads") => Self::CreateUpload,
