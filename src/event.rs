@@ -4,9 +4,11 @@
 //! No message from here holds a value of the event.
 
 mod asked;
+mod text;
 mod unique;
 
 pub use asked::{Asked, missing};
+pub use text::Text;
 
 use crate::error::{Code, Error, Result};
 use crate::variables;

@@ -2,13 +2,12 @@
 
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::event::{Env, Event};
+use crate::event::{Env, Event, Text};
 use crate::handler::{Answer, World, handle};
 use crate::panics;
 use crate::receipt::Receipt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
@@ -42,7 +41,7 @@ impl std::fmt::Debug for Failure {
 pub async fn run(env: &Env, terminated: &Cancel) -> Result<()> {
     let answered = AtomicBool::new(false);
     // The event's own text: a `Value` would have dropped a name that stands in it twice.
-    let service = service_fn(async |event: LambdaEvent<Box<RawValue>>| {
+    let service = service_fn(async |event: LambdaEvent<Text>| {
         let answer = one(event, env, terminated).await;
         answered.store(true, Ordering::Relaxed);
         answer
@@ -57,7 +56,7 @@ pub async fn run(env: &Env, terminated: &Cancel) -> Result<()> {
     }
 }
 
-async fn one(event: LambdaEvent<Box<RawValue>>, env: &Env, terminated: &Cancel) -> Result<Value, Failure> {
+async fn one(event: LambdaEvent<Text>, env: &Env, terminated: &Cancel) -> Result<Value, Failure> {
     let cancel = match terminated.child() {
         Ok(cancel) => cancel,
         Err(error) => return said(Answer::Receipt(Receipt::refused(error))),
@@ -71,7 +70,7 @@ async fn one(event: LambdaEvent<Box<RawValue>>, env: &Env, terminated: &Cancel) 
         deadline,
         cancel: &cancel,
     };
-    answered(handle(Event::parse(event.payload.get()), None, &world)).await
+    answered(Box::pin(handle(Event::parse(&event.payload.0), None, &world))).await
 }
 
 /// The answer that the handler gives, be it that it panicked.

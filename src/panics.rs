@@ -4,7 +4,6 @@ use crate::error::{Code, Error};
 use crate::observe::output;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
-use std::pin::pin;
 use std::task::Poll;
 
 thread_local! {
@@ -30,7 +29,8 @@ pub fn bug() -> Error {
 
 /// Runs `work` to its end; a panic in it is an error. The work is then dropped, which ends what it owned.
 pub async fn caught<T, E: From<Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    let mut work = pin!(work);
+    // On the heap: wrapped several deep, a whole backup's state would otherwise be copied on the stack of each.
+    let mut work = Box::pin(work);
     std::future::poll_fn(|context| {
         // Not polled again after a panic: nothing sees what it left half done.
         match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {

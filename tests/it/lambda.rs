@@ -83,8 +83,12 @@ impl Function {
     }
 
     fn invoke(&self, event: &Value) -> Value {
+        self.invoke_text(&event.to_string())
+    }
+
+    fn invoke_text(&self, event: &str) -> Value {
         let path = "/2015-03-31/functions/function/invocations";
-        let answer = http("127.0.0.1", self.port, "POST", path, event.to_string().as_bytes()).expect("an answer");
+        let answer = http("127.0.0.1", self.port, "POST", path, event.as_bytes()).expect("an answer");
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         serde_json::from_str(&text).unwrap_or_else(|_| panic!("{}: {text}\n{}", answer.status, self.process.log()))
     }
@@ -144,6 +148,21 @@ fn a_bad_event_is_an_error_of_its_own_type() {
             "{event}: {answer}"
         );
     }
+}
+
+/// It once took the last of the two: another order than the sender's reader sees.
+#[test]
+fn a_field_given_twice_is_refused_here_as_everywhere() {
+    let function = Function::new();
+    let event = function.event().to_string();
+    let twice = format!("{},\"database\":\"part\"}}", event.trim_end_matches('}'));
+    let answer = function.invoke_text(&twice);
+    assert_eq!(answer["errorType"], "pgseal.bad_event", "{answer}");
+    assert!(
+        answer["errorMessage"].as_str().is_some_and(|told| told.contains("given twice")),
+        "{answer}"
+    );
+    assert_eq!(function.bucket.keys(), [""; 0]);
 }
 
 #[test]
