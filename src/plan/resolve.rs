@@ -47,7 +47,7 @@ impl Plan {
         let plan = Self {
             action,
             databases,
-            exclude_databases: exclude_databases(&asked)?,
+            exclude_databases: exclude_databases(asked)?,
             source,
             destination,
             recipients,

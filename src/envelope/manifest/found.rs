@@ -112,11 +112,11 @@ impl Found {
             if parts.iter().any(|size| *size > MAX_PART) {
                 return bad("a part is larger than S3 takes");
             }
-            if !hash(&object.sha256) || !hashes.iter().all(hash) {
+            if !is_sha256(&object.sha256) || !hashes.iter().all(|hash| is_sha256(hash)) {
                 return bad("a hash is none");
             }
         }
-        if ![&m.source, &m.selection].into_iter().flatten().all(hash) {
+        if ![&m.source, &m.selection].into_iter().flatten().all(|digest| is_sha256(digest)) {
             return bad("the digest of its source or selection is none");
         }
         let count = |role: Role| m.objects.iter().filter(|object| object.role == role).count();
@@ -130,7 +130,8 @@ impl Found {
     }
 }
 
-fn hash(text: &String) -> bool {
+/// 64 lower-case hexadecimal digits.
+fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
