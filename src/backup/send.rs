@@ -105,6 +105,7 @@ async fn drive(
     let work = move || {
         let arrived = dump.start(stall, &cancel).and_then(|dump| {
             let (arrived, last, dump) = forward(dump, road, parts, &progress, &cancel)?;
+            arrived.counted.must_end_between_statements()?;
             Ok((arrived, last, dump.warnings()))
         });
         // Nobody waits any more only if this whole attempt was dropped.

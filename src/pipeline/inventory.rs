@@ -31,6 +31,18 @@ pub struct Counted {
     pub large_objects: u64,
     pub plain_bytes: u64,
     pub plain_sha256: [u8; 32],
+    /// What the text ended inside of, if it did not end between two statements.
+    pub ends_inside: Option<&'static str>,
+}
+
+impl Counted {
+    /// A second proof of a dump beside its closing line: whoever cut rows, a string or a function's body short left it open.
+    pub fn must_end_between_statements(&self) -> Result<()> {
+        match self.ends_inside {
+            None => Ok(()),
+            Some(inside) => Err(Error::new(Code::DumpIncomplete, format!("the dump ends inside {inside}"))),
+        }
+    }
 }
 
 /// Counts and hashes what passes.
@@ -55,14 +67,6 @@ impl<S: Stage> Inventory<S> {
     pub fn rows(&self) -> u64 {
         self.lexer.rows
     }
-
-    /// A second proof beside the closing line: whoever cut rows, a string or a function's body short left it open.
-    pub fn ends_between_statements(&self) -> Result<()> {
-        match self.lexer.open() {
-            None => Ok(()),
-            Some(inside) => Err(Error::new(Code::DumpIncomplete, format!("the dump ends inside {inside}"))),
-        }
-    }
 }
 
 impl<S: Stage> Stage for Inventory<S> {
@@ -77,6 +81,7 @@ impl<S: Stage> Stage for Inventory<S> {
 
     fn finish(self) -> Result<Self::Done> {
         let counted = Counted {
+            ends_inside: self.lexer.open(),
             rows: self.lexer.rows,
             tables: self.lexer.tables,
             large_objects: self.lexer.large_objects,
@@ -416,7 +421,8 @@ mod tests {
         ] {
             let mut inventory = Inventory::new(super::super::Memory::default());
             inventory.put(text.as_bytes()).unwrap();
-            match (inventory.ends_between_statements(), inside) {
+            let (counted, _) = inventory.finish().unwrap();
+            match (counted.must_end_between_statements(), inside) {
                 (Ok(()), None) => {}
                 (Err(error), Some(inside)) => {
                     assert!(error.code == Code::DumpIncomplete && error.message.ends_with(inside), "{error}");

@@ -94,8 +94,6 @@ pub fn forward<R: Read>(source: R, road: Road, parts: Sender<Part>, progress: &P
         inventory.put(&buffer[..read])?;
         progress.dumped(read as u64, inventory.rows());
     }
-
-    inventory.ends_between_statements()?;
     let Throttled { inner, waited } = source.finish();
     let (counted, compressed) = inventory.finish()?;
     let (sealed, last) = compressed.below;

@@ -147,11 +147,9 @@ pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Sel
             conditions[place].push(condition);
         }
     }
-    if !selection.tables.is_empty() {
-        something_is_left(session, &conditions, database).await?;
-        if !selection.exclude_schemas.is_empty() {
-            resolved.warnings.push("exclude_schemas has no effect beside tables".to_owned());
-        }
+    resolved.warnings.extend(something_is_left(session, &conditions, database).await?);
+    if !selection.tables.is_empty() && !selection.exclude_schemas.is_empty() {
+        resolved.warnings.push("exclude_schemas has no effect beside tables".to_owned());
     }
     if !selection.tables.is_empty() || !selection.schemas.is_empty() {
         let objects = session
@@ -175,7 +173,8 @@ fn refused(field: &str, pattern: &str, words: &str) -> Error {
 fn matches_nothing(field: &str, pattern: &str, database: &DatabaseName) -> Error {
     let message = format!("the pattern {pattern} matches nothing in the database {}", database.as_str());
     Error::field(Code::BadEvent, field, message).advise(
-        "Mind upper case and dots: a name with either is written in double quotes. Tables outside the search path need their schema.",
+        "Mind upper case and dots: a name with either is written in double quotes. Tables outside the search path need their schema; \
+         what belongs to an extension is never in a dump.",
     )
 }
 
@@ -297,9 +296,18 @@ fn expressions(pattern: &str, most: usize) -> Expressions {
     Expressions { parts, first, dots }
 }
 
-/// What pg_dump takes for a table.
+/// What pg_dump takes for a table and would dump. What belongs to an extension it leaves to CREATE EXTENSION, whatever
+/// pattern means it, but for the tables that the extension names as its configuration.
 const TABLES: &str = "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-    WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,S,v,m,f,p}'::pg_catalog.\"char\"[])";
+    WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,S,v,m,f,p}'::pg_catalog.\"char\"[])
+    AND (NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                     WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+                       AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e')
+         OR EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE c.oid OPERATOR(pg_catalog.=) ANY (x.extconfig)))";
+
+/// Schemas that pg_dump dumps without being told to.
+const OF_USERS: &str = "n.nspname OPERATOR(pg_catalog.<>) 'information_schema'
+    AND pg_catalog.left(n.nspname::pg_catalog.text, 3) OPERATOR(pg_catalog.<>) 'pg_'";
 
 fn count(kind: &Kind, condition: &str) -> String {
     if kind.of_schemas {
@@ -322,18 +330,45 @@ fn with_children(name: &str, conditions: &[String]) -> String {
     )
 }
 
-/// Each pattern matches, but the exclusions may take everything away again.
-async fn something_is_left(session: &Session, conditions: &[Vec<String>; 5], database: &DatabaseName) -> Result<()> {
+/// Each pattern matches, but the exclusions may take everything away again. Gives a warning where no table was meant in the
+/// first place.
+async fn something_is_left(session: &Session, conditions: &[Vec<String>; 5], database: &DatabaseName) -> Result<Option<String>> {
+    let [tables, exclude_tables, _, schemas, exclude_schemas] = conditions;
+    let any = |conditions: &[String]| match conditions {
+        [] => "false".to_owned(),
+        some => format!("({})", some.join(" OR ")),
+    };
+    let in_schemas = match schemas.as_slice() {
+        [] => OF_USERS.to_owned(),
+        some => any(some),
+    };
+    // Beside tables pg_dump passes over schemas, those to be left out as well.
+    let (wanted, out) = match tables.as_slice() {
+        [] => (format!("wanted AS (SELECT c.oid {TABLES} AND {in_schemas})"), any(exclude_schemas)),
+        some => (with_children("wanted", some), "false".to_owned()),
+    };
     let query = format!(
-        "WITH RECURSIVE {}, {} SELECT EXISTS (SELECT oid FROM wanted EXCEPT SELECT oid FROM unwanted)",
-        with_children("wanted", &conditions[0]),
-        with_children("unwanted", &conditions[1]),
+        "WITH RECURSIVE {wanted}, {}, left_over AS (
+             SELECT oid FROM wanted EXCEPT SELECT oid FROM unwanted EXCEPT SELECT c.oid {TABLES} AND {out})
+         SELECT EXISTS (SELECT FROM wanted), EXISTS (SELECT FROM left_over),
+                EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE {in_schemas} AND NOT {out})",
+        with_children("unwanted", exclude_tables),
     );
-    if session.row(&query).await?.flag(0)? {
-        return Ok(());
+    let row = session.row(&query).await?;
+    let (was_meant, is_left, schema_is_left) = (row.flag(0)?, row.flag(1)?, row.flag(2)?);
+    let is_bad = (was_meant && !is_left) || (tables.is_empty() && !schema_is_left);
+    if is_bad {
+        let field = match (exclude_tables.is_empty(), tables.is_empty() && !exclude_schemas.is_empty()) {
+            (true, true) => "exclude_schemas",
+            _ => "exclude_tables",
+        };
+        let message = format!(
+            "leaves nothing of what was chosen in the database {}: such a backup would hold no table",
+            database.as_str()
+        );
+        return Err(Error::field(Code::BadEvent, field, message));
     }
-    let message = format!("exclude_tables leaves nothing of them in the database {}", database.as_str());
-    Err(Error::field(Code::BadEvent, "tables", message))
+    Ok((!was_meant).then(|| "no table, view or sequence is in this selection".to_owned()))
 }
 
 async fn argument(session: &Session, kind: &Kind, pattern: &str, encoding: &str, client_major: u32) -> Result<OsString> {
