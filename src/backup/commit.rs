@@ -15,6 +15,8 @@ use time::OffsetDateTime;
 
 /// How long an answer is waited for when a signal or the deadline comes while it is on its way.
 const GRACE: Duration = Duration::from_secs(2);
+/// What the recovery card may take: the backup stands without it, and a function's reserve is short.
+const CARD_LIMIT: Duration = Duration::from_secs(8);
 
 impl Attempt<'_> {
     /// The commit: before this line in S3 there is no backup, after it there is one.
@@ -128,7 +130,8 @@ impl Attempt<'_> {
                     "{} while the manifest of run {run} was on its way: if it arrives all the same, the backup stands",
                     error.message
                 );
-                Err(Error::new(error.code, told).into())
+                let advice = "Run again: a backup that stands is then found.";
+                Err(Error::new(error.code, told).advise(advice).into())
             }
             // No answer, and no look: it may stand.
             (Identity::Unknown | Identity::SameSize { .. }, Some(error)) if error.code == Code::S3Unavailable => {
@@ -165,7 +168,9 @@ impl Attempt<'_> {
             body: body.clone(),
             is_dump: false,
         };
-        match self.job.cancel.settle(GRACE, self.job.store.put(put)).await {
+        let written = tokio::time::timeout(CARD_LIMIT, self.job.cancel.settle(GRACE, self.job.store.put(put))).await;
+        let written = written.unwrap_or_else(|_| Err(Error::new(Code::S3Unavailable, "S3 did not take it in time")));
+        match written {
             Ok(Written::Stored { etag }) => self.stored.push((object, etag)),
             Ok(Written::Exists) => {
                 let look = async { Ok(self.job.store.identify(&object.key, &body).await) };

@@ -7,7 +7,7 @@ use crate::error::{Code, Error, Result};
 use crate::format::order::{SelectionRecord, source_digest};
 use crate::plan::{DatabaseName, Plan, Stem};
 use crate::rds::Server;
-use crate::store::{Fetched, ListedObject, S3};
+use crate::store::{Fetched, ListedObject, Look, S3};
 use bytes::Bytes;
 use time::{Duration, OffsetDateTime};
 
@@ -123,8 +123,11 @@ impl Order {
         if candidates.is_empty() {
             return Ok(Existing::Nothing);
         }
-        let (found, chosen) = self.judge(&candidates)?;
+        let (mut found, chosen) = self.judge(&candidates)?;
         let mut listed = listed.ok();
+        if listed.is_none() {
+            self.look_at_each(store, &mut found, &candidates[chosen].key).await?;
+        }
         if let (Some(listed), "legacy") = (&mut listed, &*found.manifest.format) {
             let more = store.list_under(&self.stem.legacy_object("")).await?;
             listed.extend(more.unwrap_or_default());
@@ -138,6 +141,25 @@ impl Order {
             }
         }
         Ok(Existing::Complete(Box::new(with_etags(found, &listed.unwrap_or_default()))))
+    }
+
+    /// Where nothing may be listed: each object by itself. What may not be looked at either is told.
+    async fn look_at_each(&self, store: &S3, found: &mut CompletedBackup, key: &str) -> Result<()> {
+        let mut unseen = 0;
+        for object in &found.manifest.objects {
+            match store.look(&object.key).await? {
+                Look::Found { size, .. } if size == object.size => {}
+                Look::Found { .. } => return Err(self.taken(&format!("{key} names {}, which has another size", object.key))),
+                Look::Missing => return Err(self.taken(&format!("{key} names {}, which is missing", object.key))),
+                Look::Forbidden => unseen += 1,
+            }
+        }
+        if unseen > 0 {
+            found.warnings.push(format!(
+                "{unseen} objects of this backup could not be looked at, so that it is taken at its manifest's word: allow s3:ListBucket"
+            ));
+        }
+        Ok(())
     }
 
     /// The newest manifest that is of this order in every point, if no other one contradicts it; with its place.

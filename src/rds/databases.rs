@@ -145,6 +145,9 @@ fn sort_out(found: Vec<Found>, excluded: &[String]) -> Result<DatabaseList> {
 }
 
 fn choose(bytes: &[u8], name: String, may_connect: bool) -> Listed {
+    if bytes == b"*" {
+        return odd(name, "its name means all databases wherever an event names it".to_owned());
+    }
     let database = match std::str::from_utf8(bytes).map(DatabaseName::new) {
         Ok(Ok(database)) => database,
         Ok(Err(error)) => return odd(name, error.message),

@@ -77,7 +77,13 @@ fn of_state(state: &SqlState) -> Option<Code> {
 /// A query that must be answered was not.
 pub fn of_query(answer: &DbError) -> Error {
     let code = of_state(answer.code()).or_else(|| of_text(answer.message()));
-    Error::new(code.unwrap_or(Code::DbUnreachable), answer.message().to_owned())
+    let error = Error::new(code.unwrap_or(Code::DbUnreachable), answer.message().to_owned());
+    if *answer.code() == SqlState::QUERY_CANCELED {
+        return error.advise(
+            "The server took too long over a small question: look what it waits for (pg_stat_activity), or run at a quieter hour.",
+        );
+    }
+    error
 }
 
 /// Whether the server takes no further query on this connection after it.

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::format::database_properties::{DatabaseProperties, dump_encoding};
 use crate::format::table_name::TableName;
 use crate::pipeline::Table;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -29,53 +30,53 @@ pub struct Answer {
 const PROPERTIES: &str = "pg_catalog.json_build_object(
     'database_oid', d.oid::pg_catalog.int8,
     'encoding', pg_catalog.pg_encoding_to_char(d.encoding),
-    'collation', r.j->>'datcollate',
-    'ctype', r.j->>'datctype',
-    'locale_provider', CASE coalesce(r.j->>'datlocprovider', 'c') WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END,
-    'locale', coalesce(r.j->>'datlocale', r.j->>'daticulocale'),
-    'icu_rules', r.j->>'daticurules',
-    'collation_version', r.j->>'datcollversion',
+    'collation', r.j OPERATOR(pg_catalog.->>) 'datcollate',
+    'ctype', r.j OPERATOR(pg_catalog.->>) 'datctype',
+    'locale_provider', CASE coalesce(r.j OPERATOR(pg_catalog.->>) 'datlocprovider', 'c') WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END,
+    'locale', coalesce(r.j OPERATOR(pg_catalog.->>) 'datlocale', r.j OPERATOR(pg_catalog.->>) 'daticulocale'),
+    'icu_rules', r.j OPERATOR(pg_catalog.->>) 'daticurules',
+    'collation_version', r.j OPERATOR(pg_catalog.->>) 'datcollversion',
     'owner', pg_catalog.pg_get_userbyid(d.datdba),
-    'tablespace', (SELECT t.spcname FROM pg_catalog.pg_tablespace t WHERE t.oid = d.dattablespace),
+    'tablespace', (SELECT t.spcname FROM pg_catalog.pg_tablespace t WHERE t.oid OPERATOR(pg_catalog.=) d.dattablespace),
     'connection_limit', d.datconnlimit,
-    'settings', coalesce((SELECT pg_catalog.json_object_agg(pg_catalog.split_part(e, '=', 1), pg_catalog.substr(e, pg_catalog.strpos(e, '=') + 1) ORDER BY place)
-        FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) WITH ORDINALITY u(e, place) WHERE s.setdatabase = d.oid AND s.setrole = 0), '{}'),
+    'settings', coalesce((SELECT pg_catalog.json_object_agg(pg_catalog.split_part(e, '=', 1), pg_catalog.substr(e, pg_catalog.strpos(e, '=') OPERATOR(pg_catalog.+) 1) ORDER BY place)
+        FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) WITH ORDINALITY u(e, place) WHERE s.setdatabase OPERATOR(pg_catalog.=) d.oid AND s.setrole OPERATOR(pg_catalog.=) 0), '{}'),
     'role_settings', coalesce((SELECT pg_catalog.json_object_agg(pg_catalog.pg_get_userbyid(s.setrole),
-            (SELECT pg_catalog.json_object_agg(pg_catalog.split_part(e, '=', 1), pg_catalog.substr(e, pg_catalog.strpos(e, '=') + 1) ORDER BY place)
+            (SELECT pg_catalog.json_object_agg(pg_catalog.split_part(e, '=', 1), pg_catalog.substr(e, pg_catalog.strpos(e, '=') OPERATOR(pg_catalog.+) 1) ORDER BY place)
              FROM pg_catalog.unnest(s.setconfig) WITH ORDINALITY u(e, place)))
-        FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid AND s.setrole <> 0 AND s.setconfig IS NOT NULL), '{}'),
+        FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase OPERATOR(pg_catalog.=) d.oid AND s.setrole OPERATOR(pg_catalog.<>) 0 AND s.setconfig IS NOT NULL), '{}'),
     'comment', pg_catalog.shobj_description(d.oid, 'pg_database'),
     'privileges', CASE WHEN d.datacl IS NOT NULL THEN (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
             'grantor', pg_catalog.pg_get_userbyid(a.grantor),
-            'grantee', CASE WHEN a.grantee <> 0 THEN pg_catalog.pg_get_userbyid(a.grantee) END,
+            'grantee', CASE WHEN a.grantee OPERATOR(pg_catalog.<>) 0 THEN pg_catalog.pg_get_userbyid(a.grantee) END,
             'privilege', a.privilege_type, 'grantable', a.is_grantable)), '[]') FROM pg_catalog.aclexplode(d.datacl) a) END,
     'roles', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.pg_get_userbyid(o.oid) ORDER BY 1), '[]') FROM (
         SELECT s.refobjid AS oid FROM pg_catalog.pg_shdepend s
-        WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
-          AND (s.dbid = d.oid OR s.dbid = 0 AND s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass AND s.objid = d.oid)
-        UNION SELECT s.setrole FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid AND s.setrole <> 0
+        WHERE s.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_authid'::pg_catalog.regclass
+          AND (s.dbid OPERATOR(pg_catalog.=) d.oid OR s.dbid OPERATOR(pg_catalog.=) 0 AND s.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_database'::pg_catalog.regclass AND s.objid OPERATOR(pg_catalog.=) d.oid)
+        UNION SELECT s.setrole FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase OPERATOR(pg_catalog.=) d.oid AND s.setrole OPERATOR(pg_catalog.<>) 0
         UNION SELECT d.datdba
-        UNION SELECT 10 WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relowner = 10 AND c.oid >= 16384)
-            OR EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspowner = 10 AND n.oid >= 16384)
-            OR EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proowner = 10 AND p.oid >= 16384)
-            OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.typowner = 10 AND t.oid >= 16384)
-            OR EXISTS (SELECT FROM pg_catalog.pg_foreign_server f WHERE f.srvowner = 10)
-            OR EXISTS (SELECT FROM pg_catalog.pg_event_trigger e WHERE e.evtowner = 10)
-            OR EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.pubowner = 10)
-            OR EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata l WHERE l.lomowner = 10)) o))";
+        UNION SELECT 10 WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relowner OPERATOR(pg_catalog.=) 10 AND c.oid OPERATOR(pg_catalog.>=) 16384)
+            OR EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspowner OPERATOR(pg_catalog.=) 10 AND n.oid OPERATOR(pg_catalog.>=) 16384)
+            OR EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proowner OPERATOR(pg_catalog.=) 10 AND p.oid OPERATOR(pg_catalog.>=) 16384)
+            OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.typowner OPERATOR(pg_catalog.=) 10 AND t.oid OPERATOR(pg_catalog.>=) 16384)
+            OR EXISTS (SELECT FROM pg_catalog.pg_foreign_server f WHERE f.srvowner OPERATOR(pg_catalog.=) 10)
+            OR EXISTS (SELECT FROM pg_catalog.pg_event_trigger e WHERE e.evtowner OPERATOR(pg_catalog.=) 10)
+            OR EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.pubowner OPERATOR(pg_catalog.=) 10)
+            OR EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata l WHERE l.lomowner OPERATOR(pg_catalog.=) 10)) o))";
 
 const FROM: &str = "FROM pg_catalog.pg_database d CROSS JOIN LATERAL (SELECT pg_catalog.row_to_json(d) AS j) r
-    WHERE d.datname = pg_catalog.current_database()";
+    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
 
 /// The view hides the options of others from all but superusers; a mapping that has none looks the same.
 const HIDDEN_OPTIONS: &str = "
 FROM pg_catalog.pg_user_mappings m
-WHERE m.umoptions IS NULL AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)";
+WHERE m.umoptions IS NULL AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user)";
 
 /// Labels of the database itself: those of its objects are in the dump.
 const LABELS: &str = "
-SELECT pg_catalog.count(*) FROM pg_catalog.pg_shseclabel l JOIN pg_catalog.pg_database d ON d.oid = l.objoid
-WHERE l.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass AND d.datname = pg_catalog.current_database()";
+SELECT pg_catalog.count(*) FROM pg_catalog.pg_shseclabel l JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) l.objoid
+WHERE l.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_database'::pg_catalog.regclass AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
 
 /// Asks for all of it.
 pub async fn ask(session: &Session) -> Result<Answer> {
@@ -85,9 +86,14 @@ pub async fn ask(session: &Session) -> Result<Answer> {
     for sql in [session::name(PROPERTIES), session::hex(PROPERTIES)] {
         if let Advice::Rows(rows) = session.advice(&format!("SELECT {sql} {FROM}"), LOCK_TIMEOUT).await?
             && let Some(row) = rows.first()
-            && let Ok(properties) = serde_json::from_str(&String::from_utf8_lossy(&row.bytes(0)?))
+            && let Some((properties, dropped)) = read(&row.bytes(0)?)
         {
             answer.properties = properties;
+            if dropped > 0 {
+                answer.warnings.push(format!(
+                    "{dropped} of the settings, names of roles and the comment of this database are no UTF-8: they are not in this backup"
+                ));
+            }
             break;
         }
     }
@@ -103,6 +109,44 @@ pub async fn ask(session: &Session) -> Result<Answer> {
     Ok(answer)
 }
 
+/// The properties, and how many texts of them were left out since they are no UTF-8: another text in their place would be
+/// restored as if it were theirs.
+fn read(json: &[u8]) -> Option<(DatabaseProperties, usize)> {
+    let text = String::from_utf8_lossy(json);
+    let mut value: Value = serde_json::from_str(&text).ok()?;
+    let mut dropped = 0;
+    if matches!(text, std::borrow::Cow::Owned(_)) {
+        value = without_spoilt(value, &mut dropped).unwrap_or_default();
+    }
+    Some((serde_json::from_value(value).ok()?, dropped))
+}
+
+/// A value without the texts that were no UTF-8; nothing where it was one itself, or a privilege that one is part of.
+fn without_spoilt(value: Value, dropped: &mut usize) -> Option<Value> {
+    let is_spoilt = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
+    match value {
+        Value::String(text) if is_spoilt(&text) => {
+            *dropped += 1;
+            None
+        }
+        Value::Array(items) => Some(items.into_iter().filter_map(|item| without_spoilt(item, dropped)).collect()),
+        Value::Object(fields) => {
+            let is_privilege = fields.contains_key("privilege");
+            let mut kept = serde_json::Map::new();
+            for (name, value) in fields {
+                let is_bad = is_spoilt(&name);
+                match (!is_bad).then(|| without_spoilt(value, dropped)).flatten() {
+                    Some(value) => drop(kept.insert(name, value)),
+                    None if is_privilege => return None,
+                    None => *dropped += usize::from(is_bad),
+                }
+            }
+            Some(Value::Object(kept))
+        }
+        other => Some(other),
+    }
+}
+
 /// Of the cluster; a server may refuse it.
 async fn system_identifier(session: &Session) -> Result<Option<String>> {
     let query = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()";
@@ -115,7 +159,7 @@ async fn system_identifier(session: &Session) -> Result<Option<String>> {
 /// What `pg_dump` leaves out and does not tell.
 async fn left_out(session: &Session) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
-    let mapping = session::hex("coalesce(m.usename, 'public') || ' at ' || m.srvname");
+    let mapping = session::hex("coalesce(m.usename, 'public') OPERATOR(pg_catalog.||) ' at ' OPERATOR(pg_catalog.||) m.srvname");
     let query = format!("SELECT {mapping}, pg_catalog.count(*) OVER () {HIDDEN_OPTIONS} ORDER BY 1 LIMIT {NAMED}");
     if let Advice::Rows(rows) = session.advice(&query, LOCK_TIMEOUT).await?
         && let Some(first) = rows.first()
@@ -160,10 +204,10 @@ impl Names {
             )
         };
         let query = format!(
-            "SELECT {}, {} FROM (SELECT relname AS name FROM pg_catalog.pg_class WHERE oid >= 16384 UNION
+            "SELECT {}, {} FROM (SELECT relname AS name FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.>=) 16384 UNION
                  SELECT nspname FROM pg_catalog.pg_namespace) x
-             WHERE pg_catalog.octet_length(x.name::pg_catalog.text) <> pg_catalog.char_length(x.name::pg_catalog.text)
-                 OR x.name::pg_catalog.text ~ '[^ -~]' LIMIT 100000",
+             WHERE pg_catalog.octet_length(x.name::pg_catalog.text) OPERATOR(pg_catalog.<>) pg_catalog.char_length(x.name::pg_catalog.text)
+                 OR x.name::pg_catalog.text OPERATOR(pg_catalog.~) '[^ -~]' LIMIT 100000",
             bytes(encoding),
             bytes("UTF8")
         );
@@ -209,6 +253,17 @@ mod tests {
         let told = names.translate(&[table("public.E\"gr\\xf6\\xdfe\""), table("public.t"), table("public.E\"\\x81\"")]);
         let told: Vec<&str> = told.iter().map(|table| &*table.name).collect();
         assert_eq!(told, ["public.\"gr\u{f6}\u{df}e\"", "public.t", "public.E\"\\x81\""]);
+    }
+
+    /// A comment in SQL_ASCII came back with another letter, and nobody said so.
+    #[test]
+    fn what_is_no_utf_8_is_left_out_and_counted() {
+        let json = b"{\"encoding\":\"SQL_ASCII\",\"owner\":\"o\",\"comment\":\"caf\xe9\",\"settings\":{\"a\":\"1\",\"b\":\"\xe9\",\"\xe9\":\"2\"}}";
+        let (properties, dropped) = read(json).unwrap();
+        assert_eq!(dropped, 3);
+        assert_eq!(properties.comment, None);
+        assert_eq!(properties.owner.as_deref(), Some("o"));
+        assert_eq!(properties.settings.iter().collect::<Vec<_>>(), [("a", "1")]);
     }
 
     #[test]

@@ -134,11 +134,13 @@ impl Session {
         Ok(Ok(rows.collect()))
     }
 
-    /// Temporary objects come last in the search, so that not even they can stand in for anything of the catalog.
+    /// Temporary objects come last in the search, so that not even they can stand in for anything of the catalog. What a
+    /// database or role sets by default could make the transaction wait for others (serializable and deferrable).
     fn message(&self, query: &str, lock_timeout: Duration) -> String {
         let statement = self.limits.statement();
         format!(
-            "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL transaction_read_only = on; \
+            "SET LOCAL transaction_isolation = 'read committed'; SET LOCAL transaction_deferrable = off; \
+             SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL transaction_read_only = on; \
              SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; {query}",
             statement.as_millis(),
             lock_timeout.min(statement).as_millis().max(1),
@@ -219,12 +221,12 @@ pub fn name(expression: &str) -> String {
     )
 }
 
-/// Bytes as text: what is no UTF-8 as `\xNN`, and what moves a cursor too.
+/// Bytes as text, no two alike: what is no UTF-8 as `\xNN`, a backslash doubled, and what moves a cursor escaped too.
 pub fn shown(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            match character.is_control() {
+            match character.is_control() || character == '\\' {
                 true => text.extend(character.escape_default()),
                 false => text.push(character),
             }
@@ -246,6 +248,7 @@ mod tests {
     #[test]
     fn bytes_are_shown_as_what_they_are() {
         assert_eq!(shown(b"caf\xe9"), "caf\\xe9");
+        assert_eq!(shown(b"caf\\xe9"), "caf\\\\xe9");
         assert_eq!(shown("né\u{1b}[2J\n".as_bytes()), "né\\u{1b}[2J\\n");
     }
 

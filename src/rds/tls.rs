@@ -27,9 +27,9 @@ impl Tls {
     pub fn new(mode: TlsMode, root_certificates: Option<&Path>) -> Result<Self> {
         let roots: Cow<'static, [u8]> = match root_certificates {
             None => Cow::Borrowed(RDS_BUNDLE),
-            Some(path) => {
-                Cow::Owned(std::fs::read(path).map_err(|error| Error::new(Code::DbTls, format!("PGSSLROOTCERT cannot be read: {error}")))?)
-            }
+            Some(path) => Cow::Owned(
+                std::fs::read(path).map_err(|error| Error::field(Code::BadEvent, "PGSSLROOTCERT", format!("cannot be read: {error}")))?,
+            ),
         };
         let client = match mode {
             TlsMode::Disable => None,

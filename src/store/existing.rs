@@ -6,6 +6,7 @@ use super::{Held, S3};
 use crate::error::{Code, Error, Result};
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::DateTime;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::{Bytes, BytesMut};
 use md5::Digest;
 use std::time::Duration;
@@ -58,6 +59,12 @@ pub enum Identity {
     Unknown,
 }
 
+/// A success that cannot be read: empty, cut, or of somebody who stands between.
+fn is_senseless<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    let is_success = error.raw_response().is_some_and(|response| response.status().is_success());
+    matches!(error, SdkError::ResponseError(_)) || is_success
+}
+
 impl S3 {
     /// Every object whose key begins so; an inner error where the role may not list.
     pub async fn list_under(&self, beginning: &str) -> Result<Result<Vec<ListedObject>>> {
@@ -76,7 +83,7 @@ impl S3 {
             let page = match request.send().await {
                 Ok(page) => page,
                 // An answer that came and cannot be read is none that the SDK asks for again.
-                Err(SdkError::ResponseError(_)) if tries < TRIES => {
+                Err(error) if tries < TRIES && is_senseless(&error) => {
                     tries += 1;
                     tokio::time::sleep(Duration::from_millis(100 << tries)).await;
                     continue;
