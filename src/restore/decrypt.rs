@@ -102,7 +102,7 @@ impl Output {
 
     fn keep(self) -> Result<()> {
         match self {
-            Self::Stdout(mut stdout) => stdout.flush().map_err(unwritten),
+            Self::Stdout(mut stdout) => stdout.flush().map_err(not_taken),
             Self::File(mut partial) => {
                 partial.file.sync_all().map_err(unwritten)?;
                 std::fs::rename(&partial.partial, &partial.path).map_err(unwritten)?;
@@ -127,15 +127,19 @@ impl Stage for Output {
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
-            Self::Stdout(stdout) => stdout.write_all(bytes),
-            Self::File(partial) => partial.file.write_all(bytes),
+            Self::Stdout(stdout) => stdout.write_all(bytes).map_err(not_taken),
+            Self::File(partial) => partial.file.write_all(bytes).map_err(unwritten),
         }
-        .map_err(unwritten)
     }
 
     fn finish(self) -> Result<Self> {
         Ok(self)
     }
+}
+
+fn not_taken(error: std::io::Error) -> Error {
+    Error::new(Code::OutputFailed, format!("the dump cannot be written to stdout: {error}"))
+        .advise("Make room, or keep the reader of the pipe alive.")
 }
 
 fn unwritten(error: std::io::Error) -> Error {

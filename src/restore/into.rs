@@ -65,6 +65,9 @@ pub struct Restored {
     pub warnings: Vec<String>,
 }
 
+const UNKNOWN_PROPERTIES: &str = "this backup does not know encoding, locale, settings, comment and privileges of its database: \
+     the new one has the server's own";
+
 pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<Restored> {
     let begun = Instant::now();
     if let Kind::Legacy { key, dump } = &backup.kind {
@@ -122,7 +125,10 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
     let _reporter = Reporter::start(progress.clone(), &backup.stem);
     let (target, stop, single) = (access.clone(), cancel.clone(), ask.single_transaction);
     let sink = move || Ok(Filter::new(without, target.restore(Manner::all(single), "", &stop)?));
-    let (counted, said) = legacy::bring(backup, key, dump, ask.key, ask.workers, sink, &progress, cancel).await?;
+    let (counted, mut said) = legacy::bring(backup, key, dump, ask.key, ask.workers, sink, &progress, cancel).await?;
+    if ask.create {
+        said.push(UNKNOWN_PROPERTIES.to_owned());
+    }
     Ok(report(backup, None, &access, &counted, said, begun))
 }
 
@@ -155,6 +161,9 @@ async fn database_level(properties: &DatabaseProperties, access: &Access, ask: &
             warnings.push(told.to_owned());
         }
         return Ok(warnings);
+    }
+    if properties.encoding.is_none() {
+        return Ok(vec![UNKNOWN_PROPERTIES.to_owned()]);
     }
     let wanted = Wanted {
         owner: !ask.no_owner,
