@@ -261,6 +261,9 @@ fn template_with(pairs: &[(String, String)]) -> String {
         .map(|(name, value)| format!("          {name}: {}\n", json!(value)))
         .collect();
     assert_eq!((text.matches(PLACE).count(), text.matches(IMAGE).count()), (1, 1));
+    // Its own values of these give way.
+    let is_given = |line: &str| pairs.iter().any(|(name, _)| line.starts_with(&format!("          {name}: ")));
+    let text: String = text.split_inclusive('\n').filter(|line| !is_given(line)).collect();
     text.replace(PLACE, &format!("{PLACE}{lines}"))
         .replace(IMAGE, &format!(" {}\n", image("lambda")))
 }
@@ -271,6 +274,9 @@ fn sam_invoke(server: &Server, bucket: &Bucket, event: &Value) -> Value {
     let mut pairs = environment(server);
     pairs.retain(|(name, _)| name != "PGSEAL_ALLOWED_HOSTS");
     pairs.push(("PGSEAL_ALLOWED_HOSTS".to_owned(), gateway().to_owned()));
+    // The template's function takes next to nothing from an event.
+    let fields: Vec<&str> = event.as_object().expect("an event").keys().map(String::as_str).collect();
+    pairs.push(("PGSEAL_EVENT_FIELDS".to_owned(), fields.join(",")));
     let s3 = bucket.env().get("AWS_ENDPOINT_URL_S3").expect("an address").to_owned();
     pairs.push(("AWS_ENDPOINT_URL_S3".to_owned(), s3));
     fs::write(folder.path().join("template.yaml"), template_with(&pairs)).expect("the template is written");

@@ -63,7 +63,8 @@ fn round_after_round_ends_whole_or_with_nothing() {
         let mut event = event(&server, "app", &bucket);
         event["public_key"] = json!(public);
         event["compression"] = json!(["none", "bzip2:1", "zstd"][round % 3]);
-        let child = Pgseal::backup(&event).envs(proxy.env()).envs(server.env()).spawn();
+        let run = Pgseal::backup(&event).envs(proxy.env()).envs(server.env());
+        let child = run.env("PGSEAL_TEST_KEYS", "allowed").spawn();
         if dice.below(100) == 0 {
             // Whoever dumps at some moment of this; perhaps nobody.
             let end = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgseal'";

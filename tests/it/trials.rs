@@ -70,7 +70,8 @@ impl Ground {
     }
 
     fn backup(&self, bucket: &Bucket) -> Pgseal {
-        Pgseal::backup(&self.event(bucket)).envs(bucket.env()).envs(self.server.env())
+        let run = Pgseal::backup(&self.event(bucket)).envs(bucket.env()).envs(self.server.env());
+        run.env("PGSEAL_TEST_KEYS", "allowed")
     }
 
     /// Invariant 1, whatever happened; gives whether there is a backup.

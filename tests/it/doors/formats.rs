@@ -76,7 +76,7 @@ fn every_compression_opens_with_its_own_tool() {
         let ground = Ground::new();
         let dump = KeyPair::new().dump_of(&ground, json!({"compression": compression}));
         assert!(
-            dump.contains("CREATE TABLE public.plain") && dump.contains(LAST_LINE),
+            dump.contains("CREATE TABLE \"public\".\"plain\"") && dump.contains(LAST_LINE),
             "{compression}: {dump}"
         );
     }
@@ -111,7 +111,7 @@ fn the_roles_come_along_without_their_passwords() {
     let pair = KeyPair::new();
     pair.dump_of(&ground, json!({"globals": true}));
     let roles = pair.open_stream(&ground.bucket, "*.globals.sql.bz2.enc", "bzip2 -d");
-    assert!(roles.contains("CREATE ROLE dumper"), "{roles}");
+    assert!(roles.contains("CREATE ROLE \"dumper\""), "{roles}");
     assert!(!roles.contains("SCRAM-SHA-256"), "{roles}");
 }
 

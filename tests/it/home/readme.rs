@@ -70,7 +70,7 @@ fn the_readmes_way_back() {
         said.contains("\"status\":\"verified\"") && said.contains("\"status\":\"restored\""),
         "{said}"
     );
-    assert!(std::fs::read_to_string(reader.folder.path().join("app.sql")).is_ok_and(|sql| sql.contains("COPY public.plain")));
+    assert!(std::fs::read_to_string(reader.folder.path().join("app.sql")).is_ok_and(|sql| sql.contains("COPY \"public\".\"plain\"")));
     assert_same(&reader.home.server, "app", RESTORED);
 }
 
