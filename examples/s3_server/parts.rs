@@ -68,3 +68,13 @@ pub fn small_e_tag(path: &Path) -> Option<ETag> {
     let bytes = is_small.then(|| std::fs::read(path).ok()).flatten()?;
     Some(ETag::Strong(pgseal::envelope::hex(&md5::Md5::digest(&bytes))))
 }
+
+pub fn hash(bytes: &[u8]) -> [u8; 32] {
+    use aws_lc_rs::digest::{SHA256, digest};
+    digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+pub fn base64(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}

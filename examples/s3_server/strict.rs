@@ -11,7 +11,7 @@
 //! This layer adds these as S3 has them and leaves everything else to s3s-fs. Bodies are checked in memory, which is
 //! fine for parts. Open uploads and composite checksums are not kept over a restart.
 
-use super::parts::{Parts, small_e_tag};
+use super::parts::{Parts, base64, hash, small_e_tag};
 use pgseal::envelope::hex;
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::*;
@@ -392,14 +392,4 @@ fn review(upload: &Upload, named: &[CompletedPart]) -> S3Result<Option<String>> 
         hashes.extend_from_slice(&stored.sha256);
     }
     Ok(is_sha256(upload).then(|| format!("{}-{}", base64(&hash(&hashes)), named.len())))
-}
-
-fn hash(bytes: &[u8]) -> [u8; 32] {
-    use aws_lc_rs::digest::{SHA256, digest};
-    digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
-}
-
-fn base64(bytes: &[u8]) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
 }

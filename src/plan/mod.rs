@@ -9,6 +9,7 @@ mod parts;
 mod rate;
 mod resolve;
 mod schedule;
+mod storage;
 pub mod values;
 
 pub use host::{AllowedHosts, Host};
@@ -17,7 +18,8 @@ pub use memory::{CHECKED, Memory, PG_DUMP, block_bytes};
 pub use names::{DatabaseName, Prefix, Stem};
 pub use parts::{Ladder, MAX_PART, MAX_PARTS};
 pub use rate::RateLimit;
-pub use values::{Compression, ObjectLock, SecretArn, SigningKey};
+pub use storage::ObjectLock;
+pub use values::{Compression, SecretArn, SigningKey};
 
 use crate::envelope::recipient::Recipient;
 use crate::error::Result;

@@ -370,12 +370,16 @@ fn destination(asked: &Asked<'_>, region: Option<&str>) -> Result<Destination> {
             .text("bucket_owner", &[value::OWNER_VARIABLE])?
             .map(|owner| value::account("bucket_owner", owner))
             .transpose()?,
-        storage_class: text("storage_class")?.map(value::storage_class).transpose()?,
-        encryption: value::encryption(text("encryption")?, kms_key_id.is_some())?,
+        storage_class: text("storage_class")?.map(storage::storage_class).transpose()?,
+        encryption: storage::encryption(text("encryption")?, kms_key_id.is_some())?,
         kms_key_id,
-        acl: text("acl")?.map(value::acl).transpose()?,
-        tags: asked.object("tags")?.map(value::tags).transpose()?.filter(|tags| !tags.is_empty()),
-        object_lock: asked.object("object_lock")?.map(value::object_lock).transpose()?,
+        acl: text("acl")?.map(storage::acl).transpose()?,
+        tags: asked
+            .object("tags")?
+            .map(storage::tags)
+            .transpose()?
+            .filter(|tags| !tags.is_empty()),
+        object_lock: asked.object("object_lock")?.map(storage::object_lock).transpose()?,
     })
 }
 
