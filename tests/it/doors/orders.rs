@@ -249,8 +249,22 @@ fn a_manifest_that_may_not_be_read_is_no_success() {
     // Neither listed nor read: found at the commit, where it may be our own.
     let receipt = run(vec![denied(Operation::GetObject), denied(Operation::ListObjects)]).failed("commit_unknown", 4);
     assert!(receipt.to_string().contains("s3:GetObject"), "{receipt}");
-    // Read, though not listed.
+    // Read, though not listed: each object is looked at by itself, and one that is gone makes it no success.
     ground.is_found("not listed", &run(vec![denied(Operation::ListObjects)]));
+    let dump = keys.iter().find(|key| key.contains(".sql.")).expect("a dump");
+    ground.bucket.delete(dump);
+    let receipt = run(vec![denied(Operation::ListObjects)]).failed("stem_taken", 4);
+    assert!(receipt.to_string().contains("missing"), "{receipt}");
+}
+
+/// One empty list ended a backup.
+#[test]
+fn a_list_that_is_empty_is_asked_for_again() {
+    let ground = Ground::new();
+    let order = ground.scheduled();
+    let empty = Rule::on(Operation::ListObjects).times(1).then(Fault::Answer(Canned::new(200, "")));
+    let proxy = FaultProxy::before(&ground.bucket, [empty]);
+    Pgseal::backup(&order).envs(proxy.env()).envs(ground.server.env()).run().complete();
 }
 
 /// Terraform's entries share one bucket and one prefix, and every RDS instance has a `postgres`.

@@ -14,6 +14,8 @@ const OBJECTS: &str = r"
     create table parts.m2a partition of parts.m2 for values from (500) to (1000);
     insert into m select generate_series(0, 999);
     select lo_create(4711), lo_create(4712);
+    create table owned (i int); insert into owned values (1);
+    alter extension plpgsql add table owned;
 ";
 
 /// What a selection comes to: rows and tables of the backup and words of its warnings, or words of the refusal.
@@ -43,6 +45,19 @@ fn cases() -> Vec<(Value, Outcome)> {
         ),
         (json!({"tables": ["m"], "exclude_tables": ["m"]}), Refused(&["leaves nothing"])),
         (json!({"tables": ["k*"], "exclude_tables": ["keep"]}), Refused(&["leaves nothing"])),
+        (
+            json!({"schemas": ["other"], "exclude_schemas": ["other"]}),
+            Refused(&["leaves nothing"]),
+        ),
+        (
+            json!({"schemas": ["other"], "exclude_tables": ["other.*"]}),
+            Refused(&["leaves nothing"]),
+        ),
+        (json!({"exclude_schemas": ["*"]}), Refused(&["leaves nothing"])),
+        (json!({"exclude_tables": ["*.*"]}), Refused(&["leaves nothing"])),
+        // What an extension owns is in no dump, whatever is asked for.
+        (json!({"tables": ["owned"]}), Refused(&["owned", "matches nothing"])),
+        (json!({"tables": ["owned", "keep"]}), Refused(&["owned", "matches nothing"])),
         // Exclusions may miss, but not in silence.
         (
             json!({"exclude_tables": "no_such_*"}),
