@@ -134,8 +134,8 @@ fn patterns_mean_what_they_mean_to_pg_dump() {
         let fixture = Fixture::new(Server::builder().major(major).start());
         let server = &fixture.server;
         server.create_app(OBJECTS);
-        server.psql("app", "create schema \"none of these\"");
-        for schema in ["public", "other", "\"Other\"", "\"dot.ted\"", "hidden"] {
+        server.psql("app", "create schema untouched; create table untouched.t (i int)");
+        for schema in ["public", "other", "\"Other\"", "\"dot.ted\"", "hidden", "untouched"] {
             server.let_dumper_read("app", schema);
         }
         for (field, option, patterns) in [("exclude_table_data", "table", TABLES), ("exclude_schemas", "schema", SCHEMAS)] {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 #[test]
 fn a_deadline_at_any_moment_ends_it_soon_and_cleans_up() {
     let ground = Ground::new();
-    let settings = [("PGSEAL_DEADLINE_CHECK".to_owned(), "off".to_owned())];
+    let settings = [("PGSEAL_DEADLINE_CHECK", "off"), ("PGSEAL_TEST_KEYS", "allowed")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let platform = Platform::start(ground.s3.env().into_iter().chain(ground.server.env()).chain(settings));
     let long = Duration::from_secs(600);
     let invoke = |left| {
