@@ -48,7 +48,7 @@ class Ground:
             os.chown(data, user.pw_uid, user.pw_gid)
             as_server = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         subprocess.run([f"{self.bin}/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"], check=True, capture_output=True, **as_server)
-        self.port = free_port()
+        self.kept_port, self.port = reserved_port()
         settings = ["fsync=off", "autovacuum=off", "timezone=UTC", "log_disconnections=on", "listen_addresses=127.0.0.1",
                     f"unix_socket_directories={data}", "max_wal_size=8GB"]
         self.log = f"{self.folder}/postgres.log"
@@ -172,7 +172,9 @@ class Ground:
             child.wait()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def reserved_port():
+    """A socket that keeps a port until the server that is told its number binds it, too: it is bound and never listens."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    return kept, kept.getsockname()[1]

@@ -2,14 +2,15 @@
 
 mod fake_dump;
 
-use crate::support::aws::{Ministack, free_port};
+use crate::support::aws::Ministack;
 use crate::support::invariants::{backup_stands, event, nothing_left, sealed_into};
 use crate::support::pgseal::{Pgseal, Said};
+use crate::support::ports::nobody_listens;
 use crate::support::postgres::{Authority, Builder, Server};
 use crate::support::s3::Bucket;
+use crate::support::wait::until;
 use serde_json::{Value, json};
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 /// A server with a database `app` of some size and a bucket.
 struct Ground {
@@ -85,15 +86,6 @@ impl Ground {
 fn says(error: &Value, what: &str) {
     let message = error["message"].as_str().expect("a message");
     assert!(message.contains(what), "the message names {what}: {error}");
-}
-
-/// Polls for what another process is about to do.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let bound = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < bound, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 const DUMPING: &str = "from pg_stat_activity where state = 'active' and query like 'COPY \"public\".\"bulk\"%'";
@@ -276,7 +268,7 @@ fn an_unknown_database_is_said() {
 fn nobody_listening_is_db_unreachable() {
     let ground = Ground::new();
     let mut event = ground.event();
-    event["port"] = json!(free_port("127.0.0.1"));
+    event["port"] = json!(nobody_listens());
     ground.fails(&event, "db_unreachable");
 }
 

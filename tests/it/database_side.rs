@@ -9,6 +9,7 @@ use crate::support::invariants::{backup_stands, event, nothing_left};
 use crate::support::pgseal::Pgseal;
 use crate::support::postgres::{Builder, Pooler, Server};
 use crate::support::s3::{Bucket, EmbeddedS3};
+use crate::support::wait::until;
 use serde_json::{Value, json};
 
 /// A server with a small database `app`, and a bucket.
@@ -174,9 +175,7 @@ fn a_lock_that_somebody_waits_for_costs_the_exact_size_alone() {
         .spawn();
     let mut waiting = waiting.expect("psql starts");
     let queued = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and not granted";
-    while sql(queued) == "0" {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    until("somebody waits for the table", || sql(queued) != "0");
     let report = fixture.prepared("check", &fixture.event()).run().receipt();
     let dump_bytes = &report["estimates"][0]["estimate"]["dump_bytes"];
     assert_eq!(report["status"], "ok", "{report}");

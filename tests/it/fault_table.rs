@@ -144,7 +144,9 @@ impl Ground {
         match &point.cause {
             Cause::Dump(script) => {
                 write_script(folder.path(), script);
-                run = run.env("PGSEAL_PG_BIN", folder.path()).env("PGSEAL_STALL_TIMEOUT", "2s");
+                // Short only where it is waited for: a busy machine may take seconds to start a script.
+                let stall = if script.contains("sleep 600") { "4s" } else { "120s" };
+                run = run.env("PGSEAL_PG_BIN", folder.path()).env("PGSEAL_STALL_TIMEOUT", stall);
             }
             Cause::Variables(pairs) => run = run.envs(pairs.iter().map(|(name, value)| (*name, value.as_str()))),
             _ => {}

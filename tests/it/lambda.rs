@@ -1,8 +1,9 @@
 //! The Lambda door, behind the real runtime interface emulator: the same loop that runs on AWS.
 
-use crate::support::aws::{Kept, free_port, http, testbed};
+use crate::support::aws::{Kept, http, testbed};
 use crate::support::invariants::{backup_stands, clients_of, event};
 use crate::support::pgseal::without_the_runners;
+use crate::support::ports::Reserved;
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3, SECRET_KEY};
 use serde_json::{Value, json};
@@ -15,7 +16,8 @@ use std::process::{Command, Stdio};
 struct Function {
     server: Server,
     bucket: Bucket,
-    port: u16,
+    port: Reserved,
+    _api: Reserved,
     process: Kept,
     _s3: EmbeddedS3,
     _folder: tempfile::TempDir,
@@ -46,36 +48,31 @@ impl Function {
         let s3 = EmbeddedS3::start();
         let bucket = s3.bucket();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let emulator = emulator();
-        // Its ports cannot be 0, so they are picked for it; another process may take one in between: then again.
-        for _ in 0..5 {
-            let (port, api) = (free_port("127.0.0.1"), free_port("127.0.0.1"));
-            let mut command = Command::new(&emulator);
-            without_the_runners(&mut command)
-                .args(["--log-level", "error"])
-                .args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")])
-                .args(["--runtime-api-address", &format!("127.0.0.1:{api}")])
-                .arg(env!("CARGO_BIN_EXE_pgseal"))
-                .env("AWS_LAMBDA_FUNCTION_TIMEOUT", "120")
-                .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
-                .env("AWS_EC2_METADATA_DISABLED", "true")
-                .envs(bucket.env())
-                .envs(server.env())
-                .envs(settings.iter().copied())
-                .current_dir(folder.path());
-            let process = Kept::spawn(command, &folder.path().join("log"));
-            if process.wait_for(|| TcpStream::connect(("127.0.0.1", port)).is_ok()) {
-                return Self {
-                    server,
-                    bucket,
-                    port,
-                    process,
-                    _s3: s3,
-                    _folder: folder,
-                };
-            }
+        let (port, api) = (Reserved::new(), Reserved::new()); // they cannot be 0
+        let mut command = Command::new(emulator());
+        without_the_runners(&mut command)
+            .args(["--log-level", "error"])
+            .args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{}", port.port())])
+            .args(["--runtime-api-address", &format!("127.0.0.1:{}", api.port())])
+            .arg(env!("CARGO_BIN_EXE_pgseal"))
+            .env("AWS_LAMBDA_FUNCTION_TIMEOUT", "120")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs(bucket.env())
+            .envs(server.env())
+            .envs(settings.iter().copied())
+            .current_dir(folder.path());
+        let process = Kept::spawn(command, &folder.path().join("log"));
+        process.wait_for(|| TcpStream::connect(("127.0.0.1", port.port())).is_ok());
+        Self {
+            server,
+            bucket,
+            port,
+            process,
+            _api: api,
+            _s3: s3,
+            _folder: folder,
         }
-        panic!("the emulator did not start: try {} by hand", emulator.display());
     }
 
     fn event(&self) -> Value {
@@ -88,7 +85,7 @@ impl Function {
 
     fn invoke_text(&self, event: &str) -> Value {
         let path = "/2015-03-31/functions/function/invocations";
-        let answer = http("127.0.0.1", self.port, "POST", path, event.as_bytes()).expect("an answer");
+        let answer = http("127.0.0.1", self.port.port(), "POST", path, event.as_bytes()).expect("an answer");
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         serde_json::from_str(&text).unwrap_or_else(|_| panic!("{}: {text}\n{}", answer.status, self.process.log()))
     }
@@ -256,14 +253,14 @@ fn the_end_of_the_platforms_side_is_an_ordinary_end() {
     }
 }
 
-/// Two megabytes at 128 KiB a second, in a function that has eight seconds.
+/// Two megabytes at 16 KiB a second: two minutes, in a function that has less.
 fn too_slow(function: &Function) -> Value {
     function.server.psql(
         "app",
         "create table wide as select repeat('x', 1000) as x from generate_series(1, 2000); analyze wide",
     );
     let mut event = function.event();
-    event["rate_limit"] = json!("128k");
+    event["rate_limit"] = json!("16k");
     event
 }
 
@@ -276,14 +273,14 @@ fn nothing_left(function: &Function) {
 
 #[test]
 fn a_backup_that_cannot_end_in_time_is_not_begun() {
-    let function = Function::with(&[("AWS_LAMBDA_FUNCTION_TIMEOUT", "8")]);
+    let function = Function::with(&[("AWS_LAMBDA_FUNCTION_TIMEOUT", "60")]);
     function.fails(&too_slow(&function), "pgseal.deadline_predicted");
     nothing_left(&function);
 }
 
 #[test]
 fn the_deadline_stops_it_before_the_platform_does() {
-    let function = Function::with(&[("AWS_LAMBDA_FUNCTION_TIMEOUT", "8"), ("PGSEAL_DEADLINE_CHECK", "off")]);
+    let function = Function::with(&[("AWS_LAMBDA_FUNCTION_TIMEOUT", "12"), ("PGSEAL_DEADLINE_CHECK", "off")]);
     function.fails(&too_slow(&function), "pgseal.deadline");
     nothing_left(&function);
 }

@@ -7,11 +7,11 @@ use crate::support::invariants::{backup_stands, child_of, no_secret, nothing_lef
 use crate::support::pgseal::{Pgseal, Said};
 use crate::support::postgres::{Authority, Builder, Server};
 use crate::support::s3::Bucket;
+use crate::support::wait::until;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Child;
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const ACCESS_KEY: &str = "ASIATESTTESTTESTTEST";
@@ -313,11 +313,7 @@ fn processes_show_no_secret() {
 fn seen_waiting(pgseal: &Child, server: &Server) -> (u32, String) {
     const WAITING: &str = "select count(*) from pg_stat_activity
         where wait_event_type = 'Lock' and query like 'LOCK TABLE%'";
-    let bound = Instant::now() + Duration::from_secs(30);
-    while server.psql("postgres", WAITING) == "0" {
-        assert!(Instant::now() < bound, "pg_dump did not come to the lock");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("pg_dump comes to the lock", || server.psql("postgres", WAITING) != "0");
     let dump = child_of(pgseal.id()).expect("a child pg_dump");
     let read = |file: &str| std::fs::read(format!("/proc/{dump}/{file}")).expect("our own child");
     let shown = ["cmdline", "environ"].map(read).concat();

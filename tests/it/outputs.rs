@@ -4,6 +4,7 @@ use crate::support::invariants::{RECIPIENT, backup_stands, event};
 use crate::support::pgseal::{Pgseal, Said, bare};
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3};
+use crate::support::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
@@ -167,9 +168,9 @@ fn a_stdout_that_nobody_empties_does_not_outlive_a_signal() {
         .expect("it starts");
     // In the midst of its answer it sleeps in the system.
     let stat = format!("/proc/{}/wchan", child.id());
-    while std::fs::read_to_string(&stat).is_ok_and(|wchan| !wchan.contains("pipe")) {
-        std::thread::yield_now();
-    }
+    until("it sleeps in its answer", || {
+        std::fs::read_to_string(&stat).is_ok_and(|wchan| wchan.contains("pipe"))
+    });
     kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
     assert_eq!(child.wait().expect("it ends").code(), Some(74));
     drop(reader);

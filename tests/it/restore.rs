@@ -8,12 +8,12 @@ mod psql;
 mod throwaway;
 
 use crate::support::postgres::{Server, client_folder, clients_path, debian_major};
+use crate::support::wait::until;
 use pgseal::cancel::Cancel;
 use pgseal::pipeline::clients::{self, Client};
 use pgseal::restore::conninfo::Conninfo;
 use pgseal::restore::psql::{Access, find};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 fn cancel() -> Cancel {
     Cancel::new().expect("an event descriptor")
@@ -48,15 +48,6 @@ fn dump(server: &Server) -> Vec<u8> {
         .expect("pg_dump starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
-}
-
-/// Waits for what must come about, without a say on how soon.
-fn until(condition: impl Fn() -> bool) {
-    let bound = Instant::now() + Duration::from_secs(300);
-    while !condition() {
-        assert!(Instant::now() < bound, "it did not come about");
-        std::thread::yield_now();
-    }
 }
 
 /// A whole inventory of what a test cares about.

@@ -6,12 +6,12 @@ use crate::support::invariants::{RECIPIENT, child_of, sealed_into};
 use crate::support::pgseal::{Pgseal, Said};
 use crate::support::postgres::Server;
 use crate::support::s3::{EmbeddedS3, SECRET_KEY};
+use crate::support::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const SESSION_TOKEN: &str = "FwoGcanaryOfASessionTokenThatNobodyMaySee//////////";
@@ -187,12 +187,8 @@ fn no_error_at_any_level_holds_a_secret() {
 
 /// The pg_dump of this run, once it waits for a lock.
 fn waiting(ground: &Ground, run: u32) -> u32 {
-    let bound = Instant::now() + Duration::from_secs(60);
     let waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
-    while ground.server.psql("postgres", waits) == "0" {
-        assert!(Instant::now() < bound, "no pg_dump waited in a minute");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("a pg_dump waits", || ground.server.psql("postgres", waits) != "0");
     child_of(run).expect("a pg_dump")
 }
 

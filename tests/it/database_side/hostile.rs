@@ -4,8 +4,8 @@
 use super::{Fixture, Pooler};
 use crate::support::invariants::{backup_stands, no_login};
 use crate::support::postgres::Server;
+use crate::support::wait::until;
 use serde_json::json;
-use std::time::{Duration, Instant};
 
 /// For every function of the catalog of these names, a twin in `public` with the same arguments, and twins for the types
 /// that literals and columns of the catalog have; each takes note of who called it. The same for operators.
@@ -82,11 +82,7 @@ fn no_function_or_operator_of_a_user_runs_in_our_queries() {
     assert_eq!(fixture.server.psql("app", loot), "2");
     fixture.server.psql("app", "set search_path = pg_catalog; truncate public.loot");
     // A session that has ended tells its numbers a moment later.
-    let end = Instant::now() + Duration::from_secs(60);
-    while calls(&fixture.server) != "2" {
-        assert!(Instant::now() < end, "{}", calls(&fixture.server));
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("both calls are counted", || calls(&fixture.server) == "2");
 
     let pooler = Pooler::before(&fixture.server, "transaction");
     let ports = [pooler.port(), fixture.server.port()];

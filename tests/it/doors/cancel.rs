@@ -4,10 +4,10 @@ use super::Ground;
 use crate::support::fault_proxy::{Fault, FaultProxy, Operation, Rule};
 use crate::support::invariants::nothing_left;
 use crate::support::pgseal::{Pgseal, Said};
+use crate::support::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 /// Sends the signal, and asserts what was promised for it.
 fn stopped_by(signal: Signal, child: Child, ground: &Ground) {
@@ -25,11 +25,7 @@ fn a_signal_while_the_child_is_silent_is_not_blamed_on_the_child() {
         holder.run("begin; lock table plain in access exclusive mode");
         let child = ground.prepared(&["backup", "--event", &ground.event().to_string()]).spawn();
         let waiting = "select count(*) from pg_stat_activity where usename = 'dumper' and wait_event_type = 'Lock'";
-        let limit = Instant::now() + Duration::from_secs(60);
-        while ground.server.psql("postgres", waiting) == "0" {
-            assert!(Instant::now() < limit, "pg_dump never waited for the lock");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        until("pg_dump waits for the lock", || ground.server.psql("postgres", waiting) != "0");
         stopped_by(signal, child, &ground);
     }
 }

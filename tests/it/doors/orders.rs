@@ -5,6 +5,7 @@ use super::Ground;
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
 use crate::support::invariants::{RECIPIENT, backup_stands, event};
 use crate::support::pgseal::{Pgseal, Said};
+use crate::support::ports::nobody_listens;
 use crate::support::postgres::Server;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -82,7 +83,11 @@ fn another_order_under_the_same_name_is_never_a_success() {
     let mut moved = event(&other, "app", &ground.bucket);
     moved["scheduled_time"] = json!(TIME);
     for (name, order, words) in [
-        ("a port where nobody listens", with(&first, json!({"port": 1})), "another source"),
+        (
+            "a port where nobody listens",
+            with(&first, json!({"port": nobody_listens()})),
+            "another source",
+        ),
         ("one table", with(&first, json!({"tables": ["plain"]})), "another selection"),
         (
             "without rows",

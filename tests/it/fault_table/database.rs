@@ -1,7 +1,7 @@
 //! States of the real database.
 
 use super::{Cause, Point, Promise, WHOLE, fails};
-use crate::support::aws::free_port;
+use crate::support::ports::nobody_listens;
 use serde_json::json;
 
 pub fn points() -> Vec<Point> {
@@ -19,7 +19,7 @@ pub fn points() -> Vec<Point> {
         event("has no such user", json!({"user": "nobody_here"}), fails("db_auth")),
         event(
             "is where nobody listens",
-            json!({"port": free_port("127.0.0.1")}),
+            json!({"port": nobody_listens()}),
             fails("db_unreachable"),
         ),
         Point::new(

@@ -118,9 +118,11 @@ fn a_cancel_ends_it_and_its_query() {
         }
     });
     const SLEEPING: &str = "select count(*) from pg_stat_activity where query like '%pg_sleep(1000)%' and pid <> pg_backend_pid()";
-    until(|| server.psql("postgres", SLEEPING) == "1" || restore.is_finished());
+    until("the restore sleeps", || {
+        server.psql("postgres", SLEEPING) == "1" || restore.is_finished()
+    });
     cancel.cancel(Error::new(Code::Terminated, "stop"));
     assert_eq!(restore.join().expect("no panic").expect_err("cancelled").code, Code::Terminated);
-    until(|| server.psql("postgres", SLEEPING) == "0");
+    until("nobody sleeps any more", || server.psql("postgres", SLEEPING) == "0");
     assert_eq!(server.psql("postgres", "select to_regclass('a') is null"), "t");
 }

@@ -58,7 +58,9 @@ fn a_cancel_on_the_way_leaves_nothing_either() {
         let (cancel, folder) = (cancel.clone(), parent.path().to_owned());
         move || Throwaway::start(&server, psql(), &[], &folder, &cancel).map(drop)
     });
-    until(|| std::fs::read_dir(parent.path()).expect("the folder").count() > 0 || start.is_finished());
+    until("the server's folder is made", || {
+        std::fs::read_dir(parent.path()).expect("the folder").count() > 0 || start.is_finished()
+    });
     cancel.cancel(Error::new(Code::Terminated, "stop"));
     assert_eq!(start.join().expect("no panic").expect_err("cancelled").code, Code::Terminated);
     assert_eq!(processes(parent.path()), Vec::<String>::new());
@@ -113,11 +115,11 @@ fn it_ends_with_a_process_that_is_killed() {
         .stdout(Stdio::null())
         .spawn()
         .expect("it starts");
-    until(|| parent.path().join("ready").exists());
+    until("the server is ready", || parent.path().join("ready").exists());
     assert!(!processes(parent.path()).is_empty());
     child.kill().expect("SIGKILL");
     child.wait().expect("its end");
-    until(|| processes(parent.path()).is_empty());
+    until("no process is left", || processes(parent.path()).is_empty());
 }
 
 #[test]

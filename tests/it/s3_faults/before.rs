@@ -5,6 +5,7 @@ use crate::support::aws::Ministack;
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
 use crate::support::invariants::event;
 use crate::support::pgseal::Pgseal;
+use crate::support::ports::nobody_listens;
 use crate::support::postgres::Server;
 use crate::support::s3::Bucket;
 use serde_json::{Value, json};
@@ -99,11 +100,10 @@ fn a_role_that_may_not_write_is_found_by_the_first_small_object() {
 fn an_endpoint_where_nobody_listens() {
     let server = watched();
     let bucket = Ministack::shared().bucket();
-    let port = crate::support::aws::free_port("127.0.0.1");
     let event = event(&server, "postgres", &bucket);
     let run = Pgseal::backup(&event)
         .envs(bucket.env())
-        .env("AWS_ENDPOINT_URL_S3", format!("http://127.0.0.1:{port}"));
+        .env("AWS_ENDPOINT_URL_S3", format!("http://127.0.0.1:{}", nobody_listens()));
     run.envs(server.env()).run().failed("s3_unavailable", 4);
     nobody_came(&server);
 }

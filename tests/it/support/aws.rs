@@ -7,21 +7,22 @@
 //! bucket.keys();
 //! ```
 
+use super::ports::Reserved;
 use super::s3::{Bucket, ClientEnv, block_on};
+use super::wait::until;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 /// The region of every bucket and database here, unless a test is about regions.
 pub const REGION: &str = "eu-central-1";
 
 pub struct Ministack {
-    port: u16,
+    port: Reserved,
     host: String,
     _folder: tempfile::TempDir,
     _process: Kept,
@@ -79,39 +80,33 @@ impl Ministack {
     /// such as `DOCKER_HOST` and `LAMBDA_EXECUTOR=docker`.
     pub fn start_with(host: &str, settings: &[(&str, &str)]) -> Self {
         let program = testbed("venv-ministack/bin/ministack");
-        // Its port cannot be 0, so one is picked for it; another process may take that in between: then again.
-        for _ in 0..5 {
-            let port = free_port(host);
-            let folder = tempfile::tempdir().expect("a temporary folder");
-            let mut command = Command::new(&program);
-            command
-                .env("BIND_HOST", host)
-                .env("GATEWAY_PORT", port.to_string())
-                .env("MINISTACK_HOST", host)
-                .env("MINISTACK_REGION", REGION)
-                .env("S3_DATA_DIR", folder.path().join("s3"))
-                .env("STATE_DIR", folder.path().join("state"))
-                .env("TMPDIR", folder.path())
-                .env("SFTP_ENABLED", "0") // these two would want a fixed port each
-                .env("IOT_MTLS_ENABLED", "0")
-                .envs(settings.iter().copied())
-                .current_dir(folder.path());
-            let process = Kept::spawn(command, &folder.path().join("log"));
-            let health = || http(host, port, "GET", "/_ministack/health", b"").is_ok_and(|answer| answer.status == 200);
-            if process.wait_for(health) {
-                return Self {
-                    port,
-                    host: host.to_owned(),
-                    _folder: folder,
-                    _process: process,
-                };
-            }
+        let port = Reserved::new(); // it cannot be 0
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut command = Command::new(&program);
+        command
+            .env("BIND_HOST", host)
+            .env("GATEWAY_PORT", port.port().to_string())
+            .env("MINISTACK_HOST", host)
+            .env("MINISTACK_REGION", REGION)
+            .env("S3_DATA_DIR", folder.path().join("s3"))
+            .env("STATE_DIR", folder.path().join("state"))
+            .env("TMPDIR", folder.path())
+            .env("SFTP_ENABLED", "0") // these two would want a fixed port each
+            .env("IOT_MTLS_ENABLED", "0")
+            .envs(settings.iter().copied())
+            .current_dir(folder.path());
+        let process = Kept::spawn(command, &folder.path().join("log"));
+        process.wait_for(|| http(host, port.port(), "GET", "/_ministack/health", b"").is_ok_and(|answer| answer.status == 200));
+        Self {
+            port,
+            host: host.to_owned(),
+            _folder: folder,
+            _process: process,
         }
-        panic!("ministack did not start; try {} by hand", program.display());
     }
 
     pub fn endpoint(&self) -> String {
-        format!("http://{}:{}", self.host, self.port)
+        format!("http://{}:{}", self.host, self.port.port())
     }
 
     /// What pgseal, or any other AWS client, needs in its environment to talk to this and nothing else.
@@ -135,13 +130,6 @@ pub fn testbed(part: &str) -> PathBuf {
     let path = cache.join(part);
     assert!(path.exists(), "{} is missing: run testbed/aws.sh install", path.display());
     path
-}
-
-pub fn free_port(host: &str) -> u16 {
-    TcpListener::bind((host, 0))
-        .and_then(|socket| socket.local_addr())
-        .expect("a free port")
-        .port()
 }
 
 /// A server process that is killed with its whole group on Drop, and by the kernel if the tests die first.
@@ -189,17 +177,13 @@ impl Kept {
         }
     }
 
-    /// Polls until `ready`; false if the process ended first.
-    pub fn wait_for(&self, ready: impl Fn() -> bool) -> bool {
-        let limit = Instant::now() + Duration::from_secs(60);
-        while !ready() {
-            if self.keeper.as_ref().is_none_or(JoinHandle::is_finished) {
-                return false;
-            }
-            assert!(Instant::now() < limit, "a server did not get ready in a minute: {}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        true
+    /// Polls until `ready`, as long as the process runs.
+    pub fn wait_for(&self, ready: impl Fn() -> bool) {
+        until("a server gets ready", || {
+            let ended = self.keeper.as_ref().is_none_or(JoinHandle::is_finished);
+            assert!(!ended, "a server ended before it was ready: {}", self.log());
+            ready()
+        });
     }
 
     pub fn id(&self) -> u32 {

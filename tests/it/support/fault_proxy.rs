@@ -14,11 +14,12 @@
 //! One request a connection, bodies whole in memory, plain HTTP/1.1: enough for an SDK, and simple to trust.
 
 use super::s3::{Bucket, ClientEnv};
+use super::wait::until;
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// S3's calls, as far as a backup makes them; told from method, path and query (path-style addresses).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,20 +300,12 @@ impl FaultProxy {
 
     /// Waits until a request of this operation has come.
     pub fn wait_for(&self, operation: Operation) {
-        Self::until(&format!("no {operation:?} came"), || self.count(operation) > 0);
+        until(&format!("a {operation:?} comes"), || self.count(operation) > 0);
     }
 
     /// Waits until a request waits in silence.
     pub fn wait_for_silence(&self) {
-        Self::until("no request was left in silence", || self.is_silent());
-    }
-
-    fn until(otherwise: &str, holds: impl Fn() -> bool) {
-        let limit = Instant::now() + Duration::from_secs(60);
-        while !holds() {
-            assert!(Instant::now() < limit, "{otherwise} in a minute");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        until("a request is left in silence", || self.is_silent());
     }
 }
 

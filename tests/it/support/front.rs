@@ -11,10 +11,10 @@
 //! No TLS: it must read what passes.
 
 use super::postgres::Server;
+use super::wait::PATIENCE;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Manner {
@@ -93,10 +93,7 @@ impl Front {
     /// Waits until the black hole is there.
     pub fn wait_for_silence(&self) {
         let seen = self.state.seen.lock().expect("the state");
-        let waiting = self
-            .state
-            .changed
-            .wait_timeout_while(seen, Duration::from_secs(60), |seen| !seen.silent);
+        let waiting = self.state.changed.wait_timeout_while(seen, PATIENCE, |seen| !seen.silent);
         assert!(waiting.expect("the state").0.silent, "no client came as far as the silence");
     }
 }

@@ -4,12 +4,12 @@ use super::canaries::{hunt, hunt_known};
 use super::pgseal::Said;
 use super::postgres::Server;
 use super::s3::Bucket;
+use super::wait::until;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
 
 /// A recipient for tests that open nothing: made anew for each run of the tests, since the program refuses every key that lies
 /// in the repository; its private half is thrown away.
@@ -123,11 +123,7 @@ fn clients_told(words: &[&str]) -> Vec<String> {
 pub fn no_login(server: &Server) {
     const LOGINS: &str = "select count(*) from pg_stat_activity
         where backend_type = 'client backend' and usename <> 'postgres'";
-    let bound = Instant::now() + Duration::from_secs(10);
-    while server.psql("postgres", LOGINS) != "0" {
-        assert!(Instant::now() < bound, "a login outlived the run");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("the last login of the run is gone", || server.psql("postgres", LOGINS) == "0");
 }
 
 /// The child pg_dump, whichever thread of the parent started it.

@@ -30,11 +30,12 @@ pub use pooler::Pooler;
 pub use session::Session;
 pub use tls::Authority;
 
+use super::ports::Reserved;
+use super::wait::until;
 use files::{Home, newest_debian};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 pub use files::{client_folder, clients_path, debian_major};
 
@@ -43,7 +44,7 @@ pub struct Server {
     child: Child,
     home: Home,
     bin: PathBuf,
-    port: u16,
+    port: Reserved,
     password: String,
     authority: Option<Authority>,
 }
@@ -127,10 +128,8 @@ impl Builder {
             authority.issue(names, &home.path().join("data/server.pem"), &home.path().join("data/server.key"));
         }
         self.write_configuration(&home);
-        // A free port is only free until somebody else takes it: then another one.
-        let (child, port) = (0..20)
-            .find_map(|_| self.launch(&bin, &home))
-            .unwrap_or_else(|| panic!("no server could be started: {}", home.log()));
+        let port = Reserved::new();
+        let child = self.launch(&bin, &home, port.port());
         let authority = self.tls.map(|(authority, _)| authority);
         // A standby has its primary's roles and passwords.
         let inherited = self.primary.map(|primary| primary.password);
@@ -182,25 +181,18 @@ impl Builder {
         home.give_to_server();
     }
 
-    /// The server and its port, or nothing where it ended before it was ready.
-    fn launch(&self, bin: &Path, home: &Home) -> Option<(Child, u16)> {
-        let port = files::free_port();
+    fn launch(&self, bin: &Path, home: &Home, port: u16) -> Child {
         let mut command = files::as_server_user(&bin.join("postgres"));
         command.arg("-D").arg(home.path().join("data")).args(["-p", &port.to_string()]);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(home.log_file()).stderr(home.log_file());
         let mut child = keeper::spawn(command);
-        let bound = Instant::now() + Duration::from_secs(60);
-        loop {
-            if home.is_ready() {
-                return Some((child, port));
-            }
-            if child.try_wait().expect("the server can be waited for").is_some() {
-                return None;
-            }
-            assert!(Instant::now() < bound, "the server did not become ready: {}", home.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        until("the server gets ready", || {
+            let ended = child.try_wait().expect("the server can be waited for");
+            assert!(ended.is_none(), "the server ended before it was ready: {}", home.log());
+            home.is_ready()
+        });
+        child
     }
 }
 
@@ -273,7 +265,7 @@ impl Server {
         command
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
             .env_remove("PGPASSWORD");
-        command.env("PGHOST", self.home.path()).env("PGPORT", self.port.to_string());
+        command.env("PGHOST", self.home.path()).env("PGPORT", self.port().to_string());
         command
             .env("PGUSER", "postgres")
             .env("PGDATABASE", database)
@@ -292,13 +284,13 @@ impl Server {
         format!(
             "host={} port={} user=postgres dbname='{database}'",
             self.home.path().display(),
-            self.port
+            self.port()
         )
     }
 
     /// The same as a URL over TCP with the password of `owner`.
     pub fn url(&self, database: &str) -> String {
-        format!("postgresql://owner:{}@localhost:{}/{database}", self.password, self.port)
+        format!("postgresql://owner:{}@localhost:{}/{database}", self.password, self.port())
     }
 
     /// The database's part of an event: `dumper` by password at `localhost`.
@@ -307,7 +299,7 @@ impl Server {
     }
 
     pub fn event_as(&self, database: &str, user: &str) -> Value {
-        json!({"database": database, "host": "localhost", "port": self.port, "user": user, "auth": "password"})
+        json!({"database": database, "host": "localhost", "port": self.port(), "user": user, "auth": "password"})
     }
 
     /// The environment that goes with `event`: password, TLS, allowed host, client tools.
@@ -336,7 +328,7 @@ impl Server {
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.port()
     }
 
     /// The password of `dumper` and `owner`: no output may hold it.

@@ -1,6 +1,6 @@
 //! Lambda's deadline, at random moments of a run: what a killed function would leave half done is cleaned up before.
 
-use super::{Ground, Moment, asked};
+use super::{Ground, Moment, SOON, asked};
 use crate::support::platform::Platform;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ fn a_deadline_at_any_moment_ends_it_soon_and_cleans_up() {
         let moment = length.mul_f64(part);
         // Of a short time-out a sixth is kept for the end.
         let (outcome, bucket, took) = invoke(moment * 6 / 5);
-        assert!(took < moment + Duration::from_secs(10), "{moment:?}: {took:?}");
+        assert!(took < moment + SOON, "{moment:?}: {took:?}");
         ground.nobody_left();
         assert_eq!(bucket.open_uploads(), [], "{moment:?}");
         let stands = ground.whole_or_invisible(&bucket);

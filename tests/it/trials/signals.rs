@@ -1,11 +1,11 @@
 //! SIGTERM, as ECS, Kubernetes and a person at a shell send it.
 
-use super::{Ground, Moment, asked, at_moments};
+use super::{Ground, Moment, SOON, asked, at_moments};
 use crate::support::invariants::no_secret;
 use crate::support::pgseal::Said;
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[test]
 fn terminated_at_any_moment_it_ends_soon_and_cleans_up() {
@@ -23,7 +23,7 @@ fn terminated_at(ground: &Ground, moment: Moment) {
     let output = child.wait_with_output().expect("it ends");
     let by_signal = output.status.signal();
     let said = Said::from(output);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{moment:?}: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "{moment:?}: {:?}", begun.elapsed());
     ground.nobody_left();
     no_secret(&said, &[ground.server.password()]);
     let stands = ground.whole_or_invisible(&bucket);

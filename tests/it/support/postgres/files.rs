@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -57,12 +56,6 @@ pub fn debian_major() -> u32 {
 
 pub fn newest_debian() -> PathBuf {
     PathBuf::from(format!("/usr/lib/postgresql/{}/bin", debian_major()))
-}
-
-/// A port that was free just now.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }
 
 pub fn random_hex() -> String {

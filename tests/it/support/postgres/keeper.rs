@@ -36,7 +36,7 @@ pub fn spawn(command: Command) -> Child {
 pub fn end(child: &mut Child) {
     let pid = Pid::from_child(child);
     let _ = kill_process(pid, Signal::QUIT);
-    let bound = Instant::now() + Duration::from_secs(10);
+    let bound = Instant::now() + Duration::from_secs(60);
     while matches!(child.try_wait(), Ok(None)) {
         if Instant::now() > bound {
             let _ = child.kill();

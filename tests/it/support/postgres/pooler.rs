@@ -1,17 +1,18 @@
 //! A real pgbouncer before a server.
 
 use super::{Server, files, keeper};
+use crate::support::ports::Reserved;
+use crate::support::wait::until;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Dropping it ends it.
 pub struct Pooler {
     child: Child,
-    port: u16,
+    port: Reserved,
     folder: TempDir,
 }
 
@@ -23,23 +24,19 @@ impl Pooler {
         let path = folder.path().display().to_string();
         let users = format!("\"dumper\" \"{0}\"\n\"owner\" \"{0}\"\n", server.password());
         std::fs::write(folder.path().join("users"), users).expect("the users are written");
-        (0..20)
-            .find_map(|_| {
-                let port = files::free_port();
-                let config = format!(
-                    "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-                     unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {path}/users\npool_mode = {mode}\n",
-                    server.port()
-                );
-                std::fs::write(folder.path().join("pgbouncer.ini"), config).expect("the configuration is written");
-                Self::launch(folder.path(), port).map(|child| (child, port))
-            })
-            .map(|(child, port)| Self { child, port, folder })
-            .expect("pgbouncer starts")
+        let port = Reserved::new();
+        let config = format!(
+            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\n\
+             unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {path}/users\npool_mode = {mode}\n",
+            server.port(),
+            port.port()
+        );
+        std::fs::write(folder.path().join("pgbouncer.ini"), config).expect("the configuration is written");
+        let child = Self::launch(folder.path(), port.port());
+        Self { child, port, folder }
     }
 
-    /// A free port is only free until somebody else takes it: nothing if it ended.
-    fn launch(folder: &Path, port: u16) -> Option<Child> {
+    fn launch(folder: &Path, port: u16) -> Child {
         let mut command = files::as_server_user(Path::new("/usr/sbin/pgbouncer"));
         let log = std::fs::File::create(folder.join("log")).expect("a log");
         command
@@ -48,19 +45,16 @@ impl Pooler {
             .stdout(Stdio::null())
             .stderr(log);
         let mut child = keeper::spawn(command);
-        let bound = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if child.try_wait().expect("pgbouncer can be waited for").is_some() {
-                return None;
-            }
-            assert!(Instant::now() < bound, "pgbouncer did not become ready");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Some(child)
+        until("pgbouncer gets ready", || {
+            let ended = child.try_wait().expect("pgbouncer can be waited for");
+            assert!(ended.is_none(), "pgbouncer ended before it was ready");
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        child
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.port()
     }
 
     pub fn log(&self) -> String {
