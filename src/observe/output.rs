@@ -6,7 +6,10 @@
 //! answer on stdout is another matter: there a fault is an error of its own.
 
 use crate::error::{Code, Error, Result};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, makedev};
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
@@ -87,19 +90,34 @@ pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Writes the answer, with its newline, to stdout. A fault is `output_failed`: what was done stands all the same.
+/// Standard output, to write to. The library's own takes one that was opened for reading only (`EBADF`) for one that took
+/// everything.
+fn stdout() -> io::Result<File> {
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
+}
+
+/// Standard output for content that is lost where it does not get through. Where it was closed (`>&-`) the library has put
+/// /dev/null in its place, for reading and writing; so such a one is refused. A shell's `>/dev/null`, for writing only, is not.
+pub fn for_content() -> io::Result<File> {
+    let stdout = stdout()?;
+    let facts = fstat(&stdout)?;
+    let is_null = FileType::from_raw_mode(facts.st_mode) == FileType::CharacterDevice && facts.st_rdev == makedev(1, 3);
+    if is_null && fcntl_getfl(&stdout)? & OFlags::ACCMODE == OFlags::RDWR {
+        return Err(io::Error::other("it is closed, or /dev/null opened for reading and writing"));
+    }
+    Ok(stdout)
+}
+
+/// Writes the answer, with its newline, to stdout. A fault is `output_failed`: what was done stands all the same. A stdout that
+/// was closed cannot be told from the /dev/null that many a scheduler gives to who needs no answer: there it is no fault.
 pub fn answer(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.write_all(b"\n"))
-        .and_then(|()| stdout.flush())
-        .map_err(|error| {
-            Error::new(
-                Code::OutputFailed,
-                format!("the answer could not be written to standard output: {error}"),
-            )
-        })
+    let line = format!("{text}\n");
+    stdout().and_then(|mut stdout| stdout.write_all(line.as_bytes())).map_err(|error| {
+        Error::new(
+            Code::OutputFailed,
+            format!("the answer could not be written to standard output: {error}"),
+        )
+    })
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ use crate::envelope::manifest::Role;
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
+use crate::observe::output;
 use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::{Counted, Stage};
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use crate::store::NewFile;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// What is to be deciphered, and how.
@@ -27,7 +29,7 @@ pub struct Ask<'a> {
 
 /// Standard output may have got some of the dump when this fails: of what was checked, and nothing behind it.
 pub async fn decrypt(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<Counted> {
-    let sink = Output::open(ask.output)?;
+    let sink = Output::open(ask)?;
     if let Kind::Legacy { key, dump } = &backup.kind {
         if ask.signer.is_some() {
             return Err(Error::new(
@@ -62,62 +64,37 @@ pub async fn decrypt(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
 
 /// Where plaintext goes.
 enum Output {
-    Stdout(std::io::Stdout),
-    File(Partial),
-}
-
-/// A file under another name until it is whole; removed if it never is.
-struct Partial {
-    file: File,
-    partial: PathBuf,
-    path: PathBuf,
-    kept: bool,
+    /// And what it is, in words.
+    Stdout(File, &'static str),
+    File(NewFile, PathBuf),
 }
 
 impl Output {
-    fn open(path: Option<&Path>) -> Result<Self> {
-        let Some(path) = path else {
-            return Ok(Self::Stdout(std::io::stdout()));
+    fn open(ask: &Ask<'_>) -> Result<Self> {
+        let Some(path) = ask.output else {
+            let what = in_words(ask.role);
+            return output::for_content()
+                .map(|stdout| Self::Stdout(stdout, what))
+                .map_err(|error| not_taken(what, &error));
         };
-        let refused = |reason: String| Err(Error::field(Code::BadEvent, "output", format!("{}: {reason}", path.display())));
-        if path.exists() {
-            return refused("exists already; nothing is overwritten".into());
+        // A link that points nowhere has the name, too.
+        if path.symlink_metadata().is_ok() {
+            return Err(exists(path));
         }
-        let Some(name) = path.file_name() else {
-            return refused("is no name of a file".into());
-        };
-        let partial = path.with_file_name(format!(".{}.partial", name.to_string_lossy()));
-        let mut options = OpenOptions::new();
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        match options.write(true).create_new(true).open(&partial) {
-            Ok(file) => Ok(Self::File(Partial {
-                file,
-                partial,
-                path: path.to_owned(),
-                kept: false,
-            })),
-            Err(error) => refused(format!("cannot be written: {error}")),
+        if path.file_name().is_none() {
+            return Err(refused(path, "is no name of a file"));
         }
+        let file = NewFile::create(path, 0o600).map_err(|error| refused(path, &format!("cannot be written: {error}")))?;
+        Ok(Self::File(file, path.to_owned()))
     }
 
     fn keep(self) -> Result<()> {
         match self {
-            Self::Stdout(mut stdout) => stdout.flush().map_err(not_taken),
-            Self::File(mut partial) => {
-                partial.file.sync_all().map_err(unwritten)?;
-                std::fs::rename(&partial.partial, &partial.path).map_err(unwritten)?;
-                partial.kept = true;
-                Ok(())
-            }
-        }
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.kept {
-            // Half a dump under a dump's name is what we promise never to leave.
-            let _ = std::fs::remove_file(&self.partial);
+            Self::Stdout(..) => Ok(()),
+            Self::File(file, path) => file.keep().map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => exists(&path),
+                _ => unwritten(&path, &error),
+            }),
         }
     }
 }
@@ -127,8 +104,8 @@ impl Stage for Output {
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
-            Self::Stdout(stdout) => stdout.write_all(bytes).map_err(not_taken),
-            Self::File(partial) => partial.file.write_all(bytes).map_err(unwritten),
+            Self::Stdout(stdout, what) => stdout.write_all(bytes).map_err(|error| not_taken(what, &error)),
+            Self::File(file, path) => file.write_all(bytes).map_err(|error| unwritten(path, &error)),
         }
     }
 
@@ -137,12 +114,27 @@ impl Stage for Output {
     }
 }
 
-fn not_taken(error: std::io::Error) -> Error {
-    Error::new(Code::OutputFailed, format!("the dump cannot be written to stdout: {error}"))
-        .advise("Make room, or keep the reader of the pipe alive.")
+fn in_words(role: Role) -> &'static str {
+    match role {
+        Role::Globals => "the roles",
+        Role::Inventory => "the inventory",
+        _ => "the dump",
+    }
 }
 
-fn unwritten(error: std::io::Error) -> Error {
-    Error::new(Code::RestoreFailed, format!("the output cannot be written: {error}"))
-        .advise("Make room, or keep the reader of the pipe alive.")
+fn refused(path: &Path, reason: &str) -> Error {
+    Error::field(Code::BadEvent, "output", format!("{}: {reason}", path.display()))
+}
+
+fn exists(path: &Path) -> Error {
+    refused(path, "exists already; nothing is overwritten")
+}
+
+fn not_taken(what: &str, error: &std::io::Error) -> Error {
+    Error::new(Code::OutputFailed, format!("{what} cannot be written to stdout: {error}"))
+        .advise("Make room, or keep the reader of the pipe alive; or name a file with -o.")
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(Code::RestoreFailed, format!("{} cannot be written: {error}", path.display())).advise("Make room.")
 }

@@ -1,10 +1,10 @@
 //! A directory with the downloaded objects of one or more backups.
 
-use super::Written;
 use super::archive::{At, Listed, Pinned};
+use super::{NewFile, Written};
 use crate::error::{Code, Error, Result};
 use bytes::Bytes;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -72,21 +72,13 @@ impl Directory {
     pub fn put_new(&self, name: &str, body: &[u8]) -> Result<Written> {
         let path = self.0.join(name);
         let failed = |error| Error::new(Code::CommitFailed, format!("{} cannot be written: {error}", path.display()));
-        // Whole or not there: written under another name first.
-        let partial = self.0.join(format!(".{name}.partial"));
-        let write = || -> std::io::Result<Written> {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&partial)?;
-            file.write_all(body)?;
-            file.sync_all()?;
-            let linked = std::fs::hard_link(&partial, &path);
-            std::fs::remove_file(&partial)?;
-            match linked {
-                Ok(()) => Ok(Written::Stored { etag: String::new() }),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Written::Exists),
-                Err(error) => Err(error),
-            }
-        };
-        write().map_err(failed)
+        let mut file = NewFile::create(&path, 0o666).map_err(failed)?;
+        file.write_all(body).map_err(failed)?;
+        match file.keep() {
+            Ok(()) => Ok(Written::Stored { etag: String::new() }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Written::Exists),
+            Err(error) => Err(failed(error)),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod recipients;
 mod restore;
 mod round_trips;
 mod sealed;
+mod streams;
 mod vectors;
 
 /// A backup of a small database, in S3 and downloaded, with the private key that opens it.
