@@ -57,6 +57,33 @@ impl Reader {
         Self { home, folder, environment }
     }
 
+    /// Makes a signer, and puts a signed backup in the other's place.
+    fn sign(&self) {
+        self.run("signer", "");
+        let (folder, home) = (self.folder.path(), &self.home);
+        let mut order = event(&home.server, "app", &home.bucket);
+        order["public_key"] = json!(String::from_utf8(openssl(&["pkey", "-pubout", "-in", &home.key()])).expect("PEM"));
+        order["prefix"] = json!("signed");
+        order["scheduled_time"] = json!("2026-11-24T02:00:00Z");
+        let run = Pgseal::backup(&order).envs(home.bucket.env()).envs(home.server.env());
+        run.env("PGSEAL_SIGNING_KEY", folder.join("signer.key")).run().complete();
+        std::fs::remove_dir_all(folder.join("fetched")).expect("removed");
+        std::fs::create_dir(folder.join("fetched")).expect("a folder");
+        for key in home.bucket.keys().iter().filter(|key| key.starts_with("signed/")) {
+            std::fs::write(folder.join("fetched").join(&key[7..]), home.bucket.get(key)).expect("written");
+        }
+    }
+
+    /// With this private key: unwrapped, checked, and read.
+    fn opens_by_hand(&self, key: &Path) {
+        std::fs::copy(key, self.folder.path().join("fetched/private_key.pem")).expect("copied");
+        self.run("unwrap", "fetched");
+        let said = self.run("check", "fetched");
+        assert!(said.contains("manifest: genuine\n") && !said.contains("NOT"), "{said}");
+        assert!(said.matches(": whole\n").count() >= 3, "{said}");
+        assert!(self.run("inventory", "fetched").contains("\"public.plain\""));
+    }
+
     fn run(&self, block: &str, folder: &str) -> String {
         String::from_utf8(run(block, &self.folder.path().join(folder), &self.environment).fine()).expect("UTF-8")
     }
@@ -96,19 +123,48 @@ fn the_readmes_new_recipients() {
 #[test]
 fn the_readmes_signatures() {
     let reader = Reader::new();
-    reader.run("signer", "");
-    let (folder, home) = (reader.folder.path(), &reader.home);
-    let mut order = event(&home.server, "app", &home.bucket);
-    order["public_key"] = json!(String::from_utf8(openssl(&["pkey", "-pubout", "-in", &home.key()])).expect("PEM"));
-    order["prefix"] = json!("signed");
-    let run = Pgseal::backup(&order).envs(home.bucket.env()).envs(home.server.env());
-    run.env("PGSEAL_SIGNING_KEY", folder.join("signer.key")).run().complete();
-    std::fs::remove_dir_all(folder.join("fetched")).expect("removed");
-    std::fs::create_dir(folder.join("fetched")).expect("a folder");
-    for key in home.bucket.keys().iter().filter(|key| key.starts_with("signed/")) {
-        std::fs::write(folder.join("fetched").join(&key[7..]), home.bucket.get(key)).expect("written");
-    }
+    reader.sign();
     assert!(reader.run("signed", "").contains("\"status\":\"verified\""));
+    let folder = reader.folder.path();
     std::fs::copy(folder.join("signer.pem"), folder.join("fetched/signer.pem")).expect("copied");
     assert!(reader.run("signature", "fetched").contains("Verified OK"));
+}
+
+/// They once took the first manifest for the only one, and had no words for a signature.
+#[test]
+fn the_readmes_commands_by_hand_open_each_generation() {
+    for signed in [false, true] {
+        let reader = Reader::new();
+        if signed {
+            reader.sign();
+        }
+        let place = |name: &str| reader.folder.path().join(name);
+        let fetched = place("fetched");
+        let public = openssl(&["pkey", "-in", &reader.home.key(), "-pubout"]);
+        std::fs::write(place("old_public_key.pem"), public).expect("written");
+        let (old, new) = (place("private_key.pem"), place("new.key"));
+        reader.opens_by_hand(&old);
+        // Others open it, then the first ones again: of those there are two key objects.
+        for (key, recipient) in [(&old, "new_public_key.pem"), (&new, "old_public_key.pem")] {
+            let recipient = place(recipient);
+            let mut run = Pgseal::new(&["rewrap", text(&fetched), "--key", text(key), "--recipient", text(&recipient)]);
+            if signed {
+                run = run.env("PGSEAL_SIGNING_KEY", place("signer.key"));
+            }
+            let said = run.run();
+            assert_eq!(said.code, 0, "{}", said.stderr);
+            for key in [&old, &new] {
+                reader.opens_by_hand(key);
+            }
+        }
+        assert!(fetched.join("app_20261124T020000Z.RECOVER.3.md").exists());
+        std::fs::remove_file(fetched.join("app_20261124T020000Z.manifest.jsonl")).expect("the first is retired");
+        for key in [&old, &new] {
+            reader.opens_by_hand(key);
+        }
+        if signed {
+            std::fs::copy(place("signer.pem"), fetched.join("signer.pem")).expect("copied");
+            assert_eq!(reader.run("signature", "fetched").matches("Verified OK").count(), 2);
+        }
+    }
 }
