@@ -14,7 +14,7 @@ use pgseal::envelope::secret::CipherKey;
 use pgseal::envelope::sha256;
 use pgseal::error::{Code, Result};
 use pgseal::observe::progress::Progress;
-use pgseal::pipeline::{Counted, Expected, Opener, Return, Stage, back, seal_small};
+use pgseal::pipeline::{Counted, Expected, Length, Opener, Return, Stage, back, seal_small};
 use pgseal::plan::Compression;
 use pgseal::store::{Archive, Memory};
 use pgseal_fuzz::Input;
@@ -162,7 +162,7 @@ fn bring(sealed: &[u8], part: usize, compression: Compression) -> Result<(Counte
         opener: opener(sealed, part, true),
         compression,
         workers: 1,
-        plain_bytes: None,
+        plain_bytes: Length::Any,
     };
     RUNTIME.block_on(async {
         let pinned = archive.pin(NAME).await?.expect("the object");
