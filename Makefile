@@ -1,6 +1,6 @@
 # On a fresh Debian with the Rust toolchain: `make demo` shows the main job, `make test` proves it.
 
-.PHONY: help demo test testbed lint test-large mutations kill-trials coverage model aarch64 soak fuzz fuzz-smoke sbom bench image ca-bundle
+.PHONY: help demo test testbed lint test-large mutations kill-trials coverage model aarch64 soak fuzz check-fuzz fuzz-smoke sbom bench image ca-bundle
 
 help: ## What there is to make
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ aarch64: ## The whole program for the other processor: compiled, and started und
 
 soak: testbed ## Half an hour of backup, proof and restore while S3 breaks one call in a hundred
 	PGSEAL_TEST_SOAK=$${SECONDS_OF_SOAK:-1800} cargo test --release --test it -- soak:: --nocapture
+
+check-fuzz: ## Each fuzz target compiled, and run on its seeds
+	fuzz/run.sh 0
 
 fuzz-smoke: ## Each fuzz target for a minute
 	fuzz/run.sh 60
