@@ -87,6 +87,9 @@ pub struct DatabaseProperties {
     pub privileges: Option<Vec<Privilege>>,
     /// That the dump and these properties name: owners, grantees, roles of policies and user mappings.
     pub roles: Vec<String>,
+    /// What held no text in the encoding of the database: it is not here, or not all of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
 }
 
 /// One right of one role at the database.

@@ -95,7 +95,8 @@ impl Server {
         }
     }
 
-    /// Runs what is done before a dump, no longer than the limit for all of it.
+    /// Runs what is done before a dump, no longer than the limit for all of it. Each database is a backup of its own, with this
+    /// limit of its own; the list for `"*"` comes before all of them, and a slow one takes no time from theirs.
     pub async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let silent = |_| Err(login::silent(self, "what is asked before a dump was not all answered"));
         tokio::time::timeout(self.limits.all, work).await.unwrap_or_else(silent)

@@ -67,71 +67,71 @@ impl Facts {
 /// Asking for a size takes a lock, for which a backup need not wait: such tables are counted by their last ANALYZE. Large
 /// objects stand in a dump as hexadecimal digits, two for a byte.
 const SIZE_OF_TABLES: &str = "
-WITH locked AS (SELECT l.relation FROM pg_catalog.pg_locks l WHERE l.mode = 'AccessExclusiveLock' AND l.relation IS NOT NULL)
+WITH locked AS (SELECT l.relation FROM pg_catalog.pg_locks l WHERE l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock' AND l.relation IS NOT NULL)
 SELECT pg_catalog.pg_database_size(pg_catalog.current_database()),
-       COALESCE(pg_catalog.sum(CASE WHEN c.oid IN (SELECT relation FROM locked) THEN c.relpages::pg_catalog.int8 * 8192
+       COALESCE(pg_catalog.sum(CASE WHEN c.oid OPERATOR(pg_catalog.=) ANY (SELECT relation FROM locked) THEN c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.*) 8192
                                     ELSE pg_catalog.pg_table_size(c.oid::pg_catalog.regclass) END)
-                FILTER (WHERE c.relkind IN ('r', 'm')), 0)::pg_catalog.int8
-       + 2 * pg_catalog.pg_table_size('pg_catalog.pg_largeobject'::pg_catalog.regclass),
-       pg_catalog.count(*) FILTER (WHERE c.relkind IN ('r', 'p')),
-       pg_catalog.count(*) FILTER (WHERE c.relkind = 'r' AND c.relpersistence = 'u'),
+                FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}'::pg_catalog.\"char\"[])), 0)::pg_catalog.int8
+       OPERATOR(pg_catalog.+) (2 OPERATOR(pg_catalog.*) pg_catalog.pg_table_size('pg_catalog.pg_largeobject'::pg_catalog.regclass)),
+       pg_catalog.count(*) FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])),
+       pg_catalog.count(*) FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND c.relpersistence OPERATOR(pg_catalog.=) 'u'),
        (SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata)
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname <> 'information_schema' AND pg_catalog.left(n.nspname::pg_catalog.text, 3) <> 'pg_'";
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE n.nspname OPERATOR(pg_catalog.<>) 'information_schema' AND pg_catalog.left(n.nspname::pg_catalog.text, 3) OPERATOR(pg_catalog.<>) 'pg_'";
 
 /// The same from the catalog alone: no lock, no file is looked at.
 const SIZE_BY_ANALYZE: &str = "
-SELECT pg_catalog.sum(c.relpages::pg_catalog.int8) * 8192,
-       COALESCE(pg_catalog.sum((c.relpages::pg_catalog.int8 + COALESCE(t.relpages, 0)) * 8192)
-                FILTER (WHERE c.relkind IN ('r', 'm') AND s.is_users), 0)
-       + COALESCE(pg_catalog.sum(c.relpages::pg_catalog.int8 * 16384)
-                  FILTER (WHERE c.oid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass), 0),
-       pg_catalog.count(*) FILTER (WHERE c.relkind IN ('r', 'p') AND s.is_users),
-       pg_catalog.count(*) FILTER (WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND s.is_users),
+SELECT pg_catalog.sum(c.relpages::pg_catalog.int8) OPERATOR(pg_catalog.*) 8192,
+       COALESCE(pg_catalog.sum((c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.+) COALESCE(t.relpages, 0)) OPERATOR(pg_catalog.*) 8192)
+                FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}'::pg_catalog.\"char\"[]) AND s.is_users), 0)
+       OPERATOR(pg_catalog.+) COALESCE(pg_catalog.sum(c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.*) 16384)
+                  FILTER (WHERE c.oid OPERATOR(pg_catalog.=) 'pg_catalog.pg_largeobject'::pg_catalog.regclass), 0),
+       pg_catalog.count(*) FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]) AND s.is_users),
+       pg_catalog.count(*) FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND c.relpersistence OPERATOR(pg_catalog.=) 'u' AND s.is_users),
        COALESCE(pg_catalog.max(c.reltuples)
-                FILTER (WHERE c.oid = 'pg_catalog.pg_largeobject_metadata'::pg_catalog.regclass), 0)::pg_catalog.int8
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid,
-     LATERAL (SELECT n.nspname <> 'information_schema' AND pg_catalog.left(n.nspname::pg_catalog.text, 3) <> 'pg_' AS is_users) s";
+                FILTER (WHERE c.oid OPERATOR(pg_catalog.=) 'pg_catalog.pg_largeobject_metadata'::pg_catalog.regclass), 0)::pg_catalog.int8
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+     LEFT JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) c.reltoastrelid,
+     LATERAL (SELECT n.nspname OPERATOR(pg_catalog.<>) 'information_schema' AND pg_catalog.left(n.nspname::pg_catalog.text, 3) OPERATOR(pg_catalog.<>) 'pg_' AS is_users) s";
 
 /// What pg_dump reads: all tables but those of the system and of extensions, and of these the ones that the extension itself
 /// names as configuration, in whatever schema they are.
 const READ: &str = "
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relpersistence <> 't'
-  AND (EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE c.oid = ANY (x.extconfig))
-       OR n.nspname <> 'information_schema' AND pg_catalog.left(n.nspname::pg_catalog.text, 3) <> 'pg_'
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.relpersistence OPERATOR(pg_catalog.<>) 't'
+  AND (EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE c.oid OPERATOR(pg_catalog.=) ANY (x.extconfig))
+       OR n.nspname OPERATOR(pg_catalog.<>) 'information_schema' AND pg_catalog.left(n.nspname::pg_catalog.text, 3) OPERATOR(pg_catalog.<>) 'pg_'
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                          WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'))";
+                          WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'))";
 
 const UNREADABLE: &str = "
-  AND c.relkind IN ('r', 'p', 'S')
+  AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,S}'::pg_catalog.\"char\"[])
   AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-           AND CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+           AND CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
                               ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END)";
 
 /// A partitioned table has no rows of its own: its partitions are read, and it is their row security that counts.
 const ROW_SECURITY: &str = "
-  AND c.relkind = 'r' AND pg_catalog.row_security_active(c.oid)
-  AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())";
+  AND c.relkind OPERATOR(pg_catalog.=) 'r' AND pg_catalog.row_security_active(c.oid)
+  AND NOT (c.relpersistence OPERATOR(pg_catalog.=) 'u' AND pg_catalog.pg_is_in_recovery())";
 
 /// Neither `pg_read_all_data` nor anything else but a grant on each covers large objects.
 const CLOSED_OBJECTS: &str = "
 FROM pg_catalog.pg_largeobject_metadata m
 WHERE NOT (pg_catalog.pg_has_role(m.lomowner, 'USAGE')
-           OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
-           OR pg_catalog.current_setting('lo_compat_privileges') = 'on'
+           OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user)
+           OR pg_catalog.current_setting('lo_compat_privileges') OPERATOR(pg_catalog.=) 'on'
            OR EXISTS (SELECT FROM pg_catalog.aclexplode(m.lomacl) a
-                      WHERE a.privilege_type = 'SELECT'
-                        AND CASE a.grantee WHEN 0 THEN true ELSE pg_catalog.pg_has_role(a.grantee, 'USAGE') END))";
+                      WHERE a.privilege_type OPERATOR(pg_catalog.=) 'SELECT'
+                        AND CASE WHEN a.grantee OPERATOR(pg_catalog.=) '0'::pg_catalog.oid THEN true ELSE pg_catalog.pg_has_role(a.grantee, 'USAGE') END))";
 
 /// Every relation that somebody holds an exclusive lock on.
 const LOCKED: &str = "
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND pg_catalog.left(n.nspname::pg_catalog.text, 3) <> 'pg_'
-  AND c.oid IN (SELECT l.relation FROM pg_catalog.pg_locks l
-                WHERE l.mode = 'AccessExclusiveLock' AND l.granted
-                  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))";
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]) AND pg_catalog.left(n.nspname::pg_catalog.text, 3) OPERATOR(pg_catalog.<>) 'pg_'
+  AND c.oid OPERATOR(pg_catalog.=) ANY (SELECT l.relation FROM pg_catalog.pg_locks l
+                WHERE l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock' AND l.granted
+                  AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))";
 
 const RELATION: &str = "pg_catalog.format('%I.%I', n.nspname, c.relname)";
 
@@ -190,6 +190,7 @@ pub async fn facts(session: &Session, selection: &Selection) -> Result<Facts> {
     let version = state.text(0)?;
     let replica = state.flag(1)?;
     let mut warnings = Vec::new();
+    warnings.extend(transactions(session, replica).await?);
     let facts = Facts {
         server_version: version.split_whitespace().next().unwrap_or_default().to_owned(),
         version_number: session.version_number(),
@@ -203,6 +204,25 @@ pub async fn facts(session: &Session, selection: &Selection) -> Result<Facts> {
         readable(session, &mut warnings).await?;
     }
     Ok(Facts { warnings, ..facts })
+}
+
+/// What database or role set for transactions holds for `pg_dump` until it begins its own: no option of it changes that, and
+/// RDS Proxy and pgbouncer refuse startup options.
+async fn transactions(session: &Session, replica: bool) -> Result<Option<String>> {
+    let state = "SELECT pg_catalog.current_setting('default_transaction_isolation'),
+        pg_catalog.current_setting('default_transaction_read_only') OPERATOR(pg_catalog.=) 'on'
+            AND pg_catalog.current_setting('default_transaction_deferrable') OPERATOR(pg_catalog.=) 'on'";
+    let row = session.row(state).await?;
+    if row.text(0)? != "serializable" {
+        return Ok(None);
+    }
+    let advice = "ALTER ROLE the backup user SET default_transaction_isolation = 'read committed'";
+    if replica {
+        let message = "default_transaction_isolation is serializable, which a hot standby refuses, and pg_dump keeps";
+        return Err(Error::new(Code::DumpFailed, message).advise(format!("{advice}, on the primary.")));
+    }
+    let waits = "default_transaction_isolation, _read_only and _deferrable together make pg_dump wait for every serializable transaction that writes";
+    Ok(row.flag(1)?.then(|| format!("{waits}: {advice}")))
 }
 
 async fn extensions(session: &Session) -> Result<Vec<Extension>> {
@@ -307,7 +327,7 @@ pub async fn locked(session: &Session) -> Result<Names> {
 /// Queries of this database that a replica has cancelled so far, as far as it tells.
 pub async fn conflicts(session: &Session) -> Result<u64> {
     let query = "SELECT COALESCE(d.conflicts, 0) FROM pg_catalog.pg_stat_database d
-                 WHERE d.datname = pg_catalog.current_database()";
+                 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
     match session.advice(query, SHORT_LOCK).await? {
         Advice::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0)),
         Advice::Refused(_) => Ok(0),
@@ -324,6 +344,29 @@ pub fn some_of(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Operators are qualified as functions are. These have one precedence then: parentheses say what belongs together.
+    #[test]
+    fn no_query_has_a_bare_operator() {
+        let all = [
+            SIZE_OF_TABLES,
+            SIZE_BY_ANALYZE,
+            READ,
+            UNREADABLE,
+            ROW_SECURITY,
+            CLOSED_OBJECTS,
+            LOCKED,
+        ];
+        for query in all {
+            // Every second piece stands in quotes.
+            let bare: String = query.split('\'').step_by(2).collect();
+            for operator in [
+                " = ", " <> ", " || ", " + ", " * ", " < ", " > ", " ~ ", " IN (", "CASE c.", "CASE a.",
+            ] {
+                assert!(!bare.contains(operator), "{operator}: {query}");
+            }
+        }
+    }
 
     #[test]
     fn however_many_there_are_five_are_named() {

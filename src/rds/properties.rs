@@ -1,12 +1,14 @@
 //! What belongs to the database itself: asked before the dump starts, sealed in the inventory, and never a reason for a
 //! backup to fail. What `pg_dump` leaves out without a word is asked here too.
 
+mod shared_texts;
+
 use super::session::{self, Advice, Session};
 use crate::error::Result;
 use crate::format::database_properties::{DatabaseProperties, dump_encoding};
 use crate::format::table_name::TableName;
 use crate::pipeline::Table;
-use serde_json::Value;
+use shared_texts::SharedTexts;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -32,19 +34,17 @@ const PROPERTIES: &str = "pg_catalog.json_build_object(
     'encoding', pg_catalog.pg_encoding_to_char(d.encoding),
     'collation', r.j OPERATOR(pg_catalog.->>) 'datcollate',
     'ctype', r.j OPERATOR(pg_catalog.->>) 'datctype',
-    'locale_provider', CASE coalesce(r.j OPERATOR(pg_catalog.->>) 'datlocprovider', 'c') WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END,
+    'locale_provider', r.j OPERATOR(pg_catalog.->>) 'datlocprovider',
     'locale', coalesce(r.j OPERATOR(pg_catalog.->>) 'datlocale', r.j OPERATOR(pg_catalog.->>) 'daticulocale'),
     'icu_rules', r.j OPERATOR(pg_catalog.->>) 'daticurules',
     'collation_version', r.j OPERATOR(pg_catalog.->>) 'datcollversion',
     'owner', pg_catalog.pg_get_userbyid(d.datdba),
     'tablespace', (SELECT t.spcname FROM pg_catalog.pg_tablespace t WHERE t.oid OPERATOR(pg_catalog.=) d.dattablespace),
     'connection_limit', d.datconnlimit,
-    'settings', coalesce((SELECT pg_catalog.json_object_agg(pg_catalog.split_part(e, '=', 1), pg_catalog.substr(e, pg_catalog.strpos(e, '=') OPERATOR(pg_catalog.+) 1) ORDER BY place)
-        FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) WITH ORDINALITY u(e, place) WHERE s.setdatabase OPERATOR(pg_catalog.=) d.oid AND s.setrole OPERATOR(pg_catalog.=) 0), '{}'),
-    'role_settings', coalesce((SELECT pg_catalog.json_object_agg(pg_catalog.pg_get_userbyid(s.setrole),
-            (SELECT pg_catalog.json_object_agg(pg_catalog.split_part(e, '=', 1), pg_catalog.substr(e, pg_catalog.strpos(e, '=') OPERATOR(pg_catalog.+) 1) ORDER BY place)
-             FROM pg_catalog.unnest(s.setconfig) WITH ORDINALITY u(e, place)))
-        FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase OPERATOR(pg_catalog.=) d.oid AND s.setrole OPERATOR(pg_catalog.<>) 0 AND s.setconfig IS NOT NULL), '{}'),
+    'settings', coalesce((SELECT pg_catalog.json_agg(u.e ORDER BY u.place)
+        FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) WITH ORDINALITY u(e, place) WHERE s.setdatabase OPERATOR(pg_catalog.=) d.oid AND s.setrole OPERATOR(pg_catalog.=) 0), '[]'),
+    'role_settings', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('role', pg_catalog.pg_get_userbyid(s.setrole), 'settings', s.setconfig))
+        FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase OPERATOR(pg_catalog.=) d.oid AND s.setrole OPERATOR(pg_catalog.<>) 0 AND s.setconfig IS NOT NULL), '[]'),
     'comment', pg_catalog.shobj_description(d.oid, 'pg_database'),
     'privileges', CASE WHEN d.datacl IS NOT NULL THEN (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
             'grantor', pg_catalog.pg_get_userbyid(a.grantor),
@@ -81,21 +81,19 @@ WHERE l.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_database'::pg_catalog.reg
 /// Asks for all of it.
 pub async fn ask(session: &Session) -> Result<Answer> {
     let mut answer = Answer::default();
-    // Names of roles and the comment are shared by all databases: what another one wrote need not be text in this one's
-    // encoding. Then its bytes are taken as they are.
-    for sql in [session::name(PROPERTIES), session::hex(PROPERTIES)] {
-        if let Advice::Rows(rows) = session.advice(&format!("SELECT {sql} {FROM}"), LOCK_TIMEOUT).await?
-            && let Some(row) = rows.first()
-            && let Some((properties, dropped)) = read(&row.bytes(0)?)
-        {
-            answer.properties = properties;
-            if dropped > 0 {
-                answer.warnings.push(format!(
-                    "{dropped} of the settings, names of roles and the comment of this database are no UTF-8: they are not in this backup"
-                ));
-            }
-            break;
-        }
+    let query = format!("SELECT {} {FROM}", session::hex(PROPERTIES));
+    if let Advice::Rows(rows) = session.advice(&query, LOCK_TIMEOUT).await?
+        && let Some(row) = rows.first()
+        && let Some(shared) = SharedTexts::read(&row.bytes(0)?)
+    {
+        answer.properties = shared.properties(session).await?;
+    }
+    let lost = &answer.properties.unreadable;
+    if !lost.is_empty() {
+        answer.warnings.push(format!(
+            "of the database itself these hold what is no text in its encoding, and are not in this backup, or not all of them: {}",
+            lost.join(", ")
+        ));
     }
     match &answer.properties.encoding {
         Some(encoding) => answer.properties.dump_encoding = Some(dump_encoding(encoding).to_owned()),
@@ -107,44 +105,6 @@ pub async fn ask(session: &Session) -> Result<Answer> {
     answer.names = Names::ask(session, answer.properties.dump_encoding.as_deref()).await?;
     answer.warnings.extend(left_out(session).await?);
     Ok(answer)
-}
-
-/// The properties, and how many texts of them were left out since they are no UTF-8: another text in their place would be
-/// restored as if it were theirs.
-fn read(json: &[u8]) -> Option<(DatabaseProperties, usize)> {
-    let text = String::from_utf8_lossy(json);
-    let mut value: Value = serde_json::from_str(&text).ok()?;
-    let mut dropped = 0;
-    if matches!(text, std::borrow::Cow::Owned(_)) {
-        value = without_spoilt(value, &mut dropped).unwrap_or_default();
-    }
-    Some((serde_json::from_value(value).ok()?, dropped))
-}
-
-/// A value without the texts that were no UTF-8; nothing where it was one itself, or a privilege that one is part of.
-fn without_spoilt(value: Value, dropped: &mut usize) -> Option<Value> {
-    let is_spoilt = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
-    match value {
-        Value::String(text) if is_spoilt(&text) => {
-            *dropped += 1;
-            None
-        }
-        Value::Array(items) => Some(items.into_iter().filter_map(|item| without_spoilt(item, dropped)).collect()),
-        Value::Object(fields) => {
-            let is_privilege = fields.contains_key("privilege");
-            let mut kept = serde_json::Map::new();
-            for (name, value) in fields {
-                let is_bad = is_spoilt(&name);
-                match (!is_bad).then(|| without_spoilt(value, dropped)).flatten() {
-                    Some(value) => drop(kept.insert(name, value)),
-                    None if is_privilege => return None,
-                    None => *dropped += usize::from(is_bad),
-                }
-            }
-            Some(Value::Object(kept))
-        }
-        other => Some(other),
-    }
 }
 
 /// Of the cluster; a server may refuse it.
@@ -253,27 +213,5 @@ mod tests {
         let told = names.translate(&[table("public.E\"gr\\xf6\\xdfe\""), table("public.t"), table("public.E\"\\x81\"")]);
         let told: Vec<&str> = told.iter().map(|table| &*table.name).collect();
         assert_eq!(told, ["public.\"gr\u{f6}\u{df}e\"", "public.t", "public.E\"\\x81\""]);
-    }
-
-    /// A comment in SQL_ASCII came back with another letter, and nobody said so.
-    #[test]
-    fn what_is_no_utf_8_is_left_out_and_counted() {
-        let json = b"{\"encoding\":\"SQL_ASCII\",\"owner\":\"o\",\"comment\":\"caf\xe9\",\"settings\":{\"a\":\"1\",\"b\":\"\xe9\",\"\xe9\":\"2\"}}";
-        let (properties, dropped) = read(json).unwrap();
-        assert_eq!(dropped, 3);
-        assert_eq!(properties.comment, None);
-        assert_eq!(properties.owner.as_deref(), Some("o"));
-        assert_eq!(properties.settings.iter().collect::<Vec<_>>(), [("a", "1")]);
-    }
-
-    #[test]
-    fn what_the_server_says_is_read() {
-        let json = r#"{"database_oid":16384,"encoding":"UTF8","collation":"C","ctype":"C","locale_provider":"libc","locale":null,
-            "icu_rules":null,"collation_version":null,"owner":"o","tablespace":"pg_default","connection_limit":-1,
-            "settings":{"search_path":"app, public"},"role_settings":{"r":{"z":"b=c","a":"1"}},"comment":null,
-            "privileges":[{"grantor":"o","grantee":null,"privilege":"CONNECT","grantable":false}],"roles":["o","r"]}"#;
-        let properties: DatabaseProperties = serde_json::from_str(json).unwrap();
-        assert_eq!(properties.role_settings["r"].iter().collect::<Vec<_>>(), [("z", "b=c"), ("a", "1")]);
-        assert!(properties.has_settings() && properties.privileges.unwrap()[0].grantee.is_none());
     }
 }

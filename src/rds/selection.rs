@@ -4,6 +4,8 @@
 //! The patterns are those of psql (its manual, under "Patterns"), turned into regular expressions as PostgreSQL's own
 //! `processSQLNamePattern` does. `tests/it/fidelity/patterns.rs` holds the two against each other.
 
+mod left;
+
 use super::session::{self, Advice, Session};
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::dump_encoding;
@@ -117,6 +119,7 @@ pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Sel
     }
     let path = search_path(session).await?;
     let mut conditions: [Vec<String>; 5] = Default::default();
+    let mut unmatched = Vec::new();
     for (place, (kind, list)) in patterns(selection).into_iter().enumerate() {
         for pattern in list {
             let condition = condition(kind, pattern, database, &path)?;
@@ -126,7 +129,8 @@ pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Sel
                 Advice::Refused(words) => return Err(refused(kind.field, pattern, &words)),
             };
             match (found, kind.is_exclusion) {
-                (0, false) => return Err(matches_nothing(kind.field, pattern, database)),
+                (0, false) if kind.of_schemas => return Err(matches_nothing(kind.field, pattern, database)),
+                (0, false) => unmatched.push((resolved.matches.len(), condition.clone())),
                 (0, true) => resolved
                     .warnings
                     .push(format!("{}: the pattern {pattern} matches nothing in this database", kind.field)),
@@ -146,8 +150,25 @@ pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Sel
             }
             conditions[place].push(condition);
         }
+        for (number, condition) in unmatched.drain(..) {
+            let found = session.row(&count_identities(&condition, &conditions[place])).await?.number(0)?;
+            let Match { field, pattern, count } = &mut resolved.matches[number];
+            *count = found;
+            if found == 0 {
+                return Err(matches_nothing(field, pattern, database));
+            }
+        }
     }
-    resolved.warnings.extend(something_is_left(session, &conditions, database).await?);
+    for (list, option, pattern) in [
+        (&selection.tables, "exclude-table", ".*"),
+        (&selection.schemas, "exclude-schema", ""),
+    ] {
+        if !list.is_empty() {
+            let of_the_system = SYSTEM.map(|schema| option_of(option, format!("{schema}{pattern}").as_bytes()));
+            resolved.arguments.extend(of_the_system);
+        }
+    }
+    resolved.warnings.extend(left::check(session, &conditions, database).await?);
     if !selection.tables.is_empty() && !selection.exclude_schemas.is_empty() {
         resolved.warnings.push("exclude_schemas has no effect beside tables".to_owned());
     }
@@ -174,7 +195,7 @@ fn matches_nothing(field: &str, pattern: &str, database: &DatabaseName) -> Error
     let message = format!("the pattern {pattern} matches nothing in the database {}", database.as_str());
     Error::field(Code::BadEvent, field, message).advise(
         "Mind upper case and dots: a name with either is written in double quotes. Tables outside the search path need their schema; \
-         what belongs to an extension is never in a dump.",
+         what belongs to an extension or to the system is never in a dump, and an identity column's sequence only with its table.",
     )
 }
 
@@ -303,18 +324,42 @@ const TABLES: &str = "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n 
     AND (NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                      WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
                        AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e')
-         OR EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE c.oid OPERATOR(pg_catalog.=) ANY (x.extconfig)))";
+         OR EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE c.oid OPERATOR(pg_catalog.=) ANY (x.extconfig)))
+    AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'
+    AND pg_catalog.left(n.nspname::pg_catalog.text, 3) OPERATOR(pg_catalog.<>) 'pg_'";
 
-/// Schemas that pg_dump dumps without being told to.
+/// Schemas that are the server's own. A pattern may mean them, and what pg_dump then writes can be restored nowhere.
+const SYSTEM: [&str; 2] = ["pg_*", "information_schema"];
+
+/// The others.
 const OF_USERS: &str = "n.nspname OPERATOR(pg_catalog.<>) 'information_schema'
     AND pg_catalog.left(n.nspname::pg_catalog.text, 3) OPERATOR(pg_catalog.<>) 'pg_'";
 
+/// A sequence of an identity column: never written but with the column's table.
+const IS_IDENTITY: &str = "(c.relkind OPERATOR(pg_catalog.=) 'S' AND EXISTS (SELECT FROM pg_catalog.pg_depend d
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) c.oid
+      AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'i'))";
+
 fn count(kind: &Kind, condition: &str) -> String {
-    if kind.of_schemas {
-        format!("SELECT pg_catalog.count(*) FROM pg_catalog.pg_namespace n WHERE {condition}")
-    } else {
-        format!("SELECT pg_catalog.count(*) {TABLES} AND {condition}")
+    match kind.field {
+        _ if kind.of_schemas => format!("SELECT pg_catalog.count(*) FROM pg_catalog.pg_namespace n WHERE {OF_USERS} AND {condition}"),
+        // Here such a sequence counts: its value is left out.
+        "exclude_table_data" => format!("SELECT pg_catalog.count(*) {TABLES} AND {condition}"),
+        _ => format!("SELECT pg_catalog.count(*) {TABLES} AND NOT {IS_IDENTITY} AND {condition}"),
     }
+}
+
+/// Sequences of identity columns that the condition means and whose tables are among those that these conditions mean.
+fn count_identities(condition: &str, chosen: &[String]) -> String {
+    format!(
+        "SELECT pg_catalog.count(*) {TABLES} AND {condition} AND c.oid OPERATOR(pg_catalog.=) ANY (
+             SELECT d.objid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.refobjid
+             JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+             WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+               AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+               AND d.deptype OPERATOR(pg_catalog.=) 'i' AND ({}))",
+        chosen.join(" OR ")
+    )
 }
 
 /// The tables of these conditions with all their children, as a query that can be part of a `WITH RECURSIVE`.
@@ -328,47 +373,6 @@ fn with_children(name: &str, conditions: &[String]) -> String {
         "{name} AS (SELECT c.oid {TABLES} AND ({any}) UNION
              SELECT i.inhrelid FROM {name} JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) {name}.oid)"
     )
-}
-
-/// Each pattern matches, but the exclusions may take everything away again. Gives a warning where no table was meant in the
-/// first place.
-async fn something_is_left(session: &Session, conditions: &[Vec<String>; 5], database: &DatabaseName) -> Result<Option<String>> {
-    let [tables, exclude_tables, _, schemas, exclude_schemas] = conditions;
-    let any = |conditions: &[String]| match conditions {
-        [] => "false".to_owned(),
-        some => format!("({})", some.join(" OR ")),
-    };
-    let in_schemas = match schemas.as_slice() {
-        [] => OF_USERS.to_owned(),
-        some => any(some),
-    };
-    // Beside tables pg_dump passes over schemas, those to be left out as well.
-    let (wanted, out) = match tables.as_slice() {
-        [] => (format!("wanted AS (SELECT c.oid {TABLES} AND {in_schemas})"), any(exclude_schemas)),
-        some => (with_children("wanted", some), "false".to_owned()),
-    };
-    let query = format!(
-        "WITH RECURSIVE {wanted}, {}, left_over AS (
-             SELECT oid FROM wanted EXCEPT SELECT oid FROM unwanted EXCEPT SELECT c.oid {TABLES} AND {out})
-         SELECT EXISTS (SELECT FROM wanted), EXISTS (SELECT FROM left_over),
-                EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE {in_schemas} AND NOT {out})",
-        with_children("unwanted", exclude_tables),
-    );
-    let row = session.row(&query).await?;
-    let (was_meant, is_left, schema_is_left) = (row.flag(0)?, row.flag(1)?, row.flag(2)?);
-    let is_bad = (was_meant && !is_left) || (tables.is_empty() && !schema_is_left);
-    if is_bad {
-        let field = match (exclude_tables.is_empty(), tables.is_empty() && !exclude_schemas.is_empty()) {
-            (true, true) => "exclude_schemas",
-            _ => "exclude_tables",
-        };
-        let message = format!(
-            "leaves nothing of what was chosen in the database {}: such a backup would hold no table",
-            database.as_str()
-        );
-        return Err(Error::field(Code::BadEvent, field, message));
-    }
-    Ok((!was_meant).then(|| "no table, view or sequence is in this selection".to_owned()))
 }
 
 async fn argument(session: &Session, kind: &Kind, pattern: &str, encoding: &str, client_major: u32) -> Result<OsString> {
@@ -408,7 +412,7 @@ async fn children(session: &Session, kind: &Kind, condition: &str, encoding: &st
         "WITH RECURSIVE {} SELECT {}, {} FROM family f
          JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) f.oid
          JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-         WHERE f.oid NOT IN (SELECT c.oid {TABLES} AND {condition}) ORDER BY 1, 2 LIMIT {}",
+         WHERE NOT (f.oid OPERATOR(pg_catalog.=) ANY (SELECT c.oid {TABLES} AND {condition})) ORDER BY 1, 2 LIMIT {}",
         with_children("family", &[condition.to_owned()]),
         in_encoding("n.nspname", encoding),
         in_encoding("c.relname", encoding),

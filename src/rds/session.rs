@@ -209,15 +209,15 @@ fn odd(column: usize, what: &str) -> Error {
 pub fn hex(expression: &str) -> String {
     format!(
         "pg_catalog.encode(pg_catalog.decode(pg_catalog.replace(({expression})::pg_catalog.text, \
-         pg_catalog.chr(92), pg_catalog.chr(92) || pg_catalog.chr(92)), 'escape'), 'hex')"
+         pg_catalog.chr(92), pg_catalog.chr(92) OPERATOR(pg_catalog.||) pg_catalog.chr(92)), 'escape'), 'hex')"
     )
 }
 
 /// SQL for a name or text of this database, in UTF-8 unless the database has no encoding, for [`Row::name`].
 pub fn name(expression: &str) -> String {
     format!(
-        "pg_catalog.encode(pg_catalog.convert_to(({expression})::pg_catalog.text, (CASE pg_catalog.getdatabaseencoding() \
-         WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)::pg_catalog.name), 'hex')"
+        "pg_catalog.encode(pg_catalog.convert_to(({expression})::pg_catalog.text, (CASE WHEN pg_catalog.getdatabaseencoding() \
+         OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)::pg_catalog.name), 'hex')"
     )
 }
 

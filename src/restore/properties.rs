@@ -34,13 +34,22 @@ struct Step {
     sql: String,
 }
 
-/// Applies them to the database that `target` names. What could not be applied is in the answer.
+/// Applies them to the database that `target` names. What could not be applied is in the answer, never an error: the dump
+/// is in by then.
 pub fn apply(properties: &DatabaseProperties, wanted: Wanted, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+    try_apply(properties, wanted, target, cancel).or_else(|error| {
+        cancel.check()?;
+        let missing =
+            "owner, settings, comment, connection limit and privileges of the database itself were not applied, or not all of them";
+        Ok(vec![format!("{missing}: {}", error.message)])
+    })
+}
+
+fn try_apply(properties: &DatabaseProperties, wanted: Wanted, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
     let Some(database) = target.conninfo.dbname() else {
         return Ok(Vec::new());
     };
-    let roles = "SELECT coalesce(pg_catalog.json_agg(r.rolname), '[]') FROM pg_catalog.pg_roles r;";
-    let roles: BTreeSet<String> = target.json::<Vec<String>>(roles, cancel)?.into_iter().collect();
+    let roles = existing(named(properties), target, cancel)?;
     let (steps, mut warnings) = steps(properties, database, &roles, wanted);
     if steps.is_empty() {
         return Ok(warnings);
@@ -54,9 +63,42 @@ pub fn apply(properties: &DatabaseProperties, wanted: Wanted, target: &Access, c
     Ok(warnings)
 }
 
+/// Every role that a statement would need.
+fn named(properties: &DatabaseProperties) -> BTreeSet<String> {
+    let privileges = properties.privileges.iter().flatten();
+    let of_privileges = privileges.flat_map(|privilege| std::iter::once(&privilege.grantor).chain(&privilege.grantee));
+    let roles = properties.owner.iter().chain(properties.role_settings.keys()).chain(of_privileges);
+    roles.cloned().collect()
+}
+
+/// Those of them that the server has. It is asked for each by its name: other roles of a server can have names that are no
+/// text in this database.
+fn existing(roles: BTreeSet<String>, target: &Access, cancel: &Cancel) -> Result<BTreeSet<String>> {
+    let question = |role: &String| {
+        format!(
+            "SELECT WHERE pg_catalog.pg_has_role({}::pg_catalog.name, 'USAGE') IS NULL",
+            literal(role)
+        )
+    };
+    let questions: Vec<String> = roles.iter().map(question).collect();
+    let questions: Vec<&str> = questions.iter().map(String::as_str).collect();
+    let answers = target.try_statements(&questions, cancel)?;
+    Ok(roles
+        .into_iter()
+        .zip(answers)
+        .filter_map(|(role, refusal)| refusal.is_none().then_some(role))
+        .collect())
+}
+
 fn steps(properties: &DatabaseProperties, database: &str, roles: &BTreeSet<String>, wanted: Wanted) -> (Vec<Step>, Vec<String>) {
     let (mut steps, mut warnings) = (Vec::new(), Vec::new());
     let name = identifier(database);
+    if !properties.unreadable.is_empty() {
+        warnings.push(format!(
+            "these of the source's database were no text in its encoding, and are not in this backup, or not all of them: {}; set them by hand",
+            properties.unreadable.join(", ")
+        ));
+    }
     let mut add = |what: String, sql: String| steps.push(Step { what, sql });
     set(&mut add, &format!("ALTER DATABASE {name}"), "of the database", &properties.settings);
     if wanted.roles {

@@ -4,11 +4,12 @@
 use super::child::{Fed, Wanted};
 use super::conninfo::Conninfo;
 use crate::cancel::Cancel;
+use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Stage;
 use crate::pipeline::clients::{self, Client};
 use crate::pipeline::pg_dump::{memory_file, told};
-use crate::rds::passfile;
+use crate::rds::{passfile, session};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
@@ -133,6 +134,12 @@ impl Access {
 
     /// The same for SQL with names that are no UTF-8, which must say so itself by `SET client_encoding`.
     pub fn query_bytes(&self, sql: &[u8], cancel: &Cancel) -> Result<String> {
+        let answer = String::from_utf8(self.output(sql, cancel)?);
+        let answer = answer.map_err(|_| Error::new(Code::RestoreFailed, "psql answered in another encoding than UTF-8"))?;
+        Ok(answer.trim_end_matches('\n').to_owned())
+    }
+
+    fn output(&self, sql: &[u8], cancel: &Cancel) -> Result<Vec<u8>> {
         let mut command = self.command()?;
         command.args(["--no-align", "--tuples-only"]).env("PGCLIENTENCODING", "UTF8");
         let mut child = Fed::start(&mut command, self.files()?, Wanted::Bytes(ANSWER), cancel)?;
@@ -141,14 +148,24 @@ impl Access {
         if !status.success() {
             return Err(failure(&redacted(&child.said(), self.password.as_ref()), status));
         }
-        let answer = std::str::from_utf8(child.output());
-        let answer = answer.map_err(|_| Error::new(Code::RestoreFailed, "psql answered in another encoding than UTF-8"))?;
-        Ok(answer.trim_end_matches('\n').to_owned())
+        Ok(child.output().to_vec())
     }
 
-    /// Runs one query whose only column and row is JSON.
+    /// Runs one query whose only column and row is JSON. It travels as hexadecimal digits: names need be no UTF-8, nor text
+    /// that has a place there.
     pub fn json<T: DeserializeOwned>(&self, sql: &str, cancel: &Cancel) -> Result<T> {
-        let answer = self.query(sql, cancel)?;
+        let scalar = format!("({})", sql.trim().trim_end_matches(';'));
+        let ask = |expression: String| {
+            let sql = format!("SET search_path = pg_catalog, pg_temp; SELECT {expression};");
+            self.query(&sql, cancel)
+        };
+        let answer = match ask(session::name(&scalar)) {
+            // The server's own words, unlike those of a psql that did not reach it.
+            Err(error) if error.message.contains(" ERROR: ") => ask(session::hex(&scalar))?,
+            answer => answer?,
+        };
+        let answer = unhex_all(&answer).ok_or_else(|| Error::new(Code::RestoreFailed, "psql's answer is not hexadecimal"))?;
+        let answer = String::from_utf8_lossy(&answer);
         serde_json::from_str(&answer).map_err(|error| Error::new(Code::RestoreFailed, format!("psql's answer is no JSON: {error}")))
     }
 
@@ -162,7 +179,9 @@ impl Access {
         for statement in statements {
             script.push_str(&format!("{statement};\n\\echo {mark} :ERROR :SQLSTATE :LAST_ERROR_MESSAGE\n"));
         }
-        let answer = self.query(&script, cancel)?;
+        // A message can quote bytes that are no UTF-8.
+        let answer = self.output(script.as_bytes(), cancel)?;
+        let answer = String::from_utf8_lossy(&answer);
         let outcomes: Vec<Option<Refusal>> = answer.split(&*mark).skip(1).map(Refusal::read).collect();
         if outcomes.len() != statements.len() {
             return Err(Error::new(Code::RestoreFailed, "psql did not come to the end of its statements"));

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod star;
+mod transactions;
 mod waits;
 
 use crate::support::front::{Front, Manner};

@@ -1,6 +1,8 @@
 //! What comes back is what was: encodings, locales, settings, names; and what was chosen is what is in the backup.
 
 mod databases;
+mod foreign_names;
+mod leftovers;
 mod patterns;
 mod selections;
 
