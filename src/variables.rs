@@ -5,6 +5,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
+use std::path::PathBuf;
 
 /// What a variable is to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub enum Kind {
     Field,
     /// For whoever deploys: an event has no such field.
     Setting,
-    /// The same, and narrows what an event may ask for: refused where it is set and empty.
+    /// The same, and what it protects is gone without it: refused where it is set and empty.
     Pin,
     /// Set by the platform, not by a person.
     Platform,
@@ -56,7 +57,7 @@ pub const ALL: &[(&str, Kind)] = &[
     ("PGSEAL_DEADLINE_CHECK", Setting),
     ("PGSEAL_CHECK_BLOCKS", Setting),
     ("PGSEAL_PG_BIN", Setting),
-    ("PGSEAL_SIGNING_KEY", Setting),
+    ("PGSEAL_SIGNING_KEY", Pin),
     ("PGSEAL_SIGNING_PASSPHRASE_FILE", Setting),
     ("PGSEAL_TEST_KEYS", Setting),
     ("PGSEAL_LOG", Setting),
@@ -73,6 +74,9 @@ pub const ALL: &[(&str, Kind)] = &[
 /// Names of ours begin so.
 const OURS: &str = "PGSEAL_";
 
+/// What `PGSEAL_LOG` may say; `fatal` is Lambda's word for the last of ours.
+pub const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "fatal"];
+
 /// How like a known name an unknown one must be to be taken for it (Jaro-Winkler).
 const NEAR: f64 = 0.85;
 
@@ -82,26 +86,48 @@ pub fn is_known(name: &str) -> bool {
 
 /// Refuses a name of ours that we do not know, a value of a variable that we read which is not UTF-8, and an empty pin.
 pub fn check(env: &Env) -> Result<()> {
-    if let Some(name) = env.names().find(|name| name.starts_with(OURS) && !is_known(name)) {
+    if let Some(name) = env.names().find(|name| is_ours(name) && !is_known(name)) {
         return Err(unknown(name));
     }
-    let read = |name: &&str| is_known(name) || name.starts_with(OURS);
+    let read = |name: &&str| is_known(name) || is_ours(name);
     if let Some(name) = env.unreadable().find(read) {
         return Err(Error::field(Code::BadEvent, name, "(an environment variable) is not UTF-8"));
     }
     let is_empty = |name: &str| env.is_set(name) && env.get(name).unwrap_or_default().trim_matches([' ', '\t', ',']).is_empty();
-    match ALL.iter().find(|(name, kind)| *kind == Pin && is_empty(name)) {
-        Some((name, _)) => Err(Error::field(
+    if let Some((name, _)) = ALL.iter().find(|(name, kind)| *kind == Pin && is_empty(name)) {
+        return Err(Error::field(
             Code::BadEvent,
             name,
-            "(an environment variable) is set and empty: name what is allowed, or do not set it",
-        )),
+            "(an environment variable) is set and empty: give it a value, or do not set it",
+        ));
+    }
+    let level = env.get("PGSEAL_LOG").map(str::trim).filter(|level| !level.is_empty());
+    if level.is_some_and(|level| !LEVELS.contains(&&*level.to_ascii_lowercase())) {
+        let levels = LEVELS.join(", ");
+        return Err(Error::field(
+            Code::BadEvent,
+            "PGSEAL_LOG",
+            format!("(an environment variable) must be one of {levels}"),
+        ));
+    }
+    let folders = env.get("PGSEAL_PG_BIN").into_iter().flat_map(std::env::split_paths);
+    let is_named = |folder: &PathBuf| !folder.as_os_str().as_encoded_bytes().trim_ascii().is_empty();
+    match folders.filter(is_named).find(|folder| !folder.is_dir()) {
+        Some(folder) => {
+            let reason = format!("(an environment variable) names {}, which is no folder", folder.display());
+            Err(Error::field(Code::BadEvent, "PGSEAL_PG_BIN", reason))
+        }
         None => Ok(()),
     }
 }
 
+/// In small letters too: whoever writes so means ours.
+fn is_ours(name: &str) -> bool {
+    name.to_ascii_uppercase().starts_with(OURS)
+}
+
 fn unknown(name: &str) -> Error {
-    let own = |name: &str| name.strip_prefix(OURS).unwrap_or(name).to_uppercase();
+    let own = |name: &str| name.to_uppercase().replacen(OURS, "", 1);
     let ours = ALL.iter().map(|(known, _)| *known).filter(|known| known.starts_with(OURS));
     let nearest = ours
         .map(|known| (strsim::jaro_winkler(&own(known), &own(name)), known))
@@ -139,6 +165,7 @@ mod tests {
         // Empty, in other letters, and unlike any: refused all the same.
         assert!(refused(&[("PGSEAL_ALOWED_HOSTS", "")]).unwrap().contains("PGSEAL_ALLOWED_HOSTS?"));
         assert!(refused(&[("PGSEAL_allowed_hosts", "x")]).is_some());
+        assert!(refused(&[("pgseal_allowed_hosts", "x")]).unwrap().contains("PGSEAL_ALLOWED_HOSTS?"));
         assert!(!refused(&[("PGSEAL_ZZZ", "x")]).unwrap().contains("did you mean"));
         assert_eq!(refused(&[("PGSEAL_LOG", "info"), ("PGDATABASE", "x"), ("OTHER", "")]), None);
     }
@@ -146,12 +173,25 @@ mod tests {
     #[test]
     fn an_empty_pin_is_refused_and_an_empty_setting_is_none() {
         for (name, kind) in ALL {
-            for value in ["", " ", ",", " , "] {
-                let told = refused(&[(name, value)]);
+            let values: &[&str] = if *kind == Pin { &["", " ", ",", " , "] } else { &["", " "] };
+            for value in values {
+                let told = refused(&[(name, *value)]);
                 assert_eq!(told.is_some(), *kind == Pin, "{name}={value:?}: {told:?}");
                 assert!(told.is_none_or(|told| told.contains(name)));
             }
         }
+    }
+
+    #[test]
+    fn a_level_or_a_folder_that_there_is_not_is_refused() {
+        for (name, value) in [
+            ("PGSEAL_LOG", "verbose"),
+            ("PGSEAL_PG_BIN", "/nowhere/at/all"),
+            ("PGSEAL_PG_BIN", "/usr:/nowhere"),
+        ] {
+            assert!(refused(&[(name, value)]).unwrap().contains(name), "{name}={value}");
+        }
+        assert_eq!(refused(&[("PGSEAL_LOG", "WARN"), ("PGSEAL_PG_BIN", "/usr:/")]), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{Estimate, Job};
 use crate::envelope::contents::Contents;
 use crate::envelope::hex;
 use crate::envelope::manifest::{Object, Role, Wrapped};
+use crate::envelope::recipient::Recipient;
 use crate::envelope::seal::Seal;
 use crate::error::{Code, Error, Result};
 use crate::panics;
@@ -80,6 +81,8 @@ impl<'a> Attempt<'a> {
             Existing::Unseen(denied) => tracing::info!("what was made before cannot be looked for: {}", denied.message),
             Existing::Complete(found) => return Err(Stop::AlreadyComplete(found)),
         }
+        // Begun when they were read, and done by now.
+        job.plan.recipients.iter().try_for_each(Recipient::prove)?;
         let looking = async {
             let session = Session::open(&job.server, database, job.cancel).await?;
             // A question to pg_dump starts a process: meanwhile the server is asked for all else.

@@ -123,10 +123,10 @@ impl Order {
         if candidates.is_empty() {
             return Ok(Existing::Nothing);
         }
-        let (mut found, chosen) = self.judge(&candidates)?;
+        let (found, chosen) = self.judge(&candidates)?;
         let mut listed = listed.ok();
         if listed.is_none() {
-            self.look_at_each(store, &mut found, &candidates[chosen].key).await?;
+            self.look_at_each(store, &found.manifest, &candidates[chosen].key).await?;
         }
         if let (Some(listed), "legacy") = (&mut listed, &*found.manifest.format) {
             let more = store.list_under(&self.stem.legacy_object("")).await?;
@@ -143,21 +143,15 @@ impl Order {
         Ok(Existing::Complete(Box::new(with_etags(found, &listed.unwrap_or_default()))))
     }
 
-    /// Where nothing may be listed: each object by itself. What may not be looked at either is told.
-    async fn look_at_each(&self, store: &S3, found: &mut CompletedBackup, key: &str) -> Result<()> {
-        let mut unseen = 0;
-        for object in &found.manifest.objects {
+    /// Where nothing may be listed: each object by itself. What may not be looked at cannot be said to be there.
+    async fn look_at_each(&self, store: &S3, manifest: &Manifest, key: &str) -> Result<()> {
+        for object in &manifest.objects {
             match store.look(&object.key).await? {
                 Look::Found { size, .. } if size == object.size => {}
                 Look::Found { .. } => return Err(self.taken(&format!("{key} names {}, which has another size", object.key))),
                 Look::Missing => return Err(self.taken(&format!("{key} names {}, which is missing", object.key))),
-                Look::Forbidden => unseen += 1,
+                Look::Forbidden => return Err(unseen(key, &object.key)),
             }
-        }
-        if unseen > 0 {
-            found.warnings.push(format!(
-                "{unseen} objects of this backup could not be looked at, so that it is taken at its manifest's word: allow s3:ListBucket"
-            ));
         }
         Ok(())
     }
@@ -310,6 +304,16 @@ fn with_etags(mut found: CompletedBackup, listed: &[ListedObject]) -> CompletedB
     let mut objects: Vec<_> = named.map(|object| (object.clone(), etag(&object.key))).collect();
     objects.append(&mut found.objects);
     CompletedBackup { objects, ..found }
+}
+
+/// A manifest can be read, and S3 does not say whether what it names is there: without s3:ListBucket the answer to what is
+/// missing is 403 too.
+fn unseen(key: &str, object: &str) -> Error {
+    Error::new(
+        Code::S3Denied,
+        format!("{key} names {object}, and whether that is there cannot be told: neither s3:GetObject nor s3:ListBucket is allowed"),
+    )
+    .advise("Allow s3:ListBucket on the bucket, and run again.")
 }
 
 /// A manifest stands there, and nobody can say of what.

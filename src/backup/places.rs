@@ -57,6 +57,9 @@ fn cpu_seconds(compression: Compression) -> f64 {
     }
 }
 
+/// Seconds that nobody pays for more CPUs to get under.
+const SOON: u64 = 60;
+
 /// The smallest place of each kind that does it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Places {
@@ -99,7 +102,8 @@ impl Places {
             let gib = memory.div_ceil(1024).max(2 * cpus);
             let usd = cents(seconds as f64 / 3600.0 * (cpus as f64 * FARGATE_USD.0 + gib as f64 * FARGATE_USD.1));
             let memory_mib = gib * 1024;
-            let enough = limited_by != "compression" || cpus == 16;
+            // More CPUs help only where compression is what takes the time, and a short run is short enough.
+            let enough = limited_by != "compression" || seconds <= SOON || cpus == 16;
             (enough && gib <= most_gib).then_some(Place {
                 cpus,
                 memory_mib,

@@ -1,9 +1,11 @@
 //! RSA public keys, as people paste them: who may open a backup.
 
-use super::{hex, modulus, sha256};
+use super::modulus::{self, Flaw};
+use super::{hex, sha256};
 use crate::error::{Code, Error, Result};
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PublicEncryptingKey};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use std::sync::{Arc, OnceLock};
 use x509_cert::der::asn1::{AnyRef, BitString, UintRef};
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
@@ -30,16 +32,52 @@ pub(super) const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap
 
 /// An RSA public key that a secret can be wrapped for.
 ///
-/// - 2048 to 8192 bits, a modulus that can be one (odd, no factor below 2^16, no prime, no power), an exponent of 3, 17,
-///   257 or 65537;
+/// - 2048 to 8192 bits, a modulus that can be one (odd, no factor below 2^16, no power; no prime, which [`Self::prove`] and
+///   [`Self::wrap`] tell), an exponent of 3, 17, 257 or 65537;
 /// - `fingerprint` is the SHA-256 of its SPKI DER, whatever form it was given in, so that
 ///   `openssl pkey -in private.pem -pubout -outform DER | openssl dgst -sha256` names the same key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Recipient {
     pub fingerprint: String,
     pub bits: usize,
     spki: Vec<u8>,
+    prime_test: Option<PrimeTest>,
 }
+
+/// The one test of a key that takes its time (some 5 ms for 2048 bits, 50 for 4096): on a thread of its own from the moment
+/// the key is read, while a backup waits for its first answers. No secret is wrapped before its outcome.
+#[derive(Clone, Debug)]
+struct PrimeTest {
+    modulus: Arc<[u8]>,
+    is_prime: Arc<OnceLock<bool>>,
+}
+
+impl PrimeTest {
+    fn start(modulus: &[u8]) -> Self {
+        let test = Self {
+            modulus: modulus.into(),
+            is_prime: Arc::default(),
+        };
+        let other = test.clone();
+        // Without a thread, who asks for the outcome does the work.
+        drop(std::thread::Builder::new().name("key".to_owned()).spawn(move || other.is_prime()));
+        test
+    }
+
+    /// Waits for the outcome.
+    fn is_prime(&self) -> bool {
+        *self.is_prime.get_or_init(|| modulus::is_prime(&self.modulus))
+    }
+}
+
+/// By the key itself, whether it was tested or not.
+impl PartialEq for Recipient {
+    fn eq(&self, other: &Self) -> bool {
+        self.spki == other.spki
+    }
+}
+
+impl Eq for Recipient {}
 
 impl Recipient {
     /// Takes SPKI, PKCS#1 and X.509 PEM, base64 DER of each, and PEM whose newlines are the two characters `\n`.
@@ -102,14 +140,22 @@ impl Recipient {
 
     /// For what is to be wrapped: only what can be a key.
     fn from_pkcs1(der: &[u8]) -> Result<Self> {
-        let (recipient, modulus, exponent) = Self::read_pkcs1(der)?;
+        let (mut recipient, modulus, exponent) = Self::read_pkcs1(der)?;
         if !EXPONENTS.contains(&exponent) {
             return Err(refused("has an unsafe exponent: it must be 3, 17, 257 or 65537"));
         }
-        match modulus::flaw(modulus) {
-            Some(flaw) => Err(refused(&format!("has a modulus that can be no key's ({flaw}): a character of it was spoilt"))
-                .advise("Copy the key again, and compare its fingerprint: `openssl pkey -pubin -in public_key.pem -outform DER | openssl dgst -sha256`.")),
-            None => Ok(recipient),
+        if let Some(flaw) = modulus::flaw(modulus) {
+            return Err(spoilt(flaw));
+        }
+        recipient.prime_test = Some(PrimeTest::start(modulus));
+        Ok(recipient)
+    }
+
+    /// Waits for the last test of the key.
+    pub fn prove(&self) -> Result<()> {
+        match &self.prime_test {
+            Some(test) if test.is_prime() => Err(spoilt(Flaw::Prime)),
+            _ => Ok(()),
         }
     }
 
@@ -152,6 +198,7 @@ impl Recipient {
             fingerprint: hex(&sha256(&spki)),
             bits,
             spki,
+            prime_test: None,
         };
         recipient.key()?;
         Ok((recipient, modulus, exponent))
@@ -163,6 +210,7 @@ impl Recipient {
 
     /// RSA-OAEP with SHA-256 and MGF1-SHA-256, no label (RFC 8017, 7.1).
     pub fn wrap(&self, secret: &[u8]) -> Result<Vec<u8>> {
+        self.prove()?;
         let key = OaepPublicEncryptingKey::new(self.key()?).map_err(|_| cannot_wrap())?;
         let mut wrapped = vec![0; key.ciphertext_size()];
         key.encrypt(&OAEP_SHA256_MGF1SHA256, secret, &mut wrapped, None)
@@ -172,11 +220,21 @@ impl Recipient {
 
     /// RSA PKCS#1 v1.5 (RFC 8017, 7.2), for the legacy format only.
     pub fn wrap_pkcs1(&self, secret: &[u8]) -> Result<Vec<u8>> {
+        self.prove()?;
         let key = Pkcs1PublicEncryptingKey::new(self.key()?).map_err(|_| cannot_wrap())?;
         let mut wrapped = vec![0; key.ciphertext_size()];
         key.encrypt(secret, &mut wrapped).map_err(|_| cannot_wrap())?;
         Ok(wrapped)
     }
+}
+
+fn spoilt(flaw: Flaw) -> Error {
+    refused(&format!(
+        "has a modulus that can be no key's ({flaw}): a character of it was spoilt"
+    ))
+    .advise(
+        "Copy the key again, and compare its fingerprint: `openssl pkey -pubin -in public_key.pem -outform DER | openssl dgst -sha256`.",
+    )
 }
 
 fn cannot_wrap() -> Error {
@@ -329,7 +387,8 @@ mod tests {
             while spoilt[place] == key[place] {
                 spoilt[place] = ALPHABET[below(ALPHABET.len())];
             }
-            if let Ok(recipient) = Recipient::parse(std::str::from_utf8(&spoilt).unwrap()) {
+            let parsed = Recipient::parse(std::str::from_utf8(&spoilt).unwrap());
+            if let Some(recipient) = parsed.ok().filter(|recipient| recipient.prove().is_ok()) {
                 passed += 1;
                 the_same += usize::from(recipient.fingerprint == fingerprint);
             }

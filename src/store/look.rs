@@ -99,11 +99,14 @@ impl S3 {
 
     /// A 501 to one of our writes, which carry both headers, with the name of the one that is not known.
     pub(super) async fn unsupported(&self, error: Error) -> Error {
-        match self.complete_nothing(Needed::Condition).await {
-            Meaning::Unsupported(_) => lacking(error, Needed::Condition),
-            Meaning::NoUpload => lacking(error, Needed::Checksum),
-            _ => error,
+        for needed in [Needed::Condition, Needed::Checksum] {
+            if let Meaning::Unsupported(_) = self.complete_nothing(needed).await {
+                return lacking(error, needed);
+            }
         }
+        // It knows both where nothing is written: what it lacks here only it can say.
+        let either = "something that every write of a backup has (conditional writes by If-None-Match, or checksums)";
+        lacking_named(error, either)
     }
 
     fn probe_key(&self) -> String {
@@ -139,11 +142,17 @@ impl S3 {
     }
 }
 
-fn lacking(mut error: Error, needed: Needed) -> Error {
-    let lack = match needed {
-        Needed::Condition => "conditional writes (the header If-None-Match)",
-        Needed::Checksum => "checksums (the headers x-amz-checksum-…)",
-    };
+fn lacking(error: Error, needed: Needed) -> Error {
+    lacking_named(
+        error,
+        match needed {
+            Needed::Condition => "conditional writes (the header If-None-Match)",
+            Needed::Checksum => "checksums (the headers x-amz-checksum-…)",
+        },
+    )
+}
+
+fn lacking_named(mut error: Error, lack: &str) -> Error {
     error.message = format!("this endpoint lacks {lack}: {}", error.message);
     error
 }

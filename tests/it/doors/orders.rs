@@ -262,6 +262,25 @@ fn a_manifest_that_may_not_be_read_is_no_success() {
     assert!(receipt.to_string().contains("missing"), "{receipt}");
 }
 
+/// Without s3:ListBucket S3 answers 403 to a look at what is missing. A vanished dump was once `already_complete`, with a
+/// warning.
+#[test]
+fn an_object_that_may_not_be_looked_at_is_no_success() {
+    let ground = Ground::new();
+    let order = ground.scheduled();
+    ground.complete(&ground.backup(&order));
+    let dump = ground.bucket.keys().into_iter().find(|key| key.contains(".sql.")).expect("a dump");
+    ground.bucket.delete(&dump);
+    let keys = ground.bucket.keys();
+    let denied = |operation| Rule::on(operation).then(Fault::Answer(Canned::error(403, "AccessDenied")));
+    let rules = [denied(Operation::HeadObject), denied(Operation::ListObjects)];
+    let proxy = FaultProxy::before(&ground.bucket, rules);
+    let run = Pgseal::backup(&order).envs(proxy.env()).envs(ground.server.env());
+    let receipt = run.run().failed("s3_denied", 4).to_string();
+    assert!(receipt.contains("s3:ListBucket") && receipt.contains(&*dump), "{receipt}");
+    assert_eq!(ground.bucket.keys(), keys);
+}
+
 /// One empty list ended a backup.
 #[test]
 fn a_list_that_is_empty_is_asked_for_again() {
