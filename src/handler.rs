@@ -3,6 +3,7 @@
 use crate::backup;
 use crate::cancel::Cancel;
 use crate::check::{self, Report};
+use crate::envelope::recipient::Recipient;
 use crate::error::{Error, Result};
 use crate::event::{Env, Event};
 use crate::fleet::{self, Fleet};
@@ -46,7 +47,11 @@ pub async fn handle(event: Result<Event>, action: Option<Action>, world: &World<
         Ok(match action.unwrap_or(plan.action) {
             Action::Backup => Answer::Receipt(backup::run(&plan, world.env, world.deadline, world.cancel).await),
             Action::Check => Answer::Report(check::run(&plan, world.env, world.deadline, world.cancel).await),
-            Action::Plan => Answer::Fleet(fleet::run(&event, &plan, world.env, world.cancel).await),
+            Action::Plan => {
+                // A backup does so once it waits for nothing else, and `check` by wrapping a data key.
+                plan.recipients.iter().try_for_each(Recipient::prove)?;
+                Answer::Fleet(fleet::run(&event, &plan, world.env, world.cancel).await)
+            }
         })
     });
     answer.await.unwrap_or_else(|bug: Error| Answer::Receipt(Receipt::refused(bug)))

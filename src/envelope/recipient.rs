@@ -397,6 +397,26 @@ mod tests {
         assert!(passed * 10 <= tries, "{passed} of {tries} passed, {the_same} of them unchanged");
     }
 
+    /// 2^2203 - 1 is a prime number, and looks like a modulus of 2203 bits.
+    #[test]
+    fn for_a_prime_modulus_nothing_is_wrapped() {
+        let mut modulus = vec![0xff; 276];
+        modulus[0] = 0x07;
+        let mut der = vec![0x30, 0x82, 0x01, 0x1d, 0x02, 0x82, 0x01, 0x14];
+        der.extend(modulus);
+        der.extend([0x02, 0x03, 0x01, 0x00, 0x01]);
+        let recipient = Recipient::parse(&BASE64_STANDARD.encode(der)).unwrap();
+        let outcomes = [
+            recipient.prove(),
+            recipient.wrap(b"secret").map(drop),
+            recipient.wrap_pkcs1(b"secret").map(drop),
+        ];
+        for outcome in outcomes {
+            let error = outcome.unwrap_err();
+            assert!(error.code == Code::BadPublicKey && error.message.contains("prime"), "{error}");
+        }
+    }
+
     #[test]
     fn a_label_that_was_spoilt_is_refused() {
         let key = example();

@@ -2,6 +2,7 @@
 
 use super::output::{Stderr, stderr_is_terminal};
 use crate::event::Env;
+use crate::variables::LEVELS;
 use tracing_subscriber::filter::EnvFilter;
 
 /// Starts logging. On Lambda its own settings count (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`); elsewhere
@@ -12,11 +13,11 @@ pub fn start(env: &Env) {
     let level = env
         .get("PGSEAL_LOG")
         .or(env.get("AWS_LAMBDA_LOG_LEVEL"))
-        .map(str::to_ascii_lowercase);
+        .map(|level| level.trim().to_ascii_lowercase());
     let level = match level.as_deref() {
-        Some(level @ ("trace" | "debug" | "info" | "warn" | "error")) => level,
         Some("fatal") => "error",
-        _ => "info",
+        // Another one in `PGSEAL_LOG` is refused as soon as anything can be said.
+        level => level.filter(|level| LEVELS.contains(level)).unwrap_or("info"),
     };
     let libraries = if level == "error" { "error" } else { "warn" };
     // Both names come from the closed lists above.

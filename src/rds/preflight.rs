@@ -133,6 +133,12 @@ WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]) AND 
                 WHERE l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock' AND l.granted
                   AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))";
 
+const STATE: &str = "
+SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recovery(),
+       pg_catalog.current_setting('default_transaction_isolation'),
+       pg_catalog.current_setting('default_transaction_read_only') OPERATOR(pg_catalog.=) 'on'
+           AND pg_catalog.current_setting('default_transaction_deferrable') OPERATOR(pg_catalog.=) 'on'";
+
 const RELATION: &str = "pg_catalog.format('%I.%I', n.nspname, c.relname)";
 
 /// A size is not worth waiting for.
@@ -185,12 +191,11 @@ pub async fn preflight(server: &Server, database: &DatabaseName, selection: &Sel
 /// A part that the dump could not read is an error here, unless the dump is of a part only: then `pg_dump` itself decides,
 /// since only it knows what its patterns mean.
 pub async fn facts(session: &Session, selection: &Selection) -> Result<Facts> {
-    let state = "SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recovery()";
-    let state = session.row(state).await?;
+    let state = session.row(STATE).await?;
     let version = state.text(0)?;
     let replica = state.flag(1)?;
     let mut warnings = Vec::new();
-    warnings.extend(transactions(session, replica).await?);
+    warnings.extend(transactions(state.text(2)? == "serializable", state.flag(3)?, replica)?);
     let facts = Facts {
         server_version: version.split_whitespace().next().unwrap_or_default().to_owned(),
         version_number: session.version_number(),
@@ -207,22 +212,15 @@ pub async fn facts(session: &Session, selection: &Selection) -> Result<Facts> {
 }
 
 /// What database or role set for transactions holds for `pg_dump` until it begins its own: no option of it changes that, and
-/// RDS Proxy and pgbouncer refuse startup options.
-async fn transactions(session: &Session, replica: bool) -> Result<Option<String>> {
-    let state = "SELECT pg_catalog.current_setting('default_transaction_isolation'),
-        pg_catalog.current_setting('default_transaction_read_only') OPERATOR(pg_catalog.=) 'on'
-            AND pg_catalog.current_setting('default_transaction_deferrable') OPERATOR(pg_catalog.=) 'on'";
-    let row = session.row(state).await?;
-    if row.text(0)? != "serializable" {
-        return Ok(None);
-    }
+/// RDS Proxy and pgbouncer refuse startup options. `waits`: they are read-only and deferrable as well.
+fn transactions(are_serializable: bool, waits: bool, replica: bool) -> Result<Option<String>> {
     let advice = "ALTER ROLE the backup user SET default_transaction_isolation = 'read committed'";
-    if replica {
+    if are_serializable && replica {
         let message = "default_transaction_isolation is serializable, which a hot standby refuses, and pg_dump keeps";
         return Err(Error::new(Code::DumpFailed, message).advise(format!("{advice}, on the primary.")));
     }
-    let waits = "default_transaction_isolation, _read_only and _deferrable together make pg_dump wait for every serializable transaction that writes";
-    Ok(row.flag(1)?.then(|| format!("{waits}: {advice}")))
+    let told = "default_transaction_isolation, _read_only and _deferrable together make pg_dump wait for every serializable transaction that writes";
+    Ok((are_serializable && waits).then(|| format!("{told}: {advice}")))
 }
 
 async fn extensions(session: &Session) -> Result<Vec<Extension>> {
@@ -356,6 +354,7 @@ mod tests {
             ROW_SECURITY,
             CLOSED_OBJECTS,
             LOCKED,
+            STATE,
         ];
         for query in all {
             // Every second piece stands in quotes.
