@@ -43,7 +43,8 @@ pub async fn config(region: &str) -> Result<SdkConfig> {
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(Duration::from_secs(5))
-                .read_timeout(ANSWER_LIMIT)
+                // Not a read time-out: the client keeps connections apart by that, one pool for each number.
+                .operation_attempt_timeout(ANSWER_LIMIT)
                 .operation_timeout(CALL_LIMIT)
                 .build(),
         )

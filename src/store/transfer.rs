@@ -1,6 +1,6 @@
 //! The body of a write on its way: slow is not broken, and what stands still is cut.
 //!
-//! The SDK's read time-out runs from the start of a request to its answer, the body included: with one number for all sizes a
+//! The SDK's time-out of one try runs from the start of a request to its answer, the body included: with one number for all sizes a
 //! slow link could never send a large part. And its protection against stalls sees nothing of a body that is handed over in
 //! one piece. So the body goes out in small pieces, and the time since the last one is watched here.
 
@@ -110,8 +110,9 @@ impl Transfer {
     /// Time-outs of a request with this body.
     pub fn timeouts(&self) -> Builder {
         let limits = TimeoutConfig::builder()
-            // Later than the watch, which ends all tries: of a network that is dead there are few.
-            .read_timeout(self.patience.whole(self.size) + self.patience.stall)
+            // Later than the watch, which ends all tries: of a network that is dead there are few. As a read time-out it would
+            // open a connection for each size of a body.
+            .operation_attempt_timeout(self.patience.whole(self.size) + self.patience.stall)
             // Of all tries: each of them is watched.
             .disable_operation_timeout()
             .build();

@@ -26,8 +26,8 @@ fn store(bucket: &Bucket, link: &SlowLink) -> S3 {
         .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "tests"))
         .region(Region::new(REGION))
         .endpoint_url(format!("http://{}", link.address))
-        // As the program's, whose read time-out was once all that a body had.
-        .timeout_config(TimeoutConfig::builder().read_timeout(LIMIT).build())
+        // As the program's, which was once all that a body had.
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(LIMIT).build())
         .retry_config(RetryConfig::standard().with_max_attempts(2))
         .force_path_style(true);
     let patience = Patience {
@@ -138,4 +138,31 @@ fn a_transfer_that_stands_still_is_cut_and_made_again() {
     assert!(matches!(written, Written::Stored { .. }), "{written:?}");
     assert_eq!(recovered.connections(), 2);
     assert_eq!(bucket.get("whole"), bytes());
+}
+
+/// The client keeps connections apart by their read time-outs, and these grew with the bodies: each size had a connection of
+/// its own, with a TLS handshake of its own, for as long as the process lived.
+#[test]
+fn bodies_of_any_size_share_a_connection() {
+    let s3 = EmbeddedS3::start();
+    let bucket = s3.bucket();
+    let manner = Manner {
+        bytes_per_second: 50_000_000,
+        stands_still: None,
+    };
+    let link = SlowLink::before(&bucket, manner);
+    let store = Arc::new(store(&bucket, &link));
+    block_on(async {
+        for size in [1, 1000, 300_000] {
+            let put = Put {
+                key: size.to_string(),
+                body: bytes().slice(..size),
+                is_dump: false,
+            };
+            store.put(put).await.expect("it is stored");
+            let held = store.holds(&size.to_string(), &bytes().slice(..size)).await;
+            assert!(matches!(held, pgseal::store::Held::Same { .. }), "{held:?}");
+        }
+    });
+    assert_eq!(link.connections(), 1);
 }
