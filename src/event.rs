@@ -167,6 +167,7 @@ impl Event {
         let mut fields = self.0.clone();
         fields.insert("action".into(), "backup".into());
         fields.insert("database".into(), database.into());
+        fields.remove("exclude_databases");
         Value::Object(fields)
     }
 }

@@ -23,6 +23,7 @@ use crate::store::{Identity, Put, Stored, Upload, Written, of_another_run};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::pin::pin;
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 
@@ -76,14 +77,7 @@ impl<'a> Attempt<'a> {
         };
         let signer = signing.as_ref().map(Signing::verifier).transpose()?;
         let order = Order::new(job.plan, &job.server, database, stem, signer);
-        match job.cancel.race(order.find(&job.store)).await? {
-            Existing::Nothing => {}
-            Existing::Unseen(denied) => tracing::info!("what was made before cannot be looked for: {}", denied.message),
-            Existing::Complete(found) => return Err(Stop::AlreadyComplete(found)),
-        }
-        // Begun when they were read, and done by now.
-        job.plan.recipients.iter().try_for_each(Recipient::prove)?;
-        let looking = async {
+        let at_server = async {
             let session = Session::open(&job.server, database, job.cancel).await?;
             // A question to pg_dump starts a process: meanwhile the server is asked for all else.
             let (facts, client, properties) = tokio::join!(
@@ -95,7 +89,21 @@ impl<'a> Attempt<'a> {
             let selection = selection::resolve(&session, database, &job.plan.selection, client.major).await?;
             Ok::<_, Error>((facts, client, properties?, selection))
         };
-        let (facts, client, properties, selection) = job.server.in_time(looking).await?;
+        let mut at_server = pin!(job.server.in_time(at_server));
+        // Meanwhile S3: what it says comes first, since a backup that is complete needs no database.
+        let found = async { job.cancel.race(order.find(&job.store)).await };
+        let (found, looked) = first_with_start_of(found, at_server.as_mut()).await;
+        match found? {
+            Existing::Nothing => {}
+            Existing::Unseen(denied) => tracing::info!("what was made before cannot be looked for: {}", denied.message),
+            Existing::Complete(found) => return Err(Stop::AlreadyComplete(found)),
+        }
+        // Begun when they were read, and done by now.
+        job.plan.recipients.iter().try_for_each(Recipient::prove)?;
+        let (facts, client, properties, selection) = match looked {
+            Some(looked) => looked?,
+            None => at_server.await?,
+        };
         let estimate = Estimate::of(job.plan, &facts)?;
         estimate.check_deadline(job.plan, job.deadline)?;
         tracing::info!(
@@ -301,6 +309,19 @@ impl<'a> Attempt<'a> {
         };
         self.stored.push((object, etag));
         Ok(())
+    }
+}
+
+/// Runs the first to its end, and the second beside it as far as it comes: its answer, if it ended too.
+async fn first_with_start_of<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B> + Unpin) -> (A, Option<B>) {
+    let (mut first, mut second) = (pin!(first), second);
+    let mut answer = None;
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut second, if answer.is_none() => answer = Some(done),
+            done = &mut first => return (done, answer),
+        }
     }
 }
 

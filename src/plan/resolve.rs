@@ -20,7 +20,7 @@ impl Plan {
 
     fn of(asked: &Asked<'_>, env: &Env, place: Place) -> Result<Self> {
         let recipients = recipients(asked, env)?;
-        let warnings = test_keys::admit(&recipients, env)?;
+        let mut warnings = test_keys::admit(&recipients, env)?;
         let action = match asked.text("action", &[])?.as_deref() {
             None | Some("backup") => Action::Backup,
             Some("check") => Action::Check,
@@ -28,6 +28,11 @@ impl Plan {
             Some(_) => return Err(bad("action", "must be backup, check or plan")),
         };
         let databases = databases(asked)?;
+        let exclude_databases = exclude_databases(asked)?;
+        if matches!(databases, Databases::Named(_)) && !exclude_databases.is_empty() {
+            warnings
+                .push("exclude_databases has an effect beside `database` \"*\" alone: the databases named here are backed up".to_owned());
+        }
         let source = source(asked, env)?;
         let destination = destination(asked, source.region.as_deref())?;
         let format = match asked.text("format", &["FORMAT"])?.as_deref() {
@@ -46,8 +51,8 @@ impl Plan {
         let lock_timeout = asked.text("lock_timeout", &["LOCK_TIMEOUT"])?;
         let plan = Self {
             action,
+            exclude_databases,
             databases,
-            exclude_databases: exclude_databases(asked)?,
             source,
             destination,
             recipients,

@@ -1,5 +1,6 @@
 //! From what PostgreSQL and `pg_dump` say to the codes that users see.
 
+use super::Server;
 use crate::error::{Code, Error};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
@@ -16,6 +17,19 @@ impl From<Error> for Refusal {
             error,
             of_the_database: false,
         }
+    }
+}
+
+impl Refusal {
+    /// The advice of `db_auth` is for IAM; a password has another.
+    pub(super) fn advised(mut self, server: &Server) -> Self {
+        let has_none_of_its_own = self.error.hint() == Code::DbAuth.hint();
+        if self.error.code == Code::DbAuth && has_none_of_its_own && !server.is_iam() {
+            self.error = self.error.advise(
+                "Check `user` and its password (PGPASSWORD, PGPASSFILE or `password_secret`), and that pg_hba.conf lets this user in from here with it.",
+            );
+        }
+        self
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) async fn log_in(server: &Server, database: &str, password: &SecretStr
     let limit = server.limits.login;
     let trying = connect(server, database, password, Instant::now() + limit);
     match tokio::time::timeout(limit, trying).await {
-        Ok(outcome) => outcome,
+        Ok(outcome) => outcome.map_err(|refusal| refusal.advised(server)),
         Err(_) => Err(silent(server, "there was no answer to the login").into()),
     }
 }

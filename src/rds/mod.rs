@@ -86,6 +86,11 @@ impl Server {
         })
     }
 
+    /// Logs in by tokens, not by a password.
+    fn is_iam(&self) -> bool {
+        matches!(self.credentials, Credentials::Iam { .. })
+    }
+
     /// What logs in next: a fresh token, or the password.
     pub async fn password(&self, database: &str) -> Result<SecretString> {
         match &self.credentials {

@@ -15,6 +15,7 @@ use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::plan::{DatabaseName, Limits};
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 /// Locks are waited for no longer than this: who holds one on a catalog holds it for a moment.
@@ -28,6 +29,9 @@ pub struct Session {
     address: String,
     /// Such as 170006.
     version_number: u32,
+    /// Held while a query is out: the server answers them one by one, and the time of one must not run while it waits for
+    /// another.
+    turn: Mutex<()>,
 }
 
 /// What came of a query that the backup can do without.
@@ -70,6 +74,7 @@ impl Session {
             limits: server.limits,
             address: format!("{}:{}", server.host.as_str(), server.port),
             version_number: 0,
+            turn: Mutex::new(()),
         };
         let version = "SELECT pg_catalog.current_setting('server_version_num')";
         session.version_number = session.row(version).await?.number(0)? as u32;
@@ -112,6 +117,7 @@ impl Session {
     async fn ask(&self, query: &str, lock_timeout: Duration) -> Result<Result<Vec<Row>, tokio_postgres::error::DbError>> {
         let message = self.message(query, lock_timeout);
         let answer = async {
+            let _turn = self.turn.lock().await;
             let asking = self.login.client.simple_query(&message);
             tokio::time::timeout(self.limits.query, asking).await.map_err(|_| self.silent())
         };

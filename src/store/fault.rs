@@ -16,8 +16,10 @@ pub enum Meaning {
     NoUpload,
     /// 404 of an object.
     NotFound,
-    /// 403.
+    /// 403: the role may not.
     Denied(Error),
+    /// 403: nobody knows these credentials, or they were signed with another secret. No call can succeed.
+    BadCredentials(Error),
     /// The bytes were refused: their checksum does not fit.
     Corrupted(Error),
     /// 501: this server does not know what was asked of it.
@@ -29,6 +31,16 @@ pub enum Meaning {
 
 const EXPIRED_HINT: &str = "These credentials have expired, and new ones were not to be had: give the task or function a role, \
                             which renews them; keys and session tokens in variables are fixed at the start.";
+/// Of credentials that are none; all of them come with a 403.
+const UNKNOWN: [&str; 5] = [
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidToken",
+    "InvalidSecurity",
+    "NotSignedUp",
+];
+const UNKNOWN_HINT: &str = "The access key, its secret or the session token is wrong: correct AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and \
+                            AWS_SESSION_TOKEN, or unset them and give the task or function a role.";
 const SKEWED_HINT: &str = "S3 takes this machine's clock for wrong, though it was corrected by S3's own: set the clock (NTP), and look \
                            for a proxy that delays requests.";
 
@@ -60,6 +72,7 @@ impl Meaning {
             // Each was tried again before it came here, with new credentials and the time that S3 told.
             (code, _) if EXPIRED.contains(&code) => Self::Denied(tell(Code::S3Denied).advise(EXPIRED_HINT)),
             (code, _) if SKEWED.contains(&code) => Self::Denied(tell(Code::S3Denied).advise(SKEWED_HINT)),
+            (code, _) if UNKNOWN.contains(&code) => Self::BadCredentials(tell(Code::S3Denied).advise(UNKNOWN_HINT)),
             // HeadObject's and HeadBucket's, which have no body to tell a code in.
             ("", Some(400)) => Self::Denied(tell(Code::S3Denied).advise(EXPIRED_HINT)),
             (_, Some(401 | 403)) => Self::Denied(tell(Code::S3Denied)),
@@ -74,7 +87,12 @@ impl Meaning {
     /// Where none of the special meanings was expected.
     pub fn into_error(self, action: &str, resource: &str) -> Error {
         match self {
-            Self::Denied(error) | Self::Corrupted(error) | Self::Unsupported(error) | Self::Senseless(error) | Self::Failed(error) => error,
+            Self::Denied(error)
+            | Self::BadCredentials(error)
+            | Self::Corrupted(error)
+            | Self::Unsupported(error)
+            | Self::Senseless(error)
+            | Self::Failed(error) => error,
             Self::Exists => Error::new(Code::CommitFailed, format!("{action}: {resource} exists already")),
             Self::Busy => Error::new(Code::S3Unavailable, format!("{action}: another write of {resource} is under way")),
             Self::NoUpload => Error::new(Code::S3UploadGone, format!("{action}: the upload of {resource} is gone")),

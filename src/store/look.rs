@@ -74,26 +74,26 @@ enum Needed {
 /// What was found out about conditional writes.
 pub enum Support {
     Supported,
-    Unsupported(Error),
     /// Why it could not be told.
     NotChecked(String),
 }
 
 impl S3 {
     /// Asks whether this server has what our writes need, without writing: it completes an upload that does not exist. Who
-    /// knows the headers says so (`NoSuchUpload`), and who does not answers 501.
-    pub async fn support(&self) -> Support {
+    /// knows the headers says so (`NoSuchUpload`), and who does not answers 501. An error is what every write would meet.
+    pub async fn support(&self) -> Result<Support> {
         match self.complete_nothing(Needed::Condition).await {
             Meaning::NoUpload => {}
-            Meaning::Unsupported(error) => return Support::Unsupported(lacking(error, Needed::Condition)),
+            Meaning::Unsupported(error) => return Err(lacking(error, Needed::Condition)),
+            Meaning::BadCredentials(error) => return Err(error),
             other => {
                 let error = other.into_error("s3:PutObject (CompleteMultipartUpload)", &self.arn(&self.probe_key()));
-                return Support::NotChecked(format!("{}: {}", error.code.name(), error.message));
+                return Ok(Support::NotChecked(format!("{}: {}", error.code.name(), error.message)));
             }
         }
         match self.complete_nothing(Needed::Checksum).await {
-            Meaning::Unsupported(error) => Support::Unsupported(lacking(error, Needed::Checksum)),
-            _ => Support::Supported,
+            Meaning::Unsupported(error) => Err(lacking(error, Needed::Checksum)),
+            _ => Ok(Support::Supported),
         }
     }
 

@@ -228,7 +228,7 @@ impl Upload {
             .set_expected_bucket_owner(d.owner.clone())
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(self.done.clone())).build());
         let patience = TimeoutConfig::builder()
-            .read_timeout(ASSEMBLY)
+            .operation_attempt_timeout(ASSEMBLY)
             .operation_timeout(3 * ASSEMBLY)
             .build();
         let patient = aws_sdk_s3::config::Builder::new().timeout_config(patience);
@@ -249,7 +249,7 @@ impl Upload {
                 Meaning::Exists | Meaning::NoUpload | Meaning::NotFound => Ok(Completed::NoUpload),
                 Meaning::Busy => Ok(Completed::Busy),
                 Meaning::Unsupported(error) => Err(self.s3.unsupported(error).await),
-                Meaning::Denied(error) => Ok(Completed::Refused(error)),
+                Meaning::Denied(error) | Meaning::BadCredentials(error) => Ok(Completed::Refused(error)),
                 Meaning::Corrupted(error) => Ok(Completed::Corrupted(error)),
                 Meaning::Failed(error) if error.code == Code::S3Unavailable => {
                     let ok = failure.raw_response().is_some_and(|response| response.status().as_u16() == 200);

@@ -9,9 +9,15 @@ use crate::support::front::{Front, Manner};
 use crate::support::invariants::{backup_stands, event, nothing_left};
 use crate::support::pgseal::Pgseal;
 use crate::support::postgres::{Builder, Pooler, Server};
-use crate::support::s3::{Bucket, EmbeddedS3};
+use crate::support::s3::{Bucket, EmbeddedS3, block_on};
 use crate::support::wait::until;
+use pgseal::cancel::Cancel;
+use pgseal::event::{Env, Event};
+use pgseal::plan::{DatabaseName, Place, Plan};
+use pgseal::rds::session::{Advice, Session};
 use serde_json::{Value, json};
+use std::time::Duration;
+use time::OffsetDateTime;
 
 /// A server with a small database `app`, and a bucket.
 struct Fixture {
@@ -202,6 +208,43 @@ fn a_slow_catalog_costs_a_warning_and_not_the_backup() {
     let facts = detail(&report);
     assert_eq!(facts["size_from"], "last_analyze", "{facts}");
     assert_eq!(facts["warnings"].as_array().map(Vec::len), Some(2), "{facts}");
+}
+
+/// Two are out at once: the time of the second ran while the first kept the server busy, and the backup failed of it.
+#[test]
+fn slow_queries_at_once_each_have_their_own_time() {
+    let fixture = Fixture::new();
+    let more = [
+        ("PGSEAL_TEST_KEYS", "allowed"),
+        ("PGSEAL_LOGIN_TIMEOUT", "6s"),
+        ("S3_REGION", "eu-central-1"),
+    ];
+    let env = fixture
+        .server
+        .env()
+        .into_iter()
+        .chain(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let event = Event::parse(&fixture.event().to_string()).expect("an event");
+    let place = Place {
+        now: OffsetDateTime::now_utc(),
+        cpus: 1,
+        memory: None,
+    };
+    let plan = Plan::resolve(&event, &Env::from_iter(env), place).expect("a plan");
+    let answers = block_on(async {
+        let server = pgseal::rds::Server::find(&plan.source).await.expect("the server");
+        let cancel = Cancel::new().expect("a cancel");
+        let database = DatabaseName::new("app").expect("a name");
+        let session = Session::open(&server, &database, &cancel).await.expect("a login");
+        let slow = || session.advice("SELECT pg_catalog.pg_sleep(60)", Duration::from_secs(1));
+        let (one, other) = tokio::join!(slow(), slow());
+        [one, other].map(|answer| {
+            answer
+                .map(|answer| matches!(answer, Advice::Refused(_)))
+                .map_err(|error| error.to_string())
+        })
+    });
+    assert_eq!(answers, [Ok(true), Ok(true)]);
 }
 
 /// A pg_dump that waits for a lock longer than it may be silent is not stalled.

@@ -149,3 +149,28 @@ fn what_cannot_be_told_of_conditional_writes_fails_no_check() {
         assert_eq!(named_check(&report)["status"], "not_checked", "{report}");
     }
 }
+
+/// The bucket may not be looked at by HeadBucket, whose refusal has no words, and all else that `check` asked was advice.
+#[test]
+fn credentials_that_nobody_knows_fail_the_check() {
+    let ground = Ground::new();
+    let event = ground.event().to_string();
+    let fails = |run: Pgseal, code: &str| {
+        let said = run.run();
+        let report = said.receipt();
+        assert_eq!((said.code, &report["status"]), (4, &json!("failed")), "{report}");
+        let error = &named(&report, "conditional_writes").expect("the check")["error"];
+        let message = error["message"].as_str().expect("a message");
+        assert!(error["code"] == "s3_denied" && message.contains(code), "{report}");
+        assert!(
+            error["hint"].as_str().is_some_and(|hint| hint.contains("AWS_SECRET_ACCESS_KEY")),
+            "{report}"
+        );
+    };
+    let check = || ground.prepared(&["check", "--event", &event]);
+    fails(check().env("AWS_SECRET_ACCESS_KEY", "another"), "SignatureDoesNotMatch");
+    for code in ["InvalidAccessKeyId", "InvalidToken"] {
+        let proxy = FaultProxy::with(&ground.bucket, move |_: &Request| Some(Fault::Answer(Canned::error(403, code))));
+        fails(check().envs(proxy.env()), code);
+    }
+}

@@ -69,3 +69,14 @@ fn one_that_fails_fails_the_whole_and_stops_no_other() {
         .collect();
     assert_eq!(manifests.len(), 2, "{manifests:?}");
 }
+
+/// They were passed over without a word.
+#[test]
+fn names_left_out_beside_names_are_told() {
+    let ground = Ground::new();
+    let mut event = ground.event();
+    event["exclude_databases"] = json!(["scratch"]);
+    let receipt = ground.complete(&ground.backup(&event));
+    let warnings = receipt["warnings"].to_string();
+    assert!(warnings.contains("exclude_databases"), "{receipt}");
+}

@@ -30,6 +30,12 @@ fn a_password_comes_from_the_environment() {
     };
     let said = run("wr0ng-passw0rd");
     said.failed("db_auth", 3);
+    // Once a checklist for IAM, with no word of the password.
+    assert!(
+        said.stdout.contains("PGPASSWORD") && !said.stdout.contains("rds_iam"),
+        "{}",
+        said.stdout
+    );
     nothing_left(&server, &bucket, &said, &["wr0ng-passw0rd"]);
 
     let said = run(server.password());
