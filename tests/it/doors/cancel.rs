@@ -2,7 +2,7 @@
 
 use super::Ground;
 use crate::support::fault_proxy::{Fault, FaultProxy, Operation, Rule};
-use crate::support::invariants::nothing_left;
+use crate::support::invariants::{backup_stands, nothing_left};
 use crate::support::pgseal::{Pgseal, Said};
 use crate::support::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
@@ -44,4 +44,42 @@ fn a_signal_while_a_part_is_on_its_way_aborts_the_upload() {
     proxy.wait_for(Operation::UploadPart);
     stopped_by(Signal::TERM, child, &ground);
     assert_eq!(proxy.count(Operation::AbortUpload), 1);
+}
+
+/// Its answer was all that was waited for: a backup that stood was told as one that did not.
+#[test]
+fn a_signal_while_the_manifest_is_on_its_way_says_what_came_of_it() {
+    let ground = Ground::new();
+    let stopped = |fault: Fault| {
+        let rule = Rule::on(Operation::PutObject).key("manifest").then(fault);
+        let proxy = FaultProxy::before(&ground.bucket, [rule]);
+        let run = Pgseal::backup(&ground.event()).envs(proxy.env()).envs(ground.server.env());
+        let child = run.spawn();
+        proxy.wait_for_silence();
+        kill_process(Pid::from_child(&child), Signal::TERM).expect("pgseal runs");
+        Said::from(child.wait_with_output().expect("pgseal ends"))
+    };
+    let said = stopped(Fault::Silence);
+    said.failed("terminated", 6);
+    assert!(
+        said.stdout.contains("if it arrives all the same, the backup stands"),
+        "{}",
+        said.stdout
+    );
+    backup_stands(&ground.bucket, &stopped(Fault::SilenceAfter).complete());
+}
+
+/// The backup stood, and the function's time ran out over a page of instructions.
+#[test]
+fn a_page_of_instructions_that_s3_does_not_take_costs_a_warning() {
+    let ground = Ground::new();
+    let rule = Rule::on(Operation::PutObject).key("RECOVER").then(Fault::Silence);
+    let proxy = FaultProxy::before(&ground.bucket, [rule]);
+    let said = Pgseal::backup(&ground.event()).envs(proxy.env()).envs(ground.server.env()).run();
+    let receipt = said.complete();
+    assert!(
+        receipt["backups"][0]["warnings"].to_string().contains("s3_unavailable"),
+        "{receipt}"
+    );
+    backup_stands(&ground.bucket, &receipt);
 }
