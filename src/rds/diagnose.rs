@@ -39,6 +39,9 @@ impl From<Refusal> for Error {
     }
 }
 
+const NO_UTF8: &str = "Our sessions speak UTF-8, which this server does not convert to and from the database's encoding (such as \
+                       MULE_INTERNAL): move the data to a database in UTF8.";
+
 /// Our own connection failed. SQLSTATE decides: the words are in the server's language.
 pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> Refusal {
     if let Some(answer) = error.as_db_error() {
@@ -51,6 +54,7 @@ pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> Re
             // Rules of pg_hba.conf may be for one database alone.
             SqlState::INVALID_AUTHORIZATION_SPECIFICATION => (error, true),
             SqlState::INVALID_CATALOG_NAME | SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => (error, true),
+            SqlState::FEATURE_NOT_SUPPORTED => (error.advise(NO_UTF8), true),
             _ => (error, false),
         };
         return Refusal { error, of_the_database };
@@ -81,6 +85,8 @@ fn of_state(state: &SqlState) -> Option<Code> {
         | SqlState::OUT_OF_MEMORY
         // A trivial query that the server itself gave up.
         | SqlState::QUERY_CANCELED => Code::DbBusy,
+        // The server was there, and would not go on as we speak with it.
+        SqlState::FEATURE_NOT_SUPPORTED => Code::DumpFailed,
         SqlState::INSUFFICIENT_PRIVILEGE => Code::DbPrivilege,
         SqlState::LOCK_NOT_AVAILABLE => Code::DbLockTimeout,
         SqlState::T_R_SERIALIZATION_FAILURE => Code::ReplicaConflict,

@@ -160,7 +160,7 @@ impl Names {
     }
 
     /// SQL for the first of them: a name, and how many there are.
-    fn query(expression: &str, from: &str, order: &str) -> String {
+    pub fn query(expression: &str, from: &str, order: &str) -> String {
         let name = name(expression);
         format!(
             "SELECT {name}, pg_catalog.count(*) OVER () {from} ORDER BY {order} LIMIT {}",
@@ -201,7 +201,7 @@ pub async fn facts(session: &Session, selection: &Selection) -> Result<Facts> {
         version_number: session.version_number(),
         replica,
         conflicts: if replica { conflicts(session).await? } else { 0 },
-        extensions: extensions(session).await?,
+        extensions: extensions(session, &mut warnings).await?,
         size: size(session, &mut warnings).await?,
         warnings: Vec::new(),
     };
@@ -223,13 +223,22 @@ fn transactions(are_serializable: bool, waits: bool, replica: bool) -> Result<Op
     Ok((are_serializable && waits).then(|| format!("{told}: {advice}")))
 }
 
-async fn extensions(session: &Session) -> Result<Vec<Extension>> {
+/// For the inventory: a backup without this list is one all the same.
+async fn extensions(session: &Session, warnings: &mut Vec<String>) -> Result<Vec<Extension>> {
     let query = format!(
         "SELECT {}, {} FROM pg_catalog.pg_extension x ORDER BY x.extname",
         name("x.extname"),
         name("x.extversion")
     );
-    let rows = session.rows(&query).await?;
+    let rows = match session.advice(&query, LONG_LOCK).await? {
+        Advice::Rows(rows) => rows,
+        Advice::Refused(why) => {
+            warnings.push(format!(
+                "the extensions could not be looked at, and the inventory does not list them: {why}"
+            ));
+            return Ok(Vec::new());
+        }
+    };
     let extension = |row: &super::session::Row| {
         Ok(Extension {
             name: row.name(0)?,
@@ -303,7 +312,7 @@ pub async fn readable(session: &Session, warnings: &mut Vec<String>) -> Result<(
 }
 
 /// Names, or why the server would not give them.
-async fn names(session: &Session, query: &str) -> Result<Result<Names, String>> {
+pub async fn names(session: &Session, query: &str) -> Result<Result<Names, String>> {
     let rows = match session.advice(query, LONG_LOCK).await? {
         Advice::Rows(rows) => rows,
         Advice::Refused(why) => return Ok(Err(why)),

@@ -5,6 +5,7 @@
 //! `processSQLNamePattern` does. `tests/it/fidelity/patterns.rs` holds the two against each other.
 
 mod left;
+mod needs;
 
 use super::session::{self, Advice, Session};
 use crate::error::{Code, Error, Result};
@@ -169,6 +170,7 @@ pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Sel
         }
     }
     resolved.warnings.extend(left::check(session, &conditions, database).await?);
+    resolved.warnings.extend(needs::check(session, &conditions).await?);
     if !selection.tables.is_empty() && !selection.exclude_schemas.is_empty() {
         resolved.warnings.push("exclude_schemas has no effect beside tables".to_owned());
     }

@@ -150,11 +150,13 @@ fn steps(properties: &DatabaseProperties, database: &str, roles: &BTreeSet<Strin
 fn set(add: &mut impl FnMut(String, String), head: &str, whose: &str, settings: &Settings) {
     for (parameter, value) in settings.iter() {
         let value = if LISTS.contains(&parameter) {
-            elements(value)
-                .iter()
-                .map(|element| literal(element))
-                .collect::<Vec<_>>()
-                .join(", ")
+            let elements = elements(value);
+            let literals: Vec<_> = elements.iter().map(|element| literal(element)).collect();
+            match literals.is_empty() {
+                // As `SET … FROM CURRENT` leaves it: the server takes an empty name for an empty list.
+                true => "''".to_owned(),
+                false => literals.join(", "),
+            }
         } else {
             literal(value)
         };
@@ -292,6 +294,8 @@ mod tests {
                 ("search_path", "\"$user\", app"),
                 ("my.text", "it's; \\! id"),
                 ("TimeZone", "Asia/Tokyo"),
+                // What `SET … FROM CURRENT` leaves of a path without a schema. It was lost.
+                ("temp_tablespaces", ""),
             ]
             .into_iter()
             .collect(),
@@ -309,6 +313,7 @@ mod tests {
                 "ALTER DATABASE \"a\"\"b\" SET \"search_path\" TO E'$user', E'app'",
                 "ALTER DATABASE \"a\"\"b\" SET \"my.text\" TO E'it''s; \\\\! id'",
                 "ALTER DATABASE \"a\"\"b\" SET \"TimeZone\" TO E'Asia/Tokyo'",
+                "ALTER DATABASE \"a\"\"b\" SET \"temp_tablespaces\" TO ''",
                 "ALTER ROLE \"r\" IN DATABASE \"a\"\"b\" SET \"x\" TO E'v'",
                 "COMMENT ON DATABASE \"a\"\"b\" IS E'it''s \\\\ all'",
                 "ALTER DATABASE \"a\"\"b\" CONNECTION LIMIT 5",

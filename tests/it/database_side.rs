@@ -210,6 +210,17 @@ fn a_slow_catalog_costs_a_warning_and_not_the_backup() {
     assert_eq!(facts["warnings"].as_array().map(Vec::len), Some(2), "{facts}");
 }
 
+/// A backup failed of it, though only the inventory lists them.
+#[test]
+fn a_locked_list_of_extensions_costs_a_warning() {
+    let fixture = Fixture::new();
+    let mut holder = fixture.server.session("app");
+    holder.run("begin; lock table pg_extension in access exclusive mode");
+    let said = fixture.prepared("check", &fixture.event()).run();
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.contains("the extensions could not be looked at"), "{}", said.stdout);
+}
+
 /// Two are out at once: the time of the second ran while the first kept the server busy, and the backup failed of it.
 #[test]
 fn slow_queries_at_once_each_have_their_own_time() {

@@ -67,8 +67,8 @@ fn outside() -> String {
 /// Refuses a selection whose exclusions take everything away. Gives a warning where no table is in it, but something else,
 /// or where nothing was there in the first place.
 pub(super) async fn check(session: &Session, conditions: &[Vec<String>; 5], database: &DatabaseName) -> Result<Option<String>> {
-    let [tables, exclude_tables, _, schemas, exclude_schemas] = conditions;
-    let row = session.row(&query(tables, exclude_tables, schemas, exclude_schemas)).await?;
+    let [tables, exclude_tables, _, _, exclude_schemas] = conditions;
+    let row = session.row(&query(conditions)).await?;
     let (table_is_meant, table_is_left) = (row.flag(0)?, row.flag(1)?);
     let (is_meant, is_left) = (table_is_meant || row.flag(2)?, table_is_left || row.flag(3)?);
     let (schema_is_meant, schema_is_left) = (row.flag(4)?, row.flag(5)?);
@@ -87,24 +87,52 @@ pub(super) async fn check(session: &Session, conditions: &[Vec<String>; 5], data
     Ok((!table_is_left).then(|| "no table, view or sequence is in this selection".to_owned()))
 }
 
+/// What a selection leaves: common table expressions of relations (`wanted` and, less what is left out, `left_over`), and
+/// conditions on schemas.
+pub(super) struct Left {
+    pub relations: String,
+    chosen: String,
+    /// Of schemas `n` whose other objects are dumped: none where tables are chosen.
+    pub schemas: String,
+}
+
+impl Left {
+    pub fn of([tables, exclude_tables, _, schemas, exclude_schemas]: &[Vec<String>; 5]) -> Self {
+        let any = |conditions: &[String]| match conditions {
+            [] => "false".to_owned(),
+            some => format!("({})", some.join(" OR ")),
+        };
+        let chosen = match &schemas[..] {
+            [] => format!("({OF_USERS})"),
+            some => format!("({OF_USERS} AND {})", any(some)),
+        };
+        let out = any(exclude_schemas);
+        // Beside tables pg_dump passes over schemas, those to be left out as well.
+        let (wanted, left_out) = match &tables[..] {
+            [] => (format!("wanted AS (SELECT c.oid {TABLES} AND {chosen})"), out.clone()),
+            some => (with_children("wanted", some), "false".to_owned()),
+        };
+        let unwanted = with_children("unwanted", exclude_tables);
+        Self {
+            relations: format!(
+                "{wanted}, {unwanted}, left_over AS (
+                     SELECT oid FROM wanted EXCEPT SELECT oid FROM unwanted EXCEPT SELECT c.oid {TABLES} AND {left_out})"
+            ),
+            schemas: match tables.is_empty() {
+                true => format!("{chosen} AND NOT {out}"),
+                false => "false".to_owned(),
+            },
+            chosen,
+        }
+    }
+}
+
 /// Six flags: for relations, for all else, and for schemas themselves, whether one is meant and whether one is left.
-fn query(tables: &[String], exclude_tables: &[String], schemas: &[String], exclude_schemas: &[String]) -> String {
-    let any = |conditions: &[String]| match conditions {
-        [] => "false".to_owned(),
-        some => format!("({})", some.join(" OR ")),
-    };
-    let chosen = match schemas {
-        [] => format!("({OF_USERS})"),
-        some => format!("({OF_USERS} AND {})", any(some)),
-    };
-    let out = any(exclude_schemas);
-    // Beside tables pg_dump passes over schemas, those to be left out as well.
-    let (wanted, left_out) = match tables {
-        [] => (format!("wanted AS (SELECT c.oid {TABLES} AND {chosen})"), out.clone()),
-        some => (with_children("wanted", some), "false".to_owned()),
-    };
+fn query(conditions: &[Vec<String>; 5]) -> String {
+    let [tables, _, _, schemas, _] = conditions;
+    let left = Left::of(conditions);
     // A schema named public is there anyway, unless it was chosen.
-    let named = match schemas {
+    let named = match &schemas[..] {
         [] => "n.nspname OPERATOR(pg_catalog.<>) 'public'",
         _ => "true",
     };
@@ -115,8 +143,7 @@ fn query(tables: &[String], exclude_tables: &[String], schemas: &[String], exclu
                      AND d.objid OPERATOR(pg_catalog.=) n.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'))"
         )
     };
-    let left = format!("{chosen} AND NOT {out}");
-    let other = |of: &str| match (tables, schemas) {
+    let other = |of: &str| match (&tables[..], &schemas[..]) {
         ([], []) => format!("({} OR {})", others(of), outside()),
         ([], _) => format!("({})", others(of)),
         _ => "false".to_owned(),
@@ -125,16 +152,18 @@ fn query(tables: &[String], exclude_tables: &[String], schemas: &[String], exclu
     let relation = |of: &str| {
         format!("EXISTS (SELECT FROM {of} JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) {of}.oid WHERE NOT {IS_IDENTITY})")
     };
+    let Left {
+        relations,
+        chosen,
+        schemas: of_left,
+    } = &left;
     format!(
-        "WITH RECURSIVE {wanted}, {}, left_over AS (
-             SELECT oid FROM wanted EXCEPT SELECT oid FROM unwanted EXCEPT SELECT c.oid {TABLES} AND {left_out})
-         SELECT {}, {}, {}, {}, {}, {}",
-        with_children("unwanted", exclude_tables),
+        "WITH RECURSIVE {relations} SELECT {}, {}, {}, {}, {}, {}",
         relation("wanted"),
         relation("left_over"),
-        other(&chosen),
-        other(&left),
-        schema(&chosen),
-        schema(&left),
+        other(chosen),
+        other(of_left),
+        schema(chosen),
+        schema(of_left),
     )
 }

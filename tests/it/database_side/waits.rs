@@ -161,3 +161,40 @@ fn a_signal_is_heard_while_pg_dump_is_asked_for_its_version() {
         std::fs::remove_file(&note).expect("the note");
     }
 }
+
+/// The kernel's timers of connections to this port, by their kind (2: keepalive) and when they run out, in its ticks.
+fn timers(port: u16) -> Vec<(u8, u64)> {
+    let remote = format!(":{port:04X}");
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+    let fields = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let to_port = fields.filter(|fields| fields[2].ends_with(&remote) && fields[3] == "01");
+    let timer = |fields: Vec<&str>| {
+        let (kind, when) = fields[5].split_once(':').expect("a timer");
+        (kind.parse().expect("a kind"), u64::from_str_radix(when, 16).expect("ticks"))
+    };
+    to_port.map(timer).collect()
+}
+
+/// A network that drops idle connections, or a server that is gone, is told in a minute and not in two hours.
+#[test]
+fn our_connection_and_pg_dumps_are_kept_alive() {
+    // A hundred ticks are a second: <https://docs.kernel.org/networking/proc_net_tcp.html>.
+    const THIRTY_SECONDS: u64 = 30 * 100;
+    let fixture = Fixture::new();
+    let waits = "select count(*) from pg_stat_activity where usename = 'dumper' and wait_event_type = 'Lock'";
+    for (lock, whose) in [("pg_catalog.pg_extension", "pgseal"), ("public.plain", "pg_dump")] {
+        let mut holder = fixture.server.session("app");
+        holder.run(&format!("begin; lock table {lock} in access exclusive mode"));
+        let mut event = fixture.event();
+        event["prefix"] = json!(whose);
+        let child = fixture.prepared("backup", &event).spawn();
+        until("a query waits for the lock", || fixture.server.psql("postgres", waits) != "0");
+        until(&format!("the timer of {whose} runs"), || {
+            let timers = timers(fixture.server.port());
+            timers.iter().any(|(kind, when)| *kind == 2 && *when <= THIRTY_SECONDS)
+        });
+        drop(holder);
+        ended(child, PATIENCE, whose);
+    }
+}

@@ -60,3 +60,54 @@ fn a_pattern_that_looks_like_an_option_is_none() {
     }
     assert!(!std::path::Path::new("/tmp/pgseal-escaped").exists());
 }
+
+/// Such a backup was `complete` without a word, and could be restored nowhere.
+#[test]
+fn what_a_part_needs_and_does_not_have_is_told() {
+    let ground = Ground::new();
+    ground.server.psql(
+        "app",
+        "create schema other; create type other.mood as enum ('sad'); create function other.next() returns int language sql as 'select 1';
+         create table parent (i int primary key); create table child (s text) inherits (parent);
+         create table moods (m other.mood); create table numbers (n int default other.next());
+         create table linked (i int references parent); create view seen as select * from parent;
+         create table whole (i int generated always as identity primary key, n serial, t text check (t <> ''));
+         create table other.inside (m other.mood, n int default other.next());",
+    );
+    let needs = |fields: Value| {
+        let mut event = ground.event();
+        event
+            .as_object_mut()
+            .expect("an object")
+            .extend(fields.as_object().expect("fields").clone());
+        let report = ground.prepared(&["check", "--event", &event.to_string()]).run().receipt();
+        let checks = report["checks"].as_array().expect("a list").clone();
+        let selection = checks.into_iter().find(|check| check["name"] == "selection").expect("the check");
+        let warnings = selection["detail"]["warnings"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{report}"))
+            .clone();
+        let texts: Vec<_> = warnings.iter().filter_map(Value::as_str).collect();
+        let needed = texts.iter().find_map(|text| text.split_once("before it is restored: "));
+        needed.map_or(String::new(), |(_, names)| names.to_owned())
+    };
+    let parent = "table public.parent";
+    for (tables, needed) in [
+        ("child", parent),
+        ("moods", "type other.mood"),
+        ("numbers", "function other.next()"),
+        ("linked", parent),
+        ("seen", parent),
+        ("whole", ""),
+    ] {
+        assert_eq!(needs(json!({"tables": [tables]})), needed, "{tables}");
+    }
+    assert_eq!(needs(json!({"tables": ["child", "parent"]})), "");
+    assert_eq!(needs(json!({"schemas": ["other"]})), "");
+    assert_eq!(needs(json!({"schemas": ["public"]})), "function other.next(), type other.mood");
+    assert_eq!(needs(json!({"exclude_tables": ["parent"]})), parent);
+    assert_eq!(
+        needs(json!({"exclude_schemas": ["other"]})),
+        "function other.next(), type other.mood"
+    );
+}

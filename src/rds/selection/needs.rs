@@ -1,0 +1,71 @@
+//! What a part of a database needs and does not have in it: `pg_dump` takes along what a table owns, not what it uses. Such a
+//! backup is whole as a part, and restores only where the rest is already.
+
+use super::left::Left;
+use crate::error::Result;
+use crate::rds::preflight::{Names, names};
+use crate::rds::session::Session;
+
+/// Catalogs of what belongs to a relation, and the columns that say which it is and to which.
+const PARTS: [(&str, &str, &str); 6] = [
+    ("pg_class", "oid", "oid"),
+    ("pg_attrdef", "oid", "adrelid"),
+    ("pg_constraint", "oid", "conrelid"),
+    ("pg_trigger", "oid", "tgrelid"),
+    ("pg_rewrite", "oid", "ev_class"),
+    ("pg_policy", "oid", "polrelid"),
+];
+
+/// A warning that names the tables, functions and types that are missing, if any are.
+pub(super) async fn check(session: &Session, conditions: &[Vec<String>; 5]) -> Result<Option<String>> {
+    Ok(match names(session, &query(conditions)).await? {
+        Ok(names) if names.is_empty() => None,
+        Ok(names) => Some(format!(
+            "what was chosen needs what is not in this dump, and must be there before it is restored: {names}"
+        )),
+        Err(why) => Some(format!(
+            "whether what was chosen needs more than is in this dump could not be looked at: {why}"
+        )),
+    })
+}
+
+fn query(conditions: &[Vec<String>; 5]) -> String {
+    let Left { relations, schemas, .. } = Left::of(conditions);
+    let parts = PARTS.map(|(catalog, part, relation)| {
+        format!(
+            "SELECT d.refclassid, d.refobjid FROM left_over l JOIN pg_catalog.{catalog} p ON p.{relation} OPERATOR(pg_catalog.=) l.oid
+             JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.{catalog}'::pg_catalog.regclass
+                 AND d.objid OPERATOR(pg_catalog.=) p.{part}"
+        )
+    });
+    let lies_in = |catalog: &str, column: &str| {
+        format!(
+            "EXISTS (SELECT FROM pg_catalog.{catalog} o JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) o.{column}
+                 WHERE o.oid OPERATOR(pg_catalog.=) u.refobjid AND {schemas})"
+        )
+    };
+    // Owned sequences come along with their table, and so does the type of its rows.
+    let from = format!(
+        "FROM (WITH RECURSIVE {relations}, used AS ({})
+             SELECT u.refclassid, u.refobjid FROM used u
+             WHERE u.refobjid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid AND CASE
+                 WHEN u.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass THEN
+                     EXISTS (SELECT FROM pg_catalog.pg_class o WHERE o.oid OPERATOR(pg_catalog.=) u.refobjid
+                             AND o.relkind OPERATOR(pg_catalog.=) ANY ('{{r,p,v,m,f,S}}'::pg_catalog.\"char\"[]))
+                     AND NOT u.refobjid OPERATOR(pg_catalog.=) ANY (SELECT oid FROM left_over)
+                     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend w JOIN left_over l ON l.oid OPERATOR(pg_catalog.=) w.refobjid
+                             WHERE w.classid OPERATOR(pg_catalog.=) u.refclassid AND w.objid OPERATOR(pg_catalog.=) u.refobjid
+                               AND w.refclassid OPERATOR(pg_catalog.=) u.refclassid
+                               AND w.deptype OPERATOR(pg_catalog.=) ANY ('{{a,i}}'::pg_catalog.\"char\"[]))
+                 WHEN u.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass THEN NOT {}
+                 WHEN u.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass THEN NOT {}
+                     AND NOT EXISTS (SELECT FROM pg_catalog.pg_type o JOIN left_over l ON l.oid OPERATOR(pg_catalog.=) o.typrelid
+                             WHERE o.oid OPERATOR(pg_catalog.=) u.refobjid)
+                 ELSE false END
+             GROUP BY 1, 2) x",
+        parts.join(" UNION "),
+        lies_in("pg_proc", "pronamespace"),
+        lies_in("pg_type", "typnamespace"),
+    );
+    Names::query("pg_catalog.pg_describe_object(x.refclassid, x.refobjid, 0)", &from, "1")
+}
