@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-tools="${PGSEAL_CACHE:-$HOME/.cache/pgseal}/sbom"
+tools="${TESTBED_CACHE:-$HOME/.cache/pgseal}/sbom"
 cargo install --quiet --locked --root "$tools" cargo-cyclonedx@0.5.9
 PATH="$tools/bin:$PATH" cargo cyclonedx --format json --target x86_64-unknown-linux-gnu --no-build-deps --override-filename pgseal.cdx
 mkdir -p target

@@ -20,6 +20,7 @@ mod home;
 mod lambda;
 mod login;
 mod outputs;
+mod pins;
 mod readme;
 mod restore;
 mod road;

@@ -5,7 +5,7 @@ mod images;
 mod tables;
 
 use crate::support::invariants::RECIPIENT;
-use crate::support::pgseal::{Pgseal, without_the_runners};
+use crate::support::pgseal::Pgseal;
 use crate::support::postgres::Server;
 use crate::support::restore::{block, blocks, readme, run_alone};
 use crate::support::s3::EmbeddedS3;
@@ -296,7 +296,7 @@ fn the_commands_of_pgseal_are_there() {
         assert!(help.stdout.contains(&format!("  {verb} ")), "{verb} is not in: {}", help.stdout);
         // The same arguments, without a network. What the line leaves to the environment is set as for a task.
         let script = format!("exec \"$PGSEAL\" check --offline {rest}");
-        let output = without_the_runners(&mut Command::new("bash"))
+        let output = Command::new("bash")
             .args(["-c", &script])
             .current_dir(folder.path())
             .envs(docker_variables(&RECIPIENT))
