@@ -29,6 +29,7 @@ mod s3_server;
 mod schemas;
 mod secrets;
 mod soak;
+mod supply;
 mod templates;
 mod trials;
 mod versions;

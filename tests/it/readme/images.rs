@@ -23,6 +23,7 @@ fn checkout() -> tempfile::TempDir {
         "Cargo.toml",
         "Cargo.lock",
         "src",
+        "scripts",
         "template.yaml",
         "events",
     ];
