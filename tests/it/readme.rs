@@ -154,7 +154,7 @@ fn the_key_pair_is_made_and_accepted() {
 /// The plan that an event comes to, with nothing in the environment but these variables.
 fn offline(event: &Value, environment: &[(&str, &str)]) -> Value {
     let said = Pgseal::new(&["check", "--offline", "--event", &event.to_string()])
-        .env("PGSEAL_TEST_KEYS", "allowed")
+        .env("TESTBED_KEYS", "allowed")
         .envs(environment.iter().copied())
         .run();
     assert_eq!(said.code, 0, "{event} with {environment:?}: {}{}", said.stdout, said.stderr);
@@ -227,7 +227,12 @@ fn texts(value: &Value) -> Vec<String> {
 /// The files that the text names are there. The commands themselves: `images.rs`.
 #[test]
 fn the_files_are_there_under_their_names() {
-    for file in ["template.yaml", "deploy/ecs-task-definition.json", "deploy/terraform"] {
+    for file in [
+        "template.yaml",
+        "deploy/ecs-task-definition.json",
+        "deploy/bucket-policy.json",
+        "deploy/terraform",
+    ] {
         assert!(readme().contains(&format!("`{file}`")) && root().join(file).exists(), "{file}");
     }
     assert!(
