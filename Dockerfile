@@ -8,12 +8,20 @@
 # The variable keeps the first one's manifest a plain one: Lambda refuses an image index. Older clients ignore it.
 #   --build-arg PG_SOURCE=debian          Debian's own client (one major) where PGDG cannot be reached
 #   --build-arg PG_MAJORS="16 17 18"      fewer or other majors of PGDG
+#   --build-arg BASE_IMAGE=debian:trixie-slim@sha256:…  the base by its digest, as whoever builds has checked it; RUST_IMAGE too
+#   --build-arg REVISION="$(git rev-parse HEAD)"        the commit, for `pgseal --version -v` and the image's label
 #   --secret id=ca,src=company-roots.pem  roots to trust during the build only; they never enter an image
+#
+# Each image holds what it is made of as CycloneDX: /usr/share/pgseal/sbom.cdx.json. Whoever wants pins that the variables of a
+# task cannot change builds on it with one line: COPY pins.json /etc/pgseal/pins.json (docs/THREATS.md).
 
 # checkov:skip=CKV_DOCKER_2:a backup is a job that ends, not a service with a health
 # checkov:skip=CKV_DOCKER_3:Lambda picks the user, and sam local adds its emulator as root; the target ecs has a USER
 # checkov:skip=CKV_DOCKER_7:the tag is in the argument, which the check does not read
 ARG RUST_IMAGE=rust:1.95-slim-trixie
+ARG BASE_IMAGE=debian:trixie-slim
+
+FROM ${BASE_IMAGE} AS base
 
 # --- the program ---
 FROM ${RUST_IMAGE} AS builder
@@ -21,16 +29,19 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY src src
+COPY scripts/sbom.sh scripts/sbom.sh
+ARG REVISION=unknown
 # Cargo compares times of files; the cached target may hold a later build of other sources: hence `touch`.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,sharing=locked \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,mode=0444 \
     find src -type f -exec touch {} + \
-    && cargo build --release --locked --bin pgseal \
-    && install -D target/release/pgseal /out/pgseal
+    && SOURCE_REVISION="$REVISION" cargo build --release --locked --bin pgseal \
+    && install -D target/release/pgseal /out/pgseal \
+    && bash scripts/sbom.sh crates >/out/crates.tsv
 
 # --- PostgreSQL's client tools: binaries and the libraries that the base lacks, not the packages with their Perl ---
-FROM debian:trixie-slim AS clients
+FROM base AS clients
 ARG PG_SOURCE=pgdg
 ARG PG_MAJORS="14 15 16 17 18"
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
@@ -58,18 +69,36 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,mode=044
     esac; \
     rm -rf /var/lib/apt/lists/*
 
-RUN --mount=type=bind,from=debian:trixie-slim,target=/base \
+RUN --mount=type=bind,from=base,target=/base \
+    --mount=type=bind,source=scripts,target=/tmp/scripts \
     set -eu; \
-    for tool in /usr/lib/postgresql/*/bin/{pg_dump,pg_dumpall,pg_restore,psql}; do install -D "$tool" "/out$tool"; done; \
+    mkdir /packages; \
+    for tool in /usr/lib/postgresql/*/bin/{pg_dump,pg_dumpall,pg_restore,psql}; do \
+        install -D "$tool" "/out$tool"; \
+        echo "$tool" >>/packages/files; \
+    done; \
     mapfile -t libraries < <(find /out/usr -type f -exec ldd {} + | awk '$2 == "=>" { print $3 }' | sort -u); \
     for library in "${libraries[@]}"; do \
         if [ -e "/base$library" ]; then continue; fi; \
         # /lib is a link to /usr/lib, and must stay one in the image.
         install -D -m 644 "$library" "/out/usr/${library#/usr/}"; \
-    done
+        # Packages know their files by these names.
+        realpath "$library" >>/packages/files; \
+    done; \
+    mapfile -t packages < <(xargs -a /packages/files dpkg -S | cut -d : -f 1 | sort -u); \
+    bash /tmp/scripts/sbom.sh packages "${packages[@]}" ca-certificates >/packages/clients.tsv
+
+# --- what they are made of: the crates, the base's packages and those that the clients and libraries are from ---
+FROM base AS sbom
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+RUN --mount=type=bind,from=builder,source=/out,target=/tmp/built \
+    --mount=type=bind,from=clients,source=/packages,target=/tmp/packages \
+    --mount=type=bind,source=scripts,target=/tmp/scripts \
+    { bash /tmp/scripts/sbom.sh packages; cat /tmp/packages/clients.tsv; } \
+    | bash /tmp/scripts/sbom.sh document /tmp/built/crates.tsv - >/sbom.cdx.json
 
 # --- what both images hold ---
-FROM debian:trixie-slim AS runtime
+FROM base AS runtime
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="pgseal" \
@@ -78,6 +107,7 @@ LABEL org.opencontainers.image.title="pgseal" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=clients /out/ /
+COPY --from=sbom /sbom.cdx.json /usr/share/pgseal/sbom.cdx.json
 COPY --from=builder /out/pgseal /usr/local/bin/pgseal
 ENTRYPOINT ["/usr/local/bin/pgseal"]
 
@@ -87,7 +117,7 @@ FROM runtime AS ecs
 USER 10001:10001
 
 # --- Scheduled drills: the same program beside whole PostgreSQL servers ---
-FROM debian:trixie-slim AS drill
+FROM base AS drill
 ARG PG_SOURCE=pgdg
 ARG PG_MAJORS="14 15 16 17 18"
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
@@ -111,6 +141,10 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,mode=044
     rm -rf /var/lib/apt/lists/*
 COPY --from=clients /out/etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=builder /out/pgseal /usr/local/bin/pgseal
+RUN --mount=type=bind,from=builder,source=/out,target=/tmp/built \
+    --mount=type=bind,source=scripts,target=/tmp/scripts \
+    mkdir -p /usr/share/pgseal \
+    && bash /tmp/scripts/sbom.sh packages | bash /tmp/scripts/sbom.sh document /tmp/built/crates.tsv - >/usr/share/pgseal/sbom.cdx.json
 # A server asks for the name of its user.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin pgseal
 USER 10001:10001

@@ -24,26 +24,26 @@ lint: ## Formatting, clippy, shell scripts, dependencies
 	testbed/lint.sh
 
 test-large: testbed ## The round trip with a table of 1 GB
-	PGSEAL_TEST_BULK_MB=1024 cargo test --test it -- road::the_rich --nocapture
+	TESTBED_BULK_MB=1024 cargo test --test it -- road::the_rich --nocapture
 
 mutations: testbed ## A million random changes to sealed backups, each of which must be found
-	PGSEAL_TEST_MUTATIONS=1000000 cargo test --test it -- home::mutations --nocapture
+	TESTBED_MUTATIONS=1000000 cargo test --test it -- home::mutations --nocapture
 
 kill-trials: testbed ## Ten thousand backups killed, at each call and at random moments
-	PGSEAL_TEST_KILLS=10000 PGSEAL_TEST_SIGNALS=1000 PGSEAL_TEST_DEADLINES=1000 \
+	TESTBED_KILLS=10000 TESTBED_SIGNALS=1000 TESTBED_DEADLINES=1000 \
 		cargo test --release --test it -- trials --nocapture
 
 coverage: testbed ## Lines of src that the tests reach; fails below 90 %
 	scripts/coverage.sh
 
 model: ## Every order of the commit protocol's events, with three faults on a path
-	PGSEAL_TEST_MODEL_FAULTS=3 cargo test --test model -- --nocapture
+	TESTBED_MODEL_FAULTS=3 cargo test --test model -- --nocapture
 
 aarch64: ## The whole program for the other processor: compiled, and started under an emulator
 	testbed/aarch64.sh program
 
 soak: testbed ## Half an hour of backup, proof and restore while S3 breaks one call in a hundred
-	PGSEAL_TEST_SOAK=$${SECONDS_OF_SOAK:-1800} cargo test --release --test it -- soak:: --nocapture
+	TESTBED_SOAK=$${SECONDS_OF_SOAK:-1800} cargo test --release --test it -- soak:: --nocapture
 
 check-fuzz: ## Each fuzz target compiled, and run on its seeds
 	fuzz/run.sh 0

@@ -9,11 +9,11 @@
 #   BENCH_SECONDS   length of each throttled run (default 10)
 #   BENCH_QUICK=1   tiny sizes, one round, the programs of a test build: shows that everything runs, and judges nothing
 #
-# The database's dump and what is cut from it are made once and kept in ${PGSEAL_CACHE:-$HOME/.cache/pgseal}/bench.
+# The database's dump and what is cut from it are made once and kept in ${TESTBED_CACHE:-$HOME/.cache/pgseal}/bench.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cache=${PGSEAL_CACHE:-$HOME/.cache/pgseal}
+cache=${TESTBED_CACHE:-$HOME/.cache/pgseal}
 venv=$cache/venv-bench
 
 as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }

@@ -9,7 +9,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target"))
 QUICK = os.environ.get("BENCH_QUICK", "") not in ("", "0")
 # What is only shown to run needs no optimised build.
 PROGRAMS = TARGET / ("debug" if QUICK else "release")
-CACHE = Path(os.environ.get("PGSEAL_CACHE", Path.home() / ".cache/pgseal")) / "bench"
+CACHE = Path(os.environ.get("TESTBED_CACHE", Path.home() / ".cache/pgseal")) / "bench"
 
 # The aims are for two cores: on a larger machine everything here, servers included, is held to two of them.
 CORES = 2

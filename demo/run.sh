@@ -2,10 +2,10 @@
 # The whole road on one machine: a real PostgreSQL, a real backup into a real S3 server, and the way home by stock
 # tools alone. Everything is made in a temporary folder and removed at the end.
 #
-#   PGSEAL_DEMO_BIN     a folder with `pgseal` and `examples/s3_server`, instead of building them here
-#   PGSEAL_DEMO_ORDERS  size of the sample data: about 1 KB each (default 80000)
-#   PGSEAL_DEMO_RATE    the event's rate_limit (default 16M, slow enough to watch)
-#   PGSEAL_DEMO_KEEP    non-empty: keep the folder, to look at the objects
+#   TESTBED_DEMO_BIN     a folder with `pgseal` and `examples/s3_server`, instead of building them here
+#   TESTBED_DEMO_ORDERS  size of the sample data: about 1 KB each (default 80000)
+#   TESTBED_DEMO_RATE    the event's rate_limit (default 16M, slow enough to watch)
+#   TESTBED_DEMO_KEEP    non-empty: keep the folder, to look at the objects
 # shellcheck disable=SC2016,SC2034 # commands are shown as they stand, then run: that is where their variables are used
 set -euo pipefail
 
@@ -46,8 +46,8 @@ install_missing() {
 newest_initdb() { find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | sort -V | tail -n1 | grep .; }
 
 build() {
-    if [ -n "${PGSEAL_DEMO_BIN:-}" ]; then
-        pgseal=$PGSEAL_DEMO_BIN/pgseal s3_server=$PGSEAL_DEMO_BIN/examples/s3_server
+    if [ -n "${TESTBED_DEMO_BIN:-}" ]; then
+        pgseal=$TESTBED_DEMO_BIN/pgseal s3_server=$TESTBED_DEMO_BIN/examples/s3_server
         say "using $pgseal"
         return
     fi
@@ -97,7 +97,7 @@ start_postgres() {
     export PGHOST=$data PGPORT PGUSER=postgres PGOPTIONS='-c client_min_messages=warning'
     wait_for 60 psql -X -d postgres -c 'select 1' || die "PostgreSQL did not start: $(tail -n3 "$work/postgres.log")"
     psql -X -q -d postgres -c 'create database shop' -c 'create database restored'
-    psql -X -q -v ON_ERROR_STOP=1 -v orders="${PGSEAL_DEMO_ORDERS:-80000}" -v password="$password" -d shop -f "$project/demo/sample.sql"
+    psql -X -q -v ON_ERROR_STOP=1 -v orders="${TESTBED_DEMO_ORDERS:-80000}" -v password="$password" -d shop -f "$project/demo/sample.sql"
     good "$(psql -X -A -t -d shop -c 'show server_version') on port $PGPORT, database shop: $(psql -X -A -t -d shop -c "select pg_size_pretty(pg_database_size('shop'))")"
 }
 
@@ -132,7 +132,7 @@ back_up() {
   "database": "shop",
   "host": "localhost", "port": $PGPORT, "user": "backup", "auth": "password",
   "bucket": "$bucket", "bucket_region": "$region", "prefix": "backups/{host}",
-  "rate_limit": "${PGSEAL_DEMO_RATE:-16M}",
+  "rate_limit": "${TESTBED_DEMO_RATE:-16M}",
   "public_key": "$key"
 }
 JSON
@@ -204,7 +204,7 @@ clean_up() {
         kill -TERM "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     done
-    if [ -n "${PGSEAL_DEMO_KEEP:-}" ]; then say "kept: $work"; else rm -rf "$work"; fi
+    if [ -n "${TESTBED_DEMO_KEEP:-}" ]; then say "kept: $work"; else rm -rf "$work"; fi
 }
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/pgseal-demo.XXXXXX")

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-tools="${PGSEAL_CACHE:-$HOME/.cache/pgseal}/coverage"
+tools="${TESTBED_CACHE:-$HOME/.cache/pgseal}/coverage"
 cargo install --quiet --locked --root "$tools" llvm_profparser@0.15.0
 out="${CARGO_TARGET_DIR:-$PWD/target}/coverage"
 rm -rf "$out"

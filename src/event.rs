@@ -4,6 +4,7 @@
 //! No message from here holds a value of the event.
 
 mod asked;
+pub mod pins;
 mod text;
 mod unique;
 
@@ -14,8 +15,9 @@ use crate::error::{Code, Error, Result};
 use crate::variables;
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::path::Path;
 use unique::Unique;
 
 /// EventBridge and asynchronous Lambda calls end at 256 KiB; so do we, through every door.
@@ -64,11 +66,15 @@ pub struct Env {
     values: BTreeMap<String, String>,
     /// Names of variables that are not UTF-8, or whose values are not.
     unreadable: Vec<String>,
+    /// Names of variables that a file of the image sets.
+    pinned: BTreeSet<String>,
+    /// Why that file cannot be used.
+    fault: Option<Error>,
 }
 
 impl Env {
     pub fn of_process() -> Self {
-        Self::of(std::env::vars_os())
+        Self::of(std::env::vars_os()).pinned_by(Path::new(pins::FILE))
     }
 
     pub fn of(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
@@ -95,6 +101,15 @@ impl Env {
         self.values.contains_key(name)
     }
 
+    /// Whether its value is the image's own.
+    pub fn is_pinned(&self, name: &str) -> bool {
+        self.pinned.contains(name)
+    }
+
+    pub fn fault(&self) -> Option<&Error> {
+        self.fault.as_ref()
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
     }
@@ -108,7 +123,7 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         Self {
             values: pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-            unreadable: Vec::new(),
+            ..Self::default()
         }
     }
 }

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
 }
 
 enum Door {
+    Version { verbose: bool },
     Command(cli::Command),
     Lambda,
     OneShot,
@@ -45,6 +46,7 @@ enum Door {
 impl Door {
     fn of(cli: Cli, env: &Env) -> Self {
         match cli.command {
+            None if cli.version => Self::Version { verbose: cli.verbose },
             Some(command) => Self::Command(command),
             // The runtime itself panics where this variable is missing.
             None if env.get("AWS_LAMBDA_RUNTIME_API").is_some() => Self::Lambda,
@@ -56,7 +58,7 @@ impl Door {
     fn takes_an_event(&self) -> bool {
         match self {
             Self::Command(command) => command.takes_an_event(),
-            Self::Lambda => false,
+            Self::Version { .. } | Self::Lambda => false,
             Self::OneShot => true,
         }
     }
@@ -75,6 +77,7 @@ fn open(door: &Door, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Option<Said>
     signals::watch(&cancel, answer, door.takes_an_event())?;
     let work = async {
         match door {
+            Door::Version { verbose } => Ok(Some((Some(cli::version(*verbose, env)), 0))),
             Door::Command(command) => cli::run(command, env, &cancel).await.map(Some),
             Door::Lambda => lambda::run(env, &cancel).await.map(|()| Some((None, 0))),
             Door::OneShot => Ok(cli::one_shot(env, &cancel).await),

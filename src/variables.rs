@@ -10,39 +10,44 @@ use std::path::PathBuf;
 /// What a variable is to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Stands behind a field of the event.
-    Field,
+    /// Stands behind this field of the event; of two for one field the first in the table counts.
+    Field(&'static str),
     /// For whoever deploys: an event has no such field.
     Setting,
     /// The same, and what it protects is gone without it: refused where it is set and empty.
     Pin,
     /// Set by the platform, not by a person.
     Platform,
+    /// Set by our tests; no released program has it.
+    #[cfg(debug_assertions)]
+    Tests,
 }
 
+#[cfg(debug_assertions)]
+use Kind::Tests;
 use Kind::{Field, Pin, Platform, Setting};
 
 pub const ALL: &[(&str, Kind)] = &[
-    ("POSTGRES_DATABASE", Field),
-    ("POSTGRES_HOST", Field),
-    ("POSTGRES_INSTANCE", Field),
-    ("POSTGRES_PORT", Field),
-    ("POSTGRES_USER", Field),
-    ("POSTGRES_AUTH", Field),
-    ("REGION", Field),
-    ("AWS_REGION", Field),
-    ("S3_BUCKET", Field),
-    ("S3_PREFIX", Field),
-    ("S3_REGION", Field),
-    ("S3_BUCKET_OWNER", Field),
+    ("POSTGRES_DATABASE", Field("database")),
+    ("POSTGRES_HOST", Field("host")),
+    ("POSTGRES_INSTANCE", Field("instance")),
+    ("POSTGRES_PORT", Field("port")),
+    ("POSTGRES_USER", Field("user")),
+    ("POSTGRES_AUTH", Field("auth")),
+    ("REGION", Field("region")),
+    ("AWS_REGION", Field("region")),
+    ("S3_BUCKET", Field("bucket")),
+    ("S3_PREFIX", Field("prefix")),
+    ("S3_REGION", Field("bucket_region")),
+    ("S3_BUCKET_OWNER", Field("bucket_owner")),
     // Its emptiness is told by `plan::resolve`, which knows whether the event has a key.
-    ("OPENSSL_PUBLIC_KEY", Field),
-    ("RATE_LIMIT", Field),
-    ("RATE_LMIT", Field),
-    ("COMPRESSION", Field),
-    ("WORKERS", Field),
-    ("FORMAT", Field),
-    ("LOCK_TIMEOUT", Field),
+    ("OPENSSL_PUBLIC_KEY", Field("public_key")),
+    ("RATE_LIMIT", Field("rate_limit")),
+    ("RATE_LMIT", Field("rate_limit")),
+    ("COMPRESSION", Field("compression")),
+    ("WORKERS", Field("workers")),
+    ("FORMAT", Field("format")),
+    ("LOCK_TIMEOUT", Field("lock_timeout")),
     ("BACKUP_EVENT", Setting),
     ("PGSEAL_EVENT_FIELDS", Pin),
     ("PGSEAL_EVENT_DEFAULTS", Setting),
@@ -59,7 +64,6 @@ pub const ALL: &[(&str, Kind)] = &[
     ("PGSEAL_PG_BIN", Setting),
     ("PGSEAL_SIGNING_KEY", Pin),
     ("PGSEAL_SIGNING_PASSPHRASE_FILE", Setting),
-    ("PGSEAL_TEST_KEYS", Setting),
     ("PGSEAL_LOG", Setting),
     ("AWS_ENDPOINT_URL", Setting),
     ("AWS_ENDPOINT_URL_S3", Setting),
@@ -69,6 +73,8 @@ pub const ALL: &[(&str, Kind)] = &[
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", Platform),
     ("AWS_LAMBDA_LOG_FORMAT", Platform),
     ("AWS_LAMBDA_LOG_LEVEL", Platform),
+    #[cfg(debug_assertions)]
+    ("TESTBED_KEYS", Tests),
 ];
 
 /// Names of ours begin so.
@@ -84,8 +90,19 @@ pub fn is_known(name: &str) -> bool {
     ALL.iter().any(|(known, _)| *known == name)
 }
 
-/// Refuses a name of ours that we do not know, a value of a variable that we read which is not UTF-8, and an empty pin.
+/// Whether a file of the image may give it a value: not where the SDK reads the process's own environment, not the event
+/// itself, and no password, since an image is read by many.
+pub fn can_be_pinned(name: &str) -> bool {
+    let is_open = |name: &str| matches!(name, "BACKUP_EVENT" | "PGPASSWORD") || (name.starts_with("AWS_") && name != "AWS_REGION");
+    let is_setting = |kind: &Kind| matches!(kind, Field(_) | Setting | Pin);
+    ALL.iter().any(|(known, kind)| *known == name && is_setting(kind)) && !is_open(name)
+}
+
+/// Refuses a name of ours that we do not know, what the image forbids, a value of a variable that we read which is not UTF-8, and an empty pin.
 pub fn check(env: &Env) -> Result<()> {
+    if let Some(error) = env.fault() {
+        return Err(error.clone());
+    }
     if let Some(name) = env.names().find(|name| is_ours(name) && !is_known(name)) {
         return Err(unknown(name));
     }
@@ -93,8 +110,9 @@ pub fn check(env: &Env) -> Result<()> {
     if let Some(name) = env.unreadable().find(read) {
         return Err(Error::field(Code::BadEvent, name, "(an environment variable) is not UTF-8"));
     }
+    let protects = |name: &str, kind: &Kind| *kind == Pin || name == "S3_BUCKET_OWNER";
     let is_empty = |name: &str| env.is_set(name) && env.get(name).unwrap_or_default().trim_matches([' ', '\t', ',']).is_empty();
-    if let Some((name, _)) = ALL.iter().find(|(name, kind)| *kind == Pin && is_empty(name)) {
+    if let Some((name, _)) = ALL.iter().find(|(name, kind)| protects(name, kind) && is_empty(name)) {
         return Err(Error::field(
             Code::BadEvent,
             name,
@@ -173,10 +191,11 @@ mod tests {
     #[test]
     fn an_empty_pin_is_refused_and_an_empty_setting_is_none() {
         for (name, kind) in ALL {
-            let values: &[&str] = if *kind == Pin { &["", " ", ",", " , "] } else { &["", " "] };
+            let protects = *kind == Pin || *name == "S3_BUCKET_OWNER";
+            let values: &[&str] = if protects { &["", " ", ",", " , "] } else { &["", " "] };
             for value in values {
                 let told = refused(&[(name, *value)]);
-                assert_eq!(told.is_some(), *kind == Pin, "{name}={value:?}: {told:?}");
+                assert_eq!(told.is_some(), protects, "{name}={value:?}: {told:?}");
                 assert!(told.is_none_or(|told| told.contains(name)));
             }
         }
@@ -206,28 +225,60 @@ mod tests {
         assert!(check(&Env::of([(name, "x".into())])).is_err());
     }
 
-    #[test]
-    fn no_name_of_ours_in_the_source_is_missing_in_the_table() {
+    /// The names with this beginning in the texts of these places, but for this file, whose tests have misspelt ones.
+    fn named(beginning: &str, places: &[&str]) -> BTreeSet<String> {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut open: Vec<PathBuf> = places.iter().map(|place| root.join(place)).collect();
         let mut named = BTreeSet::new();
-        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap().flatten() {
-                let path = entry.path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|ending| ending == "rs") && !path.ends_with("variables.rs") {
-                    let text = std::fs::read_to_string(&path).unwrap();
-                    let letter = |c: char| c.is_ascii_uppercase() || c == '_';
-                    named.extend(text.split("PGSEAL_").skip(1).map(|rest| {
-                        let end = rest.find(|c| !letter(c)).unwrap_or(rest.len());
-                        format!("PGSEAL_{}", &rest[..end])
-                    }));
-                }
+        while let Some(path) = open.pop() {
+            if let Ok(entries) = std::fs::read_dir(&path) {
+                open.extend(entries.flatten().map(|entry| entry.path()));
+            } else if let (false, Ok(text)) = (path.ends_with("src/variables.rs"), std::fs::read_to_string(&path)) {
+                let letter = |c: char| c.is_ascii_uppercase() || c == '_';
+                named.extend(text.split(beginning).skip(1).map(|rest| {
+                    let end = rest.find(|c| !letter(c)).unwrap_or(rest.len());
+                    format!("{beginning}{}", &rest[..end])
+                }));
             }
         }
+        named.remove(beginning);
+        named
+    }
+
+    #[test]
+    fn no_name_of_ours_anywhere_is_missing_in_the_table() {
+        let scripts = [
+            "Makefile",
+            "Dockerfile",
+            "bench",
+            "demo",
+            "examples",
+            "fuzz/fuzz_targets",
+            "fuzz/run.sh",
+            "scripts",
+            "testbed",
+        ];
+        let deployments = ["README.md", "docs", "deploy", "template.yaml", "events"];
+        let named = named(OURS, &[&["src", "tests/it", "tests/model"][..], &scripts, &deployments].concat());
         assert!(named.len() > 8, "{named:?}");
-        named.remove("PGSEAL_");
         let missing: Vec<_> = named.iter().filter(|name| !is_known(name)).collect();
         assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    /// What tests, demo and benchmarks are told is theirs: of it the program knows one name, and no released program does.
+    #[test]
+    fn the_program_reads_nothing_that_is_meant_for_its_tests() {
+        let named = named(concat!("TESTBED", "_"), &["src"]);
+        assert_eq!(named.iter().map(String::as_str).collect::<Vec<_>>(), ["TESTBED_KEYS"]);
+        assert_eq!(is_known("TESTBED_KEYS"), cfg!(debug_assertions));
+    }
+
+    #[test]
+    fn every_field_with_a_variable_is_a_field_of_the_event() {
+        let fields = ALL
+            .iter()
+            .filter_map(|(_, kind)| if let Field(field) = kind { Some(*field) } else { None });
+        let unknown: Vec<_> = fields.filter(|field| !crate::event::FIELDS.contains(field)).collect();
+        assert_eq!(unknown, [""; 0]);
     }
 }

@@ -12,7 +12,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
-home=${PGSEAL_CACHE:-$HOME/.cache/pgseal}/aarch64
+home=${TESTBED_CACHE:-$HOME/.cache/pgseal}/aarch64
 tree=$home/tree
 release=forky
 target=aarch64-unknown-linux-gnu

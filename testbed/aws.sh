@@ -6,7 +6,7 @@
 #   testbed/aws.sh env        print the paths, one NAME=VALUE a line, for a shell's eval
 set -euo pipefail
 
-CACHE="${PGSEAL_CACHE:-$HOME/.cache/pgseal}"
+CACHE="${TESTBED_CACHE:-$HOME/.cache/pgseal}"
 
 # Pinned, so that a test that passes today passes next year.
 MINISTACK=('ministack[full]==1.5.33' 'docker==7.2.0' 'cryptography==50.0.2')
@@ -52,9 +52,9 @@ case "${1:-}" in
         chmod +x "$(emulator)" # packed in its wheel without the bit
         ;;
     env)
-        echo "PGSEAL_MINISTACK=$CACHE/venv-ministack/bin/ministack"
-        echo "PGSEAL_SAM=$CACHE/venv-sam/bin/sam"
-        echo "PGSEAL_LAMBDA_RIE=$(emulator)"
+        echo "TESTBED_MINISTACK=$CACHE/venv-ministack/bin/ministack"
+        echo "TESTBED_SAM=$CACHE/venv-sam/bin/sam"
+        echo "TESTBED_LAMBDA_RIE=$(emulator)"
         ;;
     *)
         echo "usage: $0 install|env" >&2

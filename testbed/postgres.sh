@@ -10,7 +10,7 @@
 # and Debian's tools and those of 17 are the ones with TLS: the wheel with 16 and 18 was built without.
 set -euo pipefail
 
-cache="${PGSEAL_CACHE:-$HOME/.cache/pgseal}"
+cache="${TESTBED_CACHE:-$HOME/.cache/pgseal}"
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 
 # The last release of each major that the npm package has; servers only.

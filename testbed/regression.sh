@@ -13,7 +13,7 @@
 # installed, they would bring LLVM and a monitoring server.
 set -euo pipefail
 
-cache="${PGSEAL_CACHE:-$HOME/.cache/pgseal}"
+cache="${TESTBED_CACHE:-$HOME/.cache/pgseal}"
 
 # The newest major of Debian's, as the tests take it.
 major="$(find /usr/lib/postgresql -mindepth 3 -path '*/bin/postgres' -printf '%h\n' | cut -d/ -f5 | sort -n | tail -n 1)"

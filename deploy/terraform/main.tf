@@ -48,6 +48,8 @@ resource "aws_ecs_task_definition" "this" {
       {
         REGION    = local.region
         S3_BUCKET = var.bucket
+        # A name that someone else has registered again gets no backup.
+        S3_BUCKET_OWNER = coalesce(var.bucket_owner, local.account)
         # Entries share one bucket: the server's name keeps their backups apart.
         S3_PREFIX           = "${var.prefix}/{host}"
         OPENSSL_PUBLIC_KEY  = var.public_key

@@ -52,6 +52,12 @@ variable "bucket" {
   type        = string
 }
 
+variable "bucket_owner" {
+  description = "The account that must own the bucket; null is this account"
+  type        = string
+  default     = null
+}
+
 variable "prefix" {
   description = "What every object's key begins with; a folder with the server's name follows it"
   type        = string

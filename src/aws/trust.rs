@@ -65,6 +65,7 @@ pub fn endpoints_in_clear() -> Vec<String> {
 
 fn in_clear(variables: impl Iterator<Item = (String, String)>) -> Vec<String> {
     let is_clear = |(name, url): &(String, String)| {
+        let url = url.trim().to_ascii_lowercase();
         name.starts_with("AWS_ENDPOINT_URL") && url.strip_prefix("http://").is_some_and(|rest| !is_loopback(rest))
     };
     variables.filter(is_clear).map(|(name, _)| name).collect()
@@ -72,7 +73,9 @@ fn in_clear(variables: impl Iterator<Item = (String, String)>) -> Vec<String> {
 
 /// Of an address without its scheme.
 fn is_loopback(rest: &str) -> bool {
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // Before an `@` stands a user, whatever it looks like.
+    let authority = authority.rsplit('@').next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
@@ -116,6 +119,8 @@ mod tests {
             "http://10.0.0.1",
             "http://[2001:db8::1]:9000/x",
             "http://localhost.example.com",
+            "HTTP://minio:9000",
+            "http://localhost:x@minio:9000",
         ] {
             assert!(told(url), "{url}");
         }
@@ -125,6 +130,7 @@ mod tests {
             "http://127.0.0.1:9000/",
             "http://[::1]:9000",
             "http://x.localhost/",
+            "http://LOCALHOST:9000",
             "",
         ] {
             assert!(!told(url), "{url}");

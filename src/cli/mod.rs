@@ -1,8 +1,10 @@
 //! The doors of a shell and of ECS: commands, and the one-shot backup.
 
 mod home;
+mod version;
 
 pub use home::Said;
+pub use version::version;
 
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
@@ -20,8 +22,14 @@ use std::path::Path;
 /// Without a command it answers events on Lambda, and elsewhere makes one backup of what BACKUP_EVENT (JSON) or the
 /// environment variables describe.
 #[derive(Parser)]
-#[command(name = "pgseal", version)]
+#[command(name = "pgseal", disable_version_flag = true, args_conflicts_with_subcommands = true)]
 pub struct Cli {
+    /// Print version
+    #[arg(short = 'V', long)]
+    pub version: bool,
+    /// With --version: also the commit, the target, and the installed pg_dump and psql
+    #[arg(short, long, requires = "version")]
+    pub verbose: bool,
     #[command(subcommand)]
     pub command: Option<Command>,
 }

@@ -1,10 +1,11 @@
 //! What whoever deploys says about events: which fields they may set, and what stands where they set none.
 
 use crate::error::{Code, Error, Result};
-use crate::event::{Env, Event, FIELDS, unknown_field};
+use crate::event::{Env, Event, FIELDS, pins, unknown_field};
+use crate::variables::{self, Kind};
 
 const EVENT_FIELDS: &str = "PGSEAL_EVENT_FIELDS";
-const EVENT_DEFAULTS: &str = "PGSEAL_EVENT_DEFAULTS";
+pub const EVENT_DEFAULTS: &str = "PGSEAL_EVENT_DEFAULTS";
 
 /// The deployment's defaults: fields as an event has them, ranking below the event and above the single variables.
 pub fn defaults(env: &Env) -> Result<Event> {
@@ -40,6 +41,44 @@ pub fn admit(event: &Event, env: &Env) -> Result<()> {
         )),
         None => Ok(()),
     }
+}
+
+/// Refuses whatever would rank above a variable that the image pins: its field in the event or in the defaults, and another
+/// variable of the field that comes first. Keys may still be chosen: [`may_allow_keys`].
+pub fn keep_pins(event: &Event, defaults: &Event, env: &Env) -> Result<()> {
+    for (at, (variable, kind)) in variables::ALL.iter().enumerate() {
+        let Kind::Field(field) = kind else { continue };
+        if !env.is_pinned(variable) || *field == "public_key" {
+            continue;
+        }
+        // Each says which server, and the higher rank counts.
+        let names: &[&str] = match *field {
+            "host" | "instance" => &["host", "instance"],
+            _ => &[field],
+        };
+        if let Some(given) = event.fields().chain(defaults.fields()).find(|name| names.contains(name)) {
+            let reason = format!("cannot be set: {} in the image pins {variable}", pins::FILE);
+            return Err(Error::field(Code::BadEvent, given, reason));
+        }
+        let above = variables::ALL[..at]
+            .iter()
+            .find(|(name, other)| other == kind && env.get(name).is_some() && !env.is_pinned(name));
+        if let Some((name, _)) = above {
+            let reason = format!(
+                "(an environment variable) cannot be set: {} in the image pins {variable}",
+                pins::FILE
+            );
+            return Err(Error::field(Code::BadEvent, name, reason));
+        }
+    }
+    Ok(())
+}
+
+/// Which variables say what keys there may be: all of them, unless the image says it with one; then its own alone.
+pub fn may_allow_keys(env: &Env, in_defaults: bool) -> impl Fn(&str) -> bool {
+    let says = ["OPENSSL_PUBLIC_KEY", "PGSEAL_ALLOWED_FINGERPRINTS"];
+    let is_of_image = says.iter().any(|name| env.is_pinned(name)) || (in_defaults && env.is_pinned(EVENT_DEFAULTS));
+    move |name| !is_of_image || env.is_pinned(name)
 }
 
 /// Names the defaults where a value of theirs, not of the event, cannot be used.

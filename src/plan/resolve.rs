@@ -14,6 +14,7 @@ impl Plan {
         variables::check(env)?;
         let defaults = deployment::defaults(env)?;
         deployment::admit(event, env)?;
+        deployment::keep_pins(event, &defaults, env)?;
         let asked = Asked::new(event, &defaults, env);
         Self::of(&asked, env, place).map_err(|error| deployment::name_defaults(error, event, &defaults))
     }
@@ -165,8 +166,14 @@ fn recipients(asked: &Asked<'_>, env: &Env) -> Result<Vec<Recipient>> {
     } else {
         of_defaults.clone().or_else(|| of_variable.clone()).unwrap_or_default()
     };
+    let allows = deployment::may_allow_keys(env, of_defaults.is_some());
+    let of_variable = of_variable.filter(|_| allows("OPENSSL_PUBLIC_KEY"));
+    let of_defaults = of_defaults.filter(|_| allows(deployment::EVENT_DEFAULTS));
     let of_environment: Vec<Recipient> = of_variable.into_iter().chain(of_defaults).flatten().collect();
-    let pins = env.get("PGSEAL_ALLOWED_FINGERPRINTS").map(fingerprints).transpose()?;
+    let pins = env
+        .get("PGSEAL_ALLOWED_FINGERPRINTS")
+        .filter(|_| allows("PGSEAL_ALLOWED_FINGERPRINTS"));
+    let pins = pins.map(fingerprints).transpose()?;
     if pins.is_some() || !of_environment.is_empty() {
         let pinned = |recipient: &Recipient| pins.as_ref().is_some_and(|pins| pins.contains(&recipient.fingerprint));
         let allowed = |recipient: &Recipient| pinned(recipient) || of_environment.contains(recipient);

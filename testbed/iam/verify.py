@@ -2,7 +2,7 @@
 """Checks a login token as RDS does: user as the argument, token on standard input, exit status 0 to let in.
 
 The token is a SigV4 presigned URL without its scheme, for GET on host:port, service rds-db, Action=connect. What this
-"instance" knows is in the JSON file that PGSEAL_IAM_CONFIG names (the backend inherits it from the server):
+"instance" knows is in the JSON file that TESTBED_IAM_CONFIG names (the backend inherits it from the server):
 
     {"host": "...", "port": 5432, "region": "...", "access_key": "...", "secret_key": "...", "session_token": "...",
      "users": ["whom the policy allows to connect"], "clock_shift": seconds that this machine's clock is ahead}
@@ -86,7 +86,7 @@ def check(config, user, token):
 
 def main():
     try:
-        with open(os.environ["PGSEAL_IAM_CONFIG"], encoding="utf-8") as file:
+        with open(os.environ["TESTBED_IAM_CONFIG"], encoding="utf-8") as file:
             config = json.load(file)
         token = sys.stdin.read()
         check(config, sys.argv[1], token)

@@ -70,6 +70,39 @@ fn the_images_say_what_they_are() {
     );
 }
 
+/// What is in it, by its own word and by its bill of materials.
+#[test]
+fn the_images_say_what_they_are_made_of() {
+    for target in ["lambda", "ecs", "drill"] {
+        let name = image(target);
+        let read = ["/usr/share/pgseal/sbom.cdx.json"];
+        let said = Container::new(&name).option("--entrypoint=cat").arguments(&read).run();
+        let document: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{target}: {error}: {}", said.stderr));
+        let components = document["components"].as_array().expect("a list");
+        let names: Vec<_> = components.iter().filter_map(|component| component["name"].as_str()).collect();
+        for part in ["aws-sdk-s3", "libc6", "libpq5", "ca-certificates"] {
+            assert!(names.contains(&part), "{target}: no {part}");
+        }
+        let said = Container::new(&name).arguments(&["--version", "-v"]).run();
+        let majors: Vec<_> = said
+            .stdout
+            .lines()
+            .filter_map(|line| line.strip_prefix("pg_dump: ")?.split('.').next())
+            .collect();
+        assert!(
+            !majors.is_empty() && said.stdout.contains("\ntarget: "),
+            "{target}: {}",
+            said.stdout
+        );
+        for major in majors {
+            assert!(
+                names.contains(&&*format!("postgresql-client-{major}")),
+                "{target}: {major} in {names:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn every_client_tool_runs_with_the_libraries_that_came_along() {
     let script = "for tool in /usr/lib/postgresql/*/bin/*; do \"$tool\" --version || exit; done";

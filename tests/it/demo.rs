@@ -22,9 +22,9 @@ fn demo(programs: &Path) -> (Output, String) {
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
     std::fs::set_permissions(folder.path(), open).expect("the server's user may pass");
     let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/demo/run.sh"))
-        .env("PGSEAL_DEMO_BIN", programs)
-        .env("PGSEAL_DEMO_ORDERS", "2000")
-        .env("PGSEAL_DEMO_RATE", "0")
+        .env("TESTBED_DEMO_BIN", programs)
+        .env("TESTBED_DEMO_ORDERS", "2000")
+        .env("TESTBED_DEMO_RATE", "0")
         .env("TMPDIR", folder.path())
         .output()
         .expect("the demo starts");

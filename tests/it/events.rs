@@ -43,7 +43,7 @@ fn run(command: &[&str], text: &str, environment: &BTreeMap<String, String>) -> 
     let mut arguments = command.to_vec();
     arguments.extend(["--event", file.to_str().expect("a path in UTF-8")]);
     // The files hold keys of the repository, which are refused outside tests.
-    Pgseal::new(&arguments).env("PGSEAL_TEST_KEYS", "allowed").envs(environment).run()
+    Pgseal::new(&arguments).env("TESTBED_KEYS", "allowed").envs(environment).run()
 }
 
 /// The refusal of an event whose text is made by a test: too large to lie in a file of its own.

@@ -243,7 +243,7 @@ fn after_every_fault_the_promise_holds() {
     assert!(total >= 180, "only {total} rows");
     let names: std::collections::HashSet<_> = points.iter().map(|point| point.name.clone()).collect();
     assert_eq!(names.len(), total, "two rows have one name");
-    if let Ok(only) = std::env::var("PGSEAL_TEST_POINT") {
+    if let Ok(only) = std::env::var("TESTBED_POINT") {
         points.retain(|point| point.name.contains(&only));
     }
     points.reverse(); // they are taken from the end

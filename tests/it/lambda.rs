@@ -2,7 +2,6 @@
 
 use crate::support::aws::{Kept, http, testbed};
 use crate::support::invariants::{backup_stands, clients_of, event};
-use crate::support::pgseal::without_the_runners;
 use crate::support::ports::Reserved;
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3, SECRET_KEY};
@@ -50,7 +49,7 @@ impl Function {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (port, api) = (Reserved::new(), Reserved::new()); // they cannot be 0
         let mut command = Command::new(emulator());
-        without_the_runners(&mut command)
+        command
             .args(["--log-level", "error"])
             .args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{}", port.port())])
             .args(["--runtime-api-address", &format!("127.0.0.1:{}", api.port())])
@@ -228,7 +227,7 @@ fn the_end_of_the_platforms_side_is_an_ordinary_end() {
     for (events, code) in [(0, 4), (1, 0)] {
         let platform = TcpListener::bind("127.0.0.1:0").expect("a port");
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
-        without_the_runners(&mut command)
+        command
             .env("AWS_LAMBDA_RUNTIME_API", platform.local_addr().expect("an address").to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "function")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")

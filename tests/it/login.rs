@@ -40,7 +40,7 @@ impl Rds {
         let config = folder.path().join("iam.json");
         let server = builder
             .hba("hostssl all +rds_iam all pam pamservice=pgseal-rds-iam")
-            .environment("PGSEAL_IAM_CONFIG", config.to_str().expect("a path in UTF-8"))
+            .environment("TESTBED_IAM_CONFIG", config.to_str().expect("a path in UTF-8"))
             .setting("log_connections", "on")
             .start();
         server.psql("postgres", "create role rds_iam; grant rds_iam to dumper; create database app");

@@ -205,7 +205,7 @@ fn a_test_key_of_the_repository_is_refused_and_a_fresh_one_is_not() {
     let check = |event: &Value| Pgseal::new(&["check", "--offline", "--event", &event.to_string()]);
     check(&public).run().failed("bad_public_key", 2);
     assert_eq!(check(&order(&RECIPIENT)).run().code, 0);
-    let allowed = check(&public).env("PGSEAL_TEST_KEYS", "allowed").run().receipt();
+    let allowed = check(&public).env("TESTBED_KEYS", "allowed").run().receipt();
     assert!(
         allowed["warnings"][0].as_str().is_some_and(|told| told.contains("test key")),
         "{allowed}"
@@ -231,7 +231,14 @@ fn the_environment_pins_what_an_event_may_set() {
             .run()
     };
     let own = ("POSTGRES_HOST", "orders.cxa1b2c3d4e5.eu-west-1.rds.amazonaws.com");
-    let refused: [Pinned<'_>; 9] = [
+    let envelope = json!({"source": "aws.events", "detail-type": "Scheduled Event", "time": "2026-11-24T02:00:00Z", "detail": {}});
+    let refused: [Pinned<'_>; 10] = [
+        (
+            envelope.clone(),
+            &[("PGSEAL_EVENT_FIELDS", "action")],
+            "bad_event",
+            "scheduled_time",
+        ),
         (
             with(json!({})),
             &[("PGSEAL_EVENT_FIELDS", "action,scheduled_time")],
@@ -273,6 +280,11 @@ fn the_environment_pins_what_an_event_may_set() {
         (&json!("event"), &json!("none"), &json!("acme-backups")),
         "{plan}"
     );
+    let listed = [
+        ("PGSEAL_EVENT_DEFAULTS", defaults.as_str()),
+        ("PGSEAL_EVENT_FIELDS", "scheduled_time"),
+    ];
+    assert_eq!(run(envelope, &listed).receipt()["scheduled_time"], "2026-11-24T02:00:00Z");
     // What the defaults say is validated like an event, and told as theirs.
     let receipt = run(
         json!({}),

@@ -5,7 +5,7 @@ mod images;
 mod tables;
 
 use crate::support::invariants::RECIPIENT;
-use crate::support::pgseal::{Pgseal, without_the_runners};
+use crate::support::pgseal::Pgseal;
 use crate::support::postgres::Server;
 use crate::support::restore::{block, blocks, readme, run_alone};
 use crate::support::s3::EmbeddedS3;
@@ -154,7 +154,7 @@ fn the_key_pair_is_made_and_accepted() {
 /// The plan that an event comes to, with nothing in the environment but these variables.
 fn offline(event: &Value, environment: &[(&str, &str)]) -> Value {
     let said = Pgseal::new(&["check", "--offline", "--event", &event.to_string()])
-        .env("PGSEAL_TEST_KEYS", "allowed")
+        .env("TESTBED_KEYS", "allowed")
         .envs(environment.iter().copied())
         .run();
     assert_eq!(said.code, 0, "{event} with {environment:?}: {}{}", said.stdout, said.stderr);
@@ -227,7 +227,12 @@ fn texts(value: &Value) -> Vec<String> {
 /// The files that the text names are there. The commands themselves: `images.rs`.
 #[test]
 fn the_files_are_there_under_their_names() {
-    for file in ["template.yaml", "deploy/ecs-task-definition.json", "deploy/terraform"] {
+    for file in [
+        "template.yaml",
+        "deploy/ecs-task-definition.json",
+        "deploy/bucket-policy.json",
+        "deploy/terraform",
+    ] {
         assert!(readme().contains(&format!("`{file}`")) && root().join(file).exists(), "{file}");
     }
     assert!(
@@ -296,7 +301,7 @@ fn the_commands_of_pgseal_are_there() {
         assert!(help.stdout.contains(&format!("  {verb} ")), "{verb} is not in: {}", help.stdout);
         // The same arguments, without a network. What the line leaves to the environment is set as for a task.
         let script = format!("exec \"$PGSEAL\" check --offline {rest}");
-        let output = without_the_runners(&mut Command::new("bash"))
+        let output = Command::new("bash")
             .args(["-c", &script])
             .current_dir(folder.path())
             .envs(docker_variables(&RECIPIENT))

@@ -20,7 +20,7 @@ const DATABASE: &str = "app";
 
 /// MiB of the rich database's largest table; 1024 is the full form.
 fn bulk_mib() -> u32 {
-    std::env::var("PGSEAL_TEST_BULK_MB").map_or(24, |text| text.parse().expect("PGSEAL_TEST_BULK_MB is a number"))
+    std::env::var("TESTBED_BULK_MB").map_or(24, |text| text.parse().expect("TESTBED_BULK_MB is a number"))
 }
 
 /// A server with the rich database in it, which `dumper` may read whole.

@@ -15,7 +15,7 @@ use std::process::Command;
 /// What `testbed/regression.sh` leaves in the cache.
 fn made(name: &str) -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME")).join(".cache/pgseal");
-    let cache = std::env::var_os("PGSEAL_CACHE").map_or_else(home, PathBuf::from);
+    let cache = std::env::var_os("TESTBED_CACHE").map_or_else(home, PathBuf::from);
     let path = cache.join("regression").join(name);
     assert!(path.exists(), "no {}: run testbed/regression.sh install", path.display());
     path

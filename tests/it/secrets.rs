@@ -40,7 +40,7 @@ impl Ground {
             .env("RUST_LOG", "trace")
             .env("RUST_BACKTRACE", "full")
             .env("AWS_SESSION_TOKEN", SESSION_TOKEN)
-            .env("PGSEAL_TEST_KEYS", "allowed")
+            .env("TESTBED_KEYS", "allowed")
             .env("TMPDIR", self.folder.path())
             .current_dir(self.folder.path())
     }

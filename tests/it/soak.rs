@@ -2,14 +2,12 @@
 //! session: each round ends in a backup that restores, or in a failure that leaves nothing.
 
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy};
-use crate::support::invariants::{clients_of, event, nothing_left};
+use crate::support::invariants::{clients_of, event, key_pair, nothing_left};
 use crate::support::pgseal::{Pgseal, Said};
 use crate::support::postgres::Server;
 use crate::support::s3::EmbeddedS3;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Rounds in the short form; `make soak` sets a time instead.
@@ -46,10 +44,9 @@ fn round_after_round_ends_whole_or_with_nothing() {
     let server = Server::start();
     server.create_app("create table wide as select i, repeat('x', 1000) as x from generate_series(1, 9000) as i");
     let s3 = EmbeddedS3::start();
-    let private = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/keys/recipient-a.pem");
-    let public = Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&private).output();
-    let public = String::from_utf8(public.expect("openssl starts").stdout).expect("PEM");
-    let seconds = std::env::var("PGSEAL_TEST_SOAK").ok().map(|text| text.parse().expect("seconds"));
+    let keys = tempfile::tempdir().expect("a temporary folder");
+    let (private, public) = key_pair(keys.path());
+    let seconds = std::env::var("TESTBED_SOAK").ok().map(|text| text.parse().expect("seconds"));
     let (begun, mut dice, mut counts) = (Instant::now(), Dice(0x9E37_79B9_7F4A_7C15), BTreeMap::<String, usize>::new());
     let mut count = |what: &str| *counts.entry(what.to_owned()).or_default() += 1;
     for round in 0.. {
@@ -63,8 +60,7 @@ fn round_after_round_ends_whole_or_with_nothing() {
         let mut event = event(&server, "app", &bucket);
         event["public_key"] = json!(public);
         event["compression"] = json!(["none", "bzip2:1", "zstd"][round % 3]);
-        let run = Pgseal::backup(&event).envs(proxy.env()).envs(server.env());
-        let child = run.env("PGSEAL_TEST_KEYS", "allowed").spawn();
+        let child = Pgseal::backup(&event).envs(proxy.env()).envs(server.env()).spawn();
         if dice.below(100) == 0 {
             // Whoever dumps at some moment of this; perhaps nobody.
             let end = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgseal'";

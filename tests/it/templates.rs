@@ -45,6 +45,32 @@ fn the_sam_template_is_clean() {
     assert_eq!(anchors, [""; 0]);
 }
 
+/// The policy for a bucket of one's own is the template's, statement for statement.
+#[test]
+fn the_bucket_policy_is_the_templates_own() {
+    const POLICY: &str = r#"
+import json, yaml
+
+class Loader(yaml.SafeLoader):
+    pass
+
+def tag(loader, suffix, node):
+    if suffix == "GetAtt" and node.value == "BackupBucket.Arn":
+        return "arn:aws:s3:::acme-backups"
+    if isinstance(node, yaml.ScalarNode):
+        return node.value.replace("${BackupBucket.Arn}", "arn:aws:s3:::acme-backups")
+    construct = loader.construct_sequence if isinstance(node, yaml.SequenceNode) else loader.construct_mapping
+    return construct(node, deep=True)
+
+Loader.add_multi_constructor("!", tag)
+with open("template.yaml") as file:
+    print(json.dumps(yaml.load(file, Loader)["Resources"]["BackupBucketPolicy"]["Properties"]["PolicyDocument"]))
+"#;
+    let made: Value = serde_json::from_str(&clean(&linter("python"), &["-c", POLICY])).expect("JSON");
+    let text = fs::read_to_string(root().join("deploy/bucket-policy.json")).expect("the policy");
+    assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), made);
+}
+
 #[test]
 fn the_security_scan_finds_nothing() {
     let said = clean(

@@ -7,7 +7,7 @@ mod signals;
 mod twins;
 
 use crate::support::fault_proxy::{Fault, FaultProxy, Rule};
-use crate::support::invariants::{clients_of, event, no_login};
+use crate::support::invariants::{clients_of, event, key_pair, no_login};
 use crate::support::pgseal::{Pgseal, Said};
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3};
@@ -17,7 +17,7 @@ use pgseal::envelope::{hex, sha256};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// A database whose dump goes out in two parts, and an S3 server. Each trial takes a bucket of its own.
@@ -26,6 +26,7 @@ struct Ground {
     s3: EmbeddedS3,
     private_key: PathBuf,
     public_key: String,
+    _keys: tempfile::TempDir,
     /// How long the last whole backup took: the machine may be busier at one time than at another.
     length: Cell<Duration>,
     /// The calls that one makes.
@@ -36,14 +37,14 @@ impl Ground {
     fn new() -> Self {
         let server = Server::start();
         server.create_app("create table wide as select i, repeat('x', 1000) as x from generate_series(1, 6000) as i");
-        let vectors = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/keys"));
-        let private_key = vectors.join("recipient-a.pem");
-        let openssl = Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&private_key).output();
+        let keys = tempfile::tempdir().expect("a temporary folder");
+        let (private_key, public_key) = key_pair(keys.path());
         let mut ground = Self {
             server,
             s3: EmbeddedS3::start(),
             private_key,
-            public_key: String::from_utf8(openssl.expect("openssl starts").stdout).expect("PEM"),
+            public_key,
+            _keys: keys,
             length: Cell::default(),
             calls: 0,
         };
@@ -71,8 +72,7 @@ impl Ground {
     }
 
     fn backup(&self, bucket: &Bucket) -> Pgseal {
-        let run = Pgseal::backup(&self.event(bucket)).envs(bucket.env()).envs(self.server.env());
-        run.env("PGSEAL_TEST_KEYS", "allowed")
+        Pgseal::backup(&self.event(bucket)).envs(bucket.env()).envs(self.server.env())
     }
 
     /// Invariant 1, whatever happened; gives whether there is a backup.

@@ -2,7 +2,7 @@
 //!
 //! Three deliveries of one event, or of events that differ under one name: two run at once, the third begins when one of them has ended. They meet in a bucket
 //! whose answers may be refused, lost, late, repeated or senseless; they are killed, told to stop, and their uploads
-//! aborted by others. `PGSEAL_TEST_MODEL_FAULTS` says how many of these may come on one path; between them every order
+//! aborted by others. `TESTBED_MODEL_FAULTS` says how many of these may come on one path; between them every order
 //! is tried, to the end of all deliveries. What each step is in the program, `step.rs` says.
 //!
 //! Two faults: 1,056,483 states, up to 38 actions deep, 7 s of one core. Three: 9,428,610 states, 40 deep, 72 s, 1 GB.
@@ -36,7 +36,7 @@ const GAPS: [&str; 1] = [COMMIT_FAILED];
 
 #[test]
 fn every_order_keeps_the_invariants() {
-    let faults = std::env::var("PGSEAL_TEST_MODEL_FAULTS").map_or(FAULTS, |number| number.parse().expect("a number of faults"));
+    let faults = std::env::var("TESTBED_MODEL_FAULTS").map_or(FAULTS, |number| number.parse().expect("a number of faults"));
     assert!(faults >= FAULTS, "at least {FAULTS} faults");
     explore(World::new(Protocol::Ours, 1), &[]);
     explore(World::new(Protocol::Ours, faults), &GAPS);

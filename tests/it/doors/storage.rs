@@ -2,7 +2,7 @@
 
 use crate::support::aws::Ministack;
 use crate::support::fault_proxy::{FaultProxy, Operation};
-use crate::support::invariants::{backup_stands, event};
+use crate::support::invariants::{RECIPIENT, backup_stands, event, key_pair};
 use crate::support::pgseal::Pgseal;
 use crate::support::postgres::Server;
 use crate::support::s3::{EmbeddedS3, block_on};
@@ -81,6 +81,26 @@ fn the_encryption_and_the_acl_that_a_policy_demands_are_on_each_write() {
     }
 }
 
+/// Requests to another machine over http:// show their session token to the network.
+#[test]
+fn an_endpoint_in_clear_on_another_machine_is_warned_of() {
+    let s3 = EmbeddedS3::start();
+    let bucket = s3.bucket();
+    let place = format!("s3://{}/backups", bucket.name);
+    let own = bucket.env().get("AWS_ENDPOINT_URL_S3").expect("an address").to_owned();
+    let port = own.rsplit(':').next().expect("a port").trim_end_matches('/').to_owned();
+    // This machine, by an address that does not say so.
+    let other = format!("http://[::ffff:127.0.0.1]:{port}");
+    for (endpoint, warned) in [(&own, false), (&other, true)] {
+        let said = Pgseal::new(&["list", &place])
+            .envs(bucket.env())
+            .env("AWS_ENDPOINT_URL_S3", endpoint)
+            .run();
+        let told = said.stderr.matches("AWS_ENDPOINT_URL_S3 is http:// to another machine").count();
+        assert_eq!(told, usize::from(warned), "{endpoint}: {}", said.stderr);
+    }
+}
+
 /// A bucket name that somebody else registered again gets no backup, and gives none.
 #[test]
 fn the_owner_of_the_bucket_is_checked_on_the_way_out_and_home() {
@@ -88,10 +108,18 @@ fn the_owner_of_the_bucket_is_checked_on_the_way_out_and_home() {
     server.create_app("create table wide as select repeat('x', 1000) as x from generate_series(1, 9000)");
     let s3 = EmbeddedS3::start();
     let bucket = s3.bucket();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (private, public) = key_pair(folder.path());
     let mut event = event(&server, "app", &bucket);
     event["compression"] = json!("none");
+    event["public_key"] = json!(public);
+    bucket.put("event.json", event.to_string().as_bytes());
     let proxy = FaultProxy::before(&bucket, []);
     let owner = |run: Pgseal| run.envs(proxy.env()).env("S3_BUCKET_OWNER", "111122223333");
+    let stored = format!("s3://{}/event.json", bucket.name);
+    owner(Pgseal::new(&["check", "--event", &stored]).envs(server.env()))
+        .run()
+        .receipt();
     owner(Pgseal::backup(&event)).envs(server.env()).run().complete();
     let place = format!("s3://{}/backups", bucket.name);
     let listed = owner(Pgseal::new(&["list", &place])).run();
@@ -101,7 +129,21 @@ fn the_owner_of_the_bucket_is_checked_on_the_way_out_and_home() {
         .iter()
         .find_map(|key| Some(key.strip_suffix(".manifest.jsonl")?.to_owned()));
     let stem = format!("s3://{}/{}", bucket.name, stem.expect("a manifest"));
-    assert_eq!(owner(Pgseal::new(&["verify", &stem, "--deep"])).run().code, 0);
+    let key = private.to_str().expect("UTF-8");
+    let other = folder.path().join("other.pem");
+    std::fs::write(&other, &*RECIPIENT).expect("a file");
+    server.psql("postgres", "create database back");
+    let reports = format!("s3://{}/reports", bucket.name);
+    for arguments in [
+        &["verify", &stem, "--deep"][..],
+        &["decrypt", &stem, "--key", key],
+        &["restore", &stem, "--key", key, "--to", &server.url("back")],
+        &["drill", &stem, "--key", key, "--report", &reports],
+        &["rewrap", &stem, "--key", key, "--recipient", other.to_str().expect("UTF-8")],
+    ] {
+        let said = owner(Pgseal::new(arguments)).envs(server.env()).run();
+        assert_eq!(said.code, 0, "{arguments:?}: {}", said.stderr);
+    }
     let seen = proxy.seen();
     assert!(seen.iter().any(|seen| seen.operation == Operation::GetObject), "{seen:?}");
     let without: Vec<_> = seen

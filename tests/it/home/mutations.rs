@@ -9,9 +9,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many; `make mutations` asks for more.
-const COUNT: &str = "PGSEAL_TEST_MUTATIONS";
+const COUNT: &str = "TESTBED_MUTATIONS";
 /// The number of a single one, to look at it again.
-const ONLY: &str = "PGSEAL_TEST_MUTATION";
+const ONLY: &str = "TESTBED_MUTATION";
 const USUAL: u64 = 100_000;
 const THREADS: usize = 2;
 

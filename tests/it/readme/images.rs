@@ -23,6 +23,7 @@ fn checkout() -> tempfile::TempDir {
         "Cargo.toml",
         "Cargo.lock",
         "src",
+        "scripts",
         "template.yaml",
         "events",
     ];
@@ -44,7 +45,7 @@ fn shell(folder: &Path, script: &str) -> Said {
         .env_clear()
         .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", tools.join(":")))
         .env("HOME", folder)
-        .env("PGSEAL_CACHE", testbed(""))
+        .env("TESTBED_CACHE", testbed(""))
         .env("DOCKER_HOST", docker::host())
         .env("SAM_CLI_TELEMETRY", "0")
         .env("AWS_DEFAULT_REGION", REGION)

@@ -95,7 +95,7 @@ fn a_dump_is_restored_into_it_and_compared() {
     }
 }
 
-const FOLDER: &str = "PGSEAL_TEST_FOLDER";
+const FOLDER: &str = "TESTBED_FOLDER";
 
 /// Runs itself again as the process to kill.
 #[test]

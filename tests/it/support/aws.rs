@@ -124,7 +124,7 @@ impl Ministack {
 
 /// A part that `testbed/aws.sh install` puts into the cache.
 pub fn testbed(part: &str) -> PathBuf {
-    let cache = std::env::var_os("PGSEAL_CACHE")
+    let cache = std::env::var_os("TESTBED_CACHE")
         .map(PathBuf::from)
         .unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/pgseal"));
     let path = cache.join(part);

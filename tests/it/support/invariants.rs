@@ -8,6 +8,7 @@ use super::wait::until;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
@@ -28,6 +29,20 @@ pub static RECIPIENT: FreshKey = FreshKey(LazyLock::new(|| {
     let private = run(&["genrsa", "2048"], b"");
     String::from_utf8(run(&["pkey", "-pubout"], &private)).expect("PEM")
 }));
+
+/// A key pair in this folder, made anew, for tests that open what they sealed: the private key's file, and the public key.
+pub fn key_pair(folder: &Path) -> (PathBuf, String) {
+    let file = folder.join("private_key.pem");
+    let openssl = |arguments: &[&str]| {
+        let mut command = Command::new("openssl");
+        let output = command.args(arguments).arg(&file).output().expect("openssl starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("PEM")
+    };
+    openssl(&["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out"]);
+    let public = openssl(&["pkey", "-pubout", "-in"]);
+    (file, public)
+}
 
 pub struct FreshKey(LazyLock<String>);
 

@@ -24,15 +24,6 @@ pub fn program() -> &'static str {
     env!("CARGO_BIN_EXE_pgseal")
 }
 
-/// Takes what the runner of the tests is told (`PGSEAL_TEST_…`, `PGSEAL_CACHE`) out of a command's environment: the program
-/// refuses names that it does not know.
-pub fn without_the_runners(command: &mut Command) -> &mut Command {
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PGSEAL_")) {
-        command.env_remove(name);
-    }
-    command
-}
-
 /// The program with an environment that holds nothing but where programs are; and where it leaves its counters, if the
 /// tests are run for coverage.
 pub fn bare() -> Command {

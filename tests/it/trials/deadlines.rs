@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn a_deadline_at_any_moment_ends_it_soon_and_cleans_up() {
     let ground = Ground::new();
-    let settings = [("PGSEAL_DEADLINE_CHECK", "off"), ("PGSEAL_TEST_KEYS", "allowed")];
-    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings = [("PGSEAL_DEADLINE_CHECK".to_owned(), "off".to_owned())];
     let platform = Platform::start(ground.s3.env().into_iter().chain(ground.server.env()).chain(settings));
     let long = Duration::from_secs(600);
     let invoke = |left| {
@@ -20,7 +19,7 @@ fn a_deadline_at_any_moment_ends_it_soon_and_cleans_up() {
     let (outcome, _, mut length) = invoke(long);
     outcome.expect("a backup in a warm process");
     let (mut stopped, mut whole) = (0, 0);
-    for part in Moment::parts().take(asked("PGSEAL_TEST_DEADLINES", 40)) {
+    for part in Moment::parts().take(asked("TESTBED_DEADLINES", 40)) {
         let moment = length.mul_f64(part);
         // Of a short time-out a sixth is kept for the end.
         let (outcome, bucket, took) = invoke(moment * 6 / 5);

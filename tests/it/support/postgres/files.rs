@@ -15,7 +15,7 @@ const SERVER_USER: &str = "postgres";
 /// The cache that the install scripts fill, outside the tree.
 pub fn pgseal_cache() -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME")).join(".cache/pgseal");
-    std::env::var_os("PGSEAL_CACHE").map_or_else(home, PathBuf::from)
+    std::env::var_os("TESTBED_CACHE").map_or_else(home, PathBuf::from)
 }
 
 /// The programs of the server of one major.
