@@ -226,7 +226,7 @@ fn a_locked_list_of_extensions_costs_a_warning() {
 fn slow_queries_at_once_each_have_their_own_time() {
     let fixture = Fixture::new();
     let more = [
-        ("PGSEAL_TEST_KEYS", "allowed"),
+        ("TESTBED_KEYS", "allowed"),
         ("PGSEAL_LOGIN_TIMEOUT", "6s"),
         ("S3_REGION", "eu-central-1"),
     ];
