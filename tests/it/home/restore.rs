@@ -41,7 +41,7 @@ fn into_an_empty_database_that_is_then_the_same() {
     let again = into(&home, &["restore", &home.at_s3(), "--key", &home.key(), "--to", "dbname=copy"]);
     assert_eq!((again.code, again.stdout.as_str()), (7, ""), "{}", again.stderr);
     assert!(
-        again.stderr.contains("restore_failed: the target is not empty") && again.stderr.contains("table plain"),
+        again.stderr.contains("restore_failed: the target is not empty") && again.stderr.contains("table public.plain"),
         "{}",
         again.stderr
     );

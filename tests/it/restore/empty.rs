@@ -12,24 +12,24 @@ fn whatever_a_user_made_is_named() {
     let server = Server::start();
     for (index, (sql, named)) in [
         ("select 1", ""),
-        ("create table \"T;1\" (i int)", "table \"T;1\""),
-        ("create view v as select 1", "view v"),
-        ("create sequence s", "sequence s"),
-        ("create schema odd", "schema odd"),
+        ("create table \"T;1\" (i int)", "table public.\"T;1\""),
+        ("create view v as select 1", "view public.v"),
+        ("create sequence s", "sequence public.s"),
+        ("create schema odd; create extension pg_trgm schema odd", ""),
         (
             "create function f(int) returns int language sql as 'select 1'",
-            "function f(integer)",
+            "function public.f(integer)",
         ),
-        ("create type e as enum ('a')", "type e"),
-        ("create type c as (a int)", "type c"),
-        ("create domain d as int", "type d"),
+        ("create type e as enum ('a')", "type public.e"),
+        ("create type c as (a int)", "type public.c"),
+        ("create domain d as int", "type public.d"),
         ("select lo_create(4711)", "large object 4711"),
         ("create publication p", "publication p"),
         (
             "create foreign data wrapper w; create server x foreign data wrapper w",
             "foreign server x",
         ),
-        ("create table t (i serial primary key)", "table t, sequence t_i_seq"),
+        ("create table t (i serial primary key)", "table public.t, sequence public.t_i_seq"),
     ]
     .into_iter()
     .enumerate()
