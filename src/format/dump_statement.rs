@@ -40,9 +40,24 @@ impl<'a> Statement<'a> {
         self.bytes.get(self.span(from, to)).unwrap_or_default()
     }
 
-    /// For people, in one line.
+    /// For people, in one line; names that need no quotes have none, whether or not the dump puts all into them.
     pub fn text(&self, from: usize, to: usize) -> String {
-        let text = String::from_utf8_lossy(self.bytes(from, to)).into_owned();
+        let (mut text, mut end) = (String::new(), None);
+        for token in self.tokens.get(from..to).unwrap_or_default() {
+            if end.is_some_and(|end| end < token.from) {
+                text.push(' ');
+            }
+            let bytes = self.bytes.get(token.from..token.to).unwrap_or_default();
+            let inner = bytes.strip_prefix(b"\"").and_then(|bytes| bytes.strip_suffix(b"\""));
+            let is_plain = |name: &&[u8]| {
+                name.first().is_some_and(|first| first.is_ascii_lowercase() || *first == b'_')
+                    && name
+                        .iter()
+                        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
+            };
+            text.push_str(&String::from_utf8_lossy(inner.filter(is_plain).unwrap_or(bytes)));
+            end = Some(token.to);
+        }
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
