@@ -1,5 +1,6 @@
 //! The commands of the road home.
 
+use super::filter::FilterArguments;
 use crate::backup::signer::Signing;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
@@ -110,12 +111,8 @@ pub struct Restore {
     /// Restores the roles first, where the backup has them
     #[arg(long)]
     globals: bool,
-    /// Leaves owners out: everything belongs to who restores, and no role needs to exist
-    #[arg(long)]
-    no_owner: bool,
-    /// Leaves grants out
-    #[arg(long)]
-    no_privileges: bool,
+    #[command(flatten)]
+    filter: FilterArguments,
     /// Restores a backup of the old image, of which nobody can tell whether it was changed
     #[arg(long)]
     unauthenticated: bool,
@@ -132,6 +129,8 @@ pub struct Drill {
     /// Where the report is left, as JSON and as HTML: a directory, or s3://bucket/prefix
     #[arg(long, value_name = "LOCATION", default_value = ".")]
     report: String,
+    #[command(flatten)]
+    filter: FilterArguments,
     #[command(flatten)]
     trust: Trust,
 }
@@ -219,8 +218,7 @@ pub async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<
         to,
         create: arguments.create,
         single_transaction: arguments.single_transaction,
-        no_owner: arguments.no_owner,
-        no_privileges: arguments.no_privileges,
+        filter: arguments.filter.options(),
         globals: arguments.globals,
         unauthenticated: arguments.unauthenticated,
         workers: arguments.trust.workers(),
@@ -245,6 +243,7 @@ pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<Said
     let ask = drill::Ask {
         key: &key,
         signer: signer.as_ref(),
+        filter: arguments.filter.options(),
         workers: arguments.trust.workers(),
         client_folders,
         path,

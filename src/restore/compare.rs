@@ -246,7 +246,7 @@ impl Comparison {
 /// In hexadecimal, since psql may hand over nothing that is no UTF-8. Other names than those of tables are for people.
 fn look(restored: &Access, cancel: &Cancel) -> Result<Catalog> {
     let unreadable = |why: &str| Error::new(Code::RestoreFailed, format!("the catalog's answer is no JSON: {why}"));
-    let json = unhex_all(&restored.query(CATALOG, cancel)?).ok_or_else(|| unreadable("it is not hexadecimal"))?;
+    let json = unhex_all(&restored.look(CATALOG, cancel)?).ok_or_else(|| unreadable("it is not hexadecimal"))?;
     serde_json::from_str(&String::from_utf8_lossy(&json)).map_err(|error| unreadable(&error.to_string()))
 }
 
@@ -262,7 +262,7 @@ fn count(names: &[TableName], encoding: &str, restored: &Access, cancel: &Cancel
         sql.extend_from_slice(&name.to_sql());
         sql.extend_from_slice(b";\n");
     }
-    let answer = restored.query_bytes(&sql, cancel)?;
+    let answer = restored.look_bytes(&sql, cancel)?;
     Ok(answer.lines().map(|line| line.parse().unwrap_or(u64::MAX)).collect())
 }
 

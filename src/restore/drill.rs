@@ -3,7 +3,7 @@
 use super::backup::Backup;
 use super::compare::{Comparison, compare};
 use super::create::{Created, Creation, try_create};
-use super::filter::Without;
+use super::filter::FilterOptions;
 use super::into::{blocking, dump, globals};
 use super::opened::Opened;
 use super::properties::{self, Wanted};
@@ -29,6 +29,8 @@ const DATABASE: &str = "drill";
 pub struct Ask<'a> {
     pub key: &'a PrivateKey,
     pub signer: Option<&'a Verifier>,
+    /// What is to be left out of the dump.
+    pub filter: FilterOptions,
     pub workers: usize,
     /// Folders to look for PostgreSQL in, before the usual ones.
     pub client_folders: Vec<PathBuf>,
@@ -54,6 +56,8 @@ pub async fn drill(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Report {
         phases: Vec::new(),
         error: None,
         comparison: None,
+        left_out: Vec::new(),
+        not_restored: Vec::new(),
         warnings: Vec::new(),
     };
     match run(backup, ask, &mut report, cancel).await {
@@ -97,15 +101,17 @@ async fn run(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Cance
     let has_globals = opened.manifest.object(Role::Globals).is_some();
     if has_globals {
         let begun = Instant::now();
-        let said = globals(&opened, &access, ask.workers, cancel).await?;
+        let (changes, said) = globals(&opened, &access, true, ask.workers, cancel).await?;
         report.warnings.extend(said);
+        report.left_out.extend(changes.left_out);
+        report.not_restored.extend(changes.not_restored);
         phase(report, "restore the roles", begun, None);
     } else {
         report.restored.without = vec!["owners".to_owned(), "privileges".to_owned()];
     }
 
     let begun = Instant::now();
-    let bytes = load(&opened, &contents, &access, !has_globals, ask.workers, report, cancel)
+    let bytes = load(&opened, &contents, &access, !has_globals, ask, report, cancel)
         .await
         .map_err(|error| in_another_locale(error, fallback.as_deref()))?;
     let wanted = Wanted {
@@ -182,20 +188,31 @@ async fn load(
     contents: &Contents,
     access: &Access,
     plainly: bool,
-    workers: usize,
+    ask: &Ask<'_>,
     report: &mut Report,
     cancel: &Cancel,
 ) -> Result<u64> {
-    let without = Without {
-        owner: plainly,
-        privileges: plainly,
-        transactions: false,
+    let said = super::into::schemas_of_tables(contents, access, cancel).await?;
+    report.warnings.extend(said);
+    let there = {
+        let (target, stop) = (access.clone(), cancel.clone());
+        blocking(move || super::empty::existing(&target, &stop)).await?
+    };
+    let options = FilterOptions {
+        no_owner: plainly || ask.filter.no_owner,
+        no_privileges: plainly || ask.filter.no_privileges,
+        // A folder outside of the server's own would stay behind.
+        no_tablespaces: true,
         settings_newer_than: Some(super::into::server_major(access, cancel).await?),
+        existing_schemas: there.schemas,
+        ..ask.filter.clone()
     };
     let progress = Progress::new(contents.plain_bytes);
     let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
-    let (counted, said) = dump(opened, access, without, false, workers, &progress, cancel).await?;
-    report.warnings.extend(said);
+    let (counted, filtered) = dump(opened, access, options, false, ask.workers, &progress, cancel).await?;
+    report.warnings.extend(filtered.below);
+    report.left_out.extend(filtered.changes.left_out);
+    report.not_restored.extend(filtered.changes.not_restored);
     agrees(&counted, contents)?;
     Ok(counted.plain_bytes)
 }

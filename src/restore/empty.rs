@@ -1,9 +1,12 @@
-//! A restore goes into an empty database: what is there already would be mixed with what comes.
+//! A restore goes into an empty database: what is there already would be mixed with what comes. Extensions and schemas may
+//! be there, since on managed servers somebody else makes them; and roles, which belong to the whole server.
 
+use super::globals::GlobalsOptions;
 use super::psql::Access;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::rds::preflight::some_of;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything of a user's, as `kind name`; what belongs to an extension goes with that. An oid below 16384 is
 /// of initdb, but for large objects, whose oids users choose.
@@ -24,11 +27,6 @@ WITH own AS (
     UNION ALL
     SELECT 4, 'operator', o.oid::regoperator::text, 'pg_operator'::regclass, o.oid FROM pg_operator o
     UNION ALL
-    SELECT 5, 'schema', quote_ident(n.nspname), 'pg_namespace'::regclass, n.oid FROM pg_namespace n
-    WHERE n.nspname <> 'public' AND n.nspname !~ '^pg_(toast|temp)'
-    UNION ALL
-    SELECT 6, 'extension', quote_ident(e.extname), 'pg_extension'::regclass, e.oid FROM pg_extension e WHERE e.extname <> 'plpgsql'
-    UNION ALL
     SELECT 7, 'publication', quote_ident(p.pubname), 'pg_publication'::regclass, p.oid FROM pg_publication p
     UNION ALL
     SELECT 8, 'foreign server', quote_ident(s.srvname), 'pg_foreign_server'::regclass, s.oid FROM pg_foreign_server s
@@ -40,6 +38,64 @@ WITH own AS (
 SELECT coalesce(json_agg(kind || ' ' || name ORDER BY place, name COLLATE \"C\"), '[]')
 FROM found WHERE (oid >= 16384 OR class = 'pg_largeobject'::regclass) AND NOT EXISTS (SELECT FROM own WHERE classid = class AND objid = found.oid);
 ";
+
+const EXISTING: &str = "SELECT json_build_object(
+    'schemas', (SELECT coalesce(json_agg(nspname), '[]') FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'),
+    'extensions', (SELECT coalesce(json_agg(extname), '[]') FROM pg_extension WHERE extname <> 'plpgsql'));";
+
+const GLOBALS: &str = "SELECT json_build_object('roles', (SELECT coalesce(json_agg(rolname), '[]') FROM pg_roles),
+    'tablespaces', (SELECT coalesce(json_agg(spcname), '[]') FROM pg_tablespace));";
+
+/// What a restore finds and leaves as it is.
+#[derive(Debug, Default)]
+pub struct Existing {
+    pub schemas: BTreeSet<Vec<u8>>,
+    pub extensions: BTreeSet<Vec<u8>>,
+}
+
+/// In the target's database. `public` is there in each, and no dump makes it unless somebody changed it.
+pub fn existing(target: &Access, cancel: &Cancel) -> Result<Existing> {
+    let [schemas, extensions] = names(target, EXISTING, ["schemas", "extensions"], cancel)?;
+    Ok(Existing { schemas, extensions })
+}
+
+/// In the target's whole server.
+pub fn existing_globals(target: &Access, cancel: &Cancel) -> Result<GlobalsOptions> {
+    let [existing_roles, existing_tablespaces] = names(target, GLOBALS, ["roles", "tablespaces"], cancel)?;
+    Ok(GlobalsOptions {
+        existing_roles,
+        existing_tablespaces,
+        drill: false,
+    })
+}
+
+fn names<const N: usize>(target: &Access, sql: &str, kinds: [&str; N], cancel: &Cancel) -> Result<[BTreeSet<Vec<u8>>; N]> {
+    let mut found: BTreeMap<String, Vec<String>> = target.json(sql, cancel)?;
+    Ok(kinds.map(|kind| {
+        let names = found.remove(kind).unwrap_or_default();
+        names.into_iter().map(String::into_bytes).collect()
+    }))
+}
+
+/// Makes those that are missing; one that cannot be made is told, and the restore will say what it is missing for.
+pub fn make_schemas(schemas: &BTreeSet<Vec<u8>>, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+    let there = existing(target, cancel)?.schemas;
+    let missing: Vec<String> = schemas
+        .difference(&there)
+        .filter_map(|name| String::from_utf8(name.clone()).ok())
+        .collect();
+    let statements: Vec<String> = missing.iter().map(|name| format!("CREATE SCHEMA {}", identifier(name))).collect();
+    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+    if statements.is_empty() {
+        return Ok(Vec::new());
+    }
+    let refusals = target.try_statements(&statements, cancel)?;
+    let told = missing.iter().zip(refusals).map(|(name, refusal)| match refusal {
+        None => format!("the schema {name} was made: a dump of chosen tables makes none"),
+        Some(refusal) => format!("the schema {name} could not be made: {}", refusal.message),
+    });
+    Ok(told.collect())
+}
 
 /// `restore_failed` with the first objects, unless nothing is there.
 pub fn must_be_empty(target: &Access, cancel: &Cancel) -> Result<()> {

@@ -10,6 +10,7 @@ pub mod decrypt;
 pub mod drill;
 pub mod empty;
 pub mod filter;
+pub mod globals;
 pub mod into;
 pub mod legacy;
 pub mod list;

@@ -17,17 +17,15 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The first minor release of each major that knows `\restrict` (August 2025); before it psql stops there.
+/// The first minor release of each major that knows `\restrict` (August 2025).
 const RESTRICT: &[(u32, u32)] = &[(13, 22), (14, 19), (15, 14), (16, 10), (17, 6)];
-/// Where `\restrict` stands, if it does: before the first line that is no comment.
-const HEAD: usize = 4 << 10;
 /// Of a query's answer.
 const ANSWER: usize = 64 << 20;
 /// Lines of stderr that are kept though psql succeeded.
 const WARNINGS: usize = 20;
 
-/// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump, and that knows
-/// `\restrict` where the dump has it.
+/// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump; one that knows
+/// `\restrict` if there is any.
 pub fn find(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<Client> {
     choose(clients::installed("psql", first, path), pg_dump_version)
 }
@@ -36,15 +34,13 @@ fn choose(installed: Vec<Client>, pg_dump_version: &str) -> Result<Client> {
     let failed = |message: String| Error::new(Code::RestoreFailed, message);
     let advice = "Install a newer postgresql-client, or name its folder in PGSEAL_PG_BIN.";
     let (major, _) = version(pg_dump_version).unwrap_or_default();
-    let has_restrict = knows_restrict(pg_dump_version);
-    let is_suitable = |client: &&Client| client.major >= major && (!has_restrict || knows_restrict(&client.version));
-    if let Some(client) = installed.iter().filter(is_suitable).min_by_key(|client| client.major) {
+    let suitable = installed.iter().filter(|client| client.major >= major);
+    if let Some(client) = suitable.min_by_key(|client| (!knows_restrict(&client.version), client.major)) {
         return Ok(client.clone());
     }
     let newest = installed.iter().max_by_key(|client| version(&client.version));
     Err(match newest {
         None => failed("no psql was found in PGSEAL_PG_BIN, /usr/lib/postgresql/*/bin or PATH".to_owned()),
-        Some(client) if client.major >= major => too_old_for_restrict(&client.version, pg_dump_version),
         Some(client) => failed(format!(
             "the dump was written by pg_dump {pg_dump_version}; the newest installed psql is {}",
             client.version
@@ -109,22 +105,41 @@ impl Access {
         }
     }
 
-    /// Starts the restore of a dump by this version of `pg_dump`, tied to the calling thread, which must outlive it.
-    pub fn restore(&self, manner: Manner, pg_dump_version: &str, cancel: &Cancel) -> Result<Psql> {
+    /// Starts the restore of a dump, tied to the calling thread, which must outlive it. Only a [`Filter`] may feed it: psql
+    /// runs commands of its own in what it reads, and where it knows how to refuse them it does so in vain if it is of
+    /// before August 2026 (CVE-2026-18408).
+    ///
+    /// [`Filter`]: super::filter::Filter
+    pub fn restore(&self, manner: Manner, cancel: &Cancel) -> Result<Psql> {
         let mut command = self.command()?;
+        // Until the dump says otherwise.
+        command.env("PGCLIENTENCODING", "UTF8");
         if !manner.stop_at_errors {
             command.arg("--set=ON_ERROR_STOP=0");
         }
         if manner.single_transaction {
             command.arg("--single-transaction");
         }
-        Ok(Psql {
+        let mut psql = Psql {
             child: Fed::start(&mut command, self.files()?, Wanted::Nothing, cancel)?,
-            version: self.client.version.clone(),
-            pg_dump_version: pg_dump_version.to_owned(),
-            head: Some(Vec::new()),
+            key: None,
+            warning: None,
             password: self.password.clone(),
-        })
+        };
+        let version = &self.client.version;
+        if knows_restrict(version) {
+            let key = random_word()?;
+            psql.put(format!("\\restrict {key}\n").as_bytes())?;
+            psql.key = Some(key);
+        } else {
+            // The first line of all: psql passes over a mark of UTF-8 there.
+            psql.put(b"\n")?;
+            psql.warning = Some(format!(
+                "psql {version} does not know \\restrict: that it runs no command out of the dump is up to pgseal alone; \
+                 psql 14.19, 15.14, 16.10, 17.6 and 18 know it"
+            ));
+        }
+        Ok(psql)
     }
 
     /// Runs SQL and gives what it prints: a row a line, columns parted by `|`.
@@ -151,14 +166,22 @@ impl Access {
         Ok(child.output().to_vec())
     }
 
-    /// Runs one query whose only column and row is JSON. It travels as hexadecimal digits: names need be no UTF-8, nor text
-    /// that has a place there.
+    /// Runs a query that only looks, where others may have put functions and operators of any name: none of them is found.
+    pub fn look(&self, sql: &str, cancel: &Cancel) -> Result<String> {
+        self.look_bytes(sql.as_bytes(), cancel)
+    }
+
+    /// Temporary objects come last in the search, so that not even they can stand in for anything of the catalog.
+    pub fn look_bytes(&self, sql: &[u8], cancel: &Cancel) -> Result<String> {
+        let prelude = b"SET search_path = pg_catalog, pg_temp;\nSET default_transaction_read_only = on;\n";
+        self.query_bytes(&[prelude, sql].concat(), cancel)
+    }
+
+    /// The same for one whose only column and row is JSON. It travels as hexadecimal digits: names need be no UTF-8, nor
+    /// text that has a place there.
     pub fn json<T: DeserializeOwned>(&self, sql: &str, cancel: &Cancel) -> Result<T> {
         let scalar = format!("({})", sql.trim().trim_end_matches(';'));
-        let ask = |expression: String| {
-            let sql = format!("SET search_path = pg_catalog, pg_temp; SELECT {expression};");
-            self.query(&sql, cancel)
-        };
+        let ask = |expression: String| self.look(&format!("SELECT {expression};"), cancel);
         let answer = match ask(session::name(&scalar)) {
             // The server's own words, unlike those of a psql that did not reach it.
             Err(error) if error.message.contains(" ERROR: ") => ask(session::hex(&scalar))?,
@@ -172,9 +195,7 @@ impl Access {
     /// Runs statements one after the other, whatever becomes of each: for each what the server said against it.
     pub fn try_statements(&self, statements: &[&str], cancel: &Cancel) -> Result<Vec<Option<Refusal>>> {
         // A message may hold any text: lines of ours begin with what nobody can have guessed.
-        let mut mark = [0; 16];
-        aws_lc_rs::rand::fill(&mut mark).map_err(|_| Error::new(Code::Bug, "no random bytes"))?;
-        let mark = crate::envelope::hex(&mark);
+        let mark = random_word()?;
         let mut script = String::from("\\set ON_ERROR_STOP off\n");
         for statement in statements {
             script.push_str(&format!("{statement};\n\\echo {mark} :ERROR :SQLSTATE :LAST_ERROR_MESSAGE\n"));
@@ -238,27 +259,13 @@ impl Refusal {
 /// A database that takes a plain dump, up to the first error.
 pub struct Psql {
     child: Fed,
-    version: String,
-    pg_dump_version: String,
-    /// The dump's beginning, until it is known whether it has `\restrict`.
-    head: Option<Vec<u8>>,
+    /// Of `\restrict`.
+    key: Option<String>,
+    warning: Option<String>,
     password: Option<SecretString>,
 }
 
 impl Psql {
-    fn look(&mut self, bytes: &[u8]) -> Result<()> {
-        let Some(head) = &mut self.head else { return Ok(()) };
-        head.extend(bytes.iter().take(HEAD - head.len()));
-        match has_restrict(head) {
-            Some(true) if !knows_restrict(&self.version) => Err(too_old_for_restrict(&self.version, &self.pg_dump_version)),
-            None if head.len() < HEAD => Ok(()),
-            _ => {
-                self.head = None;
-                Ok(())
-            }
-        }
-    }
-
     /// It has ended, or must now.
     fn ended(&mut self) -> Result<Vec<String>> {
         let status = self.child.finish()?;
@@ -267,7 +274,8 @@ impl Psql {
             return Err(failure(&said, status));
         }
         let words = said.lines().filter(|line| !line.trim().is_empty());
-        Ok(words.take(WARNINGS).map(str::to_owned).collect())
+        let warnings = self.warning.take().into_iter();
+        Ok(warnings.chain(words.take(WARNINGS).map(str::to_owned)).collect())
     }
 }
 
@@ -276,7 +284,6 @@ impl Stage for Psql {
     type Done = Vec<String>;
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.look(bytes)?;
         if self.child.write(bytes)? {
             return Ok(());
         }
@@ -285,20 +292,18 @@ impl Stage for Psql {
     }
 
     fn finish(mut self) -> Result<Vec<String>> {
+        if let Some(key) = self.key.take() {
+            self.put(format!("\n\\unrestrict {key}\n").as_bytes())?;
+        }
         self.ended()
     }
 }
 
-/// Known once the first line that is neither empty nor a comment has begun.
-fn has_restrict(head: &[u8]) -> Option<bool> {
-    let is_passed = |line: &&[u8]| line.ends_with(b"\n") && (line.trim_ascii().is_empty() || line.starts_with(b"--"));
-    let line = head.split_inclusive(|byte| *byte == b'\n').find(|line| !is_passed(line))?;
-    let sign = b"\\restrict ";
-    if line.len() < sign.len() && (sign.starts_with(line) || b"--".starts_with(line)) || (line.starts_with(b"--") && !line.ends_with(b"\n"))
-    {
-        return None;
-    }
-    Some(line.starts_with(sign))
+/// That nobody can have guessed.
+fn random_word() -> Result<String> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::new(Code::Bug, "no random bytes"))?;
+    Ok(crate::envelope::hex(&bytes))
 }
 
 /// Major and minor of `17.6`, `18beta1`, `9.6.24`.
@@ -311,13 +316,6 @@ fn version(text: &str) -> Option<(u32, u32)> {
 
 fn knows_restrict(text: &str) -> bool {
     version(text).is_some_and(|(major, minor)| major >= 18 || RESTRICT.iter().any(|(known, since)| major == *known && minor >= *since))
-}
-
-fn too_old_for_restrict(psql: &str, pg_dump: &str) -> Error {
-    let message = format!(
-        "the dump was written by pg_dump {pg_dump} and begins with \\restrict, which psql {psql} does not know; psql 13.22, 14.19, 15.14, 16.10, 17.6 and 18 do"
-    );
-    Error::new(Code::RestoreFailed, message).advise("Install a newer postgresql-client, or name its folder in PGSEAL_PG_BIN.")
 }
 
 fn redacted(said: &str, password: Option<&SecretString>) -> String {
@@ -343,8 +341,58 @@ fn failure(said: &str, status: std::process::ExitStatus) -> Error {
     let rest = lines[first + 1..].iter().take_while(|line| !line.starts_with("psql:"));
     let told = std::iter::once(&lines[first]).chain(rest.filter(belongs).take(3));
     let told: Vec<String> = told.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    Error::new(Code::RestoreFailed, told.join(" · "))
+    let message = told.join(" · ");
+    let hint = HINTS.iter().find(|(words, _)| words.iter().all(|word| message.contains(word)));
+    let error = Error::new(Code::RestoreFailed, message);
+    match hint {
+        Some((_, hint)) => error.advise(*hint),
+        None => error,
+    }
 }
+
+/// What helps, by the words of a server that speaks English.
+const HINTS: &[(&[&str], &str)] = &[
+    (
+        &["role \"", "does not exist"],
+        "Restore the roles first (--globals), or leave out what names them (--no-owner --no-privileges).",
+    ),
+    (
+        &["must be owner of extension"],
+        "Somebody else made the extension: leave out comments (--no-comments), or this one's with --exclude-extension.",
+    ),
+    (
+        &["extension \"", "is not available"],
+        "The server lacks the extension: install it there, or leave it out with --exclude-extension.",
+    ),
+    (
+        &["extension \""],
+        "Leave the extension out with --exclude-extension, or have its administrator make it first.",
+    ),
+    (
+        &["default_tablespace"],
+        "The server has no tablespace of that name: put everything into the default one with --no-tablespaces.",
+    ),
+    (
+        &["tablespace \"", "does not exist"],
+        "The server has no tablespace of that name: put everything into the default one with --no-tablespaces.",
+    ),
+    (
+        &["schema \"", "does not exist"],
+        "A dump of a part of a database need not make its schemas: make this one in the target first.",
+    ),
+    (
+        &["function", "does not exist"],
+        "A function of the source may name things without their schema, which a dump does not allow: try --search-path 'public, pg_catalog'.",
+    ),
+    (
+        &["relation", "does not exist"],
+        "A function of the source may name things without their schema, which a dump does not allow: try --search-path 'public, pg_catalog'.",
+    ),
+    (
+        &["type", "does not exist"],
+        "A function of the source may name things without their schema, which a dump does not allow: try --search-path 'public, pg_catalog'.",
+    ),
+];
 
 #[cfg(test)]
 mod tests {
@@ -366,39 +414,22 @@ mod tests {
 
     #[test]
     fn the_smallest_that_is_not_older_and_knows_restrict() {
-        for (pg_dump, psql) in [
-            ("15.14", "16.10"),
-            ("15.13", "15.1"),
-            ("16.9", "16.10"),
-            ("17.6", "18.0"),
-            ("18beta2", "18.0"),
+        for (installed, pg_dump, psql) in [
+            (&["18.0", "15.1", "17.5", "16.10"][..], "15.14", "16.10"),
+            (&["18.0", "15.1", "17.5", "16.10"], "15.13", "16.10"),
+            (&["18.0", "15.1", "17.5", "16.10"], "18beta2", "18.0"),
+            (&["17.5", "15.1"], "17.6", "17.5"),
+            (&["17.5", "15.1"], "9.6.24", "15.1"),
         ] {
-            assert_eq!(chosen(&["18.0", "15.1", "17.5", "16.10"], pg_dump).unwrap(), psql, "{pg_dump}");
+            assert_eq!(chosen(installed, pg_dump).unwrap(), psql, "{pg_dump}");
         }
-        assert_eq!(chosen(&["17.5"], "17.5").unwrap(), "17.5");
         for (installed, pg_dump, words) in [
-            (&["17.5"][..], "17.6", &["pg_dump 17.6", "psql 17.5", "\\restrict"][..]),
-            (&["15.14", "16.10"], "17.6", &["pg_dump 17.6", "psql is 16.10"]),
+            (&["15.14", "16.10"][..], "17.6", &["pg_dump 17.6", "psql is 16.10"][..]),
             (&[], "17.6", &["no psql"]),
         ] {
             let error = chosen(installed, pg_dump).unwrap_err();
             assert_eq!(error.code, Code::RestoreFailed);
             assert!(words.iter().all(|word| error.message.contains(word)), "{error}");
-        }
-    }
-
-    #[test]
-    fn restrict_is_seen_at_the_first_line_that_is_no_comment() {
-        for (head, seen) in [
-            ("--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n", Some(true)),
-            ("--\n-- PostgreSQL database dump\n--\n\n-- Dumped", None),
-            ("--\n-- x\n--\n\nSET statement_timeout = 0;\n\\restrict x\n", Some(false)),
-            ("\\restr", None),
-            ("\\restrict ", Some(true)),
-            ("-", None),
-            ("", None),
-        ] {
-            assert_eq!(has_restrict(head.as_bytes()), seen, "{head:?}");
         }
     }
 

@@ -3,10 +3,11 @@
 mod text;
 
 use super::compare::{Comparison, Pair, Table};
+use super::filter::{LeftOut, NotRestored};
 use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error};
 use serde::Serialize;
-use text::{counted, escaped, grouped, lasting, postgres, push, readable, sized};
+use text::{counted, escaped, filled, grouped, lasting, postgres, push, readable, sized};
 
 const TEMPLATE: &str = include_str!("report.html");
 
@@ -36,6 +37,12 @@ pub struct Report {
     pub error: Option<Error>,
     /// `None` where the drill did not come so far.
     pub comparison: Option<Comparison>,
+    /// Statements that did not pass, by kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// What is not there, and why: no fault of the backup.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_restored: Vec<NotRestored>,
     pub warnings: Vec<String>,
 }
 
@@ -296,6 +303,7 @@ impl Report {
         let items: String = partial
             .iter()
             .chain(notes)
+            .chain(&self.changes())
             .chain(&self.warnings)
             .map(|note| format!("<li>{}</li>\n", escaped(note)))
             .collect();
@@ -303,6 +311,15 @@ impl Report {
             return items;
         }
         format!("<section><h2>Worth knowing</h2>\n<ul>{items}</ul></section>")
+    }
+
+    /// What is not in the restored database, in words.
+    fn changes(&self) -> Vec<String> {
+        let lost = self
+            .not_restored
+            .iter()
+            .map(|lost| format!("Not restored: {}: {}", lost.what, lost.reason));
+        lost.chain(self.left_out.iter().map(LeftOut::in_words)).collect()
     }
 
     fn facts(&self) -> String {
@@ -375,21 +392,6 @@ fn table_row(table: &Table, largest: u64) -> String {
         sized(table.dump_bytes),
         sized(table.disk_bytes),
     )
-}
-
-/// Puts each part in place of its `{{name}}`. What was put in is not searched again.
-fn filled(template: &str, parts: &[(&str, String)]) -> String {
-    let mut page = String::with_capacity(template.len() * 2);
-    let mut rest = template;
-    while let Some((before, behind)) = rest.split_once("{{") {
-        page.push_str(before);
-        let (name, behind) = behind.split_once("}}").unwrap_or((behind, ""));
-        let part = parts.iter().find(|(known, _)| *known == name);
-        page.push_str(part.map_or("", |(_, text)| text));
-        rest = behind;
-    }
-    page.push_str(rest);
-    page
 }
 
 #[cfg(test)]

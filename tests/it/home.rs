@@ -11,6 +11,7 @@ use std::process::Command;
 
 mod changed;
 mod exhaustive;
+mod foreign;
 mod interop;
 mod mutations;
 mod readme;

@@ -4,6 +4,7 @@
 mod compare;
 mod conninfo;
 mod empty;
+mod hostile;
 mod psql;
 mod throwaway;
 

@@ -28,6 +28,8 @@ fn report(error: Option<Error>, comparison: Option<Comparison>) -> Report {
         }],
         error,
         comparison,
+        left_out: Vec::new(),
+        not_restored: Vec::new(),
         warnings: Vec::new(),
     }
 }

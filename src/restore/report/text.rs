@@ -89,3 +89,18 @@ pub(super) fn postgres(version: &str) -> String {
         format!("PostgreSQL {version}")
     }
 }
+
+/// Puts each part in place of its `{{name}}`. What was put in is not searched again.
+pub(super) fn filled(template: &str, parts: &[(&str, String)]) -> String {
+    let mut page = String::with_capacity(template.len() * 2);
+    let mut rest = template;
+    while let Some((before, behind)) = rest.split_once("{{") {
+        page.push_str(before);
+        let (name, behind) = behind.split_once("}}").unwrap_or((behind, ""));
+        let part = parts.iter().find(|(known, _)| *known == name);
+        page.push_str(part.map_or("", |(_, text)| text));
+        rest = behind;
+    }
+    page.push_str(rest);
+    page
+}

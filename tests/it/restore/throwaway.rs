@@ -8,7 +8,7 @@ use pgseal::pipeline::Stage;
 use pgseal::restore::compare::compare;
 use pgseal::restore::create::create;
 use pgseal::restore::empty::must_be_empty;
-use pgseal::restore::filter::{Filter, Without};
+use pgseal::restore::filter::{Filter, FilterOptions};
 use pgseal::restore::psql::Manner;
 use pgseal::restore::throwaway::{Throwaway, find};
 use serde_json::json;
@@ -78,15 +78,16 @@ fn a_dump_is_restored_into_it_and_compared() {
     let target = throwaway.access().database("app");
     create(&target, &DatabaseProperties::default(), &cancel()).expect("a database");
     must_be_empty(&target, &cancel()).expect("it is empty");
-    let without = Without {
-        owner: true,
-        privileges: true,
-        transactions: true,
+    let options = FilterOptions {
+        no_owner: true,
+        no_privileges: true,
+        no_transactions: true,
         settings_newer_than: Some(server.major),
+        ..FilterOptions::default()
     };
-    let mut filter = Filter::new(without, target.restore(Manner::all(true), "18.4", &cancel()).expect("psql starts"));
+    let mut filter = Filter::new(options, target.restore(Manner::all(true), &cancel()).expect("psql starts"));
     filter.put(&dump).expect("psql reads");
-    assert_eq!(filter.finish().expect("a restore"), Vec::<String>::new());
+    assert_eq!(filter.finish().expect("a restore").below, Vec::<String>::new());
     for (rows, equal) in [(1000, true), (1001, false)] {
         let inventory = json!({"tables": [{"name": "public.t", "rows": rows, "bytes": 1}], "rows": rows, "large_objects": 1});
         let inventory = super::inventory(inventory);
