@@ -2,12 +2,15 @@
 
 use super::Written;
 use super::archive::{At, Listed, Pinned};
+use crate::envelope::hex;
 use crate::error::{Code, Error, Result};
 use bytes::Bytes;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,31 +75,74 @@ impl Directory {
     pub fn put_new(&self, name: &str, body: &[u8]) -> Result<Written> {
         let path = self.0.join(name);
         let failed = |error| Error::new(Code::CommitFailed, format!("{} cannot be written: {error}", path.display()));
-        // Whole or not there: written under another name first.
-        let partial = self.0.join(format!(".{name}.partial"));
-        let write = || -> std::io::Result<Written> {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&partial)?;
-            file.write_all(body)?;
-            file.sync_all()?;
-            let linked = std::fs::hard_link(&partial, &path);
-            std::fs::remove_file(&partial)?;
-            match linked {
-                Ok(()) => Ok(Written::Stored { etag: String::new() }),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Written::Exists),
-                Err(error) => Err(error),
-            }
-        };
-        write().map_err(failed)
+        write_new(&path, body).map_err(failed)
+    }
+}
+
+/// Whole or not there: written under a name that nobody else has, then moved to its own, which must be free. Whoever may
+/// write to the folder too can hold the name, but no link of theirs is followed and no file of theirs is changed.
+fn write_new(path: &Path, body: &[u8]) -> std::io::Result<Written> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut random = [0; 8];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| std::io::Error::other("no random bytes"))?;
+    let partial = Partial(path.with_file_name(format!(".{name}.{}.partial", hex(&random))));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial.0)?;
+    file.write_all(body)?;
+    file.sync_all()?;
+    match rename_to_free_name(&partial.0, path) {
+        Ok(()) => Ok(Written::Stored { etag: String::new() }),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Written::Exists),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is left of it goes, however the writing ended.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Under its new name it is not here any more.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Never replaces what has the name by then. Where the file system cannot rename so, a second name is made.
+fn rename_to_free_name(from: &Path, to: &Path) -> std::io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => std::fs::hard_link(from, to),
+        done => done.map_err(std::io::Error::from),
     }
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::field(Code::BadEvent, "location", format!("{} cannot be read: {error}", path.display()))
+    Error::new(Code::BadUsage, format!("{} cannot be read: {error}", path.display()))
+        .advise("See that it is there, and that this user may read it.")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// The partial file had a name that anyone could foresee, and was opened through whatever link had it.
+    #[test]
+    fn no_link_in_a_shared_folder_is_followed_and_no_file_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other");
+        std::fs::write(&other, "theirs").unwrap();
+        for name in [".a.enc.partial", "b.enc"] {
+            std::os::unix::fs::symlink(&other, folder.path().join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), folder.path().join("c.enc")).unwrap();
+        let directory = Directory::new(folder.path());
+        assert_ne!(directory.put_new("a.enc", b"ours").unwrap(), Written::Exists);
+        for taken in ["b.enc", "c.enc"] {
+            assert_eq!(directory.put_new(taken, b"ours").unwrap(), Written::Exists, "{taken}");
+        }
+        assert_eq!(std::fs::read(&other).unwrap(), b"theirs");
+        assert!(!folder.path().join("nowhere").exists());
+        assert!(folder.path().join("a.enc").symlink_metadata().unwrap().is_file());
+    }
 
     #[tokio::test]
     async fn what_was_pinned_stays_the_same() {
@@ -113,6 +159,10 @@ mod tests {
         assert_eq!(directory.range(&pinned, 1..5).await.unwrap(), "irst");
         assert_eq!(directory.range(&pinned, 1..6).await.unwrap_err().code, Code::Tampered);
         assert!(directory.pin("b.enc").unwrap().is_none());
+        // Nothing half-written is left, and what is written is for its owner alone.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        let mode = std::fs::metadata(folder.path().join("a.enc")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         let names: Vec<String> = directory.list("a").unwrap().into_iter().map(|listed| listed.name).collect();
         assert_eq!(names, ["a.enc"]);
     }
