@@ -3,6 +3,7 @@
 
 use super::child::{Fed, Wanted};
 use super::conninfo::Conninfo;
+use super::tls::{self, TargetTls};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Stage;
@@ -77,6 +78,7 @@ pub struct Access {
     pub conninfo: Conninfo,
     environment: Vec<(OsString, OsString)>,
     password: Option<SecretString>,
+    tls: TargetTls,
 }
 
 impl Access {
@@ -92,11 +94,14 @@ impl Access {
                 _ => {}
             }
         }
+        let password = password.filter(|password| !password.expose_secret().is_empty());
+        let tls = TargetTls::new(&conninfo, &environment, &client, password.is_some());
         Self {
             client,
             conninfo,
             environment,
-            password: password.filter(|password| !password.expose_secret().is_empty()),
+            password,
+            tls,
         }
     }
 
@@ -185,15 +190,22 @@ impl Access {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             // Its words are read by us; the dump itself says in which encoding it is.
             .env("LC_ALL", "C");
-        if self.password.is_some() {
-            command.env("PGPASSFILE", "/proc/self/fd/3");
+        command.envs(self.tls.variables.iter().copied());
+        let names = [
+            self.password.as_ref().map(|_| "PGPASSFILE"),
+            self.tls.roots.as_ref().map(|_| "PGSSLROOTCERT"),
+        ];
+        for (name, descriptor) in names.into_iter().flatten().zip(3..) {
+            command.env(name, format!("/proc/self/fd/{descriptor}"));
         }
         Ok(command)
     }
 
+    /// In the order of [`Self::command`].
     fn files(&self) -> Result<Vec<OwnedFd>> {
-        let file = |password: &SecretString| memory_file("passfile", &passfile(password.expose_secret())?);
-        self.password.iter().map(file).collect()
+        let passfile = |password: &SecretString| memory_file("passfile", &passfile(password.expose_secret())?);
+        let roots = self.tls.roots.as_ref().map(|roots| memory_file("roots", roots));
+        self.password.iter().map(passfile).chain(roots).collect()
     }
 }
 
@@ -324,7 +336,11 @@ fn failure(said: &str, status: std::process::ExitStatus) -> Error {
     let rest = lines[first + 1..].iter().take_while(|line| !line.starts_with("psql:"));
     let told = std::iter::once(&lines[first]).chain(rest.filter(belongs).take(3));
     let told: Vec<String> = told.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    Error::new(Code::RestoreFailed, told.join(" · "))
+    let error = Error::new(Code::RestoreFailed, told.join(" · "));
+    match tls::advice(&error.message) {
+        Some(advice) => error.advise(advice),
+        None => error,
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod conninfo;
 mod empty;
 mod psql;
 mod throwaway;
+mod tls;
 
 use crate::support::postgres::{Server, client_folder, clients_path, debian_major};
 use pgseal::cancel::Cancel;
