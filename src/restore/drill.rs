@@ -74,6 +74,7 @@ async fn run(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Cance
     let begun = Instant::now();
     let opened = Opened::open(backup, ask.key, ask.signer).await?;
     describe(&opened, report);
+    report.warnings.extend(opened.warnings());
     let contents = opened.contents(cancel).await?;
     let contents = contents.ok_or_else(|| {
         Error::new(
@@ -223,7 +224,7 @@ fn describe(opened: &Opened<'_>, report: &mut Report) {
         run: manifest.run.clone(),
         database: manifest.database.clone(),
         manifest_sha256: opened.manifest_sha256.clone(),
-        signer: manifest.signer.as_ref().map(|signer| signer.fingerprint.clone()),
+        origin: opened.origin.clone(),
         source: manifest.source_text().to_owned(),
         partial: manifest.is_partial(),
         dumped_at: manifest.started_at.to_string(),

@@ -8,12 +8,13 @@ use super::filter::{Changes, Filter, FilterOptions, Filtered, LeftOut};
 use super::globals::{self, GlobalsOptions};
 use super::legacy;
 use super::opened::Opened;
+use super::origin::Origin;
 use super::properties::{self, Wanted};
 use super::psql::{self, Access, Manner};
 use super::verify::agrees;
 use crate::cancel::Cancel;
 use crate::envelope::contents::Contents;
-use crate::envelope::manifest::{Manifest, Role};
+use crate::envelope::manifest::Role;
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
@@ -40,7 +41,7 @@ pub struct Ask<'a> {
     /// The roles first.
     pub globals: bool,
     /// A backup of the old image, of which nothing can be checked, may go into a database.
-    pub unauthenticated: bool,
+    pub legacy: legacy::Consent,
     pub workers: usize,
     /// Folders to look for psql in, before the usual ones.
     pub client_folders: Vec<PathBuf>,
@@ -53,7 +54,10 @@ pub struct Restored {
     pub stem: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    pub authenticated: bool,
+    /// The private key opened it, and the dump is what its inventory says. `false` of a backup of the old image.
+    pub opens: bool,
+    #[serde(flatten)]
+    pub origin: Origin,
     /// The digest of the source, or `source unknown`.
     pub source: String,
     /// Only a part of the source database came back.
@@ -82,12 +86,13 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     }
     let opened = Opened::open(backup, ask.key, ask.signer).await?;
     let manifest = &opened.manifest;
+    ask.legacy.must_hold(manifest.plain_bytes)?;
     let contents = opened.contents(cancel).await?;
     let client = psql::find(&ask.client_folders, ask.path.as_deref(), &manifest.pg_dump_version)?;
     let access = Access::new(client, ask.to.clone(), std::env::vars_os());
     let properties = contents.as_ref().map(|contents| contents.properties.clone()).unwrap_or_default();
     let access = prepared(access, ask, &manifest.database, &properties, cancel).await?;
-    let mut warnings = Vec::new();
+    let mut warnings = opened.warnings();
     let mut left_out = Vec::new();
     if ask.globals {
         let (changes, said) = globals(&opened, &access, false, ask.workers, cancel).await?;
@@ -111,23 +116,14 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     if manifest.is_partial() {
         warnings.push("this backup holds only a part of the database that it was made of".to_owned());
     }
-    let mut restored = report(backup, Some(manifest), &access, &counted, warnings, begun);
+    let mut restored = report(backup, Some(&opened), &access, &counted, warnings, begun);
     restored.left_out = left_out;
     Ok(restored)
 }
 
 /// Of the old image: only on demand, since a changed dump would run as SQL.
 async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, begun: Instant, cancel: &Cancel) -> Result<Restored> {
-    if !ask.unauthenticated || ask.signer.is_some() {
-        return Err(Error::new(
-            Code::Tampered,
-            format!(
-                "{} was written by the old image: nobody can tell whether it was changed",
-                backup.stem
-            ),
-        )
-        .advise("Where you trust everyone who can write to the bucket, give --unauthenticated."));
-    }
+    ask.legacy.must_be_given(&backup.stem, ask.signer)?;
     let client = psql::find(&ask.client_folders, ask.path.as_deref(), "")?;
     let access = prepared(
         Access::new(client, ask.to.clone(), std::env::vars_os()),
@@ -142,7 +138,8 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
     let _reporter = Reporter::start(progress.clone(), &backup.stem);
     let (target, stop, single) = (access.clone(), cancel.clone(), ask.single_transaction);
     let sink = move || Ok(Filter::new(options, target.restore(Manner::all(single), &stop)?));
-    let (counted, filtered) = legacy::bring(backup, key, dump, ask.key, ask.workers, sink, &progress, cancel).await?;
+    let limit = ask.legacy.length();
+    let (counted, filtered) = legacy::bring(backup, key, dump, ask.key, ask.workers, limit, sink, &progress, cancel).await?;
     let mut warnings = filtered.below;
     if ask.create {
         warnings.push(UNKNOWN_PROPERTIES.to_owned());
@@ -299,16 +296,18 @@ pub(super) async fn dump(
 
 fn report(
     backup: &Backup,
-    manifest: Option<&Manifest>,
+    opened: Option<&Opened<'_>>,
     access: &Access,
     counted: &Counted,
     warnings: Vec<String>,
     begun: Instant,
 ) -> Restored {
+    let manifest = opened.map(|opened| &*opened.manifest);
     Restored {
         status: "restored",
         stem: backup.stem.clone(),
-        authenticated: manifest.is_some(),
+        opens: opened.is_some(),
+        origin: opened.map(|opened| opened.origin.clone()).unwrap_or_default(),
         run: manifest.map(|manifest| manifest.run.clone()),
         source: manifest.map_or(UNKNOWN_SOURCE, |manifest| manifest.source_text()).to_owned(),
         partial: manifest.is_some_and(|manifest| manifest.is_partial()),

@@ -3,6 +3,7 @@
 
 use super::child::{Fed, Wanted};
 use super::conninfo::Conninfo;
+use super::tls::{self, TargetTls};
 use crate::cancel::Cancel;
 use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
@@ -74,6 +75,7 @@ pub struct Access {
     pub conninfo: Conninfo,
     environment: Vec<(OsString, OsString)>,
     password: Option<SecretString>,
+    tls: TargetTls,
 }
 
 impl Access {
@@ -89,11 +91,14 @@ impl Access {
                 _ => {}
             }
         }
+        let password = password.filter(|password| !password.expose_secret().is_empty());
+        let tls = TargetTls::new(&conninfo, &environment, &client, password.is_some());
         Self {
             client,
             conninfo,
             environment,
-            password: password.filter(|password| !password.expose_secret().is_empty()),
+            password,
+            tls,
         }
     }
 
@@ -225,15 +230,22 @@ impl Access {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             // Its words are read by us; the dump itself says in which encoding it is.
             .env("LC_ALL", "C");
-        if self.password.is_some() {
-            command.env("PGPASSFILE", "/proc/self/fd/3");
+        command.envs(self.tls.variables.iter().copied());
+        let names = [
+            self.password.as_ref().map(|_| "PGPASSFILE"),
+            self.tls.roots.as_ref().map(|_| "PGSSLROOTCERT"),
+        ];
+        for (name, descriptor) in names.into_iter().flatten().zip(3..) {
+            command.env(name, format!("/proc/self/fd/{descriptor}"));
         }
         Ok(command)
     }
 
+    /// In the order of [`Self::command`].
     fn files(&self) -> Result<Vec<OwnedFd>> {
-        let file = |password: &SecretString| memory_file("passfile", &passfile(password.expose_secret())?);
-        self.password.iter().map(file).collect()
+        let passfile = |password: &SecretString| memory_file("passfile", &passfile(password.expose_secret())?);
+        let roots = self.tls.roots.as_ref().map(|roots| memory_file("roots", roots));
+        self.password.iter().map(passfile).chain(roots).collect()
     }
 }
 
@@ -343,9 +355,10 @@ fn failure(said: &str, status: std::process::ExitStatus) -> Error {
     let told: Vec<String> = told.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let message = told.join(" · ");
     let hint = HINTS.iter().find(|(words, _)| words.iter().all(|word| message.contains(word)));
+    let advice = tls::advice(&message).or(hint.map(|(_, hint)| *hint));
     let error = Error::new(Code::RestoreFailed, message);
-    match hint {
-        Some((_, hint)) => error.advise(*hint),
+    match advice {
+        Some(advice) => error.advise(advice),
         None => error,
     }
 }

@@ -4,11 +4,15 @@ mod text;
 
 use super::compare::{Comparison, Pair, Table};
 use super::filter::{LeftOut, NotRestored};
+use super::origin::Origin;
 use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error};
+use crate::observe::output::visible;
 use serde::Serialize;
 use text::{counted, escaped, filled, grouped, lasting, postgres, push, readable, sized};
 
+/// Of what opens with the key: of a recipient's public key alone anybody makes such a set.
+const UNSIGNED: &str = "not signed: that the key opens it does not say who made it";
 const TEMPLATE: &str = include_str!("report.html");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,9 +59,8 @@ pub struct Backup {
     pub manifest_sha256: String,
     /// Of the key that opened it.
     pub key_fingerprint: String,
-    /// Of the signer that was pinned and whose signature holds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub signer: Option<String>,
+    #[serde(flatten)]
+    pub origin: Origin,
     /// The digest of the source, or `source unknown`.
     pub source: String,
     /// It is of a part of the database.
@@ -121,7 +124,7 @@ impl Report {
 
     pub fn to_json(&self) -> String {
         // Every field is a text, number or list: this cannot fail.
-        serde_json::to_string_pretty(self).unwrap_or_default()
+        visible(&serde_json::to_string_pretty(self).unwrap_or_default()).into_owned()
     }
 
     pub fn to_html(&self) -> String {
@@ -323,7 +326,8 @@ impl Report {
     }
 
     fn facts(&self) -> String {
-        let Backup { stem, run, .. } = &self.backup;
+        let Backup { stem, run, origin, .. } = &self.backup;
+        let signed_by = |pinned: bool| origin.signed_by.clone().filter(|_| origin.pinned == pinned).unwrap_or_default();
         let without = if self.restored.without.is_empty() {
             "nothing".to_owned()
         } else {
@@ -343,7 +347,10 @@ impl Report {
             ("Source, SHA-256", self.backup.source.clone()),
             ("Manifest, SHA-256", self.backup.manifest_sha256.clone()),
             ("Opened by key", self.backup.key_fingerprint.clone()),
-            ("Signed by", self.backup.signer.clone().unwrap_or_default()),
+            ("Signed by the pinned signer", signed_by(true)),
+            ("Signed by, not pinned", signed_by(false)),
+            ("Origin", if origin.signed_by.is_none() { UNSIGNED } else { "" }.to_owned()),
+            ("Written to", origin.written_to.clone().unwrap_or_default()),
             ("Compression", self.backup.compression.clone()),
             ("Source", postgres(&self.backup.server_version)),
             ("Dumped by", format!("pg_dump {}", self.backup.pg_dump_version)),

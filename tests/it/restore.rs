@@ -7,6 +7,7 @@ mod empty;
 mod hostile;
 mod psql;
 mod throwaway;
+mod tls;
 
 use crate::support::postgres::{Server, client_folder, clients_path, debian_major};
 use crate::support::wait::until;

@@ -1,5 +1,6 @@
 //! Numbers, times and foreign texts as they stand in a page.
 
+use crate::observe::output::is_hidden;
 use std::fmt::Write;
 
 /// For text and quoted attributes. Controls and the characters that turn the direction of text are shown as codes.
@@ -13,10 +14,7 @@ pub(super) fn escaped(text: &str) -> String {
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
             '\n' | '\t' => safe.push(' '),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                push(&mut safe, format_args!("\\u{{{:x}}}", c as u32))
-            }
-            c if c.is_control() => push(&mut safe, format_args!("\\u{{{:x}}}", c as u32)),
+            c if is_hidden(c) => push(&mut safe, format_args!("\\u{{{:x}}}", c as u32)),
             c => safe.push(c),
         }
     }
