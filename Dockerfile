@@ -1,5 +1,5 @@
 # Images from one build: `lambda` (the default, last), `ecs` (non-root, works with a read-only root), and `drill`, which
-# also has the servers that a drill restores into, and is larger by them.
+# also has the servers that a drill restores into, and is larger by them; it starts as root and drops to two users.
 #
 #   BUILDX_NO_DEFAULT_ATTESTATIONS=1 docker build -t pgseal .
 #   docker build --target ecs -t pgseal:ecs .
@@ -12,6 +12,7 @@
 
 # checkov:skip=CKV_DOCKER_2:a backup is a job that ends, not a service with a health
 # checkov:skip=CKV_DOCKER_3:Lambda picks the user, and sam local adds its emulator as root; the target ecs has a USER
+# checkov:skip=CKV_DOCKER_8:the target drill starts as root to give the server and psql users of their own
 # checkov:skip=CKV_DOCKER_7:the tag is in the argument, which the check does not read
 ARG RUST_IMAGE=rust:1.95-slim-trixie
 
@@ -111,9 +112,14 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,mode=044
     rm -rf /var/lib/apt/lists/*
 COPY --from=clients /out/etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=builder /out/pgseal /usr/local/bin/pgseal
-# A server asks for the name of its user.
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin pgseal
-USER 10001:10001
+# Root drops to these two, which own nothing: so a backup's code is kept from the rest with and without Landlock.
+RUN groupadd --gid 10002 pgseal-server \
+    && useradd --uid 10002 --gid 10002 --no-create-home --shell /usr/sbin/nologin pgseal-server \
+    && useradd --uid 10003 --gid 10002 --no-create-home --shell /usr/sbin/nologin pgseal-psql \
+    # For `--user 10001`, confined by Landlock alone: initdb asks for the name of its user.
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin pgseal
+# hadolint ignore=DL3002
+USER root
 WORKDIR /tmp
 ENTRYPOINT ["/usr/local/bin/pgseal"]
 

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 enum Door {
-    Command(cli::Command),
+    Command(Box<cli::Command>),
     Lambda,
     OneShot,
 }
@@ -45,7 +45,7 @@ enum Door {
 impl Door {
     fn of(cli: Cli, env: &Env) -> Self {
         match cli.command {
-            Some(command) => Self::Command(command),
+            Some(command) => Self::Command(Box::new(command)),
             // The runtime itself panics where this variable is missing.
             None if env.get("AWS_LAMBDA_RUNTIME_API").is_some() => Self::Lambda,
             None => Self::OneShot,

@@ -160,6 +160,9 @@ pub struct Drill {
     report: String,
     #[command(flatten)]
     filter: FilterArguments,
+    /// Goes on where neither Landlock nor other users keep the backup's code from this machine
+    #[arg(long)]
+    unconfined: bool,
     #[command(flatten)]
     trust: Trust,
 }
@@ -277,14 +280,15 @@ pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<Said
     let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
     let (client_folders, path) = clients(env);
     let ask = drill::Ask {
-        key: &key,
+        key,
         signer: signer.as_ref(),
+        unconfined: arguments.unconfined,
         filter: arguments.filter.options(),
         workers: arguments.trust.workers(),
         client_folders,
         path,
     };
-    let report = drill::drill(&backup, &ask, cancel).await;
+    let report = drill::drill(&backup, ask, cancel).await;
     let exit = match leave(&report, &place).await {
         Ok(()) => report.exit(),
         Err(error) => {

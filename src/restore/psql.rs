@@ -1,16 +1,21 @@
 //! psql: the end of the way back, and the way in which a target is asked things. Every option of libpq that a conninfo can
 //! hold works for both.
 
+mod failure;
+
+use super::accounts::{self, Account};
 use super::child::{Fed, Wanted};
+use super::confinement::Confinement;
 use super::conninfo::Conninfo;
-use super::tls::{self, TargetTls};
+use super::tls::TargetTls;
 use crate::cancel::Cancel;
 use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Stage;
 use crate::pipeline::clients::{self, Client};
-use crate::pipeline::pg_dump::{memory_file, told};
+use crate::pipeline::pg_dump::memory_file;
 use crate::rds::{passfile, session};
+use failure::failure;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
@@ -76,6 +81,8 @@ pub struct Access {
     environment: Vec<(OsString, OsString)>,
     password: Option<SecretString>,
     tls: TargetTls,
+    account: Option<Account>,
+    confinement: Option<Confinement>,
 }
 
 impl Access {
@@ -99,6 +106,17 @@ impl Access {
             environment,
             password,
             tls,
+            account: None,
+            confinement: None,
+        }
+    }
+
+    /// psql runs as this user and within these bounds.
+    pub(super) fn confined(self, account: Option<Account>, confinement: Option<Confinement>) -> Self {
+        Self {
+            account,
+            confinement,
+            ..self
         }
     }
 
@@ -126,7 +144,7 @@ impl Access {
             command.arg("--single-transaction");
         }
         let mut psql = Psql {
-            child: Fed::start(&mut command, self.files()?, Wanted::Nothing, cancel)?,
+            child: self.start(command, Wanted::Nothing, cancel)?,
             key: None,
             warning: None,
             password: self.password.clone(),
@@ -162,7 +180,7 @@ impl Access {
     fn output(&self, sql: &[u8], cancel: &Cancel) -> Result<Vec<u8>> {
         let mut command = self.command()?;
         command.args(["--no-align", "--tuples-only"]).env("PGCLIENTENCODING", "UTF8");
-        let mut child = Fed::start(&mut command, self.files()?, Wanted::Bytes(ANSWER), cancel)?;
+        let mut child = self.start(command, Wanted::Bytes(ANSWER), cancel)?;
         child.write(sql)?;
         let status = child.finish()?;
         if !status.success() {
@@ -221,7 +239,11 @@ impl Access {
     }
 
     fn command(&self) -> Result<Command> {
-        let mut command = Command::new(self.client.program("psql"));
+        let program = self.client.program("psql");
+        let mut command = match self.account {
+            Some(_) => accounts::run_as(&program, self.account),
+            None => Command::new(program),
+        };
         command
             .args(["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-"])
             .arg(format!("--dbname={}", self.conninfo.render()))
@@ -241,10 +263,20 @@ impl Access {
         Ok(command)
     }
 
+    fn start(&self, mut command: Command, wanted: Wanted, cancel: &Cancel) -> Result<Fed> {
+        Fed::start_confined(&mut command, self.files()?, wanted, self.confinement.as_ref(), cancel)
+    }
+
     /// In the order of [`Self::command`].
     fn files(&self) -> Result<Vec<OwnedFd>> {
-        let passfile = |password: &SecretString| memory_file("passfile", &passfile(password.expose_secret())?);
-        let roots = self.tls.roots.as_ref().map(|roots| memory_file("roots", roots));
+        let file = |name: &str, content: &[u8]| {
+            let file = memory_file(name, content)?;
+            let not_given = |error| Error::new(Code::Bug, format!("a memory file cannot be given away: {error}"));
+            accounts::give(&file, self.account).map_err(not_given)?;
+            Ok(file)
+        };
+        let passfile = |password: &SecretString| file("passfile", &passfile(password.expose_secret())?);
+        let roots = self.tls.roots.as_ref().map(|roots| file("roots", roots));
         self.password.iter().map(passfile).chain(roots).collect()
     }
 }
@@ -337,138 +369,5 @@ fn redacted(said: &str, password: Option<&SecretString>) -> String {
     }
 }
 
-/// psql's first error with what belongs to it: `psql:<stdin>:12: ERROR:  …` and its DETAIL.
-fn failure(said: &str, status: std::process::ExitStatus) -> Error {
-    const SIGNS: [&str; 4] = [" ERROR:  ", " FATAL:  ", " PANIC:  ", "psql: error: "];
-    let lines: Vec<&str> = said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    let is_error = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
-    // psql itself says `psql:<stdin>:3: error: invalid command \x`; a server may speak another language.
-    let first = lines.iter().position(is_error);
-    let first = first.or_else(|| lines.iter().rposition(|line| line.starts_with("psql:")));
-    let Some(first) = first else {
-        let last = lines.last().copied().unwrap_or("it said nothing");
-        return Error::new(Code::RestoreFailed, format!("psql {}: {last}", told(status)));
-    };
-    let belongs = |line: &&&str| !line.starts_with("psql:") && !line.starts_with("LINE ") && !line.trim_start().starts_with('^');
-    let rest = lines[first + 1..].iter().take_while(|line| !line.starts_with("psql:"));
-    let told = std::iter::once(&lines[first]).chain(rest.filter(belongs).take(3));
-    let told: Vec<String> = told.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    let message = told.join(" · ");
-    let hint = HINTS.iter().find(|(words, _)| words.iter().all(|word| message.contains(word)));
-    let advice = tls::advice(&message).or(hint.map(|(_, hint)| *hint));
-    let error = Error::new(Code::RestoreFailed, message);
-    match advice {
-        Some(advice) => error.advise(advice),
-        None => error,
-    }
-}
-
-/// What helps, by the words of a server that speaks English.
-const HINTS: &[(&[&str], &str)] = &[
-    (
-        &["role \"", "does not exist"],
-        "Restore the roles first (--globals), or leave out what names them (--no-owner --no-privileges).",
-    ),
-    (
-        &["must be owner of extension"],
-        "Somebody else made the extension: leave out comments (--no-comments), or this one's with --exclude-extension.",
-    ),
-    (
-        &["extension \"", "is not available"],
-        "The server lacks the extension: install it there, or leave it out with --exclude-extension.",
-    ),
-    (
-        &["extension \""],
-        "Leave the extension out with --exclude-extension, or have its administrator make it first.",
-    ),
-    (
-        &["default_tablespace"],
-        "The server has no tablespace of that name: put everything into the default one with --no-tablespaces.",
-    ),
-    (
-        &["tablespace \"", "does not exist"],
-        "The server has no tablespace of that name: put everything into the default one with --no-tablespaces.",
-    ),
-    (
-        &["schema \"", "does not exist"],
-        "A dump of a part of a database need not make its schemas: make this one in the target first.",
-    ),
-    (
-        &["function", "does not exist"],
-        "A function of the source may name things without their schema, which a dump does not allow: try --search-path 'public, pg_catalog'.",
-    ),
-    (
-        &["relation", "does not exist"],
-        "A function of the source may name things without their schema, which a dump does not allow: try --search-path 'public, pg_catalog'.",
-    ),
-    (
-        &["type", "does not exist"],
-        "A function of the source may name things without their schema, which a dump does not allow: try --search-path 'public, pg_catalog'.",
-    ),
-];
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::process::ExitStatusExt;
-
-    fn client(version: &str) -> Client {
-        let (major, _) = self::version(version).unwrap();
-        Client {
-            folder: PathBuf::from("/nowhere"),
-            major,
-            version: version.to_owned(),
-        }
-    }
-
-    fn chosen(installed: &[&str], pg_dump: &str) -> Result<String> {
-        choose(installed.iter().map(|version| client(version)).collect(), pg_dump).map(|client| client.version)
-    }
-
-    #[test]
-    fn the_smallest_that_is_not_older_and_knows_restrict() {
-        for (installed, pg_dump, psql) in [
-            (&["18.0", "15.1", "17.5", "16.10"][..], "15.14", "16.10"),
-            (&["18.0", "15.1", "17.5", "16.10"], "15.13", "16.10"),
-            (&["18.0", "15.1", "17.5", "16.10"], "18beta2", "18.0"),
-            (&["17.5", "15.1"], "17.6", "17.5"),
-            (&["17.5", "15.1"], "9.6.24", "15.1"),
-        ] {
-            assert_eq!(chosen(installed, pg_dump).unwrap(), psql, "{pg_dump}");
-        }
-        for (installed, pg_dump, words) in [
-            (&["15.14", "16.10"][..], "17.6", &["pg_dump 17.6", "psql is 16.10"][..]),
-            (&[], "17.6", &["no psql"]),
-        ] {
-            let error = chosen(installed, pg_dump).unwrap_err();
-            assert_eq!(error.code, Code::RestoreFailed);
-            assert!(words.iter().all(|word| error.message.contains(word)), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_first_error_is_told_with_its_detail() {
-        let status = std::process::ExitStatus::from_raw(3 << 8);
-        for (said, told) in [
-            (
-                "psql:<stdin>:3: NOTICE:  hello\npsql:<stdin>:9: ERROR:  duplicate key\nDETAIL:  Key (a)=(1) exists.\nCONTEXT:  COPY t, line 2\npsql:<stdin>:10: ERROR:  late\n",
-                "psql:<stdin>:9: ERROR: duplicate key · DETAIL: Key (a)=(1) exists. · CONTEXT: COPY t, line 2",
-            ),
-            (
-                "psql:<stdin>:1: ERROR:  syntax error at or near \"x\"\nLINE 1: x;\n        ^\n",
-                "psql:<stdin>:1: ERROR: syntax error at or near \"x\"",
-            ),
-            (
-                "psql: error: connection to server at \"h\", port 1 failed: refused\n\tIs it running?\n",
-                "psql: error: connection to server at \"h\", port 1 failed: refused · Is it running?",
-            ),
-            (
-                "psql:<stdin>:3: HINWEIS:  a\npsql:<stdin>:4: FEHLER:  b\n",
-                "psql:<stdin>:4: FEHLER: b",
-            ),
-            ("", "psql ended with exit status 3: it said nothing"),
-        ] {
-            assert_eq!(failure(said, status).message, told);
-        }
-    }
-}
+mod tests;

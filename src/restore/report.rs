@@ -3,13 +3,14 @@
 mod text;
 
 use super::compare::{Comparison, Pair, Table};
+use super::confinement::ConfinementReport;
 use super::filter::{LeftOut, NotRestored};
 use super::origin::Origin;
 use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error};
 use crate::observe::output::visible;
 use serde::Serialize;
-use text::{counted, escaped, filled, grouped, lasting, postgres, push, readable, sized};
+use text::{counted, escaped, filled, grouped, lasting, postgres, push, readable, sized, table_row};
 
 /// Of what opens with the key: of a recipient's public key alone anybody makes such a set.
 const UNSIGNED: &str = "not signed: that the key opens it does not say who made it";
@@ -35,6 +36,9 @@ pub struct Report {
     pub duration_ms: u64,
     pub backup: Backup,
     pub restored: Restored,
+    /// What kept the backup's code from the machine; `None` where no server was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<ConfinementReport>,
     pub phases: Vec<Phase>,
     /// What stopped the drill, if something did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -357,6 +361,10 @@ impl Report {
             ("Sealed by", self.backup.program.clone()),
             ("Restored into", postgres(&self.restored.server_version)),
             ("Restored by", format!("psql {}", self.restored.psql_version)),
+            (
+                "Confined by",
+                self.confinement.map_or(String::new(), |confinement| confinement.in_words()),
+            ),
             ("Left out", without),
             ("Extensions", extensions.join(", ")),
             (
@@ -375,30 +383,6 @@ impl Report {
         }
         rows
     }
-}
-
-fn table_row(table: &Table, largest: u64) -> String {
-    let number = |rows: Option<u64>| rows.map_or("–".to_owned(), grouped);
-    let (class, result) = match (table.equal, table.expected_rows, table.found_rows) {
-        (true, Some(_), _) => ("", "equal"),
-        (true, None, _) => ("", "definition only"),
-        (false, _, None) => (" class=\"bad\"", "missing"),
-        (false, ..) => (" class=\"bad\"", "differs"),
-    };
-    let share = table.dump_bytes as f64 / largest as f64 * 100.0;
-    let bar = if table.dump_bytes == 0 {
-        String::new()
-    } else {
-        format!("<i style=\"width:{share:.2}%\"></i>")
-    };
-    format!(
-        "<tr{class}><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number extra\">{}</td><td class=\"share extra\">{bar}</td><td class=\"number extra\">{}</td><td class=\"result\">{result}</td></tr>\n",
-        escaped(&table.name),
-        number(table.found_rows),
-        number(table.expected_rows),
-        sized(table.dump_bytes),
-        sized(table.disk_bytes),
-    )
 }
 
 #[cfg(test)]

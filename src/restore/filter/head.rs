@@ -93,5 +93,15 @@ fn see(statement: &Statement, head: &mut Head) -> bool {
     }
     let is_config = statement.has(0, "SELECT pg_catalog") && statement.is(3, "set_config") && statement.len() == 11;
     let is_plain = statement.is_any(0, &["SET", "RESET", "COMMENT", "GRANT", "REVOKE"]) || statement.has(0, "CREATE COLLATION");
-    statement.is_empty() || is_config || is_plain || owner_clause(statement).is_some()
+    // Languages stand before extensions; to make one runs no code.
+    let is_language = statement.is(0, "CREATE") && language_at(statement).is_some();
+    statement.is_empty() || is_config || is_plain || is_language || owner_clause(statement).is_some()
+}
+
+/// Behind `CREATE OR REPLACE TRUSTED PROCEDURAL`.
+fn language_at(statement: &Statement) -> Option<usize> {
+    let mut at = if statement.has(1, "OR REPLACE") { 3 } else { 1 };
+    at += usize::from(statement.is(at, "TRUSTED"));
+    at += usize::from(statement.is(at, "PROCEDURAL"));
+    statement.is(at, "LANGUAGE").then_some(at)
 }

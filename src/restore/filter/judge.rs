@@ -193,6 +193,9 @@ fn judge_comment(options: &FilterOptions, statement: &Statement) -> Verdict {
             return Verdict::LeaveOut("comments", what());
         }
         // Who made the extension alone may comment on it.
+        if !options.set_aside && statement.name(3).is_some_and(|name| options.made_extensions.contains(&name)) {
+            return Verdict::Drop;
+        }
         return ownership(options, false, "comments", what());
     }
     Verdict::Pass
@@ -205,11 +208,18 @@ fn is_without(options: &FilterOptions, statement: &Statement, at: usize) -> bool
 }
 
 fn judge_create(options: &FilterOptions, statement: &Statement) -> Verdict {
+    let is_made = |made: &BTreeSet<Vec<u8>>, at| statement.name(at).is_some_and(|name| made.contains(&name));
     if let Some(at) = created_extension(statement) {
+        if is_made(&options.made_extensions, at) {
+            return Verdict::Drop;
+        }
         if is_without(options, statement, at) {
             return Verdict::LeaveOut("extensions", statement.text(at, at + 1));
         }
     } else if statement.is(1, "SCHEMA") && statement.len() == 3 {
+        if is_made(&options.made_schemas, 2) {
+            return Verdict::Drop;
+        }
         if statement.name(2).is_some_and(|name| options.existing_schemas.contains(&name)) {
             return Verdict::LeaveOut("schemas that were there", statement.text(2, 3));
         }

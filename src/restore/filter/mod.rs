@@ -78,8 +78,8 @@ impl<S: Stage> Filter<S> {
     fn end_head(&mut self) -> Result<()> {
         let Some(reader) = self.head.take() else { return Ok(()) };
         let prepared = (reader.prepare)(&reader.head)?;
-        self.options.existing_schemas.extend(prepared.schemas);
-        self.options.existing_extensions.extend(prepared.extensions);
+        self.options.made_schemas.extend(prepared.schemas);
+        self.options.made_extensions.extend(prepared.extensions);
         for (name, reason) in prepared.missing {
             let what = format!("EXTENSION {}", String::from_utf8_lossy(&name));
             self.changes.not_restored(what, reason);

@@ -30,6 +30,9 @@ pub struct FilterOptions {
     /// Schemas and extensions that are there already: they are not made, and the extensions not commented on.
     pub existing_schemas: BTreeSet<Vec<u8>>,
     pub existing_extensions: BTreeSet<Vec<u8>>,
+    /// Schemas and extensions that were made out of the dump's head: not a word about them.
+    pub made_schemas: BTreeSet<Vec<u8>>,
+    pub made_extensions: BTreeSet<Vec<u8>>,
     /// Statements of ownership and privileges are kept aside for the superuser instead of passing.
     pub set_aside: bool,
     /// What PostgreSQL keeps for superusers is left out.

@@ -61,7 +61,9 @@ fn create(statement: &Statement, lost: &mut BTreeSet<String>) -> Option<Verdict>
         (end == statement.len() || statement.is_symbol(end, b'(')).then_some(end)
     } else if statement.is(at, "CAST") {
         let end = statement.behind_parentheses(at + 1)?;
-        statement.has(end, "WITHOUT FUNCTION").then_some(end)
+        // It takes the owner of one of the types; a dump names the schema of each that is not built in.
+        let is_of_others = !statement.text(at + 1, end).contains('.');
+        (is_of_others || statement.has(end, "WITHOUT FUNCTION")).then_some(end)
     } else if statement.is(at, "PUBLICATION") {
         let (_, end) = name(1)?;
         let is_wide = statement.has(end, "FOR ALL") || statement.has(end, "FOR TABLES IN SCHEMA");

@@ -401,7 +401,8 @@ fn what_only_superusers_make_is_left_out_and_told() {
 #[test]
 fn the_head_is_prepared_before_anything_passes() {
     let head = "--\n\\restrict x\nSET client_encoding = 'UTF8';\nSELECT pg_catalog.set_config('search_path', '', false);\nCREATE SCHEMA ext;\n\
-        ALTER SCHEMA ext OWNER TO a;\nCREATE EXTENSION IF NOT EXISTS hstore WITH SCHEMA ext;\nCOMMENT ON EXTENSION hstore IS 'x';\n\
+        ALTER SCHEMA ext OWNER TO a;\nCREATE OR REPLACE TRUSTED PROCEDURAL LANGUAGE l;\nALTER PROCEDURAL LANGUAGE l OWNER TO a;\n\
+        CREATE EXTENSION IF NOT EXISTS hstore WITH SCHEMA ext;\nCOMMENT ON EXTENSION hstore IS 'x';\n\
         CREATE EXTENSION IF NOT EXISTS aws_s3 WITH SCHEMA public;\n";
     let rest = "CREATE FUNCTION evil() RETURNS int LANGUAGE sql AS 'x';\nCREATE EXTENSION late;\n\\unrestrict x\n";
     let input = format!("{head}{rest}");

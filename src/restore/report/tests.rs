@@ -21,6 +21,7 @@ fn report(error: Option<Error>, comparison: Option<Comparison>) -> Report {
             ..Backup::default()
         },
         restored: Restored::default(),
+        confinement: None,
         phases: vec![Phase {
             name: "restore".to_owned(),
             duration_ms: 2000,

@@ -1,6 +1,7 @@
 //! Numbers, times and foreign texts as they stand in a page.
 
 use crate::observe::output::is_hidden;
+use crate::restore::compare::Table;
 use std::fmt::Write;
 
 /// For text and quoted attributes. Controls and the characters that turn the direction of text are shown as codes.
@@ -101,4 +102,28 @@ pub(super) fn filled(template: &str, parts: &[(&str, String)]) -> String {
     }
     page.push_str(rest);
     page
+}
+
+pub(super) fn table_row(table: &Table, largest: u64) -> String {
+    let number = |rows: Option<u64>| rows.map_or("–".to_owned(), grouped);
+    let (class, result) = match (table.equal, table.expected_rows, table.found_rows) {
+        (true, Some(_), _) => ("", "equal"),
+        (true, None, _) => ("", "definition only"),
+        (false, _, None) => (" class=\"bad\"", "missing"),
+        (false, ..) => (" class=\"bad\"", "differs"),
+    };
+    let share = table.dump_bytes as f64 / largest as f64 * 100.0;
+    let bar = if table.dump_bytes == 0 {
+        String::new()
+    } else {
+        format!("<i style=\"width:{share:.2}%\"></i>")
+    };
+    format!(
+        "<tr{class}><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number extra\">{}</td><td class=\"share extra\">{bar}</td><td class=\"number extra\">{}</td><td class=\"result\">{result}</td></tr>\n",
+        escaped(&table.name),
+        number(table.found_rows),
+        number(table.expected_rows),
+        sized(table.dump_bytes),
+        sized(table.disk_bytes),
+    )
 }

@@ -1,0 +1,105 @@
+//! What a drill's superuser does for a backup, before any code of it exists and after all of it has run: what PostgreSQL keeps
+//! for superusers, and what belongs to others than who restores.
+
+use super::empty::{identifier, literal};
+use super::filter::{Head, HeadExtension, Prepared};
+use super::into;
+use super::psql::Access;
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::format::database_properties::DatabaseProperties;
+use std::collections::BTreeSet;
+
+/// Makes the roles that the backup names and nobody made: of them a dump holds the names alone. Nobody logs in as one.
+pub(super) fn make_roles(properties: &DatabaseProperties, superuser: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+    let of_privileges = properties.privileges.iter().flatten();
+    let of_privileges = of_privileges.flat_map(|privilege| privilege.grantee.iter().chain([&privilege.grantor]));
+    let named: BTreeSet<&String> = properties
+        .roles
+        .iter()
+        .chain(&properties.owner)
+        .chain(properties.role_settings.keys())
+        .chain(of_privileges)
+        .collect();
+    let there = "SELECT coalesce(pg_catalog.json_agg(r.rolname), '[]') FROM pg_catalog.pg_roles r;";
+    let there: BTreeSet<String> = superuser.json::<Vec<String>>(there, cancel)?.into_iter().collect();
+    let missing: Vec<&&String> = named.iter().filter(|role| !there.contains(**role)).collect();
+    let statements: Vec<String> = missing
+        .iter()
+        .map(|role| format!("CREATE ROLE {} NOLOGIN NOSUPERUSER", identifier(role)))
+        .collect();
+    if statements.is_empty() {
+        return Ok(Vec::new());
+    }
+    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+    let refusals = superuser.try_statements(&statements, cancel)?;
+    let told = missing.iter().zip(refusals);
+    Ok(told
+        .filter_map(|(role, refusal)| refusal.map(|refusal| format!("the role {role} could not be made: {}", refusal.message)))
+        .collect())
+}
+
+/// Makes the extensions of a dump, and the schemas that they go to, while no function or operator of the dump exists that
+/// their scripts could find. What the server lacks is told and left out.
+pub(super) fn prepare(
+    head: &Head,
+    excluded: &BTreeSet<Vec<u8>>,
+    superuser: &Access,
+    restorer: &str,
+    there: &BTreeSet<Vec<u8>>,
+    cancel: &Cancel,
+) -> Result<Prepared> {
+    let mut prepared = Prepared::default();
+    for HeadExtension { name, schema } in head.extensions.iter().filter(|extension| !excluded.contains(&extension.name)) {
+        let (Ok(text), Ok(place)) = (std::str::from_utf8(name), schema.as_deref().map(std::str::from_utf8).transpose()) else {
+            prepared
+                .missing
+                .push((name.clone(), "its name or its schema's is not UTF-8".to_owned()));
+            continue;
+        };
+        if let (Some(schema), Some(place)) = (schema, place)
+            && !there.contains(schema)
+            && !prepared.schemas.contains(schema)
+        {
+            let statement = format!("CREATE SCHEMA {} AUTHORIZATION {}", identifier(place), identifier(restorer));
+            if superuser.try_statement(&statement, cancel)?.is_none() {
+                prepared.schemas.push(schema.clone());
+            }
+        }
+        let place = place.map_or(String::new(), |place| format!(" WITH SCHEMA {}", identifier(place)));
+        let statement = format!("CREATE EXTENSION IF NOT EXISTS {}{place}", identifier(text));
+        match superuser.try_statement(&statement, cancel)? {
+            None => prepared.extensions.push(name.clone()),
+            Some(refusal) => prepared.missing.push((name.clone(), refusal.message)),
+        }
+    }
+    superuser.query(&rights(restorer), cancel)?;
+    Ok(prepared)
+}
+
+/// Rows of an extension's tables come with the dump; so do servers of its wrappers. Not the right to put triggers there: the
+/// extension's own functions may be the superuser's.
+fn rights(restorer: &str) -> String {
+    format!(
+        "DO $rights$ DECLARE statement text; BEGIN FOR statement IN
+    SELECT format('GRANT %s ON %s %I.%I TO %I', CASE c.relkind WHEN 'S' THEN 'USAGE, SELECT, UPDATE' ELSE 'SELECT, INSERT' END,
+        CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname, {role})
+    FROM pg_depend d JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND c.relkind IN ('r', 'p', 'S', 'v', 'm', 'f')
+    UNION ALL
+    SELECT format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, {role})
+    FROM pg_depend d JOIN pg_namespace n ON n.oid = d.objid WHERE d.classid = 'pg_namespace'::regclass AND d.deptype = 'e'
+    UNION ALL
+    SELECT format('GRANT USAGE ON FOREIGN DATA WRAPPER %I TO %I', w.fdwname, {role}) FROM pg_foreign_data_wrapper w
+LOOP EXECUTE statement; END LOOP; END $rights$;",
+        role = literal(restorer)
+    )
+}
+
+/// Owners and privileges, once everything else has been done and counted: they run no code of the dump.
+pub(super) fn set_owners(aside: &[u8], superuser: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+    if aside.is_empty() {
+        return Ok(Vec::new());
+    }
+    into::run(aside, superuser, cancel)
+}
