@@ -99,44 +99,50 @@ struct Catalog {
 const CATALOG: &str = "
 WITH own AS (
     SELECT c.oid, c.relkind, c.relispartition, c.relname, n.nspname, EXISTS (
-        SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS of_extension
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+        SELECT FROM pg_catalog.pg_depend d WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e') AS of_extension
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema}'::pg_catalog.name[])
+        AND n.nspname OPERATOR(pg_catalog.!~) '^pg_(toast|temp)'
 ), spoken AS (
-    SELECT (CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)::name AS encoding
+    SELECT (CASE WHEN pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)::pg_catalog.name
+        AS encoding
+), named AS (
+    SELECT own.*, pg_catalog.encode(pg_catalog.convert_to(nspname::pg_catalog.text, encoding), 'hex') AS schema,
+        pg_catalog.encode(pg_catalog.convert_to(relname::pg_catalog.text, encoding), 'hex') AS table FROM own, spoken
 )
-SELECT encode(convert_to(json_build_object(
-    'encoding', getdatabaseencoding(),
-    'tables', (SELECT coalesce(json_agg(json_build_object(
-        'schema', encode(convert_to(nspname::text, encoding), 'hex'), 'table', encode(convert_to(relname::text, encoding), 'hex'),
-        'disk_bytes', pg_total_relation_size(oid), 'of_extension', of_extension, 'root', (
+SELECT pg_catalog.json_build_object(
+    'encoding', pg_catalog.getdatabaseencoding(),
+    'tables', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+        'schema', own.schema, 'table', own.table,
+        'disk_bytes', pg_catalog.pg_total_relation_size(own.oid), 'of_extension', of_extension, 'root', (
             WITH RECURSIVE above AS (
-                SELECT i.inhparent AS parent FROM pg_inherits i WHERE i.inhrelid = own.oid AND own.relispartition
+                SELECT i.inhparent AS parent FROM pg_catalog.pg_inherits i
+                WHERE i.inhrelid OPERATOR(pg_catalog.=) own.oid AND own.relispartition
                 UNION ALL
-                SELECT i.inhparent FROM above JOIN pg_class c ON c.oid = above.parent AND c.relispartition
-                    JOIN pg_inherits i ON i.inhrelid = c.oid)
-            SELECT json_build_array(encode(convert_to(n.nspname::text, encoding), 'hex'), encode(convert_to(c.relname::text, encoding), 'hex'))
-            FROM above JOIN pg_class c ON c.oid = above.parent AND NOT c.relispartition JOIN pg_namespace n ON n.oid = c.relnamespace
+                SELECT i.inhparent FROM above JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) above.parent AND c.relispartition
+                    JOIN pg_catalog.pg_inherits i ON i.inhrelid OPERATOR(pg_catalog.=) c.oid)
+            SELECT pg_catalog.json_build_array(root.schema, root.table)
+            FROM above JOIN named root ON root.oid OPERATOR(pg_catalog.=) above.parent AND NOT root.relispartition
         )) ORDER BY nspname, relname), '[]')
-        FROM own, spoken WHERE relkind = 'r'),
-    'extensions', (SELECT coalesce(json_agg(json_build_object('name', extname, 'version', extversion) ORDER BY extname), '[]')
-        FROM pg_extension),
-    'large_objects', (SELECT count(*) FROM pg_largeobject_metadata),
-    'indexes', (SELECT count(*) FROM own WHERE relkind IN ('i', 'I')),
-    'constraints', (SELECT count(*) FROM pg_constraint k JOIN own ON own.oid = k.conrelid),
-    'sequences', (SELECT count(*) FROM own WHERE relkind = 'S'),
-    'disk_bytes', pg_database_size(current_database()),
-    'broken_indexes', (SELECT coalesce(json_agg(i.indexrelid::regclass::text ORDER BY 1), '[]')
-        FROM pg_index i JOIN own ON own.oid = i.indexrelid
-        WHERE own.relkind = 'i' AND NOT (i.indisvalid AND i.indisready AND i.indislive)),
-    'open_constraints', (SELECT coalesce(json_agg(quote_ident(k.conname) || ' of ' || k.conrelid::regclass ORDER BY 1), '[]')
-        FROM pg_constraint k JOIN own ON own.oid = k.conrelid WHERE NOT k.convalidated)
-)::text, (SELECT encoding FROM spoken)), 'hex');
-";
+        FROM named own WHERE own.relkind OPERATOR(pg_catalog.=) 'r'),
+    'extensions', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', e.extname, 'version', e.extversion)
+        ORDER BY e.extname), '[]') FROM pg_catalog.pg_extension e),
+    'large_objects', (SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata),
+    'indexes', (SELECT pg_catalog.count(*) FROM own WHERE own.relkind OPERATOR(pg_catalog.=) ANY ('{i,I}'::pg_catalog.\"char\"[])),
+    'constraints', (SELECT pg_catalog.count(*) FROM pg_catalog.pg_constraint k JOIN own ON own.oid OPERATOR(pg_catalog.=) k.conrelid),
+    'sequences', (SELECT pg_catalog.count(*) FROM own WHERE own.relkind OPERATOR(pg_catalog.=) 'S'),
+    'disk_bytes', pg_catalog.pg_database_size(pg_catalog.current_database()),
+    'broken_indexes', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.format('%s', own.oid::pg_catalog.regclass) ORDER BY own.oid), '[]')
+        FROM pg_catalog.pg_index i JOIN own ON own.oid OPERATOR(pg_catalog.=) i.indexrelid
+        WHERE own.relkind OPERATOR(pg_catalog.=) 'i' AND NOT (i.indisvalid AND i.indisready AND i.indislive)),
+    'open_constraints', (SELECT coalesce(pg_catalog.json_agg(
+            pg_catalog.format('%I of %s', k.conname, own.oid::pg_catalog.regclass) ORDER BY k.oid), '[]')
+        FROM pg_catalog.pg_constraint k JOIN own ON own.oid OPERATOR(pg_catalog.=) k.conrelid WHERE NOT k.convalidated))";
 
 /// Counts every table of the database and compares.
 pub fn compare(inventory: &Contents, restored: &Access, cancel: &Cancel) -> Result<Comparison> {
-    let catalog = look(restored, cancel)?;
+    let catalog: Catalog = restored.json(CATALOG, cancel)?;
     let names: Vec<TableName> = catalog.tables.iter().map(Found::name).collect::<Result<_>>()?;
     let rows = count(&names, &catalog.encoding, restored, cancel)?;
     let mut comparison = Comparison {
@@ -276,22 +282,15 @@ impl Comparison {
     }
 }
 
-/// In hexadecimal, since psql may hand over nothing that is no UTF-8. Other names than those of tables are for people.
-fn look(restored: &Access, cancel: &Cancel) -> Result<Catalog> {
-    let unreadable = |why: &str| Error::new(Code::RestoreFailed, format!("the catalog's answer is no JSON: {why}"));
-    let json = unhex_all(&restored.look(CATALOG, cancel)?).ok_or_else(|| unreadable("it is not hexadecimal"))?;
-    serde_json::from_str(&String::from_utf8_lossy(&json)).map_err(|error| unreadable(&error.to_string()))
-}
-
 /// One session counts them all. `ONLY`: rows of children are counted with the children, as they are dumped.
 fn count(names: &[TableName], encoding: &str, restored: &Access, cancel: &Cancel) -> Result<Vec<u64>> {
     // Row security shall be an error here, never fewer rows.
-    let mut sql = b"SET row_security = off;\n".to_vec();
+    let mut sql = b"SET row_security TO off;\n".to_vec();
     if encoding == "SQL_ASCII" {
-        sql.extend_from_slice(b"SET client_encoding = 'SQL_ASCII';\n");
+        sql.extend_from_slice(b"SET client_encoding TO 'SQL_ASCII';\n");
     }
     for name in names {
-        sql.extend_from_slice(b"SELECT count(*) FROM ONLY ");
+        sql.extend_from_slice(b"SELECT pg_catalog.count(*) FROM ONLY ");
         sql.extend_from_slice(&name.to_sql());
         sql.extend_from_slice(b";\n");
     }

@@ -114,7 +114,7 @@ async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel
     let (server, version, fallback) = blocking(move || {
         let fallback = make(&target, &creation, &stop)?;
         server.hand_over(DATABASE, &stop)?;
-        Ok((server, target.query("SHOW server_version", &stop)?, fallback))
+        Ok((server, target.look("SHOW server_version", &stop)?, fallback))
     })
     .await?;
     report.restored.server_version = version;

@@ -240,7 +240,7 @@ pub(super) async fn schemas_of_tables(contents: &Contents, access: &Access, canc
 
 pub(super) async fn server_major(access: &Access, cancel: &Cancel) -> Result<u32> {
     let (access, cancel) = (access.clone(), cancel.clone());
-    let number = blocking(move || access.query("SHOW server_version_num", &cancel)).await?;
+    let number = blocking(move || access.look("SHOW server_version_num", &cancel)).await?;
     let unreadable = || Error::new(Code::RestoreFailed, "the server does not say its version");
     number.trim().parse::<u32>().map(|number| number / 10_000).map_err(|_| unreadable())
 }

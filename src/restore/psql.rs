@@ -2,6 +2,7 @@
 //! hold works for both.
 
 mod failure;
+mod look;
 
 use super::accounts::{self, Account};
 use super::child::{Fed, Wanted};
@@ -9,15 +10,13 @@ use super::confinement::Confinement;
 use super::conninfo::Conninfo;
 use super::tls::TargetTls;
 use crate::cancel::Cancel;
-use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Stage;
 use crate::pipeline::clients::{self, Client};
 use crate::pipeline::pg_dump::memory_file;
-use crate::rds::{passfile, session};
+use crate::rds::passfile;
 use failure::failure;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -29,6 +28,9 @@ const RESTRICT: &[(u32, u32)] = &[(13, 22), (14, 19), (15, 14), (16, 10), (17, 6
 const ANSWER: usize = 64 << 20;
 /// Lines of stderr that are kept though psql succeeded.
 const WARNINGS: usize = 20;
+/// For all that is not a dump: nothing is found that a user of the database put beside the catalog's functions, types and
+/// operators, not even among temporary objects.
+const PATH: &[u8] = b"SET search_path TO pg_catalog, pg_temp;\n";
 
 /// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump; one that knows
 /// `\restrict` if there is any.
@@ -165,54 +167,25 @@ impl Access {
         Ok(psql)
     }
 
-    /// Runs SQL and gives what it prints: a row a line, columns parted by `|`.
-    pub fn query(&self, sql: &str, cancel: &Cancel) -> Result<String> {
-        self.query_bytes(sql.as_bytes(), cancel)
-    }
-
-    /// The same for SQL with names that are no UTF-8, which must say so itself by `SET client_encoding`.
-    pub fn query_bytes(&self, sql: &[u8], cancel: &Cancel) -> Result<String> {
-        let answer = String::from_utf8(self.output(sql, cancel)?);
-        let answer = answer.map_err(|_| Error::new(Code::RestoreFailed, "psql answered in another encoding than UTF-8"))?;
-        Ok(answer.trim_end_matches('\n').to_owned())
+    /// Runs statements of ours that change something, up to the first error; gives what they print. What only asks goes
+    /// through [`Self::look`].
+    pub fn execute(&self, sql: &str, cancel: &Cancel) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.output(sql.as_bytes(), cancel)?)
+            .trim_end_matches('\n')
+            .to_owned())
     }
 
     fn output(&self, sql: &[u8], cancel: &Cancel) -> Result<Vec<u8>> {
         let mut command = self.command()?;
         command.args(["--no-align", "--tuples-only"]).env("PGCLIENTENCODING", "UTF8");
         let mut child = self.start(command, Wanted::Bytes(ANSWER), cancel)?;
+        child.write(PATH)?;
         child.write(sql)?;
         let status = child.finish()?;
         if !status.success() {
             return Err(failure(&redacted(&child.said(), self.password.as_ref()), status));
         }
         Ok(child.output().to_vec())
-    }
-
-    /// Runs a query that only looks, where others may have put functions and operators of any name: none of them is found.
-    pub fn look(&self, sql: &str, cancel: &Cancel) -> Result<String> {
-        self.look_bytes(sql.as_bytes(), cancel)
-    }
-
-    /// Temporary objects come last in the search, so that not even they can stand in for anything of the catalog.
-    pub fn look_bytes(&self, sql: &[u8], cancel: &Cancel) -> Result<String> {
-        let prelude = b"SET search_path = pg_catalog, pg_temp;\nSET default_transaction_read_only = on;\n";
-        self.query_bytes(&[prelude, sql].concat(), cancel)
-    }
-
-    /// The same for one whose only column and row is JSON. It travels as hexadecimal digits: names need be no UTF-8, nor
-    /// text that has a place there.
-    pub fn json<T: DeserializeOwned>(&self, sql: &str, cancel: &Cancel) -> Result<T> {
-        let scalar = format!("({})", sql.trim().trim_end_matches(';'));
-        let ask = |expression: String| self.look(&format!("SELECT {expression};"), cancel);
-        let answer = match ask(session::name(&scalar)) {
-            // The server's own words, unlike those of a psql that did not reach it.
-            Err(error) if error.message.contains(" ERROR: ") => ask(session::hex(&scalar))?,
-            answer => answer?,
-        };
-        let answer = unhex_all(&answer).ok_or_else(|| Error::new(Code::RestoreFailed, "psql's answer is not hexadecimal"))?;
-        let answer = String::from_utf8_lossy(&answer);
-        serde_json::from_str(&answer).map_err(|error| Error::new(Code::RestoreFailed, format!("psql's answer is no JSON: {error}")))
     }
 
     /// Runs statements one after the other, whatever becomes of each: for each what the server said against it.

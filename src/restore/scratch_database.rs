@@ -73,7 +73,7 @@ pub(super) fn prepare(
             Some(refusal) => prepared.missing.push((name.clone(), refusal.message)),
         }
     }
-    superuser.query(&rights(restorer), cancel)?;
+    superuser.execute(&rights(restorer), cancel)?;
     Ok(prepared)
 }
 
@@ -81,16 +81,20 @@ pub(super) fn prepare(
 /// extension's own functions may be the superuser's.
 fn rights(restorer: &str) -> String {
     format!(
-        "DO $rights$ DECLARE statement text; BEGIN FOR statement IN
-    SELECT format('GRANT %s ON %s %I.%I TO %I', CASE c.relkind WHEN 'S' THEN 'USAGE, SELECT, UPDATE' ELSE 'SELECT, INSERT' END,
-        CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname, {role})
-    FROM pg_depend d JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND c.relkind IN ('r', 'p', 'S', 'v', 'm', 'f')
+        "DO $rights$ DECLARE statement pg_catalog.text; BEGIN FOR statement IN
+    SELECT pg_catalog.format('GRANT %s ON %s %I.%I TO %I',
+        CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' THEN 'USAGE, SELECT, UPDATE' ELSE 'SELECT, INSERT' END,
+        CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname, {role})
+    FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid
+        JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'
+        AND c.relkind OPERATOR(pg_catalog.=) ANY ('{{r,p,S,v,m,f}}'::pg_catalog.\"char\"[])
     UNION ALL
-    SELECT format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, {role})
-    FROM pg_depend d JOIN pg_namespace n ON n.oid = d.objid WHERE d.classid = 'pg_namespace'::regclass AND d.deptype = 'e'
+    SELECT pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, {role})
+    FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.objid
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'
     UNION ALL
-    SELECT format('GRANT USAGE ON FOREIGN DATA WRAPPER %I TO %I', w.fdwname, {role}) FROM pg_foreign_data_wrapper w
+    SELECT pg_catalog.format('GRANT USAGE ON FOREIGN DATA WRAPPER %I TO %I', w.fdwname, {role}) FROM pg_catalog.pg_foreign_data_wrapper w
 LOOP EXECUTE statement; END LOOP; END $rights$;",
         role = literal(restorer)
     )

@@ -128,7 +128,7 @@ impl Throwaway {
         };
         throwaway.wait_until_ready(cancel)?;
         // It sees all rows, to count them, and may nothing else that an ordinary owner of a database may not.
-        throwaway.superuser.query(
+        throwaway.superuser.execute(
             &format!(
                 "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION BYPASSRLS PASSWORD {};
                  REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;",
@@ -163,7 +163,7 @@ impl Throwaway {
         let (database, owner) = (self.superuser.database(database), identifier(&self.restorer_name));
         let name = identifier(database.conninfo.dbname().unwrap_or_default());
         let statements = format!("ALTER DATABASE {name} OWNER TO {owner};\nALTER SCHEMA public OWNER TO {owner};\n");
-        database.query(&statements, cancel).map(drop)
+        database.execute(&statements, cancel).map(drop)
     }
 
     /// The end of the server's own log, for the message of a failure.
@@ -174,7 +174,7 @@ impl Throwaway {
     fn wait_until_ready(&mut self, cancel: &Cancel) -> Result<()> {
         let deadline = Instant::now() + START;
         loop {
-            let refused = match self.superuser.query("SELECT 1;", cancel) {
+            let refused = match self.superuser.look("SELECT 1;", cancel) {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };

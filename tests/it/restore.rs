@@ -8,6 +8,7 @@ mod hostile;
 mod psql;
 mod throwaway;
 mod tls;
+mod twins;
 
 use crate::support::postgres::{Server, client_folder, clients_path, debian_major};
 use crate::support::wait::until;

@@ -22,7 +22,7 @@ fn by_psql(conninfo: &str) -> String {
 
 fn by_us(conninfo: &str) -> String {
     let access = Access::new(psql(), Conninfo::parse(conninfo).expect(conninfo), []);
-    access.query(&format!("{SEEN};"), &cancel()).expect(conninfo)
+    access.execute(&format!("{SEEN};"), &cancel()).expect(conninfo)
 }
 
 #[test]
@@ -68,12 +68,12 @@ fn a_password_of_the_environment_serves_too() {
     ];
     let access = Access::new(psql(), target.clone(), variables);
     // What the child has in its environment, by its own word.
-    let seen = access.query("\\! tr '\\0' '\\n' < /proc/$PPID/environ\nSELECT current_user;", &cancel());
+    let seen = access.execute("\\! tr '\\0' '\\n' < /proc/$PPID/environ\nSELECT current_user;", &cancel());
     let seen = seen.expect("a login");
     assert!(seen.ends_with("owner") && seen.contains("PGPASSFILE=/proc/self/fd/3"), "{seen}");
     assert!(!seen.contains(server.password()) && !seen.contains("AWS_"), "{seen}");
     let error = Access::new(psql(), target, [])
-        .query("SELECT 1;", &cancel())
+        .execute("SELECT 1;", &cancel())
         .expect_err("no password");
     assert!(error.message.contains("no password supplied"), "{error}");
 }

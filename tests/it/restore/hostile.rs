@@ -278,7 +278,7 @@ fn no_variable_of_psql_gets_into_code() {
     guarded(&target, b"CREATE TABLE a AS SELECT (ARRAY[1, 2, 3])[1:2] AS x, 'a:b'::text AS y;\n").expect("a slice");
     assert_eq!(
         target
-            .query("SELECT x[2] OPERATOR(pg_catalog.||) y FROM a", &cancel())
+            .execute("SELECT x[2] OPERATOR(pg_catalog.||) y FROM public.a", &cancel())
             .expect("a row"),
         "2a:b"
     );

@@ -51,7 +51,7 @@ fn it_serves_and_leaves_nothing() {
     assert_eq!(folders[0].metadata().expect("metadata").permissions().mode() & 0o707, 0o700);
     let seen = throwaway
         .access()
-        .query("SELECT current_setting('fsync') || current_setting('listen_addresses');", &cancel());
+        .execute("SELECT current_setting('fsync') || current_setting('listen_addresses');", &cancel());
     assert_eq!(seen.expect("an answer"), "off");
     assert!(!processes(parent.path()).is_empty());
     drop(throwaway);
@@ -175,7 +175,7 @@ fn even_the_superuser_of_a_drills_server_gets_no_program_no_file_and_no_connecti
         let sql = way
             .replace("FOLDER", outside.path().to_str().expect("UTF-8"))
             .replace("PORT", &port);
-        let error = throwaway.access().query(&format!("{sql};"), &cancel()).expect_err(way);
+        let error = throwaway.access().execute(&format!("{sql};"), &cancel()).expect_err(way);
         assert!(
             ["Permission denied", "Operation not permitted", "failed", "could not"]
                 .iter()
@@ -189,7 +189,7 @@ fn even_the_superuser_of_a_drills_server_gets_no_program_no_file_and_no_connecti
     assert_eq!(
         throwaway
             .access()
-            .query("SELECT count(*) > 0 FROM pg_ls_dir('.');", &cancel())
+            .execute("SELECT count(*) > 0 FROM pg_ls_dir('.');", &cancel())
             .expect("an answer"),
         "t"
     );
