@@ -6,6 +6,7 @@
 use super::Stage;
 use crate::envelope::digest;
 use crate::error::{Code, Error, Result};
+use crate::format::dump_commands::DumpCommands;
 use crate::format::dump_lexer::{DumpLexer, Lexed};
 use crate::format::dump_statement::Statement;
 use crate::format::table_name::TableName;
@@ -35,6 +36,9 @@ pub struct Counted {
     pub plain_sha256: [u8; 32],
     /// What the text ended inside of, if it did not end between two statements.
     pub ends_inside: Option<&'static str>,
+    /// The first thing in it that psql would take for a command, or might, and that is none of `pg_dump`'s own: restores
+    /// refuse it.
+    pub refused: Option<String>,
 }
 
 impl Counted {
@@ -84,6 +88,7 @@ impl<S: Stage> Stage for Inventory<S> {
     fn finish(self) -> Result<Self::Done> {
         let counted = Counted {
             ends_inside: self.counter.lexer.open(),
+            refused: self.counter.refused(),
             rows: self.counter.rows,
             tables: self.counter.tables,
             large_objects: self.counter.large_objects,
@@ -100,6 +105,9 @@ struct Counter {
     lexer: DumpLexer,
     /// The statement at hand, if it may be one that counts.
     statement: Vec<u8>,
+    commands: DumpCommands,
+    has_statements: bool,
+    refused: Option<String>,
     /// Of rows, or of their end.
     mark: u64,
     tables: Vec<Table>,
@@ -118,14 +126,27 @@ impl Counter {
                 Lexed::Mark => self.mark += part.len() as u64,
                 Lexed::RowsEnd => self.mark = 0,
                 Lexed::Opening => {}
-                Lexed::Command if !self.lexer.has_begun() => self.statement.clear(),
-                Lexed::Sql | Lexed::Variable | Lexed::Command => self.keep(part),
+                Lexed::Command => self.command(part),
+                Lexed::Sql | Lexed::Variable => self.keep(part),
                 Lexed::End => {
                     self.keep(part);
                     self.end_statement();
                 }
             }
         }
+    }
+
+    fn command(&mut self, part: &[u8]) {
+        let inside = self.lexer.has_begun();
+        if self.refused.is_none() {
+            self.refused = self.commands.read(part, inside, self.has_statements).err();
+        }
+        if inside { self.keep(part) } else { self.statement.clear() }
+    }
+
+    fn refused(&self) -> Option<String> {
+        let at_end = || self.commands.finish().err().or_else(|| self.lexer.fault().map(str::to_owned));
+        self.refused.clone().or_else(at_end)
     }
 
     fn count(&mut self, part: &[u8]) {
@@ -156,6 +177,7 @@ impl Counter {
             let name = name.map_or_else(String::new, |(name, _)| name.to_string());
             self.tables.push(Table { name, rows: 0, bytes: 0 });
         }
+        self.has_statements = true;
         self.statement.clear();
     }
 }
@@ -275,6 +297,32 @@ mod tests {
                     assert!(error.code == Code::DumpIncomplete && error.message.ends_with(inside), "{error}");
                 }
                 (end, _) => panic!("{text:?}: {end:?}"),
+            }
+        }
+    }
+
+    /// Whoever can name an object could once put a command into an old `pg_dump`'s comments: told when it is written, not years
+    /// later.
+    #[test]
+    fn a_command_that_is_not_pg_dumps_own_is_seen() {
+        for (text, refused) in [
+            (
+                "--\n\\restrict a1\n\nSET x = 1;\nCOPY t (a) FROM stdin;\n\\! id\n\\.\n\n\\unrestrict a1\n\n",
+                None,
+            ),
+            ("-- Name: x\n\\! id\n; Type: TABLE\n", Some("\\! id")),
+            ("SELECT 1;\n\\restrict a1\n\\unrestrict a1\n", Some("\\restrict a1")),
+            ("\\restrict a1\nSELECT 1\n\\gexec\n", Some("\\gexec")),
+            ("\\restrict a1\n\\unrestrict `id`\n", Some("\\unrestrict `id`")),
+            ("SELECT 1;\n\\! id", Some("\\! id")),
+        ] {
+            for piece in [1, 3, 64] {
+                let mut inventory = Inventory::new(super::super::Memory::default());
+                text.as_bytes().chunks(piece).for_each(|chunk| inventory.put(chunk).unwrap());
+                let (counted, _) = inventory.finish().unwrap();
+                assert_eq!(counted.refused.is_some(), refused.is_some(), "{text:?}: {:?}", counted.refused);
+                let named = refused.unwrap_or_default();
+                assert!(piece < 64 || counted.refused.unwrap_or_default().starts_with(named), "{text:?}");
             }
         }
     }

@@ -4,18 +4,14 @@
 //! `pg_dump` has written since August 2025. They are checked and not passed on.
 
 use crate::error::{Code, Error, Result};
+use crate::format::dump_commands::DumpCommands;
 use crate::format::dump_statement::Statement;
-
-/// Of a command's line: more than the two that are allowed.
-const LINE: usize = 1 << 10;
 
 /// How psql is to read a statement's strings and letters, whatever code of the dump has set meanwhile.
 #[derive(Debug)]
 pub(in crate::restore) struct Guard {
-    key: Option<Vec<u8>>,
-    is_closed: bool,
+    commands: DumpCommands,
     has_begun: bool,
-    line: Vec<u8>,
     /// As the dump sets them.
     standard_strings: bool,
     encoding: String,
@@ -28,13 +24,15 @@ pub(in crate::restore) fn tampered(what: &str) -> Error {
     )
 }
 
+fn refused(line: &str) -> Error {
+    tampered(&format!("a command for psql: {line}"))
+}
+
 impl Guard {
     pub(in crate::restore) fn new() -> Self {
         Self {
-            key: None,
-            is_closed: false,
+            commands: DumpCommands::default(),
             has_begun: false,
-            line: Vec::new(),
             standard_strings: true,
             encoding: "UTF8".to_owned(),
         }
@@ -42,44 +40,13 @@ impl Guard {
 
     /// A part of a command; `begun`: a statement has begun before it.
     pub(in crate::restore) fn command(&mut self, part: &[u8], begun: bool) -> Result<()> {
-        self.line.extend_from_slice(part);
-        if begun || self.line.len() > LINE {
-            return Err(self.refused());
-        }
-        if self.line.ends_with(b"\n") { self.end_command() } else { Ok(()) }
-    }
-
-    fn end_command(&mut self) -> Result<()> {
-        let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let is_key = |key: &[u8]| !key.is_empty() && key.iter().all(u8::is_ascii_alphanumeric);
-        if let Some(key) = line.strip_prefix(b"\\restrict ").filter(|key| is_key(key)) {
-            if self.key.is_none() && !self.has_begun {
-                self.key = Some(key.to_vec());
-                self.line.clear();
-                return Ok(());
-            }
-        } else if let Some(key) = line.strip_prefix(b"\\unrestrict ")
-            && self.key.as_deref() == Some(key)
-            && !self.is_closed
-        {
-            self.is_closed = true;
-            self.line.clear();
-            return Ok(());
-        }
-        Err(self.refused())
-    }
-
-    fn refused(&self) -> Error {
-        let line = String::from_utf8_lossy(&self.line[..self.line.len().min(80)]);
-        let line: String = line.trim_end().chars().flat_map(char::escape_default).collect();
-        tampered(&format!("a command for psql: {}", line.replace("\\\\", "\\")))
+        self.commands.read(part, begun, self.has_begun).map_err(|line| refused(&line))
     }
 
     /// Anything of a statement.
     pub(in crate::restore) fn begin(&mut self) -> Result<()> {
         self.has_begun = true;
-        if self.is_closed {
+        if self.commands.is_closed() {
             return Err(tampered("statements behind its \\unrestrict"));
         }
         Ok(())
@@ -87,10 +54,8 @@ impl Guard {
 
     /// At the end of the dump.
     pub(in crate::restore) fn finish(&self) -> Result<()> {
-        if !self.line.is_empty() {
-            return Err(self.refused());
-        }
-        if self.key.is_some() != self.is_closed {
+        self.commands.finish().map_err(|line| refused(&line))?;
+        if self.commands.is_open() {
             return Err(tampered("a \\restrict without its \\unrestrict"));
         }
         Ok(())
