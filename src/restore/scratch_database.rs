@@ -2,12 +2,13 @@
 //! for superusers, and what belongs to others than who restores.
 
 use super::empty::{identifier, literal};
-use super::filter::{Head, HeadExtension, Prepared};
+use super::filter::{Head, HeadExtension, Prepared, Rights};
 use super::into;
 use super::psql::Access;
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::format::database_properties::DatabaseProperties;
+use serde::Deserialize;
 use std::collections::BTreeSet;
 
 /// Makes the roles that the backup names and nobody made: of them a dump holds the names alone. Nobody logs in as one.
@@ -74,7 +75,35 @@ pub(super) fn prepare(
         }
     }
     superuser.execute(&rights(restorer), cancel)?;
+    let Known {
+        languages,
+        settings,
+        tables,
+    } = superuser.json(KNOWN, cancel)?;
+    let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes);
+    prepared.rights = Some(Rights {
+        languages: bytes(languages).collect(),
+        settings: bytes(settings).collect(),
+        tables: tables.into_iter().map(|name| bytes(name).collect()).collect(),
+    });
     Ok(prepared)
+}
+
+/// What a role without superuser may write functions in, may not set, and does not own.
+const KNOWN: &str = "SELECT pg_catalog.json_build_object(
+    'languages', (SELECT pg_catalog.json_agg(l.lanname) FROM pg_catalog.pg_language l WHERE l.lanpltrusted),
+    'settings', (SELECT pg_catalog.json_agg(pg_catalog.lower(s.name)) FROM pg_catalog.pg_settings s
+        WHERE s.context OPERATOR(pg_catalog.<>) 'user'),
+    'tables', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, c.relname)), '[]')
+        FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid
+            JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+        WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'))";
+
+#[derive(Deserialize)]
+struct Known {
+    languages: Vec<String>,
+    settings: Vec<String>,
+    tables: Vec<Vec<String>>,
 }
 
 /// Rows of an extension's tables come with the dump; so do servers of its wrappers. Not the right to put triggers there: the

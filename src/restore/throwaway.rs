@@ -98,6 +98,13 @@ impl Throwaway {
     pub fn start(server: &Client, psql: Client, options: &ScratchOptions, cancel: &Cancel) -> Result<Self> {
         let (accounts, enforced) = (Accounts::choose()?, Enforced::probe());
         must_hold(enforced, accounts.are_used(), options.unconfined)?;
+        for (client, program, account) in [
+            (server, "initdb", accounts.maker),
+            (server, "postgres", accounts.server),
+            (&psql, "psql", accounts.psql),
+        ] {
+            must_run(&client.program(program), account)?;
+        }
         let folder = ScratchFolder::new(options.parent, &accounts)?;
         let as_maker = |program: &Path| run_as(program, accounts.maker);
         let locales = locales::make(options.locales, &folder.locales(), as_maker, cancel)?;
@@ -196,6 +203,24 @@ impl Throwaway {
 
 fn failed(message: &str) -> Error {
     Error::new(Code::RestoreFailed, format!("throw-away PostgreSQL: {message}"))
+}
+
+/// An installation in somebody's own folder is often closed to others, and who runs it here is one.
+fn must_run(program: &Path, account: Option<Account>) -> Result<()> {
+    let Some(Account { user, .. }) = account else { return Ok(()) };
+    let why = match run_as(program, account).arg("--version").stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => String::from_utf8_lossy(&output.stderr)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" "),
+        Err(error) => error.to_string(),
+    };
+    let message = format!("user {user}, who runs it in this drill, cannot run {}: {why}", program.display());
+    Err(failed(&message).advise(
+        "By root, a drill runs PostgreSQL and psql as users of their own: make the installation and the folders above it readable by \
+         others (chmod a+rX), or name another one in PGSEAL_PG_BIN.",
+    ))
 }
 
 /// A role of the drill's own: no dump can name it, and nobody who reaches the socket has its password.

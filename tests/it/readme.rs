@@ -204,7 +204,7 @@ fn the_policies_are_valid_and_narrow() {
     // Who reads writes nothing.
     let reader = json_block("reader-policy").to_string();
     assert!(
-        !["Put", "Delete", "Abort", "Encrypt", "Bypass"]
+        ![":Put", ":Delete", ":Abort", ":Encrypt", ":ReEncrypt", ":Generate", ":Bypass"]
             .iter()
             .any(|verb| reader.contains(verb))
     );

@@ -2,6 +2,7 @@
 //! the schemas and extensions first.
 
 use super::judge::{created_extension, owner_clause};
+use super::options::Rights;
 use crate::error::Result;
 use crate::format::dump_lexer::{DumpLexer, Lexed};
 use crate::format::dump_statement::Statement;
@@ -29,6 +30,7 @@ pub struct Prepared {
     pub extensions: Vec<Vec<u8>>,
     /// Extensions that could not be made, and why: they are not restored.
     pub missing: Vec<(Vec<u8>, String)>,
+    pub rights: Option<Rights>,
 }
 
 pub type Prepare = Box<dyn FnOnce(&Head) -> Result<Prepared> + Send>;

@@ -71,7 +71,7 @@ const OWNED: &[&str] = &[
 /// By its first words, and by those that decide behind them. `lost` holds what was not made.
 pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut BTreeSet<String>) -> Verdict {
     if options.superuser_only
-        && let Some(verdict) = superuser::judge(statement, lost)
+        && let Some(verdict) = superuser::judge(statement, options.rights.as_ref(), lost)
     {
         return verdict;
     }

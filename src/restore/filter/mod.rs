@@ -12,7 +12,7 @@ mod superuser;
 mod tests;
 
 pub use head::{Head, HeadExtension, Prepare, Prepared};
-pub use options::{Changes, FilterOptions, Filtered, LeftOut, NotRestored};
+pub use options::{Changes, FilterOptions, Filtered, LeftOut, NotRestored, Rights};
 
 use crate::error::{Code, Error, Result};
 use crate::format::dump_lexer::{DumpLexer, Lexed, ROWS};
@@ -80,6 +80,7 @@ impl<S: Stage> Filter<S> {
         let prepared = (reader.prepare)(&reader.head)?;
         self.options.made_schemas.extend(prepared.schemas);
         self.options.made_extensions.extend(prepared.extensions);
+        self.options.rights = prepared.rights.or(self.options.rights.take());
         for (name, reason) in prepared.missing {
             let what = format!("EXTENSION {}", String::from_utf8_lossy(&name));
             self.changes.not_restored(what, reason);

@@ -37,6 +37,19 @@ pub struct FilterOptions {
     pub set_aside: bool,
     /// What PostgreSQL keeps for superusers is left out.
     pub superuser_only: bool,
+    /// The same for what depends on the server; `None`: not known.
+    pub rights: Option<Rights>,
+}
+
+/// What a role without superuser can do on the server at hand, and what it cannot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// In which it may write functions.
+    pub languages: BTreeSet<Vec<u8>>,
+    /// Parameters that it may not set.
+    pub settings: BTreeSet<Vec<u8>>,
+    /// Tables of extensions, which are somebody else's: schema and name.
+    pub tables: BTreeSet<Vec<Vec<u8>>>,
 }
 
 /// Statements of one kind that did not pass.

@@ -233,6 +233,45 @@ fn what_only_superusers_make_is_left_out_and_told() {
     assert_eq!(told[0].what, "LEAKPROOF of FUNCTION public.f(a integer)");
 }
 
+/// Each of these once failed the drill of an honest database.
+#[test]
+fn what_the_server_keeps_from_ordinary_roles_is_left_out_and_told() {
+    let without = options(|options| {
+        options.superuser_only = true;
+        options.rights = Some(Rights {
+            languages: ["sql", "plpgsql"].map(|name| name.as_bytes().to_vec()).into(),
+            settings: ["log_min_messages", "session_preload_libraries"]
+                .map(|name| name.as_bytes().to_vec())
+                .into(),
+            tables: [["ext", "jobs"].map(|part| part.as_bytes().to_vec()).to_vec()].into(),
+        });
+    });
+    let lost = "×CREATE FUNCTION public.p() RETURNS trigger LANGUAGE plperlu AS 'x';\n×ALTER FUNCTION public.p() OWNER TO a;\n\
+        ×CREATE TRIGGER t BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.p();\n\
+        CREATE TRIGGER u BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.q();\n\
+        CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw;\nCREATE SERVER files FOREIGN DATA WRAPPER file_fdw;\n\
+        CREATE FOREIGN TABLE public.g (a text) SERVER other;\nCOMMENT ON COLUMN public.g.a IS 'x';\n\
+        ×CREATE FOREIGN TABLE public.f (a text) SERVER files OPTIONS (filename '/x');\n×ALTER FOREIGN TABLE public.f OWNER TO a;\n\
+        ×ALTER FOREIGN TABLE ONLY public.f ALTER COLUMN a SET STATISTICS 1;\n×COMMENT ON COLUMN public.f.a IS 'x';\n\
+        ×CREATE POLICY p ON ext.jobs USING (true);\n×COMMENT ON POLICY p ON ext.jobs IS 'x';\n×ALTER TABLE ext.jobs ENABLE ROW LEVEL SECURITY;\n\
+        ×ALTER TABLE ONLY ext.jobs FORCE ROW LEVEL SECURITY;\nCREATE POLICY p ON public.t USING (true);\nALTER TABLE public.t ENABLE ROW LEVEL SECURITY;\n";
+    leaves_out(lost, without.clone());
+    let input = "CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql\n    SET search_path TO 'a', 'b'\n    SET session_preload_libraries TO 'x', 'y'\n    \
+        SET log_min_messages TO 'panic'\n    AS 'UPDATE t SET log_min_messages = 1';\n";
+    let expected = "CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql\n    SET search_path TO 'a', 'b'\n    \n    \n    \
+        AS 'UPDATE t SET log_min_messages = 1';\n";
+    assert_eq!(whole(input, without.clone()), expected);
+    let told = try_filtered(input.as_bytes(), &without, 9).unwrap().changes.not_restored;
+    let told: Vec<&str> = told.iter().map(|lost| &*lost.what).collect();
+    assert_eq!(
+        told,
+        [
+            "SET session_preload_libraries of FUNCTION public.f()",
+            "SET log_min_messages of FUNCTION public.f()"
+        ]
+    );
+}
+
 #[test]
 fn the_head_is_prepared_before_anything_passes() {
     let head = "--\n\\restrict x\nSET client_encoding = 'UTF8';\nSELECT pg_catalog.set_config('search_path', '', false);\nCREATE SCHEMA ext;\n\
@@ -249,6 +288,7 @@ fn the_head_is_prepared_before_anything_passes() {
                 schemas: head.schemas.clone(),
                 extensions: vec![head.extensions[0].name.clone()],
                 missing: vec![(b"aws_s3".to_vec(), "it is not here".to_owned())],
+                rights: None,
             })
         });
         let mut filter = Filter::with_head(FilterOptions::default(), prepare, Memory::default());

@@ -1,9 +1,11 @@
 //! Drills of databases whose owners wish the driller ill: nothing of theirs gets out of the server, and all that PostgreSQL
 //! lets an ordinary owner have is restored.
 
+use super::sealed::Order;
 use super::{Home, openssl, text};
 use crate::support::invariants::event;
 use crate::support::pgseal::{Pgseal, Said, bare};
+use crate::support::postgres::debian_major;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -118,9 +120,13 @@ fn assert_passed(said: &Said) -> Value {
         "CAST (text AS uuid",
         "EVENT TRIGGER",
         "FOREIGN DATA WRAPPER",
+        "FOREIGN TABLE public.of_file",
+        "FUNCTION code.in_language",
         "FUNCTION code.now",
         "LANGUAGE",
         "PUBLICATION wide",
+        "SET log_min_messages of FUNCTION code.quiet",
+        "TRIGGER in_language BEFORE INSERT ON public.with_language",
         "TYPE public.shell",
     ];
     for kind in kinds {
@@ -172,6 +178,52 @@ fn planted_code_gets_out_of_no_drill_and_honest_objects_are_restored() {
         let report = assert_passed(&planted.drill(Some(PLAIN), &["--unconfined"]));
         assert_eq!(report["confinement"], json!({"landlock": null, "seccomp": true, "users": false}));
     });
+}
+
+/// Whoever may write to the bucket can seal any SQL for the recipient: it runs where no signer is pinned, and gets nowhere.
+#[test]
+fn a_block_of_a_forged_set_gets_nowhere() {
+    let (folder, mark) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("it does not wait");
+    let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/keys/recipient-a.pem");
+    let attack = PLANTED.split_once("CREATE FUNCTION code.attack").expect("the function").1;
+    let attack = attack.split_once("END $$;").expect("its end").0;
+    let sql = format!(
+        "CREATE SCHEMA code;\nCREATE FUNCTION code.attack{attack}END $$;\nDO $$ BEGIN PERFORM code.attack('block'); END $$;\n\
+         CREATE TABLE public.proof AS SELECT 1;\n"
+    )
+    .replace("@MARK@", text(mark.path()))
+    .replace("@KEY@", text(&key))
+    .replace("@PORT@", &listener.local_addr().expect("an address").port().to_string());
+    let order = Order {
+        version: format!("{}.0", debian_major()),
+        ..Order::default()
+    };
+    let forged = order.seal(sql.as_bytes());
+    for (name, body) in &forged.objects {
+        std::fs::write(folder.path().join(name), body).expect("written");
+    }
+    for path in [folder.path(), mark.path()] {
+        open_to_all(path, 0o777);
+    }
+    let reports = folder.path().join("reports");
+    let mut command = bare();
+    command
+        .args(["drill", text(&folder.path().join(&forged.stem)), "--key", text(&key)])
+        .args(["--report", text(&reports)])
+        .env("PGSEAL_PG_BIN", format!("/usr/lib/postgresql/{}/bin", debian_major()));
+    let said = Said::from(command.output().expect("pgseal ends"));
+    let report = said.receipt();
+    // It ran to its end, since every way was closed; that its own table has a row too many is told.
+    let differences = report["comparison"]["differences"].to_string();
+    assert!(
+        report["outcome"] == "failed" && differences.contains("the table public.proof has 1 rows"),
+        "{report:#}\n{}",
+        said.stderr
+    );
+    assert_eq!(std::fs::read_dir(mark.path()).expect("the folder").count(), 0);
+    assert!(listener.accept().is_err(), "code of the set opened a connection");
 }
 
 /// On a thread for which, and for all that it starts, the kernel is as one without Landlock.

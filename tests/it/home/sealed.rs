@@ -45,6 +45,8 @@ pub struct Order {
     /// Few make a test quick, and are as good.
     pub iterations: NonZeroU32,
     pub workers: usize,
+    /// Of the server, and of pg_dump.
+    pub version: String,
     /// Roles, and the plain bytes that the inventory promises of them.
     pub globals: Option<(Vec<u8>, Option<u64>)>,
 }
@@ -88,6 +90,7 @@ impl Default for Order {
             part: None,
             iterations: NonZeroU32::MIN,
             workers: 2,
+            version: "18.1".into(),
             globals: None,
         }
     }
@@ -161,8 +164,8 @@ impl Order {
             scheduled_time: Timestamp(self.time),
             started_at: Timestamp(self.time),
             finished_at: Timestamp(self.time),
-            server_version: "18.1".into(),
-            pg_dump_version: "18.1".into(),
+            server_version: self.version.clone(),
+            pg_dump_version: self.version.clone(),
             compression: self.compression.to_string(),
             cipher: "aes-256-cbc".into(),
             kdf: if legacy {

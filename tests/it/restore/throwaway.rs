@@ -6,6 +6,7 @@ use pgseal::cancel::Cancel;
 use pgseal::error::{Code, Error};
 use pgseal::format::database_properties::DatabaseProperties;
 use pgseal::pipeline::Stage;
+use pgseal::pipeline::clients::Client;
 use pgseal::restore::compare::compare;
 use pgseal::restore::create::create;
 use pgseal::restore::empty::must_be_empty;
@@ -137,6 +138,38 @@ fn a_server_that_is_too_old_or_missing_is_said() {
         error.code == Code::RestoreFailed && error.message.contains("PostgreSQL 99"),
         "{error}"
     );
+}
+
+/// It once ended in the words of initdb or of the kernel, which name no cause.
+#[test]
+fn an_installation_that_the_drills_users_may_not_read_is_named() {
+    let (parent, closed) = (parent(), tempfile::tempdir().expect("a folder"));
+    std::fs::set_permissions(closed.path(), PermissionsExt::from_mode(0o700)).expect("its permissions");
+    for program in ["initdb", "postgres", "psql"] {
+        std::os::unix::fs::symlink(debian()[0].join(program), closed.path().join(program)).expect("a link");
+    }
+    let options = ScratchOptions {
+        locales: &[],
+        parent: parent.path(),
+        unconfined: false,
+    };
+    let open = find(&debian(), None, 10).expect("a server");
+    let at_closed = |client: &Client| Client {
+        folder: closed.path().to_owned(),
+        ..client.clone()
+    };
+    for (server, client, named) in [(at_closed(&open), psql(), "initdb"), (open.clone(), at_closed(&psql()), "psql")] {
+        let error = Throwaway::start(&server, client, &options, &cancel())
+            .map(drop)
+            .expect_err("closed");
+        let program = closed.path().join(named).display().to_string();
+        assert!(
+            error.code == Code::RestoreFailed && error.message.contains(&format!("cannot run {program}: Permission denied")),
+            "{error}"
+        );
+        assert!(error.hint().contains("chmod a+rX") && error.hint().contains("PGSEAL_PG_BIN"));
+        assert_eq!(std::fs::read_dir(parent.path()).expect("the folder").count(), 0);
+    }
 }
 
 /// What code of a backup could do at worst: here it is the superuser of its server already.
