@@ -83,6 +83,9 @@ fn report(choice: u8, texts: &[String; 8]) -> Report {
         }],
         error,
         comparison,
+        confinement: None,
+        left_out: Vec::new(),
+        not_restored: Vec::new(),
         warnings: vec![warning],
     }
 }
