@@ -1,5 +1,5 @@
 # Images from one build: `lambda` (the default, last), `ecs` (non-root, works with a read-only root), and `drill`, which
-# also has the servers that a drill restores into, and is larger by them.
+# also has the servers that a drill restores into, and is larger by them; it starts as root and drops to two users.
 #
 #   BUILDX_NO_DEFAULT_ATTESTATIONS=1 docker build -t pgseal .
 #   docker build --target ecs -t pgseal:ecs .
@@ -17,6 +17,7 @@
 
 # checkov:skip=CKV_DOCKER_2:a backup is a job that ends, not a service with a health
 # checkov:skip=CKV_DOCKER_3:Lambda picks the user, and sam local adds its emulator as root; the target ecs has a USER
+# checkov:skip=CKV_DOCKER_8:the target drill starts as root to give the server and psql users of their own
 # checkov:skip=CKV_DOCKER_7:the tag is in the argument, which the check does not read
 ARG RUST_IMAGE=rust:1.95-slim-trixie
 ARG BASE_IMAGE=debian:trixie-slim
@@ -145,9 +146,14 @@ RUN --mount=type=bind,from=builder,source=/out,target=/tmp/built \
     --mount=type=bind,source=scripts,target=/tmp/scripts \
     mkdir -p /usr/share/pgseal \
     && bash /tmp/scripts/sbom.sh packages | bash /tmp/scripts/sbom.sh document /tmp/built/crates.tsv - >/usr/share/pgseal/sbom.cdx.json
-# A server asks for the name of its user.
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin pgseal
-USER 10001:10001
+# Root drops to these two, which own nothing: so a backup's code is kept from the rest with and without Landlock.
+RUN groupadd --gid 10002 pgseal-server \
+    && useradd --uid 10002 --gid 10002 --no-create-home --shell /usr/sbin/nologin pgseal-server \
+    && useradd --uid 10003 --gid 10002 --no-create-home --shell /usr/sbin/nologin pgseal-psql \
+    # For `--user 10001`, confined by Landlock alone: initdb asks for the name of its user.
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin pgseal
+# hadolint ignore=DL3002
+USER root
 WORKDIR /tmp
 ENTRYPOINT ["/usr/local/bin/pgseal"]
 

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 
 enum Door {
     Version { verbose: bool },
-    Command(cli::Command),
+    Command(Box<cli::Command>),
     Lambda,
     OneShot,
 }
@@ -47,7 +47,7 @@ impl Door {
     fn of(cli: Cli, env: &Env) -> Self {
         match cli.command {
             None if cli.version => Self::Version { verbose: cli.verbose },
-            Some(command) => Self::Command(command),
+            Some(command) => Self::Command(Box::new(command)),
             // The runtime itself panics where this variable is missing.
             None if env.get("AWS_LAMBDA_RUNTIME_API").is_some() => Self::Lambda,
             None => Self::OneShot,

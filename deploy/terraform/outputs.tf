@@ -7,3 +7,8 @@ output "log_group" {
   description = "Where every run tells what it did"
   value       = aws_cloudwatch_log_group.this.name
 }
+
+output "reader_policy" {
+  description = "JSON of a policy for whoever verifies, drills and restores"
+  value       = data.aws_iam_policy_document.reader.json
+}

@@ -124,3 +124,28 @@ resource "aws_iam_role_policy" "scheduler" {
   role   = aws_iam_role.scheduler.id
   policy = data.aws_iam_policy_document.scheduler.json
 }
+
+# For whoever verifies, drills and restores: not attached to anything here.
+data "aws_iam_policy_document" "reader" {
+  # What is read of a versioned bucket is pinned to its version.
+  statement {
+    sid       = "ReadBackups"
+    actions   = ["s3:GetObject", "s3:GetObjectVersion"]
+    resources = ["${local.bucket}/${var.prefix}/*"]
+  }
+
+  statement {
+    sid       = "FindBackups"
+    actions   = ["s3:ListBucket"]
+    resources = [local.bucket]
+  }
+
+  dynamic "statement" {
+    for_each = var.kms_key_arn == null ? [] : [var.kms_key_arn]
+    content {
+      sid       = "OpenTheBucketsEncryption"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+    }
+  }
+}

@@ -12,7 +12,7 @@ use pgseal::envelope::legacy::Kdf;
 use pgseal::envelope::private_key::PrivateKey;
 use pgseal::error::{Code, Error, Result};
 use pgseal::observe::progress::Progress;
-use pgseal::pipeline::{Stage, seal_small};
+use pgseal::pipeline::{Length, Stage, seal_small};
 use pgseal::restore::backup::{Backup, Kind};
 use pgseal::restore::legacy::bring;
 use pgseal::store::{Archive, Location, Memory};
@@ -54,7 +54,18 @@ fuzz_target!(|data: &[u8]| {
         let backup = Backup::at(folder, archive, STEM).await?;
         assert!(matches!(backup.kind, Kind::Legacy { .. }));
         let (progress, cancel) = (Progress::new(0), Cancel::new()?);
-        bring(&backup, &key_name, &dump_name, &KEY, 1, || Ok(Sink(Vec::new())), &progress, &cancel).await
+        bring(
+            &backup,
+            &key_name,
+            &dump_name,
+            &KEY,
+            1,
+            Length::Any,
+            || Ok(Sink(Vec::new())),
+            &progress,
+            &cancel,
+        )
+        .await
     });
     match brought {
         Ok((counted, plain)) => {

@@ -230,6 +230,13 @@ impl<'a> Attempt<'a> {
             warnings,
         } = send(self, upload, scope).await?;
         self.warnings.extend(warnings);
+        if let Some(refused) = &arrived.counted.refused {
+            self.warnings.push(format!(
+                "restores and drills will refuse the {} as tampered: it holds what psql could take for a command of its own, and no newer \
+                 pg_dump writes: {refused}; rename the object that is called so, and take a pg_dump of August 2025 or later",
+                role.as_str()
+            ));
+        }
         self.salts.insert(role.as_str().to_owned(), hex(&salt).into());
         self.plain_lengths.insert(role.as_str().to_owned(), arrived.counted.plain_bytes);
         if role == Role::Dump {

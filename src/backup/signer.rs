@@ -2,7 +2,7 @@
 
 use crate::aws::{self, Failed};
 use crate::envelope::manifest::{Signature, Signer};
-use crate::envelope::private_key::passphrase;
+use crate::envelope::private_key::{passphrase, warn_if_open_to_all};
 use crate::envelope::sha256;
 use crate::envelope::signature::{ALGORITHM, LocalSigner, Verifier};
 use crate::error::{Code, Error, Result};
@@ -30,6 +30,7 @@ impl Signing {
             SigningKey::File { path, passphrase_file } => {
                 let bad = |reason: String| Error::field(Code::BadEvent, "PGSEAL_SIGNING_KEY", reason);
                 let file = std::fs::read(path).map_err(|error| bad(format!("{} cannot be read: {error}", path.display())))?;
+                warn_if_open_to_all(path);
                 let ask = || passphrase::ask(&path.display().to_string(), passphrase_file.as_deref());
                 let local = LocalSigner::parse(&file, ask).map_err(|error| bad(error.message))?;
                 Ok(Self {

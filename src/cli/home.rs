@@ -1,5 +1,6 @@
 //! The commands of the road home.
 
+use super::filter::FilterArguments;
 use crate::backup::signer::Signing;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
@@ -9,11 +10,13 @@ use crate::envelope::signature::Verifier;
 use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
-use crate::plan::SigningKey;
 use crate::plan::values::secret_arn;
+use crate::plan::{RateLimit, SigningKey};
 use crate::rds::secret;
 use crate::restore::backup::Backup;
 use crate::restore::conninfo::Conninfo;
+use crate::restore::legacy::Consent;
+use crate::restore::list::Unreadable;
 use crate::restore::report::Report;
 use crate::restore::{decrypt, drill, into, list, rewrap, verify};
 use crate::store::{Archive, Location, Written};
@@ -37,6 +40,32 @@ pub struct KeyArguments {
     /// A file, or /dev/fd/N, whose first line is the key's passphrase; asked at the terminal otherwise
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+}
+
+/// For backups of the old image.
+#[derive(Args)]
+pub struct LegacyArguments {
+    /// Opens a backup of the old image, of which nobody can tell whether it was changed
+    #[arg(long)]
+    unauthenticated: bool,
+    /// Ends with an error when the dump is longer, such as 50G: a backup of the old image does not say how long it is
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    max_output: Option<u64>,
+}
+
+impl LegacyArguments {
+    fn consent(&self) -> Consent {
+        Consent {
+            unauthenticated: self.unauthenticated,
+            max_output: self.max_output,
+        }
+    }
+}
+
+/// In the syntax of `rate_limit`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let number = RateLimit::parse(text).ok().and_then(RateLimit::bytes_per_second);
+    number.ok_or_else(|| "a number above 0 and one of k, m, g, t is needed, such as 50G".to_owned())
 }
 
 #[derive(Args)]
@@ -75,6 +104,8 @@ pub struct Decrypt {
     /// A new file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    legacy: LegacyArguments,
     /// Which object
     #[arg(long, value_enum, default_value_t = What::Dump)]
     what: What,
@@ -110,15 +141,10 @@ pub struct Restore {
     /// Restores the roles first, where the backup has them
     #[arg(long)]
     globals: bool,
-    /// Leaves owners out: everything belongs to who restores, and no role needs to exist
-    #[arg(long)]
-    no_owner: bool,
-    /// Leaves grants out
-    #[arg(long)]
-    no_privileges: bool,
-    /// Restores a backup of the old image, of which nobody can tell whether it was changed
-    #[arg(long)]
-    unauthenticated: bool,
+    #[command(flatten)]
+    filter: FilterArguments,
+    #[command(flatten)]
+    legacy: LegacyArguments,
     #[command(flatten)]
     trust: Trust,
 }
@@ -132,6 +158,11 @@ pub struct Drill {
     /// Where the report is left, as JSON and as HTML: a directory, or s3://bucket/prefix
     #[arg(long, value_name = "LOCATION", default_value = ".")]
     report: String,
+    #[command(flatten)]
+    filter: FilterArguments,
+    /// Goes on where neither Landlock nor other users keep the backup's code from this machine
+    #[arg(long)]
+    unconfined: bool,
     #[command(flatten)]
     trust: Trust,
 }
@@ -148,9 +179,12 @@ pub struct Rewrap {
     /// Keeps the present recipients beside the new ones
     #[arg(long)]
     keep: bool,
-    /// The public key of the one who must have signed
+    /// The public key of the one who must have signed; with PGSEAL_SIGNING_KEY, that key unless another one is named here
     #[arg(long, value_name = "FILE")]
     signer: Option<PathBuf>,
+    /// Signs a backup that nobody has signed yet: you know that it is genuine
+    #[arg(long, conflicts_with = "signer")]
+    adopt_unsigned: bool,
 }
 
 #[derive(Args)]
@@ -158,6 +192,9 @@ pub struct List {
     /// s3://bucket/prefix, or a directory
     #[arg(value_name = "LOCATION")]
     location: String,
+    /// The public key of the one who must have signed: says of each backup whether they did (`pinned`)
+    #[arg(long, value_name = "FILE")]
+    signer: Option<PathBuf>,
 }
 
 /// What a command prints on standard output, and its exit status.
@@ -194,6 +231,7 @@ pub async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<
             What::Globals => Role::Globals,
         },
         output: arguments.output.as_deref(),
+        legacy: arguments.legacy.consent(),
         workers: arguments.trust.workers(),
     };
     let counted = decrypt::decrypt(&backup, &ask, cancel).await?;
@@ -219,10 +257,9 @@ pub async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<
         to,
         create: arguments.create,
         single_transaction: arguments.single_transaction,
-        no_owner: arguments.no_owner,
-        no_privileges: arguments.no_privileges,
+        filter: arguments.filter.options(),
         globals: arguments.globals,
-        unauthenticated: arguments.unauthenticated,
+        legacy: arguments.legacy.consent(),
         workers: arguments.trust.workers(),
         client_folders,
         path,
@@ -243,13 +280,15 @@ pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<Said
     let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
     let (client_folders, path) = clients(env);
     let ask = drill::Ask {
-        key: &key,
+        key,
         signer: signer.as_ref(),
+        unconfined: arguments.unconfined,
+        filter: arguments.filter.options(),
         workers: arguments.trust.workers(),
         client_folders,
         path,
     };
-    let report = drill::drill(&backup, &ask, cancel).await;
+    let report = drill::drill(&backup, ask, cancel).await;
     let exit = match leave(&report, &place).await {
         Ok(()) => report.exit(),
         Err(error) => {
@@ -309,14 +348,26 @@ pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<Sa
         recipients,
         keep: arguments.keep,
         signing,
+        adopt_unsigned: arguments.adopt_unsigned,
     };
     let rewrapped = rewrap::rewrap(&backup, &ask, cancel).await?;
     Ok((Some(rewrapped.to_json()), 0))
 }
 
 pub async fn list(arguments: &List, env: &Env, cancel: &Cancel) -> Result<Said> {
-    let listing = list::list(&arguments.location, env, cancel).await?;
-    Ok((Some(listing.to_json()), 0))
+    let signer = verifier(arguments.signer.as_deref())?;
+    let listing = list::list(&arguments.location, signer.as_ref(), env, cancel).await?;
+    let exit = listing.unreadable.first().map_or(0, |entry| {
+        let Unreadable { stem, error, .. } = entry;
+        tracing::error!(
+            code = error.code.name(),
+            "{stem} cannot be read: {}. {}",
+            error.message,
+            error.hint()
+        );
+        error.code.exit()
+    });
+    Ok((Some(listing.to_json()), exit))
 }
 
 impl KeyArguments {
@@ -347,6 +398,6 @@ async fn private_key(place: &str, passphrase_file: Option<&Path>) -> Result<Priv
 
 fn verifier(path: Option<&Path>) -> Result<Option<Verifier>> {
     let Some(path) = path else { return Ok(None) };
-    let unreadable = |error| Error::field(Code::BadEvent, "signer", format!("{} cannot be read: {error}", path.display()));
+    let unreadable = |error| Error::new(Code::BadUsage, format!("--signer: {} cannot be read: {error}", path.display()));
     Verifier::parse(&std::fs::read(path).map_err(unreadable)?).map(Some)
 }

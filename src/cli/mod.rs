@@ -1,5 +1,6 @@
 //! The doors of a shell and of ECS: commands, and the one-shot backup.
 
+mod filter;
 mod home;
 mod version;
 

@@ -55,12 +55,20 @@ pub fn card(
     text.push_str(&checks(manifest, name));
     text.push_str("\n## 4. The database\n\n");
     if let Some(globals) = manifest.object(Role::Globals) {
-        text.push_str("First the roles, whose owners and grants the dump names. Errors of roles that exist already are harmless:\n");
+        text.push_str(
+            "First the roles, whose owners and grants the dump names. Errors of roles that exist already are harmless; but `ALTER ROLE`\n\
+             changes one that exists, and may take its rights, so look through them before you run them:\n",
+        );
         text.push_str(&block(&format!("{} |\n  psql -X -d postgres\n", plain(manifest, globals)?)));
         text.push('\n');
     }
     if let Some(dump) = manifest.object(Role::Dump) {
-        text.push_str("A `psql` that does not know the command `\\restrict` is older than August 2025: take a newer one.\n");
+        text.push_str(
+            "A dump is SQL and rows. Whoever could write to the source may have put commands for psql into it (`\\!` starts a program);\n\
+             its first command, `\\restrict`, has psql refuse them up to `\\unrestrict` at its end. A `psql` that does not know it is older\n\
+             than August 2025, and one of before August 2026 can be led around it: take a newer one. A dump without `\\restrict`\n\
+             is by an older pg_dump: read it first, or give it to `pgseal restore`, which refuses such commands in any dump.\n",
+        );
         text.push_str(&block(&format!(
             "createdb {} restored\n{} |\n  psql -X -v ON_ERROR_STOP=1 -d restored\n",
             createdb_options(properties),

@@ -1,6 +1,6 @@
 //! Logs on stderr: JSON lines for machines, plain lines for a person at a terminal.
 
-use super::output::{Stderr, stderr_is_terminal};
+use super::output::{VisibleStderr, stderr_is_terminal};
 use crate::event::Env;
 use crate::variables::LEVELS;
 use tracing_subscriber::filter::EnvFilter;
@@ -28,7 +28,7 @@ pub fn start(env: &Env) {
     };
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(|| Stderr)
+        .with_writer(|| VisibleStderr)
         .log_internal_errors(false)
         .with_target(false);
     // A second start, as in tests, changes nothing.

@@ -4,9 +4,14 @@
 //! thread, and whatever becomes of it there (closed, full, a pipe that nobody empties) changes nothing and holds nobody up;
 //! `print!` and its relatives, which panic instead, are denied to the rest of the program by the lints in Cargo.toml. The
 //! answer on stdout is another matter: there a fault is an error of its own.
+//!
+//! Names and messages may come from a bucket or a server that somebody else writes to. So everything that is text leaves
+//! through [`visible`]: nothing in it moves a cursor, sets a title or turns the direction of what a person reads.
 
 use crate::error::{Code, Error, Result};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, makedev};
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -48,7 +53,37 @@ fn lines() -> Option<&'static SyncSender<Line>> {
 
 /// Says something on stderr, if anybody can hear it.
 pub fn tell(text: &str) {
-    Stderr.send(text.as_bytes());
+    Stderr.send(visible(text).as_bytes());
+}
+
+/// Whether a character is not seen, but changes how those around it are: controls (ESC, C1), marks that turn the direction
+/// of text, fillers of no width, tags.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The text with each hidden character as JSON writes it (`\u001b`), so that a JSON document stays one and says the same;
+/// line ends and tabs stay.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let is_shown = |c: char| matches!(c, '\n' | '\t') || !is_hidden(c);
+    if text.chars().all(is_shown) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_shown(c) {
+            safe.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a string cannot fail.
+            let _ = write!(safe, "\\u{unit:04x}");
+        }
+    }
+    Cow::Owned(safe)
 }
 
 /// Waits a moment for what was said to be written.
@@ -60,9 +95,13 @@ pub fn flush() {
     }
 }
 
-/// Standard error as a writer that never fails and never waits: for logs and the progress bar.
+/// Standard error as a writer that never fails and never waits: for the progress bar, whose controls are our own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stderr;
+
+/// The same for logs, which quote what others wrote.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VisibleStderr;
 
 impl Stderr {
     fn send(self, bytes: &[u8]) {
@@ -77,6 +116,17 @@ impl Stderr {
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.send(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Write for VisibleStderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Stderr.send(visible(&String::from_utf8_lossy(bytes)).as_bytes());
         Ok(bytes.len())
     }
 
@@ -111,7 +161,7 @@ pub fn for_content() -> io::Result<File> {
 /// Writes the answer, with its newline, to stdout. A fault is `output_failed`: what was done stands all the same. A stdout that
 /// was closed cannot be told from the /dev/null that many a scheduler gives to who needs no answer: there it is no fault.
 pub fn answer(text: &str) -> Result<()> {
-    let line = format!("{text}\n");
+    let line = format!("{}\n", visible(text));
     stdout().and_then(|mut stdout| stdout.write_all(line.as_bytes())).map_err(|error| {
         Error::new(
             Code::OutputFailed,
@@ -123,6 +173,23 @@ pub fn answer(text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_hidden_is_shown_and_json_stays_json() {
+        for (text, shown) in [
+            ("app\n\t\u{e9}\u{4e2d}", "app\n\t\u{e9}\u{4e2d}"),
+            ("\u{1b}[2J\u{1b}]0;x\u{7}", "\\u001b[2J\\u001b]0;x\\u0007"),
+            ("a\u{202e}b\u{9b}2J\r", "a\\u202eb\\u009b2J\\u000d"),
+            ("\u{e0041}", "\\udb40\\udc41"),
+        ] {
+            assert_eq!(visible(text), shown);
+        }
+        let hidden = "ESC \u{1b} CSI \u{9b} bidi \u{202e} tag \u{e0041}";
+        let document = serde_json::json!({"name": hidden}).to_string();
+        let again: serde_json::Value = serde_json::from_str(&visible(&document)).unwrap();
+        assert_eq!(again["name"], hidden);
+        assert!(!visible(&document).chars().any(is_hidden));
+    }
 
     #[test]
     fn more_lines_than_may_wait_hold_nobody_up() {

@@ -35,7 +35,11 @@ impl<S: Stage> Stage for Exact<S> {
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.passed += bytes.len() as u64;
         match self.promised {
-            Length::Exactly(promised) | Length::AtMost(promised) if self.passed > promised => Err(tampered(promised, "more than")),
+            Length::Exactly(promised) if self.passed > promised => Err(tampered(promised, "more than")),
+            Length::AtMost(limit) if self.passed > limit => Err(Error::new(
+                Code::Tampered,
+                format!("the object has more than {limit} bytes of plaintext, which is the limit"),
+            )),
             _ => self.below.put(bytes),
         }
     }

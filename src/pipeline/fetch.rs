@@ -12,6 +12,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Parts that are read at once, and parts that are checked and deciphered at once.
 const AT_ONCE: usize = 2;
+/// Of larger parts it is one: a part is in memory whole, since nothing of it is released before all of it was checked.
+const LARGE: u64 = 64 << 20;
 
 /// What comes down the seam between tasks and threads. Its end is said: a channel that merely closes is a failure, so that
 /// nothing which broke off can pass for whole.
@@ -22,13 +24,18 @@ pub enum Piece {
 
 /// Reads, checks, deciphers and hands on every part; then says that this was the end.
 pub async fn fetch(archive: &Archive, pinned: &Pinned, opener: Arc<Opener>, pieces: &Sender<Piece>, cancel: &Cancel) -> Result<()> {
+    let at_once = if opener.parts.iter().any(|part| part.size > LARGE) {
+        1
+    } else {
+        AT_ONCE
+    };
     let mut to_read = opener.parts.clone().into_iter();
     let mut reading = VecDeque::new();
     let mut opening = VecDeque::new();
     let mut before: Option<[u8; BLOCK]> = None;
     let mut index = 0;
     loop {
-        while reading.len() < AT_ONCE
+        while reading.len() < at_once
             && let Some(part) = to_read.next()
         {
             let (archive, pinned) = (archive.clone(), pinned.clone());
@@ -44,7 +51,7 @@ pub async fn fetch(archive: &Archive, pinned: &Pinned, opener: Arc<Opener>, piec
             opener.open(index, vector, bytes)
         })));
         index += 1;
-        if opening.len() == AT_ONCE {
+        if opening.len() == at_once {
             release(&mut opening, pieces, cancel).await?;
         }
     }

@@ -6,6 +6,9 @@
 use super::Stage;
 use crate::envelope::digest;
 use crate::error::{Code, Error, Result};
+use crate::format::dump_commands::DumpCommands;
+use crate::format::dump_lexer::{DumpLexer, Lexed};
+use crate::format::dump_statement::Statement;
 use crate::format::table_name::TableName;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
@@ -33,6 +36,9 @@ pub struct Counted {
     pub plain_sha256: [u8; 32],
     /// What the text ended inside of, if it did not end between two statements.
     pub ends_inside: Option<&'static str>,
+    /// The first thing in it that psql would take for a command, or might, and that is none of `pg_dump`'s own: restores
+    /// refuse it.
+    pub refused: Option<String>,
 }
 
 impl Counted {
@@ -47,7 +53,7 @@ impl Counted {
 
 /// Counts and hashes what passes.
 pub struct Inventory<S> {
-    lexer: Lexer,
+    counter: Counter,
     hash: Context,
     bytes: u64,
     below: S,
@@ -56,7 +62,7 @@ pub struct Inventory<S> {
 impl<S: Stage> Inventory<S> {
     pub fn new(below: S) -> Self {
         Self {
-            lexer: Lexer::default(),
+            counter: Counter::default(),
             hash: Context::new(&SHA256),
             bytes: 0,
             below,
@@ -65,7 +71,7 @@ impl<S: Stage> Inventory<S> {
 
     /// Rows so far.
     pub fn rows(&self) -> u64 {
-        self.lexer.rows
+        self.counter.rows
     }
 }
 
@@ -73,7 +79,7 @@ impl<S: Stage> Stage for Inventory<S> {
     type Done = (Counted, S::Done);
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.lexer.read(bytes);
+        self.counter.read(bytes);
         self.hash.update(bytes);
         self.bytes += bytes.len() as u64;
         self.below.put(bytes)
@@ -81,10 +87,11 @@ impl<S: Stage> Stage for Inventory<S> {
 
     fn finish(self) -> Result<Self::Done> {
         let counted = Counted {
-            ends_inside: self.lexer.open(),
-            rows: self.lexer.rows,
-            tables: self.lexer.tables,
-            large_objects: self.lexer.large_objects,
+            ends_inside: self.counter.lexer.open(),
+            refused: self.counter.refused(),
+            rows: self.counter.rows,
+            tables: self.counter.tables,
+            large_objects: self.counter.large_objects,
             plain_bytes: self.bytes,
             plain_sha256: digest(self.hash.finish()),
         };
@@ -92,225 +99,87 @@ impl<S: Stage> Stage for Inventory<S> {
     }
 }
 
-/// Where in the text we are.
+/// The lexer, and what is counted by it.
 #[derive(Default)]
-enum State {
-    /// Between and in statements.
-    #[default]
-    Sql,
-    /// `'…'`; in `E'…'` a backslash takes the next byte with it.
-    Text { escapes: bool, escaped: bool },
-    /// `"…"`.
-    Name,
-    /// `-- …` or a psql command (`\restrict KEY`), to the end of the line.
-    Line,
-    /// After a `$` that may open a dollar quote: the tag so far.
-    Tag(Vec<u8>),
-    /// `$tag$ … $tag$`: the closing tag, and how much of it has just been seen.
-    Dollar { close: Vec<u8>, seen: usize },
-    /// After `COPY … FROM stdin;`, before its line end.
-    Opening,
-    /// Rows. The first two bytes of the current line decide whether it is the end: `\.`.
-    Rows { line: Vec<u8> },
-}
-
-#[derive(Default)]
-struct Lexer {
-    state: State,
+struct Counter {
+    lexer: DumpLexer,
+    /// The statement at hand, if it may be one that counts.
     statement: Vec<u8>,
+    commands: DumpCommands,
+    has_statements: bool,
+    refused: Option<String>,
+    /// Of rows, or of their end.
+    mark: u64,
     tables: Vec<Table>,
     rows: u64,
     large_objects: u64,
 }
 
-impl Lexer {
+impl Counter {
     fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            bytes = match self.state {
-                State::Rows { .. } => self.read_rows(bytes),
-                _ => match self.pass_over(bytes) {
-                    0 => {
-                        self.read_sql(bytes[0]);
-                        &bytes[1..]
-                    }
-                    passed => &bytes[passed..],
-                },
-            };
-        }
-    }
-
-    /// How many bytes come first that mean nothing of their own where we are: `--inserts` gives rows that are statements.
-    fn pass_over(&mut self, bytes: &[u8]) -> usize {
-        let meaning = match &self.state {
-            State::Sql => bytes.iter().position(|byte| b"'\"-\\$;".contains(byte)),
-            State::Text { escaped: true, .. } => Some(0),
-            State::Text { escapes: true, .. } => memchr::memchr2(b'\'', b'\\', bytes),
-            State::Text { .. } => memchr::memchr(b'\'', bytes),
-            State::Name => memchr::memchr(b'"', bytes),
-            State::Line => memchr::memchr(b'\n', bytes),
-            State::Dollar { seen: 0, .. } => memchr::memchr(b'$', bytes),
-            _ => Some(0),
-        };
-        let passed = meaning.unwrap_or(bytes.len());
-        if matches!(self.state, State::Sql | State::Name) {
-            let room = HEAD - self.statement.len();
-            self.statement.extend_from_slice(&bytes[..passed.min(room)]);
-        }
-        passed
-    }
-
-    /// One line or what there is of it; gives the rest.
-    fn read_rows<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let State::Rows { line } = &mut self.state else { return bytes };
-        let (part, ended) = match memchr::memchr(b'\n', bytes) {
-            Some(end) => (&bytes[..=end], true),
-            None => (bytes, false),
-        };
-        line.extend(part.iter().take(3usize.saturating_sub(line.len())));
-        let end_of_data = ended && line == b"\\.\n";
-        let Some(table) = self.tables.last_mut() else { return &[] };
-        if end_of_data {
-            // Its first bytes may have come alone, and were then taken for a row's.
-            table.bytes -= 3 - part.len() as u64;
-            self.state = State::Sql;
-        } else {
-            table.bytes += part.len() as u64;
-            if ended {
-                table.rows += 1;
-                self.rows += 1;
-                line.clear();
-            }
-        }
-        &bytes[part.len()..]
-    }
-
-    /// What is open where the text ends.
-    fn open(&self) -> Option<&'static str> {
-        match &self.state {
-            State::Sql | State::Line if self.statement.trim_ascii().is_empty() => None,
-            State::Sql | State::Line | State::Tag(_) => Some("a statement"),
-            State::Text { .. } => Some("a string"),
-            State::Name => Some("a quoted name"),
-            State::Dollar { .. } => Some("a dollar-quoted string"),
-            State::Opening | State::Rows { .. } => Some("the rows of a table"),
-        }
-    }
-
-    fn read_sql(&mut self, byte: u8) {
-        let state = std::mem::take(&mut self.state);
-        self.state = match state {
-            State::Sql => self.read_plain(byte),
-            State::Text { escapes, escaped: true } => State::Text { escapes, escaped: false },
-            State::Text { escapes: true, .. } if byte == b'\\' => State::Text {
-                escapes: true,
-                escaped: true,
-            },
-            State::Text { escapes, .. } if byte != b'\'' => State::Text { escapes, escaped: false },
-            // A doubled quote closes and opens again, which comes to the same.
-            State::Text { .. } => State::Sql,
-            State::Name => {
-                self.keep(byte);
-                if byte == b'"' { State::Sql } else { State::Name }
-            }
-            State::Line if byte != b'\n' => State::Line,
-            State::Line => {
-                self.keep(byte);
-                State::Sql
-            }
-            State::Tag(tag) => self.read_tag(tag, byte),
-            State::Dollar { close, seen } => {
-                let seen = match byte {
-                    _ if byte == close[seen] => seen + 1,
-                    // The tag holds no `$` inside: only its first byte can begin it anew.
-                    b'$' => 1,
-                    _ => 0,
-                };
-                if seen == close.len() {
-                    State::Sql
-                } else {
-                    State::Dollar { close, seen }
+            let (read, lexed) = self.lexer.read(bytes);
+            let (part, rest) = bytes.split_at(read);
+            bytes = rest;
+            match lexed {
+                Lexed::Rows => self.count(part),
+                Lexed::Mark => self.mark += part.len() as u64,
+                Lexed::RowsEnd => self.mark = 0,
+                Lexed::Opening => {}
+                Lexed::Command => self.command(part),
+                Lexed::Sql | Lexed::Variable => self.keep(part),
+                Lexed::End => {
+                    self.keep(part);
+                    self.end_statement();
                 }
             }
-            State::Opening if byte != b'\n' => State::Opening,
-            State::Opening => State::Rows {
-                line: Vec::with_capacity(3),
-            },
-            State::Rows { line } => State::Rows { line },
-        };
-    }
-
-    fn read_plain(&mut self, byte: u8) -> State {
-        match byte {
-            b'\'' => {
-                let before = self.statement.split_last().map(|(last, rest)| (*last, rest.last().copied()));
-                let escapes = matches!(before, Some((b'E' | b'e', earlier)) if !earlier.is_some_and(is_word));
-                self.keep(b'\'');
-                State::Text { escapes, escaped: false }
-            }
-            b'"' => {
-                self.keep(byte);
-                State::Name
-            }
-            b'-' if self.statement.last() == Some(&b'-') => {
-                self.statement.pop();
-                State::Line
-            }
-            b'\\' if self.statement.iter().all(u8::is_ascii_whitespace) => State::Line,
-            b'$' if !self.statement.last().copied().is_some_and(is_word) => State::Tag(vec![b'$']),
-            b';' => self.end_statement(),
-            _ => {
-                self.keep(byte);
-                State::Sql
-            }
         }
     }
 
-    fn read_tag(&mut self, mut tag: Vec<u8>, byte: u8) -> State {
-        if byte == b'$' {
-            tag.push(byte);
-            return State::Dollar { close: tag, seen: 0 };
+    fn command(&mut self, part: &[u8]) {
+        let inside = self.lexer.has_begun();
+        if self.refused.is_none() {
+            self.refused = self.commands.read(part, inside, self.has_statements).err();
         }
-        if is_word(byte) && !(tag.len() == 1 && byte.is_ascii_digit()) {
-            tag.push(byte);
-            return State::Tag(tag);
-        }
-        // A parameter such as $1, or a lone dollar.
-        tag.into_iter().for_each(|byte| self.keep(byte));
-        self.read_plain(byte)
+        if inside { self.keep(part) } else { self.statement.clear() }
     }
 
-    fn keep(&mut self, byte: u8) {
-        if self.statement.len() < HEAD {
-            self.statement.push(byte);
+    fn refused(&self) -> Option<String> {
+        let at_end = || self.commands.finish().err().or_else(|| self.lexer.fault().map(str::to_owned));
+        self.refused.clone().or_else(at_end)
+    }
+
+    fn count(&mut self, part: &[u8]) {
+        let rows = memchr::memchr_iter(b'\n', part).count() as u64;
+        self.rows += rows;
+        if let Some(table) = self.tables.last_mut() {
+            table.rows += rows;
+            table.bytes += part.len() as u64 + self.mark;
+        }
+        self.mark = 0;
+    }
+
+    /// `--inserts` gives rows that are statements: nothing of them is kept.
+    fn keep(&mut self, part: &[u8]) {
+        if !self.lexer.is_insert() {
+            let room = HEAD - self.statement.len();
+            self.statement.extend_from_slice(&part[..part.len().min(room)]);
         }
     }
 
-    fn end_statement(&mut self) -> State {
-        let statement = std::mem::take(&mut self.statement);
-        let text = statement.trim_ascii();
-        if text.starts_with(b"SELECT pg_catalog.lo_open(") {
+    fn end_statement(&mut self) {
+        let statement = Statement::new(&self.statement, self.lexer.tokens());
+        if statement.has(0, "SELECT pg_catalog") && statement.is(3, "lo_open") {
             self.large_objects += 1;
         }
-        match copied_table(text) {
-            Some(name) => {
-                self.tables.push(Table { name, rows: 0, bytes: 0 });
-                State::Opening
-            }
-            None => State::Sql,
+        if self.lexer.rows_follow() {
+            let name = TableName::from_sql(&self.statement[statement.span(1, 2).start..]);
+            let name = name.map_or_else(String::new, |(name, _)| name.to_string());
+            self.tables.push(Table { name, rows: 0, bytes: 0 });
         }
+        self.has_statements = true;
+        self.statement.clear();
     }
-}
-
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
-}
-
-/// The table of `COPY schema.table (columns) FROM stdin`.
-fn copied_table(statement: &[u8]) -> Option<String> {
-    let rest = statement.strip_prefix(b"COPY ")?;
-    statement.ends_with(b" FROM stdin").then_some(())?;
-    let (name, end) = TableName::from_sql(rest)?;
-    (rest.get(end) == Some(&b' ')).then(|| name.to_string())
 }
 
 #[cfg(test)]
@@ -319,10 +188,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn tables(text: &str, piece: usize) -> Vec<(String, u64, u64)> {
-        let mut lexer = Lexer::default();
-        text.as_bytes().chunks(piece).for_each(|chunk| lexer.read(chunk));
-        assert!(matches!(lexer.state, State::Sql));
-        lexer
+        let mut counter = Counter::default();
+        text.as_bytes().chunks(piece).for_each(|chunk| counter.read(chunk));
+        assert!(counter.lexer.open().is_none());
+        counter
             .tables
             .into_iter()
             .map(|table| (table.name, table.rows, table.bytes))
@@ -387,9 +256,9 @@ mod tests {
 
     #[test]
     fn names_that_are_no_utf8_stay_apart() {
-        let mut lexer = Lexer::default();
-        lexer.read(b"COPY \"public\".\"n\xe9\" (\"i\") FROM stdin;\n1\n\\.\nCOPY \"public\".\"n\xe8\" (\"i\") FROM stdin;\n\\.\n");
-        let names: Vec<&str> = lexer.tables.iter().map(|table| &*table.name).collect();
+        let mut counter = Counter::default();
+        counter.read(b"COPY \"public\".\"n\xe9\" (\"i\") FROM stdin;\n1\n\\.\nCOPY \"public\".\"n\xe8\" (\"i\") FROM stdin;\n\\.\n");
+        let names: Vec<&str> = counter.tables.iter().map(|table| &*table.name).collect();
         assert_eq!(names, ["public.E\"n\\xe9\"", "public.E\"n\\xe8\""]);
     }
 
@@ -432,21 +301,47 @@ mod tests {
         }
     }
 
+    /// Whoever can name an object could once put a command into an old `pg_dump`'s comments: told when it is written, not years
+    /// later.
+    #[test]
+    fn a_command_that_is_not_pg_dumps_own_is_seen() {
+        for (text, refused) in [
+            (
+                "--\n\\restrict a1\n\nSET x = 1;\nCOPY t (a) FROM stdin;\n\\! id\n\\.\n\n\\unrestrict a1\n\n",
+                None,
+            ),
+            ("-- Name: x\n\\! id\n; Type: TABLE\n", Some("\\! id")),
+            ("SELECT 1;\n\\restrict a1\n\\unrestrict a1\n", Some("\\restrict a1")),
+            ("\\restrict a1\nSELECT 1\n\\gexec\n", Some("\\gexec")),
+            ("\\restrict a1\n\\unrestrict `id`\n", Some("\\unrestrict `id`")),
+            ("SELECT 1;\n\\! id", Some("\\! id")),
+        ] {
+            for piece in [1, 3, 64] {
+                let mut inventory = Inventory::new(super::super::Memory::default());
+                text.as_bytes().chunks(piece).for_each(|chunk| inventory.put(chunk).unwrap());
+                let (counted, _) = inventory.finish().unwrap();
+                assert_eq!(counted.refused.is_some(), refused.is_some(), "{text:?}: {:?}", counted.refused);
+                let named = refused.unwrap_or_default();
+                assert!(piece < 64 || counted.refused.unwrap_or_default().starts_with(named), "{text:?}");
+            }
+        }
+    }
+
     #[test]
     fn large_objects_are_counted() {
         let text = "SELECT pg_catalog.lo_open('16400', 131072);\nSELECT pg_catalog.lowrite(0, '\\x00');\nSELECT pg_catalog.lo_close(0);\n";
-        let mut lexer = Lexer::default();
-        lexer.read(text.as_bytes());
-        assert_eq!(lexer.large_objects, 1);
+        let mut counter = Counter::default();
+        counter.read(text.as_bytes());
+        assert_eq!(counter.large_objects, 1);
     }
 
     proptest! {
         #[test]
         fn pieces_of_sql_make_no_difference(text in "(['\"$;\\\\\n -]|E'|--|\\$a\\$|[ab1_]{1,4}){0,60}", cut in 1usize..20) {
             let read = |piece| {
-                let mut lexer = Lexer::default();
-                text.as_bytes().chunks(piece).for_each(|chunk| lexer.read(chunk));
-                (std::mem::discriminant(&lexer.state), lexer.statement)
+                let mut counter = Counter::default();
+                text.as_bytes().chunks(piece).for_each(|chunk| counter.read(chunk));
+                (counter.lexer.open(), counter.statement, counter.rows)
             };
             prop_assert_eq!(read(cut), read(text.len().max(1)));
         }

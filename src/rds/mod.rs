@@ -12,7 +12,7 @@ pub mod properties;
 pub mod secret;
 pub mod selection;
 pub mod session;
-mod tls;
+pub(crate) mod tls;
 mod token;
 
 pub use login::SERVICE;

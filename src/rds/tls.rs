@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// All CAs of RDS in all regions; where it is from stands in `rds-ca-bundle.md`.
-const RDS_BUNDLE: &[u8] = include_bytes!("rds-ca-bundle.pem");
+pub(crate) const RDS_BUNDLE: &[u8] = include_bytes!("rds-ca-bundle.pem");
 
 /// How the server is verified, the same for our own connections and for libpq's.
 pub struct Tls {

@@ -1,6 +1,6 @@
 //! Which backup is meant, and what stands there under its name.
 
-use super::names::{compact, manifest_of, stem_of};
+use super::names::{compact, is_of_sealed, manifest_of, stem_of};
 use crate::envelope::manifest::{Found, MAX_MANIFEST, Object, base_name};
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
@@ -19,7 +19,7 @@ pub enum Kind {
     Sealed {
         /// The newest first; at least one.
         manifests: Vec<Found>,
-        /// Generations that are none.
+        /// Generations that are none, or may not be read.
         unreadable: Vec<Error>,
     },
     /// Of the old image, with nothing that could be checked: the names of its key file and its dump.
@@ -46,12 +46,15 @@ impl Backup {
                 Self::at(location, archive, &stem).await
             }
             [] => match legacy_pair(&names) {
-                Some((key, dump)) => Ok(Self {
-                    stem: stem_of(&dump).unwrap_or(&dump).to_owned(),
-                    folder: location,
-                    archive,
-                    kind: Kind::Legacy { key, dump },
-                }),
+                Some((key, dump)) => {
+                    must_be_alone(&sealed_among(&names))?;
+                    Ok(Self {
+                        stem: stem_of(&dump).unwrap_or(&dump).to_owned(),
+                        folder: location,
+                        archive,
+                        kind: Kind::Legacy { key, dump },
+                    })
+                }
                 None => Err(Error::new(Code::NoBackup, format!("there is no backup in {location}"))),
             },
             several => {
@@ -84,18 +87,20 @@ impl Backup {
             let bytes = archive.read(name, MAX_MANIFEST).await;
             match bytes.and_then(|bytes| Found::parse(name, &bytes)) {
                 Ok(found) => manifests.push(found),
-                Err(error) if error.code == Code::Tampered => unreadable.push(error),
-                Err(error) => return Err(error),
+                Err(error) if ends_the_search(error.code) => return Err(error),
+                Err(error) => unreadable.push(error),
             }
         }
         let (stem, kind) = match (manifests.is_empty(), unreadable) {
             (false, unreadable) => (sealed, Kind::Sealed { manifests, unreadable }),
             (true, unreadable) if !unreadable.is_empty() => return Err(unreadable[0].clone()),
             (true, _) => {
+                let of_sealed = sealed_among(&names);
                 if stem != sealed {
                     names.extend(names_of(&archive, stem).await?);
                 }
                 let (key, dump) = legacy_pair(&names).ok_or_else(|| nothing(&folder, stem, &names))?;
+                must_be_alone(&of_sealed)?;
                 (stem.to_owned(), Kind::Legacy { key, dump })
             }
         };
@@ -105,6 +110,15 @@ impl Backup {
             stem,
             kind,
         })
+    }
+
+    /// Every name under the stem, and under the old image's spelling of it.
+    pub async fn names(&self, old_stem: Option<&str>) -> Result<Vec<String>> {
+        let mut names = names_of(&self.archive, &self.stem).await?;
+        if let Some(old) = old_stem.filter(|old| *old != self.stem) {
+            names.extend(names_of(&self.archive, old).await?);
+        }
+        Ok(names)
     }
 
     /// What the manifest promises must be there, in the promised size.
@@ -126,13 +140,44 @@ async fn names_of(archive: &Archive, stem: &str) -> Result<Vec<String>> {
     Ok(listed.into_iter().map(|listed| listed.name).collect())
 }
 
+/// What no other manifest would change: the way to the store, or who waits. Anything else may be the doing of whoever put
+/// that manifest there, and must not stand in the way of a genuine one.
+pub(super) fn ends_the_search(code: Code) -> bool {
+    matches!(
+        code,
+        Code::S3Unavailable | Code::S3NoBucket | Code::S3WrongRegion | Code::AwsFailed | Code::Terminated | Code::Deadline | Code::Bug
+    )
+}
+
+/// Of the key file and of the dump, in either spelling.
+pub const LEGACY_ENDINGS: [[&str; 2]; 2] = [[".key.txt.enc", "key.bin.enc"], [".sql.bz.enc", "backup.sql.gz.enc"]];
+
 /// The one key file and the one dump of an old backup, by the old image's names or by those in its README.
 pub fn legacy_pair(names: &[String]) -> Option<(String, String)> {
     let one = |endings: [&str; 2]| {
         let mut fitting = names.iter().filter(|name| endings.iter().any(|ending| name.ends_with(ending)));
         fitting.next().filter(|_| fitting.next().is_none()).cloned()
     };
-    Some((one([".key.txt.enc", "key.bin.enc"])?, one([".sql.bz.enc", "backup.sql.gz.enc"])?))
+    let [key, dump] = LEGACY_ENDINGS;
+    Some((one(key)?, one(dump)?))
+}
+
+/// Objects of a sealed backup, or under such a backup's name: what the old image never wrote.
+fn sealed_among(names: &[String]) -> Vec<String> {
+    names.iter().filter(|name| is_of_sealed(name)).cloned().collect()
+}
+
+/// Whoever may write to the bucket could take a sealed backup's manifest away, or keep it back, and put a backup of the old
+/// kind in its place, of which nothing is proven.
+fn must_be_alone(sealed: &[String]) -> Result<()> {
+    let Some(name) = sealed.first() else { return Ok(()) };
+    Err(Error::new(
+        Code::Tampered,
+        format!("beside objects of the old image's kind stands {name}, which is of a sealed backup whose manifest is not here"),
+    )
+    .advise(
+        "Fetch the manifest too; where it is gone, somebody took it away. What the old image wrote is opened from a folder of its own.",
+    ))
 }
 
 fn nothing(folder: &Location, stem: &str, names: &[String]) -> Error {

@@ -3,6 +3,7 @@
 //! The mirror of `pipeline::child`, which reads one. Writing never blocks for good: one poll(2) watches the pipe in, the
 //! pipes out, the exit and the cancel.
 
+use super::confinement::{self, Confinement, Keeper};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::tether::tether;
@@ -35,6 +36,8 @@ pub(super) struct Fed {
     wanted: Wanted,
     cancel: Cancel,
     status: Option<ExitStatus>,
+    // Goes last: the process ends with it.
+    _keeper: Option<Keeper>,
 }
 
 /// How much of a child's output is wanted.
@@ -48,6 +51,17 @@ pub(super) enum Wanted {
 impl Fed {
     /// Starts `command` with `files` as its descriptors 3, 4, …; nothing else of ours is inherited.
     pub(super) fn start(command: &mut Command, files: Vec<OwnedFd>, wanted: Wanted, cancel: &Cancel) -> Result<Self> {
+        Self::start_confined(command, files, wanted, None, cancel)
+    }
+
+    /// The same by a thread that is confined, so that the child is. `command` is used up.
+    pub(super) fn start_confined(
+        command: &mut Command,
+        files: Vec<OwnedFd>,
+        wanted: Wanted,
+        confinement: Option<&Confinement>,
+        cancel: &Cancel,
+    ) -> Result<Self> {
         let name = std::path::Path::new(command.get_program()).file_name().unwrap_or_default();
         let name = name.to_string_lossy().into_owned();
         let failed = |error: &dyn Display| Error::new(Code::RestoreFailed, format!("{name} cannot be started: {error}"));
@@ -58,7 +72,15 @@ impl Fed {
         command.stdin(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.stdout(if wanted == Wanted::Nothing { Stdio::null() } else { Stdio::piped() });
         command.fd_mappings(mappings.collect()).map_err(|error| failed(&error))?;
-        let mut child = tether(command).spawn().map_err(|error| failed(&error))?;
+        tether(command);
+        let (mut child, keeper) = match confinement {
+            None => (command.spawn().map_err(|error| failed(&error))?, None),
+            Some(confinement) => {
+                let command = std::mem::replace(command, Command::new(""));
+                let (child, keeper) = confinement::spawn(command, confinement.clone()).map_err(|error| failed(&error))?;
+                (child, Some(keeper))
+            }
+        };
         let (input, group) = (child.stdin.take(), Pid::from_child(&child));
         let output = child.stdout.take().map(OwnedFd::from);
         let words = child.stderr.take().map(OwnedFd::from);
@@ -85,6 +107,7 @@ impl Fed {
                 wanted,
                 cancel: cancel.clone(),
                 status: None,
+                _keeper: keeper,
             }),
             Err(error) => {
                 let _ = child.kill();

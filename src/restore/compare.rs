@@ -7,7 +7,7 @@ use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
 use crate::format::table_name::TableName;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The answer: equal if there is no difference.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -62,12 +62,22 @@ struct Found {
     table: String,
     disk_bytes: u64,
     of_extension: bool,
+    /// Schema and name of the partitioned table at the top, if this is a partition.
+    root: Option<[String; 2]>,
 }
 
 impl Found {
     fn name(&self) -> Result<TableName> {
         let part = |hex: &str| unhex_all(hex).ok_or_else(|| Error::new(Code::RestoreFailed, "the catalog's answer has no names"));
         Ok(TableName::new([part(&self.schema)?, part(&self.table)?]))
+    }
+
+    fn is_partition_of(&self, root: &TableName) -> bool {
+        let parts = self
+            .root
+            .as_ref()
+            .and_then(|[schema, table]| Some([unhex_all(schema)?, unhex_all(table)?]));
+        parts.is_some_and(|parts| TableName::new(parts) == *root)
     }
 }
 
@@ -88,37 +98,51 @@ struct Catalog {
 /// Rows stand in ordinary tables, of which partitions are; a partitioned table has none of its own.
 const CATALOG: &str = "
 WITH own AS (
-    SELECT c.oid, c.relkind, c.relname, n.nspname, EXISTS (
-        SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS of_extension
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+    SELECT c.oid, c.relkind, c.relispartition, c.relname, n.nspname, EXISTS (
+        SELECT FROM pg_catalog.pg_depend d WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e') AS of_extension
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema}'::pg_catalog.name[])
+        AND n.nspname OPERATOR(pg_catalog.!~) '^pg_(toast|temp)'
 ), spoken AS (
-    SELECT (CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)::name AS encoding
+    SELECT (CASE WHEN pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)::pg_catalog.name
+        AS encoding
+), named AS (
+    SELECT own.*, pg_catalog.encode(pg_catalog.convert_to(nspname::pg_catalog.text, encoding), 'hex') AS schema,
+        pg_catalog.encode(pg_catalog.convert_to(relname::pg_catalog.text, encoding), 'hex') AS table FROM own, spoken
 )
-SELECT encode(convert_to(json_build_object(
-    'encoding', getdatabaseencoding(),
-    'tables', (SELECT coalesce(json_agg(json_build_object(
-        'schema', encode(convert_to(nspname::text, encoding), 'hex'), 'table', encode(convert_to(relname::text, encoding), 'hex'),
-        'disk_bytes', pg_total_relation_size(oid), 'of_extension', of_extension) ORDER BY nspname, relname), '[]')
-        FROM own, spoken WHERE relkind = 'r'),
-    'extensions', (SELECT coalesce(json_agg(json_build_object('name', extname, 'version', extversion) ORDER BY extname), '[]')
-        FROM pg_extension),
-    'large_objects', (SELECT count(*) FROM pg_largeobject_metadata),
-    'indexes', (SELECT count(*) FROM own WHERE relkind IN ('i', 'I')),
-    'constraints', (SELECT count(*) FROM pg_constraint k JOIN own ON own.oid = k.conrelid),
-    'sequences', (SELECT count(*) FROM own WHERE relkind = 'S'),
-    'disk_bytes', pg_database_size(current_database()),
-    'broken_indexes', (SELECT coalesce(json_agg(i.indexrelid::regclass::text ORDER BY 1), '[]')
-        FROM pg_index i JOIN own ON own.oid = i.indexrelid
-        WHERE own.relkind = 'i' AND NOT (i.indisvalid AND i.indisready AND i.indislive)),
-    'open_constraints', (SELECT coalesce(json_agg(quote_ident(k.conname) || ' of ' || k.conrelid::regclass ORDER BY 1), '[]')
-        FROM pg_constraint k JOIN own ON own.oid = k.conrelid WHERE NOT k.convalidated)
-)::text, (SELECT encoding FROM spoken)), 'hex');
-";
+SELECT pg_catalog.json_build_object(
+    'encoding', pg_catalog.getdatabaseencoding(),
+    'tables', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+        'schema', own.schema, 'table', own.table,
+        'disk_bytes', pg_catalog.pg_total_relation_size(own.oid), 'of_extension', of_extension, 'root', (
+            WITH RECURSIVE above AS (
+                SELECT i.inhparent AS parent FROM pg_catalog.pg_inherits i
+                WHERE i.inhrelid OPERATOR(pg_catalog.=) own.oid AND own.relispartition
+                UNION ALL
+                SELECT i.inhparent FROM above JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) above.parent AND c.relispartition
+                    JOIN pg_catalog.pg_inherits i ON i.inhrelid OPERATOR(pg_catalog.=) c.oid)
+            SELECT pg_catalog.json_build_array(root.schema, root.table)
+            FROM above JOIN named root ON root.oid OPERATOR(pg_catalog.=) above.parent AND NOT root.relispartition
+        )) ORDER BY nspname, relname), '[]')
+        FROM named own WHERE own.relkind OPERATOR(pg_catalog.=) 'r'),
+    'extensions', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', e.extname, 'version', e.extversion)
+        ORDER BY e.extname), '[]') FROM pg_catalog.pg_extension e),
+    'large_objects', (SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata),
+    'indexes', (SELECT pg_catalog.count(*) FROM own WHERE own.relkind OPERATOR(pg_catalog.=) ANY ('{i,I}'::pg_catalog.\"char\"[])),
+    'constraints', (SELECT pg_catalog.count(*) FROM pg_catalog.pg_constraint k JOIN own ON own.oid OPERATOR(pg_catalog.=) k.conrelid),
+    'sequences', (SELECT pg_catalog.count(*) FROM own WHERE own.relkind OPERATOR(pg_catalog.=) 'S'),
+    'disk_bytes', pg_catalog.pg_database_size(pg_catalog.current_database()),
+    'broken_indexes', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.format('%s', own.oid::pg_catalog.regclass) ORDER BY own.oid), '[]')
+        FROM pg_catalog.pg_index i JOIN own ON own.oid OPERATOR(pg_catalog.=) i.indexrelid
+        WHERE own.relkind OPERATOR(pg_catalog.=) 'i' AND NOT (i.indisvalid AND i.indisready AND i.indislive)),
+    'open_constraints', (SELECT coalesce(pg_catalog.json_agg(
+            pg_catalog.format('%I of %s', k.conname, own.oid::pg_catalog.regclass) ORDER BY k.oid), '[]')
+        FROM pg_catalog.pg_constraint k JOIN own ON own.oid OPERATOR(pg_catalog.=) k.conrelid WHERE NOT k.convalidated))";
 
 /// Counts every table of the database and compares.
 pub fn compare(inventory: &Contents, restored: &Access, cancel: &Cancel) -> Result<Comparison> {
-    let catalog = look(restored, cancel)?;
+    let catalog: Catalog = restored.json(CATALOG, cancel)?;
     let names: Vec<TableName> = catalog.tables.iter().map(Found::name).collect::<Result<_>>()?;
     let rows = count(&names, &catalog.encoding, restored, cancel)?;
     let mut comparison = Comparison {
@@ -177,11 +201,26 @@ impl Comparison {
             *rows += table.rows;
             *bytes += table.bytes;
         }
+        let is_named: BTreeSet<TableName> = expected.keys().cloned().collect();
         for (name, (expected_rows, dump_bytes)) in expected {
-            let found = unseen.remove(&name);
-            let found_rows = found.map(|(_, rows)| rows);
+            let found = match unseen.remove(&name) {
+                Some((table, rows)) => Some((table.of_extension, table.disk_bytes, rows)),
+                None => {
+                    // Rows that were dumped by way of the root, as pg_dump does where a partition's bounds may change.
+                    let is_of_it = |(partition, (table, _)): &(&&TableName, &(&Found, u64))| {
+                        !is_named.contains(**partition) && table.is_partition_of(&name)
+                    };
+                    let partitions: Vec<&TableName> = unseen.iter().filter(is_of_it).map(|(partition, _)| *partition).collect();
+                    let parts: Vec<(&Found, u64)> = partitions.iter().filter_map(|partition| unseen.remove(partition)).collect();
+                    let sum = parts
+                        .iter()
+                        .fold((0, 0), |(bytes, rows), (table, more)| (bytes + table.disk_bytes, rows + more));
+                    (!parts.is_empty()).then_some((false, sum.0, sum.1))
+                }
+            };
+            let found_rows = found.map(|(_, _, rows)| rows);
             // An extension's own rows come with the extension: the dump holds only what was added.
-            let of_extension = found.is_some_and(|(table, _)| table.of_extension);
+            let of_extension = found.is_some_and(|(of_extension, ..)| of_extension);
             let equal = found_rows.is_some_and(|rows| rows == expected_rows || (of_extension && rows > expected_rows));
             match found_rows {
                 None => self.differ(format!("the table {name} is missing; {expected_rows} rows were expected")),
@@ -194,7 +233,7 @@ impl Comparison {
                 expected_rows: Some(expected_rows),
                 found_rows,
                 dump_bytes,
-                disk_bytes: found.map_or(0, |(table, _)| table.disk_bytes),
+                disk_bytes: found.map_or(0, |(_, disk_bytes, _)| disk_bytes),
                 equal,
             });
         }
@@ -243,120 +282,21 @@ impl Comparison {
     }
 }
 
-/// In hexadecimal, since psql may hand over nothing that is no UTF-8. Other names than those of tables are for people.
-fn look(restored: &Access, cancel: &Cancel) -> Result<Catalog> {
-    let unreadable = |why: &str| Error::new(Code::RestoreFailed, format!("the catalog's answer is no JSON: {why}"));
-    let json = unhex_all(&restored.query(CATALOG, cancel)?).ok_or_else(|| unreadable("it is not hexadecimal"))?;
-    serde_json::from_str(&String::from_utf8_lossy(&json)).map_err(|error| unreadable(&error.to_string()))
-}
-
 /// One session counts them all. `ONLY`: rows of children are counted with the children, as they are dumped.
 fn count(names: &[TableName], encoding: &str, restored: &Access, cancel: &Cancel) -> Result<Vec<u64>> {
     // Row security shall be an error here, never fewer rows.
-    let mut sql = b"SET row_security = off;\n".to_vec();
+    let mut sql = b"SET row_security TO off;\n".to_vec();
     if encoding == "SQL_ASCII" {
-        sql.extend_from_slice(b"SET client_encoding = 'SQL_ASCII';\n");
+        sql.extend_from_slice(b"SET client_encoding TO 'SQL_ASCII';\n");
     }
     for name in names {
-        sql.extend_from_slice(b"SELECT count(*) FROM ONLY ");
+        sql.extend_from_slice(b"SELECT pg_catalog.count(*) FROM ONLY ");
         sql.extend_from_slice(&name.to_sql());
         sql.extend_from_slice(b";\n");
     }
-    let answer = restored.query_bytes(&sql, cancel)?;
+    let answer = restored.look_bytes(&sql, cancel)?;
     Ok(answer.lines().map(|line| line.parse().unwrap_or(u64::MAX)).collect())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(of_extension: bool) -> Found {
-        Found {
-            schema: String::new(),
-            table: String::new(),
-            disk_bytes: 8192,
-            of_extension,
-        }
-    }
-
-    fn inventory(tables: &[(&str, u64)]) -> Contents {
-        let tables: Vec<crate::pipeline::Table> = tables
-            .iter()
-            .map(|(name, rows)| crate::pipeline::Table {
-                name: (*name).to_owned(),
-                rows: *rows,
-                bytes: 10,
-            })
-            .collect();
-        Contents {
-            rows: tables.iter().map(|table| table.rows).sum(),
-            tables,
-            ..Contents::default()
-        }
-    }
-
-    fn held(expected: &[(&str, u64)], there: &[(&str, bool, u64)]) -> Comparison {
-        let names: Vec<TableName> = there.iter().map(|(name, ..)| TableName::parse(name).unwrap()).collect();
-        let found: Vec<Found> = there.iter().map(|(_, of_extension, _)| found(*of_extension)).collect();
-        let rows: Vec<u64> = there.iter().map(|(_, _, rows)| *rows).collect();
-        let mut comparison = Comparison::default();
-        comparison.hold_tables(&inventory(expected), &names, &found, &rows);
-        comparison
-    }
-
-    #[test]
-    fn what_is_equal_is_equal() {
-        let comparison = held(
-            &[("s.b", 2), ("s.a", 1)],
-            &[("s.a", false, 1), ("s.b", false, 2), ("s.empty", false, 0)],
-        );
-        assert!(comparison.is_equal());
-        assert_eq!((comparison.rows.found, comparison.notes.len(), comparison.tables.len()), (3, 1, 3));
-    }
-
-    #[test]
-    fn names_are_the_same_in_each_spelling() {
-        let comparison = held(
-            &[("s.\"order\"", 2), ("s.E\"n\\xe9\"", 1)],
-            &[("s.order", false, 2), ("s.E\"n\\xe9\"", false, 1)],
-        );
-        assert!(comparison.is_equal(), "{:?}", comparison.differences);
-    }
-
-    #[test]
-    fn each_difference_is_named() {
-        let comparison = held(&[("s.a", 1), ("s.b", 2)], &[("s.a", false, 3), ("s.c", false, 1)]);
-        assert_eq!(
-            comparison.differences,
-            [
-                "the table s.a has 3 rows instead of 1",
-                "the table s.b is missing; 2 rows were expected",
-                "the table s.c has 1 rows, of which the dump has none"
-            ]
-        );
-        assert!(comparison.tables.iter().all(|table| !table.equal));
-    }
-
-    #[test]
-    fn an_extensions_own_rows_do_not_count() {
-        let comparison = held(&[("s.settings", 1)], &[("s.settings", true, 9), ("s.other", true, 5)]);
-        assert!(comparison.is_equal());
-        assert_eq!(comparison.rows.found, 1);
-        assert!(!held(&[("s.settings", 3)], &[("s.settings", true, 2)]).is_equal());
-    }
-
-    #[test]
-    fn extensions_are_notes() {
-        let extension = |name: &str, version: &str| Extension {
-            name: name.to_owned(),
-            version: version.to_owned(),
-        };
-        let mut comparison = Comparison::default();
-        comparison.hold_extensions(
-            &[extension("a", "1"), extension("b", "1"), extension("c", "1")],
-            &[extension("a", "1"), extension("b", "2")],
-        );
-        assert!(comparison.is_equal());
-        assert_eq!(comparison.notes.len(), 2);
-    }
-}
+mod tests;

@@ -108,13 +108,13 @@ pub enum Created {
 /// The same server, in a database that lets us in.
 fn maintenance(target: &Access, cancel: &Cancel) -> Result<Access> {
     let server = target.database("postgres");
-    match server.query("SELECT 1;", cancel) {
+    match server.look("SELECT 1;", cancel) {
         Ok(_) => Ok(server),
         // Hardened servers close it, and some have none.
         Err(error) => {
             cancel.check()?;
             let other = target.database("template1");
-            other.query("SELECT 1;", cancel).map(|_| other).map_err(|_| error)
+            other.look("SELECT 1;", cancel).map(|_| other).map_err(|_| error)
         }
     }
 }
@@ -128,15 +128,16 @@ pub fn try_create(target: &Access, creation: &Creation, cancel: &Cancel) -> Resu
     let server = maintenance(target, cancel)?;
     let state = format!(
         "SELECT pg_catalog.json_build_array(EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) {}),
-             pg_catalog.current_setting('server_version_num')::pg_catalog.int4);",
+             pg_catalog.current_setting('server_version_num'));",
         literal(name)
     );
-    let (exists, version): (bool, u32) = server.json(&state, cancel)?;
+    let (exists, version): (bool, String) = server.json(&state, cancel)?;
+    let major = version.parse::<u32>().unwrap_or_default() / 10_000;
     if exists {
         let error = Error::new(Code::RestoreFailed, format!("the database {name} exists already"));
         return Err(error.advise("Leave out --create to restore into it if it is empty, or name another one in --to."));
     }
-    let sql = creation.sql(name, version / 10_000);
+    let sql = creation.sql(name, major);
     match server.try_statement(&sql, cancel)? {
         None => Ok(Created::Yes),
         Some(refusal) if is_about_the_locale(&refusal.sqlstate) => Ok(Created::LocaleRefused(refusal.message)),

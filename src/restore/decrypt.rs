@@ -24,29 +24,28 @@ pub struct Ask<'a> {
     pub role: Role,
     /// `None`: standard output.
     pub output: Option<&'a Path>,
+    pub legacy: legacy::Consent,
     pub workers: usize,
 }
 
 /// Standard output may have got some of the dump when this fails: of what was checked, and nothing behind it.
 pub async fn decrypt(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<Counted> {
-    let sink = Output::open(ask)?;
     if let Kind::Legacy { key, dump } = &backup.kind {
-        if ask.signer.is_some() {
-            return Err(Error::new(
-                Code::Tampered,
-                format!("{} is not signed: the old image signed nothing", backup.stem),
-            ));
-        }
+        ask.legacy.must_be_given(&backup.stem, ask.signer)?;
         if ask.role != Role::Dump {
             return Err(Error::new(Code::NoBackup, "the old image wrote a dump and nothing else"));
         }
+        let sink = Output::open(ask)?;
         let progress = Progress::new(0);
         let _reporter = Reporter::start(progress.clone(), &backup.stem);
-        let (counted, written) = legacy::bring(backup, key, dump, ask.key, ask.workers, || Ok(sink), &progress, cancel).await?;
+        let limit = ask.legacy.length();
+        let (counted, written) = legacy::bring(backup, key, dump, ask.key, ask.workers, limit, || Ok(sink), &progress, cancel).await?;
         written.keep()?;
         return Ok(counted);
     }
     let opened = Opened::open(backup, ask.key, ask.signer).await?;
+    ask.legacy.must_hold(opened.manifest.plain_bytes)?;
+    let sink = Output::open(ask)?;
     let contents = if ask.role == Role::Dump {
         opened.contents(cancel).await?
     } else {

@@ -3,13 +3,15 @@
 use super::backup::Backup;
 use super::compare::{Comparison, compare};
 use super::create::{Created, Creation, try_create};
-use super::filter::Without;
-use super::into::{blocking, dump, globals};
+use super::empty::existing;
+use super::filter::{Filter, FilterOptions, Head};
+use super::into::{blocking, globals, schemas_of_tables, server_major};
 use super::opened::Opened;
 use super::properties::{self, Wanted};
-use super::psql::{self, Access};
+use super::psql::{self, Access, Manner};
 use super::report::{self, Phase, Report};
-use super::throwaway::{self, Throwaway};
+use super::scratch_database;
+use super::throwaway::{self, ScratchOptions, Throwaway};
 use super::verify::agrees;
 use crate::cancel::Cancel;
 use crate::envelope::contents::Contents;
@@ -19,6 +21,7 @@ use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use crate::observe::progress::{Progress, Reporter};
+use crate::pipeline::clients::Client;
 use std::path::PathBuf;
 use std::time::Instant;
 use time::OffsetDateTime;
@@ -27,8 +30,13 @@ use time::OffsetDateTime;
 const DATABASE: &str = "drill";
 
 pub struct Ask<'a> {
-    pub key: &'a PrivateKey,
+    /// Given away: it is gone from memory before any other process is started.
+    pub key: PrivateKey,
     pub signer: Option<&'a Verifier>,
+    /// Goes on where nothing confines what the backup's code does.
+    pub unconfined: bool,
+    /// What is to be left out of the dump.
+    pub filter: FilterOptions,
     pub workers: usize,
     /// Folders to look for PostgreSQL in, before the usual ones.
     pub client_folders: Vec<PathBuf>,
@@ -36,7 +44,7 @@ pub struct Ask<'a> {
 }
 
 /// Never fails without a report: what stopped it stands there.
-pub async fn drill(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Report {
+pub async fn drill(backup: &Backup, ask: Ask<'_>, cancel: &Cancel) -> Report {
     let (started, begun) = (OffsetDateTime::now_utc(), Instant::now());
     let mut report = Report {
         format: Report::FORMAT,
@@ -51,9 +59,12 @@ pub async fn drill(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Report {
             ..report::Backup::default()
         },
         restored: report::Restored::default(),
+        confinement: None,
         phases: Vec::new(),
         error: None,
         comparison: None,
+        left_out: Vec::new(),
+        not_restored: Vec::new(),
         warnings: Vec::new(),
     };
     match run(backup, ask, &mut report, cancel).await {
@@ -66,10 +77,22 @@ pub async fn drill(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Report {
     report
 }
 
-async fn run(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<Comparison> {
+async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<Comparison> {
     let begun = Instant::now();
-    let opened = Opened::open(backup, ask.key, ask.signer).await?;
+    let Ask {
+        key,
+        signer,
+        unconfined,
+        filter,
+        workers,
+        client_folders,
+        path,
+    } = ask;
+    let opened = Opened::open(backup, &key, signer).await?;
+    // From here on the data key of this one backup is all that there is to steal.
+    drop(key);
     describe(&opened, report);
+    report.warnings.extend(opened.warnings());
     let contents = opened.contents(cancel).await?;
     let contents = contents.ok_or_else(|| {
         Error::new(
@@ -80,52 +103,79 @@ async fn run(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Cance
     phase(report, "open and prove the backup", begun, None);
 
     let begun = Instant::now();
-    let server = start(&opened, &contents.properties, ask, cancel).await?;
-    let access = server.access().database(DATABASE);
-    report.restored.psql_version = access.client.version.clone();
-    let (target, stop) = (access.clone(), cancel.clone());
+    let programs = find_programs(&opened, &client_folders, path.as_deref())?;
+    let server = start(programs, &contents.properties, unconfined, cancel).await?;
+    report.confinement = Some(server.confinement());
+    let (superuser, restorer) = (server.access().database(DATABASE), server.restorer().database(DATABASE));
+    let restorer_name = server.restorer_name().to_owned();
+    report.restored.psql_version = restorer.client.version.clone();
+    let (target, stop) = (superuser.clone(), cancel.clone());
     let creation = Creation::from_properties(&contents.properties);
-    let (version, fallback) = blocking(move || {
+    let (server, version, fallback) = blocking(move || {
         let fallback = make(&target, &creation, &stop)?;
-        Ok((target.query("SHOW server_version", &stop)?, fallback))
+        server.hand_over(DATABASE, &stop)?;
+        Ok((server, target.look("SHOW server_version", &stop)?, fallback))
     })
     .await?;
     report.restored.server_version = version;
     report.warnings.extend(fallback.clone());
     phase(report, "start a PostgreSQL", begun, None);
 
+    let begun = Instant::now();
     let has_globals = opened.manifest.object(Role::Globals).is_some();
     if has_globals {
-        let begun = Instant::now();
-        let said = globals(&opened, &access, ask.workers, cancel).await?;
+        let (changes, said) = globals(&opened, &superuser, true, workers, cancel).await?;
         report.warnings.extend(said);
-        phase(report, "restore the roles", begun, None);
-    } else {
-        report.restored.without = vec!["owners".to_owned(), "privileges".to_owned()];
+        report.left_out.extend(changes.left_out);
+        report.not_restored.extend(changes.not_restored);
     }
+    let (target, stop, properties) = (superuser.clone(), cancel.clone(), contents.properties.clone());
+    let said = blocking(move || scratch_database::make_roles(&properties, &target, &stop)).await?;
+    report.warnings.extend(said);
+    phase(report, "restore the roles", begun, None);
+
+    // Backups of earlier releases do not know whom their owners and privileges are of.
+    let knows_roles = has_globals || !contents.properties.roles.is_empty();
+    let filter = FilterOptions {
+        no_owner: !knows_roles || filter.no_owner,
+        no_privileges: !knows_roles || filter.no_privileges,
+        ..filter
+    };
+    let wishes = [(filter.no_owner, "owners"), (filter.no_privileges, "privileges")];
+    report.restored.without = wishes
+        .into_iter()
+        .filter(|(left, _)| *left)
+        .map(|(_, what)| what.to_owned())
+        .collect();
+    let wanted = Wanted {
+        owner: !filter.no_owner,
+        privileges: !filter.no_privileges,
+        roles: true,
+    };
 
     let begun = Instant::now();
-    let bytes = load(&opened, &contents, &access, !has_globals, ask.workers, report, cancel)
+    let target = Target {
+        superuser: superuser.clone(),
+        restorer: restorer.clone(),
+        restorer_name,
+    };
+    let (bytes, aside) = load(&opened, &contents, target, filter, workers, report, cancel)
         .await
         .map_err(|error| in_another_locale(error, fallback.as_deref()))?;
-    let wanted = Wanted {
-        owner: has_globals,
-        privileges: has_globals,
-        roles: has_globals,
-    };
-    let (target, stop, properties) = (access.clone(), cancel.clone(), contents.properties.clone());
-    let said = blocking(move || properties::apply(&properties, wanted, &target, &stop)).await?;
-    report.warnings.extend(said);
     phase(report, "restore the dump", begun, Some(bytes));
 
     let begun = Instant::now();
     let stop = cancel.clone();
-    let comparison = blocking(move || {
-        let comparison = compare(&contents, &access, &stop);
+    let (comparison, said) = blocking(move || {
+        // By the owner of the database: to plan a query runs what stands in the dump's constraints and indexes.
+        let comparison = compare(&contents, &restorer, &stop)?;
+        let mut said = scratch_database::set_owners(&aside, &superuser, &stop)?;
+        said.extend(properties::apply(&contents.properties, wanted, &superuser, &stop)?);
         drop(server);
-        comparison
+        Ok((comparison, said))
     })
     .await?;
+    report.warnings.extend(said);
     phase(report, "count and compare", begun, None);
     Ok(comparison)
 }
@@ -161,43 +211,82 @@ fn in_another_locale(mut error: Error, fallback: Option<&str>) -> Error {
     error
 }
 
-async fn start(opened: &Opened<'_>, properties: &DatabaseProperties, ask: &Ask<'_>, cancel: &Cancel) -> Result<Throwaway> {
-    let major = opened
-        .manifest
-        .server_version
-        .split('.')
-        .next()
-        .and_then(|major| major.parse().ok());
+/// Of the server and of psql.
+fn find_programs(opened: &Opened<'_>, folders: &[PathBuf], path: Option<&str>) -> Result<(Client, Client)> {
+    let version = &opened.manifest.server_version;
+    let major = version.split('.').next().and_then(|major| major.parse().ok());
     let major = major.ok_or_else(|| Error::new(Code::Tampered, "the manifest names no version of a server"))?;
-    let server = throwaway::find(&ask.client_folders, ask.path.as_deref(), major)?;
-    let psql = psql::find(&ask.client_folders, ask.path.as_deref(), &opened.manifest.pg_dump_version)?;
-    let stop = cancel.clone();
-    let locales: Vec<String> = Creation::from_properties(properties).libc_locales().map(str::to_owned).collect();
-    blocking(move || Throwaway::start(&server, psql, &locales, &std::env::temp_dir(), &stop)).await
+    let server = throwaway::find(folders, path, major)?;
+    Ok((server, psql::find(folders, path, &opened.manifest.pg_dump_version)?))
 }
 
-/// Streams the dump into the server; gives its plain bytes.
+async fn start(programs: (Client, Client), properties: &DatabaseProperties, unconfined: bool, cancel: &Cancel) -> Result<Throwaway> {
+    let stop = cancel.clone();
+    let locales: Vec<String> = Creation::from_properties(properties).libc_locales().map(str::to_owned).collect();
+    blocking(move || {
+        let (server, psql) = programs;
+        let options = ScratchOptions {
+            locales: &locales,
+            parent: &std::env::temp_dir(),
+            unconfined,
+        };
+        Throwaway::start(&server, psql, &options, &stop)
+    })
+    .await
+}
+
+/// A drill's database, by the two who work at it.
+struct Target {
+    superuser: Access,
+    restorer: Access,
+    restorer_name: String,
+}
+
+/// Streams the dump into the server, as a role that is no superuser; gives its plain bytes, and what is for the superuser to
+/// do at the end.
 async fn load(
     opened: &Opened<'_>,
     contents: &Contents,
-    access: &Access,
-    plainly: bool,
+    target: Target,
+    filter: FilterOptions,
     workers: usize,
     report: &mut Report,
     cancel: &Cancel,
-) -> Result<u64> {
-    let without = Without {
-        owner: plainly,
-        privileges: plainly,
-        transactions: false,
-        settings_newer_than: Some(super::into::server_major(access, cancel).await?),
+) -> Result<(u64, Vec<u8>)> {
+    let Target {
+        superuser,
+        restorer,
+        restorer_name,
+    } = target;
+    let said = schemas_of_tables(contents, &restorer, cancel).await?;
+    report.warnings.extend(said);
+    let schemas = {
+        let (restorer, stop) = (restorer.clone(), cancel.clone());
+        blocking(move || Ok(existing(&restorer, &stop)?.schemas)).await?
+    };
+    let options = FilterOptions {
+        // A folder outside of the server's own would stay behind.
+        no_tablespaces: true,
+        settings_newer_than: Some(server_major(&restorer, cancel).await?),
+        existing_schemas: schemas.clone(),
+        set_aside: true,
+        superuser_only: true,
+        ..filter
     };
     let progress = Progress::new(contents.plain_bytes);
     let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
-    let (counted, said) = dump(opened, access, without, false, workers, &progress, cancel).await?;
-    report.warnings.extend(said);
+    let (stop, excluded) = (cancel.clone(), options.exclude_extensions.clone());
+    let sink = move || {
+        let psql = restorer.restore(Manner::all(false), &stop)?;
+        let prepare = move |head: &Head| scratch_database::prepare(head, &excluded, &superuser, &restorer_name, &schemas, &stop);
+        Ok(Filter::with_head(options, Box::new(prepare), psql))
+    };
+    let (counted, filtered) = opened.bring(Role::Dump, workers, sink, &progress, cancel).await?;
+    report.warnings.extend(filtered.below);
+    report.left_out.extend(filtered.changes.left_out);
+    report.not_restored.extend(filtered.changes.not_restored);
     agrees(&counted, contents)?;
-    Ok(counted.plain_bytes)
+    Ok((counted.plain_bytes, filtered.changes.aside))
 }
 
 fn describe(opened: &Opened<'_>, report: &mut Report) {
@@ -206,7 +295,7 @@ fn describe(opened: &Opened<'_>, report: &mut Report) {
         run: manifest.run.clone(),
         database: manifest.database.clone(),
         manifest_sha256: opened.manifest_sha256.clone(),
-        signer: manifest.signer.as_ref().map(|signer| signer.fingerprint.clone()),
+        origin: opened.origin.clone(),
         source: manifest.source_text().to_owned(),
         partial: manifest.is_partial(),
         dumped_at: manifest.started_at.to_string(),

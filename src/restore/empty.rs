@@ -1,45 +1,130 @@
-//! A restore goes into an empty database: what is there already would be mixed with what comes.
+//! A restore goes into an empty database: what is there already would be mixed with what comes. Extensions and schemas may
+//! be there, since on managed servers somebody else makes them; and roles, which belong to the whole server.
 
+use super::globals::GlobalsOptions;
 use super::psql::Access;
 use crate::cancel::Cancel;
+use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
 use crate::rds::preflight::some_of;
+use crate::rds::session;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything of a user's, as `kind name`; what belongs to an extension goes with that. An oid below 16384 is
 /// of initdb, but for large objects, whose oids users choose.
 const OBJECTS: &str = "
 WITH own AS (
-    SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+    SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype OPERATOR(pg_catalog.=) 'e'
 ), found AS (
-    SELECT 1 AS place, CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
-        WHEN 'f' THEN 'foreign table' ELSE 'table' END AS kind, c.oid::regclass::text AS name, 'pg_class'::regclass AS class, c.oid
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_(toast|temp)'
+    SELECT 1 AS place, CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' THEN 'sequence' WHEN c.relkind OPERATOR(pg_catalog.=) 'v' THEN 'view'
+        WHEN c.relkind OPERATOR(pg_catalog.=) 'm' THEN 'materialized view' WHEN c.relkind OPERATOR(pg_catalog.=) 'f' THEN 'foreign table'
+        ELSE 'table' END AS kind, pg_catalog.format('%s', c.oid::pg_catalog.regclass) AS name,
+        'pg_catalog.pg_class'::pg_catalog.regclass AS class, c.oid
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,S,f}'::pg_catalog.\"char\"[])
+        AND n.nspname OPERATOR(pg_catalog.!~) '^pg_(toast|temp)'
     UNION ALL
-    SELECT 2, 'function', p.oid::regprocedure::text, 'pg_proc'::regclass, p.oid FROM pg_proc p
+    SELECT 2, 'function', pg_catalog.format('%s', p.oid::pg_catalog.regprocedure), 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid
+    FROM pg_catalog.pg_proc p
     UNION ALL
-    SELECT 3, 'type', t.oid::regtype::text, 'pg_type'::regclass, t.oid
-    FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid JOIN pg_namespace n ON n.oid = t.typnamespace
-    WHERE (t.typrelid = 0 OR c.relkind = 'c') AND t.typelem = 0 AND n.nspname !~ '^pg_(toast|temp)'
+    SELECT 3, 'type', pg_catalog.format('%s', t.oid::pg_catalog.regtype), 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid
+    FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.typrelid
+        JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace
+    WHERE (t.typrelid OPERATOR(pg_catalog.=) 0 OR c.relkind OPERATOR(pg_catalog.=) 'c') AND t.typelem OPERATOR(pg_catalog.=) 0
+        AND n.nspname OPERATOR(pg_catalog.!~) '^pg_(toast|temp)'
     UNION ALL
-    SELECT 4, 'operator', o.oid::regoperator::text, 'pg_operator'::regclass, o.oid FROM pg_operator o
+    SELECT 4, 'operator', pg_catalog.format('%s', o.oid::pg_catalog.regoperator), 'pg_catalog.pg_operator'::pg_catalog.regclass, o.oid
+    FROM pg_catalog.pg_operator o
     UNION ALL
-    SELECT 5, 'schema', quote_ident(n.nspname), 'pg_namespace'::regclass, n.oid FROM pg_namespace n
-    WHERE n.nspname <> 'public' AND n.nspname !~ '^pg_(toast|temp)'
+    SELECT 7, 'publication', pg_catalog.quote_ident(p.pubname), 'pg_catalog.pg_publication'::pg_catalog.regclass, p.oid
+    FROM pg_catalog.pg_publication p
     UNION ALL
-    SELECT 6, 'extension', quote_ident(e.extname), 'pg_extension'::regclass, e.oid FROM pg_extension e WHERE e.extname <> 'plpgsql'
+    SELECT 8, 'foreign server', pg_catalog.quote_ident(s.srvname), 'pg_catalog.pg_foreign_server'::pg_catalog.regclass, s.oid
+    FROM pg_catalog.pg_foreign_server s
     UNION ALL
-    SELECT 7, 'publication', quote_ident(p.pubname), 'pg_publication'::regclass, p.oid FROM pg_publication p
+    SELECT 9, 'event trigger', pg_catalog.quote_ident(e.evtname), 'pg_catalog.pg_event_trigger'::pg_catalog.regclass, e.oid
+    FROM pg_catalog.pg_event_trigger e
     UNION ALL
-    SELECT 8, 'foreign server', quote_ident(s.srvname), 'pg_foreign_server'::regclass, s.oid FROM pg_foreign_server s
-    UNION ALL
-    SELECT 9, 'event trigger', quote_ident(e.evtname), 'pg_event_trigger'::regclass, e.oid FROM pg_event_trigger e
-    UNION ALL
-    SELECT 10, 'large object', l.oid::text, 'pg_largeobject'::regclass, l.oid FROM pg_largeobject_metadata l
+    SELECT 10, 'large object', pg_catalog.format('%s', l.oid), 'pg_catalog.pg_largeobject'::pg_catalog.regclass, l.oid
+    FROM pg_catalog.pg_largeobject_metadata l
 )
-SELECT coalesce(json_agg(kind || ' ' || name ORDER BY place, name COLLATE \"C\"), '[]')
-FROM found WHERE (oid >= 16384 OR class = 'pg_largeobject'::regclass) AND NOT EXISTS (SELECT FROM own WHERE classid = class AND objid = found.oid);
-";
+SELECT coalesce(pg_catalog.json_agg(pg_catalog.format('%s %s', kind, name) ORDER BY place, name COLLATE pg_catalog.\"C\"), '[]')
+FROM found WHERE (oid OPERATOR(pg_catalog.>=) 16384 OR class OPERATOR(pg_catalog.=) 'pg_catalog.pg_largeobject'::pg_catalog.regclass)
+    AND NOT EXISTS (SELECT FROM own WHERE classid OPERATOR(pg_catalog.=) class AND objid OPERATOR(pg_catalog.=) found.oid)";
+
+const EXISTING: &str = "SELECT pg_catalog.json_build_object(
+    'schemas', (SELECT coalesce(pg_catalog.json_agg(n.nspname), '[]') FROM pg_catalog.pg_namespace n
+        WHERE n.nspname OPERATOR(pg_catalog.!~) '^pg_' AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'),
+    'extensions', (SELECT coalesce(pg_catalog.json_agg(e.extname), '[]') FROM pg_catalog.pg_extension e
+        WHERE e.extname OPERATOR(pg_catalog.<>) 'plpgsql'))";
+
+/// What a restore finds and leaves as it is.
+#[derive(Debug, Default)]
+pub struct Existing {
+    pub schemas: BTreeSet<Vec<u8>>,
+    pub extensions: BTreeSet<Vec<u8>>,
+}
+
+/// In the target's database. `public` is there in each, and no dump makes it unless somebody changed it.
+pub fn existing(target: &Access, cancel: &Cancel) -> Result<Existing> {
+    let [schemas, extensions] = names(target, EXISTING, ["schemas", "extensions"], cancel)?;
+    Ok(Existing { schemas, extensions })
+}
+
+/// In the target's whole server. Names that all of its databases share can be in any encoding: each counts as this database
+/// reads it, and by its very bytes.
+pub fn existing_globals(target: &Access, cancel: &Cancel) -> Result<GlobalsOptions> {
+    let of = |name: &str, catalog: &str| {
+        format!(
+            "(SELECT coalesce(pg_catalog.json_agg({name}), '[]') FROM pg_catalog.{catalog} x)",
+            name = session::hex(name)
+        )
+    };
+    let (roles, tablespaces) = (of("x.rolname", "pg_roles"), of("x.spcname", "pg_tablespace"));
+    let bytes = format!("SELECT pg_catalog.json_build_object('roles', {roles}, 'tablespaces', {tablespaces})");
+    let text = "SELECT pg_catalog.json_build_object(
+        'roles', (SELECT coalesce(pg_catalog.json_agg(r.rolname), '[]') FROM pg_catalog.pg_roles r),
+        'tablespaces', (SELECT coalesce(pg_catalog.json_agg(t.spcname), '[]') FROM pg_catalog.pg_tablespace t))";
+    let kinds = ["roles", "tablespaces"];
+    let unhexed = |names: BTreeSet<Vec<u8>>| names.into_iter().filter_map(|name| unhex_all(std::str::from_utf8(&name).ok()?));
+    let [mut existing_roles, mut existing_tablespaces] = names(target, text, kinds, cancel)?;
+    let [roles, tablespaces] = names(target, &bytes, kinds, cancel)?;
+    existing_roles.extend(unhexed(roles));
+    existing_tablespaces.extend(unhexed(tablespaces));
+    Ok(GlobalsOptions {
+        existing_roles,
+        existing_tablespaces,
+        drill: false,
+    })
+}
+
+fn names<const N: usize>(target: &Access, sql: &str, kinds: [&str; N], cancel: &Cancel) -> Result<[BTreeSet<Vec<u8>>; N]> {
+    let mut found: BTreeMap<String, Vec<String>> = target.json(sql, cancel)?;
+    Ok(kinds.map(|kind| {
+        let names = found.remove(kind).unwrap_or_default();
+        names.into_iter().map(String::into_bytes).collect()
+    }))
+}
+
+/// Makes those that are missing; one that cannot be made is told, and the restore will say what it is missing for.
+pub fn make_schemas(schemas: &BTreeSet<Vec<u8>>, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+    let there = existing(target, cancel)?.schemas;
+    let missing: Vec<String> = schemas
+        .difference(&there)
+        .filter_map(|name| String::from_utf8(name.clone()).ok())
+        .collect();
+    let statements: Vec<String> = missing.iter().map(|name| format!("CREATE SCHEMA {}", identifier(name))).collect();
+    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+    if statements.is_empty() {
+        return Ok(Vec::new());
+    }
+    let refusals = target.try_statements(&statements, cancel)?;
+    let told = missing.iter().zip(refusals).map(|(name, refusal)| match refusal {
+        None => format!("the schema {name} was made: a dump of chosen tables makes none"),
+        Some(refusal) => format!("the schema {name} could not be made: {}", refusal.message),
+    });
+    Ok(told.collect())
+}
 
 /// `restore_failed` with the first objects, unless nothing is there.
 pub fn must_be_empty(target: &Access, cancel: &Cancel) -> Result<()> {

@@ -4,22 +4,27 @@ use super::backup::{Backup, Kind};
 use super::conninfo::Conninfo;
 use super::create::{Creation, create};
 use super::empty;
-use super::filter::{Filter, Without};
+use super::filter::{Changes, Filter, FilterOptions, Filtered, LeftOut};
+use super::globals::{self, GlobalsOptions};
 use super::legacy;
 use super::opened::Opened;
+use super::origin::Origin;
 use super::properties::{self, Wanted};
 use super::psql::{self, Access, Manner};
 use super::verify::agrees;
 use crate::cancel::Cancel;
-use crate::envelope::manifest::{Manifest, Role};
+use crate::envelope::contents::Contents;
+use crate::envelope::manifest::Role;
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::order::UNKNOWN_SOURCE;
+use crate::format::table_name::TableName;
 use crate::observe::progress::{Progress, Reporter};
-use crate::pipeline::Counted;
+use crate::pipeline::{Counted, Memory, Stage};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -31,12 +36,12 @@ pub struct Ask<'a> {
     pub create: bool,
     /// All or nothing.
     pub single_transaction: bool,
-    pub no_owner: bool,
-    pub no_privileges: bool,
+    /// What is to be left out of the dump.
+    pub filter: FilterOptions,
     /// The roles first.
     pub globals: bool,
     /// A backup of the old image, of which nothing can be checked, may go into a database.
-    pub unauthenticated: bool,
+    pub legacy: legacy::Consent,
     pub workers: usize,
     /// Folders to look for psql in, before the usual ones.
     pub client_folders: Vec<PathBuf>,
@@ -49,7 +54,10 @@ pub struct Restored {
     pub stem: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    pub authenticated: bool,
+    /// The private key opened it, and the dump is what its inventory says. `false` of a backup of the old image.
+    pub opens: bool,
+    #[serde(flatten)]
+    pub origin: Origin,
     /// The digest of the source, or `source unknown`.
     pub source: String,
     /// Only a part of the source database came back.
@@ -61,6 +69,9 @@ pub struct Restored {
     pub bytes: u64,
     pub psql_version: String,
     pub duration_ms: u64,
+    /// Statements that did not pass, by kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// What psql said though it went on.
     pub warnings: Vec<String>,
 }
@@ -75,42 +86,44 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     }
     let opened = Opened::open(backup, ask.key, ask.signer).await?;
     let manifest = &opened.manifest;
+    ask.legacy.must_hold(manifest.plain_bytes)?;
     let contents = opened.contents(cancel).await?;
     let client = psql::find(&ask.client_folders, ask.path.as_deref(), &manifest.pg_dump_version)?;
     let access = Access::new(client, ask.to.clone(), std::env::vars_os());
     let properties = contents.as_ref().map(|contents| contents.properties.clone()).unwrap_or_default();
     let access = prepared(access, ask, &manifest.database, &properties, cancel).await?;
-    let mut warnings = Vec::new();
+    let mut warnings = opened.warnings();
+    let mut left_out = Vec::new();
     if ask.globals {
-        warnings.extend(globals(&opened, &access, ask.workers, cancel).await?);
+        let (changes, said) = globals(&opened, &access, false, ask.workers, cancel).await?;
+        warnings.extend(said);
+        left_out.extend(changes.left_out);
     }
-    let without = without(&access, ask, cancel).await?;
+    if let Some(contents) = &contents {
+        warnings.extend(schemas_of_tables(contents, &access, cancel).await?);
+    }
+    let options = options(&access, ask, cancel).await?;
     let progress = Progress::new(manifest.plain_bytes);
     let _reporter = Reporter::start(progress.clone(), &backup.stem);
-    let (counted, said) = dump(&opened, &access, without, ask.single_transaction, ask.workers, &progress, cancel).await?;
+    let single = ask.single_transaction;
+    let (counted, filtered) = dump(&opened, &access, options, single, ask.workers, &progress, cancel).await?;
     if let Some(contents) = &contents {
         agrees(&counted, contents)?;
     }
-    warnings.extend(said);
+    warnings.extend(filtered.below);
+    left_out.extend(filtered.changes.left_out);
     warnings.extend(database_level(&properties, &access, ask, cancel).await?);
     if manifest.is_partial() {
         warnings.push("this backup holds only a part of the database that it was made of".to_owned());
     }
-    Ok(report(backup, Some(manifest), &access, &counted, warnings, begun))
+    let mut restored = report(backup, Some(&opened), &access, &counted, warnings, begun);
+    restored.left_out = left_out;
+    Ok(restored)
 }
 
 /// Of the old image: only on demand, since a changed dump would run as SQL.
 async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, begun: Instant, cancel: &Cancel) -> Result<Restored> {
-    if !ask.unauthenticated || ask.signer.is_some() {
-        return Err(Error::new(
-            Code::Tampered,
-            format!(
-                "{} was written by the old image: nobody can tell whether it was changed",
-                backup.stem
-            ),
-        )
-        .advise("Where you trust everyone who can write to the bucket, give --unauthenticated."));
-    }
+    ask.legacy.must_be_given(&backup.stem, ask.signer)?;
     let client = psql::find(&ask.client_folders, ask.path.as_deref(), "")?;
     let access = prepared(
         Access::new(client, ask.to.clone(), std::env::vars_os()),
@@ -120,16 +133,20 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
         cancel,
     )
     .await?;
-    let without = without(&access, ask, cancel).await?;
+    let options = options(&access, ask, cancel).await?;
     let progress = Progress::new(0);
     let _reporter = Reporter::start(progress.clone(), &backup.stem);
     let (target, stop, single) = (access.clone(), cancel.clone(), ask.single_transaction);
-    let sink = move || Ok(Filter::new(without, target.restore(Manner::all(single), "", &stop)?));
-    let (counted, mut said) = legacy::bring(backup, key, dump, ask.key, ask.workers, sink, &progress, cancel).await?;
+    let sink = move || Ok(Filter::new(options, target.restore(Manner::all(single), &stop)?));
+    let limit = ask.legacy.length();
+    let (counted, filtered) = legacy::bring(backup, key, dump, ask.key, ask.workers, limit, sink, &progress, cancel).await?;
+    let mut warnings = filtered.below;
     if ask.create {
-        said.push(UNKNOWN_PROPERTIES.to_owned());
+        warnings.push(UNKNOWN_PROPERTIES.to_owned());
     }
-    Ok(report(backup, None, &access, &counted, said, begun))
+    let mut restored = report(backup, None, &access, &counted, warnings, begun);
+    restored.left_out = filtered.changes.left_out;
+    Ok(restored)
 }
 
 /// The target, made or found empty; its name is the backup's where none was given.
@@ -166,8 +183,8 @@ async fn database_level(properties: &DatabaseProperties, access: &Access, ask: &
         return Ok(vec![UNKNOWN_PROPERTIES.to_owned()]);
     }
     let wanted = Wanted {
-        owner: !ask.no_owner,
-        privileges: !ask.no_privileges,
+        owner: !ask.filter.no_owner,
+        privileges: !ask.filter.no_privileges,
         roles: true,
     };
     let (properties, access, cancel) = (properties.clone(), access.clone(), cancel.clone());
@@ -194,66 +211,103 @@ fn another_locale(source: &DatabaseProperties, target: &Access, cancel: &Cancel)
     Ok(warnings)
 }
 
-async fn without(access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<Without> {
-    Ok(Without {
-        owner: ask.no_owner,
-        privileges: ask.no_privileges,
+/// What is wished, and what the target makes necessary.
+async fn options(access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<FilterOptions> {
+    let (target, stop) = (access.clone(), cancel.clone());
+    let existing = blocking(move || empty::existing(&target, &stop)).await?;
+    Ok(FilterOptions {
         // Large objects bring a transaction of their own, whose end would end ours half way.
-        transactions: ask.single_transaction,
+        no_transactions: ask.single_transaction,
         settings_newer_than: Some(server_major(access, cancel).await?),
+        existing_schemas: existing.schemas,
+        existing_extensions: existing.extensions,
+        ..ask.filter.clone()
     })
+}
+
+/// `pg_dump --table` writes no schema: those of the chosen tables are made, unless they are there.
+pub(super) async fn schemas_of_tables(contents: &Contents, access: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+    if contents.selection.as_ref().is_none_or(|selection| selection.tables.is_empty()) {
+        return Ok(Vec::new());
+    }
+    let names = contents.tables.iter().filter_map(|table| TableName::parse(&table.name));
+    let schemas: BTreeSet<Vec<u8>> = names
+        .filter_map(|name| (name.parts().count() == 2).then(|| name.parts().next().map(<[u8]>::to_vec))?)
+        .collect();
+    let (target, stop) = (access.clone(), cancel.clone());
+    blocking(move || empty::make_schemas(&schemas, &target, &stop)).await
 }
 
 pub(super) async fn server_major(access: &Access, cancel: &Cancel) -> Result<u32> {
     let (access, cancel) = (access.clone(), cancel.clone());
-    let number = blocking(move || access.query("SHOW server_version_num", &cancel)).await?;
+    let number = blocking(move || access.look("SHOW server_version_num", &cancel)).await?;
     let unreadable = || Error::new(Code::RestoreFailed, "the server does not say its version");
     number.trim().parse::<u32>().map(|number| number / 10_000).map_err(|_| unreadable())
 }
 
-/// The roles of the backup; errors of those that exist already are only told.
-pub(super) async fn globals(opened: &Opened<'_>, access: &Access, workers: usize, cancel: &Cancel) -> Result<Vec<String>> {
+/// The roles of the backup, but for those that exist already; errors are only told.
+pub(super) async fn globals(
+    opened: &Opened<'_>,
+    access: &Access,
+    drill: bool,
+    workers: usize,
+    cancel: &Cancel,
+) -> Result<(Changes, Vec<String>)> {
+    let progress = Progress::new(0);
+    let (_, sql) = opened
+        .bring(Role::Globals, workers, || Ok(Memory::default()), &progress, cancel)
+        .await?;
     let (target, stop) = (access.clone(), cancel.clone());
-    let version = opened.manifest.pg_dump_version.clone();
+    blocking(move || {
+        let existing = empty::existing_globals(&target, &stop)?;
+        let planned = globals::plan(&sql, &GlobalsOptions { drill, ..existing })?;
+        Ok((planned.changes, run(&planned.sql, &target, &stop)?))
+    })
+    .await
+}
+
+/// Runs checked statements, such as those that a [`Filter`] kept aside; gives what was said of those that failed.
+pub fn run(statements: &[u8], target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
     let manner = Manner {
         single_transaction: false,
         stop_at_errors: false,
     };
-    let sink = move || target.restore(manner, &version, &stop);
-    let (_, said) = opened.bring(Role::Globals, workers, sink, &Progress::new(0), cancel).await?;
-    Ok(said)
+    let mut psql = target.restore(manner, cancel)?;
+    psql.put(statements)?;
+    psql.finish()
 }
 
 pub(super) async fn dump(
     opened: &Opened<'_>,
     access: &Access,
-    without: Without,
+    options: FilterOptions,
     single_transaction: bool,
     workers: usize,
     progress: &std::sync::Arc<Progress>,
     cancel: &Cancel,
-) -> Result<(Counted, Vec<String>)> {
+) -> Result<(Counted, Filtered<Vec<String>>)> {
     let (target, stop) = (access.clone(), cancel.clone());
-    let version = opened.manifest.pg_dump_version.clone();
     let sink = move || {
-        let psql = target.restore(Manner::all(single_transaction), &version, &stop)?;
-        Ok(Filter::new(without, psql))
+        let psql = target.restore(Manner::all(single_transaction), &stop)?;
+        Ok(Filter::new(options, psql))
     };
     opened.bring(Role::Dump, workers, sink, progress, cancel).await
 }
 
 fn report(
     backup: &Backup,
-    manifest: Option<&Manifest>,
+    opened: Option<&Opened<'_>>,
     access: &Access,
     counted: &Counted,
     warnings: Vec<String>,
     begun: Instant,
 ) -> Restored {
+    let manifest = opened.map(|opened| &*opened.manifest);
     Restored {
         status: "restored",
         stem: backup.stem.clone(),
-        authenticated: manifest.is_some(),
+        opens: opened.is_some(),
+        origin: opened.map(|opened| opened.origin.clone()).unwrap_or_default(),
         run: manifest.map(|manifest| manifest.run.clone()),
         source: manifest.map_or(UNKNOWN_SOURCE, |manifest| manifest.source_text()).to_owned(),
         partial: manifest.is_some_and(|manifest| manifest.is_partial()),
@@ -263,6 +317,7 @@ fn report(
         bytes: counted.plain_bytes,
         psql_version: access.client.version.clone(),
         duration_ms: begun.elapsed().as_millis() as u64,
+        left_out: Vec::new(),
         warnings,
     }
 }

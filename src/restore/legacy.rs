@@ -5,6 +5,7 @@ use crate::cancel::Cancel;
 use crate::envelope::legacy::Kdf;
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::secret::CipherKey;
+use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::observe::progress::Progress;
 use crate::pipeline::{Counted, Expected, Length, Opener, Return, Stage, back};
@@ -22,6 +23,49 @@ const STEP: u64 = 8 << 20;
 /// `Salted__`, the salt, one block.
 const HEAD: u64 = 32;
 
+/// What somebody who opens a backup of the old image has agreed to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Consent {
+    /// Nobody can tell whether it was changed.
+    pub unauthenticated: bool,
+    /// Bytes of plaintext, since the format does not say how many there are.
+    pub max_output: Option<u64>,
+}
+
+impl Consent {
+    pub fn must_be_given(self, stem: &str, signer: Option<&Verifier>) -> Result<()> {
+        if signer.is_some() {
+            return Err(Error::new(
+                Code::Tampered,
+                format!("{stem} is not signed: the old image signed nothing"),
+            ));
+        }
+        if self.unauthenticated {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::BadUsage,
+            format!("{stem} was written by the old image: nobody can tell whether it was changed"),
+        )
+        .advise("Where you trust everyone who can write to the bucket, give --unauthenticated."))
+    }
+
+    pub(super) fn length(self) -> Length {
+        self.max_output.map_or(Length::Any, Length::AtMost)
+    }
+
+    /// A sealed backup says how long it is before anything of it comes.
+    pub fn must_hold(self, plain_bytes: u64) -> Result<()> {
+        match self.max_output {
+            Some(limit) if plain_bytes > limit => Err(Error::new(
+                Code::BadUsage,
+                format!("the dump has {plain_bytes} bytes, more than --max-output allows"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Brings the dump back. A damaged one is noticed only where bzip2's own checksums fail.
 #[expect(clippy::too_many_arguments, reason = "two names, one key, and what every road back takes")]
 pub async fn bring<S, F>(
@@ -30,6 +74,7 @@ pub async fn bring<S, F>(
     dump: &str,
     key: &PrivateKey,
     workers: usize,
+    plain_bytes: Length,
     sink: F,
     progress: &Arc<Progress>,
     cancel: &Cancel,
@@ -68,7 +113,7 @@ where
         },
         compression: Compression::Bzip2(9),
         workers,
-        plain_bytes: Length::Any,
+        plain_bytes,
     };
     back(&backup.archive, &pinned, way, sink, progress, cancel).await
 }

@@ -1,23 +1,33 @@
 //! What is there: whole backups, the newest first, and apart from them what dead runs left.
 
 use super::backup::legacy_pair;
-use super::names::{manifest_of, stem_of};
+use super::names::{compact, manifest_of, stem_of};
+use super::origin::Origin;
 use crate::cancel::Cancel;
 use crate::envelope::card::card_name;
-use crate::envelope::manifest::{Found, MAX_MANIFEST, Timestamp, base_name};
-use crate::error::{Error, Result};
+use crate::envelope::manifest::{Found, MAX_MANIFEST, Timestamp, base_name, check_signature};
+use crate::envelope::signature::Verifier;
+use crate::error::{Code, Error, Result};
 use crate::event::Env;
 use crate::store::{Archive, Listed, Location};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use time::{Duration, OffsetDateTime};
+
+/// How far a clock may be behind ours.
+const AHEAD: Duration = Duration::minutes(5);
 
 #[derive(Debug, Serialize)]
 pub struct Listing {
     pub location: String,
+    /// The newest first; behind them those of a time to come, which nobody can have made yet.
     pub backups: Vec<Whole>,
     /// Of the old image: nothing in them can be checked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unauthenticated: Vec<Unauthenticated>,
+    /// Where a manifest is there and may not be read: whether it is a backup cannot be told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
     pub leftovers: Vec<Leftover>,
 }
 
@@ -39,7 +49,12 @@ pub struct Whole {
     pub generation: u32,
     /// Fingerprints of the private keys that open it.
     pub recipients: Vec<String>,
-    pub signed: bool,
+    /// Of the newest manifest: not proven by anything but, where it is pinned, its signature.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// Its time is still to come.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub future: bool,
     /// The digest of the source, or `source unknown`.
     pub source: String,
     /// It is of a part of the database.
@@ -60,6 +75,15 @@ pub struct Unauthenticated {
     pub bytes: u64,
 }
 
+/// The manifest, and what stands under its name and belongs to nothing that can be read.
+#[derive(Debug, Serialize)]
+pub struct Unreadable {
+    pub stem: String,
+    pub objects: Vec<String>,
+    pub bytes: u64,
+    pub error: Error,
+}
+
 /// Objects that no manifest names, or a manifest that is none.
 #[derive(Debug, Serialize)]
 pub struct Leftover {
@@ -70,7 +94,7 @@ pub struct Leftover {
     pub error: Option<Error>,
 }
 
-pub async fn list(text: &str, env: &Env, cancel: &Cancel) -> Result<Listing> {
+pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Listing> {
     let location = Location::parse(text)?;
     let archive = Archive::open(&location, env).await?;
     let mut groups: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
@@ -82,46 +106,43 @@ pub async fn list(text: &str, env: &Env, cancel: &Cancel) -> Result<Listing> {
         location: location.to_string(),
         backups: Vec::new(),
         unauthenticated: Vec::new(),
+        unreadable: Vec::new(),
         leftovers: Vec::new(),
     };
     let mut named: BTreeSet<String> = BTreeSet::new();
     let sizes: BTreeMap<String, u64> = groups.values().flatten().map(|listed| (listed.name.clone(), listed.size)).collect();
-    let mut unreadable: BTreeMap<String, Error> = BTreeMap::new();
+    let mut errors: BTreeMap<String, Error> = BTreeMap::new();
     for (stem, objects) in &groups {
-        let mut newest: Option<Found> = None;
-        let mut warnings = Vec::new();
+        let mut found: Vec<Found> = Vec::new();
         for listed in objects.iter().filter(|listed| manifest_of(&listed.name).is_some()) {
             let bytes = cancel.race(archive.read(&listed.name, MAX_MANIFEST)).await;
             match bytes.and_then(|bytes| Found::parse(&listed.name, &bytes)) {
-                Ok(found) => {
-                    if let Some(other) = newest.as_ref().filter(|other| !other.unproven().names_same_dump(found.unproven())) {
-                        warnings.push(format!("{} and {} name different dumps", other.name(), found.name()));
-                    }
-                    named.insert(listed.name.clone());
-                    named.extend(found.unproven().objects.iter().map(|object| base_name(&object.key).to_owned()));
-                    if newest
-                        .as_ref()
-                        .is_none_or(|other| other.unproven().generation < found.unproven().generation)
-                    {
-                        newest = Some(found);
-                    }
-                }
-                Err(error) => {
-                    unreadable.insert(stem.clone(), error);
-                }
+                Ok(manifest) => found.push(manifest),
+                Err(error) if error.code == Code::Terminated => return Err(error),
+                // What may not be read matters more than what is no manifest.
+                Err(error) => match errors.get(stem) {
+                    Some(known) if known.code != Code::Tampered => {}
+                    _ => drop(errors.insert(stem.clone(), error)),
+                },
             }
         }
-        if let Some(found) = newest {
-            named.extend((1..=found.unproven().generation).map(|generation| card_name(stem, generation)));
-            listing.backups.push(Whole {
-                warnings,
-                ..whole(stem, &found, &sizes)
-            });
+        found.sort_by_key(|found| std::cmp::Reverse(found.unproven().generation));
+        let Some(newest) = newest(&found, signer) else { continue };
+        for found in &found {
+            named.insert(found.name().to_owned());
+            named.extend(found.unproven().objects.iter().map(|object| base_name(&object.key).to_owned()));
         }
+        named.extend((1..=newest.unproven().generation).map(|generation| card_name(stem, generation)));
+        let mut entry = whole(stem, newest, &sizes);
+        entry.origin = Origin::new(newest, signer, &location);
+        entry.warnings = warnings(newest, &found, &entry, signer);
+        listing.backups.push(entry);
     }
-    listing
-        .backups
-        .sort_by(|a, b| b.scheduled_time.0.cmp(&a.scheduled_time.0).then(a.stem.cmp(&b.stem)));
+    listing.backups.sort_by(|a, b| {
+        let time = b.scheduled_time.0.cmp(&a.scheduled_time.0);
+        a.future.cmp(&b.future).then(time).then(a.stem.cmp(&b.stem))
+    });
+    let stems: BTreeSet<String> = groups.keys().cloned().collect();
     for (stem, objects) in groups {
         let left: Vec<&Listed> = objects.iter().filter(|listed| !named.contains(&listed.name)).collect();
         if left.is_empty() {
@@ -129,19 +150,58 @@ pub async fn list(text: &str, env: &Env, cancel: &Cancel) -> Result<Listing> {
         }
         let bytes = left.iter().map(|listed| listed.size).sum();
         let objects: Vec<String> = left.iter().map(|listed| listed.name.clone()).collect();
-        if legacy_pair(&objects).is_some() {
-            listing.unauthenticated.push(Unauthenticated { stem, objects, bytes });
-        } else {
-            let error = unreadable.remove(&stem);
-            listing.leftovers.push(Leftover {
+        match errors.remove(&stem) {
+            Some(error) if error.code != Code::Tampered => listing.unreadable.push(Unreadable {
                 stem,
                 objects,
                 bytes,
                 error,
-            });
+            }),
+            None if legacy_pair(&objects).is_some() && !stems.contains(&compact(&stem)) => {
+                listing.unauthenticated.push(Unauthenticated { stem, objects, bytes });
+            }
+            error => {
+                let error = error.or_else(|| legacy_pair(&objects).map(|_| downgraded(&stem)));
+                listing.leftovers.push(Leftover {
+                    stem,
+                    objects,
+                    bytes,
+                    error,
+                });
+            }
         }
     }
     Ok(listing)
+}
+
+/// With a pinned signer, what they signed; else the highest number.
+fn newest<'a>(found: &'a [Found], signer: Option<&Verifier>) -> Option<&'a Found> {
+    let pinned = found
+        .iter()
+        .find(|found| signer.is_some() && check_signature(found, signer).is_ok());
+    pinned.or(found.first())
+}
+
+fn warnings(newest: &Found, all: &[Found], entry: &Whole, signer: Option<&Verifier>) -> Vec<String> {
+    let mut warnings: Vec<String> = entry.origin.warning().into_iter().collect();
+    if let Err(error) = check_signature(newest, signer) {
+        warnings.push(error.message);
+    }
+    let others = all.iter().filter(|other| other.name() != newest.name());
+    for other in others.filter(|other| !other.unproven().names_same_dump(newest.unproven())) {
+        warnings.push(format!("{} and {} name different dumps", newest.name(), other.name()));
+    }
+    if entry.future {
+        warnings.push("its time is still to come: nobody can have made it then".to_owned());
+    }
+    warnings
+}
+
+fn downgraded(stem: &str) -> Error {
+    Error::new(
+        Code::Tampered,
+        format!("objects of the old image's kind stand under {stem}, the name of a sealed backup"),
+    )
 }
 
 fn whole(stem: &str, found: &Found, sizes: &BTreeMap<String, u64>) -> Whole {
@@ -161,7 +221,8 @@ fn whole(stem: &str, found: &Found, sizes: &BTreeMap<String, u64>) -> Whole {
         server_version: manifest.server_version.clone(),
         generation: manifest.generation,
         recipients: manifest.recipients.iter().map(|wrapped| wrapped.fingerprint.clone()).collect(),
-        signed: manifest.signer.is_some(),
+        origin: Origin::default(),
+        future: manifest.scheduled_time.0 > OffsetDateTime::now_utc() + AHEAD,
         source: manifest.source_text().to_owned(),
         partial: manifest.is_partial(),
         warnings: Vec::new(),

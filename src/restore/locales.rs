@@ -39,9 +39,9 @@ impl<'a> Name<'a> {
     }
 }
 
-/// Makes those that the machine lacks in a folder inside `parent`, and gives what `LOCPATH` must be then; `None`: nothing
-/// was made. One that cannot be made is none of our business: the server will say that it lacks it.
-pub(super) fn make(wanted: &[String], parent: &Path, command: impl Fn(&Path) -> Command, cancel: &Cancel) -> Result<Option<PathBuf>> {
+/// Makes those that the machine lacks in `folder`, by `command` in the name of who owns that, and gives what `LOCPATH` must
+/// be then; `None`: nothing was made. One that cannot be made is none of our business: the server will say that it lacks it.
+pub(super) fn make(wanted: &[String], folder: &Path, command: impl Fn(&Path) -> Command, cancel: &Cancel) -> Result<Option<PathBuf>> {
     let is_built_in = |name: &str| matches!(name, "C" | "POSIX" | "C.UTF-8" | "C.utf8" | "");
     let mut missing: Vec<&String> = wanted.iter().filter(|name| !is_built_in(name)).collect();
     missing.dedup();
@@ -52,7 +52,6 @@ pub(super) fn make(wanted: &[String], parent: &Path, command: impl Fn(&Path) -> 
     list.finish()?;
     let present = String::from_utf8_lossy(list.output()).into_owned();
     missing.retain(|name| !present.lines().any(|present| normal(present) == normal(name)));
-    let folder = parent.join("locales");
     let mut is_any_made = false;
     for name in missing {
         let Some(Name { source, charset }) = Name::parse(name) else {
@@ -61,14 +60,6 @@ pub(super) fn make(wanted: &[String], parent: &Path, command: impl Fn(&Path) -> 
         if !Path::new(SOURCES).join(&source).is_file() {
             continue;
         }
-        // By the user of the server, in the server's own folder.
-        let mut make_folder = Fed::start(
-            command(Path::new("/usr/bin/mkdir")).arg("-p").arg(&folder),
-            Vec::new(),
-            Wanted::Nothing,
-            cancel,
-        )?;
-        make_folder.finish()?;
         let mut localedef = command(Path::new(LOCALEDEF));
         localedef
             .args(["--no-archive", "--quiet", "-i", &source, "-f", charset])
@@ -78,7 +69,7 @@ pub(super) fn make(wanted: &[String], parent: &Path, command: impl Fn(&Path) -> 
         made.finish()?;
         is_any_made |= folder.join(name).join("LC_COLLATE").is_file();
     }
-    Ok(is_any_made.then_some(folder))
+    Ok(is_any_made.then(|| folder.to_owned()))
 }
 
 /// As the C library compares them: `en_US.UTF-8` is `en_US.utf8`.

@@ -33,6 +33,15 @@ pub fn compact(stem: &str) -> String {
     }
 }
 
+/// Whether it is the name of an object of this program's, by its stem's time and by what is behind it. A drill's report, which
+/// may lie beside, is none.
+pub fn is_of_sealed(name: &str) -> bool {
+    stem_of(name).is_some_and(|stem| {
+        let rest = &name[stem.len()..];
+        ends_like(stem, TIME) && !rest.is_empty() && !rest.starts_with(".drill-")
+    })
+}
+
 /// The stem and generation of a manifest's name.
 pub fn manifest_of(name: &str) -> Option<(&str, u32)> {
     let stem = stem_of(name)?;

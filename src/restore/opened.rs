@@ -1,6 +1,7 @@
 //! A backup that its private key opened: from here on its manifest is believed.
 
-use super::backup::{Backup, Kind};
+use super::backup::{Backup, Kind, ends_the_search};
+use super::origin::Origin;
 use crate::cancel::Cancel;
 use crate::envelope::contents::Contents;
 use crate::envelope::legacy::Kdf;
@@ -20,6 +21,8 @@ use std::num::NonZeroU32;
 
 /// More than any RSA key object has: 8192 bits.
 const MAX_KEY_OBJECT: u64 = 1024;
+const STRANGE: &str = "Name the signer whom you trust (--signer): then only what they signed counts. Without signatures, find out who can \
+                       write to the bucket, and which of the manifests has been there from the beginning.";
 const MAX_INVENTORY: u64 = 256 << 20;
 /// Of plaintext, in backups by releases that sealed no length of it: a few hundred bytes are written for a role.
 const MAX_GLOBALS: u64 = 256 << 20;
@@ -29,6 +32,11 @@ pub struct Opened<'a> {
     pub manifest: Proven,
     /// Of the whole manifest object: it stands for the backup in reports.
     pub manifest_sha256: String,
+    pub origin: Origin,
+    /// The names of this manifest and of every other revision that agrees with it.
+    pub counted: Vec<String>,
+    /// Why other manifests under the same name do not count.
+    pub passed_over: Vec<Error>,
     manifest_name: String,
     secret: Secret,
 }
@@ -43,7 +51,7 @@ impl<'a> Opened<'a> {
                 format!("{} was written by the old image: nothing in it can be checked", backup.stem),
             ));
         };
-        let mut failures: Vec<Error> = unreadable.clone();
+        let mut failures: Vec<Error> = Vec::new();
         for found in manifests {
             let Some(wrapped) = found
                 .unproven()
@@ -54,18 +62,27 @@ impl<'a> Opened<'a> {
                 continue;
             };
             match Self::prove(backup, found, &wrapped.object, key, signer).await {
-                Ok(opened) => {
+                Ok(mut opened) => {
+                    opened.passed_over.clone_from(unreadable);
                     opened.must_agree(manifests, key, signer).await?;
-                    for failure in failures {
-                        tracing::warn!(code = failure.code.name(), "a newer manifest is none: {}", failure.message);
+                    for passed_over in &opened.passed_over {
+                        tracing::warn!(
+                            code = passed_over.code.name(),
+                            "another manifest does not count: {}",
+                            passed_over.message
+                        );
+                    }
+                    if let Some(warning) = opened.origin.warning() {
+                        tracing::warn!("{}: {warning}", backup.stem);
                     }
                     return Ok(opened);
                 }
-                Err(error) if error.code == Code::Tampered => failures.push(error),
-                Err(error) => return Err(error),
+                Err(error) if ends_the_search(error.code) => return Err(error),
+                Err(error) => failures.push(error),
             }
         }
-        Err(failures.into_iter().next().unwrap_or_else(|| not_a_recipient(manifests, key)))
+        let first = failures.into_iter().chain(unreadable.iter().cloned()).next();
+        Err(first.unwrap_or_else(|| not_a_recipient(manifests, key)))
     }
 
     async fn prove(backup: &'a Backup, found: &Found, object: &str, key: &PrivateKey, signer: Option<&Verifier>) -> Result<Self> {
@@ -90,6 +107,9 @@ impl<'a> Opened<'a> {
             backup,
             manifest,
             manifest_sha256: found.sha256()?,
+            origin: Origin::new(found, signer, &backup.folder),
+            counted: vec![found.name().to_owned()],
+            passed_over: Vec::new(),
             manifest_name: found.name().to_owned(),
             secret,
         })
@@ -98,23 +118,29 @@ impl<'a> Opened<'a> {
     /// A stem has one data key and one dump. Whoever may write to the bucket could add a newer manifest, genuine by a data key
     /// of their own: so every other manifest that somebody proves must be of the same data key, name the same dump, and be
     /// signed if this one is. With a pinned signer, who did not sign does not count.
-    async fn must_agree(&self, manifests: &[Found], key: &PrivateKey, signer: Option<&Verifier>) -> Result<()> {
-        let (ours, own_name) = (&*self.manifest, self.manifest_name.as_str());
-        for other in manifests.iter().filter(|other| other.name() != own_name) {
+    async fn must_agree(&mut self, manifests: &[Found], key: &PrivateKey, signer: Option<&Verifier>) -> Result<()> {
+        for other in manifests.iter().filter(|other| other.name() != self.manifest_name) {
             let said = other.unproven();
-            let refused = |reason: &str| Err(Error::new(Code::Tampered, format!("{own_name} and {} {reason}", other.name())));
+            let refused = |reason: &str| {
+                let message = format!("{} and {} {reason}", self.manifest_name, other.name());
+                Err(Error::new(Code::Tampered, message).advise(STRANGE))
+            };
             let of_signer = check_signature(other, signer);
             if let (Some(_), Err(error)) = (signer, &of_signer) {
-                tracing::warn!(code = error.code.name(), "another manifest does not count: {}", error.message);
+                self.passed_over.push(error.clone());
                 continue;
             }
-            if !said.names_same_dump(ours) {
+            if !said.names_same_dump(&self.manifest) {
                 return refused("name different dumps: one of them was put there by somebody else");
             }
             if other.prove(&self.secret).is_ok() {
-                if said.signer.is_some() != ours.signer.is_some() {
+                if said.signer.is_some() != self.manifest.signer.is_some() {
                     return refused("differ in that only one of them is signed");
                 }
+                if of_signer.is_err() {
+                    return refused("are of one data key, but the signature of the latter does not hold");
+                }
+                self.counted.push(other.name().to_owned());
                 continue;
             }
             let named = said.recipients.iter().find(|wrapped| wrapped.fingerprint == key.fingerprint());
@@ -123,9 +149,16 @@ impl<'a> Opened<'a> {
             {
                 return refused("have different data keys: one of them was put there by somebody else");
             }
-            tracing::warn!("{} is proven by nothing: it does not count", other.name());
+            let unproven = Error::new(Code::Tampered, format!("{} is proven by nothing: it does not count", other.name()));
+            self.passed_over.push(unproven);
         }
         Ok(())
+    }
+
+    /// What whoever restores it has to know of its origin.
+    pub fn warnings(&self) -> Vec<String> {
+        let passed_over = self.passed_over.iter().map(|error| error.message.clone());
+        self.origin.warning().into_iter().chain(passed_over).collect()
     }
 
     /// How an object is opened, by what the manifest says of it.
@@ -168,11 +201,6 @@ impl<'a> Opened<'a> {
             }
             other => Ok(other.cipher_key(&self.secret, salt)),
         }
-    }
-
-    /// Believes another generation's manifest if the same secret made it.
-    pub fn prove_other(&self, found: &Found) -> Result<Proven> {
-        found.prove(&self.secret)
     }
 
     /// The MAC of another first line under the same secret.

@@ -1,33 +1,39 @@
 //! psql: the end of the way back, and the way in which a target is asked things. Every option of libpq that a conninfo can
 //! hold works for both.
 
+mod failure;
+mod look;
+
+use super::accounts::{self, Account};
 use super::child::{Fed, Wanted};
+use super::confinement::Confinement;
 use super::conninfo::Conninfo;
+use super::tls::TargetTls;
 use crate::cancel::Cancel;
-use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Stage;
 use crate::pipeline::clients::{self, Client};
-use crate::pipeline::pg_dump::{memory_file, told};
-use crate::rds::{passfile, session};
+use crate::pipeline::pg_dump::memory_file;
+use crate::rds::passfile;
+use failure::failure;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The first minor release of each major that knows `\restrict` (August 2025); before it psql stops there.
+/// The first minor release of each major that knows `\restrict` (August 2025).
 const RESTRICT: &[(u32, u32)] = &[(13, 22), (14, 19), (15, 14), (16, 10), (17, 6)];
-/// Where `\restrict` stands, if it does: before the first line that is no comment.
-const HEAD: usize = 4 << 10;
 /// Of a query's answer.
 const ANSWER: usize = 64 << 20;
 /// Lines of stderr that are kept though psql succeeded.
 const WARNINGS: usize = 20;
+/// For all that is not a dump: nothing is found that a user of the database put beside the catalog's functions, types and
+/// operators, not even among temporary objects.
+const PATH: &[u8] = b"SET search_path TO pg_catalog, pg_temp;\n";
 
-/// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump, and that knows
-/// `\restrict` where the dump has it.
+/// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump; one that knows
+/// `\restrict` if there is any.
 pub fn find(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<Client> {
     choose(clients::installed("psql", first, path), pg_dump_version)
 }
@@ -36,15 +42,13 @@ fn choose(installed: Vec<Client>, pg_dump_version: &str) -> Result<Client> {
     let failed = |message: String| Error::new(Code::RestoreFailed, message);
     let advice = "Install a newer postgresql-client, or name its folder in PGSEAL_PG_BIN.";
     let (major, _) = version(pg_dump_version).unwrap_or_default();
-    let has_restrict = knows_restrict(pg_dump_version);
-    let is_suitable = |client: &&Client| client.major >= major && (!has_restrict || knows_restrict(&client.version));
-    if let Some(client) = installed.iter().filter(is_suitable).min_by_key(|client| client.major) {
+    let suitable = installed.iter().filter(|client| client.major >= major);
+    if let Some(client) = suitable.min_by_key(|client| (!knows_restrict(&client.version), client.major)) {
         return Ok(client.clone());
     }
     let newest = installed.iter().max_by_key(|client| version(&client.version));
     Err(match newest {
         None => failed("no psql was found in PGSEAL_PG_BIN, /usr/lib/postgresql/*/bin or PATH".to_owned()),
-        Some(client) if client.major >= major => too_old_for_restrict(&client.version, pg_dump_version),
         Some(client) => failed(format!(
             "the dump was written by pg_dump {pg_dump_version}; the newest installed psql is {}",
             client.version
@@ -78,6 +82,9 @@ pub struct Access {
     pub conninfo: Conninfo,
     environment: Vec<(OsString, OsString)>,
     password: Option<SecretString>,
+    tls: TargetTls,
+    account: Option<Account>,
+    confinement: Option<Confinement>,
 }
 
 impl Access {
@@ -93,11 +100,25 @@ impl Access {
                 _ => {}
             }
         }
+        let password = password.filter(|password| !password.expose_secret().is_empty());
+        let tls = TargetTls::new(&conninfo, &environment, &client, password.is_some());
         Self {
             client,
             conninfo,
             environment,
-            password: password.filter(|password| !password.expose_secret().is_empty()),
+            password,
+            tls,
+            account: None,
+            confinement: None,
+        }
+    }
+
+    /// psql runs as this user and within these bounds.
+    pub(super) fn confined(self, account: Option<Account>, confinement: Option<Confinement>) -> Self {
+        Self {
+            account,
+            confinement,
+            ..self
         }
     }
 
@@ -109,40 +130,56 @@ impl Access {
         }
     }
 
-    /// Starts the restore of a dump by this version of `pg_dump`, tied to the calling thread, which must outlive it.
-    pub fn restore(&self, manner: Manner, pg_dump_version: &str, cancel: &Cancel) -> Result<Psql> {
+    /// Starts the restore of a dump, tied to the calling thread, which must outlive it. Only a [`Filter`] may feed it: psql
+    /// runs commands of its own in what it reads, and where it knows how to refuse them it does so in vain if it is of
+    /// before August 2026 (CVE-2026-18408).
+    ///
+    /// [`Filter`]: super::filter::Filter
+    pub fn restore(&self, manner: Manner, cancel: &Cancel) -> Result<Psql> {
         let mut command = self.command()?;
+        // Until the dump says otherwise.
+        command.env("PGCLIENTENCODING", "UTF8");
         if !manner.stop_at_errors {
             command.arg("--set=ON_ERROR_STOP=0");
         }
         if manner.single_transaction {
             command.arg("--single-transaction");
         }
-        Ok(Psql {
-            child: Fed::start(&mut command, self.files()?, Wanted::Nothing, cancel)?,
-            version: self.client.version.clone(),
-            pg_dump_version: pg_dump_version.to_owned(),
-            head: Some(Vec::new()),
+        let mut psql = Psql {
+            child: self.start(command, Wanted::Nothing, cancel)?,
+            key: None,
+            warning: None,
             password: self.password.clone(),
-        })
+        };
+        let version = &self.client.version;
+        if knows_restrict(version) {
+            let key = random_word()?;
+            psql.put(format!("\\restrict {key}\n").as_bytes())?;
+            psql.key = Some(key);
+        } else {
+            // The first line of all: psql passes over a mark of UTF-8 there.
+            psql.put(b"\n")?;
+            psql.warning = Some(format!(
+                "psql {version} does not know \\restrict: that it runs no command out of the dump is up to pgseal alone; \
+                 psql 14.19, 15.14, 16.10, 17.6 and 18 know it"
+            ));
+        }
+        Ok(psql)
     }
 
-    /// Runs SQL and gives what it prints: a row a line, columns parted by `|`.
-    pub fn query(&self, sql: &str, cancel: &Cancel) -> Result<String> {
-        self.query_bytes(sql.as_bytes(), cancel)
-    }
-
-    /// The same for SQL with names that are no UTF-8, which must say so itself by `SET client_encoding`.
-    pub fn query_bytes(&self, sql: &[u8], cancel: &Cancel) -> Result<String> {
-        let answer = String::from_utf8(self.output(sql, cancel)?);
-        let answer = answer.map_err(|_| Error::new(Code::RestoreFailed, "psql answered in another encoding than UTF-8"))?;
-        Ok(answer.trim_end_matches('\n').to_owned())
+    /// Runs statements of ours that change something, up to the first error; gives what they print. What only asks goes
+    /// through [`Self::look`].
+    pub fn execute(&self, sql: &str, cancel: &Cancel) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.output(sql.as_bytes(), cancel)?)
+            .trim_end_matches('\n')
+            .to_owned())
     }
 
     fn output(&self, sql: &[u8], cancel: &Cancel) -> Result<Vec<u8>> {
         let mut command = self.command()?;
         command.args(["--no-align", "--tuples-only"]).env("PGCLIENTENCODING", "UTF8");
-        let mut child = Fed::start(&mut command, self.files()?, Wanted::Bytes(ANSWER), cancel)?;
+        let mut child = self.start(command, Wanted::Bytes(ANSWER), cancel)?;
+        child.write(PATH)?;
         child.write(sql)?;
         let status = child.finish()?;
         if !status.success() {
@@ -151,30 +188,10 @@ impl Access {
         Ok(child.output().to_vec())
     }
 
-    /// Runs one query whose only column and row is JSON. It travels as hexadecimal digits: names need be no UTF-8, nor text
-    /// that has a place there.
-    pub fn json<T: DeserializeOwned>(&self, sql: &str, cancel: &Cancel) -> Result<T> {
-        let scalar = format!("({})", sql.trim().trim_end_matches(';'));
-        let ask = |expression: String| {
-            let sql = format!("SET search_path = pg_catalog, pg_temp; SELECT {expression};");
-            self.query(&sql, cancel)
-        };
-        let answer = match ask(session::name(&scalar)) {
-            // The server's own words, unlike those of a psql that did not reach it.
-            Err(error) if error.message.contains(" ERROR: ") => ask(session::hex(&scalar))?,
-            answer => answer?,
-        };
-        let answer = unhex_all(&answer).ok_or_else(|| Error::new(Code::RestoreFailed, "psql's answer is not hexadecimal"))?;
-        let answer = String::from_utf8_lossy(&answer);
-        serde_json::from_str(&answer).map_err(|error| Error::new(Code::RestoreFailed, format!("psql's answer is no JSON: {error}")))
-    }
-
     /// Runs statements one after the other, whatever becomes of each: for each what the server said against it.
     pub fn try_statements(&self, statements: &[&str], cancel: &Cancel) -> Result<Vec<Option<Refusal>>> {
         // A message may hold any text: lines of ours begin with what nobody can have guessed.
-        let mut mark = [0; 16];
-        aws_lc_rs::rand::fill(&mut mark).map_err(|_| Error::new(Code::Bug, "no random bytes"))?;
-        let mark = crate::envelope::hex(&mark);
+        let mark = random_word()?;
         let mut script = String::from("\\set ON_ERROR_STOP off\n");
         for statement in statements {
             script.push_str(&format!("{statement};\n\\echo {mark} :ERROR :SQLSTATE :LAST_ERROR_MESSAGE\n"));
@@ -195,7 +212,11 @@ impl Access {
     }
 
     fn command(&self) -> Result<Command> {
-        let mut command = Command::new(self.client.program("psql"));
+        let program = self.client.program("psql");
+        let mut command = match self.account {
+            Some(_) => accounts::run_as(&program, self.account),
+            None => Command::new(program),
+        };
         command
             .args(["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-"])
             .arg(format!("--dbname={}", self.conninfo.render()))
@@ -204,15 +225,32 @@ impl Access {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             // Its words are read by us; the dump itself says in which encoding it is.
             .env("LC_ALL", "C");
-        if self.password.is_some() {
-            command.env("PGPASSFILE", "/proc/self/fd/3");
+        command.envs(self.tls.variables.iter().copied());
+        let names = [
+            self.password.as_ref().map(|_| "PGPASSFILE"),
+            self.tls.roots.as_ref().map(|_| "PGSSLROOTCERT"),
+        ];
+        for (name, descriptor) in names.into_iter().flatten().zip(3..) {
+            command.env(name, format!("/proc/self/fd/{descriptor}"));
         }
         Ok(command)
     }
 
+    fn start(&self, mut command: Command, wanted: Wanted, cancel: &Cancel) -> Result<Fed> {
+        Fed::start_confined(&mut command, self.files()?, wanted, self.confinement.as_ref(), cancel)
+    }
+
+    /// In the order of [`Self::command`].
     fn files(&self) -> Result<Vec<OwnedFd>> {
-        let file = |password: &SecretString| memory_file("passfile", &passfile(password.expose_secret())?);
-        self.password.iter().map(file).collect()
+        let file = |name: &str, content: &[u8]| {
+            let file = memory_file(name, content)?;
+            let not_given = |error| Error::new(Code::Bug, format!("a memory file cannot be given away: {error}"));
+            accounts::give(&file, self.account).map_err(not_given)?;
+            Ok(file)
+        };
+        let passfile = |password: &SecretString| file("passfile", &passfile(password.expose_secret())?);
+        let roots = self.tls.roots.as_ref().map(|roots| file("roots", roots));
+        self.password.iter().map(passfile).chain(roots).collect()
     }
 }
 
@@ -238,27 +276,13 @@ impl Refusal {
 /// A database that takes a plain dump, up to the first error.
 pub struct Psql {
     child: Fed,
-    version: String,
-    pg_dump_version: String,
-    /// The dump's beginning, until it is known whether it has `\restrict`.
-    head: Option<Vec<u8>>,
+    /// Of `\restrict`.
+    key: Option<String>,
+    warning: Option<String>,
     password: Option<SecretString>,
 }
 
 impl Psql {
-    fn look(&mut self, bytes: &[u8]) -> Result<()> {
-        let Some(head) = &mut self.head else { return Ok(()) };
-        head.extend(bytes.iter().take(HEAD - head.len()));
-        match has_restrict(head) {
-            Some(true) if !knows_restrict(&self.version) => Err(too_old_for_restrict(&self.version, &self.pg_dump_version)),
-            None if head.len() < HEAD => Ok(()),
-            _ => {
-                self.head = None;
-                Ok(())
-            }
-        }
-    }
-
     /// It has ended, or must now.
     fn ended(&mut self) -> Result<Vec<String>> {
         let status = self.child.finish()?;
@@ -267,7 +291,8 @@ impl Psql {
             return Err(failure(&said, status));
         }
         let words = said.lines().filter(|line| !line.trim().is_empty());
-        Ok(words.take(WARNINGS).map(str::to_owned).collect())
+        let warnings = self.warning.take().into_iter();
+        Ok(warnings.chain(words.take(WARNINGS).map(str::to_owned)).collect())
     }
 }
 
@@ -276,7 +301,6 @@ impl Stage for Psql {
     type Done = Vec<String>;
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.look(bytes)?;
         if self.child.write(bytes)? {
             return Ok(());
         }
@@ -285,20 +309,18 @@ impl Stage for Psql {
     }
 
     fn finish(mut self) -> Result<Vec<String>> {
+        if let Some(key) = self.key.take() {
+            self.put(format!("\n\\unrestrict {key}\n").as_bytes())?;
+        }
         self.ended()
     }
 }
 
-/// Known once the first line that is neither empty nor a comment has begun.
-fn has_restrict(head: &[u8]) -> Option<bool> {
-    let is_passed = |line: &&[u8]| line.ends_with(b"\n") && (line.trim_ascii().is_empty() || line.starts_with(b"--"));
-    let line = head.split_inclusive(|byte| *byte == b'\n').find(|line| !is_passed(line))?;
-    let sign = b"\\restrict ";
-    if line.len() < sign.len() && (sign.starts_with(line) || b"--".starts_with(line)) || (line.starts_with(b"--") && !line.ends_with(b"\n"))
-    {
-        return None;
-    }
-    Some(line.starts_with(sign))
+/// That nobody can have guessed.
+fn random_word() -> Result<String> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::new(Code::Bug, "no random bytes"))?;
+    Ok(crate::envelope::hex(&bytes))
 }
 
 /// Major and minor of `17.6`, `18beta1`, `9.6.24`.
@@ -313,13 +335,6 @@ fn knows_restrict(text: &str) -> bool {
     version(text).is_some_and(|(major, minor)| major >= 18 || RESTRICT.iter().any(|(known, since)| major == *known && minor >= *since))
 }
 
-fn too_old_for_restrict(psql: &str, pg_dump: &str) -> Error {
-    let message = format!(
-        "the dump was written by pg_dump {pg_dump} and begins with \\restrict, which psql {psql} does not know; psql 13.22, 14.19, 15.14, 16.10, 17.6 and 18 do"
-    );
-    Error::new(Code::RestoreFailed, message).advise("Install a newer postgresql-client, or name its folder in PGSEAL_PG_BIN.")
-}
-
 fn redacted(said: &str, password: Option<&SecretString>) -> String {
     match password {
         Some(password) => said.replace(password.expose_secret(), "[redacted]"),
@@ -327,104 +342,5 @@ fn redacted(said: &str, password: Option<&SecretString>) -> String {
     }
 }
 
-/// psql's first error with what belongs to it: `psql:<stdin>:12: ERROR:  …` and its DETAIL.
-fn failure(said: &str, status: std::process::ExitStatus) -> Error {
-    const SIGNS: [&str; 4] = [" ERROR:  ", " FATAL:  ", " PANIC:  ", "psql: error: "];
-    let lines: Vec<&str> = said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    let is_error = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
-    // psql itself says `psql:<stdin>:3: error: invalid command \x`; a server may speak another language.
-    let first = lines.iter().position(is_error);
-    let first = first.or_else(|| lines.iter().rposition(|line| line.starts_with("psql:")));
-    let Some(first) = first else {
-        let last = lines.last().copied().unwrap_or("it said nothing");
-        return Error::new(Code::RestoreFailed, format!("psql {}: {last}", told(status)));
-    };
-    let belongs = |line: &&&str| !line.starts_with("psql:") && !line.starts_with("LINE ") && !line.trim_start().starts_with('^');
-    let rest = lines[first + 1..].iter().take_while(|line| !line.starts_with("psql:"));
-    let told = std::iter::once(&lines[first]).chain(rest.filter(belongs).take(3));
-    let told: Vec<String> = told.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    Error::new(Code::RestoreFailed, told.join(" · "))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::process::ExitStatusExt;
-
-    fn client(version: &str) -> Client {
-        let (major, _) = self::version(version).unwrap();
-        Client {
-            folder: PathBuf::from("/nowhere"),
-            major,
-            version: version.to_owned(),
-        }
-    }
-
-    fn chosen(installed: &[&str], pg_dump: &str) -> Result<String> {
-        choose(installed.iter().map(|version| client(version)).collect(), pg_dump).map(|client| client.version)
-    }
-
-    #[test]
-    fn the_smallest_that_is_not_older_and_knows_restrict() {
-        for (pg_dump, psql) in [
-            ("15.14", "16.10"),
-            ("15.13", "15.1"),
-            ("16.9", "16.10"),
-            ("17.6", "18.0"),
-            ("18beta2", "18.0"),
-        ] {
-            assert_eq!(chosen(&["18.0", "15.1", "17.5", "16.10"], pg_dump).unwrap(), psql, "{pg_dump}");
-        }
-        assert_eq!(chosen(&["17.5"], "17.5").unwrap(), "17.5");
-        for (installed, pg_dump, words) in [
-            (&["17.5"][..], "17.6", &["pg_dump 17.6", "psql 17.5", "\\restrict"][..]),
-            (&["15.14", "16.10"], "17.6", &["pg_dump 17.6", "psql is 16.10"]),
-            (&[], "17.6", &["no psql"]),
-        ] {
-            let error = chosen(installed, pg_dump).unwrap_err();
-            assert_eq!(error.code, Code::RestoreFailed);
-            assert!(words.iter().all(|word| error.message.contains(word)), "{error}");
-        }
-    }
-
-    #[test]
-    fn restrict_is_seen_at_the_first_line_that_is_no_comment() {
-        for (head, seen) in [
-            ("--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n", Some(true)),
-            ("--\n-- PostgreSQL database dump\n--\n\n-- Dumped", None),
-            ("--\n-- x\n--\n\nSET statement_timeout = 0;\n\\restrict x\n", Some(false)),
-            ("\\restr", None),
-            ("\\restrict ", Some(true)),
-            ("-", None),
-            ("", None),
-        ] {
-            assert_eq!(has_restrict(head.as_bytes()), seen, "{head:?}");
-        }
-    }
-
-    #[test]
-    fn the_first_error_is_told_with_its_detail() {
-        let status = std::process::ExitStatus::from_raw(3 << 8);
-        for (said, told) in [
-            (
-                "psql:<stdin>:3: NOTICE:  hello\npsql:<stdin>:9: ERROR:  duplicate key\nDETAIL:  Key (a)=(1) exists.\nCONTEXT:  COPY t, line 2\npsql:<stdin>:10: ERROR:  late\n",
-                "psql:<stdin>:9: ERROR: duplicate key · DETAIL: Key (a)=(1) exists. · CONTEXT: COPY t, line 2",
-            ),
-            (
-                "psql:<stdin>:1: ERROR:  syntax error at or near \"x\"\nLINE 1: x;\n        ^\n",
-                "psql:<stdin>:1: ERROR: syntax error at or near \"x\"",
-            ),
-            (
-                "psql: error: connection to server at \"h\", port 1 failed: refused\n\tIs it running?\n",
-                "psql: error: connection to server at \"h\", port 1 failed: refused · Is it running?",
-            ),
-            (
-                "psql:<stdin>:3: HINWEIS:  a\npsql:<stdin>:4: FEHLER:  b\n",
-                "psql:<stdin>:4: FEHLER: b",
-            ),
-            ("", "psql ended with exit status 3: it said nothing"),
-        ] {
-            assert_eq!(failure(said, status).message, told);
-        }
-    }
-}
+mod tests;

@@ -3,11 +3,17 @@
 mod text;
 
 use super::compare::{Comparison, Pair, Table};
+use super::confinement::ConfinementReport;
+use super::filter::{LeftOut, NotRestored};
+use super::origin::Origin;
 use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error};
+use crate::observe::output::visible;
 use serde::Serialize;
-use text::{counted, escaped, grouped, lasting, postgres, push, readable, sized};
+use text::{counted, escaped, filled, grouped, lasting, postgres, push, readable, sized, table_row};
 
+/// Of what opens with the key: of a recipient's public key alone anybody makes such a set.
+const UNSIGNED: &str = "not signed: that the key opens it does not say who made it";
 const TEMPLATE: &str = include_str!("report.html");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,12 +36,21 @@ pub struct Report {
     pub duration_ms: u64,
     pub backup: Backup,
     pub restored: Restored,
+    /// What kept the backup's code from the machine; `None` where no server was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<ConfinementReport>,
     pub phases: Vec<Phase>,
     /// What stopped the drill, if something did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
     /// `None` where the drill did not come so far.
     pub comparison: Option<Comparison>,
+    /// Statements that did not pass, by kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// What is not there, and why: no fault of the backup.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_restored: Vec<NotRestored>,
     pub warnings: Vec<String>,
 }
 
@@ -48,9 +63,8 @@ pub struct Backup {
     pub manifest_sha256: String,
     /// Of the key that opened it.
     pub key_fingerprint: String,
-    /// Of the signer that was pinned and whose signature holds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub signer: Option<String>,
+    #[serde(flatten)]
+    pub origin: Origin,
     /// The digest of the source, or `source unknown`.
     pub source: String,
     /// It is of a part of the database.
@@ -114,7 +128,7 @@ impl Report {
 
     pub fn to_json(&self) -> String {
         // Every field is a text, number or list: this cannot fail.
-        serde_json::to_string_pretty(self).unwrap_or_default()
+        visible(&serde_json::to_string_pretty(self).unwrap_or_default()).into_owned()
     }
 
     pub fn to_html(&self) -> String {
@@ -296,6 +310,7 @@ impl Report {
         let items: String = partial
             .iter()
             .chain(notes)
+            .chain(&self.changes())
             .chain(&self.warnings)
             .map(|note| format!("<li>{}</li>\n", escaped(note)))
             .collect();
@@ -305,8 +320,18 @@ impl Report {
         format!("<section><h2>Worth knowing</h2>\n<ul>{items}</ul></section>")
     }
 
+    /// What is not in the restored database, in words.
+    fn changes(&self) -> Vec<String> {
+        let lost = self
+            .not_restored
+            .iter()
+            .map(|lost| format!("Not restored: {}: {}", lost.what, lost.reason));
+        lost.chain(self.left_out.iter().map(LeftOut::in_words)).collect()
+    }
+
     fn facts(&self) -> String {
-        let Backup { stem, run, .. } = &self.backup;
+        let Backup { stem, run, origin, .. } = &self.backup;
+        let signed_by = |pinned: bool| origin.signed_by.clone().filter(|_| origin.pinned == pinned).unwrap_or_default();
         let without = if self.restored.without.is_empty() {
             "nothing".to_owned()
         } else {
@@ -326,13 +351,20 @@ impl Report {
             ("Source, SHA-256", self.backup.source.clone()),
             ("Manifest, SHA-256", self.backup.manifest_sha256.clone()),
             ("Opened by key", self.backup.key_fingerprint.clone()),
-            ("Signed by", self.backup.signer.clone().unwrap_or_default()),
+            ("Signed by the pinned signer", signed_by(true)),
+            ("Signed by, not pinned", signed_by(false)),
+            ("Origin", if origin.signed_by.is_none() { UNSIGNED } else { "" }.to_owned()),
+            ("Written to", origin.written_to.clone().unwrap_or_default()),
             ("Compression", self.backup.compression.clone()),
             ("Source", postgres(&self.backup.server_version)),
             ("Dumped by", format!("pg_dump {}", self.backup.pg_dump_version)),
             ("Sealed by", self.backup.program.clone()),
             ("Restored into", postgres(&self.restored.server_version)),
             ("Restored by", format!("psql {}", self.restored.psql_version)),
+            (
+                "Confined by",
+                self.confinement.map_or(String::new(), |confinement| confinement.in_words()),
+            ),
             ("Left out", without),
             ("Extensions", extensions.join(", ")),
             (
@@ -351,45 +383,6 @@ impl Report {
         }
         rows
     }
-}
-
-fn table_row(table: &Table, largest: u64) -> String {
-    let number = |rows: Option<u64>| rows.map_or("–".to_owned(), grouped);
-    let (class, result) = match (table.equal, table.expected_rows, table.found_rows) {
-        (true, Some(_), _) => ("", "equal"),
-        (true, None, _) => ("", "definition only"),
-        (false, _, None) => (" class=\"bad\"", "missing"),
-        (false, ..) => (" class=\"bad\"", "differs"),
-    };
-    let share = table.dump_bytes as f64 / largest as f64 * 100.0;
-    let bar = if table.dump_bytes == 0 {
-        String::new()
-    } else {
-        format!("<i style=\"width:{share:.2}%\"></i>")
-    };
-    format!(
-        "<tr{class}><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number extra\">{}</td><td class=\"share extra\">{bar}</td><td class=\"number extra\">{}</td><td class=\"result\">{result}</td></tr>\n",
-        escaped(&table.name),
-        number(table.found_rows),
-        number(table.expected_rows),
-        sized(table.dump_bytes),
-        sized(table.disk_bytes),
-    )
-}
-
-/// Puts each part in place of its `{{name}}`. What was put in is not searched again.
-fn filled(template: &str, parts: &[(&str, String)]) -> String {
-    let mut page = String::with_capacity(template.len() * 2);
-    let mut rest = template;
-    while let Some((before, behind)) = rest.split_once("{{") {
-        page.push_str(before);
-        let (name, behind) = behind.split_once("}}").unwrap_or((behind, ""));
-        let part = parts.iter().find(|(known, _)| *known == name);
-        page.push_str(part.map_or("", |(_, text)| text));
-        rest = behind;
-    }
-    page.push_str(rest);
-    page
 }
 
 #[cfg(test)]

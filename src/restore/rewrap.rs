@@ -4,6 +4,7 @@
 use super::backup::{Backup, Kind};
 use super::names::manifest_of;
 use super::opened::Opened;
+use super::origin::Origin;
 use crate::backup::signer::Signing;
 use crate::cancel::Cancel;
 use crate::envelope::card::{card, card_name};
@@ -27,8 +28,11 @@ pub struct Ask<'a> {
     pub recipients: Vec<Recipient>,
     /// The present recipients too.
     pub keep: bool,
-    /// Needed where the present manifest is signed.
+    /// Needed where the present manifest is signed. Unless another signer is named, its own is pinned: it vouches for
+    /// nothing that it has not signed before.
     pub signing: Option<Signing>,
+    /// Signs a backup that nobody has signed yet, on its user's word that it is genuine.
+    pub adopt_unsigned: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,6 +44,10 @@ pub struct Rewrapped {
     /// Fingerprints.
     pub recipients: Vec<String>,
     pub written: Vec<String>,
+    #[serde(flatten)]
+    pub origin: Origin,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<Rewrapped> {
@@ -53,13 +61,19 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
         )
         .advise("Restore it and back it up anew."));
     };
-    let opened = Opened::open(backup, ask.key, ask.signer).await?;
+    let opened = opened(backup, ask).await?;
     if opened.manifest.signer.is_some() && ask.signing.is_none() {
         return Err(Error::field(
             Code::BadEvent,
             "PGSEAL_SIGNING_KEY",
             "must name a signer's key: the backup is signed, and its new manifest must be, too",
         ));
+    }
+    let mut warnings = opened.warnings();
+    if opened.manifest.signer.is_none() && ask.signing.is_some() {
+        warnings.push(
+            "the backup is signed from here on, and its older manifests are not: read it with --signer, which passes them over; without, it is refused until they are deleted".to_owned(),
+        );
     }
     let mut written = Vec::new();
     let mut manifest = Manifest::clone(&opened.manifest);
@@ -94,7 +108,38 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
         manifest: name,
         recipients: manifest.recipients.into_iter().map(|wrapped| wrapped.fingerprint).collect(),
         written,
+        origin: opened.origin,
+        warnings,
     })
+}
+
+/// The backup, believed by no less than what its new signature will say.
+async fn opened<'a>(backup: &'a Backup, ask: &Ask<'_>) -> Result<Opened<'a>> {
+    let own = match &ask.signing {
+        Some(signing) if ask.signer.is_none() => Some(signing.verifier()?),
+        _ => None,
+    };
+    if !ask.adopt_unsigned {
+        let opened = Opened::open(backup, ask.key, ask.signer.or(own.as_ref())).await;
+        return opened.map_err(|error| match own {
+            Some(_) if error.code == Code::Tampered => error.advise(
+                "The signer of PGSEAL_SIGNING_KEY signs what it has signed before. Name another signer by --signer; a backup that was never signed needs --adopt-unsigned, and your word that it is genuine.",
+            ),
+            _ => error,
+        });
+    }
+    let opened = Opened::open(backup, ask.key, None).await?;
+    match (&opened.manifest.signer, own) {
+        (Some(signer), own) if own.as_ref().is_none_or(|own| own.fingerprint != signer.fingerprint) => Err(Error::new(
+            Code::Tampered,
+            format!(
+                "{} is signed, by {}: --adopt-unsigned is for backups that are not",
+                backup.stem, signer.fingerprint
+            ),
+        )
+        .advise("Name that signer by --signer, if you trust it.")),
+        _ => Ok(opened),
+    }
 }
 
 /// Key objects that exist stay and are named again; for everyone else there is a new one, under a run of its own.

@@ -1,40 +1,41 @@
-//! A PostgreSQL server of our own, for one drill: on a socket in a folder that nobody else can enter, and gone afterwards
-//! with all that was in it, however the drill ends.
+//! A PostgreSQL server of our own, for one drill: on a socket in a folder that nobody else can enter, confined, and gone
+//! afterwards with all that was in it, however the drill ends.
 
+use super::accounts::{Account, Accounts, give, give_tree, run_as};
 use super::child::{Fed, Wanted};
+use super::confinement::{Confinement, ConfinementReport, Enforced, must_hold};
 use super::conninfo::Conninfo;
+use super::empty::{identifier, literal};
 use super::locales;
 use super::psql::Access;
+use super::scratch_folder::ScratchFolder;
 use crate::cancel::Cancel;
 use crate::envelope::hex;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::clients::{self, Client};
+use crate::pipeline::pg_dump::memory_file;
 use crate::pipeline::tether::tether_by;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::fs::File;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Not a role that a dump's globals could make.
-const SUPERUSER: &str = "pgseal_drill";
-const SOCKET: &str = ".s.PGSQL.5432";
-/// Of a socket's path, in bytes (sun_path of unix(7), less its NUL).
-const SOCKET_PATH: usize = 107;
 /// Longest start and longest immediate shutdown.
 const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 
+/// Whatever the restored database sets for its sessions, the superuser's begin without: nothing is loaded or found by it.
+const SUPERUSER_OPTIONS: &str = "-c search_path=pg_catalog -c session_preload_libraries= -c local_preload_libraries=";
+
 /// What makes a restore fast and needs no safety: the data lives shorter than the machine.
 const SETTINGS: &[&str] = &[
     "listen_addresses=",
-    "unix_socket_permissions=0700",
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
@@ -70,39 +71,106 @@ pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32) -> Result<
     Err(Error::new(Code::RestoreFailed, message).advise("Install the package postgresql, or name its folder in PGSEAL_PG_BIN."))
 }
 
+/// How a drill's server is to be made.
+pub struct ScratchOptions<'a> {
+    /// Of the system, which the database needs.
+    pub locales: &'a [String],
+    /// Where its folder goes.
+    pub parent: &'a Path,
+    /// Goes on where nothing confines it.
+    pub unconfined: bool,
+}
+
 /// A running server. Dropped, it is shut down and its folder removed.
 pub struct Throwaway {
     // In this order: the server goes before its folder.
     server: Running,
-    access: Access,
-    folder: Folder,
+    superuser: Access,
+    restorer: Access,
+    restorer_name: String,
+    confinement: ConfinementReport,
+    folder: ScratchFolder,
 }
 
 impl Throwaway {
-    /// Makes and starts one in a new folder of `parent`; `psql` is what connects to it. Locales of the system that are
-    /// missing are made for it, where that can be done.
-    pub fn start(server: &Client, psql: Client, locales: &[String], parent: &Path, cancel: &Cancel) -> Result<Self> {
-        let owner = Owner::find()?;
-        let folder = Folder::new(parent, owner)?;
-        let locales = locales::make(locales, &folder.0, |program| owner.command(program), cancel)?;
-        initdb(server, &folder, owner, cancel)?;
-        let running = Running::start(server, &folder, owner, locales.as_deref())?;
-        let conninfo = Conninfo::parse("port=5432 dbname=postgres connect_timeout=10")?
-            .with("user", SUPERUSER)
-            .with("host", &folder.0.to_string_lossy());
+    /// Makes and starts one in a new folder; `psql` is what connects to it. Locales of the system that are missing are made
+    /// for it, where that can be done.
+    pub fn start(server: &Client, psql: Client, options: &ScratchOptions, cancel: &Cancel) -> Result<Self> {
+        let (accounts, enforced) = (Accounts::choose()?, Enforced::probe());
+        must_hold(enforced, accounts.are_used(), options.unconfined)?;
+        for (client, program, account) in [
+            (server, "initdb", accounts.maker),
+            (server, "postgres", accounts.server),
+            (&psql, "psql", accounts.psql),
+        ] {
+            must_run(&client.program(program), account)?;
+        }
+        let folder = ScratchFolder::new(options.parent, &accounts)?;
+        let as_maker = |program: &Path| run_as(program, accounts.maker);
+        let locales = locales::make(options.locales, &folder.locales(), as_maker, cancel)?;
+        let [superuser, restorer] = [Login::new("pgseal_drill")?, Login::new("pgseal_restore")?];
+        initdb(server, &folder, &superuser, accounts.maker, cancel)?;
+        // Whoever else is the user that made it comes no further from here on.
+        give_tree(&folder.data(), accounts.server).map_err(|error| failed(&format!("its folder cannot be given away: {error}")))?;
+        let running = Running::start(server, &folder, accounts.server, locales.as_deref(), enforced)?;
+        let program = psql.program("psql");
+        let program = program.canonicalize().unwrap_or(program);
+        let confinement = Confinement::new(&program, Vec::new(), true, enforced);
+        let conninfo = Conninfo::parse("port=5432 dbname=postgres connect_timeout=10")?.with("host", &folder.socket().to_string_lossy());
+        let access = |login: &Login| {
+            let conninfo = conninfo.clone().with("user", &login.name);
+            // None of our variables: PGOPTIONS and the like are meant for other servers.
+            let password = [(OsString::from("PGPASSWORD"), OsString::from(&login.password))];
+            Access::new(psql.clone(), conninfo, password).confined(accounts.psql, Some(confinement.clone()))
+        };
+        let mut superuser_access = access(&superuser);
+        superuser_access.conninfo = superuser_access.conninfo.with("options", SUPERUSER_OPTIONS);
         let mut throwaway = Self {
             server: running,
-            // None of our variables: PGOPTIONS and the like are meant for other servers.
-            access: Access::new(psql, conninfo, []),
+            superuser: superuser_access,
+            restorer: access(&restorer),
+            restorer_name: restorer.name.clone(),
+            confinement: ConfinementReport::new(enforced, accounts.are_used()),
             folder,
         };
         throwaway.wait_until_ready(cancel)?;
+        // It sees all rows, to count them, and may nothing else that an ordinary owner of a database may not.
+        throwaway.superuser.execute(
+            &format!(
+                "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION BYPASSRLS PASSWORD {};
+                 REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;",
+                identifier(&restorer.name),
+                literal(&restorer.password)
+            ),
+            cancel,
+        )?;
         Ok(throwaway)
     }
 
     /// Its superuser, at the database `postgres`.
     pub fn access(&self) -> &Access {
-        &self.access
+        &self.superuser
+    }
+
+    /// Who restores and counts: the owner of its database, and no superuser. Whatever a backup brings runs as this role.
+    pub fn restorer(&self) -> &Access {
+        &self.restorer
+    }
+
+    pub fn restorer_name(&self) -> &str {
+        &self.restorer_name
+    }
+
+    pub fn confinement(&self) -> ConfinementReport {
+        self.confinement
+    }
+
+    /// Gives a database to who restores.
+    pub fn hand_over(&self, database: &str, cancel: &Cancel) -> Result<()> {
+        let (database, owner) = (self.superuser.database(database), identifier(&self.restorer_name));
+        let name = identifier(database.conninfo.dbname().unwrap_or_default());
+        let statements = format!("ALTER DATABASE {name} OWNER TO {owner};\nALTER SCHEMA public OWNER TO {owner};\n");
+        database.execute(&statements, cancel).map(drop)
     }
 
     /// The end of the server's own log, for the message of a failure.
@@ -113,7 +181,7 @@ impl Throwaway {
     fn wait_until_ready(&mut self, cancel: &Cancel) -> Result<()> {
         let deadline = Instant::now() + START;
         loop {
-            let refused = match self.access.query("SELECT 1;", cancel) {
+            let refused = match self.superuser.look("SELECT 1;", cancel) {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
@@ -137,105 +205,54 @@ fn failed(message: &str) -> Error {
     Error::new(Code::RestoreFailed, format!("throw-away PostgreSQL: {message}"))
 }
 
-/// Who runs the server where we are root, which PostgreSQL refuses to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Owner(Option<(u32, u32)>);
-
-impl Owner {
-    fn find() -> Result<Self> {
-        if !rustix::process::geteuid().is_root() {
-            return Ok(Self(None));
-        }
-        let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let ids = ["postgres", "nobody"].iter().find_map(|name| ids(&accounts, name));
-        match ids {
-            Some(ids) => Ok(Self(Some(ids))),
-            None => Err(failed(
-                "PostgreSQL refuses to run as root, and there is no user postgres or nobody to run it",
-            )),
-        }
-    }
-
-    fn give(self, path: &Path) -> std::io::Result<()> {
-        self.0.map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group)))
-    }
-
-    /// The command in a bare environment, as this user.
-    fn command(self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        if let Some((user, group)) = self.0 {
-            command.uid(user).gid(group);
-        }
-        // A server must not sit in a folder that its user may not enter.
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C").current_dir("/");
-        command
-    }
+/// An installation in somebody's own folder is often closed to others, and who runs it here is one.
+fn must_run(program: &Path, account: Option<Account>) -> Result<()> {
+    let Some(Account { user, .. }) = account else { return Ok(()) };
+    let why = match run_as(program, account).arg("--version").stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => String::from_utf8_lossy(&output.stderr)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" "),
+        Err(error) => error.to_string(),
+    };
+    let message = format!("user {user}, who runs it in this drill, cannot run {}: {why}", program.display());
+    Err(failed(&message).advise(
+        "By root, a drill runs PostgreSQL and psql as users of their own: make the installation and the folders above it readable by \
+         others (chmod a+rX), or name another one in PGSEAL_PG_BIN.",
+    ))
 }
 
-/// User and group of `name:password:uid:gid:…` of passwd(5).
-fn ids(accounts: &str, name: &str) -> Option<(u32, u32)> {
-    let fields = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let found = fields.into_iter().find(|fields| fields.first() == Some(&name))?;
-    let id = |place: usize| found.get(place)?.parse().ok().filter(|id| *id != 0);
-    Some((id(2)?, id(3)?))
+/// A role of the drill's own: no dump can name it, and nobody who reaches the socket has its password.
+struct Login {
+    name: String,
+    password: String,
 }
 
-/// A new folder, the owner's alone.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(parent: &Path, owner: Owner) -> Result<Self> {
-        let unusable = |error: &dyn std::fmt::Display| failed(&format!("no folder in {}: {error}", parent.display()));
-        let parent = parent.canonicalize().map_err(|error| unusable(&error))?;
-        let mut name = [0; 6];
-        aws_lc_rs::rand::fill(&mut name).map_err(|error| unusable(&error))?;
-        let path = parent.join(format!("pgseal-drill-{}", hex(&name)));
-        if path.join(SOCKET).as_os_str().len() > SOCKET_PATH {
-            return Err(failed(&format!("{} is too long a path for a socket", parent.display())).advise("Name a shorter folder in TMPDIR."));
-        }
-        // Fails where anything of that name exists.
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(|error| unusable(&error))?;
-        let folder = Self(path);
-        owner.give(&folder.0).map_err(|error| unusable(&error))?;
-        Ok(folder)
-    }
-
-    fn data(&self) -> PathBuf {
-        self.0.join("data")
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.join("log")
-    }
-
-    fn log_end(&self) -> String {
-        let log = std::fs::read(self.log()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&log[log.len().saturating_sub(4096)..]).into_owned();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        lines[lines.len().saturating_sub(4)..].join(" · ")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!("{} could not be removed: {error}", self.0.display());
-        }
+impl Login {
+    fn new(name: &str) -> Result<Self> {
+        let mut bytes = [0; 28];
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| failed("no random bytes"))?;
+        Ok(Self {
+            name: format!("{name}_{}", hex(&bytes[..4])),
+            password: hex(&bytes[4..]),
+        })
     }
 }
 
 /// With UTF-8's rules for letters where the system has them: a constraint may depend on them.
-fn initdb(server: &Client, folder: &Folder, owner: Owner, cancel: &Cancel) -> Result<()> {
+fn initdb(server: &Client, folder: &ScratchFolder, superuser: &Login, maker: Option<Account>, cancel: &Cancel) -> Result<()> {
     let mut said = String::new();
     for locale in ["C.UTF-8", "C"] {
-        let mut command = owner.command(&server.program("initdb"));
-        command.args(["--no-sync", "--auth=trust", "--encoding=UTF8"]);
-        command.arg(format!("--username={SUPERUSER}")).arg(format!("--locale={locale}"));
+        let mut command = run_as(&server.program("initdb"), maker);
+        command.args(["--no-sync", "--auth=scram-sha-256", "--encoding=UTF8", "--pwfile=/proc/self/fd/3"]);
+        command
+            .arg(format!("--username={}", superuser.name))
+            .arg(format!("--locale={locale}"));
         command.arg("-D").arg(folder.data());
-        let mut child = Fed::start(&mut command, Vec::new(), Wanted::Nothing, cancel)?;
+        let password = memory_file("password", format!("{}\n", superuser.password).as_bytes())?;
+        give(&password, maker).map_err(|error| failed(&format!("initdb: {error}")))?;
+        let mut child = Fed::start(&mut command, vec![password], Wanted::Nothing, cancel)?;
         if child.finish()?.success() {
             return Ok(());
         }
@@ -253,22 +270,36 @@ struct Running {
 }
 
 impl Running {
-    fn start(server: &Client, folder: &Folder, owner: Owner, locales: Option<&Path>) -> Result<Self> {
+    fn start(
+        server: &Client,
+        folder: &ScratchFolder,
+        account: Option<Account>,
+        locales: Option<&Path>,
+        enforced: Enforced,
+    ) -> Result<Self> {
         let failed = |error: &dyn std::fmt::Display| failed(&format!("the server cannot be started: {error}"));
-        let log = File::create(folder.log()).map_err(|error| failed(&error))?;
-        let mut command = owner.command(&server.program("postgres"));
-        command.arg("-D").arg(folder.data()).args(["-p", "5432", "-k"]).arg(&folder.0);
+        let log = folder.log().map_err(|error| failed(&error))?;
+        let program = server.program("postgres").canonicalize().map_err(|error| failed(&error))?;
+        let mut command = run_as(&program, account);
+        command.arg("-D").arg(folder.data()).args(["-p", "5432", "-k"]).arg(folder.socket());
+        match account {
+            None => command.args(["-c", "unix_socket_permissions=0700"]),
+            // For psql, which is another user of this group.
+            Some(Account { group, .. }) => {
+                command.args(["-c", "unix_socket_permissions=0770", "-c", &format!("unix_socket_group={group}")])
+            }
+        };
         for setting in SETTINGS {
             command.args(["-c", setting]);
         }
         // Else those of the system, wherever it keeps them.
-        if let Some(folder) = locales
-            .map(Path::as_os_str)
-            .map(ToOwned::to_owned)
-            .or_else(|| std::env::var_os("LOCPATH"))
-        {
+        let locales = locales
+            .map(Path::to_owned)
+            .or_else(|| std::env::var_os("LOCPATH").map(PathBuf::from));
+        if let Some(folder) = &locales {
             command.env("LOCPATH", folder);
         }
+        let confinement = Confinement::new(&program, vec![folder.data(), folder.socket()], false, enforced).reading(locales.as_deref());
         command.stdin(Stdio::null()).process_group(0);
         command.stdout(log.try_clone().map_err(|error| failed(&error))?).stderr(log);
         // PostgreSQL's immediate shutdown: it takes its backends with it and frees shared memory.
@@ -277,10 +308,11 @@ impl Running {
         let (started, start) = channel();
         let (gone, ended) = channel();
         let keeper = std::thread::Builder::new().name("postgres".to_owned()).spawn(move || {
-            let child = command.spawn().and_then(|child| {
+            let child = confinement.enforce().and_then(|_| command.spawn()).and_then(|child| {
                 let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
                 Ok((child, process))
             });
+            drop(command);
             match child {
                 Ok((mut child, process)) => {
                     let _ = started.send(Ok(process));
@@ -315,28 +347,5 @@ impl Drop for Running {
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn accounts_are_read_and_root_is_none_of_them() {
-        let accounts = "root:x:0:0::/root:/bin/sh\nnobodyelse:x:1:1::/:\nnobody:x:65534:65533:nobody:/:/bin/false\nodd\n";
-        assert_eq!(ids(accounts, "nobody"), Some((65534, 65533)));
-        assert_eq!(ids(accounts, "root"), None);
-        assert_eq!(ids(accounts, "postgres"), None);
-    }
-
-    #[test]
-    fn a_folder_whose_socket_would_be_out_of_reach_is_refused() {
-        let parent = tempfile::tempdir().unwrap();
-        let long = parent.path().join("x".repeat(100));
-        std::fs::create_dir(&long).unwrap();
-        let error = Folder::new(&long, Owner(None)).err().unwrap();
-        assert!(error.hint().contains("TMPDIR"), "{error}");
-        assert_eq!(std::fs::read_dir(&long).unwrap().count(), 0);
     }
 }

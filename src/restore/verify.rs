@@ -1,24 +1,26 @@
-//! Is the backup what was written? Without a key: what the store says of it. With it: every byte, down to the inventory.
+//! Is the backup what was written? Without a key: what the store says of it, or every byte. With it: down to the inventory.
+
+mod contents;
+mod objects;
+
+pub use contents::agrees;
 
 use super::backup::{Backup, Kind};
+use super::names::{compact, stem_of};
 use super::opened::Opened;
+use super::origin::Origin;
 use crate::cancel::Cancel;
 use crate::envelope::card::card_name;
 use crate::envelope::manifest::{Found, Manifest, Object, Role, base_name, check_signature};
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
-use crate::envelope::{digest, hex, sha256, unhex};
+use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
-use crate::format::table_name::TableName;
 use crate::observe::progress::{Progress, Reporter};
-use crate::pipeline::{Counted, Nowhere, Table};
-use crate::store::{Location, Pinned};
-use aws_lc_rs::digest::{Context, SHA256};
-use base64::{Engine, prelude::BASE64_STANDARD};
+use crate::pipeline::Nowhere;
+use objects::{STEP, compare};
 use serde::Serialize;
-
-/// Bytes read at once of an object that has no parts.
-const STEP: u64 = 8 << 20;
+use std::collections::BTreeSet;
 
 /// How far a verification goes.
 pub struct Ask<'a> {
@@ -31,18 +33,25 @@ pub struct Ask<'a> {
 
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// `failed`, or how far it came: `sizes_match`, `hashes_match`, and `verified` only where it opens.
     pub status: &'static str,
     pub stem: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// What the result rests on: `store` (sizes, and the store's checksums), `hashes` (every byte read), `plaintext`
-    /// (manifest proven, every byte deciphered and counted).
-    pub level: &'static str,
-    /// Whether the manifest itself was proven; without a key it is compared with nothing but itself.
-    pub authenticated: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub signer: Option<String>,
+    /// Every object that the manifest names is there, in the size that it names; and has the checksum, where the store
+    /// keeps one.
+    pub sizes_match: bool,
+    /// Every byte of every object was read, and has the hash that the manifest names.
+    pub hashes_match: bool,
+    /// The private key opens it: the manifest is proven by the data key, everything was decrypted, and the dump is what the
+    /// inventory says. Anyone who has the public key can make such a set: whose it is, says the signature.
+    pub opens: bool,
+    #[serde(flatten)]
+    pub origin: Origin,
     pub objects: Vec<Looked>,
+    /// Objects under the backup's name that no manifest which counts names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<String>,
     /// The digest of the source, or `source unknown`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -71,20 +80,18 @@ pub struct Looked {
     pub compared: &'static str,
 }
 
-/// Looks at everything that can be looked at; stops at the first thing that is wrong.
+/// Looks at everything that can be looked at; stops at the first thing that is wrong with the backup itself.
 pub async fn verify(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Report {
     let mut report = Report {
-        status: "verified",
+        status: "failed",
         stem: backup.stem.clone(),
         run: None,
-        level: match ask {
-            Ask { key: Some(_), .. } => "plaintext",
-            Ask { deep: true, .. } => "hashes",
-            _ => "store",
-        },
-        authenticated: false,
-        signer: None,
+        sizes_match: false,
+        hashes_match: false,
+        opens: false,
+        origin: Origin::default(),
         objects: Vec::new(),
+        strangers: Vec::new(),
         source: None,
         partial: false,
         warnings: Vec::new(),
@@ -93,9 +100,11 @@ pub async fn verify(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Report {
         plain_bytes: None,
         error: None,
     };
-    if let Err(error) = look(backup, ask, &mut report, cancel).await {
-        report.status = "failed";
-        report.error = Some(error);
+    match look(backup, ask, &mut report, cancel).await {
+        Err(error) => report.error = Some(error),
+        Ok(()) if report.opens => report.status = "verified",
+        Ok(()) if report.hashes_match => report.status = "hashes_match",
+        Ok(()) => report.status = "sizes_match",
     }
     report
 }
@@ -106,74 +115,91 @@ async fn look(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Canc
             Code::Tampered,
             format!("{} was written by the old image: it holds nothing that could prove it", backup.stem),
         )
-        .advise("`pgseal decrypt` opens it; whether it is what was written cannot be told."));
+        .advise("`pgseal decrypt --unauthenticated` opens it; whether it is what was written cannot be told."));
     };
-    if let Some(error) = unreadable.first() {
-        return Err(error.clone());
-    }
-    match ask.key {
-        Some(key) => with_key(backup, manifests, key, ask, report, cancel).await,
-        None => without_key(backup, manifests, ask, report, cancel).await,
-    }
-}
-
-async fn without_key(backup: &Backup, manifests: &[Found], ask: &Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<()> {
-    let Some((newest, others)) = manifests.split_first() else {
-        return Err(Error::new(Code::Bug, "a sealed backup without a manifest"));
+    let (counted, passed_over) = match ask.key {
+        Some(key) => with_key(backup, manifests, key, ask, report, cancel).await?,
+        None => without_key(backup, manifests, unreadable, ask, report, cancel).await?,
     };
-    check_signature(newest, ask.signer)?;
-    let manifest = newest.unproven();
-    describe(backup, manifest, report);
-    for found in others {
-        // Which of them is genuine, only a key or a signer can tell.
-        let other = found.unproven();
-        if !other.names_same_dump(manifest) || other.signer.is_some() != manifest.signer.is_some() {
-            return Err(Error::new(
-                Code::Tampered,
-                format!("{} and {} name different dumps, or only one is signed", newest.name(), found.name()),
-            ));
+    strangers(backup, &counted, ask, report, cancel).await?;
+    for error in passed_over {
+        // What one's own signer did not sign is somebody else's doing; without a signer nobody can tell whose it is.
+        if ask.signer.is_none() {
+            return Err(error);
         }
-    }
-    for object in &manifest.objects {
-        let compared = look_at(backup, object, ask.deep, cancel).await?;
-        report.note(object, compared);
-    }
-    card(backup, manifest, report).await?;
-    for found in others {
-        check_signature(found, None)?;
-        other_generation(backup, found.unproven(), ask.deep, report, cancel).await?;
+        report.warnings.push(error.message);
     }
     Ok(())
 }
 
-/// One object as it stands, all of it or by what the store says.
-async fn look_at(backup: &Backup, object: &Object, deep: bool, cancel: &Cancel) -> Result<&'static str> {
-    let pinned = cancel.race(backup.pin(object)).await?;
-    if deep {
-        read(backup, &pinned, object, cancel).await?;
-        Ok("sha256")
-    } else {
-        compare(&pinned, object)
+/// The manifests that count, the newest first, and why others do not.
+type Judged<'a> = (Vec<&'a Found>, Vec<Error>);
+
+async fn without_key<'a>(
+    backup: &Backup,
+    manifests: &'a [Found],
+    unreadable: &[Error],
+    ask: &Ask<'_>,
+    report: &mut Report,
+    cancel: &Cancel,
+) -> Result<Judged<'a>> {
+    let mut counted: Vec<&Found> = Vec::new();
+    let mut passed_over: Vec<Error> = Vec::new();
+    for found in manifests {
+        let other = found.unproven();
+        // Which of several is genuine, only a key or a signer can tell.
+        let judged = check_signature(found, ask.signer).and_then(|()| match counted.first() {
+            Some(newest) if is_other(newest.unproven(), other) => Err(Error::new(
+                Code::Tampered,
+                format!("{} and {} name different dumps, or only one is signed", newest.name(), found.name()),
+            )),
+            _ => Ok(()),
+        });
+        match judged {
+            Ok(()) => counted.push(found),
+            Err(error) => passed_over.push(error),
+        }
     }
+    passed_over.extend(unreadable.iter().cloned());
+    let Some((newest, others)) = counted.split_first() else {
+        let none = || Error::new(Code::Bug, "a sealed backup without a manifest");
+        return Err(passed_over.into_iter().next().unwrap_or_else(none));
+    };
+    let manifest = newest.unproven();
+    describe(manifest, Origin::new(newest, ask.signer, &backup.folder), report);
+    for object in &manifest.objects {
+        let compared = compare(backup, object, ask.deep, cancel).await?;
+        report.note(object, compared);
+    }
+    card(backup, manifest, report).await?;
+    for found in others {
+        other_generation(backup, found.unproven(), ask.deep, report, cancel).await?;
+    }
+    report.sizes_match = true;
+    report.hashes_match = report.objects.iter().all(|looked| looked.compared == "sha256");
+    Ok((counted, passed_over))
 }
 
-async fn with_key(
+fn is_other(one: &Manifest, other: &Manifest) -> bool {
+    !one.names_same_dump(other) || one.signer.is_some() != other.signer.is_some()
+}
+
+async fn with_key<'a>(
     backup: &Backup,
-    manifests: &[Found],
+    manifests: &'a [Found],
     key: &PrivateKey,
     ask: &Ask<'_>,
     report: &mut Report,
     cancel: &Cancel,
-) -> Result<()> {
+) -> Result<Judged<'a>> {
     let opened = Opened::open(backup, key, ask.signer).await?;
-    report.authenticated = true;
-    describe(backup, &opened.manifest, report);
+    describe(&opened.manifest, opened.origin.clone(), report);
     for object in &opened.manifest.objects {
         match object.role {
-            // Deciphered below, where each byte is read anyway.
+            // Decrypted below, where each byte is read anyway.
             Role::Dump | Role::Inventory | Role::Globals => drop(cancel.race(backup.pin(object)).await?),
             _ => {
-                let compared = look_at(backup, object, true, cancel).await?;
+                let compared = compare(backup, object, true, cancel).await?;
                 report.note(object, compared);
             }
         }
@@ -200,27 +226,22 @@ async fn with_key(
         }
     }
     card(backup, &opened.manifest, report).await?;
-    let others = manifests
+    let counts = |found: &&Found| opened.counted.iter().any(|name| name == found.name());
+    let counted: Vec<&Found> = manifests.iter().filter(counts).collect();
+    let others = counted
         .iter()
         .filter(|found| found.unproven().generation != opened.manifest.generation);
     for found in others {
-        check_signature(found, None)?;
-        let other = opened.prove_other(found)?;
-        if other.signer.is_some() != opened.manifest.signer.is_some() {
-            return Err(Error::new(
-                Code::Tampered,
-                format!("{} is signed or not, unlike the manifest that opened the backup", found.name()),
-            ));
-        }
-        other_generation(backup, &other, true, report, cancel).await?;
+        other_generation(backup, found.unproven(), true, report, cancel).await?;
     }
-    Ok(())
+    (report.sizes_match, report.hashes_match, report.opens) = (true, true, true);
+    Ok((counted, opened.passed_over))
 }
 
 /// Whoever is named by another generation alone counts on that one, and on its key objects.
 async fn other_generation(backup: &Backup, manifest: &Manifest, deep: bool, report: &mut Report, cancel: &Cancel) -> Result<()> {
     for object in manifest.objects.iter().filter(|object| object.role == Role::Key) {
-        let compared = look_at(backup, object, deep, cancel).await?;
+        let compared = compare(backup, object, deep, cancel).await?;
         if !report.objects.iter().any(|looked| looked.name == base_name(&object.key)) {
             report.note(object, compared);
         }
@@ -228,115 +249,48 @@ async fn other_generation(backup: &Backup, manifest: &Manifest, deep: bool, repo
     card(backup, manifest, report).await
 }
 
-fn describe(backup: &Backup, manifest: &Manifest, report: &mut Report) {
+/// What else has the backup's name: left by a run that was interrupted, or put there by somebody else.
+async fn strangers(backup: &Backup, counted: &[&Found], ask: &Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<()> {
+    let mut known: BTreeSet<String> = report.objects.iter().map(|looked| looked.name.clone()).collect();
+    known.extend(counted.iter().map(|found| found.name().to_owned()));
+    let dump = counted.iter().find_map(|found| found.unproven().object(Role::Dump));
+    let old_stem = dump.and_then(|dump| stem_of(base_name(&dump.key)));
+    let names = cancel.race(backup.names(old_stem)).await?;
+    let is_report = |name: &str| name.strip_prefix(&*backup.stem).is_some_and(|rest| rest.starts_with(".drill-"));
+    report.strangers = names.into_iter().filter(|name| !known.contains(name) && !is_report(name)).collect();
+    if report.strangers.is_empty() {
+        return Ok(());
+    }
+    let count = report.strangers.len();
+    report.warnings.push(format!(
+        "{count} objects have this backup's name and belong to no manifest of it (`strangers`): follow and restore none of them"
+    ));
+    let is_old = |name: &&String| stem_of(name).is_some_and(|stem| compact(stem) == stem) && is_legacy(name);
+    match report.strangers.iter().find(is_old) {
+        Some(name) if ask.signer.is_none() => Err(Error::new(
+            Code::Tampered,
+            format!("{name} is named as the old image names its objects: nothing of ours is, under a sealed backup's name"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_legacy(name: &str) -> bool {
+    super::backup::LEGACY_ENDINGS.iter().flatten().any(|ending| name.ends_with(ending))
+}
+
+fn describe(manifest: &Manifest, origin: Origin, report: &mut Report) {
     report.source = Some(manifest.source_text().to_owned());
     report.partial = manifest.is_partial();
     if manifest.is_partial() {
         report.warnings.push("this backup holds only a part of the database".to_owned());
     }
-    report.warnings.extend(moved(backup, manifest));
+    report.warnings.extend(origin.warning());
+    report.origin = origin;
     report.run = Some(manifest.run.clone());
-    report.signer = manifest.signer.as_ref().map(|signer| signer.fingerprint.clone());
     report.tables = Some(manifest.tables);
     report.rows = Some(manifest.rows);
     report.plain_bytes = Some(manifest.plain_bytes);
-}
-
-/// A set that was copied to another folder is genuine, and may be of another server than its place says.
-fn moved(backup: &Backup, manifest: &Manifest) -> Option<String> {
-    let Location::S3 { path, .. } = &backup.folder else {
-        return None;
-    };
-    let key = &manifest.object(Role::Dump)?.key;
-    let written = key.strip_suffix(base_name(key))?.trim_end_matches('/');
-    (written != path).then(|| format!("it was written to the folder `{written}` and is read from `{path}`: it was moved or copied"))
-}
-
-/// What came out against what was counted when it went in.
-pub fn agrees(counted: &Counted, contents: &crate::envelope::contents::Contents) -> Result<()> {
-    let tampered = |what: String| {
-        Err(Error::new(
-            Code::Tampered,
-            format!("the dump is not what its inventory says: {what}"),
-        ))
-    };
-    if hex(&counted.plain_sha256) != contents.plain_sha256 || counted.plain_bytes != contents.plain_bytes {
-        return tampered("its plaintext has another hash".into());
-    }
-    if !same_tables(&counted.tables, &contents.tables) || counted.rows != contents.rows || counted.large_objects != contents.large_objects {
-        return tampered("its tables have other rows".into());
-    }
-    Ok(())
-}
-
-/// By order, rows and bytes, and by names where both sides spell them: the plaintext is the same by its hash, and an
-/// inventory may have names in UTF-8 that stand in the dump in the database's own encoding.
-fn same_tables(counted: &[Table], sealed: &[Table]) -> bool {
-    let names = |one: &str, other: &str| {
-        let (one, other) = (TableName::parse(one), TableName::parse(other));
-        let is_text = |name: &TableName| {
-            name.parts()
-                .all(|part| std::str::from_utf8(part).is_ok_and(|part| !part.contains('\u{fffd}')))
-        };
-        one == other || ![one, other].iter().flatten().all(is_text)
-    };
-    let same = |(one, other): (&Table, &Table)| (one.rows, one.bytes) == (other.rows, other.bytes) && names(&one.name, &other.name);
-    counted.len() == sealed.len() && counted.iter().zip(sealed).all(same)
-}
-
-/// The store's own checksum, where it keeps one: S3 makes it of the parts' hashes, which the manifest has.
-fn compare(pinned: &Pinned, object: &Object) -> Result<&'static str> {
-    let Some(stored) = &pinned.checksum else { return Ok("size") };
-    let whole = unhex::<32>(&object.sha256).map(|hash| BASE64_STANDARD.encode(hash));
-    let hashes: Option<Vec<u8>> = object
-        .part_sha256
-        .as_deref()
-        .unwrap_or_default()
-        .iter()
-        .map(|hash| unhex::<32>(hash))
-        .collect::<Option<Vec<_>>>()
-        .map(|hashes| hashes.concat());
-    let parts = object.part_sha256.as_ref().map_or(0, Vec::len);
-    let composite = hashes.map(|hashes| format!("{}-{parts}", BASE64_STANDARD.encode(sha256(&hashes))));
-    if Some(stored) == whole.as_ref() || Some(stored) == composite.as_ref() {
-        return Ok("checksum");
-    }
-    Err(Error::new(
-        Code::Tampered,
-        format!("{}: the store's checksum is not the one that was sealed", base_name(&object.key)),
-    ))
-}
-
-/// Reads every byte, and finds the part that is wrong.
-async fn read(backup: &Backup, pinned: &Pinned, object: &Object, cancel: &Cancel) -> Result<()> {
-    let name = base_name(&object.key);
-    let mut whole = Context::new(&SHA256);
-    let mut from = 0;
-    let sizes = object.part_sizes.clone().unwrap_or_default();
-    let hashes = object.part_sha256.as_deref().unwrap_or_default();
-    for (index, (size, expected)) in sizes.iter().zip(hashes).enumerate() {
-        let bytes = cancel.race(backup.archive.range(pinned, from..from + size)).await?;
-        if hex(&sha256(&bytes)) != *expected {
-            return Err(Error::new(
-                Code::Tampered,
-                format!(
-                    "{name}: part {}, which begins at byte {from}, has other bytes than were sealed",
-                    index + 1
-                ),
-            ));
-        }
-        whole.update(&bytes);
-        from += size;
-    }
-    while from < pinned.size {
-        let to = pinned.size.min(from + STEP);
-        whole.update(&cancel.race(backup.archive.range(pinned, from..to)).await?);
-        from = to;
-    }
-    if hex(&digest(whole.finish())) != object.sha256 {
-        return Err(Error::new(Code::Tampered, format!("{name} has other bytes than were sealed")));
-    }
-    Ok(())
 }
 
 /// The card is written after the manifest, and may be missing where a run ended between the two.

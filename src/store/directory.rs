@@ -72,7 +72,8 @@ impl Directory {
     pub fn put_new(&self, name: &str, body: &[u8]) -> Result<Written> {
         let path = self.0.join(name);
         let failed = |error| Error::new(Code::CommitFailed, format!("{} cannot be written: {error}", path.display()));
-        let mut file = NewFile::create(&path, 0o666).map_err(failed)?;
+        // For its owner alone; no link that has the name is followed, and no file replaced.
+        let mut file = NewFile::create(&path, 0o600).map_err(failed)?;
         file.write_all(body).map_err(failed)?;
         match file.keep() {
             Ok(()) => Ok(Written::Stored { etag: String::new() }),
@@ -83,12 +84,34 @@ impl Directory {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::field(Code::BadEvent, "location", format!("{} cannot be read: {error}", path.display()))
+    Error::new(Code::BadUsage, format!("{} cannot be read: {error}", path.display()))
+        .advise("See that it is there, and that this user may read it.")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// The partial file had a name that anyone could foresee, and was opened through whatever link had it.
+    #[test]
+    fn no_link_in_a_shared_folder_is_followed_and_no_file_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other");
+        std::fs::write(&other, "theirs").unwrap();
+        for name in [".a.enc.partial", "b.enc"] {
+            std::os::unix::fs::symlink(&other, folder.path().join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), folder.path().join("c.enc")).unwrap();
+        let directory = Directory::new(folder.path());
+        assert_ne!(directory.put_new("a.enc", b"ours").unwrap(), Written::Exists);
+        for taken in ["b.enc", "c.enc"] {
+            assert_eq!(directory.put_new(taken, b"ours").unwrap(), Written::Exists, "{taken}");
+        }
+        assert_eq!(std::fs::read(&other).unwrap(), b"theirs");
+        assert!(!folder.path().join("nowhere").exists());
+        assert!(folder.path().join("a.enc").symlink_metadata().unwrap().is_file());
+    }
 
     #[tokio::test]
     async fn what_was_pinned_stays_the_same() {
@@ -105,6 +128,10 @@ mod tests {
         assert_eq!(directory.range(&pinned, 1..5).await.unwrap(), "irst");
         assert_eq!(directory.range(&pinned, 1..6).await.unwrap_err().code, Code::Tampered);
         assert!(directory.pin("b.enc").unwrap().is_none());
+        // Nothing half-written is left, and what is written is for its owner alone.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        let mode = std::fs::metadata(folder.path().join("a.enc")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         let names: Vec<String> = directory.list("a").unwrap().into_iter().map(|listed| listed.name).collect();
         assert_eq!(names, ["a.enc"]);
     }

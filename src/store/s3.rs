@@ -9,7 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::Env;
 use crate::plan::{Destination, Encryption};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::StalledStreamProtectionConfig;
+use aws_sdk_s3::config::{ResponseChecksumValidation, StalledStreamProtectionConfig};
 use aws_sdk_s3::operation::head_object::builders::HeadObjectFluentBuilder;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{ChecksumMode, ObjectCannedAcl, ObjectLockMode, ServerSideEncryption, StorageClass};
@@ -72,7 +72,10 @@ impl S3 {
         let stalls = StalledStreamProtectionConfig::enabled()
             .upload_enabled(false)
             .grace_period(READ_STALL);
-        let config = aws::refreshing(config).stalled_stream_protection(stalls.build());
+        // What is read is held against our own hashes. The SDK would warn of each object in parts, whose checksum it cannot check.
+        let config = aws::refreshing(config)
+            .stalled_stream_protection(stalls.build())
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         Self {
             client: Client::from_conf(config.build()),
             destination,

@@ -15,6 +15,21 @@ use std::time::Duration;
 /// Tries of one range whose body broke off: the SDK repeats requests, not bodies.
 const TRIES: u32 = 5;
 
+/// An answer to HeadObject has no body that could say which of these it is.
+const LOOK_DENIED: &str = "Allow s3:GetObject on the object, s3:GetObjectVersion where the bucket is versioned, and kms:Decrypt on the key of a bucket \
+                           that KMS encrypts; s3:ListBucket, too, or an object that is missing looks like this.";
+
+/// Which right it is, as far as S3 tells.
+fn read_denied(message: &str, of_version: bool) -> &'static str {
+    match (message.contains("kms:Decrypt"), of_version) {
+        (true, _) => "Allow kms:Decrypt on the key that the bucket's objects are encrypted with, in the role and in the key's policy.",
+        (false, true) => {
+            "The bucket is versioned: allow s3:GetObjectVersion on the object, beside s3:GetObject (and kms:Decrypt on its key)."
+        }
+        (false, false) => "Allow s3:GetObject on the object, and kms:Decrypt on the key of a bucket that KMS encrypts.",
+    }
+}
+
 #[derive(Clone)]
 pub struct S3Reader {
     s3: Arc<S3>,
@@ -87,6 +102,7 @@ impl S3Reader {
             })),
             Err(error) => match Meaning::of(&error, "s3:GetObject (HeadObject)", &self.s3.arn(&key)) {
                 Meaning::NotFound => Ok(None),
+                Meaning::Denied(error) => Err(error.advise(LOOK_DENIED)),
                 other => Err(other.into_error("s3:GetObject", &self.s3.arn(&key))),
             },
         }
@@ -115,7 +131,8 @@ impl S3Reader {
         };
         let key = format!("{}{}", self.folder, pinned.name);
         let arn = self.s3.arn(&key);
-        let broken = |reason: String| Error::new(Code::S3Unavailable, format!("s3:GetObject on {arn}: {reason}"));
+        let action = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+        let broken = |reason: String| Error::new(Code::S3Unavailable, format!("{action} on {arn}: {reason}"));
         let request = self
             .s3
             .client
@@ -126,14 +143,15 @@ impl S3Reader {
             .set_version_id(version.clone())
             .set_expected_bucket_owner(self.s3.destination.owner.clone())
             .range(format!("bytes={}-{}", range.start, range.end - 1));
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| match Meaning::of(&error, "s3:GetObject", &arn) {
-                Meaning::Exists => Error::new(Code::Tampered, format!("{arn} was replaced while it was read")),
-                Meaning::NotFound => super::archive::missing(&pinned.name),
-                other => other.into_error("s3:GetObject", &arn),
-            })?;
+        let answer = request.send().await.map_err(|error| match Meaning::of(&error, action, &arn) {
+            Meaning::Denied(error) => {
+                let advice = read_denied(&error.message, version.is_some());
+                error.advise(advice)
+            }
+            Meaning::Exists => Error::new(Code::Tampered, format!("{arn} was replaced while it was read")),
+            Meaning::NotFound => super::archive::missing(&pinned.name),
+            other => other.into_error(action, &arn),
+        })?;
         let mut body = answer.body;
         let mut left = range.end - range.start;
         while let Some(piece) = body.try_next().await.map_err(|error| broken(error.to_string()))? {

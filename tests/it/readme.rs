@@ -25,6 +25,7 @@ const HERE: &[&str] = &[
     "role-before-14",
     "role-large-objects",
     "policy",
+    "reader-policy",
     "sam",
     "build",
     "sam-local",
@@ -196,8 +197,21 @@ fn back_up_as_the_readmes_role(server: &Server) {
 
 /// IAM's grammar, the least that IAM itself checks, and no wildcard where a name is known.
 #[test]
-fn the_policy_is_valid_and_narrow() {
-    let policy = json_block("policy");
+fn the_policies_are_valid_and_narrow() {
+    for (block, services) in [("policy", &["rds-db", "s3", "logs"][..]), ("reader-policy", &["s3", "kms"])] {
+        is_valid_and_narrow(&json_block(block), services);
+    }
+    // Who reads writes nothing.
+    let reader = json_block("reader-policy").to_string();
+    assert!(
+        ![":Put", ":Delete", ":Abort", ":Encrypt", ":ReEncrypt", ":Generate", ":Bypass"]
+            .iter()
+            .any(|verb| reader.contains(verb))
+    );
+    assert!(reader.contains("s3:GetObjectVersion"));
+}
+
+fn is_valid_and_narrow(policy: &Value, services: &[&str]) {
     assert_eq!(policy["Version"], "2012-10-17");
     let statements = policy["Statement"].as_array().expect("statements");
     let mut names = BTreeSet::new();
@@ -209,7 +223,7 @@ fn the_policy_is_valid_and_narrow() {
         assert_eq!(statement["Effect"], "Allow");
         for action in texts(&statement["Action"]) {
             let (service, verb) = action.split_once(':').expect("service:Verb");
-            assert!(["rds-db", "s3", "logs"].contains(&service) && !verb.contains('*'), "{action}");
+            assert!(services.contains(&service) && !verb.contains('*'), "{action}");
         }
         for resource in texts(&statement["Resource"]) {
             let parts: Vec<&str> = resource.splitn(6, ':').collect();

@@ -4,8 +4,11 @@
 mod compare;
 mod conninfo;
 mod empty;
+mod hostile;
 mod psql;
 mod throwaway;
+mod tls;
+mod twins;
 
 use crate::support::postgres::{Server, client_folder, clients_path, debian_major};
 use crate::support::wait::until;

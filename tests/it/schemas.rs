@@ -62,7 +62,7 @@ fn there_and_back(server: &Server, database: &str) -> (u64, u64) {
         .run();
     assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
     let report = said.receipt();
-    assert_eq!((&report["status"], &report["authenticated"]), (&json!("restored"), &json!(true)));
+    assert_eq!((&report["status"], &report["opens"]), (&json!("restored"), &json!(true)));
     let number = |field: &str| report[field].as_u64().expect("a number");
     (number("tables"), number("rows"))
 }

@@ -92,10 +92,15 @@ impl Found {
             return bad("it belongs to another database or time than its name says");
         }
         let legacy = m.format == "legacy";
+        let folder = |key: &str| key.len() - base_name(key).len();
+        let first = m.objects.first().map(|object| &object.key[..folder(&object.key)]);
         for object in &m.objects {
             let own = if legacy { stem.legacy_object("") } else { format!("{stem}.") };
             if !base_name(&object.key).starts_with(&own) {
                 return bad("it names an object of another backup");
+            }
+            if first != Some(&object.key[..folder(&object.key)]) {
+                return bad("its objects are in different folders");
             }
             // A name is shown to people and given to the system: neither takes these.
             if object.key.chars().any(char::is_control) {

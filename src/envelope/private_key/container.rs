@@ -6,6 +6,7 @@ use crate::envelope::recipient::{RSA_ENCRYPTION, Shape, items, kind, shape};
 use crate::error::{Code, Error, Result};
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::{Decode, SliceReader, Tag, Tagged};
@@ -42,6 +43,14 @@ pub fn refused(reason: &str, advice: &str) -> Error {
     Error::new(Code::WrongKey, format!("the key file {reason}")).advise(advice)
 }
 
+/// Says so where a key file's mode lets everybody read or change it. A pipe or a descriptor has no such mode.
+pub fn warn_if_open_to_all(path: &Path) {
+    if std::fs::metadata(path).is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o006 != 0) {
+        let name = path.display();
+        tracing::warn!("everyone on this machine may read or change the private key {name}: `chmod 600` it");
+    }
+}
+
 /// The file's content, of a length a key file may have.
 pub fn read(path: &Path) -> Result<Der> {
     let unreadable = |error: std::io::Error| {
@@ -53,6 +62,7 @@ pub fn read(path: &Path) -> Result<Der> {
     File::open(path)
         .and_then(|opened| opened.take(MAX_FILE as u64 + 1).read_to_end(&mut file))
         .map_err(unreadable)?;
+    warn_if_open_to_all(path);
     Ok(file)
 }
 

@@ -4,6 +4,8 @@ pub(super) mod container;
 mod encrypted;
 pub mod passphrase;
 mod pem;
+
+pub use container::warn_if_open_to_all;
 #[cfg(test)]
 pub(super) mod tests;
 

@@ -1,375 +1,298 @@
-//! Leaves out of a dump what does not fit where it goes: owners and privileges of roles that do not exist there,
-//! settings that an older server does not know, and `pg_dump`'s own transactions inside a single one.
+//! A plain dump on its way to psql: a guard against everything in it that psql would run by itself, and a filter for what
+//! does not fit where it goes.
 //!
-//! Everything else passes byte for byte, in bounded memory.
+//! Everything else passes byte for byte, in bounded memory. Rows, strings and bodies are never changed.
 
-mod lexer;
-mod statement;
+pub(super) mod guard;
+mod head;
+mod judge;
+mod options;
+mod superuser;
+#[cfg(test)]
+mod tests;
 
-use crate::error::Result;
+pub use head::{Head, HeadExtension, Prepare, Prepared};
+pub use options::{Changes, FilterOptions, Filtered, LeftOut, NotRestored, Rights};
+
+use crate::error::{Code, Error, Result};
+use crate::format::dump_lexer::{DumpLexer, Lexed, ROWS};
+use crate::format::dump_statement::Statement;
 use crate::pipeline::Stage;
-use lexer::Lexer;
-use statement::Fate;
+use guard::{Guard, tampered};
+use head::HeadReader;
+use judge::{Note, Verdict, judge};
+use std::collections::BTreeSet;
 
-/// What is held of a statement that may yet have to be left out: more than any `ALTER … OWNER TO` that PostgreSQL can
-/// write (a function of 100 arguments with quoted names of 63 bytes). A longer one passes.
-const LIMIT: usize = 64 << 10;
+/// What is held of a statement until its end: more than any that is decided about. A longer one passes.
+const LIMIT: usize = 1 << 20;
+/// Of what is kept aside.
+const MAX_ASIDE: usize = 64 << 20;
 
-/// What to leave out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Without {
-    /// `ALTER … OWNER TO …` and `SET SESSION AUTHORIZATION …`.
-    pub owner: bool,
-    /// `GRANT`, `REVOKE` and `ALTER DEFAULT PRIVILEGES`.
-    pub privileges: bool,
-    /// `BEGIN` and `COMMIT`, which `pg_dump` writes around large objects: inside `psql --single-transaction` its `COMMIT`
-    /// would end the one transaction half way.
-    pub transactions: bool,
-    /// Settings that a server of this major does not know, such as the `transaction_timeout` (17) of a newer `pg_dump`.
-    pub settings_newer_than: Option<u32>,
-}
-
-/// A stage over a plain dump.
+/// A stage over a plain dump. Without options it is a guard alone.
 pub struct Filter<S> {
-    without: Without,
-    lexer: Lexer,
+    options: FilterOptions,
+    head: Option<HeadReader>,
+    lexer: DumpLexer,
+    guard: Guard,
+    /// The statement at hand, with what stands before it.
     held: Vec<u8>,
+    /// Where a space ends what psql would take for the name of a variable.
+    spaces: Vec<usize>,
+    long: Option<Long>,
+    lost: BTreeSet<String>,
+    changes: Changes,
     below: S,
 }
 
+/// What becomes of the rest of a statement that was too long to be held.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Long {
+    Pass,
+    Drop,
+}
+
 impl<S: Stage> Filter<S> {
-    pub fn new(without: Without, below: S) -> Self {
+    pub fn new(options: FilterOptions, below: S) -> Self {
         Self {
-            without,
-            lexer: Lexer::new(without),
+            options,
+            head: None,
+            lexer: DumpLexer::default(),
+            guard: Guard::new(),
             held: Vec::new(),
+            spaces: Vec::new(),
+            long: None,
+            lost: BTreeSet::new(),
+            changes: Changes::default(),
             below,
         }
     }
 
-    fn release(&mut self) -> Result<()> {
-        if !self.held.is_empty() {
-            self.below.put(&self.held)?;
-            self.held.clear();
+    /// Before anything passes, `prepare` learns which schemas and extensions the dump makes at its head.
+    pub fn with_head(options: FilterOptions, prepare: Prepare, below: S) -> Self {
+        Self {
+            head: Some(HeadReader::new(prepare)),
+            ..Self::new(options, below)
         }
+    }
+
+    fn end_head(&mut self) -> Result<()> {
+        let Some(reader) = self.head.take() else { return Ok(()) };
+        let prepared = (reader.prepare)(&reader.head)?;
+        self.options.made_schemas.extend(prepared.schemas);
+        self.options.made_extensions.extend(prepared.extensions);
+        self.options.rights = prepared.rights.or(self.options.rights.take());
+        for (name, reason) in prepared.missing {
+            let what = format!("EXTENSION {}", String::from_utf8_lossy(&name));
+            self.changes.not_restored(what, reason);
+            self.options.exclude_extensions.insert(name);
+        }
+        self.pass_on(&reader.kept)
+    }
+
+    fn pass_on(&mut self, mut bytes: &[u8]) -> Result<()> {
+        // psql takes a line up to it, whoever else reads further.
+        if memchr::memchr(0, bytes).is_some() {
+            return Err(tampered("a zero byte"));
+        }
+        while !bytes.is_empty() {
+            let (read, lexed) = self.lexer.read(bytes);
+            let (part, rest) = bytes.split_at(read);
+            bytes = rest;
+            if let Some(fault) = self.lexer.fault() {
+                return Err(tampered(&format!("{fault}, which psql and others may read differently")));
+            }
+            match lexed {
+                Lexed::Rows | Lexed::Mark | Lexed::RowsEnd | Lexed::Opening => self.below.put(part)?,
+                Lexed::Command => {
+                    self.guard.command(part, self.lexer.has_begun())?;
+                    self.release()?;
+                }
+                Lexed::Sql | Lexed::Variable => {
+                    self.hold(part)?;
+                    if lexed == Lexed::Variable {
+                        match self.long {
+                            None => self.spaces.push(self.held.len()),
+                            Some(Long::Pass) => self.below.put(b" ")?,
+                            Some(Long::Drop) => {}
+                        }
+                    }
+                }
+                Lexed::End => {
+                    self.hold(part)?;
+                    self.end_statement()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, part: &[u8]) -> Result<()> {
+        if self.lexer.has_begun() {
+            self.guard.begin()?;
+        }
+        match self.long {
+            Some(Long::Pass) => {
+                if self.lexer.depends_on_strings() {
+                    self.guard.settings(true, false)?;
+                }
+                return self.below.put(part);
+            }
+            Some(Long::Drop) => return Ok(()),
+            None => self.held.extend_from_slice(part),
+        }
+        if self.held.len() <= LIMIT {
+            return Ok(());
+        }
+        if self.lexer.forget_comments() {
+            return self.release();
+        }
+        let statement = Statement::new(&self.held, self.lexer.tokens());
+        let start = statement.start();
+        let verdict = judge(&self.options, &statement, &mut self.lost);
+        self.long = Some(match verdict {
+            Verdict::LeaveOut(what, name) => {
+                self.changes.leave_out(what, name);
+                Long::Drop
+            }
+            Verdict::NotRestored(what, reason) => {
+                self.changes.not_restored(what, reason);
+                Long::Drop
+            }
+            Verdict::Drop => Long::Drop,
+            _ => Long::Pass,
+        });
+        if self.lexer.depends_on_strings() {
+            self.guard.settings(true, false)?;
+        }
+        if self.long == Some(Long::Drop) {
+            self.held.truncate(start);
+            return self.release();
+        }
+        self.hand_on(0..start)?;
+        self.below.put(self.guard.all_settings().as_bytes())?;
+        self.hand_on(start..self.held.len())?;
+        self.forget();
+        Ok(())
+    }
+
+    fn end_statement(&mut self) -> Result<()> {
+        if self.long.take().is_some() {
+            return Ok(());
+        }
+        let statement = Statement::new(&self.held, self.lexer.tokens());
+        if !self.lexer.is_insert() {
+            self.guard.see(&statement)?;
+        }
+        let (start, end) = (statement.start(), self.held.len());
+        let verdict = match self.lexer.is_insert() {
+            true => Verdict::Pass,
+            false => judge(&self.options, &statement, &mut self.lost),
+        };
+        let settings = self.guard.settings(self.lexer.depends_on_strings(), self.lexer.is_beyond_ascii())?;
+        self.hand_on(0..start)?;
+        match verdict {
+            Verdict::Pass => {
+                self.below.put(settings.as_bytes())?;
+                self.hand_on(start..end)?;
+            }
+            Verdict::Drop => {}
+            Verdict::LeaveOut(what, name) => self.changes.leave_out(what, name),
+            Verdict::NotRestored(what, reason) => self.changes.not_restored(what, reason),
+            Verdict::Replace(statement) => self.below.put(statement.as_bytes())?,
+            Verdict::SetAside => self.set_aside(start)?,
+            Verdict::Cut(cuts) => {
+                self.below.put(settings.as_bytes())?;
+                let mut from = start;
+                for cut in cuts {
+                    self.hand_on(from..cut.bytes.start)?;
+                    from = cut.bytes.end;
+                    match cut.note {
+                        Note::LeftOut(what, name) => self.changes.leave_out(what, name),
+                        Note::NotRestored(what, reason) => self.changes.not_restored(what, reason),
+                    }
+                }
+                self.hand_on(from..end)?;
+            }
+        }
+        self.forget();
+        Ok(())
+    }
+
+    fn set_aside(&mut self, start: usize) -> Result<()> {
+        let aside = &mut self.changes.aside;
+        if aside.is_empty() {
+            aside.extend_from_slice(format!("SET client_encoding = '{}';\n", self.guard.encoding()).as_bytes());
+        }
+        if aside.len() + self.held.len() > MAX_ASIDE {
+            return Err(Error::new(
+                Code::RestoreFailed,
+                "the dump has more owners and privileges than can be kept aside",
+            ));
+        }
+        let mut from = start;
+        for space in self.spaces.iter().copied().filter(|space| *space > start) {
+            aside.extend_from_slice(&self.held[from..space]);
+            aside.push(b' ');
+            from = space;
+        }
+        aside.extend_from_slice(&self.held[from..]);
+        aside.push(b'\n');
+        Ok(())
+    }
+
+    /// Hands on a piece of what is held.
+    fn hand_on(&mut self, piece: std::ops::Range<usize>) -> Result<()> {
+        let mut from = piece.start;
+        for space in self
+            .spaces
+            .iter()
+            .copied()
+            .filter(|space| piece.start < *space && *space <= piece.end)
+        {
+            self.below.put(&self.held[from..space])?;
+            self.below.put(b" ")?;
+            from = space;
+        }
+        if from < piece.end {
+            self.below.put(&self.held[from..piece.end])?;
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.held.clear();
+        self.spaces.clear();
+    }
+
+    fn release(&mut self) -> Result<()> {
+        self.hand_on(0..self.held.len())?;
+        self.forget();
         Ok(())
     }
 }
 
 impl<S: Stage> Stage for Filter<S> {
-    type Done = S::Done;
+    type Done = Filtered<S::Done>;
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.without == Without::default() {
-            return self.below.put(bytes);
-        }
-        // What passes is handed on in pieces as long as possible: `passing..at`.
-        let (mut passing, mut at) = (0, 0);
-        while at < bytes.len() {
-            let (read, mut fate) = self.lexer.read(&bytes[at..]);
-            let next = at + read;
-            if fate == Fate::Hold && self.held.len() + read > LIMIT {
-                fate = self.lexer.pass();
-            }
-            match fate {
-                Fate::Pass if self.held.is_empty() => {}
-                Fate::Pass => {
-                    self.release()?;
-                    passing = at;
-                }
-                Fate::Hold | Fate::Drop => {
-                    if passing < at {
-                        self.below.put(&bytes[passing..at])?;
-                    }
-                    passing = next;
-                    match fate {
-                        Fate::Hold => self.held.extend_from_slice(&bytes[at..next]),
-                        _ => self.held.clear(),
-                    }
-                }
-            }
-            at = next;
-        }
-        if passing < bytes.len() {
-            self.below.put(&bytes[passing..])?;
-        }
-        Ok(())
+        let Some(reader) = &mut self.head else {
+            return self.pass_on(bytes);
+        };
+        if reader.read(bytes) { self.end_head() } else { Ok(()) }
     }
 
-    fn finish(mut self) -> Result<S::Done> {
+    fn finish(mut self) -> Result<Self::Done> {
+        self.end_head()?;
+        self.guard.finish()?;
+        // psql runs what is left at the end, with or without its semicolon.
+        if let Some(inside) = self.lexer.open().filter(|inside| *inside != ROWS) {
+            return Err(Error::new(Code::DumpIncomplete, format!("the dump ends inside {inside}")));
+        }
         self.release()?;
-        self.below.finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pipeline::Memory;
-    use proptest::prelude::*;
-
-    const ALL: Without = Without {
-        owner: true,
-        privileges: true,
-        transactions: true,
-        settings_newer_than: Some(15),
-    };
-
-    fn filtered(input: &[u8], without: Without, piece: usize) -> Vec<u8> {
-        let mut filter = Filter::new(without, Memory::default());
-        input.chunks(piece).for_each(|chunk| filter.put(chunk).unwrap());
-        filter.finish().unwrap()
-    }
-
-    /// The output, which must be the same for all pieces.
-    fn whole(input: &str, without: Without) -> String {
-        let whole = filtered(input.as_bytes(), without, usize::MAX);
-        for piece in [1, 2, 3, 7, 64] {
-            assert_eq!(filtered(input.as_bytes(), without, piece), whole, "in pieces of {piece}");
-        }
-        String::from_utf8(whole).unwrap()
-    }
-
-    /// Each line is a statement; those that begin with `×` must go, and nothing else.
-    fn leaves_out(marked: &str, without: Without) {
-        let input = marked.replace('×', "");
-        let kept: String = marked
-            .split_inclusive('\n')
-            .map(|line| if line.starts_with('×') { "\n" } else { line })
-            .collect();
-        assert_eq!(whole(&input, without), kept);
-    }
-
-    #[test]
-    fn owners() {
-        let without = Without {
-            owner: true,
-            ..Without::default()
-        };
-        leaves_out(
-            concat!(
-                "×ALTER TABLE public.t OWNER TO postgres;\n",
-                "×ALTER FUNCTION s.\"f;\"(a integer, \"b\"\"c\" text) OWNER TO \"odd \"\"; role\";\n",
-                "×alter schema s owner to u;\n",
-                "×ALTER SCHEMA public OWNER TO pg_database_owner;\n",
-                "×SET SESSION AUTHORIZATION 'u1';\n",
-                "GRANT SELECT ON TABLE public.t TO u1;\n",
-                "×RESET SESSION AUTHORIZATION;\n",
-                "ALTER TABLE ONLY public.t ADD CONSTRAINT \"x OWNER TO y\" PRIMARY KEY (id);\n",
-                "ALTER TABLE ONLY public.t ALTER COLUMN c SET DEFAULT 'OWNER TO x';\n",
-                "ALTER DEFAULT PRIVILEGES FOR ROLE a GRANT ALL ON TABLES TO b;\n",
-                "COMMENT ON TABLE t IS 'ALTER TABLE t OWNER TO x;';\n",
-                "SET search_path = '';\n",
-                "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE;\n",
-                "BEGIN;\n",
-            ),
-            without,
-        );
-    }
-
-    #[test]
-    fn comments_inside_a_statement_belong_to_it() {
-        let without = Without {
-            owner: true,
-            ..Without::default()
-        };
-        let input = "-- kept; one\n/* kept /* nested; */ ; */\nALTER TABLE /* ; */ t -- x; y\n OWNER /**/ TO u--\n;\nSELECT 1;\n";
-        assert_eq!(whole(input, without), "-- kept; one\n/* kept /* nested; */ ; */\n\nSELECT 1;\n");
-    }
-
-    #[test]
-    fn privileges() {
-        let without = Without {
-            privileges: true,
-            ..Without::default()
-        };
-        leaves_out(
-            concat!(
-                "×GRANT SELECT ON TABLE public.t TO PUBLIC;\n",
-                "×REVOKE ALL ON SCHEMA public FROM \"a;b\";\n",
-                "×ALTER DEFAULT PRIVILEGES FOR ROLE a IN SCHEMA s GRANT SELECT ON TABLES TO b;\n",
-                "ALTER TABLE public.t OWNER TO postgres;\n",
-                "SET SESSION AUTHORIZATION 'u1';\n",
-                "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $_$ GRANT a TO b; $_$;\n",
-                "GRANTED;\n",
-            ),
-            without,
-        );
-    }
-
-    #[test]
-    fn transactions_of_pg_dump() {
-        let without = Without {
-            transactions: true,
-            ..Without::default()
-        };
-        leaves_out(
-            concat!(
-                "×BEGIN;\n",
-                "SELECT pg_catalog.lo_open('1', 131072);\n",
-                "×COMMIT;\n",
-                "CREATE FUNCTION f() RETURNS integer LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; END;\n",
-                "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN; COMMIT; END $$;\n",
-            ),
-            without,
-        );
-    }
-
-    #[test]
-    fn settings_of_newer_servers() {
-        let of = |major| Without {
-            settings_newer_than: Some(major),
-            ..Without::default()
-        };
-        leaves_out("×SET transaction_timeout = 0;\nSET default_table_access_method = heap;\n", of(16));
-        leaves_out("×SET transaction_timeout = 0;\n×SET default_table_access_method = heap;\n", of(11));
-        leaves_out("SET transaction_timeout = 0;\nSET lock_timeout = 0;\n", of(17));
-    }
-
-    #[test]
-    fn rows_and_psql_lines_pass() {
-        let input = concat!(
-            "\\restrict GRANT'x;\n",
-            "COPY public.\"a FROM stdin\" (x) FROM stdin;\n",
-            "GRANT a TO b;\n'\n$$\n\\\\.\n\\.x\n\n/*\n\\.\n",
-            "COPY e (x) FROM stdin;\n\\.\n",
-            "COPY (SELECT 1) TO stdout;\n",
-            "\\unrestrict x\n",
-        );
-        assert_eq!(whole(input, ALL), input);
-        // Behind the rows the statements go on.
-        assert_eq!(whole(&format!("{input}GRANT a TO b;\n"), ALL), format!("{input}\n"));
-    }
-
-    #[test]
-    fn strings_are_known_by_their_kind() {
-        for passing in [
-            "SELECT 'it''s\\';\n",
-            "SELECT E'it''s \\'; GRANT a TO b; ';\n",
-            "SELECT e'\\\\';\n",
-            "SELECT name'x\\';\n",
-            "SELECT $1, a$b, $c;\n",
-            "DO $a$ $b$ ; GRANT $a ; $a$;\n",
-            "SELECT \"a;\"\";b\";\n",
-            "SELECT 1 - -2 / 3;\n",
-        ] {
-            let input = format!("{passing}GRANT a TO b;\nSELECT 2;\n");
-            assert_eq!(whole(&input, ALL), format!("{passing}\nSELECT 2;\n"), "{passing}");
-        }
-    }
-
-    #[test]
-    fn a_long_statement_is_not_held() {
-        struct Longest(usize);
-        impl Stage for Longest {
-            type Done = usize;
-
-            fn put(&mut self, bytes: &[u8]) -> Result<()> {
-                self.0 = self.0.max(bytes.len());
-                Ok(())
-            }
-
-            fn finish(self) -> Result<usize> {
-                Ok(self.0)
-            }
-        }
-        for statement in ["SELECT pg_catalog.lowrite(0, '\\x", "ALTER TABLE t ADD CHECK (a <> '", "GRANT '"] {
-            let mut filter = Filter::new(ALL, Longest(0));
-            filter.put(statement.as_bytes()).unwrap();
-            for _ in 0..1000 {
-                filter.put(&[b'0'; 1000]).unwrap();
-            }
-            assert!(filter.held.len() <= LIMIT && filter.held.capacity() <= 2 * LIMIT, "{statement}");
-            assert!(filter.finish().unwrap() <= LIMIT);
-        }
-    }
-
-    #[test]
-    fn a_statement_that_does_not_end_passes() {
-        assert_eq!(whole("ALTER TABLE t OWNER TO", ALL), "ALTER TABLE t OWNER TO");
-        assert_eq!(whole("/", ALL), "/");
-    }
-
-    /// Texts in which everything that the lexer knows is likely.
-    fn sql() -> impl Strategy<Value = Vec<u8>> {
-        let word = prop::sample::select(vec![
-            "'",
-            "''",
-            "E'",
-            "\\",
-            "\"",
-            "$$",
-            "$a$",
-            "$",
-            "--",
-            "/*",
-            "*/",
-            "-",
-            "/",
-            "*",
-            "\n",
-            " ",
-            ";",
-            ";\n",
-            "COPY ",
-            " FROM stdin",
-            "\\.\n",
-            "\\.",
-            "ALTER ",
-            "TABLE ",
-            " OWNER TO ",
-            "GRANT ",
-            "REVOKE ",
-            "DEFAULT ",
-            "PRIVILEGES ",
-            "SET ",
-            "SESSION ",
-            "AUTHORIZATION ",
-            "BEGIN",
-            "COMMIT",
-            "\\restrict x",
-            "x",
-            "1",
-            "é",
-            "transaction_timeout ",
-        ]);
-        let piece = prop_oneof![
-            9 => word.prop_map(|word| word.as_bytes().to_vec()),
-            1 => prop::collection::vec(any::<u8>(), 0..4),
-        ];
-        prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
-    }
-
-    fn in_pieces(input: &[u8], without: Without, cuts: &[usize]) -> Vec<u8> {
-        let mut filter = Filter::new(without, Memory::default());
-        let mut rest = input;
-        for cut in cuts {
-            let (piece, other) = rest.split_at((*cut).min(rest.len()));
-            filter.put(piece).unwrap();
-            rest = other;
-        }
-        filter.put(rest).unwrap();
-        filter.finish().unwrap()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
-
-        #[test]
-        fn without_a_wish_everything_passes(input in sql(), cuts in prop::collection::vec(0usize..9, 0..30)) {
-            prop_assert_eq!(in_pieces(&input, Without::default(), &cuts), input);
-        }
-
-        #[test]
-        fn pieces_make_no_difference(input in sql(), cuts in prop::collection::vec(0usize..9, 0..30)) {
-            prop_assert_eq!(in_pieces(&input, ALL, &cuts), in_pieces(&input, ALL, &[]));
-        }
-
-        /// The lexer at work, and nothing to leave out: no server is older than 1.
-        #[test]
-        fn what_is_not_left_out_is_the_input(input in sql(), cuts in prop::collection::vec(0usize..9, 0..30)) {
-            let lexing = Without { settings_newer_than: Some(u32::MAX), ..Without::default() };
-            prop_assert_eq!(in_pieces(&input, lexing, &cuts), input);
-        }
+        let below = self.below.finish()?;
+        Ok(Filtered {
+            changes: self.changes,
+            below,
+        })
     }
 }

@@ -21,6 +21,7 @@ fn report(error: Option<Error>, comparison: Option<Comparison>) -> Report {
             ..Backup::default()
         },
         restored: Restored::default(),
+        confinement: None,
         phases: vec![Phase {
             name: "restore".to_owned(),
             duration_ms: 2000,
@@ -28,6 +29,8 @@ fn report(error: Option<Error>, comparison: Option<Comparison>) -> Report {
         }],
         error,
         comparison,
+        left_out: Vec::new(),
+        not_restored: Vec::new(),
         warnings: Vec::new(),
     }
 }
@@ -133,4 +136,30 @@ fn numbers_are_for_people() {
         (counted(1, "index"), counted(2, "index"), counted(0, "row")),
         ("1 index".into(), "2 indexes".into(), "0 rows".into())
     );
+}
+
+/// A forger's key stood there as "Signed by", though nobody had pinned it.
+#[test]
+fn only_a_pinned_signer_is_called_one() {
+    let page = |signed_by: Option<&str>, pinned: bool| {
+        let mut report = report(None, Some(comparison(Vec::new(), &[])));
+        report.backup.origin = Origin {
+            signed_by: signed_by.map(str::to_owned),
+            pinned,
+            ..Origin::default()
+        };
+        (report.to_html(), report.to_json())
+    };
+    for (signed_by, pinned, words) in [
+        (Some("f1"), true, "Signed by the pinned signer</dt><dd>f1"),
+        (Some("f1"), false, "Signed by, not pinned</dt><dd>f1"),
+        (None, false, UNSIGNED),
+    ] {
+        let (html, json) = page(signed_by, pinned);
+        assert!(html.contains(words), "{words}");
+        assert_eq!(html.contains("the pinned signer"), pinned);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["backup"]["pinned"], pinned);
+        assert_eq!(json["backup"]["signed_by"].as_str(), signed_by);
+    }
 }

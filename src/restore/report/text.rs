@@ -1,5 +1,7 @@
 //! Numbers, times and foreign texts as they stand in a page.
 
+use crate::observe::output::is_hidden;
+use crate::restore::compare::Table;
 use std::fmt::Write;
 
 /// For text and quoted attributes. Controls and the characters that turn the direction of text are shown as codes.
@@ -13,10 +15,7 @@ pub(super) fn escaped(text: &str) -> String {
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
             '\n' | '\t' => safe.push(' '),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                push(&mut safe, format_args!("\\u{{{:x}}}", c as u32))
-            }
-            c if c.is_control() => push(&mut safe, format_args!("\\u{{{:x}}}", c as u32)),
+            c if is_hidden(c) => push(&mut safe, format_args!("\\u{{{:x}}}", c as u32)),
             c => safe.push(c),
         }
     }
@@ -88,4 +87,43 @@ pub(super) fn postgres(version: &str) -> String {
     } else {
         format!("PostgreSQL {version}")
     }
+}
+
+/// Puts each part in place of its `{{name}}`. What was put in is not searched again.
+pub(super) fn filled(template: &str, parts: &[(&str, String)]) -> String {
+    let mut page = String::with_capacity(template.len() * 2);
+    let mut rest = template;
+    while let Some((before, behind)) = rest.split_once("{{") {
+        page.push_str(before);
+        let (name, behind) = behind.split_once("}}").unwrap_or((behind, ""));
+        let part = parts.iter().find(|(known, _)| *known == name);
+        page.push_str(part.map_or("", |(_, text)| text));
+        rest = behind;
+    }
+    page.push_str(rest);
+    page
+}
+
+pub(super) fn table_row(table: &Table, largest: u64) -> String {
+    let number = |rows: Option<u64>| rows.map_or("–".to_owned(), grouped);
+    let (class, result) = match (table.equal, table.expected_rows, table.found_rows) {
+        (true, Some(_), _) => ("", "equal"),
+        (true, None, _) => ("", "definition only"),
+        (false, _, None) => (" class=\"bad\"", "missing"),
+        (false, ..) => (" class=\"bad\"", "differs"),
+    };
+    let share = table.dump_bytes as f64 / largest as f64 * 100.0;
+    let bar = if table.dump_bytes == 0 {
+        String::new()
+    } else {
+        format!("<i style=\"width:{share:.2}%\"></i>")
+    };
+    format!(
+        "<tr{class}><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number extra\">{}</td><td class=\"share extra\">{bar}</td><td class=\"number extra\">{}</td><td class=\"result\">{result}</td></tr>\n",
+        escaped(&table.name),
+        number(table.found_rows),
+        number(table.expected_rows),
+        sized(table.dump_bytes),
+        sized(table.disk_bytes),
+    )
 }

@@ -7,52 +7,8 @@ use crate::support::postgres::Server;
 use crate::support::wait::until;
 use serde_json::json;
 
-/// For every function of the catalog of these names, a twin in `public` with the same arguments, and twins for the types
-/// that literals and columns of the catalog have; each takes note of who called it. The same for operators.
-const TWINS: &str = r#"
-create table public.loot (who text, what text);
-grant insert on public.loot to public;
-do $do$
-declare
-    names text[] := array['pg_table_size', 'pg_database_size', 'current_database', 'current_setting', 'pg_is_in_recovery',
-        'has_schema_privilege', 'has_table_privilege', 'has_sequence_privilege', 'has_database_privilege', 'pg_has_role',
-        'row_security_active', 'aclexplode', 'format', 'encode', 'decode', 'replace', 'chr', 'convert_to', 'left',
-        'getdatabaseencoding', 'pg_total_relation_size', 'pg_relation_size', 'quote_ident', 'set_config', 'array_to_string',
-        'pg_get_userbyid', 'shobj_description', 'obj_description', 'unnest', 'lower', 'text', 'regexp_match', 'pg_control_system'];
-    types text[] := array['text', 'name', 'oid', 'int4', 'int8', '"char"', 'regclass', 'bool'];
-    operators text[] := array['=', '<>', '||', '+', '-', '*', '<', '>', '~', '!~', '~~', '>='];
-    trap text;
-    twin record;
-    a text;
-    b text;
-    op text;
-    body text := 'begin insert into public.loot values (current_user, %L); return null; end';
-begin
-    for twin in
-        select p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid) as args from pg_catalog.pg_proc p
-        where p.proname = any (names) and p.pronamespace = 'pg_catalog'::regnamespace
-        union
-        select n, concat_ws(', ', x, y) from unnest(names) n, unnest(types) x, unnest(array['text', 'name', 'oid', null]) y
-    loop
-        begin
-            execute pg_catalog.format('create function public.%I(%s) returns text language plpgsql as %L', twin.proname, twin.args,
-                pg_catalog.format(body, twin.proname));
-        exception when others then null;
-        end;
-    end loop;
-    foreach op in array operators loop
-        foreach a in array types loop
-            foreach b in array types loop
-                trap := pg_catalog.concat('operator ', op);
-                execute pg_catalog.format('create function public.%I(%s, %s) returns bool language plpgsql as %L', trap, a, b,
-                    pg_catalog.format(body, op));
-                execute pg_catalog.format('create operator public.%s (leftarg = %s, rightarg = %s, function = public.%I)', op, a, b,
-                    trap);
-            end loop;
-        end loop;
-    end loop;
-end $do$;
-"#;
+/// Twins of the catalog's functions and operators.
+const TWINS: &str = include_str!("../fixtures/twins.sql");
 
 /// How often functions of the database's users ran, in whatever transaction. The view counts the catalog's SQL functions too.
 fn calls(server: &Server) -> String {

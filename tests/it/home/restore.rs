@@ -34,7 +34,7 @@ fn into_an_empty_database_that_is_then_the_same() {
     let said = into(&home, &arguments);
     let report = said.receipt();
     assert_eq!((said.code, &report["status"]), (0, &json!("restored")), "{report}{}", said.stderr);
-    assert_eq!((&report["rows"], &report["authenticated"]), (&json!(5000), &json!(true)));
+    assert_eq!((&report["rows"], &report["opens"]), (&json!(5000), &json!(true)));
     assert_same(&home.server, "app", "copy");
 
     // Not twice into the same.

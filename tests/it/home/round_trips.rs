@@ -155,6 +155,7 @@ proptest! {
             part: Some(part),
             iterations: if seed % 2 == 0 { ITERATIONS } else { NonZeroU32::MIN },
             workers,
+            version: "18.1".into(),
             globals: None,
         };
         comes_back(&order, &plain(length, seed));

@@ -8,6 +8,7 @@ use pgseal::envelope::legacy::{Kdf, LegacySecret};
 use pgseal::envelope::manifest::{Manifest, Object, Proof, Role, Timestamp, Wrapped};
 use pgseal::envelope::private_key::PrivateKey;
 use pgseal::envelope::secret::{CipherKey, Secret};
+use pgseal::envelope::signature::Verifier;
 use pgseal::envelope::{hex, sha256};
 use pgseal::error::{Code, Error, Result};
 use pgseal::format::order::{SelectionRecord, source_digest};
@@ -44,6 +45,8 @@ pub struct Order {
     /// Few make a test quick, and are as good.
     pub iterations: NonZeroU32,
     pub workers: usize,
+    /// Of the server, and of pg_dump.
+    pub version: String,
     /// Roles, and the plain bytes that the inventory promises of them.
     pub globals: Option<(Vec<u8>, Option<u64>)>,
 }
@@ -87,6 +90,7 @@ impl Default for Order {
             part: None,
             iterations: NonZeroU32::MIN,
             workers: 2,
+            version: "18.1".into(),
             globals: None,
         }
     }
@@ -160,8 +164,8 @@ impl Order {
             scheduled_time: Timestamp(self.time),
             started_at: Timestamp(self.time),
             finished_at: Timestamp(self.time),
-            server_version: "18.1".into(),
-            pg_dump_version: "18.1".into(),
+            server_version: self.version.clone(),
+            pg_dump_version: self.version.clone(),
             compression: self.compression.to_string(),
             cipher: "aes-256-cbc".into(),
             kdf: if legacy {
@@ -248,7 +252,7 @@ impl Order {
         }
     }
 
-    fn mac(&self, line: &[u8]) -> [u8; 32] {
+    pub fn mac(&self, line: &[u8]) -> [u8; 32] {
         match &self.secret {
             Hidden::Pgseal1(secret) => secret.manifest_mac(line),
             Hidden::Legacy(legacy) => legacy.secret.manifest_mac(line),
@@ -300,6 +304,8 @@ pub struct Reader {
     runtime: Runtime,
     cancel: Cancel,
     key: PrivateKey,
+    /// Who must have signed.
+    pub signer: Option<Verifier>,
 }
 
 impl Reader {
@@ -309,6 +315,7 @@ impl Reader {
             runtime: runtime.expect("a runtime"),
             cancel: Cancel::new().expect("a descriptor"),
             key,
+            signer: None,
         }
     }
 
@@ -327,7 +334,7 @@ impl Reader {
             let backup = find(objects, stem).await?;
             let ask = Ask {
                 key,
-                signer: None,
+                signer: self.signer.as_ref(),
                 deep: true,
                 workers: 1,
             };
@@ -345,7 +352,7 @@ impl Reader {
         let sink = recorder.clone();
         let done = self.runtime.block_on(async {
             let backup = find(objects, stem).await?;
-            let opened = Opened::open(&backup, &self.key, None).await?;
+            let opened = Opened::open(&backup, &self.key, self.signer.as_ref()).await?;
             let contents = opened.contents(&self.cancel).await?;
             let (counted, ()) = opened.bring(Role::Dump, 2, || Ok(sink), &Progress::new(0), &self.cancel).await?;
             contents.map_or(Ok(()), |contents| agrees(&counted, &contents))
@@ -363,6 +370,13 @@ async fn find(objects: &Objects, stem: &str) -> Result<Backup> {
 /// Anything but these two is a defect of the reader: a bug, or a fault that is taken for another one.
 pub fn is_found(error: &Error) -> bool {
     matches!(error.code, Code::Tampered | Code::WrongKey)
+}
+
+/// As somebody has them who fetched them.
+pub fn write(objects: &Objects, folder: &Path) {
+    for (name, body) in objects {
+        std::fs::write(folder.join(name), body).expect("the object is written");
+    }
 }
 
 /// A dump of one table whose rows differ.

@@ -65,6 +65,9 @@ impl Vector {
         let backup = place.path().join(self.get("backup").expect("a stem"));
         let (key, signer) = (private(self.get("key").expect("a key")), self.get("signer").map(private));
         let mut arguments = vec![command, text(&backup), "--key", text(&key)];
+        if command == "decrypt" {
+            arguments.push("--unauthenticated");
+        }
         if let Some(signer) = &signer {
             arguments.extend(["--signer", text(signer)]);
         }

@@ -43,7 +43,7 @@ fn an_equal_database_is_equal_on_every_server() {
         assert_eq!(comparison.differences, [""; 0], "{major}");
         assert_eq!(comparison.rows, Pair { expected: 6, found: 6 });
         let notes = &comparison.notes;
-        assert!(notes.iter().any(|note| note.contains("positive of child")), "{notes:?}");
+        assert!(notes.iter().any(|note| note.contains("positive of public.child")), "{notes:?}");
         assert!(notes.iter().any(|note| note.contains("public.unlogged_one")), "{notes:?}");
         assert!(comparison.disk_bytes > 0 && comparison.tables.len() == 4);
     }
@@ -74,7 +74,7 @@ fn what_differs_is_named() {
             "the table public.gone is missing; 7 rows were expected",
             "the table public.\"Odd \"\"; table\" has 1 rows, of which the dump has none",
             "1 large objects instead of 0",
-            "the index part_pkey is not valid",
+            "the index public.part_pkey is not valid",
         ]
     );
     assert_eq!(comparison.rows, Pair { expected: 13, found: 6 });

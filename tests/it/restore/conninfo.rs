@@ -22,7 +22,7 @@ fn by_psql(conninfo: &str) -> String {
 
 fn by_us(conninfo: &str) -> String {
     let access = Access::new(psql(), Conninfo::parse(conninfo).expect(conninfo), []);
-    access.query(&format!("{SEEN};"), &cancel()).expect(conninfo)
+    access.execute(&format!("{SEEN};"), &cancel()).expect(conninfo)
 }
 
 #[test]
@@ -41,14 +41,14 @@ fn odd_values_mean_the_same_to_libpq_and_to_us() {
     for conninfo in [
         format!("host={folder} port={port} user=postgres dbname='{quoted}' application_name='it\\'s  '"),
         format!("  host = {folder}\tport\n=\n{port} user=postgres dbname=a\\ b\\'c\\\\d%=@/é? application_name=x'y\\ z"),
-        format!("postgresql://owner:{password}@127.0.0.1:{port}/{encoded}?application_name=x%26y%20%3D"),
+        format!("postgresql://owner:{password}@127.0.0.1:{port}/{encoded}?application_name=x%26y%20%3D&sslmode=disable"),
         format!("postgresql://localhost:{port}/{encoded}?user=owner&password={password}&sslmode=disable"),
-        format!("postgres://owner@127.0.0.1:1,127.0.0.1:{port}/{encoded}?password={password}"),
+        format!("postgres://owner@127.0.0.1:1,127.0.0.1:{port}/{encoded}?password={password}&sslmode=disable"),
         format!(
             "postgresql:///postgres?host={}&port={port}&user=postgres",
             folder.replace('/', "%2f")
         ),
-        format!("host=127.0.0.1 port={port} user=owner dbname=x dbname=postgres password='{password}'"),
+        format!("host=127.0.0.1 port={port} user=owner dbname=x dbname=postgres password='{password}' sslmode=disable"),
     ] {
         assert_eq!(by_us(&conninfo), by_psql(&conninfo), "{conninfo}");
     }
@@ -57,19 +57,23 @@ fn odd_values_mean_the_same_to_libpq_and_to_us() {
 #[test]
 fn a_password_of_the_environment_serves_too() {
     let server = Server::start();
-    let target = Conninfo::parse(&format!("host=127.0.0.1 port={} user=owner dbname=postgres", server.port())).expect("a conninfo");
+    let target = Conninfo::parse(&format!(
+        "host=127.0.0.1 port={} user=owner dbname=postgres sslmode=disable",
+        server.port()
+    ))
+    .expect("a conninfo");
     let variables = [
         ("PGPASSWORD".into(), server.password().into()),
         ("AWS_SECRET_ACCESS_KEY".into(), "s".into()),
     ];
     let access = Access::new(psql(), target.clone(), variables);
     // What the child has in its environment, by its own word.
-    let seen = access.query("\\! tr '\\0' '\\n' < /proc/$PPID/environ\nSELECT current_user;", &cancel());
+    let seen = access.execute("\\! tr '\\0' '\\n' < /proc/$PPID/environ\nSELECT current_user;", &cancel());
     let seen = seen.expect("a login");
     assert!(seen.ends_with("owner") && seen.contains("PGPASSFILE=/proc/self/fd/3"), "{seen}");
     assert!(!seen.contains(server.password()) && !seen.contains("AWS_"), "{seen}");
     let error = Access::new(psql(), target, [])
-        .query("SELECT 1;", &cancel())
+        .execute("SELECT 1;", &cancel())
         .expect_err("no password");
     assert!(error.message.contains("no password supplied"), "{error}");
 }

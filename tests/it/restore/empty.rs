@@ -15,7 +15,7 @@ fn whatever_a_user_made_is_named() {
         ("create table \"T;1\" (i int)", "table public.\"T;1\""),
         ("create view v as select 1", "view public.v"),
         ("create sequence s", "sequence public.s"),
-        ("create schema odd", "schema odd"),
+        ("create schema odd; create extension pg_trgm schema odd", ""),
         (
             "create function f(int) returns int language sql as 'select 1'",
             "function public.f(integer)",

@@ -4,10 +4,8 @@ use super::{access, cancel, dump, newest_psql, until};
 use crate::support::postgres::Server;
 use pgseal::error::{Code, Error};
 use pgseal::pipeline::Stage;
-use pgseal::restore::filter::{Filter, Without};
+use pgseal::restore::filter::{Filter, FilterOptions};
 use pgseal::restore::psql::{Access, Manner};
-
-const DUMPED_BY: &str = "18.4";
 
 /// A psql 18 for a server's database.
 fn target(server: &Server, database: &str) -> Access {
@@ -16,12 +14,12 @@ fn target(server: &Server, database: &str) -> Access {
     access
 }
 
-fn restore(target: &Access, single: bool, dump: &[u8], without: Without) -> Result<Vec<String>, Error> {
-    let mut filter = Filter::new(without, target.restore(Manner::all(single), DUMPED_BY, &cancel())?);
+fn restore(target: &Access, single: bool, dump: &[u8], options: FilterOptions) -> Result<Vec<String>, Error> {
+    let mut filter = Filter::new(options, target.restore(Manner::all(single), &cancel())?);
     for piece in dump.chunks(100_000) {
         filter.put(piece)?;
     }
-    filter.finish()
+    Ok(filter.finish()?.below)
 }
 
 /// A database with owners, grants, rows, a large object and names that look like the end of rows.
@@ -48,17 +46,18 @@ fn a_dump_arrives_whole_in_an_older_server_without_its_roles() {
     let dump = dump(&source);
     let other = Server::start();
     // Debian's server does not know the transaction_timeout that pg_dump 18 sets.
-    let without = Without {
-        owner: true,
-        privileges: true,
-        transactions: true,
+    let options = FilterOptions {
+        no_owner: true,
+        no_privileges: true,
+        no_transactions: true,
         settings_newer_than: Some(other.major()),
+        ..FilterOptions::default()
     };
     other.psql("postgres", "create database copy");
-    restore(&target(&other, "copy"), true, &dump, without).expect("a restore");
+    restore(&target(&other, "copy"), true, &dump, options).expect("a restore");
     assert_eq!(other.psql("copy", CONTENT), source.psql("app", CONTENT));
 
-    let error = restore(&target(&other, "postgres"), false, &dump, Without::default()).expect_err("an unknown setting or role");
+    let error = restore(&target(&other, "postgres"), false, &dump, FilterOptions::default()).expect_err("an unknown setting or role");
     assert!(error.message.contains("ERROR: unrecognized configuration parameter"), "{error}");
 }
 
@@ -69,7 +68,7 @@ fn the_first_error_is_told_and_one_transaction_leaves_nothing() {
     let rows = "x\n".repeat(200_000);
     let dump = format!("CREATE TABLE a (i int PRIMARY KEY);\n\nCOPY a (i) FROM stdin;\n1\n1\n{rows}\\.\n\nCREATE TABLE b ();\n");
     for (single, left) in [(true, "f"), (false, "t")] {
-        let error = restore(&target, single, dump.as_bytes(), Without::default()).expect_err("a row that is no number");
+        let error = restore(&target, single, dump.as_bytes(), FilterOptions::default()).expect_err("a row that is no number");
         assert_eq!(error.code, Code::RestoreFailed);
         assert!(
             error.message.starts_with("psql:<stdin>:") && error.message.contains("ERROR: "),
@@ -84,24 +83,26 @@ fn the_first_error_is_told_and_one_transaction_leaves_nothing() {
 #[test]
 fn an_end_before_the_dumps_end_is_a_failure() {
     let server = Server::start();
-    let dump = format!("\\q\n{}", "SELECT 1;\n".repeat(1_000_000));
-    let error = restore(&target(&server, "postgres"), false, dump.as_bytes(), Without::default()).expect_err("psql left");
-    assert_eq!(
-        (error.code, error.message.as_str()),
-        (Code::RestoreFailed, "psql ended before the dump did")
-    );
+    let end = "SELECT pg_terminate_backend(pg_backend_pid());\n";
+    let dump = format!("{end}{}", "SELECT 1;\n".repeat(1_000_000));
+    let error = restore(&target(&server, "postgres"), false, dump.as_bytes(), FilterOptions::default()).expect_err("psql left");
+    assert_eq!(error.code, Code::RestoreFailed);
 }
 
 #[test]
-fn a_psql_that_does_not_know_restrict_is_not_fed() {
+fn a_psql_that_does_not_know_restrict_takes_the_dump_with_a_warning() {
     let server = Server::start();
     let mut target = target(&server, "postgres");
     target.client.version = "15.13".to_owned();
-    let mut psql = target.restore(Manner::all(false), "18.4", &cancel()).expect("psql starts");
-    psql.put(b"--\n-- PostgreSQL database dump\n--\n\n\\rest")
-        .expect("nothing seen yet");
-    let error = psql.put(b"rict abc\n\nCREATE TABLE a ();\n").expect_err("refused");
-    assert!(error.message.contains("18.4") && error.message.contains("15.13"), "{error}");
+    let dump = b"--\n\\restrict abc\n\nCREATE TABLE a ();\n\n\\unrestrict abc\n";
+    let warnings = restore(&target, false, dump, FilterOptions::default()).expect("a restore");
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.contains("15.13") && warning.contains("\\restrict")),
+        "{warnings:?}"
+    );
+    assert_eq!(server.psql("postgres", "select to_regclass('a') is not null"), "t");
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn a_cancel_ends_it_and_its_query() {
     let restore = std::thread::spawn({
         let cancel = cancel.clone();
         move || {
-            let mut psql = target.restore(Manner::all(true), DUMPED_BY, &cancel)?;
+            let mut psql = target.restore(Manner::all(true), &cancel)?;
             psql.put(b"CREATE TABLE a ();\nSELECT pg_sleep(1000);\n")?;
             psql.finish()
         }

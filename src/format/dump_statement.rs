@@ -1,0 +1,170 @@
+//! One statement of a dump, taken apart.
+
+use super::dump_lexer::{Kind, Token};
+
+/// Its bytes, from the end of the statement before, and its tokens.
+#[derive(Clone, Copy)]
+pub struct Statement<'a> {
+    bytes: &'a [u8],
+    tokens: &'a [Token],
+}
+
+impl<'a> Statement<'a> {
+    pub fn new(bytes: &'a [u8], tokens: &'a [Token]) -> Self {
+        Self { bytes, tokens }
+    }
+
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// Where its first token begins.
+    pub fn start(&self) -> usize {
+        self.tokens.first().map_or(0, |token| token.from)
+    }
+
+    /// Of this many tokens, from this one on.
+    pub fn span(&self, from: usize, to: usize) -> std::ops::Range<usize> {
+        match self.tokens.get(from..to) {
+            Some([first, .., last]) => first.from..last.to,
+            Some([only]) => only.from..only.to,
+            _ => 0..0,
+        }
+    }
+
+    pub fn bytes(&self, from: usize, to: usize) -> &'a [u8] {
+        self.bytes.get(self.span(from, to)).unwrap_or_default()
+    }
+
+    /// For people, in one line; names that need no quotes have none, whether or not the dump puts all into them.
+    pub fn text(&self, from: usize, to: usize) -> String {
+        let (mut text, mut end) = (String::new(), None);
+        for token in self.tokens.get(from..to).unwrap_or_default() {
+            if end.is_some_and(|end| end < token.from) {
+                text.push(' ');
+            }
+            let bytes = self.bytes.get(token.from..token.to).unwrap_or_default();
+            let inner = bytes.strip_prefix(b"\"").and_then(|bytes| bytes.strip_suffix(b"\""));
+            let is_plain = |name: &&[u8]| {
+                name.first().is_some_and(|first| first.is_ascii_lowercase() || *first == b'_')
+                    && name
+                        .iter()
+                        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
+            };
+            text.push_str(&String::from_utf8_lossy(inner.filter(is_plain).unwrap_or(bytes)));
+            end = Some(token.to);
+        }
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn kind(&self, at: usize) -> Option<Kind> {
+        self.tokens.get(at).map(|token| token.kind)
+    }
+
+    /// Whether this word stands there.
+    pub fn is(&self, at: usize, word: &str) -> bool {
+        self.kind(at) == Some(Kind::Word) && self.bytes(at, at + 1).eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    pub fn is_any(&self, at: usize, words: &[&str]) -> bool {
+        words.iter().any(|word| self.is(at, word))
+    }
+
+    /// Whether these words stand from there on.
+    pub fn has(&self, at: usize, words: &str) -> bool {
+        words.split(' ').enumerate().all(|(place, word)| self.is(at + place, word))
+    }
+
+    pub fn is_symbol(&self, at: usize, symbol: u8) -> bool {
+        self.kind(at) == Some(Kind::Symbol(symbol))
+    }
+
+    pub fn is_text(&self, at: usize) -> bool {
+        self.kind(at) == Some(Kind::Text)
+    }
+
+    pub fn is_number(&self, at: usize) -> bool {
+        self.kind(at) == Some(Kind::Number)
+    }
+
+    /// A name in or without quotes, as PostgreSQL means it; of `U&"…"` what is written.
+    pub fn name(&self, at: usize) -> Option<Vec<u8>> {
+        let bytes = self.bytes(at, at + 1);
+        match self.kind(at)? {
+            Kind::Word => Some(bytes.to_ascii_lowercase()),
+            Kind::Name => {
+                let inner = bytes.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+                Some(undoubled(inner, b'"'))
+            }
+            _ => None,
+        }
+    }
+
+    /// `schema.name` and the like: its parts, and where it ends.
+    pub fn qualified(&self, mut at: usize) -> Option<(Vec<Vec<u8>>, usize)> {
+        let mut parts = vec![self.name(at)?];
+        at += 1;
+        while self.is_symbol(at, b'.') {
+            parts.push(self.name(at + 1)?);
+            at += 2;
+        }
+        Some((parts, at))
+    }
+
+    /// The text of a plain string.
+    pub fn literal(&self, at: usize) -> Option<Vec<u8>> {
+        let bytes = self.bytes(at, at + 1);
+        let inner = self.is_text(at).then(|| bytes.strip_prefix(b"'")?.strip_suffix(b"'")).flatten()?;
+        Some(undoubled(inner, b'\''))
+    }
+
+    /// Where a word stands outside of parentheses, from there on.
+    pub fn find(&self, from: usize, word: &str) -> Option<usize> {
+        let mut depth = 0u32;
+        for at in from..self.len() {
+            match self.kind(at) {
+                Some(Kind::Symbol(b'(')) => depth += 1,
+                Some(Kind::Symbol(b')')) => depth = depth.saturating_sub(1),
+                _ if depth == 0 && self.is(at, word) => return Some(at),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    pub fn find_symbol(&self, from: usize, symbol: u8) -> Option<usize> {
+        (from..self.len()).find(|at| self.is_symbol(*at, symbol))
+    }
+
+    /// Behind the parenthesis that closes the one which opens there.
+    pub fn behind_parentheses(&self, from: usize) -> Option<usize> {
+        let mut depth = 0u32;
+        for at in from..self.len() {
+            match self.kind(at) {
+                Some(Kind::Symbol(b'(')) => depth += 1,
+                Some(Kind::Symbol(b')')) => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 {
+                return (at > from).then_some(at + 1);
+            }
+        }
+        None
+    }
+}
+
+fn undoubled(inner: &[u8], quote: u8) -> Vec<u8> {
+    let mut name = Vec::with_capacity(inner.len());
+    let mut bytes = inner.iter();
+    while let Some(byte) = bytes.next() {
+        name.push(*byte);
+        if *byte == quote {
+            bytes.next();
+        }
+    }
+    name
+}

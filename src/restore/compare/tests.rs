@@ -1,0 +1,108 @@
+use super::*;
+
+fn found(of_extension: bool) -> Found {
+    Found {
+        schema: String::new(),
+        table: String::new(),
+        disk_bytes: 8192,
+        of_extension,
+        root: None,
+    }
+}
+
+fn inventory(tables: &[(&str, u64)]) -> Contents {
+    let tables: Vec<crate::pipeline::Table> = tables
+        .iter()
+        .map(|(name, rows)| crate::pipeline::Table {
+            name: (*name).to_owned(),
+            rows: *rows,
+            bytes: 10,
+        })
+        .collect();
+    Contents {
+        rows: tables.iter().map(|table| table.rows).sum(),
+        tables,
+        ..Contents::default()
+    }
+}
+
+fn held(expected: &[(&str, u64)], there: &[(&str, bool, u64)]) -> Comparison {
+    let names: Vec<TableName> = there.iter().map(|(name, ..)| TableName::parse(name).unwrap()).collect();
+    let found: Vec<Found> = there.iter().map(|(_, of_extension, _)| found(*of_extension)).collect();
+    let rows: Vec<u64> = there.iter().map(|(_, _, rows)| *rows).collect();
+    let mut comparison = Comparison::default();
+    comparison.hold_tables(&inventory(expected), &names, &found, &rows);
+    comparison
+}
+
+#[test]
+fn what_is_equal_is_equal() {
+    let comparison = held(
+        &[("s.b", 2), ("s.a", 1)],
+        &[("s.a", false, 1), ("s.b", false, 2), ("s.empty", false, 0)],
+    );
+    assert!(comparison.is_equal());
+    assert_eq!((comparison.rows.found, comparison.notes.len(), comparison.tables.len()), (3, 1, 3));
+}
+
+#[test]
+fn names_are_the_same_in_each_spelling() {
+    let comparison = held(
+        &[("s.\"order\"", 2), ("s.E\"n\\xe9\"", 1)],
+        &[("s.order", false, 2), ("s.E\"n\\xe9\"", false, 1)],
+    );
+    assert!(comparison.is_equal(), "{:?}", comparison.differences);
+}
+
+#[test]
+fn each_difference_is_named() {
+    let comparison = held(&[("s.a", 1), ("s.b", 2)], &[("s.a", false, 3), ("s.c", false, 1)]);
+    assert_eq!(
+        comparison.differences,
+        [
+            "the table s.a has 3 rows instead of 1",
+            "the table s.b is missing; 2 rows were expected",
+            "the table s.c has 1 rows, of which the dump has none"
+        ]
+    );
+    assert!(comparison.tables.iter().all(|table| !table.equal));
+}
+
+#[test]
+fn rows_by_way_of_a_root_are_those_of_its_partitions() {
+    for (rows, equal) in [(25, true), (24, false)] {
+        let names = ["s.p0", "s.p1", "s.p2"].map(|name| TableName::parse(name).unwrap());
+        let found = [0, 1, 2].map(|_| Found {
+            root: Some(["73".to_owned(), "70".to_owned()]),
+            ..found(false)
+        });
+        let mut comparison = Comparison::default();
+        // One partition was dumped by its own name.
+        comparison.hold_tables(&inventory(&[("s.p", 100), ("s.p2", 7)]), &names, &found, &[75, rows, 7]);
+        assert_eq!(comparison.is_equal(), equal, "{:?}", comparison.differences);
+        assert_eq!((comparison.tables.len(), comparison.tables[0].disk_bytes), (2, 2 * 8192));
+    }
+}
+
+#[test]
+fn an_extensions_own_rows_do_not_count() {
+    let comparison = held(&[("s.settings", 1)], &[("s.settings", true, 9), ("s.other", true, 5)]);
+    assert!(comparison.is_equal());
+    assert_eq!(comparison.rows.found, 1);
+    assert!(!held(&[("s.settings", 3)], &[("s.settings", true, 2)]).is_equal());
+}
+
+#[test]
+fn extensions_are_notes() {
+    let extension = |name: &str, version: &str| Extension {
+        name: name.to_owned(),
+        version: version.to_owned(),
+    };
+    let mut comparison = Comparison::default();
+    comparison.hold_extensions(
+        &[extension("a", "1"), extension("b", "1"), extension("c", "1")],
+        &[extension("a", "1"), extension("b", "2")],
+    );
+    assert!(comparison.is_equal());
+    assert_eq!(comparison.notes.len(), 2);
+}

@@ -1,0 +1,280 @@
+//! One statement: does it pass?
+
+use super::options::FilterOptions;
+use super::superuser;
+use crate::format::dump_statement::Statement;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// What is to become of a statement.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Pass,
+    /// Not worth a word.
+    Drop,
+    LeaveOut(&'static str, String),
+    SetAside,
+    NotRestored(String, &'static str),
+    /// Another one in its place.
+    Replace(String),
+    /// It passes without these bytes.
+    Cut(Vec<Cut>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub(super) bytes: Range<usize>,
+    pub(super) note: Note,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Note {
+    LeftOut(&'static str, String),
+    NotRestored(String, &'static str),
+}
+
+/// Settings that `pg_dump` writes, and the major of the first server that knows them.
+const SETTINGS: &[(&str, u32)] = &[("transaction_timeout", 17), ("default_table_access_method", 12)];
+
+/// Kinds of objects with an owner whose name is all that stands between.
+const OWNED: &[&str] = &[
+    "AGGREGATE",
+    "COLLATION",
+    "CONVERSION",
+    "DOMAIN",
+    "EVENT TRIGGER",
+    "FOREIGN DATA WRAPPER",
+    "FOREIGN TABLE",
+    "FUNCTION",
+    "LANGUAGE",
+    "PROCEDURAL LANGUAGE",
+    "LARGE OBJECT",
+    "MATERIALIZED VIEW",
+    "OPERATOR CLASS",
+    "OPERATOR FAMILY",
+    "OPERATOR",
+    "PROCEDURE",
+    "PUBLICATION",
+    "ROUTINE",
+    "SCHEMA",
+    "SEQUENCE",
+    "SERVER",
+    "STATISTICS",
+    "SUBSCRIPTION",
+    "TABLE",
+    "TEXT SEARCH CONFIGURATION",
+    "TEXT SEARCH DICTIONARY",
+    "TYPE",
+    "VIEW",
+];
+
+/// By its first words, and by those that decide behind them. `lost` holds what was not made.
+pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut BTreeSet<String>) -> Verdict {
+    if options.superuser_only
+        && let Some(verdict) = superuser::judge(statement, options.rights.as_ref(), lost)
+    {
+        return verdict;
+    }
+    let text = |from, to| statement.text(from, to);
+    if statement.is_any(0, &["GRANT", "REVOKE"]) || statement.has(0, "ALTER DEFAULT PRIVILEGES") {
+        let what = match (
+            statement.find(1, "ON"),
+            statement.find(1, "TO").or_else(|| statement.find(1, "FROM")),
+        ) {
+            (Some(on), Some(to)) if on < to => text(on + 1, to),
+            _ => String::new(),
+        };
+        return ownership(options, options.no_privileges, "privileges", what);
+    }
+    if statement.is(0, "ALTER") {
+        return judge_alter(options, statement);
+    }
+    if statement.is_any(0, &["SET", "RESET"]) {
+        return judge_set(options, statement);
+    }
+    if let Some(path) = &options.search_path {
+        let is_path = statement.has(0, "SELECT pg_catalog")
+            && statement.is(3, "set_config")
+            && statement.literal(5).is_some_and(|setting| setting == b"search_path")
+            && statement.literal(7).is_some_and(|value| value.is_empty());
+        if is_path {
+            let path = crate::restore::empty::literal(path);
+            return Verdict::Replace(format!("SELECT pg_catalog.set_config('search_path', {path}, false);"));
+        }
+    }
+    if statement.len() == 1 && statement.is_any(0, &["BEGIN", "COMMIT"]) && options.no_transactions {
+        return Verdict::Drop;
+    }
+    if statement.is(0, "COMMENT") {
+        return judge_comment(options, statement);
+    }
+    if statement.is(0, "CREATE") {
+        return judge_create(options, statement);
+    }
+    Verdict::Pass
+}
+
+/// Dropped on demand; where a superuser is at hand it is for him.
+fn ownership(options: &FilterOptions, unwanted: bool, what: &'static str, name: String) -> Verdict {
+    if unwanted {
+        Verdict::LeaveOut(what, name)
+    } else if options.set_aside {
+        Verdict::SetAside
+    } else {
+        Verdict::Pass
+    }
+}
+
+fn judge_alter(options: &FilterOptions, statement: &Statement) -> Verdict {
+    if let Some(owner) = owner_clause(statement) {
+        return ownership(options, options.no_owner, "owners", statement.text(1, owner));
+    }
+    let table = if statement.is(2, "ONLY") { 3 } else { 2 };
+    if options.no_policies
+        && statement.has(0, "ALTER TABLE")
+        && let Some((_, end)) = statement.qualified(table)
+        && statement.has(end, "ENABLE ROW LEVEL SECURITY")
+    {
+        return Verdict::LeaveOut("policies", format!("row security of {}", statement.text(table, end)));
+    }
+    cut_tablespace(options, statement)
+}
+
+/// Where `OWNER TO role` begins, if nothing but a kind and a name stands before it: a superuser may run the statement.
+pub(super) fn owner_clause(statement: &Statement) -> Option<usize> {
+    let owner = statement.len().checked_sub(3)?;
+    let kind = OWNED.iter().find(|kind| statement.has(1, kind))?;
+    if !statement.is(0, "ALTER") || !statement.has(owner, "OWNER TO") {
+        return None;
+    }
+    let mut at = 1 + kind.split(' ').count();
+    if statement.is(at, "ONLY") {
+        at += 1;
+    }
+    let mut end = match *kind {
+        "LARGE OBJECT" => statement.is_number(at).then_some(at + 1)?,
+        "OPERATOR" => statement.find_symbol(at, b'(')?,
+        _ => statement.qualified(at)?.1,
+    };
+    match *kind {
+        "AGGREGATE" | "FUNCTION" | "OPERATOR" | "PROCEDURE" | "ROUTINE" => end = statement.behind_parentheses(end)?,
+        "OPERATOR CLASS" | "OPERATOR FAMILY" => end += 2,
+        _ => {}
+    }
+    (end == owner).then_some(owner)
+}
+
+fn judge_set(options: &FilterOptions, statement: &Statement) -> Verdict {
+    if statement.has(1, "SESSION AUTHORIZATION") {
+        let unwanted = options.no_owner || options.set_aside;
+        return ownership(options, unwanted, "owners", statement.text(3, 4));
+    }
+    let setting = |name: &str| statement.is(0, "SET") && statement.is(1, name);
+    let is_newer = |(name, since): &&(&str, u32)| options.settings_newer_than.is_some_and(|major| *since > major) && setting(name);
+    if let Some((name, _)) = SETTINGS.iter().find(is_newer) {
+        return Verdict::LeaveOut("settings", (*name).to_owned());
+    }
+    if options.no_tablespaces && setting("default_tablespace") {
+        let name = statement.literal(3).or_else(|| statement.name(3)).unwrap_or_default();
+        if !name.is_empty() {
+            return Verdict::LeaveOut("tablespaces", String::from_utf8_lossy(&name).into_owned());
+        }
+    }
+    Verdict::Pass
+}
+
+fn judge_comment(options: &FilterOptions, statement: &Statement) -> Verdict {
+    let what = || statement.text(2, statement.find(2, "IS").unwrap_or(2));
+    if options.no_comments {
+        return Verdict::LeaveOut("comments", what());
+    }
+    if statement.is(2, "EXTENSION") {
+        if is_without(options, statement, 3) {
+            return Verdict::LeaveOut("comments", what());
+        }
+        // Who made the extension alone may comment on it.
+        if !options.set_aside && statement.name(3).is_some_and(|name| options.made_extensions.contains(&name)) {
+            return Verdict::Drop;
+        }
+        return ownership(options, false, "comments", what());
+    }
+    Verdict::Pass
+}
+
+/// The extension named there is not made by this restore.
+fn is_without(options: &FilterOptions, statement: &Statement, at: usize) -> bool {
+    let name = statement.name(at);
+    name.is_some_and(|name| options.exclude_extensions.contains(&name) || options.existing_extensions.contains(&name))
+}
+
+fn judge_create(options: &FilterOptions, statement: &Statement) -> Verdict {
+    let is_made = |made: &BTreeSet<Vec<u8>>, at| statement.name(at).is_some_and(|name| made.contains(&name));
+    if let Some(at) = created_extension(statement) {
+        if is_made(&options.made_extensions, at) {
+            return Verdict::Drop;
+        }
+        if is_without(options, statement, at) {
+            return Verdict::LeaveOut("extensions", statement.text(at, at + 1));
+        }
+    } else if statement.is(1, "SCHEMA") && statement.len() == 3 {
+        if is_made(&options.made_schemas, 2) {
+            return Verdict::Drop;
+        }
+        if statement.name(2).is_some_and(|name| options.existing_schemas.contains(&name)) {
+            return Verdict::LeaveOut("schemas that were there", statement.text(2, 3));
+        }
+    } else if statement.is(1, "POLICY") {
+        let table = statement.find(3, "ON").unwrap_or(2);
+        let end = statement.qualified(table + 1).map_or(table, |(_, end)| end);
+        let of_role = statement.find(end, "TO").is_some_and(|to| !statement.is(to + 1, "PUBLIC"));
+        if options.no_policies || (options.no_privileges && of_role) {
+            return Verdict::LeaveOut("policies", statement.text(2, end));
+        }
+    } else if statement.has(1, "USER MAPPING FOR") {
+        if options.no_privileges && !statement.is_any(4, &["PUBLIC", "CURRENT_USER", "USER"]) {
+            return Verdict::LeaveOut("user mappings", statement.text(4, statement.len()));
+        }
+    } else {
+        return cut_tablespace(options, statement);
+    }
+    Verdict::Pass
+}
+
+/// Where the name of `CREATE EXTENSION` stands.
+pub(super) fn created_extension(statement: &Statement) -> Option<usize> {
+    let is_conditional = statement.has(2, "IF NOT EXISTS");
+    statement.has(0, "CREATE EXTENSION").then_some(if is_conditional { 5 } else { 2 })
+}
+
+/// `TABLESPACE fast` of tables and materialized views, `USING INDEX TABLESPACE fast` of constraints.
+fn cut_tablespace(options: &FilterOptions, statement: &Statement) -> Verdict {
+    const KINDS: &[&str] = &[
+        "CREATE TABLE",
+        "CREATE UNLOGGED TABLE",
+        "CREATE INDEX",
+        "CREATE UNIQUE INDEX",
+        "CREATE MATERIALIZED VIEW",
+        "ALTER TABLE",
+    ];
+    let clause = || {
+        let at = statement.find(2, "TABLESPACE")?;
+        let is_before = statement.find(2, "AS").is_none_or(|body| at < body);
+        let name = statement.name(at + 1).filter(|_| is_before)?;
+        let from = if statement.has(at.checked_sub(2)?, "USING INDEX") {
+            at - 2
+        } else {
+            at
+        };
+        Some((statement.span(from, at + 2), String::from_utf8_lossy(&name).into_owned()))
+    };
+    if !options.no_tablespaces || !KINDS.iter().any(|kind| statement.has(0, kind)) {
+        return Verdict::Pass;
+    }
+    match clause() {
+        Some((bytes, name)) => Verdict::Cut(vec![Cut {
+            bytes,
+            note: Note::LeftOut("tablespaces", name),
+        }]),
+        None => Verdict::Pass,
+    }
+}

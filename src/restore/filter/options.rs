@@ -1,0 +1,121 @@
+//! What is wished of the filter, and what it did.
+
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// Of a kind of things that were left out, so many names are told.
+const NAMES: usize = 20;
+
+/// What to leave out of a dump, and what to change in it. By default nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilterOptions {
+    /// `ALTER … OWNER TO …` and `SET SESSION AUTHORIZATION …`.
+    pub no_owner: bool,
+    /// `GRANT`, `REVOKE`, `ALTER DEFAULT PRIVILEGES`, and what else is for a role by name: policies and user mappings.
+    pub no_privileges: bool,
+    /// `SET default_tablespace` and the clauses `TABLESPACE …`.
+    pub no_tablespaces: bool,
+    pub no_comments: bool,
+    /// `CREATE POLICY` and `ENABLE ROW LEVEL SECURITY`, as `pg_restore` has it.
+    pub no_policies: bool,
+    /// `CREATE EXTENSION` of these, and their comments.
+    pub exclude_extensions: BTreeSet<Vec<u8>>,
+    /// In place of the empty one that `pg_dump` sets.
+    pub search_path: Option<String>,
+    /// `BEGIN` and `COMMIT`, which `pg_dump` writes around large objects: inside `psql --single-transaction` its `COMMIT`
+    /// would end the one transaction half way.
+    pub no_transactions: bool,
+    /// Settings that a server of this major does not know, such as the `transaction_timeout` (17) of a newer `pg_dump`.
+    pub settings_newer_than: Option<u32>,
+    /// Schemas and extensions that are there already: they are not made, and the extensions not commented on.
+    pub existing_schemas: BTreeSet<Vec<u8>>,
+    pub existing_extensions: BTreeSet<Vec<u8>>,
+    /// Schemas and extensions that were made out of the dump's head: not a word about them.
+    pub made_schemas: BTreeSet<Vec<u8>>,
+    pub made_extensions: BTreeSet<Vec<u8>>,
+    /// Statements of ownership and privileges are kept aside for the superuser instead of passing.
+    pub set_aside: bool,
+    /// What PostgreSQL keeps for superusers is left out.
+    pub superuser_only: bool,
+    /// The same for what depends on the server; `None`: not known.
+    pub rights: Option<Rights>,
+}
+
+/// What a role without superuser can do on the server at hand, and what it cannot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// In which it may write functions.
+    pub languages: BTreeSet<Vec<u8>>,
+    /// Parameters that it may not set.
+    pub settings: BTreeSet<Vec<u8>>,
+    /// Tables of extensions, which are somebody else's: schema and name.
+    pub tables: BTreeSet<Vec<Vec<u8>>>,
+}
+
+/// Statements of one kind that did not pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Such as `comments`.
+    pub what: &'static str,
+    pub count: u64,
+    /// Of the first ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+}
+
+impl LeftOut {
+    /// For people.
+    pub fn in_words(&self) -> String {
+        let more = self.count.saturating_sub(self.names.len() as u64);
+        let names = self.names.join(", ");
+        match (names.is_empty(), more) {
+            (true, count) => format!("Left out: {}, {count} statements", self.what),
+            (false, 0) => format!("Left out: {}: {names}", self.what),
+            (false, more) => format!("Left out: {}: {names}, and {more} more statements", self.what),
+        }
+    }
+}
+
+/// Something that is not there though nobody wished so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotRestored {
+    /// Such as `EVENT TRIGGER audit`.
+    pub what: String,
+    pub reason: String,
+}
+
+/// What became of the dump, and what lay below the filter.
+#[derive(Debug)]
+pub struct Filtered<T> {
+    pub changes: Changes,
+    pub below: T,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub left_out: Vec<LeftOut>,
+    pub not_restored: Vec<NotRestored>,
+    /// Statements of ownership and privileges, in their order, in the dump's encoding.
+    pub aside: Vec<u8>,
+}
+
+impl Changes {
+    pub fn leave_out(&mut self, what: &'static str, name: String) {
+        let known = self.left_out.iter().position(|left| left.what == what);
+        let place = known.unwrap_or_else(|| {
+            let (count, names) = (0, Vec::new());
+            self.left_out.push(LeftOut { what, count, names });
+            self.left_out.len() - 1
+        });
+        let left = &mut self.left_out[place];
+        left.count += 1;
+        if left.names.len() < NAMES && !name.is_empty() && !left.names.contains(&name) {
+            left.names.push(name);
+        }
+    }
+
+    pub fn not_restored(&mut self, what: String, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.not_restored.push(NotRestored { what, reason });
+    }
+}

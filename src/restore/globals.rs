@@ -1,0 +1,262 @@
+//! The roles and tablespaces of a backup, statement by statement: only what `pg_dumpall --globals-only` writes passes, and
+//! nothing is changed that was there before.
+
+use super::filter::Changes;
+use super::filter::guard::{Guard, tampered};
+use crate::error::{Code, Error, Result};
+use crate::format::dump_lexer::{DumpLexer, Lexed};
+use crate::format::dump_statement::Statement;
+use std::collections::BTreeSet;
+
+/// What the target has already, and what its new roles may not do.
+#[derive(Clone, Debug, Default)]
+pub struct GlobalsOptions {
+    pub existing_roles: BTreeSet<Vec<u8>>,
+    pub existing_tablespaces: BTreeSet<Vec<u8>>,
+    /// For a server that is thrown away: roles that nobody can log in as or be a superuser with, and no tablespaces.
+    pub drill: bool,
+}
+
+/// The SQL that is left, and what is not in it.
+#[derive(Debug, Default)]
+pub struct PlannedGlobals {
+    pub sql: Vec<u8>,
+    pub changes: Changes,
+}
+
+const FOREIGN: &str = "statements that no pg_dumpall writes";
+const ROLES: &str = "roles that were there";
+const TABLESPACES: &str = "tablespaces";
+
+struct Planner<'a> {
+    options: &'a GlobalsOptions,
+    guard: Guard,
+    roles: BTreeSet<Vec<u8>>,
+    tablespaces: BTreeSet<Vec<u8>>,
+    planned: PlannedGlobals,
+}
+
+/// Reads globals whole.
+pub fn plan(mut globals: &[u8], options: &GlobalsOptions) -> Result<PlannedGlobals> {
+    let mut planner = Planner {
+        options,
+        guard: Guard::new(),
+        roles: BTreeSet::new(),
+        tablespaces: BTreeSet::new(),
+        planned: PlannedGlobals::default(),
+    };
+    if globals.contains(&0) {
+        return Err(tampered("a zero byte"));
+    }
+    let (mut lexer, mut held) = (DumpLexer::default(), Vec::new());
+    while !globals.is_empty() {
+        let (read, lexed) = lexer.read(globals);
+        let (part, rest) = globals.split_at(read);
+        globals = rest;
+        if let Some(fault) = lexer.fault() {
+            return Err(tampered(&format!("{fault}, which psql and others may read differently")));
+        }
+        if lexer.has_begun() {
+            planner.guard.begin()?;
+        }
+        match lexed {
+            Lexed::Command => {
+                planner.guard.command(part, lexer.has_begun())?;
+                held.clear();
+            }
+            Lexed::Variable => return Err(tampered("a name of one of psql's variables in its globals")),
+            Lexed::Sql => held.extend_from_slice(part),
+            Lexed::End if lexer.rows_follow() => return Err(tampered("rows in its globals")),
+            Lexed::End => {
+                held.extend_from_slice(part);
+                let statement = Statement::new(&held, lexer.tokens());
+                planner.guard.see(&statement)?;
+                let settings = planner.guard.settings(lexer.depends_on_strings(), lexer.is_beyond_ascii())?;
+                planner.judge(&statement, &held[statement.start()..], &settings);
+                held.clear();
+            }
+            _ => return Err(tampered("rows in its globals")),
+        }
+    }
+    planner.guard.finish()?;
+    if lexer.open().is_some() {
+        return Err(Error::new(Code::DumpIncomplete, "the globals end inside a statement"));
+    }
+    Ok(planner.planned)
+}
+
+impl Planner<'_> {
+    fn judge(&mut self, statement: &Statement, bytes: &[u8], settings: &str) {
+        let name = |at| statement.name(at);
+        let is_new_role = |at: Option<usize>| at.and_then(name).is_some_and(|role| self.roles.contains(&role));
+        let is_new_space = |at: usize| name(at).is_some_and(|space| self.tablespaces.contains(&space));
+        let grantee = || {
+            let word = if statement.is(0, "GRANT") { "TO" } else { "FROM" };
+            statement.find(1, word).map(|at| at + 1)
+        };
+        let is_known_set = statement.is(0, "SET")
+            && statement.is_any(
+                1,
+                &["default_transaction_read_only", "client_encoding", "standard_conforming_strings"],
+            );
+        let (passes, what, at) = if statement.is_empty() || is_known_set {
+            (true, FOREIGN, 0)
+        } else if let (true, Some(role)) = (statement.has(0, "CREATE ROLE") && statement.len() == 3, name(2)) {
+            let is_new = !self.options.existing_roles.contains(&role);
+            if is_new {
+                self.roles.insert(role);
+            }
+            (is_new, ROLES, 2)
+        } else if let (true, Some(space)) = (statement.has(0, "CREATE TABLESPACE"), name(2)) {
+            let is_new = !self.options.drill && !self.options.existing_tablespaces.contains(&space);
+            if is_new {
+                self.tablespaces.insert(space);
+            }
+            (is_new, TABLESPACES, 2)
+        } else if statement.has(0, "ALTER ROLE") && (statement.is_any(3, &["WITH", "SET"]) || statement.has(3, "IN DATABASE")) {
+            (is_new_role(Some(2)), ROLES, 2)
+        } else if statement.has(0, "COMMENT ON ROLE") {
+            (is_new_role(Some(3)), ROLES, 3)
+        } else if statement.has(0, "ALTER TABLESPACE") && statement.is(3, "SET") {
+            (is_new_space(2), TABLESPACES, 2)
+        } else if statement.has(0, "COMMENT ON TABLESPACE") {
+            (is_new_space(3), TABLESPACES, 3)
+        } else if statement.is_any(0, &["GRANT", "REVOKE"]) {
+            match statement.find(1, "ON") {
+                Some(on) if statement.is(on + 1, "TABLESPACE") => (is_new_space(on + 2), TABLESPACES, on + 2),
+                Some(on) if statement.is(on + 1, "PARAMETER") => (is_new_role(grantee()), ROLES, grantee().unwrap_or(0)),
+                // Membership changes who becomes a member.
+                None if statement.is(0, "GRANT") && statement.is(2, "TO") => (is_new_role(Some(3)), ROLES, 3),
+                _ => (false, FOREIGN, 0),
+            }
+        } else if statement.has(0, "SECURITY LABEL") {
+            let role = statement.find(1, "ON").filter(|on| statement.is(on + 1, "ROLE")).map(|on| on + 2);
+            (!self.options.drill && is_new_role(role), ROLES, role.unwrap_or(0))
+        } else {
+            (false, FOREIGN, 0)
+        };
+        if !passes {
+            let name = if at > 0 { statement.text(at, at + 1) } else { statement.text(0, 3) };
+            return self.planned.changes.leave_out(what, name);
+        }
+        self.planned.sql.extend_from_slice(settings.as_bytes());
+        if self.options.drill && statement.has(0, "ALTER ROLE") && statement.is(3, "WITH") {
+            self.without_powers(statement);
+        } else {
+            self.planned.sql.extend_from_slice(bytes);
+        }
+        self.planned.sql.push(b'\n');
+    }
+
+    /// The same role, as nobody.
+    fn without_powers(&mut self, statement: &Statement) {
+        let mut taken = Vec::new();
+        for at in 0..statement.len() {
+            if at > 3 && statement.is_any(at, &["SUPERUSER", "REPLICATION", "BYPASSRLS", "LOGIN"]) {
+                self.planned.sql.extend_from_slice(b"NO");
+                taken.push(statement.text(at, at + 1));
+            }
+            self.planned.sql.extend_from_slice(statement.bytes(at, at + 1));
+            self.planned.sql.push(b' ');
+        }
+        self.planned.sql.push(b';');
+        if !taken.is_empty() {
+            let what = format!("{} of the role {}", taken.join(", "), statement.text(2, 3));
+            self.planned
+                .changes
+                .not_restored(what, "roles of a drill own things, and can do nothing");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(globals: &str, existing: &[&str], drill: bool) -> Result<(String, Changes)> {
+        let options = GlobalsOptions {
+            existing_roles: existing.iter().map(|name| name.as_bytes().to_vec()).collect(),
+            existing_tablespaces: BTreeSet::from([b"pg_default".to_vec()]),
+            drill,
+        };
+        let PlannedGlobals { sql, changes } = plan(globals.as_bytes(), &options)?;
+        Ok((String::from_utf8(sql).unwrap(), changes))
+    }
+
+    const GLOBALS: &str = "--\n-- PostgreSQL database cluster dump\n--\n\n\\restrict abc\n\nSET default_transaction_read_only = off;\n\
+        SET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\nCREATE ROLE app;\n\
+        ALTER ROLE app WITH SUPERUSER INHERIT NOCREATEROLE LOGIN PASSWORD 'SCRAM-SHA-256$4096:x';\nCREATE ROLE postgres;\n\
+        ALTER ROLE postgres WITH NOSUPERUSER LOGIN;\nALTER ROLE postgres SET search_path TO 'x';\nCREATE ROLE \"Odd \"\"x\";\n\
+        COMMENT ON ROLE \"Odd \"\"x\" IS 'y';\nCOMMENT ON ROLE postgres IS 'z';\nGRANT postgres TO app WITH INHERIT TRUE GRANTED BY postgres;\n\
+        GRANT app TO postgres GRANTED BY postgres;\nCREATE TABLESPACE fast OWNER app LOCATION '/x';\nGRANT ALL ON TABLESPACE fast TO app;\n\
+        GRANT SET ON PARAMETER \"work_mem\" TO app;\n\\unrestrict abc\n";
+
+    #[test]
+    fn a_role_that_was_there_is_not_changed() {
+        let (sql, changes) = planned(GLOBALS, &["postgres"], false).unwrap();
+        assert!(!sql.contains("ROLE postgres") && !sql.contains("TO postgres"), "{sql}");
+        for kept in [
+            "CREATE ROLE app;",
+            "ALTER ROLE app WITH SUPERUSER",
+            "CREATE ROLE \"Odd \"\"x\";",
+            "COMMENT ON ROLE \"Odd",
+            "GRANT postgres TO app",
+            "TABLESPACE fast OWNER",
+            "ON TABLESPACE fast",
+            "ON PARAMETER",
+        ] {
+            assert!(sql.contains(kept), "{kept}");
+        }
+        let roles = changes.left_out.iter().find(|left| left.what == ROLES).unwrap();
+        assert_eq!((roles.count, &*roles.names), (5, &["postgres".to_owned()][..]));
+        // Everything is there: nothing is left to be done.
+        let (sql, _) = planned(GLOBALS, &["postgres", "app", "Odd \"x"], false).unwrap();
+        assert!(!sql.contains("ROLE"), "{sql}");
+    }
+
+    #[test]
+    fn roles_of_a_drill_can_do_nothing() {
+        let (sql, changes) = planned(GLOBALS, &[], true).unwrap();
+        assert!(
+            sql.contains("ALTER ROLE app WITH NOSUPERUSER INHERIT NOCREATEROLE NOLOGIN PASSWORD"),
+            "{sql}"
+        );
+        assert!(
+            sql.contains("ALTER ROLE postgres WITH NOSUPERUSER NOLOGIN") && !sql.contains("TABLESPACE"),
+            "{sql}"
+        );
+        assert_eq!(changes.not_restored.len(), 2);
+    }
+
+    #[test]
+    fn other_statements_of_globals_do_not_run() {
+        for statement in [
+            "SELECT evil();",
+            "DO $$ BEGIN END $$;",
+            "DROP ROLE app;",
+            "CREATE ROLE x SUPERUSER;",
+            "ALTER ROLE ALL SET search_path = x;",
+            "ALTER SYSTEM SET x = 1;",
+            "GRANT a, b TO c;",
+            "SET ROLE x;",
+            "CREATE EXTENSION x;",
+        ] {
+            let (sql, changes) = planned(&format!("{statement}\n"), &["app"], false).unwrap();
+            assert_eq!((sql.as_str(), changes.left_out.len()), ("", 1), "{statement}");
+        }
+    }
+
+    #[test]
+    fn psqls_commands_and_rows_in_globals_are_refused() {
+        for globals in [
+            "\\! id\n",
+            "CREATE ROLE x; \\! id\n",
+            "COPY t FROM stdin;\n\\! id\n\\.\n",
+            "CREATE ROLE :USER;\n",
+            "SET client_encoding = 'SJIS';\n",
+            "CREATE ROLE a; -- x\r\\! id\n",
+        ] {
+            assert_eq!(planned(globals, &[], false).unwrap_err().code, Code::Tampered, "{globals}");
+        }
+    }
+}

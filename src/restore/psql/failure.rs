@@ -1,0 +1,75 @@
+//! What psql said, as an error of ours, with what helps against it.
+
+use crate::error::{Code, Error};
+use crate::pipeline::pg_dump::told;
+use crate::restore::tls;
+
+/// psql's first error with what belongs to it: `psql:<stdin>:12: ERROR:  …` and its DETAIL.
+pub(super) fn failure(said: &str, status: std::process::ExitStatus) -> Error {
+    const SIGNS: [&str; 4] = [" ERROR:  ", " FATAL:  ", " PANIC:  ", "psql: error: "];
+    let lines: Vec<&str> = said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let is_error = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
+    // psql itself says `psql:<stdin>:3: error: invalid command \x`; a server may speak another language.
+    let first = lines.iter().position(is_error);
+    let first = first.or_else(|| lines.iter().rposition(|line| line.starts_with("psql:")));
+    let Some(first) = first else {
+        let last = lines.last().copied().unwrap_or("it said nothing");
+        return Error::new(Code::RestoreFailed, format!("psql {}: {last}", told(status)));
+    };
+    let belongs = |line: &&&str| !line.starts_with("psql:") && !line.starts_with("LINE ") && !line.trim_start().starts_with('^');
+    let rest = lines[first + 1..].iter().take_while(|line| !line.starts_with("psql:"));
+    let told = std::iter::once(&lines[first]).chain(rest.filter(belongs).take(3));
+    let told: Vec<String> = told.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let message = told.join(" · ");
+    let hint = HINTS.iter().find(|(words, _)| words.iter().all(|word| message.contains(word)));
+    let advice = tls::advice(&message).or(hint.map(|(_, hint)| *hint));
+    let error = Error::new(Code::RestoreFailed, message);
+    match advice {
+        Some(advice) => error.advise(advice),
+        None => error,
+    }
+}
+
+/// What helps, by the words of a server that speaks English.
+const HINTS: &[(&[&str], &str)] = &[
+    (
+        &["role \"", "does not exist"],
+        "Restore the roles first (--globals), or leave out what names them (--no-owner --no-privileges).",
+    ),
+    (
+        &["must be owner of extension"],
+        "Somebody else made the extension: leave out comments (--no-comments), or this one's with --exclude-extension.",
+    ),
+    (
+        &["extension \"", "is not available"],
+        "The server lacks the extension: install it there, or leave it out with --exclude-extension.",
+    ),
+    (
+        &["extension \""],
+        "Leave the extension out with --exclude-extension, or have its administrator make it first.",
+    ),
+    (
+        &["default_tablespace"],
+        "The server has no tablespace of that name: put everything into the default one with --no-tablespaces.",
+    ),
+    (
+        &["tablespace \"", "does not exist"],
+        "The server has no tablespace of that name: put everything into the default one with --no-tablespaces.",
+    ),
+    (
+        &["schema \"", "does not exist"],
+        "A dump of a part of a database need not make its schemas: make this one in the target first.",
+    ),
+    (
+        &["function", "does not exist"],
+        "A function of the source may name things without their schema, which a dump does not allow: try --search-path 'public, pg_catalog'.",
+    ),
+    (
+        &["relation", "does not exist"],
+        "A function of the source may name things without their schema, which a dump does not allow: try --search-path 'public, pg_catalog'.",
+    ),
+    (
+        &["type", "does not exist"],
+        "A function of the source may name things without their schema, which a dump does not allow: try --search-path 'public, pg_catalog'.",
+    ),
+];

@@ -1,0 +1,159 @@
+//! What is asked of a database that holds other people's code. Every question goes through here: it finds nothing that they
+//! made, and changes nothing.
+
+use super::Access;
+use crate::cancel::Cancel;
+use crate::envelope::unhex_all;
+use crate::error::{Code, Error, Result};
+use crate::rds::session;
+use serde::de::DeserializeOwned;
+
+impl Access {
+    /// Runs a query that only looks, and gives what it prints: a row a line, columns parted by `|`. Its words find nothing
+    /// but the catalog's, wherever others put functions, operators and casts of the same names: see [`unqualified`].
+    pub fn look(&self, sql: &str, cancel: &Cancel) -> Result<String> {
+        self.look_bytes(sql.as_bytes(), cancel)
+    }
+
+    /// The same for SQL with names that are no UTF-8, which must say so itself by `SET client_encoding`.
+    pub fn look_bytes(&self, sql: &[u8], cancel: &Cancel) -> Result<String> {
+        debug_assert_eq!(unqualified(&String::from_utf8_lossy(sql)), None);
+        let answer = self.output(&[b"SET default_transaction_read_only TO on;\n", sql].concat(), cancel)?;
+        let answer = String::from_utf8(answer);
+        let answer = answer.map_err(|_| Error::new(Code::RestoreFailed, "psql answered in another encoding than UTF-8"))?;
+        Ok(answer.trim_end_matches('\n').to_owned())
+    }
+
+    /// The same for one whose only column and row is JSON. It travels as hexadecimal digits: names need be no UTF-8, nor
+    /// text that has a place there.
+    pub fn json<T: DeserializeOwned>(&self, sql: &str, cancel: &Cancel) -> Result<T> {
+        // Not `::text`: that would run a cast that somebody made.
+        let text = format!("pg_catalog.format('%s', ({}))", sql.trim().trim_end_matches(';'));
+        let ask = |expression: String| self.look(&format!("SELECT {expression};"), cancel);
+        let answer = match ask(session::name(&text)) {
+            // The server's own words, unlike those of a psql that did not reach it.
+            Err(error) if error.message.contains(" ERROR: ") => ask(session::hex(&text))?,
+            answer => answer?,
+        };
+        let answer = unhex_all(&answer).ok_or_else(|| Error::new(Code::RestoreFailed, "psql's answer is not hexadecimal"))?;
+        let answer = String::from_utf8_lossy(&answer);
+        serde_json::from_str(&answer).map_err(|error| Error::new(Code::RestoreFailed, format!("psql's answer is no JSON: {error}")))
+    }
+}
+
+/// Words that may stand before a parenthesis and are no functions.
+const WORDS: &[&str] = &[
+    "all", "and", "any", "array", "as", "by", "case", "coalesce", "else", "exists", "filter", "from", "join", "lateral", "not", "on",
+    "only", "operator", "or", "over", "row", "select", "then", "values", "when", "where", "with",
+];
+/// Those that look for an operator by its name, and have no place to say where.
+const SEARCHING: &[&str] = &[
+    "between", "distinct", "ilike", "in", "like", "natural", "nullif", "similar", "using",
+];
+
+/// The first word of a query that the server would look for in the search path: an operator, a function, a type, a relation.
+pub(super) fn unqualified(sql: &str) -> Option<String> {
+    let tokens = tokens(sql);
+    let at = |index: usize| tokens.get(index).copied().unwrap_or_default();
+    for index in 0..tokens.len() {
+        let (token, next) = (at(index), at(index + 1));
+        let before = |back: usize| index.checked_sub(back).map_or("", at);
+        let lower = token.to_ascii_lowercase();
+        let in_catalog = before(1) == "." && before(2) == "pg_catalog";
+        let is_word = token.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let is_fine = if token.starts_with(|c: char| "+-*/<>=~!@#%^&|`?".contains(c)) {
+            in_catalog && before(3) == "(" && before(4).eq_ignore_ascii_case("operator")
+                || (token == "*" && (before(1) == "(" && next == ")" || before(1) == "."))
+        } else if matches!(before(1), "::") || before(1).eq_ignore_ascii_case("collate") {
+            token == "pg_catalog"
+        } else if !is_word {
+            true
+        } else if SEARCHING.contains(&&*lower) || (lower == "case" && !next.eq_ignore_ascii_case("when")) {
+            false
+        } else if lower.starts_with("pg_") && lower != "pg_temp" {
+            in_catalog || next == "." || before(1) == "."
+        } else if next == "(" {
+            // Of a `WITH`, or of a `FROM` with its columns, are names of ours: `name(column)`.
+            in_catalog || (before(1) != "." && WORDS.contains(&&*lower))
+        } else {
+            true
+        };
+        if !is_fine {
+            return Some(token.to_owned());
+        }
+    }
+    None
+}
+
+/// Literals are gone, and names in quotes are one token.
+fn tokens(sql: &str) -> Vec<&str> {
+    let (mut tokens, mut rest) = (Vec::new(), sql);
+    let is_in_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
+    while let Some(first) = rest.chars().next() {
+        let length = if first == '\'' || rest.starts_with("E'") {
+            rest = behind_literal(rest);
+            continue;
+        } else if first == '"' {
+            rest[1..].find('"').map_or(rest.len(), |end| end + 2)
+        } else if first.is_ascii_alphabetic() || first == '_' {
+            rest.find(|c| !is_in_word(c)).unwrap_or(rest.len())
+        } else if rest.starts_with("::") {
+            2
+        } else if "+-*/<>=~!@#%^&|`?".contains(first) {
+            rest.find(|c| !"+-*/<>=~!@#%^&|`?".contains(c)).unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
+        let (token, behind) = rest.split_at(length);
+        if !token.trim().is_empty() {
+            tokens.push(token);
+        }
+        rest = behind;
+    }
+    tokens
+}
+
+/// What follows a literal, in which a doubled quote is one of its own.
+fn behind_literal(sql: &str) -> &str {
+    let is_escaped = sql.starts_with('E');
+    let mut rest = sql.split_once('\'').map_or("", |(_, rest)| rest);
+    while let Some(at) = rest.find(|c| c == '\'' || (is_escaped && c == '\\')) {
+        let behind = &rest[at + 1..];
+        if rest[at..].starts_with('\'') && !behind.starts_with('\'') {
+            return behind;
+        }
+        rest = behind.get(1..).unwrap_or_default();
+    }
+    ""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_search_path_decides_is_found() {
+        for (sql, found) in [
+            ("SELECT 1; SHOW server_version", None),
+            ("SET row_security TO off", None),
+            ("SELECT a.*, b * 2", Some("*")),
+            ("SELECT pg_catalog.count(*) FROM ONLY \"a=b\".\"f(\"\"x)\"", None),
+            ("SELECT count(*) FROM x", Some("count")),
+            ("SELECT public.count(*) FROM x", Some("count")),
+            ("SELECT a OPERATOR(pg_catalog.=) b, E'it''s \\' =' , 'a = b'", None),
+            ("SELECT a OPERATOR(public.=) b", Some("=")),
+            ("SELECT a = b", Some("=")),
+            ("SELECT coalesce(a, pg_catalog.now())", None),
+            ("SELECT a FROM pg_class", Some("pg_class")),
+            ("SELECT c.a FROM pg_catalog.pg_class c WHERE c.pg_x", None),
+            ("SELECT a::text", Some("text")),
+            ("SELECT a::pg_catalog.text", None),
+            ("SELECT a IN (1)", Some("IN")),
+            ("SELECT CASE a WHEN 1 THEN 2 END", Some("CASE")),
+            ("SELECT CASE WHEN a THEN 2 END ORDER BY x COLLATE \"C\"", Some("\"C\"")),
+            ("SELECT a FROM b JOIN c USING (d)", Some("USING")),
+        ] {
+            assert_eq!(unqualified(sql).as_deref(), found, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What a drill's superuser does for a backup, before any code of it exists and after all of it has run: what PostgreSQL keeps
+//! for superusers, and what belongs to others than who restores.
+
+use super::empty::{identifier, literal};
+use super::filter::{Head, HeadExtension, Prepared, Rights};
+use super::into;
+use super::psql::Access;
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::format::database_properties::DatabaseProperties;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+
+/// Makes the roles that the backup names and nobody made: of them a dump holds the names alone. Nobody logs in as one.
+pub(super) fn make_roles(properties: &DatabaseProperties, superuser: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+    let of_privileges = properties.privileges.iter().flatten();
+    let of_privileges = of_privileges.flat_map(|privilege| privilege.grantee.iter().chain([&privilege.grantor]));
+    let named: BTreeSet<&String> = properties
+        .roles
+        .iter()
+        .chain(&properties.owner)
+        .chain(properties.role_settings.keys())
+        .chain(of_privileges)
+        .collect();
+    let there = "SELECT coalesce(pg_catalog.json_agg(r.rolname), '[]') FROM pg_catalog.pg_roles r;";
+    let there: BTreeSet<String> = superuser.json::<Vec<String>>(there, cancel)?.into_iter().collect();
+    let missing: Vec<&&String> = named.iter().filter(|role| !there.contains(**role)).collect();
+    let statements: Vec<String> = missing
+        .iter()
+        .map(|role| format!("CREATE ROLE {} NOLOGIN NOSUPERUSER", identifier(role)))
+        .collect();
+    if statements.is_empty() {
+        return Ok(Vec::new());
+    }
+    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+    let refusals = superuser.try_statements(&statements, cancel)?;
+    let told = missing.iter().zip(refusals);
+    Ok(told
+        .filter_map(|(role, refusal)| refusal.map(|refusal| format!("the role {role} could not be made: {}", refusal.message)))
+        .collect())
+}
+
+/// Makes the extensions of a dump, and the schemas that they go to, while no function or operator of the dump exists that
+/// their scripts could find. What the server lacks is told and left out.
+pub(super) fn prepare(
+    head: &Head,
+    excluded: &BTreeSet<Vec<u8>>,
+    superuser: &Access,
+    restorer: &str,
+    there: &BTreeSet<Vec<u8>>,
+    cancel: &Cancel,
+) -> Result<Prepared> {
+    let mut prepared = Prepared::default();
+    for HeadExtension { name, schema } in head.extensions.iter().filter(|extension| !excluded.contains(&extension.name)) {
+        let (Ok(text), Ok(place)) = (std::str::from_utf8(name), schema.as_deref().map(std::str::from_utf8).transpose()) else {
+            prepared
+                .missing
+                .push((name.clone(), "its name or its schema's is not UTF-8".to_owned()));
+            continue;
+        };
+        if let (Some(schema), Some(place)) = (schema, place)
+            && !there.contains(schema)
+            && !prepared.schemas.contains(schema)
+        {
+            let statement = format!("CREATE SCHEMA {} AUTHORIZATION {}", identifier(place), identifier(restorer));
+            if superuser.try_statement(&statement, cancel)?.is_none() {
+                prepared.schemas.push(schema.clone());
+            }
+        }
+        let place = place.map_or(String::new(), |place| format!(" WITH SCHEMA {}", identifier(place)));
+        let statement = format!("CREATE EXTENSION IF NOT EXISTS {}{place}", identifier(text));
+        match superuser.try_statement(&statement, cancel)? {
+            None => prepared.extensions.push(name.clone()),
+            Some(refusal) => prepared.missing.push((name.clone(), refusal.message)),
+        }
+    }
+    superuser.execute(&rights(restorer), cancel)?;
+    let Known {
+        languages,
+        settings,
+        tables,
+    } = superuser.json(KNOWN, cancel)?;
+    let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes);
+    prepared.rights = Some(Rights {
+        languages: bytes(languages).collect(),
+        settings: bytes(settings).collect(),
+        tables: tables.into_iter().map(|name| bytes(name).collect()).collect(),
+    });
+    Ok(prepared)
+}
+
+/// What a role without superuser may write functions in, may not set, and does not own.
+const KNOWN: &str = "SELECT pg_catalog.json_build_object(
+    'languages', (SELECT pg_catalog.json_agg(l.lanname) FROM pg_catalog.pg_language l WHERE l.lanpltrusted),
+    'settings', (SELECT pg_catalog.json_agg(pg_catalog.lower(s.name)) FROM pg_catalog.pg_settings s
+        WHERE s.context OPERATOR(pg_catalog.<>) 'user'),
+    'tables', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, c.relname)), '[]')
+        FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid
+            JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+        WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'))";
+
+#[derive(Deserialize)]
+struct Known {
+    languages: Vec<String>,
+    settings: Vec<String>,
+    tables: Vec<Vec<String>>,
+}
+
+/// Rows of an extension's tables come with the dump; so do servers of its wrappers. Not the right to put triggers there: the
+/// extension's own functions may be the superuser's.
+fn rights(restorer: &str) -> String {
+    format!(
+        "DO $rights$ DECLARE statement pg_catalog.text; BEGIN FOR statement IN
+    SELECT pg_catalog.format('GRANT %s ON %s %I.%I TO %I',
+        CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' THEN 'USAGE, SELECT, UPDATE' ELSE 'SELECT, INSERT' END,
+        CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname, {role})
+    FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid
+        JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'
+        AND c.relkind OPERATOR(pg_catalog.=) ANY ('{{r,p,S,v,m,f}}'::pg_catalog.\"char\"[])
+    UNION ALL
+    SELECT pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, {role})
+    FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.objid
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'
+    UNION ALL
+    SELECT pg_catalog.format('GRANT USAGE ON FOREIGN DATA WRAPPER %I TO %I', w.fdwname, {role}) FROM pg_catalog.pg_foreign_data_wrapper w
+LOOP EXECUTE statement; END LOOP; END $rights$;",
+        role = literal(restorer)
+    )
+}
+
+/// Owners and privileges, once everything else has been done and counted: they run no code of the dump.
+pub(super) fn set_owners(aside: &[u8], superuser: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+    if aside.is_empty() {
+        return Ok(Vec::new());
+    }
+    into::run(aside, superuser, cancel)
+}
