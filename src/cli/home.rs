@@ -1,6 +1,7 @@
 //! The commands of the road home.
 
 use super::filter::FilterArguments;
+use super::report_place::ReportPlace;
 use crate::backup::signer::Signing;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
@@ -17,9 +18,7 @@ use crate::restore::backup::Backup;
 use crate::restore::conninfo::Conninfo;
 use crate::restore::legacy::Consent;
 use crate::restore::list::Unreadable;
-use crate::restore::report::Report;
 use crate::restore::{decrypt, drill, into, list, rewrap, verify};
-use crate::store::{Archive, Location, Written};
 use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret;
 use std::path::{Path, PathBuf};
@@ -271,12 +270,7 @@ pub async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<
 pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<Said> {
     let key = cancel.race(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
-    let location = Location::parse(&arguments.report)?;
-    if let Location::Directory(folder) = &location {
-        let unusable = |error| Error::field(Code::BadEvent, "report", format!("{location} cannot be made: {error}"));
-        std::fs::create_dir_all(folder).map_err(unusable)?;
-    }
-    let place = Archive::open(&location, env).await?;
+    let place = ReportPlace::open(&arguments.report, env).await?;
     let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
     let (client_folders, path) = clients(env);
     let ask = drill::Ask {
@@ -289,7 +283,7 @@ pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<Said
         path,
     };
     let report = drill::drill(&backup, ask, cancel).await;
-    let exit = match leave(&report, &place).await {
+    let exit = match place.leave(&report).await {
         Ok(()) => report.exit(),
         Err(error) => {
             // What the drill found out is worth more than where it was to be kept.
@@ -298,17 +292,6 @@ pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<Said
         }
     };
     Ok((Some(report.to_json()), exit))
-}
-
-async fn leave(report: &Report, place: &Archive) -> Result<()> {
-    let name = report.name();
-    for (ending, text) in [("json", report.to_json()), ("html", report.to_html())] {
-        let name = format!("{name}.{ending}");
-        if place.put_new(&name, text.into()).await? == Written::Exists {
-            return Err(Error::new(Code::CommitFailed, format!("{name} exists already")));
-        }
-    }
-    Ok(())
 }
 
 /// Where to look for PostgreSQL's programs.

@@ -2,6 +2,7 @@
 
 mod filter;
 mod home;
+mod report_place;
 mod version;
 
 pub use home::Said;
@@ -115,15 +116,24 @@ pub async fn run(command: &Command, env: &Env, cancel: &Cancel) -> Result<Said> 
             }
         }
         Command::Plan(argument) => handle(event(argument, env, cancel).await, Some(Action::Plan), &world).await,
-        Command::List(arguments) => return home::list(arguments, env, cancel).await,
-        Command::Verify(arguments) => return home::verify(arguments, env, cancel).await,
-        Command::Restore(arguments) => return home::restore(arguments, env, cancel).await,
-        Command::Drill(arguments) => return home::drill(arguments, env, cancel).await,
-        Command::Rewrap(arguments) => return home::rewrap(arguments, env, cancel).await,
-        Command::Decrypt(arguments) => return home::decrypt(arguments, env, cancel).await,
+        Command::List(arguments) => return home::list(arguments, env, cancel).await.map_err(misused),
+        Command::Verify(arguments) => return home::verify(arguments, env, cancel).await.map_err(misused),
+        Command::Restore(arguments) => return home::restore(arguments, env, cancel).await.map_err(misused),
+        Command::Drill(arguments) => return home::drill(arguments, env, cancel).await.map_err(misused),
+        Command::Rewrap(arguments) => return home::rewrap(arguments, env, cancel).await.map_err(misused),
+        Command::Decrypt(arguments) => return home::decrypt(arguments, env, cancel).await.map_err(misused),
         Command::Codes => return Ok((Some(codes()), 0)),
     };
     Ok((Some(answer.to_json()), answer.exit()))
+}
+
+/// A command without an event has no fields of one: what cannot be used is an argument, or a variable of the environment.
+fn misused(mut error: Error) -> Error {
+    let is_argument = |name: &str| !name.contains(|letter: char| letter.is_ascii_uppercase());
+    if error.code == Code::BadEvent && error.field.as_deref().is_none_or(is_argument) {
+        error.code = Code::BadUsage;
+    }
+    error
 }
 
 /// The door of ECS, cron and a shell. `None`: there is neither an event nor the variables of one.
@@ -162,7 +172,7 @@ pub fn usage() -> String {
 
 async fn event(argument: &EventArgument, env: &Env, cancel: &Cancel) -> Result<Event> {
     let unreadable =
-        |what: &str, error: &dyn std::fmt::Display| Error::new(Code::BadEvent, format!("--event: {what} cannot be read: {error}"));
+        |what: &str, error: &dyn std::fmt::Display| Error::new(Code::BadUsage, format!("--event: {what} cannot be read: {error}"));
     match argument.event.as_deref() {
         None => env.get("BACKUP_EVENT").map_or(Ok(Event::default()), Event::parse),
         Some("-") => bounded(std::io::stdin())

@@ -91,32 +91,64 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     let client = psql::find(&ask.client_folders, ask.path.as_deref(), &manifest.pg_dump_version)?;
     let access = Access::new(client, ask.to.clone(), std::env::vars_os());
     let properties = contents.as_ref().map(|contents| contents.properties.clone()).unwrap_or_default();
+    if ask.globals && manifest.object(Role::Globals).is_none() {
+        let error = Error::field(Code::BadUsage, "globals", "are not in this backup: it was made without them");
+        return Err(error.advise("Leave out --globals: what the roles may do is then restored where they exist."));
+    }
     let access = prepared(access, ask, &manifest.database, &properties, cancel).await?;
+    let filling = fill(backup, &opened, contents.as_ref(), &access, ask, begun, cancel).await;
+    filling.map_err(|error| left_behind(error, &access, ask))
+}
+
+/// A database that was made for this is told of where it stays: a part of it may be all that somebody has.
+fn left_behind(mut error: Error, access: &Access, ask: &Ask<'_>) -> Error {
+    if let (true, Some(name)) = (ask.create, access.conninfo.dbname()) {
+        let told = format!(
+            "{}; the database {name}, made by --create, is left as far as it came: drop it before the next try",
+            error.message
+        );
+        error.message = told;
+    }
+    error
+}
+
+/// All that goes into the database, which is there and empty.
+async fn fill(
+    backup: &Backup,
+    opened: &Opened<'_>,
+    contents: Option<&Contents>,
+    access: &Access,
+    ask: &Ask<'_>,
+    begun: Instant,
+    cancel: &Cancel,
+) -> Result<Restored> {
+    let manifest = &opened.manifest;
+    let properties = contents.map(|contents| contents.properties.clone()).unwrap_or_default();
     let mut warnings = opened.warnings();
     let mut left_out = Vec::new();
     if ask.globals {
-        let (changes, said) = globals(&opened, &access, false, ask.workers, cancel).await?;
+        let (changes, said) = globals(opened, access, false, ask.workers, cancel).await?;
         warnings.extend(said);
         left_out.extend(changes.left_out);
     }
-    if let Some(contents) = &contents {
-        warnings.extend(schemas_of_tables(contents, &access, cancel).await?);
+    if let Some(contents) = contents {
+        warnings.extend(schemas_of_tables(contents, access, cancel).await?);
     }
-    let options = options(&access, ask, cancel).await?;
+    let options = options(access, ask, cancel).await?;
     let progress = Progress::new(manifest.plain_bytes);
     let _reporter = Reporter::start(progress.clone(), &backup.stem);
     let single = ask.single_transaction;
-    let (counted, filtered) = dump(&opened, &access, options, single, ask.workers, &progress, cancel).await?;
-    if let Some(contents) = &contents {
+    let (counted, filtered) = dump(opened, access, options, single, ask.workers, &progress, cancel).await?;
+    if let Some(contents) = contents {
         agrees(&counted, contents)?;
     }
     warnings.extend(filtered.below);
     left_out.extend(filtered.changes.left_out);
-    warnings.extend(database_level(&properties, &access, ask, cancel).await?);
+    warnings.extend(database_level(&properties, access, ask, cancel).await?);
     if manifest.is_partial() {
         warnings.push("this backup holds only a part of the database that it was made of".to_owned());
     }
-    let mut restored = report(backup, Some(&opened), &access, &counted, warnings, begun);
+    let mut restored = report(backup, Some(opened), access, &counted, warnings, begun);
     restored.left_out = left_out;
     Ok(restored)
 }
@@ -139,7 +171,9 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
     let (target, stop, single) = (access.clone(), cancel.clone(), ask.single_transaction);
     let sink = move || Ok(Filter::new(options, target.restore(Manner::all(single), &stop)?));
     let limit = ask.legacy.length();
-    let (counted, filtered) = legacy::bring(backup, key, dump, ask.key, ask.workers, limit, sink, &progress, cancel).await?;
+    let (counted, filtered) = legacy::bring(backup, key, dump, ask.key, ask.workers, limit, sink, &progress, cancel)
+        .await
+        .map_err(|error| left_behind(error, &access, ask))?;
     let mut warnings = filtered.below;
     if ask.create {
         warnings.push(UNKNOWN_PROPERTIES.to_owned());
@@ -152,6 +186,10 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
 /// The target, made or found empty; its name is the backup's where none was given.
 async fn prepared(access: Access, ask: &Ask<'_>, database: &str, properties: &DatabaseProperties, cancel: &Cancel) -> Result<Access> {
     let (is_new, cancel, properties) = (ask.create, cancel.clone(), properties.clone());
+    if !is_new && !access.names_database() {
+        let error = Error::field(Code::BadUsage, "to", "names no database");
+        return Err(error.advise("Add dbname=… to --to: an empty database; or --create to have it made."));
+    }
     let access = match access.conninfo.dbname() {
         None if is_new => access.database(database),
         _ => access,

@@ -102,6 +102,9 @@ pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Can
         let Some(stem) = stem_of(&listed.name) else { continue };
         groups.entry(stem.to_owned()).or_default().push(listed);
     }
+    if groups.is_empty() {
+        tracing::warn!("no object that could be of a backup stands directly under {location}: a prefix below or above it is another place");
+    }
     let mut listing = Listing {
         location: location.to_string(),
         backups: Vec::new(),

@@ -113,6 +113,13 @@ impl Access {
         }
     }
 
+    /// Whether a database is named, by whatever libpq reads. Else it would take the one that has the user's name.
+    pub fn names_database(&self) -> bool {
+        let named = |key: &str| self.conninfo.get(key).is_some_and(|value| !value.is_empty());
+        let is_set = |(name, value): &(OsString, OsString)| (name == "PGDATABASE" || name == "PGSERVICE") && !value.is_empty();
+        named("dbname") || named("service") || self.environment.iter().any(is_set)
+    }
+
     /// psql runs as this user and within these bounds.
     pub(super) fn confined(self, account: Option<Account>, confinement: Option<Confinement>) -> Self {
         Self {

@@ -71,7 +71,10 @@ impl Directory {
 
     pub fn put_new(&self, name: &str, body: &[u8]) -> Result<Written> {
         let path = self.0.join(name);
-        let failed = |error| Error::new(Code::CommitFailed, format!("{} cannot be written: {error}", path.display()));
+        let failed = |error| {
+            let error = Error::new(Code::OutputFailed, format!("{} cannot be written: {error}", path.display()));
+            error.advise("Make room there, or let this user write to that folder.")
+        };
         // For its owner alone; no link that has the name is followed, and no file replaced.
         let mut file = NewFile::create(&path, 0o600).map_err(failed)?;
         file.write_all(body).map_err(failed)?;

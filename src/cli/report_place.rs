@@ -1,0 +1,33 @@
+//! Where a drill leaves its report: looked at before the drill, which may take hours.
+
+use crate::error::{Code, Error, Result};
+use crate::event::Env;
+use crate::restore::report::Report;
+use crate::store::{Archive, Location, NewFile, Written};
+
+pub struct ReportPlace(Archive);
+
+impl ReportPlace {
+    /// A folder is made if it is not there, and must take files. Whether a bucket does shows only at the end.
+    pub async fn open(place: &str, env: &Env) -> Result<Self> {
+        let location = Location::parse(place)?;
+        if let Location::Directory(folder) = &location {
+            let unusable = |error| Error::field(Code::BadUsage, "report", format!("{location} cannot be written to: {error}"));
+            std::fs::create_dir_all(folder).map_err(unusable)?;
+            // Never kept, so nothing of it is seen.
+            drop(NewFile::create(&folder.join("report"), 0o600).map_err(unusable)?);
+        }
+        Ok(Self(Archive::open(&location, env).await?))
+    }
+
+    pub async fn leave(&self, report: &Report) -> Result<()> {
+        let name = report.name();
+        for (ending, text) in [("json", report.to_json()), ("html", report.to_html())] {
+            let name = format!("{name}.{ending}");
+            if self.0.put_new(&name, text.into()).await? == Written::Exists {
+                return Err(Error::new(Code::OutputFailed, format!("{name} exists already")).advise("Name another place with --report."));
+            }
+        }
+        Ok(())
+    }
+}
