@@ -67,6 +67,11 @@ fn a_tampered_last_part_leaves_nothing_of_a_single_transaction() {
     ];
     let said = into(&home, &arguments);
     assert_eq!(said.code, 7, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("the database copy, made by --create, is left"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(
         home.server.psql("copy", "select count(*) from pg_class where relname = 'plain'"),
         "0"
@@ -155,4 +160,81 @@ fn a_drill_that_fails_says_so_in_its_report_too() {
     let report = said.receipt();
     assert_eq!((said.code, &report["outcome"]), (7, &json!("failed")), "{report}");
     assert_eq!(report["error"]["code"], "tampered", "{report}");
+}
+
+/// Without a name libpq takes the one of the user: a whole backup went into the superuser's own database.
+#[test]
+fn a_database_that_nobody_named_is_not_restored_into() {
+    let home = Home::new(json!({}));
+    let to = home.server.conninfo("x").replace(" dbname='x'", "");
+    let restore = |more: &[&str]| Pgseal::new(&[&["restore", &home.at_s3(), "--key", &home.key(), "--to", &to], more].concat());
+    let said = restore(&[]).env("PGSEAL_PG_BIN", home.server.bin()).envs(home.bucket.env()).run();
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{}", said.stderr);
+    assert!(said.stderr.contains("bad_usage: `to` names no database"), "{}", said.stderr);
+}
+
+/// A database was made first, and what was asked for could not be.
+#[test]
+fn globals_that_are_not_in_the_backup_are_told_before_a_database_is_made() {
+    let home = Home::new(json!({}));
+    let arguments = [
+        "restore",
+        &home.at_s3(),
+        "--key",
+        &home.key(),
+        "--to",
+        "dbname=copy",
+        "--create",
+        "--globals",
+    ];
+    let said = into(&home, &arguments);
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("bad_usage: `globals` are not in this backup"),
+        "{}",
+        said.stderr
+    );
+    let made = home
+        .server
+        .psql("postgres", "select count(*) from pg_database where datname = 'copy'");
+    assert_eq!(made, "0");
+}
+
+/// It was found out after the drill, which may take hours, and as a commit that failed.
+#[test]
+fn a_folder_that_takes_no_report_is_told_before_the_drill() {
+    let home = Home::new(json!({}));
+    // A place that not even root can make a folder in.
+    let said = into(&home, &["drill", &home.at_s3(), "--key", &home.key(), "--report", "/proc/reports"]);
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("bad_usage: `report` /proc/reports cannot be written to"),
+        "{}",
+        said.stderr
+    );
+}
+
+/// They were `bad_event`, with advice about fields and variables of an event.
+#[test]
+fn a_mistake_in_an_argument_is_bad_usage() {
+    let home = Home::new(json!({}));
+    let (s3, key) = (home.at_s3(), home.key());
+    let folder = text(home.folder.path());
+    for arguments in [
+        ["decrypt", &s3, "--key", &key, "-o", folder],
+        ["restore", &s3, "--key", &key, "--to", "host='x"],
+        ["verify", &s3, "--key", "arn:aws:secretsmanager:nowhere", "--signer", folder],
+        ["verify", &s3, "--key", &key, "--signer", "/nonexistent"],
+        ["backup", "--event", "/nonexistent", "", "", ""],
+    ] {
+        let arguments: Vec<&str> = arguments.into_iter().filter(|argument| !argument.is_empty()).collect();
+        let said = into(&home, &arguments);
+        assert_eq!(said.code, 2, "{arguments:?}: {}", said.stderr);
+        assert!(
+            format!("{}{}", said.stdout, said.stderr).contains("bad_usage"),
+            "{arguments:?}: {}{}",
+            said.stdout,
+            said.stderr
+        );
+    }
 }
