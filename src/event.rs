@@ -227,10 +227,10 @@ fn not_json(error: serde_json::Error) -> Error {
 
 fn reads_private_key(value: &Value) -> bool {
     match value {
-        Value::String(text) => crate::envelope::recipient::is_private_key(text),
+        Value::String(text) => crate::envelope::key_text::is_private_key(text),
         Value::Array(items) => items.iter().any(reads_private_key),
         Value::Object(fields) => {
-            let named = |name: &String| crate::envelope::recipient::is_private_key(name);
+            let named = |name: &String| crate::envelope::key_text::is_private_key(name);
             let json_web_key = fields.contains_key("kty") && fields.contains_key("d");
             json_web_key || fields.keys().any(named) || fields.values().any(reads_private_key)
         }

@@ -3,6 +3,7 @@
 
 pub mod card;
 pub mod contents;
+pub mod key_text;
 pub mod legacy;
 pub mod manifest;
 mod modulus;

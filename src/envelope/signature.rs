@@ -4,8 +4,9 @@
 //! Whoever may write to the bucket can forge a whole set with a recipient's public key. A signature closes that, where its
 //! verifier is kept outside the bucket.
 
+use super::key_text::{Shape, decoded, is_private_key, shape};
 use super::private_key::container::{self, ID_EC_PUBLIC_KEY, Key};
-use super::recipient::{Shape, decoded, is_private_key, kind, shape};
+use super::recipient::kind;
 use super::{hex, sha256};
 use crate::error::{Code, Error, Result};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};

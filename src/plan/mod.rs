@@ -7,6 +7,7 @@ mod memory;
 mod names;
 mod parts;
 mod rate;
+mod recipients;
 mod resolve;
 mod schedule;
 mod storage;

@@ -2,7 +2,8 @@
 
 use super::encrypted::{self, Failed};
 use super::pem::{self, Block};
-use crate::envelope::recipient::{RSA_ENCRYPTION, Shape, items, kind, shape};
+use crate::envelope::key_text::{Shape, items, shape};
+use crate::envelope::recipient::{RSA_ENCRYPTION, kind};
 use crate::error::{Code, Error, Result};
 use std::fs::File;
 use std::io::Read;

@@ -9,7 +9,8 @@ pub use container::warn_if_open_to_all;
 #[cfg(test)]
 pub(super) mod tests;
 
-use super::recipient::{RSA_ENCRYPTION, Recipient, items};
+use super::key_text::items;
+use super::recipient::{RSA_ENCRYPTION, Recipient};
 use super::secret::Secret;
 use crate::error::{Code, Error, Result};
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};

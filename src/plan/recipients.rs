@@ -1,0 +1,103 @@
+//! Who may open a backup: what an event asks for, within what the environment allows.
+
+use super::deployment;
+use crate::envelope::key_text::is_private_key;
+use crate::envelope::recipient::{MAX_RECIPIENTS, Recipient};
+use crate::error::{Code, Error, Result};
+use crate::event::{Asked, Env};
+
+/// Those of the event, as far as the environment allows them.
+pub(super) fn recipients(asked: &Asked<'_>, env: &Env) -> Result<Vec<Recipient>> {
+    let variable = env.get("OPENSSL_PUBLIC_KEY");
+    if variable.is_some_and(is_private_key) {
+        return Err(Error::field(
+            Code::PrivateKeyGiven,
+            "public_key",
+            "(OPENSSL_PUBLIC_KEY) holds a private key; it was not used",
+        ));
+    }
+    // A variable that a template leaves empty would be a pin that pins nothing.
+    if variable.is_none() && env.is_set("OPENSSL_PUBLIC_KEY") && (asked.in_event("public_key") || asked.in_defaults("public_key")) {
+        return Err(Error::field(
+            Code::BadEvent,
+            "public_key",
+            "(OPENSSL_PUBLIC_KEY) is set and empty: name the recipients that an event may choose among, or do not set it",
+        ));
+    }
+    let of_variable = variable.map(key_texts).transpose()?.map(|texts| parsed(&texts)).transpose()?;
+    let of_defaults = asked
+        .of_defaults()
+        .texts("public_key", &[])?
+        .map(|texts| parsed(&texts))
+        .transpose()?;
+    let mut chosen = if asked.in_event("public_key") {
+        parsed(&asked.texts("public_key", &[])?.unwrap_or_default())?
+    } else {
+        of_defaults.clone().or_else(|| of_variable.clone()).unwrap_or_default()
+    };
+    let allows = deployment::may_allow_keys(env, of_defaults.is_some());
+    let of_variable = of_variable.filter(|_| allows("OPENSSL_PUBLIC_KEY"));
+    let of_defaults = of_defaults.filter(|_| allows(deployment::EVENT_DEFAULTS));
+    let of_environment: Vec<Recipient> = of_variable.into_iter().chain(of_defaults).flatten().collect();
+    let pins = env
+        .get("PGSEAL_ALLOWED_FINGERPRINTS")
+        .filter(|_| allows("PGSEAL_ALLOWED_FINGERPRINTS"));
+    let pins = pins.map(fingerprints).transpose()?;
+    if pins.is_some() || !of_environment.is_empty() {
+        let pinned = |recipient: &Recipient| pins.as_ref().is_some_and(|pins| pins.contains(&recipient.fingerprint));
+        let allowed = |recipient: &Recipient| pinned(recipient) || of_environment.contains(recipient);
+        if let Some(stranger) = chosen.iter().find(|recipient| !allowed(recipient)) {
+            let message = format!(
+                "has a recipient that the environment does not allow (fingerprint {})",
+                stranger.fingerprint
+            );
+            return Err(Error::field(Code::KeyNotAllowed, "public_key", message));
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    chosen.retain(|recipient| seen.insert(recipient.fingerprint.clone()));
+    match chosen.len() {
+        0 => Err(Error::field(
+            Code::NoPublicKey,
+            "public_key",
+            "is missing: set it in the event, or OPENSSL_PUBLIC_KEY in the environment",
+        )),
+        1..=MAX_RECIPIENTS => Ok(chosen),
+        _ => Err(Error::field(
+            Code::BadPublicKey,
+            "public_key",
+            format!("has over {MAX_RECIPIENTS} recipients"),
+        )),
+    }
+}
+
+fn parsed(texts: &[String]) -> Result<Vec<Recipient>> {
+    if texts.iter().all(|text| text.trim().is_empty()) {
+        return Err(Error::field(Code::NoPublicKey, "public_key", "is empty"));
+    }
+    texts.iter().map(|text| Recipient::parse(text)).collect()
+}
+
+/// A variable holds one key, or a JSON list of keys.
+fn key_texts(text: &str) -> Result<Vec<String>> {
+    if !text.trim_start().starts_with('[') {
+        return Ok(vec![text.to_owned()]);
+    }
+    serde_json::from_str(text)
+        .map_err(|_| Error::field(Code::BadPublicKey, "public_key", "(OPENSSL_PUBLIC_KEY) is not a JSON list of texts"))
+}
+
+fn fingerprints(list: &str) -> Result<Vec<String>> {
+    let one = |text: &str| {
+        let text = text.trim().replace(':', "").to_ascii_lowercase();
+        let fits = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let refused = || {
+            Error::new(
+                Code::BadEvent,
+                "PGSEAL_ALLOWED_FINGERPRINTS must be SHA-256 fingerprints (64 hex digits) separated by commas",
+            )
+        };
+        fits.then_some(text).ok_or_else(refused)
+    };
+    list.split(',').filter(|entry| !entry.trim().is_empty()).map(one).collect()
+}
