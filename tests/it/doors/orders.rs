@@ -187,7 +187,13 @@ fn what_was_planted_under_the_name_is_no_backup() {
             manifest.as_object_mut().expect("an object").remove(field);
         }
     });
-    let elsewhere = edited(&|manifest| manifest["objects"][0]["key"] = json!("staging/app_20261124T020000Z.00000000.sql.bz2.enc"));
+    let elsewhere = edited(&|manifest| {
+        for object in manifest["objects"].as_array_mut().expect("a list") {
+            let key = object["key"].as_str().expect("a key").replacen("backups/", "staging/", 1);
+            object["key"] = json!(key);
+        }
+    });
+    let of_two = edited(&|manifest| manifest["objects"][0]["key"] = json!("staging/app_20261124T020000Z.00000000.sql.bz2.enc"));
     let not_there = edited(&|manifest| manifest["objects"][0]["key"] = json!("backups/app_20261124T020000Z.00000000.sql.bz2.enc"));
     let keys = ground.bucket.keys();
     for (name, planted, words) in [
@@ -196,6 +202,7 @@ fn what_was_planted_under_the_name_is_no_backup() {
         ("too large", vec![b'x'; (4 << 20) + 1], "has 4194305 bytes"),
         ("of an older version", older, "before 0.2"),
         ("copied from another folder", elsewhere, "another folder"),
+        ("of two folders", of_two, "different folders"),
         ("of objects that are not there", not_there, "is missing"),
     ] {
         ground.bucket.put(MANIFEST, planted);
