@@ -143,9 +143,10 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,mode=044
 COPY --from=clients /out/etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=builder /out/pgseal /usr/local/bin/pgseal
 RUN --mount=type=bind,from=builder,source=/out,target=/tmp/built \
+    --mount=type=bind,from=clients,source=/packages,target=/tmp/packages \
     --mount=type=bind,source=scripts,target=/tmp/scripts \
     mkdir -p /usr/share/pgseal \
-    && bash /tmp/scripts/sbom.sh packages | bash /tmp/scripts/sbom.sh document /tmp/built/crates.tsv - >/usr/share/pgseal/sbom.cdx.json
+    && { bash /tmp/scripts/sbom.sh packages; grep '^ca-certificates' /tmp/packages/clients.tsv; } | bash /tmp/scripts/sbom.sh document /tmp/built/crates.tsv - >/usr/share/pgseal/sbom.cdx.json
 # Root drops to these two, which own nothing: so a backup's code is kept from the rest with and without Landlock.
 RUN groupadd --gid 10002 pgseal-server \
     && useradd --uid 10002 --gid 10002 --no-create-home --shell /usr/sbin/nologin pgseal-server \
@@ -153,7 +154,7 @@ RUN groupadd --gid 10002 pgseal-server \
     # For `--user 10001`, confined by Landlock alone: initdb asks for the name of its user.
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin pgseal
 # hadolint ignore=DL3002
-USER root
+USER 0:0
 WORKDIR /tmp
 ENTRYPOINT ["/usr/local/bin/pgseal"]
 

@@ -70,7 +70,7 @@ codes! {
     S3Unsupported "s3_unsupported" 4 "This S3 endpoint lacks conditional writes (If-None-Match) or checksums, without which nothing protects a backup from being overwritten or spoilt: use Amazon S3, or a server that has both.";
     Deadline "deadline" 6 "Time ran out: raise the function's timeout or memory, raise `rate_limit`, or run it as an ECS task, which has no limit.";
     DeadlinePredicted "deadline_predicted" 6 "Raise the timeout or `rate_limit`, or run it as an ECS task; PGSEAL_DEADLINE_CHECK=off tries all the same.";
-    Terminated "terminated" 6 "Stopped by a signal; nothing was stored. Run again.";
+    Terminated "terminated" 6 "Stopped by a signal; no backup was made. Run again.";
     NoBackup "no_backup" 7 "Look with `pgseal list` for what is there; what has no manifest is no backup.";
     Tampered "tampered" 7 "Do not use this backup: fetch the objects again, else take another one, and find out who can write to the bucket.";
     WrongKey "wrong_key" 7 "Use the private key whose fingerprint is named here.";

@@ -196,7 +196,8 @@ fn opened(mut envelope: Map<String, Value>) -> Result<Map<String, Value>> {
             "of the EventBridge envelope must be a JSON object: the event",
         ));
     };
-    if let (Some(time), false) = (envelope.remove("time"), detail.contains_key("scheduled_time")) {
+    let is_named = detail.get("scheduled_time").is_some_and(|time| !time.is_null());
+    if let (Some(time), false) = (envelope.remove("time"), is_named) {
         detail.insert("scheduled_time".into(), time);
     }
     Ok(detail)

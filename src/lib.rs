@@ -10,6 +10,7 @@ pub mod bzip2;
 pub mod cancel;
 pub mod check;
 pub mod cli;
+pub mod descriptors;
 pub mod envelope;
 pub mod error;
 pub mod event;

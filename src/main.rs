@@ -3,6 +3,7 @@
 use clap::Parser;
 use pgseal::cancel::Cancel;
 use pgseal::cli::{self, Cli, Said};
+use pgseal::descriptors;
 use pgseal::error::{Code, Error, Result};
 use pgseal::event::Env;
 use pgseal::heap;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 fn main() -> ExitCode {
+    descriptors::keep_from_children();
     heap::share();
     panics::tell_places_only();
     let exit = match Cli::try_parse() {

@@ -15,6 +15,8 @@ use time::{Duration, OffsetDateTime};
 const EARLY: Duration = Duration::minutes(5);
 /// More generations than recipients ever change. A bound, since anyone who may write to the bucket can add some.
 const MOST_GENERATIONS: usize = 64;
+/// Those that are looked for where nothing may be listed.
+const FEW_GENERATIONS: u32 = 4;
 
 /// What a manifest must show to be of one order.
 pub(super) struct Order {
@@ -82,7 +84,7 @@ impl Order {
     /// Looks at every generation of the manifest: the first may have been retired since. Fails with `stem_taken` where
     /// something else stands under the name, and with `s3_denied` where what stands there may not be read.
     pub async fn find(&self, store: &S3) -> Result<Existing> {
-        let (keys, listed) = match store.list_under(&format!("{}.", self.stem)).await? {
+        let (keys, listed): (Vec<String>, _) = match store.list_under(&format!("{}.", self.stem)).await? {
             Ok(listed) => {
                 let mut generations: Vec<(u32, String)> = listed
                     .iter()
@@ -91,12 +93,18 @@ impl Order {
                 generations.sort_unstable_by_key(|(generation, _)| std::cmp::Reverse(*generation));
                 (generations.into_iter().map(|(_, key)| key).collect(), Ok(listed))
             }
-            Err(denied) => (vec![self.stem.manifest()], Err(denied)),
+            // The first may have been retired since. S3 says of what is missing that it is denied, too: these are all looked at.
+            Err(denied) => {
+                let generations = 2..=FEW_GENERATIONS;
+                let later = generations.rev().map(|generation| self.stem.later_manifest(generation));
+                (later.chain([self.stem.manifest()]).collect(), Err(denied))
+            }
         };
         if keys.len() > MOST_GENERATIONS {
             return Err(self.taken(&format!("{} manifests stand there", keys.len())));
         }
         let mut candidates = Vec::with_capacity(keys.len());
+        let mut unseen = None;
         for key in keys {
             let (content, etag, last_modified) = match (store.fetch(&key, MAX_MANIFEST).await?, &listed) {
                 (
@@ -110,7 +118,10 @@ impl Order {
                 (Fetched::TooLarge(size), _) => (Content::TooLarge(size), None, None),
                 (Fetched::Missing, _) => continue,
                 // Without s3:ListBucket S3 says so of what is not there as well.
-                (Fetched::Denied(_), Err(denied)) => return Ok(Existing::Unseen(denied.clone())),
+                (Fetched::Denied(_), Err(denied)) => {
+                    unseen = Some(denied.clone());
+                    continue;
+                }
                 (Fetched::Denied(error), Ok(_)) => return Err(unreadable(&key, &error)),
             };
             candidates.push(Candidate {
@@ -121,7 +132,7 @@ impl Order {
             });
         }
         if candidates.is_empty() {
-            return Ok(Existing::Nothing);
+            return Ok(unseen.map_or(Existing::Nothing, Existing::Unseen));
         }
         let (found, chosen) = self.judge(&candidates)?;
         let mut listed = listed.ok();

@@ -148,6 +148,13 @@ pub fn try_create(target: &Access, creation: &Creation, cancel: &Cancel) -> Resu
     }
 }
 
+/// One that was made a moment ago.
+pub fn drop_database(target: &Access, name: &str, cancel: &Cancel) -> Result<()> {
+    maintenance(target, cancel)?
+        .execute(&format!("DROP DATABASE {};", identifier(name)), cancel)
+        .map(drop)
+}
+
 /// `CREATE DATABASE` says so of an unknown locale of the system (42809), of one that does not fit the encoding or that ICU
 /// does not know (22023), of a provider that this build or major lacks (0A000, 42601, and XX000 from ICU itself).
 fn is_about_the_locale(sqlstate: &str) -> bool {

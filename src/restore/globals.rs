@@ -24,6 +24,9 @@ pub struct PlannedGlobals {
     pub changes: Changes,
 }
 
+/// One more than the bytes that a name has at most.
+const NAMEDATALEN: usize = 64;
+
 const FOREIGN: &str = "statements that no pg_dumpall writes";
 const ROLES: &str = "roles that were there";
 const TABLESPACES: &str = "tablespaces";
@@ -88,7 +91,10 @@ pub fn plan(mut globals: &[u8], options: &GlobalsOptions) -> Result<PlannedGloba
 impl Planner<'_> {
     fn judge(&mut self, statement: &Statement, bytes: &[u8], settings: &str) {
         let name = |at| statement.name(at);
-        let is_new_role = |at: Option<usize>| at.and_then(name).is_some_and(|role| self.roles.contains(&role));
+        let role_name = |at: usize| self.role_name(statement, at);
+        let is_new_role = |at: Option<usize>| at.and_then(role_name).is_some_and(|role| self.roles.contains(&role));
+        // One of them alone, as pg_dumpall writes it: of a list only the first would have been looked at.
+        let is_last = |at: usize| at + 1 >= statement.len() || statement.is_any(at + 1, &["WITH", "GRANTED", "CASCADE", "RESTRICT"]);
         let is_new_space = |at: usize| name(at).is_some_and(|space| self.tablespaces.contains(&space));
         let grantee = || {
             let word = if statement.is(0, "GRANT") { "TO" } else { "FROM" };
@@ -101,8 +107,8 @@ impl Planner<'_> {
             );
         let (passes, what, at) = if statement.is_empty() || is_known_set {
             (true, FOREIGN, 0)
-        } else if let (true, Some(role)) = (statement.has(0, "CREATE ROLE") && statement.len() == 3, name(2)) {
-            let is_new = !self.options.existing_roles.contains(&role);
+        } else if let (true, Some(role)) = (statement.has(0, "CREATE ROLE") && statement.len() == 3, role_name(2)) {
+            let is_new = !self.options.existing_roles.contains(&role) && !self.may_be_known(&role);
             if is_new {
                 self.roles.insert(role);
             }
@@ -123,10 +129,14 @@ impl Planner<'_> {
             (is_new_space(3), TABLESPACES, 3)
         } else if statement.is_any(0, &["GRANT", "REVOKE"]) {
             match statement.find(1, "ON") {
-                Some(on) if statement.is(on + 1, "TABLESPACE") => (is_new_space(on + 2), TABLESPACES, on + 2),
-                Some(on) if statement.is(on + 1, "PARAMETER") => (is_new_role(grantee()), ROLES, grantee().unwrap_or(0)),
+                Some(on) if statement.is(on + 1, "TABLESPACE") && statement.is_any(on + 3, &["TO", "FROM"]) => {
+                    (is_new_space(on + 2), TABLESPACES, on + 2)
+                }
+                Some(on) if statement.is(on + 1, "PARAMETER") && grantee().is_some_and(is_last) => {
+                    (is_new_role(grantee()), ROLES, grantee().unwrap_or(0))
+                }
                 // Membership changes who becomes a member.
-                None if statement.is(0, "GRANT") && statement.is(2, "TO") => (is_new_role(Some(3)), ROLES, 3),
+                None if statement.is(0, "GRANT") && statement.is(2, "TO") && is_last(3) => (is_new_role(Some(3)), ROLES, 3),
                 _ => (false, FOREIGN, 0),
             }
         } else if statement.has(0, "SECURITY LABEL") {
@@ -146,6 +156,21 @@ impl Planner<'_> {
             self.planned.sql.extend_from_slice(bytes);
         }
         self.planned.sql.push(b'\n');
+    }
+
+    /// The role that a word names, unless it is one of those that mean whoever is there: `current_user`, or all. A name that
+    /// the server would cut would become another's.
+    fn role_name(&self, statement: &Statement, at: usize) -> Option<Vec<u8>> {
+        const WORDS: [&str; 7] = ["CURRENT_USER", "CURRENT_ROLE", "SESSION_USER", "USER", "PUBLIC", "ALL", "NONE"];
+        // What stands in double quotes is no word.
+        let name = statement.name(at).filter(|_| !statement.is_any(at, &WORDS))?;
+        (name.len() < NAMEDATALEN).then_some(name)
+    }
+
+    /// A name in another encoding than UTF-8, which is how the target's names are known: it may be any of these.
+    fn may_be_known(&self, role: &[u8]) -> bool {
+        let is_utf8 = matches!(&*self.guard.encoding().to_ascii_lowercase().replace('-', ""), "utf8" | "unicode");
+        !role.is_ascii() && !is_utf8 && self.options.existing_roles.iter().any(|known| !known.is_ascii())
     }
 
     /// The same role, as nobody.
@@ -181,6 +206,47 @@ mod tests {
         };
         let PlannedGlobals { sql, changes } = plan(globals.as_bytes(), &options)?;
         Ok((String::from_utf8(sql).unwrap(), changes))
+    }
+
+    /// Sets that were forged from a public key alone: each changed a role of the target.
+    #[test]
+    fn no_word_list_or_long_name_reaches_a_role_that_was_there() {
+        let known = "a".repeat(63);
+        let long = format!("{known}b");
+        for (globals, forbidden) in [
+            (
+                "CREATE ROLE \"current_user\";\nALTER ROLE current_user WITH NOSUPERUSER;\n",
+                "NOSUPERUSER",
+            ),
+            (
+                "CREATE ROLE \"session_user\";\nGRANT \"pg_execute_server_program\" TO session_user;\n",
+                "GRANT",
+            ),
+            ("CREATE ROLE \"all\";\nALTER ROLE all SET my.evil TO 'yes';\n", "evil"),
+            (
+                "CREATE ROLE zz1;\nGRANT \"pg_execute_server_program\" TO \"zz1\", \"plain\";\n",
+                "GRANT",
+            ),
+            (
+                "CREATE ROLE zz1;\nGRANT SET ON PARAMETER \"log_statement\" TO \"zz1\", \"plain\";\n",
+                "GRANT",
+            ),
+            (
+                "CREATE TABLESPACE x LOCATION '/x';\nGRANT ALL ON TABLESPACE x, pg_default TO zz1;\n",
+                "GRANT",
+            ),
+            (&format!("CREATE ROLE \"{long}\";\nALTER ROLE \"{long}\" WITH SUPERUSER;\n"), "ROLE"),
+        ] {
+            let (sql, _) = planned(globals, &["plain", &known], false).unwrap();
+            assert!(!sql.contains(forbidden), "{sql}");
+        }
+        let options = GlobalsOptions {
+            existing_roles: BTreeSet::from(["\u{e9}".as_bytes().to_vec()]),
+            ..GlobalsOptions::default()
+        };
+        let latin = b"SET client_encoding = 'LATIN1';\nCREATE ROLE \"\xe9\";\nALTER ROLE \"\xe9\" WITH SUPERUSER;\n";
+        let sql = plan(latin, &options).unwrap().sql;
+        assert!(!sql.windows(4).any(|word| word == b"ROLE"));
     }
 
     const GLOBALS: &str = "--\n-- PostgreSQL database cluster dump\n--\n\n\\restrict abc\n\nSET default_transaction_read_only = off;\n\

@@ -2,7 +2,7 @@
 
 use super::backup::{Backup, Kind};
 use super::conninfo::Conninfo;
-use super::create::{Creation, create};
+use super::create::{Creation, create, drop_database};
 use super::empty;
 use super::filter::{Changes, Filter, FilterOptions, Filtered, LeftOut};
 use super::globals::{self, GlobalsOptions};
@@ -95,19 +95,36 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
         let error = Error::field(Code::BadUsage, "globals", "are not in this backup: it was made without them");
         return Err(error.advise("Leave out --globals: what the roles may do is then restored where they exist."));
     }
-    let access = prepared(access, ask, &manifest.database, &properties, cancel).await?;
+    let part = contents.as_ref().filter(|_| manifest.is_partial());
+    let part = part.map(|contents| contents.tables.iter().map(|table| table.name.clone()).collect());
+    let access = prepared(access, ask, &manifest.database, &properties, part, cancel).await?;
     let filling = fill(backup, &opened, contents.as_ref(), &access, ask, begun, cancel).await;
-    filling.map_err(|error| left_behind(error, &access, ask))
+    match filling {
+        Ok(restored) => Ok(restored),
+        Err(error) => Err(left_behind(error, &access, ask).await),
+    }
 }
 
-/// A database that was made for this is told of where it stays: a part of it may be all that somebody has.
-fn left_behind(mut error: Error, access: &Access, ask: &Ask<'_>) -> Error {
-    if let (true, Some(name)) = (ask.create, access.conninfo.dbname()) {
-        let told = format!(
-            "{}; the database {name}, made by --create, is left as far as it came: drop it before the next try",
-            error.message
-        );
-        error.message = told;
+/// What is left of a restore that failed: nothing where it was one transaction, else a part that may be all that somebody has.
+async fn left_behind(mut error: Error, access: &Access, ask: &Ask<'_>) -> Error {
+    let name = access.conninfo.dbname().unwrap_or("that --to names").to_owned();
+    let left = match (ask.single_transaction, ask.create) {
+        (true, false) => "nothing of it was kept".to_owned(),
+        (true, true) => {
+            // By then a cancel may have come: what was made for this goes all the same.
+            let (access, made) = (access.clone(), name.clone());
+            let dropped = blocking(move || drop_database(&access, &made, &Cancel::new()?)).await;
+            match dropped {
+                Ok(()) => "nothing of it was kept, nor the database that --create made".to_owned(),
+                Err(_) => format!("the database {name}, made by --create, is left empty: drop it before the next try"),
+            }
+        }
+        (false, true) => format!("the database {name}, made by --create, is left as far as it came: drop it before the next try"),
+        (false, false) => format!("the database {name} is left as far as it came: empty it before the next try"),
+    };
+    error.message = format!("{}; {left}", error.message);
+    if matches!(error.code, Code::Terminated | Code::Deadline) {
+        error = error.advise("Restore again into an empty database; --single-transaction keeps all of a restore or nothing.");
     }
     error
 }
@@ -162,6 +179,7 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
         ask,
         "restored",
         &DatabaseProperties::default(),
+        None,
         cancel,
     )
     .await?;
@@ -171,9 +189,11 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
     let (target, stop, single) = (access.clone(), cancel.clone(), ask.single_transaction);
     let sink = move || Ok(Filter::new(options, target.restore(Manner::all(single), &stop)?));
     let limit = ask.legacy.length();
-    let (counted, filtered) = legacy::bring(backup, key, dump, ask.key, ask.workers, limit, sink, &progress, cancel)
-        .await
-        .map_err(|error| left_behind(error, &access, ask))?;
+    let brought = legacy::bring(backup, key, dump, ask.key, ask.workers, limit, sink, &progress, cancel).await;
+    let (counted, filtered) = match brought {
+        Ok(brought) => brought,
+        Err(error) => return Err(left_behind(error, &access, ask).await),
+    };
     let mut warnings = filtered.below;
     if ask.create {
         warnings.push(UNKNOWN_PROPERTIES.to_owned());
@@ -183,8 +203,16 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
     Ok(restored)
 }
 
-/// The target, made or found empty; its name is the backup's where none was given.
-async fn prepared(access: Access, ask: &Ask<'_>, database: &str, properties: &DatabaseProperties, cancel: &Cancel) -> Result<Access> {
+/// The target, made or found empty; its name is the backup's where none was given. `part`: the tables of a backup that is
+/// not of a whole database.
+async fn prepared(
+    access: Access,
+    ask: &Ask<'_>,
+    database: &str,
+    properties: &DatabaseProperties,
+    part: Option<Vec<String>>,
+    cancel: &Cancel,
+) -> Result<Access> {
     let (is_new, cancel, properties) = (ask.create, cancel.clone(), properties.clone());
     if !is_new && !access.names_database() {
         let error = Error::field(Code::BadUsage, "to", "names no database");
@@ -197,6 +225,8 @@ async fn prepared(access: Access, ask: &Ask<'_>, database: &str, properties: &Da
     blocking(move || {
         if is_new {
             create(&access, &properties, &cancel)?;
+        } else if let Some(tables) = part {
+            empty::must_have_none_of(&tables, &access, &cancel)?;
         } else {
             empty::must_be_empty(&access, &cancel)?;
         }

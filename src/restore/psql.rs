@@ -30,7 +30,9 @@ const ANSWER: usize = 64 << 20;
 const WARNINGS: usize = 20;
 /// For all that is not a dump: nothing is found that a user of the database put beside the catalog's functions, types and
 /// operators, not even among temporary objects.
-const PATH: &[u8] = b"SET search_path TO pg_catalog, pg_temp;\n";
+/// Where a string ends must not be up to what somebody set for the database.
+const STRINGS: &[u8] = b"SET standard_conforming_strings TO on;\n";
+const PATH: &[u8] = b"SET search_path TO pg_catalog, pg_temp; SET standard_conforming_strings TO on;\n";
 
 /// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump; one that knows
 /// `\restrict` if there is any.
@@ -87,6 +89,14 @@ pub struct Access {
     confinement: Option<Confinement>,
 }
 
+/// libpq itself looks for a password in these, and would send it like any other.
+fn may_have_passfile(conninfo: &Conninfo, environment: &[(OsString, OsString)]) -> bool {
+    let variable = |name: &str| environment.iter().find(|(known, value)| known == name && !value.is_empty());
+    let own = variable("HOME").is_some_and(|(_, home)| std::path::Path::new(home).join(".pgpass").exists());
+    let is_said = |keyword: &str| conninfo.get(keyword).is_some_and(|value| !value.is_empty());
+    own || is_said("passfile") || is_said("service") || variable("PGPASSFILE").is_some() || variable("PGSERVICE").is_some()
+}
+
 impl Access {
     /// `variables`: ours. libpq's own settings among them reach psql, a password only in a file in memory.
     pub fn new(client: Client, conninfo: Conninfo, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
@@ -101,7 +111,12 @@ impl Access {
             }
         }
         let password = password.filter(|password| !password.expose_secret().is_empty());
-        let tls = TargetTls::new(&conninfo, &environment, &client, password.is_some());
+        let tls = TargetTls::new(
+            &conninfo,
+            &environment,
+            &client,
+            password.is_some() || may_have_passfile(&conninfo, &environment),
+        );
         Self {
             client,
             conninfo,
@@ -171,6 +186,7 @@ impl Access {
                  psql 14.19, 15.14, 16.10, 17.6 and 18 know it"
             ));
         }
+        psql.put(STRINGS)?;
         Ok(psql)
     }
 

@@ -47,6 +47,8 @@ fn a_container_drills_with_a_key_from_secrets_manager() {
     let said = Container::new(&image("drill"))
         .on_host_network()
         .option("--tmpfs=/tmp:mode=1777")
+        // Which Docker and ECS give by default: it drops to users of its own.
+        .option("--cap-add=CHOWN,SETUID,SETGID,DAC_OVERRIDE,KILL")
         .aws(aws.env())
         .arguments(&["drill", &backup, "--key", &key, "--report", &reports])
         .run();

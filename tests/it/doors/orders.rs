@@ -344,3 +344,24 @@ fn a_time_in_the_future_is_refused() {
         assert_eq!(offline(&event).code, 0);
     }
 }
+
+/// The first generation was retired, and only a list showed the second: the same event committed twice, and neither opened.
+#[test]
+fn a_later_generation_is_found_without_a_list() {
+    let ground = Ground::new();
+    let order = ground.scheduled();
+    ground.complete(&ground.backup(&order));
+    let good = String::from_utf8(ground.bucket.get(MANIFEST)).expect("UTF-8");
+    let (line, proof) = good.split_once('\n').expect("two lines");
+    let mut manifest: Value = serde_json::from_str(line).expect("JSON");
+    manifest["generation"] = json!(2);
+    let later = MANIFEST.replace(".jsonl", ".2.jsonl");
+    ground.bucket.put(&later, format!("{manifest}\n{proof}"));
+    ground.bucket.delete(MANIFEST);
+    let keys = ground.bucket.keys();
+    let denied = Rule::on(Operation::ListObjects).then(Fault::Answer(Canned::error(403, "AccessDenied")));
+    let proxy = FaultProxy::before(&ground.bucket, [denied]);
+    let run = Pgseal::backup(&order).envs(proxy.env()).envs(ground.server.env());
+    ground.is_found("the second generation", &run.run());
+    assert_eq!(ground.bucket.keys(), keys);
+}

@@ -280,3 +280,26 @@ fn a_drill_leaves_nothing_in_the_sources_tablespaces() {
         .collect();
     assert!(left.contains(&"tablespaces"), "{report:#}");
 }
+
+/// An owner set it off for the database while rows came in: what the superuser set right afterwards was read as other SQL
+/// than the one that was looked through.
+#[test]
+fn where_a_string_ends_is_not_up_to_the_databases_settings() {
+    let home = Home::new(json!({}));
+    home.server.psql(
+        "app",
+        r#"create extension hstore; create role reader;
+           create function public.set_it(i int) returns boolean language plpgsql as $$ begin
+               if current_database() = 'drill' then execute 'alter database drill set standard_conforming_strings = off'; end if;
+               return true; end $$;
+           create table public.t (i int check (public.set_it(i))); insert into t values (1);
+           comment on extension hstore is 'x\';
+           create table public."'; CREATE ROLE pwn SUPERUSER; CREATE ROLE pwn; --" (i int);
+           grant select on public."'; CREATE ROLE pwn SUPERUSER; CREATE ROLE pwn; --" to reader"#,
+    );
+    backup(&home, json!({}));
+    let said = drill(&home, None, &[]);
+    let report = said.receipt();
+    assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{report:#}");
+    assert!(!report.to_string().contains("already exists"), "{report:#}");
+}

@@ -68,14 +68,22 @@ fn a_tampered_last_part_leaves_nothing_of_a_single_transaction() {
     let said = into(&home, &arguments);
     assert_eq!(said.code, 7, "{}", said.stderr);
     assert!(
-        said.stderr.contains("the database copy, made by --create, is left"),
+        said.stderr.contains("nothing of it was kept, nor the database that --create made"),
         "{}",
         said.stderr
     );
-    assert_eq!(
-        home.server.psql("copy", "select count(*) from pg_class where relname = 'plain'"),
-        "0"
+    let copies = "select count(*) from pg_database where datname = 'copy'";
+    assert_eq!(home.server.psql("postgres", copies), "0");
+
+    // Else what came by then is left, and told: it may be all that somebody has.
+    let said = into(&home, &arguments[..arguments.len() - 1]);
+    assert!(
+        said.stderr
+            .contains("the database copy, made by --create, is left as far as it came"),
+        "{}",
+        said.stderr
     );
+    assert_eq!(home.server.psql("postgres", copies), "1");
 }
 
 #[test]
@@ -237,4 +245,24 @@ fn a_mistake_in_an_argument_is_bad_usage() {
             said.stderr
         );
     }
+}
+
+/// What its tables need had to be there, and then the target was not empty.
+#[test]
+fn a_part_goes_where_the_rest_is_already() {
+    let home = Home::new(json!({"tables": ["plain"]}));
+    home.server.psql("postgres", "create database rest");
+    home.server.psql(
+        "rest",
+        "create table customers (id int primary key); create type mood as enum ('sad')",
+    );
+    let restore = || into(&home, &["restore", &home.at_s3(), "--key", &home.key(), "--to", "dbname=rest"]);
+    let said = restore();
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    let again = restore();
+    assert!(
+        again.stderr.contains("the target is not empty: table public.plain"),
+        "{}",
+        again.stderr
+    );
 }
