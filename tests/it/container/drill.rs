@@ -48,7 +48,11 @@ fn a_container_drills_with_a_key_from_secrets_manager() {
         .on_host_network()
         .option("--tmpfs=/tmp:mode=1777")
         // Which Docker and ECS give by default: it drops to users of its own.
-        .option("--cap-add=CHOWN,SETUID,SETGID,DAC_OVERRIDE,KILL")
+        .option("--cap-add=CHOWN")
+        .option("--cap-add=SETUID")
+        .option("--cap-add=SETGID")
+        .option("--cap-add=DAC_OVERRIDE")
+        .option("--cap-add=KILL")
         .aws(aws.env())
         .arguments(&["drill", &backup, "--key", &key, "--report", &reports])
         .run();
