@@ -98,14 +98,25 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     let part = contents.as_ref().filter(|_| manifest.is_partial());
     let part = part.map(|contents| contents.tables.iter().map(|table| table.name.clone()).collect());
     let access = prepared(access, ask, &manifest.database, &properties, part, cancel).await?;
-    let filling = fill(backup, &opened, contents.as_ref(), &access, ask, begun, cancel).await;
-    match filling {
-        Ok(restored) => Ok(restored),
-        Err(error) => Err(left_behind(error, &access, ask).await),
-    }
+    let filling = fill(&opened, contents.as_ref(), &access, ask, cancel).await;
+    let filled = match filling {
+        Ok(filled) => filled,
+        Err(error) => return Err(left_behind(error, &access, ask).await),
+    };
+    // From here on all rows are there for good: nothing of it may be dropped.
+    let finishing = finish(backup, &opened, contents.as_ref(), &access, ask, filled, begun, cancel).await;
+    finishing.map_err(|mut error| {
+        error.message = format!(
+            "{}; what the dump holds is in {} all the same",
+            error.message,
+            access.conninfo.describe()
+        );
+        error
+    })
 }
 
-/// What is left of a restore that failed: nothing where it was one transaction, else a part that may be all that somebody has.
+/// What is left of a restore whose dump did not go in: nothing where it was one transaction, else a part that may be all
+/// that somebody has.
 async fn left_behind(mut error: Error, access: &Access, ask: &Ask<'_>) -> Error {
     let name = access.conninfo.dbname().unwrap_or("that --to names").to_owned();
     let left = match (ask.single_transaction, ask.create) {
@@ -129,18 +140,15 @@ async fn left_behind(mut error: Error, access: &Access, ask: &Ask<'_>) -> Error 
     error
 }
 
-/// All that goes into the database, which is there and empty.
-async fn fill(
-    backup: &Backup,
-    opened: &Opened<'_>,
-    contents: Option<&Contents>,
-    access: &Access,
-    ask: &Ask<'_>,
-    begun: Instant,
-    cancel: &Cancel,
-) -> Result<Restored> {
-    let manifest = &opened.manifest;
-    let properties = contents.map(|contents| contents.properties.clone()).unwrap_or_default();
+/// What came of a dump that is in.
+struct Filled {
+    counted: Counted,
+    left_out: Vec<LeftOut>,
+    warnings: Vec<String>,
+}
+
+/// All that the backup's objects hold, up to the end of the dump.
+async fn fill(opened: &Opened<'_>, contents: Option<&Contents>, access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<Filled> {
     let mut warnings = opened.warnings();
     let mut left_out = Vec::new();
     if ask.globals {
@@ -152,17 +160,42 @@ async fn fill(
         warnings.extend(schemas_of_tables(contents, access, cancel).await?);
     }
     let options = options(access, ask, cancel).await?;
-    let progress = Progress::new(manifest.plain_bytes);
-    let _reporter = Reporter::start(progress.clone(), &backup.stem);
+    let progress = Progress::new(opened.manifest.plain_bytes);
+    let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
     let single = ask.single_transaction;
     let (counted, filtered) = dump(opened, access, options, single, ask.workers, &progress, cancel).await?;
+    warnings.extend(filtered.below);
+    left_out.extend(filtered.changes.left_out);
+    Ok(Filled {
+        counted,
+        left_out,
+        warnings,
+    })
+}
+
+/// What comes when the rows are in: the comparison with the inventory, and what belongs to the database itself.
+#[expect(clippy::too_many_arguments, reason = "what a restore knows by then")]
+async fn finish(
+    backup: &Backup,
+    opened: &Opened<'_>,
+    contents: Option<&Contents>,
+    access: &Access,
+    ask: &Ask<'_>,
+    filled: Filled,
+    begun: Instant,
+    cancel: &Cancel,
+) -> Result<Restored> {
+    let Filled {
+        counted,
+        left_out,
+        mut warnings,
+    } = filled;
     if let Some(contents) = contents {
         agrees(&counted, contents)?;
     }
-    warnings.extend(filtered.below);
-    left_out.extend(filtered.changes.left_out);
+    let properties = contents.map(|contents| contents.properties.clone()).unwrap_or_default();
     warnings.extend(database_level(&properties, access, ask, cancel).await?);
-    if manifest.is_partial() {
+    if opened.manifest.is_partial() {
         warnings.push("this backup holds only a part of the database that it was made of".to_owned());
     }
     let mut restored = report(backup, Some(opened), access, &counted, warnings, begun);

@@ -65,8 +65,8 @@ impl Planted {
     }
 }
 
-/// Another backup of `app`, by its superuser, and downloaded.
-fn backup(home: &Home, asked: Value) {
+/// Another backup of `app`, by its superuser, and downloaded: where it lies.
+pub(super) fn backup(home: &Home, asked: Value) -> String {
     let mut order = event(&home.server, "app", &home.bucket);
     order["user"] = json!("owner");
     order["public_key"] = json!(String::from_utf8(openssl(&["pkey", "-pubout", "-in", &home.key()])).expect("PEM"));
@@ -81,6 +81,7 @@ fn backup(home: &Home, asked: Value) {
         .run()
         .complete();
     home.bucket.download(&home.fetched());
+    text(&home.fetched().join("app_20261124T020000Z")).to_owned()
 }
 
 fn drill(home: &Home, user: Option<u32>, options: &[&str]) -> Said {

@@ -1,12 +1,15 @@
 //! Into a database, and a drill, by the program as a user runs it.
 
 use super::{Home, openssl, text};
-use crate::support::pgseal::Pgseal;
+use crate::support::pgseal::{Pgseal, Said};
 use crate::support::restore::assert_same;
+use crate::support::wait::until;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 
 /// With the server's own programs and its superuser.
-fn into(home: &Home, arguments: &[&str]) -> crate::support::pgseal::Said {
+fn into(home: &Home, arguments: &[&str]) -> Said {
     let psql = home.server.psql_command("postgres");
     let set = psql
         .get_envs()
@@ -265,4 +268,41 @@ fn a_part_goes_where_the_rest_is_already() {
         "{}",
         again.stderr
     );
+}
+
+/// What fails after the commit is no reason to drop what was restored: a database of hours went with a late signal.
+#[test]
+fn a_database_whose_rows_are_in_is_not_dropped_for_what_comes_afterwards() {
+    let home = Home::new(json!({}));
+    let (folder, note) = (home.folder.path().join("bin"), home.folder.path().join("properties"));
+    std::fs::create_dir(&folder).expect("a folder");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *--version*|*--single-transaction*) exec {0} \"$@\";; esac\ninput=$(cat)\n\
+         case \"$input\" in *'ON DATABASE'*) echo >'{1}'; exec sleep 1000;; esac\nprintf '%s\\n' \"$input\" | {0} \"$@\"\n",
+        home.server.bin().join("psql").display(),
+        note.display()
+    );
+    let psql = folder.join("psql");
+    std::fs::write(&psql, script).expect("written");
+    std::fs::set_permissions(&psql, PermissionsExt::from_mode(0o755)).expect("it can be run");
+    home.server.psql("postgres", "revoke temporary on database app from public");
+    let backup = super::drills::backup(&home, json!({}));
+    let to = home.server.conninfo("copy");
+    let arguments = [
+        "restore",
+        &backup,
+        "--key",
+        &home.key(),
+        "--to",
+        &to,
+        "--create",
+        "--single-transaction",
+    ];
+    let child = Pgseal::new(&arguments).env("PGSEAL_PG_BIN", &folder).spawn();
+    until("the database's own privileges are restored", || note.exists());
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("pgseal runs");
+    let said = Said::from(child.wait_with_output().expect("pgseal ends"));
+    assert_eq!(said.code, 6, "{}{}", said.stdout, said.stderr);
+    assert!(said.stderr.contains("all the same"), "{}", said.stderr);
+    assert_eq!(home.server.psql("copy", "select count(*) from plain"), "5000");
 }
