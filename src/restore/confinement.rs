@@ -59,6 +59,9 @@ const SHUT: &[libc::c_long] = &[
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
+    // A file without a name is under no folder, so that no rule about folders keeps it from being run.
+    libc::SYS_memfd_create,
+    libc::SYS_execveat,
     libc::SYS_mount,
     libc::SYS_umount2,
     libc::SYS_move_mount,
@@ -238,8 +241,14 @@ impl Confinement {
             SeccompRule::new(vec![condition]).map(|rule| vec![rule])
         };
         let mut shut: BTreeMap<i64, Vec<SeccompRule>> = SHUT.iter().map(|call| (*call, Vec::new())).collect();
-        // Sockets of the machine alone.
-        shut.insert(libc::SYS_socket, condition(0, SeccompCmpOp::Ne, libc::AF_UNIX)?);
+        // Sockets of the machine alone, and none of datagrams (which `SOCK_RAW` means here, too): these need no connection.
+        let mut sockets = condition(0, SeccompCmpOp::Ne, libc::AF_UNIX)?;
+        let without_flags = SeccompCmpOp::MaskedEq(!(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u32 as u64);
+        for kind in [libc::SOCK_DGRAM, libc::SOCK_RAW] {
+            sockets.extend(condition(1, without_flags.clone(), kind)?);
+        }
+        shut.insert(libc::SYS_socket, sockets.clone());
+        shut.insert(libc::SYS_socketpair, sockets);
         let new_user = SeccompCmpOp::MaskedEq(libc::CLONE_NEWUSER as u64);
         shut.insert(libc::SYS_clone, condition(0, new_user, libc::CLONE_NEWUSER)?);
         if !self.connects {
@@ -349,6 +358,12 @@ mod tests {
             let folder = std::os::unix::net::UnixStream::connect("/nowhere").unwrap_err();
             assert_eq!(folder.kind(), io::ErrorKind::PermissionDenied);
             assert!(std::fs::read("/proc/self/environ").is_err());
+            // A datagram needs no connection, and a file in memory lies in no folder: both were ways out.
+            assert!(std::os::unix::net::UnixDatagram::unbound().is_err());
+            assert!(std::os::unix::net::UnixDatagram::pair().is_err());
+            assert!(std::os::unix::net::UnixStream::pair().is_ok());
+            let program = rustix::fs::memfd_create("program", rustix::fs::MemfdFlags::CLOEXEC);
+            assert_eq!(program.unwrap_err(), rustix::io::Errno::PERM);
         })
         .join()
         .unwrap();
