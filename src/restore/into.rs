@@ -111,7 +111,7 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
             error.message,
             access.conninfo.describe()
         );
-        error
+        error.advise("The rows are in; what belongs to the database itself (owner, settings, privileges) may be missing.")
     })
 }
 
