@@ -4,7 +4,7 @@ mod refresh;
 mod trust;
 
 pub use refresh::{EXPIRED, SKEWED, refreshing};
-pub use trust::endpoints_in_clear;
+pub use trust::{endpoints_in_clear, read_system_roots_ahead};
 
 use crate::error::{Code, Error, Result};
 use aws_config::retry::RetryConfig;

@@ -5,6 +5,7 @@
 //! ([`envelope`]), stores the parts ([`store`]) and says what was done ([`receipt`]).
 
 pub mod aws;
+mod background;
 pub mod backup;
 pub mod bzip2;
 pub mod cancel;

@@ -1,6 +1,7 @@
 //! Which door, and the exit code.
 
 use clap::Parser;
+use pgseal::aws;
 use pgseal::cancel::Cancel;
 use pgseal::cli::{self, Cli, Said};
 use pgseal::descriptors;
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
             logs::start(&env);
             seal_process();
             let door = Door::of(cli, &env);
+            if matches!(door, Door::Lambda) || door.takes_an_event() {
+                aws::read_system_roots_ahead();
+            }
             let answer = Arc::new(AnswerOnce::default());
             let outcome = open(&door, &env, &answer);
             // None: the watch over signals has answered, and ends the process.
@@ -116,7 +120,7 @@ fn say(door: &Door, outcome: Result<Option<Said>>) -> u8 {
         Ok(()) => exit,
         Err(unsaid) => {
             tell(&unsaid);
-            if door.takes_an_event() {
+            if matches!(door, Door::Lambda) || door.takes_an_event() {
                 output::tell(&format!("{answer}\n"));
             }
             // A failure is worth more than that nobody could read of it.

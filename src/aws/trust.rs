@@ -22,6 +22,21 @@ pub fn http_client() -> Result<Option<SharedHttpClient>> {
     }
 }
 
+/// Reads the system's authorities before the first request needs them: the SDK keeps them for the life of the process, and
+/// takes some milliseconds to read them.
+pub fn read_system_roots_ahead() {
+    if std::env::var_os(VARIABLE).is_some_and(|path| !path.is_empty()) {
+        return;
+    }
+    let read = || {
+        let _ = ConnectorBuilder::default()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .build();
+    };
+    // Without a thread, the first request reads them.
+    drop(crate::background::start("roots", read));
+}
+
 /// The bundle, looked through: the SDK panics where a certificate of it cannot be read.
 fn read_bundle(path: &Path) -> Result<Vec<u8>> {
     let refused = |reason: String| {

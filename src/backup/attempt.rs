@@ -3,7 +3,7 @@
 use super::existing::{CompletedBackup, Existing, Order};
 use super::send::{Sent, send};
 use super::signer::Signing;
-use super::{Estimate, Job};
+use super::{Estimate, Job, Sealing};
 use crate::envelope::contents::Contents;
 use crate::envelope::hex;
 use crate::envelope::manifest::{Object, Role, Wrapped};
@@ -25,7 +25,6 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use time::OffsetDateTime;
-use tokio::task::JoinHandle;
 
 /// Why an attempt ends without a backup of its own.
 pub(super) enum Stop {
@@ -68,7 +67,7 @@ pub(super) struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// Everything that can be known in seconds: is it done already, can all be read, is there a `pg_dump`, is there time.
-    pub async fn look(job: &'a Job<'a>, database: &'a DatabaseName, stem: &'a Stem, seal: JoinHandle<Result<Seal>>) -> Result<Self, Stop> {
+    pub async fn look(job: &'a Job<'a>, database: &'a DatabaseName, stem: &'a Stem, seal: Sealing) -> Result<Self, Stop> {
         job.cancel.check()?;
         let started = OffsetDateTime::now_utc();
         let signing = match &job.plan.signing_key {
@@ -125,7 +124,9 @@ impl<'a> Attempt<'a> {
         Ok(Self {
             job,
             database,
-            seal: seal.await.map_err(|_| Error::new(Code::Bug, "the derivation of keys panicked"))??,
+            seal: seal
+                .await
+                .map_err(|_| Error::new(Code::Bug, "no thread derived the keys, or it panicked"))??,
             client,
             estimate,
             stem,

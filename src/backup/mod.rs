@@ -11,6 +11,7 @@ pub mod signer;
 pub use estimate::Estimate;
 pub use existing::CompletedBackup;
 
+use crate::background;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Timestamp;
 use crate::envelope::seal::Seal;
@@ -28,7 +29,8 @@ use existing::{Existing, Order};
 use signer::Signing;
 use std::sync::Arc;
 use time::OffsetDateTime;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 /// What all databases of one event share.
 pub struct Job<'a> {
@@ -74,9 +76,14 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
     }
 }
 
-/// Derives keys beside whatever else is done.
-fn begin_seal(format: Format) -> JoinHandle<Result<Seal>> {
-    spawn_blocking(move || Seal::new(format))
+/// A secret and its keys, which are derived beside whatever else is done.
+type Sealing = oneshot::Receiver<Result<Seal>>;
+
+fn begin_seal(format: Format) -> Sealing {
+    let (made, sealing) = oneshot::channel();
+    // Without a thread the sender is gone, and who waits is told.
+    drop(background::start("seal", move || drop(made.send(Seal::new(format)))));
+    sealing
 }
 
 /// The failure stands with each database that was named, since each has no backup now.
@@ -141,7 +148,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    async fn one(&self, database: &DatabaseName, seal: JoinHandle<Result<Seal>>) -> Entry {
+    async fn one(&self, database: &DatabaseName, seal: Sealing) -> Entry {
         let name = database.as_str();
         let stem = match self.plan.stem(database, &self.server.host) {
             Ok(stem) => stem,
@@ -167,7 +174,7 @@ impl<'a> Job<'a> {
     }
 
     /// The whole of one backup, in the order that the invariants demand: nothing of it counts before the last step.
-    async fn seal(&self, database: &DatabaseName, stem: &Stem, seal: JoinHandle<Result<Seal>>) -> Result<Made, Stop> {
+    async fn seal(&self, database: &DatabaseName, stem: &Stem, seal: Sealing) -> Result<Made, Stop> {
         let mut attempt = Attempt::look(self, database, stem, seal).await?;
         let names_hold_run = self.plan.format == Format::Pgseal1;
         if names_hold_run {

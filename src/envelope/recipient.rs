@@ -51,7 +51,9 @@ impl PrimeTest {
         };
         let other = test.clone();
         // Without a thread, who asks for the outcome does the work.
-        drop(std::thread::Builder::new().name("key".to_owned()).spawn(move || other.is_prime()));
+        drop(crate::background::start("key", move || {
+            other.is_prime();
+        }));
         test
     }
 

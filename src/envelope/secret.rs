@@ -2,8 +2,8 @@
 
 use crate::error::{Code, Error, Result};
 use aws_lc_rs::hmac;
-use aws_lc_rs::pbkdf2::{PBKDF2_HMAC_SHA256, derive};
 use aws_lc_rs::rand::fill;
+use sha2::Sha256;
 use std::num::NonZeroU32;
 use zeroize::Zeroizing;
 
@@ -53,7 +53,7 @@ impl Secret {
     /// The same for a number of iterations that a manifest names.
     pub fn cipher_key_after(&self, iterations: NonZeroU32, salt: &[u8; 8]) -> CipherKey {
         let mut derived = Zeroizing::new([0u8; 48]);
-        derive(PBKDF2_HMAC_SHA256, iterations, salt, self.passphrase(), derived.as_mut());
+        pbkdf2::pbkdf2_hmac::<Sha256>(self.passphrase(), salt, iterations.get(), derived.as_mut());
         CipherKey::from_bytes(&derived)
     }
 
