@@ -7,6 +7,7 @@
 pub mod aws;
 pub mod backup;
 pub mod bzip2;
+pub mod ca_file;
 pub mod cancel;
 pub mod check;
 pub mod cli;
