@@ -346,7 +346,11 @@ fn an_unproven_manifest_of_another_dump_does_not_block_a_proven_one_without_a_si
         ("a MAC that does not fit", unproven(&first), false),
         ("for nobody", sealed(&forger.order, &for_nobody, None), false),
         // Either may be the genuine one.
-        ("for another key, which may prove it", sealed(&forger.order, &for_others, None), true),
+        (
+            "for another key, which may prove it",
+            sealed(&forger.order, &for_others, None),
+            true,
+        ),
         ("proven by the forger's data key", sealed(&forger.order, &first, None), true),
     ] {
         let mut objects = forger.objects.clone();
