@@ -11,7 +11,7 @@ use crate::plan::{DatabaseName, Memory, Plan};
 use crate::rds::Server;
 use crate::rds::databases::Listed;
 use crate::rds::preflight::{Facts, facts};
-use crate::rds::{Session, properties, selection};
+use crate::rds::{Session, properties, selection, timeouts};
 use crate::store::{S3, Support};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -217,6 +217,11 @@ async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<
     let (session, facts) = match job.server.in_time(looking).await {
         Ok((session, facts)) => {
             report.note("database", Some(name), Ok(json!(facts)));
+            if job.plan.globals
+                && let Some(warning) = timeouts::warning(&facts)
+            {
+                report.add("globals", "warning", json!({"database": name.as_str(), "warning": warning}));
+            }
             (session, facts)
         }
         Err(error) => {

@@ -130,7 +130,11 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
 
 /// One event: a JSON object of known fields.
 #[derive(Clone, Default)]
-pub struct Event(Map<String, Value>);
+pub struct Event {
+    fields: Map<String, Value>,
+    /// The scheduled time is an envelope's own: whoever sent the event did not set it.
+    has_time_of_envelope: bool,
+}
 
 impl Event {
     /// Reads an event, or an EventBridge envelope around one.
@@ -159,27 +163,32 @@ impl Event {
         let Value::Object(mut object) = value else {
             return Err(Error::new(Code::BadEvent, "the event must be a JSON object"));
         };
+        let mut has_time_of_envelope = false;
         if object.contains_key("source") && object.contains_key("detail-type") {
-            object = opened(object)?;
+            (object, has_time_of_envelope) = opened(object)?;
         }
         object.retain(|_, value| !value.is_null());
         match object.keys().find(|name| !FIELDS.contains(&name.as_str())) {
             Some(unknown) => Err(unknown_field(unknown)),
-            None => Ok(Self(object)),
+            None => Ok(Self {
+                fields: object,
+                has_time_of_envelope,
+            }),
         }
     }
 }
 
 impl Event {
-    /// The names of the fields that it sets.
+    /// The names of the fields that it sets; what an envelope says of itself is none of them.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        let is_set = |name: &&str| *name != "scheduled_time" || !self.has_time_of_envelope;
+        self.fields.keys().map(String::as_str).filter(is_set)
     }
 
     /// The same order for one database alone. Its time is handed on only where it has one of its own: a stored event with a
     /// time that someone else fixed would make one backup and find it ever after.
     pub fn narrowed(&self, database: &str) -> Value {
-        let mut fields = self.0.clone();
+        let mut fields = self.fields.clone();
         fields.insert("action".into(), "backup".into());
         fields.insert("database".into(), database.into());
         fields.remove("exclude_databases");
@@ -187,8 +196,8 @@ impl Event {
     }
 }
 
-/// The event inside an EventBridge envelope; its time is the scheduled time unless the event names one.
-fn opened(mut envelope: Map<String, Value>) -> Result<Map<String, Value>> {
+/// The event inside an EventBridge envelope; its time is the scheduled time unless the event names one, which is said, too.
+fn opened(mut envelope: Map<String, Value>) -> Result<(Map<String, Value>, bool)> {
     let Some(Value::Object(mut detail)) = envelope.remove("detail") else {
         return Err(Error::field(
             Code::BadEvent,
@@ -197,10 +206,12 @@ fn opened(mut envelope: Map<String, Value>) -> Result<Map<String, Value>> {
         ));
     };
     let is_named = detail.get("scheduled_time").is_some_and(|time| !time.is_null());
-    if let (Some(time), false) = (envelope.remove("time"), is_named) {
+    let time = envelope.remove("time").filter(|_| !is_named);
+    let has_time = time.is_some();
+    if let Some(time) = time {
         detail.insert("scheduled_time".into(), time);
     }
-    Ok(detail)
+    Ok((detail, has_time))
 }
 
 /// A name that is no field, with the nearest that is one.

@@ -77,6 +77,61 @@ pub const ALL: &[(&str, Kind)] = &[
     ("TESTBED_KEYS", Tests),
 ];
 
+/// What others read in this process or a child of it, and an image may forbid: AWS's SDK (the `*` stands for its services),
+/// its HTTP client, libpq and the dynamic linker.
+const FOREIGN: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_DEFAULT_REGION",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_KMS",
+    "AWS_ENDPOINT_URL_RDS",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "AWS_ENDPOINT_URL_SSO",
+    "AWS_ENDPOINT_URL_SSO_OIDC",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_MAX_ATTEMPTS",
+    "AWS_RETRY_MODE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "OPENSSL_CONF",
+    "PGHOST",
+    "PGPORT",
+    "PGUSER",
+    "PGDATABASE",
+    "PGOPTIONS",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "HOME",
+    "TMPDIR",
+];
+
 /// Names of ours begin so.
 const OURS: &str = "PGSEAL_";
 
@@ -98,6 +153,20 @@ pub fn can_be_pinned(name: &str) -> bool {
     ALL.iter().any(|(known, kind)| *known == name && is_setting(kind)) && !is_open(name)
 }
 
+/// Whether an image that forbids what is meant forbids anything.
+pub fn can_be_forbidden(is_meant: impl Fn(&str) -> bool) -> bool {
+    ALL.iter().map(|(name, _)| name).chain(FOREIGN).any(|name| is_meant(name))
+}
+
+/// Those without which nothing holds that they protect.
+pub fn protecting() -> impl Iterator<Item = &'static str> {
+    ALL.iter().filter(|(name, kind)| protects(name, kind)).map(|(name, _)| *name)
+}
+
+fn protects(name: &str, kind: &Kind) -> bool {
+    *kind == Pin || name == "S3_BUCKET_OWNER"
+}
+
 /// Refuses a name of ours that we do not know, what the image forbids, a value of a variable that we read which is not UTF-8, and an empty pin.
 pub fn check(env: &Env) -> Result<()> {
     if let Some(error) = env.fault() {
@@ -110,7 +179,6 @@ pub fn check(env: &Env) -> Result<()> {
     if let Some(name) = env.unreadable().find(read) {
         return Err(Error::field(Code::BadEvent, name, "(an environment variable) is not UTF-8"));
     }
-    let protects = |name: &str, kind: &Kind| *kind == Pin || name == "S3_BUCKET_OWNER";
     let is_empty = |name: &str| env.is_set(name) && env.get(name).unwrap_or_default().trim_matches([' ', '\t', ',']).is_empty();
     if let Some((name, _)) = ALL.iter().find(|(name, kind)| protects(name, kind) && is_empty(name)) {
         return Err(Error::field(

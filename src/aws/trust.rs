@@ -1,5 +1,6 @@
 //! Which authorities the AWS endpoints are trusted by: `AWS_CA_BUNDLE`, as in the AWS CLI, else the system's.
 
+use crate::ca_file;
 use crate::error::{Code, Error, Result};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -16,7 +17,16 @@ const VARIABLE: &str = "AWS_CA_BUNDLE";
 
 /// The client of every AWS service where the variable is set; `None` leaves the SDK its own.
 pub fn http_client() -> Result<Option<SharedHttpClient>> {
-    match std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+    let set = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty());
+    // Where the SDK's own store of authorities lies.
+    for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        let unusable = |error| Error::field(Code::BadEvent, name, format!("(an environment variable) cannot be used: {error}"));
+        match set(name).map(|path| ca_file::must_lie_on_disk(Path::new(&path))) {
+            Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => return Err(unusable(error)),
+            _ => {}
+        }
+    }
+    match set(VARIABLE) {
         None => Ok(None),
         Some(path) => client_trusting(&read_bundle(Path::new(&path))?).map(Some),
     }
@@ -43,7 +53,7 @@ fn read_bundle(path: &Path) -> Result<Vec<u8>> {
         let error = Error::field(Code::BadEvent, VARIABLE, format!("(the environment variable) {reason}"));
         error.advise("Set AWS_CA_BUNDLE to a PEM file with the certificates of the authorities, or unset it.")
     };
-    let pem = std::fs::read(path).map_err(|error| refused(format!("names a file that cannot be read: {error}")))?;
+    let pem = ca_file::read(path).map_err(|error| refused(format!("names a file that cannot be read: {error}")))?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| refused(format!("names a file that is not PEM: {error}")))?;

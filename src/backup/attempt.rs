@@ -173,6 +173,7 @@ impl<'a> Attempt<'a> {
         let scope = Scope::Globals {
             database: self.database,
             encoding: &self.selection.encoding.clone(),
+            timeouts: &self.facts.timeouts.clone(),
         };
         self.write_streamed(Role::Globals, key, &scope).await?;
         Ok(())

@@ -302,13 +302,7 @@ fn clients(env: &Env) -> (Vec<PathBuf>, Option<String>) {
 
 pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<Said> {
     let recipient = |path: &PathBuf| {
-        let unreadable = |error| {
-            Error::field(
-                Code::BadPublicKey,
-                "recipient",
-                format!("{} cannot be read: {error}", path.display()),
-            )
-        };
+        let unreadable = |error| Error::new(Code::BadUsage, format!("--recipient: {} cannot be read: {error}", path.display()));
         Recipient::parse(&std::fs::read_to_string(path).map_err(unreadable)?)
     };
     let recipients = arguments.recipients.iter().map(recipient).collect::<Result<Vec<_>>>()?;

@@ -8,7 +8,8 @@ use crate::store::{Archive, Location, NewFile, Written};
 pub struct ReportPlace(Archive);
 
 impl ReportPlace {
-    /// A folder is made if it is not there, and must take files. Whether a bucket does shows only at the end.
+    /// A folder is made if it is not there, and must take files; a bucket must be there and let us write, as far as it tells
+    /// without an object.
     pub async fn open(place: &str, env: &Env) -> Result<Self> {
         let location = Location::parse(place)?;
         if let Location::Directory(folder) = &location {
@@ -17,7 +18,9 @@ impl ReportPlace {
             // Never kept, so nothing of it is seen.
             drop(NewFile::create(&folder.join("report"), 0o600).map_err(unusable)?);
         }
-        Ok(Self(Archive::open(&location, env).await?))
+        let archive = Archive::open(&location, env).await?;
+        archive.must_take_objects().await?;
+        Ok(Self(archive))
     }
 
     pub async fn leave(&self, report: &Report) -> Result<()> {

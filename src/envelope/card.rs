@@ -154,7 +154,7 @@ fn checks(manifest: &Manifest, name: &str) -> String {
     let mut commands = format!(
         "MK=$(printf 'pgseal/1 manifest mac\\001' | openssl dgst -sha256 -hmac \"$(head -n1 key.txt)\" -r | cut -c1-64)\n\
          MAC=$(head -n1 {name} | openssl dgst -sha256 -mac HMAC -macopt hexkey:$MK -r | cut -c1-64)\n\
-         tail -n +2 {name} | grep -qF \"{{\\\"mac\\\":\\\"hmac-sha256:$MAC\\\"\" && echo {name}: OK\n\
+         tail -n +2 {name} | grep -qF \"{{\\\"mac\\\":\\\"hmac-sha256:$MAC\\\"\" && echo {name}: OK || echo {name}: NOT proven by this secret\n\
          sha256sum -c <<'SUMS'\n"
     );
     for object in &manifest.objects {

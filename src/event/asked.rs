@@ -22,11 +22,11 @@ impl<'a> Asked<'a> {
     }
 
     pub fn in_event(&self, field: &str) -> bool {
-        self.event.is_some_and(|event| event.0.contains_key(field))
+        self.event.is_some_and(|event| event.fields.contains_key(field))
     }
 
     pub fn in_defaults(&self, field: &str) -> bool {
-        self.defaults.is_some_and(|defaults| defaults.0.contains_key(field))
+        self.defaults.is_some_and(|defaults| defaults.fields.contains_key(field))
     }
 
     /// Without what ranks below the first that names one of these fields, which exclude each other: what is named there is
@@ -51,7 +51,7 @@ impl<'a> Asked<'a> {
     }
 
     fn value(&self, field: &str) -> Option<&'a Value> {
-        let of = |event: Option<&'a Event>| event.and_then(|event| event.0.get(field));
+        let of = |event: Option<&'a Event>| event.and_then(|event| event.fields.get(field));
         of(self.event).or_else(|| of(self.defaults))
     }
 

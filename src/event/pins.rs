@@ -56,6 +56,14 @@ impl Env {
             Some(beginning) => set.starts_with(beginning),
             None => set == name,
         };
+        // A misspelt name forbids nothing, and whoever wrote it would not know.
+        if !variables::can_be_forbidden(is_meant) {
+            return Err(bad(name, "is no variable that this program, AWS's SDK or libpq reads"));
+        }
+        // Without it everything is allowed: nobody means that by a pin.
+        if let Some(pin) = variables::protecting().find(|pin| is_meant(pin)) {
+            return Err(bad(pin, "is null, which would take away what it protects: give it a value"));
+        }
         let values = self.values.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name);
         match values.chain(&self.unreadable).find(|set| is_meant(set)) {
             Some(set) => Err(bad(set, "must not be set")),
@@ -69,11 +77,27 @@ fn bad(name: &str, reason: &str) -> Error {
     error.advise("Leave the variable to the image, or have an image made with other pins.")
 }
 
+/// What is there in the way to a file that cannot be found: a link to nothing, or what is no folder. `None`: there is no such
+/// path at all.
+fn obstacle(file: &Path) -> Option<std::path::Display<'_>> {
+    let there = file.ancestors().find(|path| std::fs::symlink_metadata(path).is_ok())?;
+    let is_fine = there != file && there.is_dir();
+    (!is_fine).then(|| there.display())
+}
+
 fn read(file: &Path) -> Result<Option<Map<String, Value>>> {
-    let refused = |reason: &dyn std::fmt::Display| Error::new(Code::BadEvent, format!("{FILE}: {reason}"));
+    let refused = |reason: &dyn std::fmt::Display| {
+        let error = Error::new(Code::BadEvent, format!("{FILE}: {reason}"));
+        error.advise("Have an image made whose pins can be read, or one without that path.")
+    };
     let mut text = String::new();
     let opened = match std::fs::File::open(file) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return match obstacle(file) {
+                None => Ok(None),
+                Some(obstacle) => Err(refused(&format_args!("{obstacle} leads nowhere ({error})"))),
+            };
+        }
         opened => opened.map_err(|error| refused(&error))?,
     };
     let mut limited = opened.take(MAX_BYTES as u64 + 1);
@@ -131,6 +155,33 @@ mod tests {
         }
     }
 
+    /// It forbade a name that nobody reads, and the variable that was meant stayed open.
+    #[test]
+    fn a_null_that_protects_nothing_is_refused_and_named() {
+        for (pins, name) in [
+            (r#"{"AWS_ENPOINT_URL*": null}"#, "AWS_ENPOINT_URL*"),
+            (r#"{"S3_BUCKTE": null}"#, "S3_BUCKTE"),
+            (r#"{"aws_ca_bundle": null}"#, "aws_ca_bundle"),
+            (r#"{"PGSEAL_ALLOWED_FINGERPRINTS": null}"#, "PGSEAL_ALLOWED_FINGERPRINTS"),
+            (r#"{"S3_BUCKET_OWNER": null}"#, "S3_BUCKET_OWNER"),
+            (r#"{"PG*": null}"#, "PGSEAL_EVENT_FIELDS"),
+            (r#"{"": null}"#, ""),
+        ] {
+            let error = variables::check(&with(pins, &[])).unwrap_err();
+            assert_eq!((error.code, error.field.as_deref()), (Code::BadEvent, Some(name)), "{error}");
+        }
+        for fine in [
+            "AWS_ENDPOINT_URL*",
+            "AWS_ENDPOINT_URL_STS",
+            "https_proxy",
+            "SSL_CERT_FILE",
+            "PGPASSWORD",
+            "BACKUP_EVENT",
+        ] {
+            variables::check(&with(&format!("{{\"{fine}\": null}}"), &[])).unwrap();
+        }
+    }
+
     #[test]
     fn a_file_that_cannot_be_used_is_refused_and_a_missing_one_is_none() {
         for pins in [
@@ -150,7 +201,18 @@ mod tests {
             assert!(error.code == Code::BadEvent && error.message.contains(FILE), "{pins}: {error}");
         }
         let folder = tempfile::tempdir().unwrap();
-        for (file, fine) in [("missing.json", true), ("", false)] {
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        for link in ["dangling", "dangling_folder"] {
+            std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join(link)).unwrap();
+        }
+        for (file, fine) in [
+            ("missing.json", true),
+            ("missing/pins.json", true),
+            ("", false),
+            ("dangling", false),
+            ("dangling_folder/pins.json", false),
+            ("file/pins.json", false),
+        ] {
             let env = Env::default().pinned_by(&folder.path().join(file));
             assert_eq!(variables::check(&env).is_ok(), fine, "{file}");
         }

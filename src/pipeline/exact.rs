@@ -9,6 +9,8 @@ pub enum Length {
     Exactly(u64),
     /// Where the backup does not say: no more than anyone would have.
     AtMost(u64),
+    /// As many as its reader allows: more is no fault of the backup's.
+    Allowed(u64),
     Any,
 }
 
@@ -40,6 +42,11 @@ impl<S: Stage> Stage for Exact<S> {
                 Code::Tampered,
                 format!("the object has more than {limit} bytes of plaintext, which is the limit"),
             )),
+            Length::Allowed(limit) if self.passed > limit => Err(Error::new(
+                Code::BadUsage,
+                format!("the dump has more than {limit} bytes, which --max-output allows"),
+            )
+            .advise(RAISE)),
             _ => self.below.put(bytes),
         }
     }
@@ -51,6 +58,8 @@ impl<S: Stage> Stage for Exact<S> {
         }
     }
 }
+
+pub const RAISE: &str = "Give a larger --max-output, if you expect as much; a dump that has far more than its source is a bomb.";
 
 fn tampered(promised: u64, how: &str) -> Error {
     Error::new(

@@ -25,7 +25,7 @@ pub use back::{Return, back};
 pub use compress::{Compress, Compressed};
 pub use decrypt::{Expected, Opener};
 pub use encrypt::Encrypt;
-pub use exact::Length;
+pub use exact::{Length, RAISE};
 pub use inventory::{Counted, Inventory, Table};
 pub use multipart::{Multipart, Part, PartFacts, Sealed};
 pub use throttle::Throttled;

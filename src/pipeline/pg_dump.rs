@@ -35,6 +35,8 @@ pub enum Scope<'a> {
         database: &'a DatabaseName,
         /// As `--encoding` takes it.
         encoding: &'a str,
+        /// Of the login or the database: pg_dumpall, unlike pg_dump, would end by them.
+        timeouts: &'a [String],
     },
 }
 
@@ -191,7 +193,17 @@ fn arguments(scope: &Scope<'_>) -> Vec<OsString> {
             on_replica,
             ..
         } => (selection, lock_timeout, on_replica),
-        Scope::Globals { database, encoding } => {
+        Scope::Globals {
+            database,
+            encoding,
+            timeouts,
+        } => {
+            // Only where it must be: a proxy refuses startup options. Names of ours, with nothing to be quoted in them.
+            let options: Vec<String> = timeouts.iter().map(|name| format!(" -c {name}=0")).collect();
+            let options = match options.concat() {
+                none if none.is_empty() => none,
+                options => format!(" options='{}'", options.trim_start()),
+            };
             return vec![
                 "--globals-only".into(),
                 "--no-role-passwords".into(),
@@ -199,7 +211,7 @@ fn arguments(scope: &Scope<'_>) -> Vec<OsString> {
                 "--quote-all-identifiers".into(),
                 format!("--encoding={encoding}").into(),
                 // Else it wants `postgres` or `template1`, which hardened servers close.
-                format!("--database={}", conninfo(database.as_str())).into(),
+                format!("--database={}{options}", conninfo(database.as_str())).into(),
             ];
         }
     };
@@ -330,6 +342,24 @@ mod tests {
     }
 
     #[test]
+    fn timeouts_of_the_login_are_switched_off_for_globals_and_nothing_is_where_there_are_none() {
+        let database = DatabaseName::new("app").unwrap();
+        let timeouts = ["lock_timeout".to_owned(), "statement_timeout".to_owned()];
+        let scope = |timeouts| Scope::Globals {
+            database: &database,
+            encoding: "UTF8",
+            timeouts,
+        };
+        let wanted = "--database=dbname='app' options='-c lock_timeout=0 -c statement_timeout=0'";
+        assert!(arguments(&scope(&timeouts)).iter().any(|argument| argument == wanted));
+        assert!(
+            arguments(&scope(&[]))
+                .iter()
+                .all(|argument| !argument.to_string_lossy().contains("options"))
+        );
+    }
+
+    #[test]
     fn globals_are_asked_of_the_database_itself_by_its_very_name() {
         for (name, quoted) in [
             ("app", "--database=dbname='app'"),
@@ -341,6 +371,7 @@ mod tests {
             let scope = Scope::Globals {
                 database: &database,
                 encoding: "UTF8",
+                timeouts: &[],
             };
             assert!(arguments(&scope).iter().any(|argument| argument == quoted), "{name}");
         }

@@ -42,6 +42,10 @@ impl From<Refusal> for Error {
 const NO_UTF8: &str = "Our sessions speak UTF-8, which this server does not convert to and from the database's encoding (such as \
                        MULE_INTERNAL): move the data to a database in UTF8.";
 
+/// A name may hold a comma, so the variable is not cut at it.
+const NO_LIST: &str = "POSTGRES_DATABASE is one name, or * for all: name several as a list in `database` of the event, of BACKUP_EVENT or of \
+                       PGSEAL_EVENT_DEFAULTS, such as {\"database\": [\"a\", \"b\"]}.";
+
 /// Our own connection failed. SQLSTATE decides: the words are in the server's language.
 pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> Refusal {
     if let Some(answer) = error.as_db_error() {
@@ -53,6 +57,7 @@ pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> Re
             SqlState::INSUFFICIENT_PRIVILEGE => (error.advise("GRANT CONNECT ON DATABASE name TO the backup user."), true),
             // Rules of pg_hba.conf may be for one database alone.
             SqlState::INVALID_AUTHORIZATION_SPECIFICATION => (error, true),
+            SqlState::INVALID_CATALOG_NAME if error.message.contains(',') => (error.advise(NO_LIST), true),
             SqlState::INVALID_CATALOG_NAME | SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => (error, true),
             SqlState::FEATURE_NOT_SUPPORTED => (error.advise(NO_UTF8), true),
             _ => (error, false),

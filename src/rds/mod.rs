@@ -12,6 +12,7 @@ pub mod properties;
 pub mod secret;
 pub mod selection;
 pub mod session;
+pub mod timeouts;
 pub(crate) mod tls;
 mod token;
 

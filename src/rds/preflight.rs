@@ -5,6 +5,7 @@
 
 use super::Server;
 use super::session::{Advice, Session, name};
+use super::timeouts;
 use crate::cancel::Cancel;
 use crate::envelope::contents::Extension;
 use crate::error::{Code, Error, Result};
@@ -26,6 +27,9 @@ pub struct Facts {
     /// Queries that the replica has cancelled so far.
     #[serde(skip)]
     pub conflicts: u64,
+    /// Those that the login or the database sets: pg_dump switches them off, pg_dumpall does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub timeouts: Vec<String>,
     #[serde(flatten)]
     pub size: Size,
     pub extensions: Vec<Extension>,
@@ -201,6 +205,7 @@ pub async fn facts(session: &Session, selection: &Selection) -> Result<Facts> {
         version_number: session.version_number(),
         replica,
         conflicts: if replica { conflicts(session).await? } else { 0 },
+        timeouts: timeouts::ask(session).await?,
         extensions: extensions(session, &mut warnings).await?,
         size: size(session, &mut warnings).await?,
         warnings: Vec::new(),
@@ -364,6 +369,7 @@ mod tests {
             CLOSED_OBJECTS,
             LOCKED,
             STATE,
+            timeouts::TIMEOUTS,
         ];
         for query in all {
             // Every second piece stands in quotes.

@@ -28,7 +28,8 @@ impl Tls {
         let roots: Cow<'static, [u8]> = match root_certificates {
             None => Cow::Borrowed(RDS_BUNDLE),
             Some(path) => Cow::Owned(
-                std::fs::read(path).map_err(|error| Error::field(Code::BadEvent, "PGSSLROOTCERT", format!("cannot be read: {error}")))?,
+                crate::ca_file::read(path)
+                    .map_err(|error| Error::field(Code::BadEvent, "PGSSLROOTCERT", format!("cannot be read: {error}")))?,
             ),
         };
         let client = match mode {

@@ -106,7 +106,7 @@ pub enum Created {
 }
 
 /// The same server, in a database that lets us in.
-fn maintenance(target: &Access, cancel: &Cancel) -> Result<Access> {
+pub(super) fn maintenance(target: &Access, cancel: &Cancel) -> Result<Access> {
     let server = target.database("postgres");
     match server.look("SELECT 1;", cancel) {
         Ok(_) => Ok(server),

@@ -2,10 +2,12 @@
 //! be there, since on managed servers somebody else makes them; and roles, which belong to the whole server.
 
 use super::globals::GlobalsOptions;
+use super::properties::existing_among;
 use super::psql::Access;
 use crate::cancel::Cancel;
 use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
+use crate::format::database_properties::DatabaseProperties;
 use crate::rds::preflight::some_of;
 use crate::rds::session;
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,6 +126,44 @@ pub fn make_schemas(schemas: &BTreeSet<Vec<u8>>, target: &Access, cancel: &Cance
         Some(refusal) => format!("the schema {name} could not be made: {}", refusal.message),
     });
     Ok(told.collect())
+}
+
+/// Whatever stands in a template is in every database that is made of it from then on.
+pub fn must_be_no_template(target: &Access, cancel: &Cancel) -> Result<()> {
+    let state = "SELECT pg_catalog.json_build_array(d.datname, d.datistemplate OR d.datname OPERATOR(pg_catalog.=) ANY ('{template0,template1}'::pg_catalog.name[]))
+        FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();";
+    let (name, is_template): (String, bool) = target.json(state, cancel)?;
+    if !is_template {
+        return Ok(());
+    }
+    let message = format!("the database {name} is a template: what is restored into it would be in every new database");
+    Err(Error::new(Code::RestoreFailed, message).advise("Name another database in --to, and add --create if it shall be made."))
+}
+
+/// What the dump's owners and grants name must be there before its rows: privileges and policies come behind them. The owner
+/// of the source's database itself need not own anything in it.
+pub fn must_have_roles(properties: &DatabaseProperties, target: &Access, cancel: &Cancel) -> Result<()> {
+    let needed: BTreeSet<String> = properties
+        .roles
+        .iter()
+        .filter(|role| Some(*role) != properties.owner.as_ref())
+        .cloned()
+        .collect();
+    if needed.is_empty() {
+        return Ok(());
+    }
+    let found = existing_among(needed.clone(), target, cancel)?;
+    let missing: Vec<String> = needed.difference(&found).map(|role| identifier(role)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the target lacks roles that the backup's owners and privileges name: {}",
+        some_of(&missing)
+    );
+    Err(Error::new(Code::RestoreFailed, message).advise(
+        "Restore the roles first (--globals, where the backup has them) or make them; or leave out what names them (--no-owner --no-privileges).",
+    ))
 }
 
 /// `restore_failed` with the first objects, unless nothing is there.

@@ -2,7 +2,7 @@
 
 use super::backup::{Backup, Kind};
 use super::conninfo::Conninfo;
-use super::create::{Creation, create, drop_database};
+use super::create::{Creation, create, drop_database, maintenance};
 use super::empty;
 use super::filter::{Changes, Filter, FilterOptions, Filtered, LeftOut};
 use super::globals::{self, GlobalsOptions};
@@ -97,8 +97,9 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     }
     let part = contents.as_ref().filter(|_| manifest.is_partial());
     let part = part.map(|contents| contents.tables.iter().map(|table| table.name.clone()).collect());
-    let access = prepared(access, ask, &manifest.database, &properties, part, cancel).await?;
-    let filling = fill(&opened, contents.as_ref(), &access, ask, cancel).await;
+    let roles = !ask.globals && needs_roles(&opened, ask);
+    let access = prepared(access, ask, &manifest.database, &properties, part, roles, cancel).await?;
+    let filling = fill(&opened, contents.as_ref(), &properties, &access, ask, cancel).await;
     let filled = match filling {
         Ok(filled) => filled,
         Err(error) => return Err(left_behind(error, &access, ask).await),
@@ -113,6 +114,12 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
         );
         error.advise("The rows are in; what belongs to the database itself (owner, settings, privileges) may be missing.")
     })
+}
+
+/// Whether roles that the source's database knows must be there: of a part of it, or without either of the two, nobody can
+/// tell which.
+fn needs_roles(opened: &Opened<'_>, ask: &Ask<'_>) -> bool {
+    !opened.manifest.is_partial() && !ask.filter.no_owner && !ask.filter.no_privileges
 }
 
 /// What is left of a restore whose dump did not go in: nothing where it was one transaction, else a part that may be all
@@ -148,13 +155,32 @@ struct Filled {
 }
 
 /// All that the backup's objects hold, up to the end of the dump.
-async fn fill(opened: &Opened<'_>, contents: Option<&Contents>, access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<Filled> {
+async fn fill(
+    opened: &Opened<'_>,
+    contents: Option<&Contents>,
+    properties: &DatabaseProperties,
+    access: &Access,
+    ask: &Ask<'_>,
+    cancel: &Cancel,
+) -> Result<Filled> {
     let mut warnings = opened.warnings();
+    if !ask.create {
+        let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
+        let told = blocking(move || another_locale(&source, &target, &stop)).await?;
+        // Before the rows: hours later they may not be wanted any more.
+        told.iter().for_each(|warning| tracing::warn!("{warning}"));
+        warnings.extend(told);
+    }
     let mut left_out = Vec::new();
     if ask.globals {
         let (changes, said) = globals(opened, access, false, ask.workers, cancel).await?;
         warnings.extend(said);
         left_out.extend(changes.left_out);
+        if needs_roles(opened, ask) {
+            // Not every role could be made.
+            let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
+            blocking(move || empty::must_have_roles(&source, &target, &stop)).await?;
+        }
     }
     if let Some(contents) = contents {
         warnings.extend(schemas_of_tables(contents, access, cancel).await?);
@@ -213,10 +239,14 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
         "restored",
         &DatabaseProperties::default(),
         None,
+        false,
         cancel,
     )
     .await?;
-    let options = options(&access, ask, cancel).await?;
+    let options = match options(&access, ask, cancel).await {
+        Ok(options) => options,
+        Err(error) => return Err(left_behind(error, &access, ask).await),
+    };
     let progress = Progress::new(0);
     let _reporter = Reporter::start(progress.clone(), &backup.stem);
     let (target, stop, single) = (access.clone(), cancel.clone(), ask.single_transaction);
@@ -237,13 +267,14 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
 }
 
 /// The target, made or found empty; its name is the backup's where none was given. `part`: the tables of a backup that is
-/// not of a whole database.
+/// not of a whole database. `roles`: those of the source must be there.
 async fn prepared(
     access: Access,
     ask: &Ask<'_>,
     database: &str,
     properties: &DatabaseProperties,
     part: Option<Vec<String>>,
+    roles: bool,
     cancel: &Cancel,
 ) -> Result<Access> {
     let (is_new, cancel, properties) = (ask.create, cancel.clone(), properties.clone());
@@ -256,12 +287,19 @@ async fn prepared(
         _ => access,
     };
     blocking(move || {
+        if !is_new {
+            empty::must_be_no_template(&access, &cancel)?;
+            match part {
+                Some(tables) => empty::must_have_none_of(&tables, &access, &cancel)?,
+                None => empty::must_be_empty(&access, &cancel)?,
+            }
+        }
+        if roles {
+            let server = if is_new { maintenance(&access, &cancel)? } else { access.clone() };
+            empty::must_have_roles(&properties, &server, &cancel)?;
+        }
         if is_new {
             create(&access, &properties, &cancel)?;
-        } else if let Some(tables) = part {
-            empty::must_have_none_of(&tables, &access, &cancel)?;
-        } else {
-            empty::must_be_empty(&access, &cancel)?;
         }
         Ok(access)
     })
@@ -271,8 +309,7 @@ async fn prepared(
 /// What no dump holds: applied to a database of our making, and only spoken of where somebody else made it.
 async fn database_level(properties: &DatabaseProperties, access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<Vec<String>> {
     if !ask.create {
-        let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
-        let mut warnings = blocking(move || another_locale(&source, &target, &stop)).await?;
+        let mut warnings = Vec::new();
         let told = "settings, comment and privileges of the source's database itself were not applied: they come with --create, \
                     and stand in the inventory (pgseal decrypt --what inventory)";
         if properties.has_settings() {
@@ -302,6 +339,12 @@ fn another_locale(source: &DatabaseProperties, target: &Access, cancel: &Cancel)
     let is_other = |known: &Option<String>, found: &str| known.as_deref().is_some_and(|known| known != found);
     if is_other(&source.encoding, &encoding) && source.encoding.as_deref() == Some("SQL_ASCII") {
         warnings.push(format!("the source has no encoding (SQL_ASCII), the target has {encoding}: text that is none in it is there all the same, and cannot be read"));
+    } else if let Some(known) = source.encoding.as_deref().filter(|known| *known != encoding) {
+        let kept = match encoding.as_str() {
+            "SQL_ASCII" => "text is kept as the bytes that the dump has, and no longer checked",
+            _ => "text is converted, and a character that has no place there ends the restore where it comes",
+        };
+        warnings.push(format!("the source's encoding is {known}, the target's {encoding}: {kept}"));
     }
     if is_other(&source.collation, &collation) || is_other(&source.ctype, &ctype) {
         let wanted = Creation::from_properties(source);

@@ -8,7 +8,7 @@ use crate::envelope::secret::CipherKey;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::observe::progress::Progress;
-use crate::pipeline::{Counted, Expected, Length, Opener, Return, Stage, back};
+use crate::pipeline::{Counted, Expected, Length, Opener, RAISE, Return, Stage, back};
 use crate::plan::Compression;
 use crate::store::missing;
 use aes::Aes256;
@@ -51,7 +51,7 @@ impl Consent {
     }
 
     pub(super) fn length(self) -> Length {
-        self.max_output.map_or(Length::Any, Length::AtMost)
+        self.max_output.map_or(Length::Any, Length::Allowed)
     }
 
     /// A sealed backup says how long it is before anything of it comes.
@@ -60,7 +60,8 @@ impl Consent {
             Some(limit) if plain_bytes > limit => Err(Error::new(
                 Code::BadUsage,
                 format!("the dump has {plain_bytes} bytes, more than --max-output allows"),
-            )),
+            )
+            .advise(RAISE)),
             _ => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ use crate::envelope::manifest::{Found, MAX_MANIFEST, Timestamp, base_name, check
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
+use crate::rds::preflight::some_of;
 use crate::store::{Archive, Listed, Location};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,9 @@ pub struct Listing {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,
     pub leftovers: Vec<Leftover>,
+    /// Of a place without any object of a backup: the folders in it, where backups may be. The first thousand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<String>,
 }
 
 /// A backup with a manifest. Whether its objects are what was sealed, `verify` tells.
@@ -102,8 +106,14 @@ pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Can
         let Some(stem) = stem_of(&listed.name) else { continue };
         groups.entry(stem.to_owned()).or_default().push(listed);
     }
+    let mut folders = Vec::new();
     if groups.is_empty() {
-        tracing::warn!("no object that could be of a backup stands directly under {location}: a prefix below or above it is another place");
+        folders = cancel.race(archive.folders()).await?;
+        let below = match folders.len() {
+            0 => "no folder is in it either".to_owned(),
+            count => format!("the folders in it are places of their own ({count}): {}", some_of(&folders)),
+        };
+        tracing::warn!("no object that could be of a backup stands directly under {location}; {below}");
     }
     let mut listing = Listing {
         location: location.to_string(),
@@ -111,6 +121,7 @@ pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Can
         unauthenticated: Vec::new(),
         unreadable: Vec::new(),
         leftovers: Vec::new(),
+        folders,
     };
     let mut named: BTreeSet<String> = BTreeSet::new();
     let sizes: BTreeMap<String, u64> = groups.values().flatten().map(|listed| (listed.name.clone(), listed.size)).collect();

@@ -130,10 +130,11 @@ impl<'a> Opened<'a> {
                 self.passed_over.push(error.clone());
                 continue;
             }
-            if !said.names_same_dump(&self.manifest) {
-                return refused("name different dumps: one of them was put there by somebody else");
-            }
+            // What it says counts once it is proven: a fault that anybody can put there blocks nothing.
             if other.prove(&self.secret).is_ok() {
+                if !said.names_same_dump(&self.manifest) {
+                    return refused("are of one data key and name different dumps");
+                }
                 if said.signer.is_some() != self.manifest.signer.is_some() {
                     return refused("differ in that only one of them is signed");
                 }
@@ -144,10 +145,17 @@ impl<'a> Opened<'a> {
                 continue;
             }
             let named = said.recipients.iter().find(|wrapped| wrapped.fingerprint == key.fingerprint());
-            if let Some(wrapped) = named
-                && Self::prove(self.backup, other, &wrapped.object, key, None).await.is_ok()
-            {
-                return refused("have different data keys: one of them was put there by somebody else");
+            match named {
+                Some(wrapped) => match Self::prove(self.backup, other, &wrapped.object, key, None).await {
+                    Ok(_) => return refused("have different data keys: one of them was put there by somebody else"),
+                    Err(error) if ends_the_search(error.code) => return Err(error),
+                    Err(_) => {}
+                },
+                // Somebody else's key may prove it, and then it is this one that was put there.
+                None if !said.recipients.is_empty() && !said.names_same_dump(&self.manifest) => {
+                    return refused("name different dumps, and only the first is for this key: one of them was put there by somebody else");
+                }
+                None => {}
             }
             let unproven = Error::new(Code::Tampered, format!("{} is proven by nothing: it does not count", other.name()));
             self.passed_over.push(unproven);

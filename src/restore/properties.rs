@@ -49,7 +49,7 @@ fn try_apply(properties: &DatabaseProperties, wanted: Wanted, target: &Access, c
     let Some(database) = target.conninfo.dbname() else {
         return Ok(Vec::new());
     };
-    let roles = existing(named(properties), target, cancel)?;
+    let roles = existing_among(named(properties), target, cancel)?;
     let (steps, mut warnings) = steps(properties, database, &roles, wanted);
     if steps.is_empty() {
         return Ok(warnings);
@@ -73,7 +73,7 @@ fn named(properties: &DatabaseProperties) -> BTreeSet<String> {
 
 /// Those of them that the server has. It is asked for each by its name: other roles of a server can have names that are no
 /// text in this database.
-fn existing(roles: BTreeSet<String>, target: &Access, cancel: &Cancel) -> Result<BTreeSet<String>> {
+pub(super) fn existing_among(roles: BTreeSet<String>, target: &Access, cancel: &Cancel) -> Result<BTreeSet<String>> {
     let question = |role: &String| {
         format!(
             "SELECT WHERE pg_catalog.pg_has_role({}::pg_catalog.name, 'USAGE') IS NULL",

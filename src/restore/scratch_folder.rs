@@ -11,11 +11,14 @@
 use super::accounts::{Account, Accounts, give, give_tree};
 use crate::envelope::hex;
 use crate::error::{Code, Error, Result};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use crate::rds::preflight::some_of;
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+const PREFIX: &str = "pgseal-drill-";
+const PASS: &str = "Name a folder in TMPDIR that other users may pass, such as /tmp, or let them (chmod o+x).";
 const SOCKET: &str = ".s.PGSQL.5432";
 /// Of a socket's path, in bytes (sun_path of unix(7), less its NUL).
 const SOCKET_PATH: usize = 107;
@@ -35,9 +38,20 @@ impl ScratchFolder {
             Error::new(Code::RestoreFailed, message)
         };
         let parent = parent.canonicalize().map_err(|error| unusable(&error))?;
+        if accounts.are_used() {
+            must_let_others_pass(&parent).map_err(|error| unusable(&error).advise(PASS))?;
+        }
+        let left = abandoned(&parent);
+        if !left.is_empty() {
+            tracing::warn!(
+                "drills that were killed left their folders, with restored data in them, in {}: {}; remove them",
+                parent.display(),
+                some_of(&left)
+            );
+        }
         let mut name = [0; 6];
         aws_lc_rs::rand::fill(&mut name).map_err(|error| unusable(&error))?;
-        let path = parent.join(format!("pgseal-drill-{}", hex(&name)));
+        let path = parent.join(format!("{PREFIX}{}", hex(&name)));
         if path.join("socket").join(SOCKET).as_os_str().len() > SOCKET_PATH {
             return Err(unusable(&"it is too long a path for a socket").advise("Name a shorter folder in TMPDIR."));
         }
@@ -65,6 +79,8 @@ impl ScratchFolder {
             Ok(log)
         };
         let log = filled().map_err(|error| unusable(&error))?;
+        // Held as long as this process or its server lives: so the next drill knows what is nobody's any more.
+        flock(&log, FlockOperation::NonBlockingLockExclusive).map_err(|error| unusable(&error))?;
         Ok(Self { path: guard.keep(), log })
     }
 
@@ -102,6 +118,45 @@ impl Drop for ScratchFolder {
     }
 }
 
+/// By root, the server is another user, and nobody but root comes through a folder of root's alone.
+fn must_let_others_pass(parent: &Path) -> Result<(), String> {
+    for folder in parent.ancestors() {
+        let mode = std::fs::metadata(folder).map_err(|error| error.to_string())?.permissions().mode();
+        if mode & 0o001 == 0 {
+            return Err(format!(
+                "the server and psql run as other users, who cannot pass {} (mode {:o})",
+                folder.display(),
+                mode & 0o7777
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Folders of ours whose drill and server are gone: nobody holds their log any more. No link is followed, and nothing of
+/// another user's is opened. One that is just being made has no log yet.
+fn abandoned(parent: &Path) -> Vec<String> {
+    let is_abandoned = |folder: &Path| -> Option<()> {
+        let is_ours = |facts: &std::fs::Metadata| facts.uid() == rustix::process::geteuid().as_raw();
+        std::fs::symlink_metadata(folder)
+            .ok()
+            .filter(|facts| facts.is_dir() && is_ours(facts))?;
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let log = File::from(openat(CWD, folder.join("log"), flags, Mode::empty()).ok()?);
+        let facts = log.metadata().ok().filter(|facts| facts.is_file() && is_ours(facts))?;
+        // Made a moment ago, it may not be held yet.
+        let is_old = facts.modified().ok()?.elapsed().is_ok_and(|age| age.as_secs() >= 60);
+        (is_old && flock(&log, FlockOperation::NonBlockingLockShared).is_ok()).then_some(())
+    };
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut left: Vec<String> = names
+        .filter(|name| name.starts_with(PREFIX) && is_abandoned(&parent.join(name)).is_some())
+        .collect();
+    left.sort();
+    left
+}
+
 /// A folder that goes with this. The standard library follows no link when it removes one, whoever changes it meanwhile.
 struct Removed(PathBuf);
 
@@ -127,6 +182,45 @@ mod tests {
     use super::*;
     use std::io::Write;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::time::{Duration, SystemTime};
+
+    /// What a killed drill left was found by nobody.
+    #[test]
+    fn a_folder_of_a_killed_drill_is_named_by_the_next_one() {
+        let parent = tempfile::tempdir().unwrap();
+        let age = |folder: &Path| {
+            let log = File::options().write(true).open(folder.join("log")).unwrap();
+            log.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+        };
+        let running = ScratchFolder::new(parent.path(), &Accounts::default()).unwrap();
+        age(&running.path);
+        let left = parent.path().join("pgseal-drill-00");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join("log"), "").unwrap();
+        age(&left);
+        symlink(&left, parent.path().join("pgseal-drill-link")).unwrap();
+        std::fs::create_dir(parent.path().join("pgseal-drill-being-made")).unwrap();
+        assert_eq!(abandoned(parent.path()), ["pgseal-drill-00"]);
+        let path = running.path.clone();
+        // Killed: nothing was removed, and nobody holds the log.
+        let ScratchFolder { log, .. } = &running;
+        flock(log, FlockOperation::Unlock).unwrap();
+        assert_eq!(abandoned(parent.path()).len(), 2);
+        drop(running);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_closed_folder_is_told_where_the_server_is_another_user() {
+        let parent = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(parent.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let told = must_let_others_pass(parent.path()).unwrap_err();
+        assert!(
+            told.contains("mode 700") && told.contains(&*parent.path().to_string_lossy()),
+            "{told}"
+        );
+        assert_eq!(must_let_others_pass(Path::new("/")), Ok(()));
+    }
 
     #[test]
     fn a_folder_whose_socket_would_be_out_of_reach_is_refused() {

@@ -87,6 +87,23 @@ impl Archive {
         }
     }
 
+    /// The names of what lies deeper, a slash at the end of each.
+    pub async fn folders(&self) -> Result<Vec<String>> {
+        match self {
+            Self::S3(reader) => reader.folders().await,
+            Self::Directory(directory) => directory.folders(),
+            Self::Memory(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Tried without writing, where the store answers that; a directory says it when something is written.
+    pub async fn must_take_objects(&self) -> Result<()> {
+        match self {
+            Self::S3(reader) => reader.must_take_objects().await,
+            Self::Directory(_) | Self::Memory(_) => Ok(()),
+        }
+    }
+
     /// A small object, whole.
     pub async fn read(&self, name: &str, limit: u64) -> Result<Bytes> {
         let pinned = self.pin(name).await?.ok_or_else(|| missing(name))?;

@@ -35,6 +35,19 @@ impl Directory {
         Ok(listed)
     }
 
+    pub fn folders(&self) -> Result<Vec<String>> {
+        let failed = |error| unreadable(&self.0, &error);
+        let mut folders = Vec::new();
+        for entry in std::fs::read_dir(&self.0).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if let (true, Ok(name)) = (entry.path().is_dir(), entry.file_name().into_string()) {
+                folders.push(format!("{name}/"));
+            }
+        }
+        folders.sort();
+        Ok(folders)
+    }
+
     pub fn pin(&self, name: &str) -> Result<Option<Pinned>> {
         let path = self.0.join(name);
         let file = match File::open(&path) {

@@ -82,7 +82,7 @@ impl S3 {
     /// Asks whether this server has what our writes need, without writing: it completes an upload that does not exist. Who
     /// knows the headers says so (`NoSuchUpload`), and who does not answers 501. An error is what every write would meet.
     pub async fn support(&self) -> Result<Support> {
-        match self.complete_nothing(Needed::Condition).await {
+        match self.complete_nothing(&self.probe_key(), Needed::Condition).await {
             Meaning::NoUpload => {}
             Meaning::Unsupported(error) => return Err(lacking(error, Needed::Condition)),
             Meaning::BadCredentials(error) => return Err(error),
@@ -91,16 +91,26 @@ impl S3 {
                 return Ok(Support::NotChecked(format!("{}: {}", error.code.name(), error.message)));
             }
         }
-        match self.complete_nothing(Needed::Checksum).await {
+        match self.complete_nothing(&self.probe_key(), Needed::Checksum).await {
             Meaning::Unsupported(error) => Err(lacking(error, Needed::Checksum)),
             _ => Ok(Support::Supported),
+        }
+    }
+
+    /// Whether a folder takes what we write, by completing an upload that there is not: nothing is left there.
+    pub async fn must_take(&self, folder: &str) -> Result<()> {
+        let key = format!("{folder}pgseal-check");
+        match self.complete_nothing(&key, Needed::Condition).await {
+            Meaning::Unsupported(error) => Err(lacking(error, Needed::Condition)),
+            Meaning::Denied(error) | Meaning::BadCredentials(error) => Err(error),
+            _ => Ok(()),
         }
     }
 
     /// A 501 to one of our writes, which carry both headers, with the name of the one that is not known.
     pub(super) async fn unsupported(&self, error: Error) -> Error {
         for needed in [Needed::Condition, Needed::Checksum] {
-            if let Meaning::Unsupported(_) = self.complete_nothing(needed).await {
+            if let Meaning::Unsupported(_) = self.complete_nothing(&self.probe_key(), needed).await {
                 return lacking(error, needed);
             }
         }
@@ -116,14 +126,14 @@ impl S3 {
         }
     }
 
-    async fn complete_nothing(&self, needed: Needed) -> Meaning {
+    async fn complete_nothing(&self, key: &str, needed: Needed) -> Meaning {
         let d = &self.destination;
         let part = CompletedPart::builder().part_number(1).e_tag("d41d8cd98f00b204e9800998ecf8427e");
         let request = self
             .client
             .complete_multipart_upload()
             .bucket(&d.bucket)
-            .key(self.probe_key())
+            .key(key)
             .upload_id("pgseal-check-no-such-upload")
             .set_expected_bucket_owner(d.owner.clone())
             .multipart_upload(CompletedMultipartUpload::builder().parts(part.build()).build());

@@ -326,7 +326,11 @@ pub async fn read_text(region: &str, env: &Env, bucket: &str, key: &str, limit: 
         .set_expected_bucket_owner(destination.owner.clone())
         .send()
         .await;
-    let answer = answer.map_err(|error| Meaning::of(&error, "s3:GetObject", &arn).into_error("s3:GetObject", &arn))?;
+    let answer = answer.map_err(|error| match Meaning::of(&error, "s3:GetObject", &arn) {
+        Meaning::NotFound => Error::new(Code::BadUsage, format!("--event: there is no object s3://{bucket}/{key}"))
+            .advise("Correct the place of the event: its bucket is there."),
+        other => other.into_error("s3:GetObject", &arn),
+    })?;
     let body = answer
         .body
         .collect()

@@ -87,6 +87,32 @@ impl S3Reader {
         Ok(listed)
     }
 
+    /// Of the first page, which holds a thousand.
+    pub async fn folders(&self) -> Result<Vec<String>> {
+        let d = &self.s3.destination;
+        let request = self
+            .s3
+            .client
+            .list_objects_v2()
+            .bucket(&d.bucket)
+            .prefix(&self.folder)
+            .delimiter("/");
+        let arn = self.s3.bucket_arn();
+        let page = request.set_expected_bucket_owner(d.owner.clone()).send().await;
+        let page = page.map_err(|error| Meaning::of(&error, "s3:ListBucket", &arn).into_error("s3:ListBucket", &arn))?;
+        let names = page
+            .common_prefixes()
+            .iter()
+            .filter_map(|found| found.prefix()?.strip_prefix(&*self.folder));
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// The bucket is there, in this region, and takes writes of ours, as far as it says so without an object.
+    pub async fn must_take_objects(&self) -> Result<()> {
+        self.s3.check_bucket().await?;
+        self.s3.must_take(&self.folder).await
+    }
+
     pub async fn pin(&self, name: &str) -> Result<Option<Pinned>> {
         let key = format!("{}{name}", self.folder);
         let request = self.s3.head_object(&key);

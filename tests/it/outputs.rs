@@ -232,9 +232,14 @@ fn the_environment_pins_what_an_event_may_set() {
     };
     let own = ("POSTGRES_HOST", "orders.cxa1b2c3d4e5.eu-west-1.rds.amazonaws.com");
     let envelope = json!({"source": "aws.events", "detail-type": "Scheduled Event", "time": "2026-11-24T02:00:00Z", "detail": {}});
+    let with_detail = |detail: Value| {
+        let mut envelope = envelope.clone();
+        envelope["detail"] = detail;
+        envelope
+    };
     let refused: [Pinned<'_>; 10] = [
         (
-            envelope.clone(),
+            with_detail(json!({"scheduled_time": "2026-11-24T02:00:00Z"})),
             &[("PGSEAL_EVENT_FIELDS", "action")],
             "bad_event",
             "scheduled_time",

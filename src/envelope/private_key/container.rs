@@ -41,7 +41,7 @@ enum Kept<'a> {
 
 /// A file that holds no key to be used: `reason` follows on "the key file".
 pub fn refused(reason: &str, advice: &str) -> Error {
-    Error::new(Code::WrongKey, format!("the key file {reason}")).advise(advice)
+    Error::new(Code::BadUsage, format!("the key file {reason}")).advise(advice)
 }
 
 /// Says so where a key file's mode lets everybody read or change it. A pipe or a descriptor has no such mode.
@@ -55,7 +55,7 @@ pub fn warn_if_open_to_all(path: &Path) {
 /// The file's content, of a length a key file may have.
 pub fn read(path: &Path) -> Result<Der> {
     let unreadable = |error: std::io::Error| {
-        Error::new(Code::WrongKey, format!("the key file {} cannot be read: {error}", path.display()))
+        Error::new(Code::BadUsage, format!("the key file {} cannot be read: {error}", path.display()))
             .advise("Name the file that holds the private key, and see that this user may read it.")
     };
     // Its full length at once, so that growing leaves no copies behind.

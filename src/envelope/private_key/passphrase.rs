@@ -66,7 +66,7 @@ fn from_terminal(path: &str, terminal: Config) -> Result<Zeroizing<Vec<u8>>> {
 }
 
 fn unavailable(message: String) -> Error {
-    Error::new(Code::WrongKey, message)
+    Error::new(Code::BadUsage, message)
 }
 
 #[cfg(test)]
@@ -139,7 +139,7 @@ mod tests {
         std::fs::write(folder.path().join("empty"), "\nsecond\n").unwrap();
         let empty = ask("key.pem", Some(&folder.path().join("empty"))).unwrap_err();
         assert!(empty.message.contains("empty first line"), "{empty}");
-        assert_eq!((missing.code, empty.code), (Code::WrongKey, Code::WrongKey));
+        assert_eq!((missing.code, empty.code), (Code::BadUsage, Code::BadUsage));
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
     fn without_a_terminal_the_option_is_named() {
         let nowhere = ConfigBuilder::new().input_file_path("/nonexistent/tty").output_discard().build();
         let error = from_terminal("key.pem", nowhere).unwrap_err();
-        assert_eq!(error.code, Code::WrongKey);
+        assert_eq!(error.code, Code::BadUsage);
         assert!(error.hint().contains("--passphrase-file"), "{}", error.hint());
     }
 }

@@ -98,7 +98,7 @@ fn refusal(command: &str) -> Error {
     let folder = keys().folder();
     folder.run(command);
     let error = PrivateKey::parse(&folder.read("out"), passphrase("secret")).unwrap_err();
-    assert_eq!(error.code, Code::WrongKey, "{command}");
+    assert_eq!(error.code, Code::BadUsage, "{command}");
     error
 }
 
@@ -149,7 +149,7 @@ fn encrypted_keys_are_read_and_a_wrong_passphrase_is_told() {
         let key = PrivateKey::parse(&file, passphrase("secret")).unwrap_or_else(|error| panic!("{command}: {error}"));
         assert_eq!(key.fingerprint(), keys().fingerprint, "{command}");
         let error = PrivateKey::parse(&file, passphrase("Secret")).unwrap_err();
-        assert_eq!(error.code, Code::WrongKey);
+        assert_eq!(error.code, Code::BadUsage);
         assert!(error.message.contains("not opened by this passphrase"), "{command}: {error}");
     }
 }
@@ -252,7 +252,7 @@ fn a_damaged_key_is_refused() {
         let mut changed = der.clone();
         changed[position] ^= 1;
         let error = PrivateKey::parse(&changed, no_passphrase).unwrap_err();
-        assert_eq!(error.code, Code::WrongKey, "{position}");
+        assert_eq!(error.code, Code::BadUsage, "{position}");
     }
     for length in [0, 1, 4, 100, der.len() - 1] {
         assert!(PrivateKey::parse(&der[..length], no_passphrase).is_err(), "{length}");

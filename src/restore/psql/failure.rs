@@ -33,6 +33,30 @@ pub(super) fn failure(said: &str, status: std::process::ExitStatus) -> Error {
 /// What helps, by the words of a server that speaks English.
 const HINTS: &[(&[&str], &str)] = &[
     (
+        &["FATAL: database \"", "does not exist"],
+        "Add --create to have the database made, or name another one in --to.",
+    ),
+    (
+        &["FATAL: role \"", "does not exist"],
+        "The login itself is meant: name a user of that server in --to (user=…).",
+    ),
+    (
+        &["must be able to SET ROLE"],
+        "Restore as a member of that role, or leave owners and grants out (--no-owner --no-privileges).",
+    ),
+    (
+        &["must be member of role"],
+        "Restore as a member of that role, or leave owners and grants out (--no-owner --no-privileges).",
+    ),
+    (
+        &["permission denied to", "owner"],
+        "Restore as a superuser or a member of the owner, or leave owners and grants out (--no-owner --no-privileges).",
+    ),
+    (
+        &["permission denied to grant"],
+        "Restore as a role that may grant it, or leave grants out (--no-privileges).",
+    ),
+    (
         &["role \"", "does not exist"],
         "Restore the roles first (--globals), or leave out what names them (--no-owner --no-privileges).",
     ),

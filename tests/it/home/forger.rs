@@ -326,6 +326,47 @@ fn a_forged_revision_never_replaces_or_blocks_what_the_signer_signed() {
     }
 }
 
+/// What it said of its dump was asked before its proof: whoever may write to the bucket could block every restore by a line.
+#[test]
+fn an_unproven_manifest_of_another_dump_does_not_block_a_proven_one_without_a_signer() {
+    let genuine = Order::default().seal(&dump(300));
+    let (forger, open) = (Forger::new(), Reader::new(key("recipient-a")));
+    let mut first = line(&forger.objects, &forger.manifest);
+    first["generation"] = json!(2);
+    let unproven = |line: &Value| {
+        let line = format!("{line}\n").into_bytes();
+        let proof = Proof::new(&[0; 32], Vec::new()).line().expect("JSON");
+        Bytes::from([line, proof].concat())
+    };
+    let mut for_nobody = first.clone();
+    for_nobody["recipients"] = json!([]);
+    let mut for_others = first.clone();
+    for_others["recipients"][0]["fingerprint"] = json!("0".repeat(64));
+    for (what, manifest, blocks) in [
+        ("a MAC that does not fit", unproven(&first), false),
+        ("for nobody", sealed(&forger.order, &for_nobody, None), false),
+        // Either may be the genuine one.
+        (
+            "for another key, which may prove it",
+            sealed(&forger.order, &for_others, None),
+            true,
+        ),
+        ("proven by the forger's data key", sealed(&forger.order, &first, None), true),
+    ] {
+        let mut objects = forger.objects.clone();
+        objects.extend(genuine.objects.clone());
+        objects.insert(LATER.to_owned(), manifest);
+        let (released, done) = open.decrypt(&objects, &genuine.stem);
+        match done {
+            Ok(()) => assert!(!blocks && released == genuine.plain, "{what}"),
+            Err(error) => assert!(blocks && released.is_empty() && error.code == Code::Tampered, "{what}: {error:?}"),
+        }
+        // A verification says that something is wrong, and names it.
+        let error = open.verify(&objects, &genuine.stem).expect_err(what);
+        assert!(error.code == Code::Tampered && error.message.contains(LATER), "{what}: {error:?}");
+    }
+}
+
 /// Genuine objects under other names, and those of two genuine backups mixed.
 #[test]
 fn genuine_objects_in_another_place_are_refused() {

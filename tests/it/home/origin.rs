@@ -161,7 +161,7 @@ fn a_backup_of_the_old_kind_needs_consent_and_can_be_bounded() {
     assert_eq!(just.code, 0, "{}", just.stderr);
     let less = decrypt(&["--unauthenticated", "--max-output", &(length - 1).to_string()]);
     assert!(
-        less.code == 7 && less.stderr.contains("tampered") && less.stdout.len() < length,
+        less.code == 2 && less.stderr.contains("Give a larger --max-output") && less.stdout.len() < length,
         "{}",
         less.stderr
     );

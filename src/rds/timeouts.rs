@@ -1,0 +1,32 @@
+//! Time-outs that the login or the database sets. `pg_dump` switches them off for its session, `pg_dumpall` does not.
+
+use super::preflight::Facts;
+use super::session::{Advice, Session};
+use crate::error::Result;
+use std::time::Duration;
+
+/// Our own sessions set theirs, so what a session begins with is asked for.
+pub(super) const TIMEOUTS: &str = "
+SELECT s.name FROM pg_catalog.pg_settings s
+WHERE s.name OPERATOR(pg_catalog.=) ANY ('{statement_timeout,lock_timeout,idle_in_transaction_session_timeout,idle_session_timeout,transaction_timeout}'::pg_catalog.text[])
+  AND s.reset_val OPERATOR(pg_catalog.<>) '0' ORDER BY 1";
+
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(super) async fn ask(session: &Session) -> Result<Vec<String>> {
+    match session.advice(TIMEOUTS, LOCK_TIMEOUT).await? {
+        Advice::Rows(rows) => rows.iter().map(|row| row.text(0).map(str::to_owned)).collect(),
+        Advice::Refused(_) => Ok(Vec::new()),
+    }
+}
+
+/// What `check` says of them where the roles are asked for.
+pub fn warning(facts: &Facts) -> Option<String> {
+    let names = facts.timeouts.join(", ");
+    (!names.is_empty()).then(|| {
+        format!(
+            "the login or the database sets {names}: for the roles (`globals`) it is switched off by a startup option, which RDS \
+             Proxy and some poolers refuse; there, ALTER ROLE the backup user RESET it"
+        )
+    })
+}
