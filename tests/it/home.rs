@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 mod changed;
+mod dependents;
 mod drills;
 mod exhaustive;
 mod foreign;
