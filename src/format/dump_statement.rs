@@ -136,6 +136,11 @@ impl<'a> Statement<'a> {
         None
     }
 
+    /// The same, in parentheses or not.
+    pub fn find_word(&self, from: usize, word: &str) -> Option<usize> {
+        (from..self.len()).find(|at| self.is(*at, word))
+    }
+
     pub fn find_symbol(&self, from: usize, symbol: u8) -> Option<usize> {
         (from..self.len()).find(|at| self.is_symbol(*at, symbol))
     }

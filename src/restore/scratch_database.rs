@@ -79,12 +79,16 @@ pub(super) fn prepare(
         languages,
         settings,
         tables,
+        wrappers,
+        refused,
     } = superuser.json(KNOWN, cancel)?;
     let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes);
     prepared.rights = Some(Rights {
         languages: bytes(languages).collect(),
         settings: bytes(settings).collect(),
         tables: tables.into_iter().map(|name| bytes(name).collect()).collect(),
+        wrappers: bytes(wrappers).collect(),
+        refused: bytes(refused).collect(),
     });
     Ok(prepared)
 }
@@ -94,6 +98,15 @@ const KNOWN: &str = "SELECT pg_catalog.json_build_object(
     'languages', (SELECT pg_catalog.json_agg(l.lanname) FROM pg_catalog.pg_language l WHERE l.lanpltrusted),
     'settings', (SELECT pg_catalog.json_agg(pg_catalog.lower(s.name)) FROM pg_catalog.pg_settings s
         WHERE s.context OPERATOR(pg_catalog.<>) 'user'),
+    'wrappers', (SELECT coalesce(pg_catalog.json_agg(w.fdwname), '[]') FROM pg_catalog.pg_foreign_data_wrapper w),
+    'refused', (SELECT coalesce(pg_catalog.json_agg(r.name), '[]') FROM (
+        SELECT p.proname AS name FROM pg_catalog.pg_proc p
+            WHERE p.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid
+                AND NOT pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE')
+        UNION SELECT c.relname FROM pg_catalog.pg_class c
+            WHERE c.relnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid
+                AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,v}'::pg_catalog.\"char\"[])
+                AND NOT pg_catalog.has_table_privilege('public', c.oid, 'SELECT')) r),
     'tables', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, c.relname)), '[]')
         FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid
             JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -104,6 +117,8 @@ struct Known {
     languages: Vec<String>,
     settings: Vec<String>,
     tables: Vec<Vec<String>>,
+    wrappers: Vec<String>,
+    refused: Vec<String>,
 }
 
 /// Rows of an extension's tables come with the dump; so do servers of its wrappers. Not the right to put triggers there: the

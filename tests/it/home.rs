@@ -11,6 +11,7 @@ use std::process::Command;
 
 mod before_rows;
 mod changed;
+mod dependents;
 mod drills;
 mod exhaustive;
 mod foreign;

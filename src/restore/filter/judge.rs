@@ -1,8 +1,10 @@
 //! One statement: does it pass?
 
+use super::dependents;
+use super::lost::Lost;
 use super::options::FilterOptions;
-use super::superuser;
 use crate::format::dump_statement::Statement;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -14,7 +16,7 @@ pub(super) enum Verdict {
     Drop,
     LeaveOut(&'static str, String),
     SetAside,
-    NotRestored(String, &'static str),
+    NotRestored(String, Cow<'static, str>),
     /// Another one in its place.
     Replace(String),
     /// It passes without these bytes.
@@ -30,7 +32,7 @@ pub(super) struct Cut {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Note {
     LeftOut(&'static str, String),
-    NotRestored(String, &'static str),
+    NotRestored(String, Cow<'static, str>),
 }
 
 /// Settings that `pg_dump` writes, and the major of the first server that knows them.
@@ -69,9 +71,9 @@ const OWNED: &[&str] = &[
 ];
 
 /// By its first words, and by those that decide behind them. `lost` holds what was not made.
-pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut BTreeSet<String>) -> Verdict {
+pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut Lost) -> Verdict {
     if options.superuser_only
-        && let Some(verdict) = superuser::judge(statement, options.rights.as_ref(), lost)
+        && let Some(verdict) = dependents::judge(statement, options.rights.as_ref(), lost)
     {
         return verdict;
     }

@@ -3,9 +3,12 @@
 //!
 //! Everything else passes byte for byte, in bounded memory. Rows, strings and bodies are never changed.
 
+mod dependents;
 pub(super) mod guard;
 mod head;
 mod judge;
+mod lost;
+mod object;
 mod options;
 mod superuser;
 #[cfg(test)]
@@ -21,7 +24,8 @@ use crate::pipeline::Stage;
 use guard::{Guard, tampered};
 use head::HeadReader;
 use judge::{Note, Verdict, judge};
-use std::collections::BTreeSet;
+use lost::Lost;
+use object::Kind;
 
 /// What is held of a statement until its end: more than any that is decided about. A longer one passes.
 const LIMIT: usize = 1 << 20;
@@ -39,7 +43,9 @@ pub struct Filter<S> {
     /// Where a space ends what psql would take for the name of a variable.
     spaces: Vec<usize>,
     long: Option<Long>,
-    lost: BTreeSet<String>,
+    lost: Lost,
+    /// The rows at hand are of a table that was not made.
+    skips_rows: bool,
     changes: Changes,
     below: S,
 }
@@ -61,7 +67,8 @@ impl<S: Stage> Filter<S> {
             held: Vec::new(),
             spaces: Vec::new(),
             long: None,
-            lost: BTreeSet::new(),
+            lost: Lost::default(),
+            skips_rows: false,
             changes: Changes::default(),
             below,
         }
@@ -83,6 +90,10 @@ impl<S: Stage> Filter<S> {
         self.options.rights = prepared.rights.or(self.options.rights.take());
         for (name, reason) in prepared.missing {
             let what = format!("EXTENSION {}", String::from_utf8_lossy(&name));
+            self.lost
+                .add_name(Kind::Extension, String::from_utf8_lossy(&name).into_owned(), what.clone());
+            self.lost
+                .add_name(Kind::Schema, String::from_utf8_lossy(&name).into_owned(), what.clone());
             self.changes.not_restored(what, reason);
             self.options.exclude_extensions.insert(name);
         }
@@ -102,6 +113,9 @@ impl<S: Stage> Filter<S> {
                 return Err(tampered(&format!("{fault}, which psql and others may read differently")));
             }
             match lexed {
+                Lexed::Rows | Lexed::Mark | Lexed::RowsEnd | Lexed::Opening if self.skips_rows => {
+                    self.skips_rows = lexed != Lexed::RowsEnd;
+                }
                 Lexed::Rows | Lexed::Mark | Lexed::RowsEnd | Lexed::Opening => self.below.put(part)?,
                 Lexed::Command => {
                     self.guard.command(part, self.lexer.has_begun())?;
@@ -195,7 +209,7 @@ impl<S: Stage> Filter<S> {
                 self.below.put(settings.as_bytes())?;
                 self.hand_on(start..end)?;
             }
-            Verdict::Drop => {}
+            Verdict::Drop => self.skips_rows = self.lexer.rows_follow(),
             Verdict::LeaveOut(what, name) => self.changes.leave_out(what, name),
             Verdict::NotRestored(what, reason) => self.changes.not_restored(what, reason),
             Verdict::Replace(statement) => self.below.put(statement.as_bytes())?,

@@ -50,6 +50,10 @@ pub struct Rights {
     pub settings: BTreeSet<Vec<u8>>,
     /// Tables of extensions, which are somebody else's: schema and name.
     pub tables: BTreeSet<Vec<Vec<u8>>>,
+    /// Foreign data wrappers that are there.
+    pub wrappers: BTreeSet<Vec<u8>>,
+    /// Built-in functions, tables and views that it may not use.
+    pub refused: BTreeSet<Vec<u8>>,
 }
 
 /// Statements of one kind that did not pass.

@@ -2,9 +2,10 @@
 //! it in a way that can be told from the words goes with it.
 
 use super::judge::{Cut, Note, Verdict};
+use super::lost::Lost;
+use super::object::joined;
 use super::options::Rights;
 use crate::format::dump_statement::Statement;
-use std::collections::BTreeSet;
 
 const REASON: &str = "PostgreSQL lets only superusers make it, and no code of a dump runs as one here";
 const WORDS: &str = "PostgreSQL lets only superusers say it";
@@ -27,7 +28,7 @@ const KINDS: &[&str] = &[
 ];
 
 /// `None`: it needs no superuser.
-pub(super) fn judge(statement: &Statement, rights: Option<&Rights>, lost: &mut BTreeSet<String>) -> Option<Verdict> {
+pub(super) fn judge(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Option<Verdict> {
     let of = |word: &str| statement.is(0, word);
     if let Some(verdict) = of_extension(statement, rights) {
         return Some(verdict);
@@ -37,7 +38,7 @@ pub(super) fn judge(statement: &Statement, rights: Option<&Rights>, lost: &mut B
     }
     if statement.has(0, "SECURITY LABEL") {
         let what = statement.text(0, statement.find(2, "IS").unwrap_or(2));
-        return Some(Verdict::NotRestored(what, "its provider is not there"));
+        return Some(Verdict::NotRestored(what, "its provider is not there".into()));
     }
     let at = match (of("ALTER"), statement.has(0, "COMMENT ON")) {
         (true, _) => 1,
@@ -45,16 +46,16 @@ pub(super) fn judge(statement: &Statement, rights: Option<&Rights>, lost: &mut B
         _ => return None,
     };
     if statement.has(0, "ALTER PUBLICATION") && statement.find(3, "SCHEMA").is_some() {
-        return Some(Verdict::NotRestored(statement.text(1, statement.len()), REASON));
+        return Some(Verdict::NotRestored(statement.text(1, statement.len()), REASON.into()));
     }
     let kind_at = if statement.is(at, "PROCEDURAL") { at + 1 } else { at };
     let is_kind = KINDS.iter().any(|kind| statement.has(kind_at, kind));
     // Members of an operator family are added to families of extensions, too.
     let adds = at == 1 && statement.has(1, "OPERATOR FAMILY") && statement.find(2, "ADD").is_some();
     if adds {
-        return Some(Verdict::NotRestored(statement.text(1, statement.len()), REASON));
+        return Some(Verdict::NotRestored(statement.text(1, statement.len()), REASON.into()));
     }
-    (is_kind || lost.contains(&identity(statement, at)?)).then_some(Verdict::Drop)
+    is_kind.then_some(Verdict::Drop)
 }
 
 /// Row security of a table that an extension made: `pg_dump` writes it, and only the table's owner may say it.
@@ -74,12 +75,12 @@ fn of_extension(statement: &Statement, rights: Option<&Rights>) -> Option<Verdic
     }
     Some(match statement.is(0, "COMMENT") {
         true => Verdict::Drop,
-        false if is_policy => Verdict::NotRestored(statement.text(1, end), OF_EXTENSION),
-        false => Verdict::NotRestored(statement.text(1, statement.len()), OF_EXTENSION),
+        false if is_policy => Verdict::NotRestored(statement.text(1, end), OF_EXTENSION.into()),
+        false => Verdict::NotRestored(statement.text(1, statement.len()), OF_EXTENSION.into()),
     })
 }
 
-fn create(statement: &Statement, rights: Option<&Rights>, lost: &mut BTreeSet<String>) -> Option<Verdict> {
+fn create(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Option<Verdict> {
     let mut at = if statement.has(1, "OR REPLACE") { 3 } else { 1 };
     at += usize::from(statement.is(at, "TRUSTED"));
     at += usize::from(statement.is(at, "PROCEDURAL"));
@@ -100,13 +101,12 @@ fn create(statement: &Statement, rights: Option<&Rights>, lost: &mut BTreeSet<St
         let is_wide = statement.has(end, "FOR ALL") || statement.has(end, "FOR TABLES IN SCHEMA");
         is_wide.then_some(end)
     } else if statement.is_any(at, &["FUNCTION", "PROCEDURE"]) {
-        return function(statement, at, rights, lost);
+        return function(statement, at, rights);
     } else if statement.is(at, "TRIGGER") || statement.has(at, "CONSTRAINT TRIGGER") {
         let (execute, end) = (statement.find(at, "EXECUTE")?, statement.find(at, "ON")?);
-        let (called, _) = statement.qualified(execute + 2)?;
         let (_, end) = statement.qualified(end + 1)?;
-        let is_lost = lost.contains(&format!("FUNCTION {}", joined(&called)));
-        return is_lost.then(|| Verdict::NotRestored(statement.text(at, end), NO_FUNCTION));
+        let is_lost = lost.reference(statement, execute + 2, statement.len()).is_some();
+        return is_lost.then(|| Verdict::NotRestored(statement.text(at, end), NO_FUNCTION.into()));
     } else if statement.is(at, "SERVER") {
         if statement
             .find(at, "WRAPPER")
@@ -115,23 +115,22 @@ fn create(statement: &Statement, rights: Option<&Rights>, lost: &mut BTreeSet<St
             == Some(b"file_fdw")
         {
             let (name, _) = name(1)?;
-            lost.insert(format!("FILES {}", joined(&name)));
+            lost.set_unreadable(format!("SERVER {}", joined(&name)), FILES.to_owned());
         }
         None
     } else if statement.has(at, "FOREIGN TABLE") {
         let (_, end) = name(2)?;
         let server = statement.name(statement.find(end, "SERVER")? + 1)?;
-        lost.contains(&format!("FILES {}", joined(&[server]))).then_some(end)
+        lost.unreadable(&format!("SERVER {}", joined(&[server]))).and(Some(end))
     } else {
         None
     };
     let end = needs_one?;
-    lost.extend(identity(statement, at));
     let reason = if statement.has(at, "FOREIGN TABLE") { FILES } else { REASON };
-    Some(Verdict::NotRestored(statement.text(at, end), reason))
+    Some(Verdict::NotRestored(statement.text(at, end), reason.into()))
 }
 
-fn function(statement: &Statement, at: usize, rights: Option<&Rights>, lost: &mut BTreeSet<String>) -> Option<Verdict> {
+fn function(statement: &Statement, at: usize, rights: Option<&Rights>) -> Option<Verdict> {
     let (_, name_end) = statement.qualified(at + 1)?;
     let end = statement.behind_parentheses(name_end)?;
     let language = statement.find(end, "LANGUAGE").map(|language| language + 1);
@@ -143,15 +142,14 @@ fn function(statement: &Statement, at: usize, rights: Option<&Rights>, lost: &mu
         _ => rights.is_some_and(is_refused).then_some(NO_LANGUAGE),
     };
     if let Some(reason) = reason {
-        lost.extend(identity(statement, at));
-        return Some(Verdict::NotRestored(statement.text(at, end), reason));
+        return Some(Verdict::NotRestored(statement.text(at, end), reason.into()));
     }
     // Words about it that a superuser alone may say: the function itself needs none.
     let mut cuts = Vec::new();
     let body = ["AS", "BEGIN", "RETURN"].iter().filter_map(|word| statement.find(end, word)).min();
     let until = body.unwrap_or(statement.len());
     let mut cut = |from: usize, to: usize, what: &str| {
-        let note = Note::NotRestored(format!("{what} of {}", statement.text(at, end)), WORDS);
+        let note = Note::NotRestored(format!("{what} of {}", statement.text(at, end)), WORDS.into());
         let bytes = statement.span(from, to);
         cuts.push(Cut { bytes, note });
     };
@@ -180,25 +178,4 @@ fn function(statement: &Statement, at: usize, rights: Option<&Rights>, lost: &mu
     }
     cuts.sort_by_key(|cut| cut.bytes.start);
     (!cuts.is_empty()).then_some(Verdict::Cut(cuts))
-}
-
-/// A kind and a name: functions that share one are taken together.
-fn identity(statement: &Statement, at: usize) -> Option<String> {
-    if statement.has(at, "FOREIGN TABLE") {
-        let (parts, _) = statement.qualified(at + 2 + usize::from(statement.is(at + 2, "ONLY")))?;
-        return Some(format!("TABLE {}", joined(&parts)));
-    }
-    if statement.is(at, "COLUMN") {
-        let (parts, _) = statement.qualified(at + 1)?;
-        return Some(format!("TABLE {}", joined(parts.split_last()?.1)));
-    }
-    let kinds = ["FUNCTION", "PROCEDURE", "TYPE", "PUBLICATION"];
-    let kind = kinds.iter().find(|kind| statement.is(at, kind))?;
-    let (parts, _) = statement.qualified(at + 1)?;
-    Some(format!("{kind} {}", joined(&parts)))
-}
-
-fn joined(parts: &[Vec<u8>]) -> String {
-    let parts: Vec<String> = parts.iter().map(|part| String::from_utf8_lossy(part).into_owned()).collect();
-    parts.join(".")
 }

@@ -244,6 +244,8 @@ fn what_the_server_keeps_from_ordinary_roles_is_left_out_and_told() {
                 .map(|name| name.as_bytes().to_vec())
                 .into(),
             tables: [["ext", "jobs"].map(|part| part.as_bytes().to_vec()).to_vec()].into(),
+            wrappers: ["postgres_fdw", "file_fdw"].map(|name| name.as_bytes().to_vec()).into(),
+            ..Rights::default()
         });
     });
     let lost = "×CREATE FUNCTION public.p() RETURNS trigger LANGUAGE plperlu AS 'x';\n×ALTER FUNCTION public.p() OWNER TO a;\n\

@@ -84,7 +84,7 @@ pub(super) fn backup(home: &Home, asked: Value) -> String {
     text(&home.fetched().join("app_20261124T020000Z")).to_owned()
 }
 
-fn drill(home: &Home, user: Option<u32>, options: &[&str]) -> Said {
+pub(super) fn drill(home: &Home, user: Option<u32>, options: &[&str]) -> Said {
     let reports = tempfile::tempdir().expect("a folder");
     open_to_all(reports.path(), 0o777);
     let backup = home.fetched().join("app_20261124T020000Z");

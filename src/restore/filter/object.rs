@@ -1,0 +1,243 @@
+//! Which object words such as `FUNCTION public.f(integer)` name.
+
+use crate::format::dump_statement::Statement;
+
+/// What has names of its own in PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Tables, views, sequences and indexes.
+    Relation,
+    Type,
+    Routine,
+    Operator,
+    OperatorClass,
+    OperatorFamily,
+    Collation,
+    Conversion,
+    Statistics,
+    Cast,
+    Transform,
+    Trigger,
+    Rule,
+    Policy,
+    Constraint,
+    Server,
+    Wrapper,
+    UserMapping,
+    Language,
+    AccessMethod,
+    EventTrigger,
+    Extension,
+    Publication,
+    Subscription,
+    Schema,
+    Configuration,
+    Dictionary,
+    Parser,
+    Template,
+}
+
+/// Longer ones before those that they begin with.
+const KINDS: &[(&str, Kind)] = &[
+    ("FOREIGN DATA WRAPPER", Kind::Wrapper),
+    ("FOREIGN TABLE", Kind::Relation),
+    ("FOREIGN SERVER", Kind::Server),
+    ("UNLOGGED TABLE", Kind::Relation),
+    ("UNLOGGED SEQUENCE", Kind::Relation),
+    ("TABLE", Kind::Relation),
+    ("MATERIALIZED VIEW", Kind::Relation),
+    ("RECURSIVE VIEW", Kind::Relation),
+    ("VIEW", Kind::Relation),
+    ("SEQUENCE", Kind::Relation),
+    ("UNIQUE INDEX", Kind::Relation),
+    ("INDEX", Kind::Relation),
+    ("COLUMN", Kind::Relation),
+    ("TYPE", Kind::Type),
+    ("DOMAIN", Kind::Type),
+    ("FUNCTION", Kind::Routine),
+    ("PROCEDURE", Kind::Routine),
+    ("ROUTINE", Kind::Routine),
+    ("AGGREGATE", Kind::Routine),
+    ("OPERATOR CLASS", Kind::OperatorClass),
+    ("OPERATOR FAMILY", Kind::OperatorFamily),
+    ("OPERATOR", Kind::Operator),
+    ("COLLATION", Kind::Collation),
+    ("DEFAULT CONVERSION", Kind::Conversion),
+    ("CONVERSION", Kind::Conversion),
+    ("STATISTICS", Kind::Statistics),
+    ("CAST", Kind::Cast),
+    ("TRANSFORM", Kind::Transform),
+    ("EVENT TRIGGER", Kind::EventTrigger),
+    ("CONSTRAINT TRIGGER", Kind::Trigger),
+    ("TRIGGER", Kind::Trigger),
+    ("RULE", Kind::Rule),
+    ("POLICY", Kind::Policy),
+    ("CONSTRAINT", Kind::Constraint),
+    ("SERVER", Kind::Server),
+    ("USER MAPPING", Kind::UserMapping),
+    ("TRUSTED PROCEDURAL LANGUAGE", Kind::Language),
+    ("TRUSTED LANGUAGE", Kind::Language),
+    ("PROCEDURAL LANGUAGE", Kind::Language),
+    ("LANGUAGE", Kind::Language),
+    ("ACCESS METHOD", Kind::AccessMethod),
+    ("EXTENSION", Kind::Extension),
+    ("PUBLICATION", Kind::Publication),
+    ("SUBSCRIPTION", Kind::Subscription),
+    ("SCHEMA", Kind::Schema),
+    ("TEXT SEARCH CONFIGURATION", Kind::Configuration),
+    ("TEXT SEARCH DICTIONARY", Kind::Dictionary),
+    ("TEXT SEARCH PARSER", Kind::Parser),
+    ("TEXT SEARCH TEMPLATE", Kind::Template),
+];
+
+/// An object that a statement makes or is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Object {
+    pub(super) kind: Kind,
+    /// What tells it from others of its kind.
+    pub(super) key: String,
+    /// Its name, without arguments.
+    pub(super) name: String,
+    /// Where the words of its identity begin and end.
+    pub(super) words: (usize, usize),
+}
+
+impl Object {
+    /// What stands there: a kind, then a name.
+    pub(super) fn read(statement: &Statement, at: usize) -> Option<Self> {
+        let (words, kind) = KINDS.iter().find(|(words, _)| statement.has(at, words))?;
+        let mut from = at + words.split(' ').count();
+        if statement.has(from, "IF NOT EXISTS") {
+            from += 3;
+        }
+        from += usize::from(statement.is(from, "ONLY"));
+        let object = |key: String, name: String, end| {
+            Some(Self {
+                kind: *kind,
+                key,
+                name,
+                words: (at, end),
+            })
+        };
+        match kind {
+            Kind::Cast => {
+                let end = statement.behind_parentheses(from)?;
+                let key = statement.text(from, end);
+                return object(key.clone(), key, end);
+            }
+            Kind::UserMapping => {
+                let end = statement.find(from, "SERVER")? + 2;
+                let key = statement.text(from, end);
+                return object(key.clone(), key, end);
+            }
+            Kind::Transform => {
+                let language = statement.find(from, "LANGUAGE")?;
+                let key = statement.text(from, language + 2);
+                return object(key.clone(), key, language + 2);
+            }
+            Kind::Operator => {
+                let open = statement.find_symbol(from, b'(')?;
+                let end = statement.behind_parentheses(open)?;
+                let name = statement.text(from, open);
+                let arguments = operands(statement, open, end);
+                return object(format!("{name} ({arguments})"), name, end);
+            }
+            _ => {}
+        }
+        let (mut parts, mut end) = statement.qualified(from)?;
+        match kind {
+            Kind::Relation if *words == "COLUMN" => {
+                parts.pop();
+            }
+            // An index is in the schema of its table, and CREATE does not name it.
+            Kind::Relation if words.ends_with("INDEX") && statement.is(end, "ON") => {
+                let table = end + 1 + usize::from(statement.is(end + 1, "ONLY"));
+                let (table, _) = statement.qualified(table)?;
+                parts = beside(&table, parts.pop()?);
+            }
+            Kind::Trigger | Kind::Rule | Kind::Policy | Kind::Constraint => {
+                let on = statement.find(end, "ON")?;
+                let is_new_rule = *kind == Kind::Rule && statement.is(end, "AS");
+                let table = if is_new_rule { statement.find(on, "TO")? } else { on };
+                let (table, behind) = statement.qualified(table + 1)?;
+                parts.extend(table);
+                end = behind;
+            }
+            Kind::Routine => {
+                let name = joined(&parts);
+                let behind = statement.behind_parentheses(end)?;
+                return object(format!("{name}({})", arguments(statement, end + 1, behind - 1)), name, behind);
+            }
+            _ => {}
+        }
+        let name = joined(&parts);
+        object(name.clone(), name, end)
+    }
+
+    /// That a `CREATE` makes.
+    pub(super) fn made(statement: &Statement) -> Option<Self> {
+        statement
+            .is(0, "CREATE")
+            .then(|| Self::read(statement, if statement.has(1, "OR REPLACE") { 3 } else { 1 }))?
+    }
+
+    /// For people.
+    pub(super) fn text(&self, statement: &Statement) -> String {
+        statement.text(self.words.0, self.words.1)
+    }
+}
+
+/// In the same schema as this one.
+pub(super) fn beside(table: &[Vec<u8>], name: Vec<u8>) -> Vec<Vec<u8>> {
+    let schema = table.split_last().map_or(&[][..], |(_, schema)| schema);
+    schema.iter().cloned().chain([name]).collect()
+}
+
+/// Without default values, which only `CREATE` has.
+fn arguments(statement: &Statement, from: usize, to: usize) -> String {
+    let mut kept: Vec<String> = Vec::new();
+    for (from, to) in elements(statement, from, to) {
+        let end = statement.find(from, "DEFAULT").filter(|end| *end < to).unwrap_or(to);
+        kept.push(statement.text(from, end));
+    }
+    kept.join(", ")
+}
+
+/// Of an operator, as its `CREATE` and as everything else writes them.
+fn operands(statement: &Statement, open: usize, end: usize) -> String {
+    let of = |word: &str| {
+        let mut all = elements(statement, open + 1, end - 1).into_iter();
+        all.find_map(|(from, to)| statement.is(from, word).then(|| statement.text(from + 2, to)))
+    };
+    match (of("LEFTARG"), of("RIGHTARG")) {
+        (None, None) => statement.text(open + 1, end - 1),
+        (left, right) => {
+            let or_none = |side: Option<String>| side.unwrap_or_else(|| "NONE".to_owned());
+            format!("{}, {}", or_none(left), or_none(right))
+        }
+    }
+}
+
+/// What commas part there, outside of inner parentheses.
+pub(super) fn elements(statement: &Statement, from: usize, to: usize) -> Vec<(usize, usize)> {
+    let (mut found, mut start, mut depth) = (Vec::new(), from, 0u32);
+    for at in from..to {
+        if statement.is_symbol(at, b'(') || statement.is_symbol(at, b'[') {
+            depth += 1;
+        } else if statement.is_symbol(at, b')') || statement.is_symbol(at, b']') {
+            depth = depth.saturating_sub(1);
+        } else if depth == 0 && statement.is_symbol(at, b',') {
+            found.push((start, at));
+            start = at + 1;
+        }
+    }
+    if start < to {
+        found.push((start, to));
+    }
+    found
+}
+
+pub(super) fn joined(parts: &[Vec<u8>]) -> String {
+    let parts: Vec<String> = parts.iter().map(|part| String::from_utf8_lossy(part).into_owned()).collect();
+    parts.join(".")
+}
