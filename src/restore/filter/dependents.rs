@@ -165,9 +165,7 @@ fn unreadable(statement: &Statement, from: usize, rights: Option<&Rights>, lost:
     if statement.has(1, "FOREIGN TABLE") {
         return Some(ELSEWHERE.to_owned());
     }
-    if statement.find(1, "VIEW").is_none() {
-        return None;
-    }
+    statement.find(1, "VIEW")?;
     let is_refused = |at: &usize| {
         let name = statement.name(*at);
         name.is_some_and(|name| rights.is_some_and(|rights| rights.refused.contains(&name)))
