@@ -4,7 +4,7 @@ use super::backup::Backup;
 use super::compare::{Comparison, compare};
 use super::create::{Created, Creation, try_create};
 use super::empty::existing;
-use super::filter::{Filter, FilterOptions, Head};
+use super::filter::{Filter, FilterOptions, Head, Unfinished};
 use super::into::{blocking, globals, schemas_of_tables, server_major};
 use super::opened::Opened;
 use super::properties::{self, Wanted};
@@ -276,12 +276,21 @@ async fn load(
     let progress = Progress::new(contents.plain_bytes);
     let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
     let (stop, excluded) = (cancel.clone(), options.exclude_extensions.clone());
+    let unfinished = Unfinished::default();
+    let recorded = unfinished.clone();
     let sink = move || {
         let psql = restorer.restore(Manner::all(false), &stop)?;
         let prepare = move |head: &Head| scratch_database::prepare(head, &excluded, &superuser, &restorer_name, &schemas, &stop);
-        Ok(Filter::with_head(options, Box::new(prepare), psql))
+        Ok(Filter::with_head(options, Box::new(prepare), psql).recording(&recorded))
     };
-    let (counted, filtered) = opened.bring(Role::Dump, workers, sink, &progress, cancel).await?;
+    let brought = opened.bring(Role::Dump, workers, sink, &progress, cancel).await;
+    let (counted, filtered) = brought.map_err(|error| {
+        let changes = unfinished.take();
+        let error = changes.likely_cause(error);
+        report.left_out.extend(changes.left_out);
+        report.not_restored.extend(changes.not_restored);
+        error
+    })?;
     report.warnings.extend(filtered.below);
     report.left_out.extend(filtered.changes.left_out);
     report.not_restored.extend(filtered.changes.not_restored);

@@ -4,7 +4,7 @@ use super::backup::{Backup, Kind};
 use super::conninfo::Conninfo;
 use super::create::{Creation, create, drop_database, maintenance};
 use super::empty;
-use super::filter::{Changes, Filter, FilterOptions, Filtered, LeftOut};
+use super::filter::{Changes, Filter, FilterOptions, Filtered, LeftOut, Unfinished};
 use super::globals::{self, GlobalsOptions};
 use super::legacy;
 use super::opened::Opened;
@@ -431,11 +431,14 @@ pub(super) async fn dump(
     cancel: &Cancel,
 ) -> Result<(Counted, Filtered<Vec<String>>)> {
     let (target, stop) = (access.clone(), cancel.clone());
+    let unfinished = Unfinished::default();
+    let recorded = unfinished.clone();
     let sink = move || {
         let psql = target.restore(Manner::all(single_transaction), &stop)?;
-        Ok(Filter::new(options, psql))
+        Ok(Filter::new(options, psql).recording(&recorded))
     };
-    opened.bring(Role::Dump, workers, sink, progress, cancel).await
+    let brought = opened.bring(Role::Dump, workers, sink, progress, cancel).await;
+    brought.map_err(|error| unfinished.take().likely_cause(error))
 }
 
 fn report(

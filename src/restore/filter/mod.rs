@@ -10,12 +10,14 @@ mod judge;
 mod lost;
 mod object;
 mod options;
+mod recorded;
 mod superuser;
 #[cfg(test)]
 mod tests;
 
 pub use head::{Head, HeadExtension, Prepare, Prepared};
 pub use options::{Changes, FilterOptions, Filtered, LeftOut, NotRestored, Rights};
+pub use recorded::Unfinished;
 
 use crate::error::{Code, Error, Result};
 use crate::format::dump_lexer::{DumpLexer, Lexed, ROWS};
@@ -26,6 +28,7 @@ use head::HeadReader;
 use judge::{Note, Verdict, judge};
 use lost::Lost;
 use object::Kind;
+use recorded::Recorded;
 
 /// What is held of a statement until its end: more than any that is decided about. A longer one passes.
 const LIMIT: usize = 1 << 20;
@@ -46,7 +49,7 @@ pub struct Filter<S> {
     lost: Lost,
     /// The rows at hand are of a table that was not made.
     skips_rows: bool,
-    changes: Changes,
+    changes: Recorded,
     below: S,
 }
 
@@ -69,7 +72,7 @@ impl<S: Stage> Filter<S> {
             long: None,
             lost: Lost::default(),
             skips_rows: false,
-            changes: Changes::default(),
+            changes: Recorded::default(),
             below,
         }
     }
@@ -80,6 +83,12 @@ impl<S: Stage> Filter<S> {
             head: Some(HeadReader::new(prepare)),
             ..Self::new(options, below)
         }
+    }
+
+    /// Should the dump not go in, what was done up to there is found in it.
+    pub fn recording(mut self, unfinished: &Unfinished) -> Self {
+        self.changes.unfinished = Some(unfinished.clone());
+        self
     }
 
     fn end_head(&mut self) -> Result<()> {
@@ -305,7 +314,7 @@ impl<S: Stage> Stage for Filter<S> {
         self.release()?;
         let below = self.below.finish()?;
         Ok(Filtered {
-            changes: self.changes,
+            changes: self.changes.take(),
             below,
         })
     }

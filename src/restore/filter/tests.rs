@@ -1,3 +1,4 @@
+mod dependents;
 mod guard;
 mod pieces;
 

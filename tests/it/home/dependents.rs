@@ -41,3 +41,30 @@ fn what_depends_on_something_not_restored_goes_with_it_and_the_drill_passes() {
         assert!(found.is_some_and(|line| line.contains(reason)), "{what}: {reason} in {lost:#?}");
     }
 }
+
+/// A body is text to a dump: that the function calls one that is not there comes out when the rows go in.
+#[test]
+fn a_failed_drill_tells_what_was_not_restored() {
+    let home = Home::new(json!({}));
+    home.server.psql(
+        "app",
+        "CREATE FUNCTION public.within(integer) RETURNS integer LANGUAGE internal IMMUTABLE AS 'int4abs';
+        CREATE FUNCTION public.calls(n integer) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN public.within(n) > 0; END $$;
+        CREATE TABLE public.checked (n integer CHECK (public.calls(n)));
+        INSERT INTO public.checked VALUES (1);",
+    );
+    backup(&home, json!({}));
+    let said = drill(&home, None, &[]);
+    let report = said.receipt();
+    assert_eq!((said.code, &report["outcome"]), (4, &json!("failed")), "{report:#}");
+    assert_eq!(
+        report["not_restored"][0]["what"],
+        json!("FUNCTION public.within(integer)"),
+        "{report:#}"
+    );
+    let message = report["error"]["message"].as_str().expect("a message");
+    assert!(
+        message.contains("it may need what was left out before: FUNCTION public.within(integer)"),
+        "{message}"
+    );
+}
