@@ -178,6 +178,32 @@ pub fn create(target: &Access, properties: &DatabaseProperties, cancel: &Cancel)
     }
 }
 
+/// In a database that somebody else made: bytes without an encoding become text of another one unseen, and what holds in
+/// one order of letters need not in another.
+pub(super) fn another_locale(source: &DatabaseProperties, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+    let state = "SELECT pg_catalog.json_build_array(pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate, d.datctype)
+        FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();";
+    let (encoding, collation, ctype): (String, String, String) = target.json(state, cancel)?;
+    let mut warnings = Vec::new();
+    let is_other = |known: &Option<String>, found: &str| known.as_deref().is_some_and(|known| known != found);
+    if is_other(&source.encoding, &encoding) && source.encoding.as_deref() == Some("SQL_ASCII") {
+        warnings.push(format!("the source has no encoding (SQL_ASCII), the target has {encoding}: text that is none in it is there all the same, and cannot be read"));
+    } else if let Some(known) = source.encoding.as_deref().filter(|known| *known != encoding) {
+        let kept = match encoding.as_str() {
+            "SQL_ASCII" => "text is kept as the bytes that the dump has, and no longer checked",
+            _ => "text is converted, and a character that has no place there ends the restore where it comes",
+        };
+        warnings.push(format!("the source's encoding is {known}, the target's {encoding}: {kept}"));
+    }
+    if is_other(&source.collation, &collation) || is_other(&source.ctype, &ctype) {
+        let wanted = Creation::from_properties(source);
+        warnings.push(format!(
+            "the source's locale is {wanted}, the target's {collation}: text sorts otherwise"
+        ));
+    }
+    Ok(warnings)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

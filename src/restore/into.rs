@@ -2,15 +2,15 @@
 
 use super::backup::{Backup, Kind};
 use super::conninfo::Conninfo;
-use super::create::{Creation, create, drop_database, maintenance};
+use super::create::{another_locale, create, drop_database, maintenance};
 use super::empty;
-use super::filter::{Changes, Filter, FilterOptions, Filtered, LeftOut, Unfinished};
-use super::globals::{self, GlobalsOptions};
+use super::filter::{Filter, FilterOptions, LeftOut};
 use super::legacy;
 use super::opened::Opened;
 use super::origin::Origin;
 use super::properties::{self, Wanted};
 use super::psql::{self, Access, Manner};
+use super::steps::{blocking, dump, globals, schemas_of_tables, server_major};
 use super::verify::agrees;
 use crate::cancel::Cancel;
 use crate::envelope::contents::Contents;
@@ -20,11 +20,9 @@ use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::order::UNKNOWN_SOURCE;
-use crate::format::table_name::TableName;
 use crate::observe::progress::{Progress, Reporter};
-use crate::pipeline::{Counted, Memory, Stage};
+use crate::pipeline::Counted;
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -329,32 +327,6 @@ async fn database_level(properties: &DatabaseProperties, access: &Access, ask: &
     blocking(move || properties::apply(&properties, wanted, &access, &cancel)).await
 }
 
-/// In a database that somebody else made: bytes without an encoding become text of another one unseen, and what holds in
-/// one order of letters need not in another.
-fn another_locale(source: &DatabaseProperties, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
-    let state = "SELECT pg_catalog.json_build_array(pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate, d.datctype)
-        FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();";
-    let (encoding, collation, ctype): (String, String, String) = target.json(state, cancel)?;
-    let mut warnings = Vec::new();
-    let is_other = |known: &Option<String>, found: &str| known.as_deref().is_some_and(|known| known != found);
-    if is_other(&source.encoding, &encoding) && source.encoding.as_deref() == Some("SQL_ASCII") {
-        warnings.push(format!("the source has no encoding (SQL_ASCII), the target has {encoding}: text that is none in it is there all the same, and cannot be read"));
-    } else if let Some(known) = source.encoding.as_deref().filter(|known| *known != encoding) {
-        let kept = match encoding.as_str() {
-            "SQL_ASCII" => "text is kept as the bytes that the dump has, and no longer checked",
-            _ => "text is converted, and a character that has no place there ends the restore where it comes",
-        };
-        warnings.push(format!("the source's encoding is {known}, the target's {encoding}: {kept}"));
-    }
-    if is_other(&source.collation, &collation) || is_other(&source.ctype, &ctype) {
-        let wanted = Creation::from_properties(source);
-        warnings.push(format!(
-            "the source's locale is {wanted}, the target's {collation}: text sorts otherwise"
-        ));
-    }
-    Ok(warnings)
-}
-
 /// What is wished, and what the target makes necessary.
 async fn options(access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<FilterOptions> {
     let (target, stop) = (access.clone(), cancel.clone());
@@ -367,78 +339,6 @@ async fn options(access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<Filt
         existing_extensions: existing.extensions,
         ..ask.filter.clone()
     })
-}
-
-/// `pg_dump --table` writes no schema: those of the chosen tables are made, unless they are there.
-pub(super) async fn schemas_of_tables(contents: &Contents, access: &Access, cancel: &Cancel) -> Result<Vec<String>> {
-    if contents.selection.as_ref().is_none_or(|selection| selection.tables.is_empty()) {
-        return Ok(Vec::new());
-    }
-    let names = contents.tables.iter().filter_map(|table| TableName::parse(&table.name));
-    let schemas: BTreeSet<Vec<u8>> = names
-        .filter_map(|name| (name.parts().count() == 2).then(|| name.parts().next().map(<[u8]>::to_vec))?)
-        .collect();
-    let (target, stop) = (access.clone(), cancel.clone());
-    blocking(move || empty::make_schemas(&schemas, &target, &stop)).await
-}
-
-pub(super) async fn server_major(access: &Access, cancel: &Cancel) -> Result<u32> {
-    let (access, cancel) = (access.clone(), cancel.clone());
-    let number = blocking(move || access.look("SHOW server_version_num", &cancel)).await?;
-    let unreadable = || Error::new(Code::RestoreFailed, "the server does not say its version");
-    number.trim().parse::<u32>().map(|number| number / 10_000).map_err(|_| unreadable())
-}
-
-/// The roles of the backup, but for those that exist already; errors are only told.
-pub(super) async fn globals(
-    opened: &Opened<'_>,
-    access: &Access,
-    drill: bool,
-    workers: usize,
-    cancel: &Cancel,
-) -> Result<(Changes, Vec<String>)> {
-    let progress = Progress::new(0);
-    let (_, sql) = opened
-        .bring(Role::Globals, workers, || Ok(Memory::default()), &progress, cancel)
-        .await?;
-    let (target, stop) = (access.clone(), cancel.clone());
-    blocking(move || {
-        let existing = empty::existing_globals(&target, &stop)?;
-        let planned = globals::plan(&sql, &GlobalsOptions { drill, ..existing })?;
-        Ok((planned.changes, run(&planned.sql, &target, &stop)?))
-    })
-    .await
-}
-
-/// Runs checked statements, such as those that a [`Filter`] kept aside; gives what was said of those that failed.
-pub fn run(statements: &[u8], target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
-    let manner = Manner {
-        single_transaction: false,
-        stop_at_errors: false,
-    };
-    let mut psql = target.restore(manner, cancel)?;
-    psql.put(statements)?;
-    psql.finish()
-}
-
-pub(super) async fn dump(
-    opened: &Opened<'_>,
-    access: &Access,
-    options: FilterOptions,
-    single_transaction: bool,
-    workers: usize,
-    progress: &std::sync::Arc<Progress>,
-    cancel: &Cancel,
-) -> Result<(Counted, Filtered<Vec<String>>)> {
-    let (target, stop) = (access.clone(), cancel.clone());
-    let unfinished = Unfinished::default();
-    let recorded = unfinished.clone();
-    let sink = move || {
-        let psql = target.restore(Manner::all(single_transaction), &stop)?;
-        Ok(Filter::new(options, psql).recording(&recorded))
-    };
-    let brought = opened.bring(Role::Dump, workers, sink, progress, cancel).await;
-    brought.map_err(|error| unfinished.take().likely_cause(error))
 }
 
 fn report(
@@ -467,12 +367,6 @@ fn report(
         left_out: Vec::new(),
         warnings,
     }
-}
-
-/// psql is waited for on a thread that may wait.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(Error::new(Code::Bug, format!("a thread ended: {error}"))))
 }
 
 impl Restored {

@@ -26,6 +26,7 @@ pub mod report;
 pub mod rewrap;
 mod scratch_database;
 mod scratch_folder;
+mod steps;
 pub mod throwaway;
 mod tls;
 pub mod verify;

@@ -3,8 +3,8 @@
 
 use super::empty::{identifier, literal};
 use super::filter::{Head, HeadExtension, Prepared, Rights};
-use super::into;
 use super::psql::Access;
+use super::steps;
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::format::database_properties::DatabaseProperties;
@@ -149,5 +149,5 @@ pub(super) fn set_owners(aside: &[u8], superuser: &Access, cancel: &Cancel) -> R
     if aside.is_empty() {
         return Ok(Vec::new());
     }
-    into::run(aside, superuser, cancel)
+    steps::run(aside, superuser, cancel)
 }
