@@ -56,7 +56,7 @@ fn a_failed_drill_tells_what_was_not_restored() {
     backup(&home, json!({}));
     let said = drill(&home, None, &[]);
     let report = said.receipt();
-    assert_eq!((said.code, &report["outcome"]), (4, &json!("failed")), "{report:#}");
+    assert_eq!((said.code, &report["outcome"]), (7, &json!("failed")), "{report:#}");
     assert_eq!(
         report["not_restored"][0]["what"],
         json!("FUNCTION public.within(integer)"),
