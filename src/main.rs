@@ -120,7 +120,7 @@ fn say(door: &Door, outcome: Result<Option<Said>>) -> u8 {
         Ok(()) => exit,
         Err(unsaid) => {
             tell(&unsaid);
-            if matches!(door, Door::Lambda) || door.takes_an_event() {
+            if door.takes_an_event() {
                 output::tell(&format!("{answer}\n"));
             }
             // A failure is worth more than that nobody could read of it.
