@@ -32,6 +32,9 @@ use recorded::Recorded;
 
 /// What is held of a statement until its end: more than any that is decided about. A longer one passes.
 const LIMIT: usize = 1 << 20;
+/// So that what stood before and behind a cut does not become one: two hyphens would be a comment, a string that follows
+/// another in a new line goes on with it, and psql would read on otherwise than the lexer did.
+const PLACE_OF_A_CUT: &[u8] = b" /**/ ";
 /// Of what is kept aside.
 const MAX_ASIDE: usize = 64 << 20;
 
@@ -228,6 +231,7 @@ impl<S: Stage> Filter<S> {
                 let mut from = start;
                 for cut in cuts {
                     self.hand_on(from..cut.bytes.start)?;
+                    self.below.put(PLACE_OF_A_CUT)?;
                     from = cut.bytes.end;
                     match cut.note {
                         Note::LeftOut(what, name) => self.changes.leave_out(what, name),

@@ -175,9 +175,9 @@ fn tablespaces_go_without_their_tables() {
     let input = "SET default_tablespace = fast;\nSET default_tablespace = '';\nCREATE TABLE t (tablespace integer) TABLESPACE \"Fast\";\n\
         ALTER TABLE ONLY t ADD CONSTRAINT k PRIMARY KEY (tablespace) USING INDEX TABLESPACE fast;\n\
         CREATE MATERIALIZED VIEW m TABLESPACE fast AS SELECT x.tablespace FROM x;\nCREATE MATERIALIZED VIEW n AS SELECT tablespace a FROM x;\n";
-    let expected = "\nSET default_tablespace = '';\nCREATE TABLE t (tablespace integer) ;\n\
-        ALTER TABLE ONLY t ADD CONSTRAINT k PRIMARY KEY (tablespace) ;\n\
-        CREATE MATERIALIZED VIEW m  AS SELECT x.tablespace FROM x;\nCREATE MATERIALIZED VIEW n AS SELECT tablespace a FROM x;\n";
+    let expected = "\nSET default_tablespace = '';\nCREATE TABLE t (tablespace integer)  /**/ ;\n\
+        ALTER TABLE ONLY t ADD CONSTRAINT k PRIMARY KEY (tablespace)  /**/ ;\n\
+        CREATE MATERIALIZED VIEW m  /**/  AS SELECT x.tablespace FROM x;\nCREATE MATERIALIZED VIEW n AS SELECT tablespace a FROM x;\n";
     assert_eq!(whole(input, without.clone()), expected);
     let changes = try_filtered(input.as_bytes(), &without, 9).unwrap().changes;
     let left = &changes.left_out[0];
@@ -228,7 +228,7 @@ fn what_only_superusers_make_is_left_out_and_told() {
         ×CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p WITH (connect = false);\n×SECURITY LABEL FOR x ON TABLE t IS 'y';\n";
     leaves_out(lost, without.clone());
     let input = "CREATE FUNCTION public.f(a integer) RETURNS boolean LANGUAGE sql LEAKPROOF SUPPORT pg_catalog.s AS 'LEAKPROOF';\n";
-    let expected = "CREATE FUNCTION public.f(a integer) RETURNS boolean LANGUAGE sql   AS 'LEAKPROOF';\n";
+    let expected = "CREATE FUNCTION public.f(a integer) RETURNS boolean LANGUAGE sql  /**/   /**/  AS 'LEAKPROOF';\n";
     assert_eq!(whole(input, without.clone()), expected);
     let told = try_filtered(input.as_bytes(), &without, 9).unwrap().changes.not_restored;
     assert_eq!(told[0].what, "LEAKPROOF of FUNCTION public.f(a integer)");
@@ -261,7 +261,7 @@ fn what_the_server_keeps_from_ordinary_roles_is_left_out_and_told() {
     leaves_out(lost, without.clone());
     let input = "CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql\n    SET search_path TO 'a', 'b'\n    SET session_preload_libraries TO 'x', 'y'\n    \
         SET log_min_messages TO 'panic'\n    AS 'UPDATE t SET log_min_messages = 1';\n";
-    let expected = "CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql\n    SET search_path TO 'a', 'b'\n    \n    \n    \
+    let expected = "CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql\n    SET search_path TO 'a', 'b'\n     /**/ \n     /**/ \n    \
         AS 'UPDATE t SET log_min_messages = 1';\n";
     assert_eq!(whole(input, without.clone()), expected);
     let told = try_filtered(input.as_bytes(), &without, 9).unwrap().changes.not_restored;

@@ -14,7 +14,8 @@ fn restored(dump: &str) -> (String, Vec<String>) {
         assert_eq!(passed(piece).below, whole.below);
     }
     let lost = whole.changes.not_restored.into_iter().map(|lost| lost.what);
-    (String::from_utf8(whole.below).unwrap(), lost.collect())
+    let below = String::from_utf8(whole.below).unwrap();
+    (below.replace(" /**/ ", ""), lost.collect())
 }
 
 const LOST: &str =

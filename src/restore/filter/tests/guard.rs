@@ -54,6 +54,43 @@ fn any_other_command_of_psql_is_tampering() {
     }
 }
 
+/// What stood before and behind a cut became a comment, whose end psql alone saw: a restore ran a command of the dump.
+#[test]
+fn what_a_cut_leaves_is_read_as_it_was() {
+    let options = options(|options| (options.no_tablespaces, options.superuser_only) = (true, true));
+    let mut seen = 0;
+    let command = "'\n\\! id\n\\q\n'";
+    for (before, cut, behind) in [
+        ("CREATE TABLE x (a int) -", "TABLESPACE y", "-"),
+        ("CREATE TABLE x (a int) /", "TABLESPACE y", "*"),
+        ("CREATE TABLE x (a int) 'a'", "TABLESPACE y", "\n"),
+        ("CREATE TABLE x (a int) E'a'", "TABLESPACE y", "\n"),
+        ("CREATE TABLE x (a int) $", "TABLESPACE y", "$"),
+        ("CREATE FUNCTION l() RETURNS int LANGUAGE sql -", "LEAKPROOF", "-"),
+        (
+            "CREATE FUNCTION s.lost() RETURNS int LANGUAGE internal AS 'x';\nCREATE TABLE x (a int -",
+            "GENERATED(s.lost())NOT NULL",
+            "-",
+        ),
+    ] {
+        let input = format!("{before}{cut}{behind}{command};\n");
+        let Ok(done) = try_filtered(input.as_bytes(), &options, usize::MAX) else {
+            continue;
+        };
+        let kept = format!("{before} /**/ {behind}{command};\n");
+        let kept = kept.split_inclusive(";\n").last().unwrap();
+        assert!(
+            done.below.ends_with(kept.as_bytes()),
+            "{input}: {}",
+            String::from_utf8_lossy(&done.below)
+        );
+        let again = filtered(&done.below, &FilterOptions::default(), usize::MAX);
+        assert_eq!(again, done.below, "{input}");
+        seen += 1;
+    }
+    assert!(seen >= 5, "{seen}");
+}
+
 /// Nothing of a statement passes before it is known that it holds no command.
 #[test]
 fn nothing_of_a_refused_statement_passes() {
