@@ -16,7 +16,7 @@ mod tests;
 use memchr::memmem::Finder;
 
 /// What is kept of a statement's tokens: more than any statement has that somebody decides about.
-const MAX_TOKENS: usize = 16 << 10;
+const MAX_TOKENS: usize = 64 << 10;
 
 /// What is open where the end of rows is missing.
 pub const ROWS: &str = "the rows of a table";

@@ -40,6 +40,11 @@ impl<'a> Statement<'a> {
         self.bytes.get(self.span(from, to)).unwrap_or_default()
     }
 
+    /// From its first token on.
+    pub fn all_bytes(&self) -> &'a [u8] {
+        self.bytes.get(self.start()..).unwrap_or_default()
+    }
+
     /// For people, in one line; names that need no quotes have none, whether or not the dump puts all into them.
     pub fn text(&self, from: usize, to: usize) -> String {
         let (mut text, mut end) = (String::new(), None);

@@ -4,6 +4,7 @@
 //! pipes out, the exit and the cancel.
 
 use super::confinement::{self, Confinement, Keeper};
+use super::tried::Sieve;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::tether::tether;
@@ -117,6 +118,11 @@ impl Fed {
         }
     }
 
+    /// Has lines taken out of what it says on stderr.
+    pub(super) fn sift(&mut self, sieve: Sieve) {
+        self.words.sieve = Some(sieve);
+    }
+
     /// Writes all of it; `false` where the child does not read any more.
     pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<bool> {
         while !bytes.is_empty() {
@@ -216,12 +222,14 @@ impl Drop for Fed {
 /// A pipe out of the child, and what came of it.
 struct Output {
     pipe: Option<OwnedFd>,
+    sieve: Option<Sieve>,
     kept: Vec<u8>,
 }
 
 impl Output {
     fn new(pipe: Option<OwnedFd>) -> Self {
-        Self { pipe, kept: Vec::new() }
+        let (sieve, kept) = (None, Vec::new());
+        Self { pipe, sieve, kept }
     }
 
     /// Takes what is there; `trim` keeps it bounded.
@@ -229,9 +237,15 @@ impl Output {
         let mut buffer = [0; 16 << 10];
         while let Some(pipe) = &self.pipe {
             match rustix::io::read(pipe, &mut buffer) {
-                Ok(0) => self.pipe = None,
+                Ok(0) => {
+                    self.pipe = None;
+                    self.sieve.iter_mut().for_each(|sieve| sieve.finish(&mut self.kept));
+                }
                 Ok(read) => {
-                    self.kept.extend_from_slice(&buffer[..read]);
+                    match &mut self.sieve {
+                        Some(sieve) => sieve.take(&buffer[..read], &mut self.kept),
+                        None => self.kept.extend_from_slice(&buffer[..read]),
+                    }
                     trim(&mut self.kept);
                 }
                 Err(Errno::INTR) => {}

@@ -12,6 +12,7 @@ use super::report::{self, Phase, Report};
 use super::scratch_database;
 use super::steps::{blocking, globals, schemas_of_tables, server_major};
 use super::throwaway::{self, ScratchOptions, Throwaway};
+use super::tried::Tried;
 use super::verify::agrees;
 use crate::cancel::Cancel;
 use crate::envelope::contents::Contents;
@@ -264,7 +265,9 @@ async fn load(
         let (restorer, stop) = (restorer.clone(), cancel.clone());
         blocking(move || Ok(existing(&restorer, &stop)?.schemas)).await?
     };
+    let tried = Tried::new()?;
     let options = FilterOptions {
+        mark: tried.mark().to_owned(),
         // A folder outside of the server's own would stay behind.
         no_tablespaces: true,
         settings_newer_than: Some(server_major(&restorer, cancel).await?),
@@ -277,15 +280,16 @@ async fn load(
     let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
     let (stop, excluded) = (cancel.clone(), options.exclude_extensions.clone());
     let unfinished = Unfinished::default();
-    let recorded = unfinished.clone();
+    let (recorded, told) = (unfinished.clone(), tried.clone());
     let sink = move || {
-        let psql = restorer.restore(Manner::all(false), &stop)?;
+        let psql = restorer.restore(Manner::all(false), &stop)?.telling(&told);
         let prepare = move |head: &Head| scratch_database::prepare(head, &excluded, &superuser, &restorer_name, &schemas, &stop);
         Ok(Filter::with_head(options, Box::new(prepare), psql).recording(&recorded))
     };
     let brought = opened.bring(Role::Dump, workers, sink, &progress, cancel).await;
     let (counted, filtered) = brought.map_err(|error| {
-        let changes = unfinished.take();
+        let mut changes = unfinished.take();
+        changes.not_restored.extend(tried.take());
         let error = changes.likely_cause(error);
         report.left_out.extend(changes.left_out);
         report.not_restored.extend(changes.not_restored);
@@ -294,6 +298,7 @@ async fn load(
     report.warnings.extend(filtered.below);
     report.left_out.extend(filtered.changes.left_out);
     report.not_restored.extend(filtered.changes.not_restored);
+    report.not_restored.extend(tried.take());
     agrees(&counted, contents)?;
     Ok((counted.plain_bytes, filtered.changes.aside))
 }

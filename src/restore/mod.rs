@@ -29,4 +29,5 @@ mod scratch_folder;
 mod steps;
 pub mod throwaway;
 mod tls;
+mod tried;
 pub mod verify;

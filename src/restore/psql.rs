@@ -9,6 +9,7 @@ use super::child::{Fed, Wanted};
 use super::confinement::Confinement;
 use super::conninfo::Conninfo;
 use super::tls::TargetTls;
+use super::tried::{Sieve, Tried, random_word};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Stage;
@@ -306,6 +307,12 @@ pub struct Psql {
 }
 
 impl Psql {
+    /// What it says of statements that were tried is told there.
+    pub(super) fn telling(mut self, tried: &Tried) -> Self {
+        self.child.sift(Sieve::new(tried.clone()));
+        self
+    }
+
     /// It has ended, or must now.
     fn ended(&mut self) -> Result<Vec<String>> {
         let status = self.child.finish()?;
@@ -337,13 +344,6 @@ impl Stage for Psql {
         }
         self.ended()
     }
-}
-
-/// That nobody can have guessed.
-fn random_word() -> Result<String> {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::new(Code::Bug, "no random bytes"))?;
-    Ok(crate::envelope::hex(&bytes))
 }
 
 /// Major and minor of `17.6`, `18beta1`, `9.6.24`.

@@ -81,6 +81,7 @@ pub(super) fn prepare(
         tables,
         wrappers,
         refused,
+        known,
     } = superuser.json(KNOWN, cancel)?;
     let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes);
     prepared.rights = Some(Rights {
@@ -89,6 +90,7 @@ pub(super) fn prepare(
         tables: tables.into_iter().map(|name| bytes(name).collect()).collect(),
         wrappers: bytes(wrappers).collect(),
         refused: bytes(refused).collect(),
+        known: bytes(known).collect(),
     });
     Ok(prepared)
 }
@@ -99,14 +101,18 @@ const KNOWN: &str = "SELECT pg_catalog.json_build_object(
     'settings', (SELECT pg_catalog.json_agg(pg_catalog.lower(s.name)) FROM pg_catalog.pg_settings s
         WHERE s.context OPERATOR(pg_catalog.<>) 'user'),
     'wrappers', (SELECT coalesce(pg_catalog.json_agg(w.fdwname), '[]') FROM pg_catalog.pg_foreign_data_wrapper w),
-    'refused', (SELECT coalesce(pg_catalog.json_agg(r.name), '[]') FROM (
-        SELECT p.proname AS name FROM pg_catalog.pg_proc p
-            WHERE p.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid
-                AND NOT pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE')
-        UNION SELECT c.relname FROM pg_catalog.pg_class c
-            WHERE c.relnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid
-                AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,v}'::pg_catalog.\"char\"[])
-                AND NOT pg_catalog.has_table_privilege('public', c.oid, 'SELECT')) r),
+    'refused', (SELECT coalesce(pg_catalog.json_agg(p.proname), '[]') FROM pg_catalog.pg_proc p
+        WHERE NOT pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE')),
+    'known', (SELECT coalesce(pg_catalog.json_agg(k.name), '[]') FROM (
+        SELECT p.proname AS name FROM pg_catalog.pg_proc p WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+        UNION SELECT c.relname FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+        UNION SELECT t.typname FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+        UNION SELECT o.opcname FROM pg_catalog.pg_opclass o WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+        UNION SELECT f.opfname FROM pg_catalog.pg_opfamily f WHERE f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+        UNION SELECT s.dictname FROM pg_catalog.pg_ts_dict s WHERE s.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+        UNION SELECT s.cfgname FROM pg_catalog.pg_ts_config s WHERE s.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+        UNION SELECT s.tmplname FROM pg_catalog.pg_ts_template s WHERE s.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+        UNION SELECT s.prsname FROM pg_catalog.pg_ts_parser s WHERE s.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid) k),
     'tables', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, c.relname)), '[]')
         FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid
             JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -119,6 +125,7 @@ struct Known {
     tables: Vec<Vec<String>>,
     wrappers: Vec<String>,
     refused: Vec<String>,
+    known: Vec<String>,
 }
 
 /// Rows of an extension's tables come with the dump; so do servers of its wrappers. Not the right to put triggers there: the

@@ -1,39 +1,50 @@
-//! Statements about what was not made, and those that refer to it.
+//! What comes of a statement where something was not made.
+//!
+//! Words decide only where they are exact: what superusers alone may say, tables whose columns or parents are not there, and
+//! what is said about something that certainly is not there. Whatever else may depend on it is for the server to decide.
 
-use super::judge::{Cut, Note, Verdict};
+use super::clauses;
+use super::judge::Verdict;
 use super::lost::Lost;
-use super::object::{Kind, Object, beside, elements, joined};
+use super::object::{Kind, Object, elements, joined};
 use super::options::Rights;
 use super::superuser;
+use super::trial::{Plain, Told, Trial};
 use crate::format::dump_statement::Statement;
 
-const ELSEWHERE: &str = "its rows are on another server, which a drill does not ask";
-const REFUSED: &str = "its query asks for what PostgreSQL keeps for superusers";
-/// Words that end the type or the expression of a column.
-const CLAUSES: &[&str] = &["DEFAULT", "GENERATED", "NOT", "COLLATE", "CONSTRAINT", "CHECK", "OPTIONS"];
+/// Options of a user mapping that ordinary roles may not set, depending on its wrapper.
+const KEPT_OPTIONS: &[&str] = &["password_required", "sslcert", "sslkey"];
 
-/// `None`: it passes, as far as a restore without a superuser goes.
-pub(super) fn judge(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Option<Verdict> {
+pub(super) enum Fate {
+    Decided(Verdict),
+    /// It passes, changed like this before anything else, and maybe on trial.
+    Passes(Option<Verdict>, Option<Trial>),
+}
+
+/// As far as a restore without a superuser goes.
+pub(super) fn judge(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Fate {
     if let Some(verdict) = about(statement, lost) {
-        return Some(verdict);
+        return Fate::Decided(verdict);
     }
     let made = Object::made(statement);
-    let verdict = superuser::judge(statement, rights, lost).or_else(|| refers(statement, rights, made.as_ref(), lost));
-    if let Some(object) = made {
-        match &verdict {
-            Some(Verdict::NotRestored(text, _)) => lost.add(&object, text.clone()),
-            Some(Verdict::Drop) => {}
-            _ => lost.made(&object),
+    let verdict = superuser::judge(statement, rights, lost).or_else(|| table_without(statement, made.as_ref(), lost));
+    match verdict {
+        Some(Verdict::Cut(cuts)) => {
+            let trial = trial(statement, made.as_ref(), rights, lost);
+            Fate::Passes(Some(Verdict::Cut(cuts)), trial)
         }
+        Some(verdict) => {
+            if let (Some(object), Verdict::NotRestored(..)) = (&made, &verdict) {
+                lost.add(object, statement);
+            }
+            Fate::Decided(verdict)
+        }
+        None => Fate::Passes(None, trial(statement, made.as_ref(), rights, lost)),
     }
-    verdict
 }
 
 /// Something said about what is not there is not worth a word.
 fn about(statement: &Statement, lost: &mut Lost) -> Option<Verdict> {
-    if lost.is_empty() {
-        return None;
-    }
     if statement.is(0, "COPY") {
         let (name, _) = statement.qualified(1)?;
         return lost.has_name(Kind::Relation, &joined(&name)).then_some(Verdict::Drop);
@@ -42,224 +53,191 @@ fn about(statement: &Statement, lost: &mut Lost) -> Option<Verdict> {
         let name = String::from_utf8_lossy(&statement.literal(5)?).replace('"', "");
         return lost.has_name(Kind::Relation, &name).then_some(Verdict::Drop);
     }
-    if statement.has(0, "REFRESH MATERIALIZED VIEW") {
-        let (name, _) = statement.qualified(3)?;
-        return lost.has_name(Kind::Relation, &joined(&name)).then_some(Verdict::Drop);
-    }
     if statement.has(0, "SET default_table_access_method") {
         let name = statement.literal(3).or_else(|| statement.name(3))?;
         let is_lost = lost.has_name(Kind::AccessMethod, &String::from_utf8_lossy(&name));
         return is_lost.then(|| Verdict::Replace("SET default_table_access_method = heap;".to_owned()));
     }
-    let at = if statement.is(0, "ALTER") {
-        1
-    } else if statement.has(0, "COMMENT ON") {
-        2
-    } else if statement.has(0, "SECURITY LABEL") {
-        statement.find(2, "ON")? + 1
-    } else if statement.is_any(0, &["GRANT", "REVOKE"]) {
-        statement.find(1, "ON")? + 1
-    } else {
+    let object = Object::read(statement, said_of(statement)?)?;
+    if !lost.has(&object) {
         return None;
-    };
-    let object = Object::read(statement, at)?;
-    if lost.has(&object) {
-        // The sequence of an identity column comes with it.
-        if let Some(name) = statement.find_word(2, "SEQUENCE").filter(|name| statement.is(*name + 1, "NAME"))
-            && let Some((name, _)) = statement.qualified(name + 2)
-        {
-            let name = joined(&name);
-            lost.add_name(Kind::Relation, name.clone(), format!("SEQUENCE {name}"));
-        }
-        return Some(Verdict::Drop);
     }
-    let (end, table) = (object.words.1, &object.name);
-    if statement.is(0, "ALTER") && object.kind == Kind::Relation {
-        let mut at = end + usize::from(statement.is_any(end, &["ENABLE", "DISABLE"]));
-        at += usize::from(statement.is_any(at, &["ALWAYS", "REPLICA"]));
-        let kind = [("TRIGGER", Kind::Trigger), ("RULE", Kind::Rule)];
-        let (_, kind) = kind.into_iter().find(|(word, _)| at > end && statement.is(at, word))?;
-        let name = String::from_utf8_lossy(&statement.name(at + 1)?).into_owned();
-        return lost.has_name(kind, &format!("{name}.{table}")).then_some(Verdict::Drop);
+    // The sequence of an identity column comes with it.
+    if let Some(name) = statement.find_word(2, "SEQUENCE").filter(|name| statement.is(*name + 1, "NAME"))
+        && let Some((name, _)) = statement.qualified(name + 2)
+    {
+        lost.add_name(Kind::Relation, joined(&name));
+    }
+    Some(Verdict::Drop)
+}
+
+/// Where the object stands that a statement is about.
+fn said_of(statement: &Statement) -> Option<usize> {
+    if statement.is(0, "ALTER") {
+        Some(1)
+    } else if statement.has(0, "COMMENT ON") {
+        Some(2)
+    } else if statement.has(0, "SECURITY LABEL") || statement.is_any(0, &["GRANT", "REVOKE"]) {
+        Some(statement.find(1, "ON")? + 1)
+    } else {
+        None
+    }
+}
+
+/// Types, tables and sequences that cannot be there: no other statement could give back their rows.
+fn table_without(statement: &Statement, made: Option<&Object>, lost: &Lost) -> Option<Verdict> {
+    let object = made?;
+    let cause = match object.kind {
+        Kind::Relation if statement.is_any(object.words.0, &["TABLE", "UNLOGGED", "SEQUENCE"]) => {
+            lacking_schema(object, statement, lost).or_else(|| lacking(statement, object, lost))
+        }
+        Kind::Type if statement.is(object.words.0, "DOMAIN") => {
+            let to = clauses::type_end(statement, object.words.1 + 1, statement.len());
+            lost_type(statement, object.words.1, to, lost)
+        }
+        Kind::Type if statement.has(object.words.1, "AS") && statement.is_symbol(object.words.1 + 1, b'(') => {
+            lost_type(statement, object.words.1 + 1, statement.len(), lost)
+        }
+        _ => None,
+    }?;
+    Some(Verdict::NotRestored(
+        object.text(statement),
+        format!("{cause} was not restored").into(),
+    ))
+}
+
+fn lacking_schema(object: &Object, statement: &Statement, lost: &Lost) -> Option<String> {
+    let (parts, _) = statement.qualified(object.at)?;
+    let schema = parts.first().filter(|_| parts.len() > 1)?;
+    lost.lacks_schema(schema)
+        .then(|| format!("SCHEMA {}", String::from_utf8_lossy(schema)))
+}
+
+/// A parent or the type of a column.
+fn lacking(statement: &Statement, object: &Object, lost: &Lost) -> Option<String> {
+    let behind = object.words.1;
+    if statement.is_any(behind, &["OF", "PARTITION"]) {
+        let of = statement.find(behind, "OF")?;
+        return lost_type(statement, of + 1, statement.qualified(of + 1)?.1, lost);
+    }
+    let (open, close) = clauses::columns(statement, object)?;
+    for (from, to) in elements(statement, open + 1, close - 1) {
+        if clauses::is_constraint(statement, from) {
+            continue;
+        }
+        let end = clauses::type_end(statement, from + 1, to);
+        if let Some(cause) = lost_type(statement, from + 1, end, lost) {
+            return Some(cause);
+        }
+    }
+    let parents = statement.is(close, "INHERITS").then(|| statement.behind_parentheses(close + 1))??;
+    lost_type(statement, close + 2, parents, lost)
+}
+
+/// A table is a type, too.
+fn lost_type(statement: &Statement, from: usize, to: usize, lost: &Lost) -> Option<String> {
+    let mut at = from;
+    while at < to {
+        let Some((parts, end)) = statement.qualified(at) else {
+            at += 1;
+            continue;
+        };
+        if parts.len() > 1 {
+            let name = joined(&parts);
+            let is_lost = [Kind::Type, Kind::Relation].into_iter().any(|kind| lost.has_name(kind, &name));
+            if is_lost || lost.lacks_schema(&parts[0]) {
+                return Some(format!("TYPE {name}"));
+            }
+        }
+        at = end;
     }
     None
 }
 
-fn refers(statement: &Statement, rights: Option<&Rights>, made: Option<&Object>, lost: &mut Lost) -> Option<Verdict> {
-    if statement.has(0, "REFRESH MATERIALIZED VIEW") {
-        let (name, _) = statement.qualified(3)?;
-        let reason = lost.unreadable(&joined(&name))?;
-        return Some(Verdict::NotRestored(
-            format!("the rows of MATERIALIZED VIEW {}", joined(&name)),
-            reason.clone().into(),
-        ));
-    }
+/// For what may need something that is not there.
+fn trial(statement: &Statement, made: Option<&Object>, rights: Option<&Rights>, lost: &mut Lost) -> Option<Trial> {
+    let suspect = lost.mentioned(statement);
+    let trial = match made {
+        Some(object) => make(statement, object, suspect || may_be_refused(statement, object, rights), lost),
+        None if statement.has(0, "REFRESH MATERIALIZED VIEW") => {
+            let (_, end) = statement.qualified(3)?;
+            let what = format!("the rows of MATERIALIZED VIEW {}", statement.text(3, end));
+            let name = statement.bytes(3, end).to_vec();
+            return Some(Trial::Refresh { name, what, suspect });
+        }
+        None if suspect => alter(statement, lost),
+        None => None,
+    };
     if let Some(object) = made {
-        let from = object.words.1;
-        if let Some(cause) = lost.schema_of(object) {
-            return Some(not_restored(object.text(statement), cause));
-        }
-        if object.kind == Kind::Relation {
-            let reason = unreadable(statement, from, rights, lost);
-            if let Some(reason) = reason {
-                lost.set_unreadable(object.name.clone(), reason);
-            }
-        }
-        if let Some(wrapper) = statement.find(from, "WRAPPER").filter(|_| object.kind == Kind::Server) {
-            let name = String::from_utf8_lossy(&statement.name(wrapper + 1)?).into_owned();
-            if rights.is_some_and(|rights| !rights.wrappers.contains(name.as_bytes())) {
-                return Some(not_restored(object.text(statement), &format!("FOREIGN DATA WRAPPER {name}")));
-            }
-        }
-        if object.kind == Kind::Relation && statement.is_symbol(from, b'(') {
-            return table(statement, object, lost);
-        }
-        // The key of an operator is in the parentheses, and the function with it.
-        let from = match object.kind {
-            Kind::Operator | Kind::Cast | Kind::Transform | Kind::UserMapping => object.words.0 + 1,
-            Kind::Routine => statement.find_symbol(object.words.0, b'(')?,
-            Kind::Trigger | Kind::Rule | Kind::Policy => object.words.0 + 1,
-            _ => from,
-        };
-        if object.kind == Kind::Type && statement.is(object.words.0, "DOMAIN") {
-            return domain(statement, object, lost);
-        }
-        // Its commutator is made of itself.
-        let to = ["COMMUTATOR", "NEGATOR"]
+        lost.made(object);
+    }
+    trial
+}
+
+/// What a server lets its owner do or not, with nothing lost.
+fn may_be_refused(statement: &Statement, object: &Object, rights: Option<&Rights>) -> bool {
+    let (from, len) = (object.words.1, statement.len());
+    match object.kind {
+        Kind::Cast => true,
+        Kind::UserMapping => KEPT_OPTIONS
             .iter()
-            .filter_map(|word| statement.find_word(from, word))
-            .min();
-        let to = to.filter(|_| object.kind == Kind::Operator).unwrap_or(statement.len());
-        let cause = lost.reference(statement, from, to)?;
-        return Some(not_restored(object.text(statement), cause));
+            .any(|option| (from..len).any(|at| statement.name(at).is_some_and(|name| name == option.as_bytes()))),
+        Kind::Server => {
+            let name = statement.find(from, "WRAPPER").and_then(|wrapper| statement.name(wrapper + 1));
+            name.is_some_and(|name| rights.is_some_and(|rights| !rights.wrappers.contains(&name)))
+        }
+        _ => false,
     }
+}
+
+fn make(statement: &Statement, object: &Object, suspect: bool, lost: &mut Lost) -> Option<Trial> {
+    if !suspect {
+        return None;
+    }
+    if object.kind == Kind::Relation && statement.is_any(object.words.0, &["TABLE", "UNLOGGED"]) {
+        return clauses::table(statement, object, lost).map(|table| Trial::Table(Box::new(table)));
+    }
+    if object.kind == Kind::Type && statement.is(object.words.0, "DOMAIN") {
+        return Some(Trial::Table(Box::new(clauses::domain(statement, object, lost))));
+    }
+    lost.suspect(object, statement);
+    Some(Trial::Plain(Plain {
+        what: object.text(statement),
+        told: Told::Always,
+        generated: lost.suspects.generated_in(statement.all_bytes()),
+    }))
+}
+
+fn alter(statement: &Statement, lost: &mut Lost) -> Option<Trial> {
+    let object = said_of(statement).and_then(|at| Object::read(statement, at));
+    let generated = lost.suspects.generated_in(statement.all_bytes());
+    let plain = |what, told| Some(Trial::Plain(Plain { what, told, generated }));
     if !statement.is(0, "ALTER") {
-        return None;
+        let is_about = statement.is_any(0, &["COMMENT", "SECURITY", "GRANT", "REVOKE"]);
+        return if is_about { plain(String::new(), Told::Never) } else { None };
     }
-    let object = Object::read(statement, 1)?;
-    let end = object.words.1;
-    if statement.find(end, "OWNER").is_some() {
-        return None;
-    }
-    let cause = lost.reference(statement, end, statement.len())?.to_owned();
+    let end = object.as_ref().map_or(2, |object| object.words.1);
+    let is_said = |words: &str| {
+        statement
+            .find(end, words.split(' ').next().unwrap_or(words))
+            .is_some_and(|at| statement.has(at, words))
+    };
+    let is_about =
+        ["OWNER TO", "OWNED BY", "DEPENDS ON"].iter().any(|words| is_said(words)) || statement.is_any(end, &["ENABLE", "DISABLE"]);
+    let told = match &object {
+        _ if is_about => Told::Never,
+        Some(object) if object.kind == Kind::Relation => Told::IfThere(object.sql(statement).to_vec()),
+        Some(object) if lost.suspects.has(&object.own) => Told::Never,
+        _ => Told::Always,
+    };
     let mut until = end;
     while until < statement.len() && !statement.is_symbol(until, b'(') && until < end + 6 {
         until += 1;
     }
-    let what = statement.text(1, until);
-    if statement.has(end, "ADD CONSTRAINT") {
-        let (table, _) = statement.qualified(2 + usize::from(statement.is(2, "ONLY")))?;
-        let name = statement.name(end + 2)?;
-        let constraint = format!("{}.{}", String::from_utf8_lossy(&name), joined(&table));
-        lost.add_name(Kind::Constraint, constraint, what.clone());
-        lost.add_name(Kind::Relation, joined(&beside(&table, name)), what.clone());
-    }
-    if statement.has(end, "OWNED BY") {
-        return Some(Verdict::Drop);
-    }
-    Some(not_restored(what, &cause))
-}
-
-/// Rows that a drill cannot ask for: of other servers, and of what superusers alone may read.
-fn unreadable(statement: &Statement, from: usize, rights: Option<&Rights>, lost: &Lost) -> Option<String> {
-    if statement.has(1, "FOREIGN TABLE") {
-        return Some(ELSEWHERE.to_owned());
-    }
-    statement.find(1, "VIEW")?;
-    let is_refused = |at: &usize| {
-        let name = statement.name(*at);
-        name.is_some_and(|name| rights.is_some_and(|rights| rights.refused.contains(&name)))
-    };
-    let is_called = |at: &usize| statement.is_symbol(at + 1, b'(') || at.checked_sub(1).is_some_and(|at| statement.is_symbol(at, b'.'));
-    match (from..statement.len())
-        .filter(is_refused)
-        .any(|at| is_called(&at) || statement.is_any(at - 1, &["FROM", "JOIN"]))
+    if let Some(at) = statement.find(end, "CONSTRAINT")
+        && let Some(name) = statement.name(at + 1)
     {
-        true => Some(REFUSED.to_owned()),
-        false => lost.unreadable_in(statement, from),
+        lost.suspects.add(&name);
     }
-}
-
-fn not_restored(what: String, cause: &str) -> Verdict {
-    Verdict::NotRestored(what, format!("{cause} was not restored").into())
-}
-
-/// Its rows are worth more than its clauses: those that refer to what is lost go alone, unless it is a column's type.
-fn table(statement: &Statement, object: &Object, lost: &Lost) -> Option<Verdict> {
-    let open = object.words.1;
-    let close = statement.behind_parentheses(open)?;
-    if let Some(cause) = lost.reference(statement, close, statement.len()) {
-        return Some(not_restored(object.text(statement), cause));
-    }
-    let all = elements(statement, open + 1, close - 1);
-    let mut cuts = Vec::new();
-    for (place, (from, to)) in all.iter().copied().enumerate() {
-        if statement.is_any(from, &["CONSTRAINT", "CHECK"]) {
-            let Some(cause) = lost.reference(statement, from, to) else {
-                continue;
-            };
-            let is_first = cuts.len() == place;
-            let span = match (is_first, all.get(place + 1)) {
-                (true, Some(_)) => statement.span(from, to + 1),
-                (true, None) => statement.span(from, to),
-                (false, _) => statement.span(from - 1, to),
-            };
-            let what = format!("{} of {}", statement.text(from, from + 2), object.text(statement));
-            cuts.push(cut(span, what, cause));
-            continue;
-        }
-        let end = (from + 1..to).find(|at| statement.is_any(*at, CLAUSES)).unwrap_or(to);
-        if let Some(cause) = lost.reference(statement, from + 1, end) {
-            return Some(not_restored(object.text(statement), cause));
-        }
-        clauses(statement, (from, end, to), object, lost, &mut cuts);
-    }
-    (!cuts.is_empty()).then_some(Verdict::Cut(cuts))
-}
-
-/// Of a column or domain, from where its type ends.
-fn clauses(statement: &Statement, (name, mut from, to): (usize, usize, usize), object: &Object, lost: &Lost, cuts: &mut Vec<Cut>) {
-    while from < to {
-        let mut end = from + 1;
-        let is_named = statement.is(from, "CONSTRAINT");
-        let first = if is_named { from + 2 } else { from };
-        end = end.max(first + 1);
-        let mut depth = 0u32;
-        while end < to && (depth > 0 || !statement.is_any(end, CLAUSES)) {
-            depth += u32::from(statement.is_symbol(end, b'('));
-            depth -= u32::from(depth > 0 && statement.is_symbol(end, b')'));
-            end += 1;
-        }
-        if let Some(cause) = lost.reference(statement, from, end) {
-            // What nobody computes any more is null.
-            if statement.is(from, "GENERATED") && statement.has(end, "NOT NULL") {
-                end += 2;
-            }
-            let what = format!(
-                "{} of {} of {}",
-                statement.text(from, from + 1),
-                statement.text(name, name + 1),
-                object.text(statement)
-            );
-            cuts.push(cut(statement.span(from, end), what, cause));
-        }
-        from = end;
-    }
-}
-
-fn domain(statement: &Statement, object: &Object, lost: &Lost) -> Option<Verdict> {
-    let from = object.words.1;
-    let to = statement.len() - usize::from(statement.is_symbol(statement.len() - 1, b';'));
-    let end = (from + 1..to).find(|at| statement.is_any(*at, CLAUSES)).unwrap_or(to);
-    if let Some(cause) = lost.reference(statement, from, end) {
-        return Some(not_restored(object.text(statement), cause));
-    }
-    let mut cuts = Vec::new();
-    clauses(statement, (object.words.1 - 1, end, to), object, lost, &mut cuts);
-    (!cuts.is_empty()).then_some(Verdict::Cut(cuts))
-}
-
-fn cut(bytes: std::ops::Range<usize>, what: String, cause: &str) -> Cut {
-    let note = Note::NotRestored(what, format!("{cause} was not restored").into());
-    Cut { bytes, note }
+    plain(statement.text(1, until), told)
 }

@@ -1,8 +1,9 @@
 //! One statement: does it pass?
 
-use super::dependents;
+use super::dependents::{self, Fate};
 use super::lost::Lost;
 use super::options::FilterOptions;
+use super::trial::Trial;
 use crate::format::dump_statement::Statement;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -71,12 +72,18 @@ const OWNED: &[&str] = &[
 ];
 
 /// By its first words, and by those that decide behind them. `lost` holds what was not made.
-pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut Lost) -> Verdict {
-    if options.superuser_only
-        && let Some(verdict) = dependents::judge(statement, options.rights.as_ref(), lost)
-    {
-        return verdict;
+pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut Lost) -> (Verdict, Option<Trial>) {
+    if !options.superuser_only {
+        return (judge_wishes(options, statement), None);
     }
+    match dependents::judge(statement, options.rights.as_ref(), lost) {
+        Fate::Decided(verdict) => (verdict, None),
+        Fate::Passes(verdict, trial) => (verdict.unwrap_or_else(|| judge_wishes(options, statement)), trial),
+    }
+}
+
+/// What is wished, and what its place makes necessary.
+fn judge_wishes(options: &FilterOptions, statement: &Statement) -> Verdict {
     let text = |from, to| statement.text(from, to);
     if statement.is_any(0, &["GRANT", "REVOKE"]) || statement.has(0, "ALTER DEFAULT PRIVILEGES") {
         let what = match (

@@ -3,6 +3,7 @@
 //!
 //! Everything else passes byte for byte, in bounded memory. Rows, strings and bodies are never changed.
 
+mod clauses;
 mod dependents;
 pub(super) mod guard;
 mod head;
@@ -12,8 +13,10 @@ mod object;
 mod options;
 mod recorded;
 mod superuser;
+mod suspects;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub use head::{Head, HeadExtension, Prepare, Prepared};
 pub use options::{Changes, FilterOptions, Filtered, LeftOut, NotRestored, Rights};
@@ -27,8 +30,8 @@ use guard::{Guard, tampered};
 use head::HeadReader;
 use judge::{Note, Verdict, judge};
 use lost::Lost;
-use object::Kind;
 use recorded::Recorded;
+use trial::{Instead, Trial};
 
 /// What is held of a statement until its end: more than any that is decided about. A longer one passes.
 const LIMIT: usize = 1 << 20;
@@ -100,13 +103,14 @@ impl<S: Stage> Filter<S> {
         self.options.made_schemas.extend(prepared.schemas);
         self.options.made_extensions.extend(prepared.extensions);
         self.options.rights = prepared.rights.or(self.options.rights.take());
+        if let Some(rights) = &self.options.rights {
+            let schemas = reader.head.extensions.iter().filter_map(|extension| extension.schema.clone());
+            self.lost.heed(rights, schemas);
+        }
         for (name, reason) in prepared.missing {
-            let what = format!("EXTENSION {}", String::from_utf8_lossy(&name));
-            self.lost
-                .add_name(Kind::Extension, String::from_utf8_lossy(&name).into_owned(), what.clone());
-            self.lost
-                .add_name(Kind::Schema, String::from_utf8_lossy(&name).into_owned(), what.clone());
-            self.changes.not_restored(what, reason);
+            self.lost.add_extension(&name);
+            self.changes
+                .not_restored(format!("EXTENSION {}", String::from_utf8_lossy(&name)), reason);
             self.options.exclude_extensions.insert(name);
         }
         self.pass_on(&reader.kept)
@@ -174,7 +178,8 @@ impl<S: Stage> Filter<S> {
         }
         let statement = Statement::new(&self.held, self.lexer.tokens());
         let start = statement.start();
-        let verdict = judge(&self.options, &statement, &mut self.lost);
+        // To be tried it would have to be held.
+        let (verdict, _) = judge(&self.options, &statement, &mut self.lost);
         self.long = Some(match verdict {
             Verdict::LeaveOut(what, name) => {
                 self.changes.leave_out(what, name);
@@ -210,13 +215,17 @@ impl<S: Stage> Filter<S> {
             self.guard.see(&statement)?;
         }
         let (start, end) = (statement.start(), self.held.len());
-        let verdict = match self.lexer.is_insert() {
-            true => Verdict::Pass,
+        let (verdict, trial) = match self.lexer.is_insert() {
+            true => (Verdict::Pass, None),
             false => judge(&self.options, &statement, &mut self.lost),
         };
         let settings = self.guard.settings(self.lexer.depends_on_strings(), self.lexer.is_beyond_ascii())?;
         self.hand_on(0..start)?;
         match verdict {
+            Verdict::Pass if trial.is_some() => {
+                self.below.put(settings.as_bytes())?;
+                self.put_on_trial(start, &[], trial)?;
+            }
             Verdict::Pass => {
                 self.below.put(settings.as_bytes())?;
                 self.hand_on(start..end)?;
@@ -225,27 +234,41 @@ impl<S: Stage> Filter<S> {
             Verdict::LeaveOut(what, name) => self.changes.leave_out(what, name),
             Verdict::NotRestored(what, reason) => self.changes.not_restored(what, reason),
             Verdict::Replace(statement) => self.below.put(statement.as_bytes())?,
-            Verdict::SetAside => self.set_aside(start)?,
+            Verdict::SetAside => self.set_aside(start, trial)?,
             Verdict::Cut(cuts) => {
                 self.below.put(settings.as_bytes())?;
-                let mut from = start;
+                let mut places = Vec::new();
                 for cut in cuts {
-                    self.hand_on(from..cut.bytes.start)?;
-                    self.below.put(PLACE_OF_A_CUT)?;
-                    from = cut.bytes.end;
+                    let text = PLACE_OF_A_CUT.to_vec();
+                    places.push(Instead { bytes: cut.bytes, text });
                     match cut.note {
                         Note::LeftOut(what, name) => self.changes.leave_out(what, name),
                         Note::NotRestored(what, reason) => self.changes.not_restored(what, reason),
                     }
                 }
-                self.hand_on(from..end)?;
+                if trial.is_some() {
+                    self.put_on_trial(start, &places, trial)?;
+                } else {
+                    let mut from = start;
+                    for Instead { bytes, text } in places {
+                        self.hand_on(from..bytes.start)?;
+                        self.below.put(&text)?;
+                        from = bytes.end;
+                    }
+                    self.hand_on(from..end)?;
+                }
             }
         }
         self.forget();
         Ok(())
     }
 
-    fn set_aside(&mut self, start: usize) -> Result<()> {
+    fn put_on_trial(&mut self, start: usize, cuts: &[Instead], trial: Option<Trial>) -> Result<()> {
+        let Some(trial) = trial else { return Ok(()) };
+        self.below.put(&trial::script(&trial, &self.held, start, cuts, &self.options.mark))
+    }
+
+    fn set_aside(&mut self, start: usize, trial: Option<Trial>) -> Result<()> {
         let aside = &mut self.changes.aside;
         if aside.is_empty() {
             aside.extend_from_slice(format!("SET client_encoding = '{}';\n", self.guard.encoding()).as_bytes());
@@ -255,6 +278,11 @@ impl<S: Stage> Filter<S> {
                 Code::RestoreFailed,
                 "the dump has more owners and privileges than can be kept aside",
             ));
+        }
+        if let Some(trial) = trial {
+            aside.extend_from_slice(&trial::script(&trial, &self.held, start, &[], &self.options.mark));
+            aside.push(b'\n');
+            return Ok(());
         }
         let mut from = start;
         for space in self.spaces.iter().copied().filter(|space| *space > start) {

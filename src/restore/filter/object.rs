@@ -98,6 +98,10 @@ pub(super) struct Object {
     pub(super) key: String,
     /// Its name, without arguments.
     pub(super) name: String,
+    /// Its own name alone.
+    pub(super) own: Vec<u8>,
+    /// Where that name stands, with its schema's.
+    pub(super) at: usize,
     /// Where the words of its identity begin and end.
     pub(super) words: (usize, usize),
 }
@@ -111,11 +115,13 @@ impl Object {
             from += 3;
         }
         from += usize::from(statement.is(from, "ONLY"));
-        let object = |key: String, name: String, end| {
+        let object = |key: String, name: String, own: Vec<u8>, end| {
             Some(Self {
                 kind: *kind,
                 key,
                 name,
+                own,
+                at: from,
                 words: (at, end),
             })
         };
@@ -123,28 +129,30 @@ impl Object {
             Kind::Cast => {
                 let end = statement.behind_parentheses(from)?;
                 let key = statement.text(from, end);
-                return object(key.clone(), key, end);
+                return object(key.clone(), key, Vec::new(), end);
             }
             Kind::UserMapping => {
                 let end = statement.find(from, "SERVER")? + 2;
                 let key = statement.text(from, end);
-                return object(key.clone(), key, end);
+                return object(key.clone(), key, Vec::new(), end);
             }
             Kind::Transform => {
                 let language = statement.find(from, "LANGUAGE")?;
                 let key = statement.text(from, language + 2);
-                return object(key.clone(), key, language + 2);
+                return object(key.clone(), key, Vec::new(), language + 2);
             }
             Kind::Operator => {
                 let open = statement.find_symbol(from, b'(')?;
                 let end = statement.behind_parentheses(open)?;
                 let name = statement.text(from, open);
                 let arguments = operands(statement, open, end);
-                return object(format!("{name} ({arguments})"), name, end);
+                let own = name.rsplit('.').next().unwrap_or(&name).as_bytes().to_vec();
+                return object(format!("{name} ({arguments})"), name, own, end);
             }
             _ => {}
         }
         let (mut parts, mut end) = statement.qualified(from)?;
+        let own = parts.last().cloned().unwrap_or_default();
         match kind {
             Kind::Relation if *words == "COLUMN" => {
                 parts.pop();
@@ -166,12 +174,12 @@ impl Object {
             Kind::Routine => {
                 let name = joined(&parts);
                 let behind = statement.behind_parentheses(end)?;
-                return object(format!("{name}({})", arguments(statement, end + 1, behind - 1)), name, behind);
+                return object(format!("{name}({})", arguments(statement, end + 1, behind - 1)), name, own, behind);
             }
             _ => {}
         }
         let name = joined(&parts);
-        object(name.clone(), name, end)
+        object(name.clone(), name, own, end)
     }
 
     /// That a `CREATE` makes.
@@ -179,6 +187,12 @@ impl Object {
         statement
             .is(0, "CREATE")
             .then(|| Self::read(statement, if statement.has(1, "OR REPLACE") { 3 } else { 1 }))?
+    }
+
+    /// Its name as the dump writes it.
+    pub(super) fn sql<'a>(&self, statement: &Statement<'a>) -> &'a [u8] {
+        let end = statement.qualified(self.at).map_or(self.at, |(_, end)| end);
+        statement.bytes(self.at, end)
     }
 
     /// For people.

@@ -39,6 +39,8 @@ pub struct FilterOptions {
     pub superuser_only: bool,
     /// The same for what depends on the server; `None`: not known.
     pub rights: Option<Rights>,
+    /// In the lines in which the server says what could not be made; no dump can know it.
+    pub mark: String,
 }
 
 /// What a role without superuser can do on the server at hand, and what it cannot.
@@ -52,8 +54,10 @@ pub struct Rights {
     pub tables: BTreeSet<Vec<Vec<u8>>>,
     /// Foreign data wrappers that are there.
     pub wrappers: BTreeSet<Vec<u8>>,
-    /// Built-in functions, tables and views that it may not use.
+    /// Functions of PostgreSQL and of extensions that it may not use.
     pub refused: BTreeSet<Vec<u8>>,
+    /// Names of all that extensions have.
+    pub known: BTreeSet<Vec<u8>>,
 }
 
 /// Statements of one kind that did not pass.

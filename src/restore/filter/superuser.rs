@@ -1,16 +1,14 @@
-//! Statements that PostgreSQL keeps for superusers. Where a restore has none, what they make is not there; what depends on
-//! it in a way that can be told from the words goes with it.
+//! Statements that PostgreSQL keeps for superusers. Where a restore has none, what they make is not there.
 
 use super::judge::{Cut, Note, Verdict};
 use super::lost::Lost;
-use super::object::joined;
+use super::object::{elements, joined};
 use super::options::Rights;
 use crate::format::dump_statement::Statement;
 
 const REASON: &str = "PostgreSQL lets only superusers make it, and no code of a dump runs as one here";
 const WORDS: &str = "PostgreSQL lets only superusers say it";
 const NO_LANGUAGE: &str = "its language is not there, or PostgreSQL lets only superusers write functions in it";
-const NO_FUNCTION: &str = "its function was not restored";
 const FILES: &str = "PostgreSQL lets only superusers name files of the server";
 const OF_EXTENSION: &str = "the table is an extension's, and so a superuser's";
 
@@ -102,11 +100,15 @@ fn create(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Op
         is_wide.then_some(end)
     } else if statement.is_any(at, &["FUNCTION", "PROCEDURE"]) {
         return function(statement, at, rights);
-    } else if statement.is(at, "TRIGGER") || statement.has(at, "CONSTRAINT TRIGGER") {
-        let (execute, end) = (statement.find(at, "EXECUTE")?, statement.find(at, "ON")?);
-        let (_, end) = statement.qualified(end + 1)?;
-        let is_lost = lost.reference(statement, execute + 2, statement.len()).is_some();
-        return is_lost.then(|| Verdict::NotRestored(statement.text(at, end), NO_FUNCTION.into()));
+    } else if statement.is(at, "AGGREGATE") {
+        let (_, end) = name(1)?;
+        let end = statement.behind_parentheses(end)?;
+        let close = statement.behind_parentheses(end)?;
+        let is_internal = |(from, to): (usize, usize)| {
+            let of = statement.is_any(from, &["STYPE", "MSTYPE"]) && to == from + 3;
+            of && statement.name(from + 2).is_some_and(|name| name == b"internal")
+        };
+        elements(statement, end + 1, close - 1).into_iter().any(is_internal).then_some(end)
     } else if statement.is(at, "SERVER") {
         if statement
             .find(at, "WRAPPER")
@@ -115,13 +117,13 @@ fn create(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Op
             == Some(b"file_fdw")
         {
             let (name, _) = name(1)?;
-            lost.set_unreadable(format!("SERVER {}", joined(&name)), FILES.to_owned());
+            lost.add_file_server(joined(&name));
         }
         None
     } else if statement.has(at, "FOREIGN TABLE") {
         let (_, end) = name(2)?;
         let server = statement.name(statement.find(end, "SERVER")? + 1)?;
-        lost.unreadable(&format!("SERVER {}", joined(&[server]))).and(Some(end))
+        lost.is_file_server(&joined(&[server])).then_some(end)
     } else {
         None
     };

@@ -44,7 +44,21 @@ fn leaves_out(marked: &str, without: FilterOptions) {
         .split_inclusive('\n')
         .map(|line| if line.starts_with('×') { "\n" } else { line })
         .collect();
-    assert_eq!(whole(&input, without), kept);
+    assert_eq!(untried(&whole(&input, without)), kept);
+}
+
+/// Statements in place of the blocks that try them.
+fn untried(passed: &str) -> String {
+    let (mut text, mut rest) = (String::new(), passed);
+    while let Some((before, block)) = rest.split_once("DO LANGUAGE plpgsql $b") {
+        let (tag, block) = block.split_once('$').unwrap();
+        let (block, behind) = block.split_once(&format!(" $b{tag}$;")).unwrap();
+        let (_, statement) = block.split_once(&format!("EXECUTE ${tag}$")).unwrap();
+        text.push_str(before);
+        text.push_str(statement.split_once(&format!(" ${tag}$")).unwrap().0);
+        rest = behind;
+    }
+    text + rest
 }
 
 #[test]
@@ -250,7 +264,7 @@ fn what_the_server_keeps_from_ordinary_roles_is_left_out_and_told() {
         });
     });
     let lost = "×CREATE FUNCTION public.p() RETURNS trigger LANGUAGE plperlu AS 'x';\n×ALTER FUNCTION public.p() OWNER TO a;\n\
-        ×CREATE TRIGGER t BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.p();\n\
+        CREATE TRIGGER t BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.p();\n\
         CREATE TRIGGER u BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.q();\n\
         CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw;\nCREATE SERVER files FOREIGN DATA WRAPPER file_fdw;\n\
         CREATE FOREIGN TABLE public.g (a text) SERVER other;\nCOMMENT ON COLUMN public.g.a IS 'x';\n\

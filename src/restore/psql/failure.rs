@@ -17,7 +17,12 @@ pub(super) fn failure(said: &str, status: std::process::ExitStatus) -> Error {
         return Error::new(Code::RestoreFailed, format!("psql {}: {last}", told(status)));
     };
     let belongs = |line: &&&str| !line.starts_with("psql:") && !line.starts_with("LINE ") && !line.trim_start().starts_with('^');
-    let rest = lines[first + 1..].iter().take_while(|line| !line.starts_with("psql:"));
+    // A statement that was tried is its own context, in full.
+    let is_context =
+        |line: &str| line.starts_with("CONTEXT:  SQL statement") || line.starts_with("CONTEXT:  PL/pgSQL function inline_code_block");
+    let rest = lines[first + 1..]
+        .iter()
+        .take_while(|line| !line.starts_with("psql:") && !is_context(line));
     let told = std::iter::once(&lines[first]).chain(rest.filter(belongs).take(3));
     let told: Vec<String> = told.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let message = told.join(" · ");

@@ -1,0 +1,243 @@
+//! `CREATE TABLE` and `CREATE DOMAIN`, taken apart: which clauses may need what is not there, and how it is made without them.
+
+use super::lost::Lost;
+use super::object::{Kind, Object, elements};
+use super::suspects::words;
+use super::trial::{Clause, Instead, Table, replaced};
+use crate::format::dump_statement::Statement;
+
+/// Words that end the type or the expression of a column.
+const CLAUSES: &[&str] = &["DEFAULT", "GENERATED", "NOT", "COLLATE", "CONSTRAINT", "CHECK", "OPTIONS"];
+const CONSTRAINTS: &[&str] = &["CONSTRAINT", "CHECK", "UNIQUE", "PRIMARY", "FOREIGN", "EXCLUDE"];
+
+/// Where the type of a column or domain ends.
+pub(super) fn type_end(statement: &Statement, from: usize, to: usize) -> usize {
+    (from..to).find(|at| statement.is_any(*at, CLAUSES)).unwrap_or(to)
+}
+
+/// The parentheses of a table's columns, and what its columns are of.
+pub(super) fn columns(statement: &Statement, object: &Object) -> Option<(usize, usize)> {
+    let mut open = object.words.1;
+    if statement.is(open, "OF") {
+        open = statement.qualified(open + 1)?.1;
+    } else if statement.has(open, "PARTITION OF") {
+        open = statement.qualified(open + 2)?.1;
+    }
+    let is_open = statement.is_symbol(open, b'(');
+    is_open.then(|| Some((open, statement.behind_parentheses(open)?)))?
+}
+
+pub(super) fn is_constraint(statement: &Statement, at: usize) -> bool {
+    statement.is_any(at, CONSTRAINTS)
+}
+
+/// What is found of a table or domain.
+struct Parts<'a> {
+    statement: &'a Statement<'a>,
+    object: &'a Object,
+    clauses: Vec<Clause>,
+    /// Columns whose values may not be computed, and the places of their clauses.
+    generated: Vec<(Vec<u8>, usize)>,
+}
+
+impl Parts<'_> {
+    fn sql(&self, before: &str, words: &[u8]) -> Vec<u8> {
+        [before.as_bytes(), self.object.sql(self.statement), b" ", words].concat()
+    }
+
+    fn needs(&self, text: &[u8]) -> Vec<usize> {
+        let is_odd = |name: &[u8]| words(name).next() != Some(name) && memchr::memmem::find(text, name).is_some();
+        let is_in = |name: &&(Vec<u8>, usize)| words(text).any(|word| word == name.0) || is_odd(&name.0);
+        self.generated.iter().filter(is_in).map(|(_, place)| *place).collect()
+    }
+
+    fn add(&mut self, what: String, again: Option<Vec<u8>>, needs: Vec<usize>) -> usize {
+        let what = format!("{what} of {}", self.object.text(self.statement));
+        self.clauses.push(Clause { what, again, needs });
+        self.clauses.len() - 1
+    }
+}
+
+/// `None`: nothing in it that it could be made without.
+pub(super) fn table(statement: &Statement, object: &Object, lost: &mut Lost) -> Option<Table> {
+    let (open, close) = columns(statement, object)?;
+    let is_typed = statement.is(object.words.1, "OF");
+    let mut parts = Parts {
+        statement,
+        object,
+        clauses: Vec::new(),
+        generated: Vec::new(),
+    };
+    let all = elements(statement, open + 1, close - 1);
+    let mut kept: Vec<Option<Vec<u8>>> = vec![None; all.len()];
+    let (constraints, columns): (Vec<usize>, Vec<usize>) = (0..all.len()).partition(|place| is_constraint(statement, all[*place].0));
+    for place in columns {
+        let (from, to) = all[place];
+        if lost.mentioned_in(statement, from + 1, to)
+            && let Some(column) = statement.name(from)
+        {
+            lost.suspects.add_column(&object.own, &column);
+        }
+        kept[place] = Some(column(&mut parts, from, to, is_typed, lost));
+    }
+    for place in constraints {
+        let (from, to) = all[place];
+        let text = statement.bytes(from, to);
+        let needs = parts.needs(text);
+        if needs.is_empty() && !lost.mentioned_in(statement, from, to) {
+            kept[place] = Some(text.to_vec());
+            continue;
+        }
+        let is_named = statement.is(from, "CONSTRAINT");
+        let what = statement.text(from, from + if is_named { 2 } else { 1 });
+        let again = parts.sql("ALTER TABLE ", &[b"ADD ", text].concat());
+        parts.add(what, Some(again), needs);
+        if let Some(name) = statement.name(from + 1).filter(|_| is_named) {
+            lost.suspects.add(&name);
+        }
+    }
+    let Parts { clauses, generated, .. } = parts;
+    for (name, _) in generated {
+        lost.suspects.add_generated(&object.own, object.sql(statement), name);
+    }
+    let kept: Vec<Vec<u8>> = kept.into_iter().flatten().collect();
+    let list = kept.join(&b",\n    "[..]);
+    let text = match is_typed && list.is_empty() {
+        true => Vec::new(),
+        false => [b"(", &*list, b")"].concat(),
+    };
+    let bytes = statement.span(open, close);
+    let without = Instead {
+        bytes: bytes.clone(),
+        text,
+    };
+    let mut alone = Vec::new();
+    if statement.is(close, "INHERITS") && lost.mentioned_in(statement, close, statement.len()) {
+        let end = statement.behind_parentheses(close + 1)?;
+        let parents = elements(statement, close + 2, end - 1).into_iter();
+        let parents = parents.map(|(from, to)| [b"LIKE ", statement.bytes(from, to)].concat());
+        let all: Vec<Vec<u8>> = parents.chain(kept.into_iter().filter(|element| !element.is_empty())).collect();
+        let text = [b"(", &*all.join(&b", "[..]), b")"].concat();
+        alone.push(Instead { bytes, text });
+        let bytes = statement.span(close, end);
+        alone.push(Instead { bytes, text: Vec::new() });
+    }
+    let may_go = statement.has(close, "PARTITION BY");
+    let is_odd = !clauses.is_empty() || !alone.is_empty() || (may_go && lost.mentioned_in(statement, open, statement.len()));
+    if may_go && is_odd {
+        lost.suspects.add(&object.own);
+    }
+    is_odd.then(|| Table {
+        what: object.text(statement),
+        name: object.sql(statement).to_vec(),
+        without: vec![without],
+        alone,
+        clauses,
+        may_go,
+    })
+}
+
+/// A column without the clauses that may need what is not there.
+fn column(parts: &mut Parts<'_>, from: usize, to: usize, is_typed: bool, lost: &Lost) -> Vec<u8> {
+    let statement = parts.statement;
+    let name = statement.bytes(from, from + 1);
+    let base = statement.span(from, to);
+    let text = statement.bytes(from, to);
+    let (mut cuts, mut computed): (Vec<Instead>, Option<(usize, usize)>) = (Vec::new(), None);
+    for (start, first, end) in each(statement, type_end(statement, from + 1, to), to) {
+        let is_computed = statement.is(first, "GENERATED") && !statement.is(end - 1, "IDENTITY");
+        if !lost.mentioned_in(statement, start, end) || !(is_computed || statement.is_any(first, &["DEFAULT", "CHECK"])) {
+            continue;
+        }
+        let mut until = end;
+        if is_computed {
+            // What nobody computes is null.
+            let not = if statement.is(end, "CONSTRAINT") { end + 2 } else { end };
+            until = if statement.has(not, "NOT NULL") { not + 2 } else { end };
+        }
+        let bytes = statement.span(start, until);
+        let place = bytes.start - base.start..bytes.end - base.start;
+        cuts.push(Instead {
+            bytes: place,
+            text: Vec::new(),
+        });
+        let what = format!("{} of {}", statement.text(start, first + 1), statement.text(from, from + 1));
+        let again = if is_computed {
+            computed = Some((parts.clauses.len(), cuts.len() - 1));
+            None
+        } else if statement.is(first, "DEFAULT") {
+            let words = [b"ALTER COLUMN ", name, b" SET ", statement.bytes(first, end)].concat();
+            Some(parts.sql("ALTER TABLE ", &words))
+        } else {
+            Some(parts.sql("ALTER TABLE ", &[b"ADD ", statement.bytes(start, end)].concat()))
+        };
+        parts.add(what, again, Vec::new());
+    }
+    if let Some((place, own)) = computed {
+        if let Some(name) = statement.name(from) {
+            parts.generated.push((name, place));
+        }
+        if !is_typed {
+            let others: Vec<Instead> = cuts
+                .iter()
+                .enumerate()
+                .filter(|(cut, _)| *cut != own)
+                .map(|(_, cut)| cut.clone())
+                .collect();
+            let whole = replaced(text, 0, &others);
+            let words = [b"DROP COLUMN ", name, b", ADD COLUMN ", &*whole].concat();
+            parts.clauses[place].again = Some(parts.sql("ALTER TABLE ", &words));
+        }
+    }
+    replaced(text, 0, &cuts)
+}
+
+/// The clauses of a column: where each begins, where its first word behind a name is, and where it ends.
+fn each(statement: &Statement, mut from: usize, to: usize) -> Vec<(usize, usize, usize)> {
+    let mut all = Vec::new();
+    while from < to {
+        let first = if statement.is(from, "CONSTRAINT") { from + 2 } else { from };
+        let (mut end, mut depth) = (first + 1, 0u32);
+        while end < to && (depth > 0 || !statement.is_any(end, CLAUSES)) {
+            depth += u32::from(statement.is_symbol(end, b'('));
+            depth -= u32::from(depth > 0 && statement.is_symbol(end, b')'));
+            end += 1;
+        }
+        let end = end.min(to);
+        all.push((from, first, end));
+        from = end.max(from + 1);
+    }
+    all
+}
+
+pub(super) fn domain(statement: &Statement, object: &Object, lost: &mut Lost) -> Table {
+    debug_assert_eq!(object.kind, Kind::Type);
+    let to = statement.len() - usize::from(statement.is_symbol(statement.len() - 1, b';'));
+    let mut parts = Parts {
+        statement,
+        object,
+        clauses: Vec::new(),
+        generated: Vec::new(),
+    };
+    let mut without = Vec::new();
+    for (start, first, end) in each(statement, type_end(statement, object.words.1 + 1, to), to) {
+        if !lost.mentioned_in(statement, start, end) || !statement.is_any(first, &["DEFAULT", "CHECK"]) {
+            continue;
+        }
+        let bytes = statement.span(start, end);
+        without.push(Instead { bytes, text: Vec::new() });
+        let verb: &[u8] = if statement.is(first, "DEFAULT") { b"SET " } else { b"ADD " };
+        let again = parts.sql("ALTER DOMAIN ", &[verb, statement.bytes(start, end)].concat());
+        let what = statement.text(start, if start == first { first + 1 } else { first });
+        parts.add(what, Some(again), Vec::new());
+    }
+    lost.suspect(object, statement);
+    Table {
+        what: object.text(statement),
+        name: object.sql(statement).to_vec(),
+        without,
+        alone: Vec::new(),
+        clauses: parts.clauses,
+        may_go: true,
+    }
+}

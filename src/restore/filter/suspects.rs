@@ -1,0 +1,111 @@
+//! Names of what may not be there, and whether a statement mentions one of them.
+//!
+//! Any occurrence will do, in code, strings and bodies: the server decides what comes of it, and to be asked costs nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// More names of signs alone than anybody has: beyond that every sign is one.
+const MAX_SIGNS: usize = 1000;
+
+#[derive(Debug, Default)]
+pub(super) struct Suspects {
+    words: HashSet<Vec<u8>>,
+    /// Operators, and names without a letter.
+    signs: BTreeSet<Vec<u8>>,
+    /// Columns, which have their tables with them: their names alone are everywhere.
+    columns: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
+    /// Those whose values nobody may compute.
+    pub(super) generated: Vec<Generated>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Generated {
+    /// As the dump writes it.
+    pub(super) table: Vec<u8>,
+    pub(super) column: Vec<u8>,
+    keys: (Vec<u8>, Vec<u8>),
+}
+
+impl Suspects {
+    pub(super) fn add(&mut self, name: &[u8]) {
+        match key(name) {
+            Some(word) => {
+                self.words.insert(word.to_vec());
+            }
+            None if !name.is_empty() => {
+                self.signs.insert(name.to_vec());
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn add_column(&mut self, table: &[u8], column: &[u8]) {
+        if let (Some(table), Some(column)) = (key(table), key(column)) {
+            self.columns.entry(column.to_vec()).or_default().insert(table.to_vec());
+        }
+    }
+
+    /// `sql`: the table's name as the dump writes it.
+    pub(super) fn add_generated(&mut self, table: &[u8], sql: &[u8], column: Vec<u8>) {
+        self.add_column(table, &column);
+        if let (Some(table), Some(key)) = (key(table), key(&column)) {
+            let keys = (table.to_vec(), key.to_vec());
+            let table = sql.to_vec();
+            self.generated.push(Generated { table, column, keys });
+        }
+    }
+
+    pub(super) fn has(&self, name: &[u8]) -> bool {
+        match key(name) {
+            Some(word) => self.words.contains(word),
+            None => self.signs.contains(name),
+        }
+    }
+
+    pub(super) fn mentioned(&self, text: &[u8]) -> bool {
+        if self.words.is_empty() && self.signs.is_empty() && self.columns.is_empty() {
+            return false;
+        }
+        let is_one = |word: &[u8]| self.words.contains(word) || self.words.contains(&word.to_ascii_lowercase());
+        words(text).any(is_one) || self.has_sign(text) || self.has_column(text)
+    }
+
+    /// Those among the columns that nobody may compute which are mentioned.
+    pub(super) fn generated_in(&self, text: &[u8]) -> Vec<Generated> {
+        if self.generated.is_empty() {
+            return Vec::new();
+        }
+        let words: HashSet<&[u8]> = words(text).collect();
+        let is_in = |one: &&Generated| words.contains(&*one.keys.0) && words.contains(&*one.keys.1);
+        self.generated.iter().filter(is_in).cloned().collect()
+    }
+
+    fn has_sign(&self, text: &[u8]) -> bool {
+        if self.signs.len() > MAX_SIGNS {
+            return text.iter().any(u8::is_ascii_punctuation);
+        }
+        self.signs.iter().any(|sign| memchr::memmem::find(text, sign).is_some())
+    }
+
+    fn has_column(&self, text: &[u8]) -> bool {
+        if self.columns.is_empty() {
+            return false;
+        }
+        let words: HashSet<&[u8]> = words(text).collect();
+        let tables = words.iter().filter_map(|word| self.columns.get(*word)).flatten();
+        tables.into_iter().any(|table| words.contains(&**table))
+    }
+}
+
+fn is_of_word(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'$' || !byte.is_ascii()
+}
+
+pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| !is_of_word(byte)).filter(|word| !word.is_empty())
+}
+
+/// A word by which a name is found, whatever quotes double in it.
+fn key(name: &[u8]) -> Option<&[u8]> {
+    words(name).max_by_key(|word| word.len())
+}

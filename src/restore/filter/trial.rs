@@ -1,0 +1,301 @@
+//! Statements of which the server decides whether they can be made here: in a block that goes on where they cannot, and says
+//! so in a line that is found by its mark.
+//!
+//! psql puts no variable into a dollar quote and runs nothing in one; its tag is nowhere in what it holds.
+
+use super::suspects::Generated;
+use crate::envelope::{hex, sha256};
+
+/// What a server says of a statement that needs something which is not there, or which is somebody else's.
+const CONDITIONS: &str = "undefined_function OR undefined_object OR undefined_table OR undefined_column OR undefined_parameter \
+    OR invalid_schema_name OR insufficient_privilege OR datatype_mismatch OR wrong_object_type OR invalid_object_definition \
+    OR invalid_function_definition OR invalid_table_definition OR invalid_foreign_key OR invalid_column_reference \
+    OR feature_not_supported OR ambiguous_function OR cannot_coerce OR indeterminate_datatype OR grouping_error \
+    OR object_not_in_prerequisite_state";
+/// Of other servers, and of the ways to them.
+const REMOTE: &str = "fdw_error OR connection_exception OR sql_routine_exception OR external_routine_exception \
+    OR external_routine_invocation_exception";
+const ELSEWHERE: &str = "its rows are on another server, which a drill does not ask";
+const REFUSED: &str = "its query asks for what PostgreSQL keeps for superusers";
+/// Marks where nobody reads them.
+const MARK: &str = "pgseal";
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Trial {
+    Plain(Plain),
+    /// The rows of a materialized view of this name.
+    Refresh {
+        name: Vec<u8>,
+        what: String,
+        suspect: bool,
+    },
+    Table(Box<Table>),
+}
+
+/// A statement that makes no rows.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Plain {
+    pub(super) what: String,
+    pub(super) told: Told,
+    /// Columns that may be null, since nobody computes them.
+    pub(super) generated: Vec<Generated>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Always,
+    Never,
+    /// Unless the relation that it is about is not there either.
+    IfThere(Vec<u8>),
+}
+
+/// Its rows, or what others are made of, are worth more than its clauses.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) what: String,
+    /// Whose functions the role must be able to run, since its rows do.
+    pub(super) name: Vec<u8>,
+    pub(super) without: Vec<Instead>,
+    /// In place of a parent: a table like it, which stands alone.
+    pub(super) alone: Vec<Instead>,
+    pub(super) clauses: Vec<Clause>,
+    /// It holds no rows itself.
+    pub(super) may_go: bool,
+}
+
+/// In place of these bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Instead {
+    pub(super) bytes: std::ops::Range<usize>,
+    pub(super) text: Vec<u8>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Clause {
+    pub(super) what: String,
+    /// What puts it there later on.
+    pub(super) again: Option<Vec<u8>>,
+    /// Clauses before it without which it would not hold.
+    pub(super) needs: Vec<usize>,
+}
+
+/// The bytes there with something else in some places.
+pub(super) fn replaced(bytes: &[u8], start: usize, instead: &[Instead]) -> Vec<u8> {
+    let mut sorted: Vec<&Instead> = instead.iter().collect();
+    sorted.sort_by_key(|instead| (instead.bytes.start, instead.bytes.end));
+    let (mut text, mut from) = (Vec::new(), start);
+    for Instead { bytes: place, text: new } in sorted {
+        text.extend_from_slice(bytes.get(from..place.start).unwrap_or_default());
+        text.extend_from_slice(new);
+        from = from.max(place.end);
+    }
+    text.extend_from_slice(bytes.get(from..).unwrap_or_default());
+    text
+}
+
+/// What passes in place of the statement that begins there. `cuts` are made in any case.
+pub(super) fn script(trial: &Trial, bytes: &[u8], start: usize, cuts: &[Instead], mark: &str) -> Vec<u8> {
+    let whole = replaced(bytes, start, cuts);
+    let mut script = Script::new(&whole, mark);
+    match trial {
+        Trial::Plain(plain) => script.plain(plain, &whole),
+        Trial::Refresh { name, what, suspect } => script.refresh(name, what, *suspect, &whole),
+        Trial::Table(table) => {
+            let with = |more: &[Instead]| replaced(bytes, start, &[cuts, more].concat());
+            let without = with(&table.without);
+            let alone = (!table.alone.is_empty()).then(|| with(&table.alone));
+            script.table(table, &whole, &without, alone.as_deref());
+        }
+    }
+    script.end()
+}
+
+struct Script<'a> {
+    mark: &'a str,
+    tag: String,
+    text: Vec<u8>,
+}
+
+impl<'a> Script<'a> {
+    fn new(whole: &[u8], mark: &'a str) -> Self {
+        // Of 128 bits that are the statement's own: nobody finds one that holds them.
+        let tag = format!("t{}", &hex(&sha256(whole))[..32]);
+        let mark = if mark.is_empty() { MARK } else { mark };
+        let text = format!("DO LANGUAGE plpgsql $b{tag}$ ").into_bytes();
+        Self { mark, tag, text }
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.put(&format!(" $b{}$;", self.tag));
+        self.text
+    }
+
+    fn put(&mut self, text: &str) {
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
+    fn quoted(&mut self, text: &[u8]) {
+        self.put(&format!("${}$", self.tag));
+        self.text.extend_from_slice(text);
+        self.put(&format!(" ${}$", self.tag));
+    }
+
+    fn execute(&mut self, statement: &[u8]) {
+        self.put("EXECUTE ");
+        self.quoted(statement);
+        self.put(";");
+    }
+
+    /// The level of messages is the dump's to set.
+    fn say(&mut self, what: &str, reason: &str) {
+        let mark = self.mark;
+        self.put("PERFORM pg_catalog.set_config('client_min_messages', 'warning', true); ");
+        self.put(&format!("RAISE WARNING '% % % %', '{mark}', "));
+        self.quoted(what.as_bytes());
+        self.put(&format!(", '{mark}', "));
+        self.put(reason);
+        self.put("; ");
+    }
+
+    /// What the server said, in one line.
+    fn error(before: &str) -> String {
+        format!(
+            "pg_catalog.concat('{before}', pg_catalog.left(pg_catalog.translate(SQLERRM, pg_catalog.concat(pg_catalog.chr(10), pg_catalog.chr(13)), '  '), 300))"
+        )
+    }
+
+    fn plain(&mut self, plain: &Plain, whole: &[u8]) {
+        self.put("BEGIN ");
+        self.execute(whole);
+        self.put(&format!(" EXCEPTION WHEN {CONDITIONS} THEN "));
+        self.tell(plain);
+        if !plain.generated.is_empty() {
+            // Where its column is computed as ever, the rows are at fault.
+            self.put(" WHEN integrity_constraint_violation THEN IF ");
+            for (place, Generated { table, column, .. }) in plain.generated.iter().enumerate() {
+                self.put(if place > 0 { " OR EXISTS (" } else { "EXISTS (" });
+                self.put("SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(");
+                self.quoted(table);
+                self.put(") AND a.attname OPERATOR(pg_catalog.=) pg_catalog.rtrim(");
+                self.quoted(column);
+                self.put(")::pg_catalog.name AND a.attgenerated OPERATOR(pg_catalog.=) '')");
+            }
+            self.put(" THEN ");
+            self.tell(plain);
+            self.put(" ELSE RAISE; END IF; ");
+        }
+        self.put("END");
+    }
+
+    fn tell(&mut self, plain: &Plain) {
+        let reason = Self::error("PostgreSQL said: ");
+        match &plain.told {
+            Told::Never => self.put("NULL; "),
+            Told::Always => self.say(&plain.what, &reason),
+            Told::IfThere(name) => {
+                self.put("IF pg_catalog.to_regclass(");
+                self.quoted(name);
+                self.put(") IS NOT NULL THEN ");
+                self.say(&plain.what, &reason);
+                self.put("END IF; ");
+            }
+        }
+    }
+
+    /// Rows of other servers are not asked for, as far as the catalog knows of them.
+    fn refresh(&mut self, name: &[u8], what: &str, suspect: bool, whole: &[u8]) {
+        self.put("BEGIN IF EXISTS (WITH RECURSIVE reached(oid) AS (SELECT pg_catalog.to_regclass(");
+        self.quoted(name);
+        self.put(
+            ")::pg_catalog.oid UNION SELECT step.oid FROM reached, LATERAL (\
+             SELECT d.refobjid AS oid FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d \
+             ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) r.oid \
+             WHERE r.ev_class OPERATOR(pg_catalog.=) reached.oid \
+             AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+             UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent OPERATOR(pg_catalog.=) reached.oid) step) \
+             SELECT FROM reached JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) reached.oid \
+             WHERE c.relkind OPERATOR(pg_catalog.=) 'f') THEN ",
+        );
+        self.say(what, &format!("'{ELSEWHERE}'"));
+        self.put("ELSE BEGIN ");
+        self.execute(whole);
+        self.put(" EXCEPTION WHEN insufficient_privilege THEN ");
+        self.say(what, &Self::error(&format!("{REFUSED}: ")));
+        self.put(&format!("WHEN {REMOTE} THEN "));
+        self.say(what, &Self::error(&format!("{ELSEWHERE}: ")));
+        self.put("WHEN object_not_in_prerequisite_state THEN ");
+        let said = Self::error("PostgreSQL said: ");
+        self.say(what, &said);
+        if suspect {
+            self.put(&format!("WHEN {CONDITIONS} THEN "));
+            let told = Told::IfThere(name.to_vec());
+            let (what, generated) = (what.to_owned(), Vec::new());
+            self.tell(&Plain { what, told, generated });
+        }
+        self.put("END; END IF; END");
+    }
+
+    fn table(&mut self, table: &Table, whole: &[u8], without: &[u8], alone: Option<&[u8]>) {
+        let Table { what, clauses, may_go, .. } = table;
+        let said = Self::error("PostgreSQL said: ");
+        self.put("DECLARE ");
+        for place in 0..clauses.len() {
+            self.put(&format!("made_{place} boolean := false; "));
+        }
+        self.put("BEGIN BEGIN ");
+        self.execute(whole);
+        self.must_be_able_to_run(&table.name);
+        self.put(&format!(" RETURN; EXCEPTION WHEN {CONDITIONS} THEN NULL; END; "));
+        self.put("BEGIN ");
+        self.execute(without);
+        match alone {
+            Some(alone) => {
+                self.put(&format!(" EXCEPTION WHEN {CONDITIONS} THEN "));
+                self.say(&format!("INHERITS of {what}"), &said);
+                self.execute(alone);
+            }
+            None if *may_go => {
+                self.put(&format!(" EXCEPTION WHEN {CONDITIONS} THEN "));
+                self.say(what, &said);
+                self.put("RETURN; ");
+            }
+            None => {}
+        }
+        self.put("END; ");
+        for (place, clause) in clauses.iter().enumerate() {
+            let needs = clause.needs.iter().map(|need| format!(" AND made_{need}")).collect::<String>();
+            let Some(again) = &clause.again else {
+                self.say(&clause.what, "'what it needs was not restored'");
+                continue;
+            };
+            self.put(&format!("IF true{needs} THEN BEGIN "));
+            self.execute(again);
+            self.must_be_able_to_run(&table.name);
+            self.put(&format!(" made_{place} := true; EXCEPTION WHEN {CONDITIONS} THEN "));
+            self.say(&clause.what, &said);
+            self.put("END; ELSE ");
+            self.say(&clause.what, "'what it needs was not restored'");
+            self.put("END IF; ");
+        }
+        self.put("END");
+    }
+
+    /// Constraints are made by who may not run their functions, and fail only when rows come.
+    fn must_be_able_to_run(&mut self, name: &[u8]) {
+        self.put(" IF EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+             AND NOT pg_catalog.has_function_privilege(d.refobjid, 'EXECUTE') \
+             AND (d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) ANY (\
+             SELECT k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(");
+        self.quoted(name);
+        self.put(") OR k.contypid OPERATOR(pg_catalog.=) pg_catalog.to_regtype(");
+        self.quoted(name);
+        self.put(
+            ")) OR d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) ANY (\
+             SELECT f.oid FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) f.adrelid \
+             AND a.attnum OPERATOR(pg_catalog.=) f.adnum AND pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated' \
+             OPERATOR(pg_catalog.<>) '' WHERE f.adrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(",
+        );
+        self.quoted(name);
+        self.put("))) ) THEN RAISE insufficient_privilege USING MESSAGE = 'it needs a function that only a superuser may run'; END IF; ");
+    }
+}
