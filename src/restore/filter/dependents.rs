@@ -227,7 +227,6 @@ fn alter(statement: &Statement, lost: &mut Lost) -> Option<Trial> {
     let told = match &object {
         _ if is_about => Told::Never,
         Some(object) if object.kind == Kind::Relation => Told::IfThere(object.sql(statement).to_vec()),
-        Some(object) if lost.suspects.has(&object.own) => Told::Never,
         _ => Told::Always,
     };
     let mut until = end;

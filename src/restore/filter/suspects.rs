@@ -55,13 +55,6 @@ impl Suspects {
         }
     }
 
-    pub(super) fn has(&self, name: &[u8]) -> bool {
-        match key(name) {
-            Some(word) => self.words.contains(word),
-            None => self.signs.contains(name),
-        }
-    }
-
     pub(super) fn mentioned(&self, text: &[u8]) -> bool {
         if self.words.is_empty() && self.signs.is_empty() && self.columns.is_empty() {
             return false;
