@@ -169,6 +169,7 @@ impl<S: Stage> Filter<S> {
             return self.release();
         }
         let statement = Statement::new(&self.held, self.lexer.tokens());
+        self.guard.see_beginning(&statement)?;
         let start = statement.start();
         let verdict = judge(&self.options, &statement, &mut self.lost);
         self.long = Some(match verdict {

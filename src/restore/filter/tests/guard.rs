@@ -95,18 +95,42 @@ fn what_a_cut_leaves_is_read_as_it_was() {
 #[test]
 fn the_rows_of_a_copy_that_does_not_pass_do_not_pass_either() {
     let options = options(|options| options.superuser_only = true);
-    for blanks in [1, LIMIT + 10] {
-        let blanks = " ".repeat(blanks);
-        let input = format!(
+    let input = |blanks| {
+        format!(
             "CREATE TYPE s.base (INPUT = s.i, OUTPUT = s.o);\nCREATE TABLE s.t (a s.base);\n\
-             COPY s.t (a){blanks}FROM stdin;\n1\n\\! id\n\\.\nSELECT 1;\n"
-        );
-        let passed = filtered(input.as_bytes(), &options, usize::MAX);
-        assert_eq!(
-            String::from_utf8(passed).unwrap().split_whitespace().collect::<Vec<_>>(),
-            ["SELECT", "1;"]
-        );
+             COPY s.t (a){}FROM stdin;\n1\n\\! id\n\\.\nSELECT 1;\n",
+            " ".repeat(blanks)
+        )
+    };
+    let passed = filtered(input(1).as_bytes(), &options, usize::MAX);
+    assert_eq!(String::from_utf8(passed).unwrap().trim(), "SELECT 1;");
+    let refused = try_filtered(input(LIMIT + 10).as_bytes(), &options, usize::MAX).unwrap_err();
+    assert_eq!(refused.code, Code::Tampered);
+}
+
+/// They ended the one transaction of a restore half way, and nothing of it was said to be kept.
+#[test]
+fn transactions_other_than_those_of_pg_dump_are_tampering() {
+    let blanks = " ".repeat(LIMIT + 10);
+    for statement in [
+        "END",
+        "COMMIT WORK",
+        "COMMIT AND CHAIN",
+        "ROLLBACK",
+        "ABORT",
+        "START TRANSACTION",
+        "SAVEPOINT a",
+        "PREPARE TRANSACTION 'a'",
+    ] {
+        for input in [format!("{statement};\n"), format!("{statement}{blanks};\n")] {
+            for options in [FilterOptions::default(), all()] {
+                let refused = try_filtered(input.as_bytes(), &options, usize::MAX).unwrap_err();
+                assert_eq!(refused.code, Code::Tampered, "{statement}");
+            }
+        }
     }
+    let input = "BEGIN;\nSELECT 1;\nCOMMIT;\n";
+    assert_eq!(whole(input, FilterOptions::default()), input);
 }
 
 #[test]
