@@ -135,7 +135,7 @@ async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel
     phase(report, "restore the roles", begun, None);
 
     // Backups of earlier releases do not know whom their owners and privileges are of.
-    let knows_roles = has_globals || !contents.properties.roles.is_empty();
+    let knows_roles = has_globals || contents.properties.encoding.is_some();
     let filter = FilterOptions {
         no_owner: !knows_roles || filter.no_owner,
         no_privileges: !knows_roles || filter.no_privileges,
