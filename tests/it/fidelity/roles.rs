@@ -96,7 +96,7 @@ fn told(fixture: &Fixture, database: &str) -> BTreeSet<String> {
 /// that has settings or may connect, and no more, was asked for before a restore that did not need it.
 #[test]
 fn the_roles_that_are_told_are_those_that_the_dump_names() {
-    for major in [10, 14, 18] {
+    for major in [10, 18] {
         let fixture = Fixture::new(Server::builder().major(major).start());
         let server = &fixture.server;
         server.psql("postgres", "create role app; create role lone superuser");
