@@ -32,22 +32,25 @@ pub struct Consent {
     pub max_output: Option<u64>,
 }
 
+/// Of a command that needs a proof: the old image wrote none, which is nobody's doing. A signer whom somebody named has not
+/// signed it, though.
+pub fn unproven(stem: &str, signer: Option<&Verifier>) -> Error {
+    if signer.is_some() {
+        return Error::new(Code::Tampered, format!("{stem} is not signed: the old image signed nothing"));
+    }
+    Error::new(
+        Code::BadUsage,
+        format!("{stem} was written by the old image: it holds nothing that could prove it, and nobody can tell whether it was changed"),
+    )
+    .advise("Where you trust everyone who can write to the bucket: `pgseal restore` and `pgseal decrypt` open it with --unauthenticated.")
+}
+
 impl Consent {
     pub fn must_be_given(self, stem: &str, signer: Option<&Verifier>) -> Result<()> {
-        if signer.is_some() {
-            return Err(Error::new(
-                Code::Tampered,
-                format!("{stem} is not signed: the old image signed nothing"),
-            ));
-        }
-        if self.unauthenticated {
+        if self.unauthenticated && signer.is_none() {
             return Ok(());
         }
-        Err(Error::new(
-            Code::BadUsage,
-            format!("{stem} was written by the old image: nobody can tell whether it was changed"),
-        )
-        .advise("Where you trust everyone who can write to the bucket, give --unauthenticated."))
+        Err(unproven(stem, signer))
     }
 
     pub(super) fn length(self) -> Length {
