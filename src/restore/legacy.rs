@@ -32,15 +32,15 @@ pub struct Consent {
     pub max_output: Option<u64>,
 }
 
-/// Of a command that needs a proof: the old image wrote none, which is nobody's doing. A signer whom somebody named has not
-/// signed it, though.
+/// Of a command that needs a proof: the old image wrote no manifest, which is nobody's doing. A signer whom somebody named has
+/// not signed it, though.
 pub fn unproven(stem: &str, signer: Option<&Verifier>) -> Error {
     if signer.is_some() {
         return Error::new(Code::Tampered, format!("{stem} is not signed: the old image signed nothing"));
     }
     Error::new(
-        Code::BadUsage,
-        format!("{stem} was written by the old image: it holds nothing that could prove it, and nobody can tell whether it was changed"),
+        Code::NoBackup,
+        format!("{stem} was written by the old image: it has no manifest, so that nobody can tell whether it was changed"),
     )
     .advise("Where you trust everyone who can write to the bucket: `pgseal restore` and `pgseal decrypt` open it with --unauthenticated.")
 }
@@ -50,7 +50,12 @@ impl Consent {
         if self.unauthenticated && signer.is_none() {
             return Ok(());
         }
-        Err(unproven(stem, signer))
+        let unproven = unproven(stem, signer);
+        Err(match unproven.code {
+            Code::NoBackup => Error::new(Code::BadUsage, unproven.message)
+                .advise("Where you trust everyone who can write to the bucket, give --unauthenticated."),
+            _ => unproven,
+        })
     }
 
     pub(super) fn length(self) -> Length {

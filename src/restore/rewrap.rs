@@ -106,7 +106,9 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
     // The new generation stands; what is missing from here on is only its card.
     let of_card = card_name(&backup.stem, manifest.generation);
     if let Err(error) = put(backup, &of_card, text.into(), &mut written, cancel).await {
-        tracing::warn!(code = error.code.name(), "the recovery card was not written: {}", error.message);
+        let warning = format!("the recovery card was not written ({}): {}", error.code.name(), error.message);
+        tracing::warn!("{warning}");
+        warnings.push(warning);
     }
     Ok(Rewrapped {
         status: "rewrapped",

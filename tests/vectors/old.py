@@ -25,7 +25,7 @@ def legacy():
 
     def put(name, comment, objects, expect, **more):
         # Nothing in it can be checked: whoever asks for that is told so, whatever the key and whatever was changed.
-        verify = {} if expect == "no_backup" or "signer" in more else {"verify": "bad_usage"}
+        verify = {} if expect == "no_backup" or "signer" in more else {"verify": "no_backup"}
         vector(f"old-{name}", comment, objects, expect, backup=stem, **verify, **more)
 
     first = sealed.secret

@@ -145,7 +145,7 @@ fn a_drill_says_that_it_has_no_inventory() {
         let said = into(&home, &arguments);
         let told = format!("{}{}", said.stdout, said.stderr);
         assert!(
-            said.code == 2 && told.contains("bad_usage") && !told.contains("tampered"),
+            said.code == 7 && told.contains("no_backup") && !told.contains("tampered"),
             "{command}: {told}"
         );
     }

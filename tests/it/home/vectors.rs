@@ -113,8 +113,6 @@ fn outcome(command: &str, output: &Output, expected: &str) -> Result<(), String>
     let right = match expected {
         "ok" => output.status.code() == Some(0) && !stderr.contains("unauthenticated"),
         "unauthenticated" => output.status.code() == Some(0) && stderr.contains("unauthenticated"),
-        // Of a backup that holds no proof: who asks for one made a mistake.
-        "bad_usage" => output.status.code() == Some(2) && said(expected),
         code => output.status.code() == Some(7) && said(code),
     };
     if right {
