@@ -23,14 +23,32 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     }
     let mut bytes = Vec::new();
     opened.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::new(ErrorKind::InvalidInput, "it is too large to be one of certificates"));
-    }
+    must_be_small(bytes.len() as u64)?;
     Ok(bytes)
 }
 
+/// That others may read, who wait for a pipe and have no limit: a file of some size, or a folder.
+pub fn must_be_readable(path: &Path) -> Result<()> {
+    must_lie_on_disk(path)?;
+    let metadata = path.metadata()?;
+    if metadata.is_dir() {
+        return Ok(());
+    }
+    if !metadata.is_file() {
+        return Err(Error::new(ErrorKind::InvalidInput, "it is no file"));
+    }
+    must_be_small(metadata.len())
+}
+
+fn must_be_small(bytes: u64) -> Result<()> {
+    match bytes > MAX_BYTES {
+        true => Err(Error::new(ErrorKind::InvalidInput, "it is too large to be one of certificates")),
+        false => Ok(()),
+    }
+}
+
 /// Neither by its name nor by what its links lead to.
-pub fn must_lie_on_disk(path: &Path) -> Result<()> {
+fn must_lie_on_disk(path: &Path) -> Result<()> {
     let real = path.canonicalize()?;
     let absolute = std::path::absolute(path)?;
     match MADE_UP
@@ -48,6 +66,18 @@ pub fn must_lie_on_disk(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The SDK waited for ever for the other end of a pipe, and read whatever it got.
+    #[test]
+    fn what_others_read_is_a_file_of_some_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        std::fs::File::create(path("large")).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        std::fs::write(path("small"), "x").unwrap();
+        assert!(must_be_readable(&path("pipe")).is_err() && must_be_readable(&path("large")).is_err());
+        assert!(must_be_readable(&path("small")).is_ok() && must_be_readable(folder.path()).is_ok());
+    }
 
     /// A variable with a certificate in it was an authority of its sender's own.
     #[test]

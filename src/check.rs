@@ -4,6 +4,7 @@ use crate::aws::endpoints_in_clear;
 use crate::backup::signer::Signing;
 use crate::backup::{Estimate, Job};
 use crate::cancel::Cancel;
+use crate::envelope::recipient;
 use crate::envelope::seal::Seal;
 use crate::error::{Error, Result};
 use crate::event::Env;
@@ -100,7 +101,8 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
         estimate: Value::Null,
     };
     report.note("event", None, Ok(describe(plan)));
-    report.note("recipients", None, recipients(plan));
+    let tested = cancel.race(recipient::tested(&plan.recipients)).await;
+    report.note("recipients", None, tested.and_then(|()| recipients(plan)));
     if let Some(key) = &plan.signing_key {
         let signing = cancel.race(Signing::tried(key)).await;
         report.note(

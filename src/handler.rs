@@ -3,7 +3,7 @@
 use crate::backup;
 use crate::cancel::Cancel;
 use crate::check::{self, Report};
-use crate::envelope::recipient::Recipient;
+use crate::envelope::recipient;
 use crate::error::{Error, Result};
 use crate::event::{Env, Event};
 use crate::fleet::{self, Fleet};
@@ -42,14 +42,14 @@ pub async fn handle(event: Result<Event>, action: Option<Action>, world: &World<
             return Answer::Receipt(Receipt::refused(error));
         }
     };
+    recipient::begin_tests(&plan.recipients);
     plan.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let answer = panics::caught(async {
         Ok(match action.unwrap_or(plan.action) {
             Action::Backup => Answer::Receipt(backup::run(&plan, world.env, world.deadline, world.cancel).await),
             Action::Check => Answer::Report(check::run(&plan, world.env, world.deadline, world.cancel).await),
             Action::Plan => {
-                // A backup does so once it waits for nothing else, and `check` by wrapping a data key.
-                plan.recipients.iter().try_for_each(Recipient::prove)?;
+                world.cancel.race(recipient::tested(&plan.recipients)).await?;
                 Answer::Fleet(fleet::run(&event, &plan, world.env, world.cancel).await)
             }
         })

@@ -75,7 +75,7 @@ fn agrees(name: &str, found: &Found, bytes: &[u8]) {
         let again: Manifest = serde_json::from_slice(&line).expect("what is written is read");
         assert_eq!(again.line().expect("JSON"), line);
     }
-    card(manifest, name, "s3://acme/backups", None, &DatabaseProperties::default()).expect("a card");
+    card(manifest, name, Some("s3://acme/backups"), None, &DatabaseProperties::default()).expect("a card");
 }
 
 /// One other byte, and it is no longer believed.

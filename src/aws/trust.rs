@@ -21,7 +21,7 @@ pub fn http_client() -> Result<Option<SharedHttpClient>> {
     // Where the SDK's own store of authorities lies.
     for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
         let unusable = |error| Error::field(Code::BadEvent, name, format!("(an environment variable) cannot be used: {error}"));
-        match set(name).map(|path| ca_file::must_lie_on_disk(Path::new(&path))) {
+        match set(name).map(|path| ca_file::must_be_readable(Path::new(&path))) {
             Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => return Err(unusable(error)),
             _ => {}
         }

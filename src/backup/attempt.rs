@@ -7,7 +7,7 @@ use super::{Estimate, Job, Sealing};
 use crate::envelope::contents::Contents;
 use crate::envelope::hex;
 use crate::envelope::manifest::{Object, Role, Wrapped};
-use crate::envelope::recipient::Recipient;
+use crate::envelope::recipient;
 use crate::envelope::seal::Seal;
 use crate::error::{Code, Error, Result};
 use crate::panics;
@@ -97,8 +97,7 @@ impl<'a> Attempt<'a> {
             Existing::Unseen(denied) => tracing::info!("what was made before cannot be looked for: {}", denied.message),
             Existing::Complete(found) => return Err(Stop::AlreadyComplete(found)),
         }
-        // Begun when they were read, and done by now.
-        job.plan.recipients.iter().try_for_each(Recipient::prove)?;
+        job.cancel.race(recipient::tested(&job.plan.recipients)).await?;
         let (facts, client, properties, selection) = match looked {
             Some(looked) => looked?,
             None => at_server.await?,
@@ -124,9 +123,8 @@ impl<'a> Attempt<'a> {
         Ok(Self {
             job,
             database,
-            seal: seal
-                .await
-                .map_err(|_| Error::new(Code::Bug, "no thread derived the keys, or it panicked"))??,
+            // Where no thread could be started it was not begun.
+            seal: seal.await.unwrap_or_else(|_| Seal::new(job.plan.format))?,
             client,
             estimate,
             stem,

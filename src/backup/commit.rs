@@ -3,7 +3,7 @@
 use super::attempt::{Attempt, Stop};
 use super::existing::Existing;
 use crate::envelope::card::{card, card_name};
-use crate::envelope::manifest::{Manifest, Object, Proof, Role, Timestamp, base_name};
+use crate::envelope::manifest::{Found, Manifest, Object, Proof, Role, Timestamp, base_name, check_signature};
 use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Arrived;
@@ -60,6 +60,10 @@ impl Attempt<'_> {
         };
         let proof = Proof::new(&self.seal.manifest_mac(&bytes), signatures);
         bytes.extend_from_slice(&proof.line()?);
+        // Success is for what comes back: nothing is committed that its own reader refuses.
+        let key = self.stem.manifest();
+        let read = Found::parse(base_name(&key), &bytes).and_then(|found| check_signature(&found, None));
+        read.map_err(|error| Error::new(Code::Bug, format!("no reader would take the manifest: {}", error.message)))?;
         let bytes = Bytes::from(bytes);
         let etag = self.commit(&bytes).await?;
         self.stored
@@ -156,7 +160,8 @@ impl Attempt<'_> {
         let folder = key.strip_suffix(name).unwrap_or_default().trim_end_matches('/');
         let place = format!("s3://{}/{folder}", self.job.store.bucket());
         let place = place.trim_end_matches('/');
-        Ok(card(manifest, name, place, Some(&self.order.selection), &self.properties.properties)?.into_bytes())
+        let (selection, properties) = (Some(&self.order.selection), &self.properties.properties);
+        Ok(card(manifest, name, Some(place), selection, properties)?.into_bytes())
     }
 
     /// The backup stands already: without its card it is a backup all the same.

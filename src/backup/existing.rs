@@ -139,14 +139,20 @@ impl Order {
         if listed.is_none() {
             self.look_at_each(store, &found.manifest, &candidates[chosen].key).await?;
         }
-        if let (Some(listed), "legacy") = (&mut listed, &*found.manifest.format) {
-            let more = store.list_under(&self.stem.legacy_object("")).await?;
-            listed.extend(more.unwrap_or_default());
+        let beginnings = self.stem.beginnings(&found.manifest.format);
+        if let Some(listed) = &mut listed {
+            for beginning in beginnings.iter().filter(|beginning| **beginning != format!("{}.", self.stem)) {
+                listed.extend(store.list_under(beginning).await?.unwrap_or_default());
+            }
         }
         if listed.as_ref().is_some_and(|listed| self.lacks(&found.manifest, listed).is_some()) {
             // A listing during which all of it was written may hold the manifest and not what came before it.
-            let beginning = self.beginning(&found.manifest);
-            listed = store.list_under(&beginning).await?.ok();
+            let mut again = Some(Vec::new());
+            for beginning in &beginnings {
+                let more = store.list_under(beginning).await?.ok();
+                again = again.zip(more).map(|(all, more)| [all, more].concat());
+            }
+            listed = again;
             if let Some(reason) = listed.as_ref().and_then(|listed| self.lacks(&found.manifest, listed)) {
                 return Err(self.taken(&format!("{} {reason}", candidates[chosen].key)));
             }
@@ -273,18 +279,11 @@ impl Order {
 
     /// Whether all objects stand where this order would have put them.
     fn is_in_place(&self, manifest: &Manifest) -> Result<(), String> {
-        let beginning = self.beginning(manifest);
-        match manifest.objects.iter().find(|object| !object.key.starts_with(&beginning)) {
+        let beginnings = self.stem.beginnings(&manifest.format);
+        let is_elsewhere = |object: &&Object| !beginnings.iter().any(|beginning| object.key.starts_with(beginning));
+        match manifest.objects.iter().find(is_elsewhere) {
             Some(object) => Err(format!("it names {}, which is in another folder", object.key)),
             None => Ok(()),
-        }
-    }
-
-    /// What the names of all objects of a manifest begin with.
-    fn beginning(&self, manifest: &Manifest) -> String {
-        match &*manifest.format {
-            "legacy" => self.stem.legacy_object(""),
-            _ => format!("{}.", self.stem),
         }
     }
 

@@ -81,7 +81,7 @@ type Sealing = oneshot::Receiver<Result<Seal>>;
 
 fn begin_seal(format: Format) -> Sealing {
     let (made, sealing) = oneshot::channel();
-    // Without a thread the sender is gone, and who waits is told.
+    // Without a thread the sender is gone, and who waits does the work.
     drop(background::start("seal", move || drop(made.send(Seal::new(format)))));
     sealing
 }

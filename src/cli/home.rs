@@ -188,7 +188,7 @@ pub struct Rewrap {
 
 #[derive(Args)]
 pub struct List {
-    /// s3://bucket/prefix, or a directory
+    /// s3://bucket/prefix, or a directory; with /STEM behind it that backup alone
     #[arg(value_name = "LOCATION")]
     location: String,
     /// The public key of the one who must have signed: says of each backup whether they did (`pinned`)
@@ -303,12 +303,13 @@ fn clients(env: &Env) -> (Vec<PathBuf>, Option<String>) {
 pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<Said> {
     let recipient = |path: &PathBuf| {
         let unreadable = |error| Error::new(Code::BadUsage, format!("--recipient: {} cannot be read: {error}", path.display()));
-        Recipient::parse(&std::fs::read_to_string(path).map_err(unreadable)?)
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let known = Recipient::parse(&text).and_then(|recipient| Ok((test_keys::admit(std::slice::from_ref(&recipient), env)?, recipient)));
+        let (warnings, recipient) = known.map_err(|error| of_option(error, path))?;
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(recipient)
     };
     let recipients = arguments.recipients.iter().map(recipient).collect::<Result<Vec<_>>>()?;
-    for warning in test_keys::admit(&recipients, env)? {
-        tracing::warn!("{warning}");
-    }
     let signing = match env.get("PGSEAL_SIGNING_KEY") {
         Some(text) => {
             let key = SigningKey::parse(text, env.get("PGSEAL_SIGNING_PASSPHRASE_FILE"))?;
@@ -345,6 +346,20 @@ pub async fn list(arguments: &List, env: &Env, cancel: &Cancel) -> Result<Said> 
         error.code.exit()
     });
     Ok((Some(listing.to_json()), exit))
+}
+
+/// Where an event has a field, this command has an option and a file.
+fn of_option(mut error: Error, path: &Path) -> Error {
+    let what = error.message.strip_prefix("`public_key` ").unwrap_or(&error.message);
+    error.message = format!("--recipient: {} {what}", path.display());
+    error.field = None;
+    match error.code {
+        Code::PrivateKeyGiven => error.advise(format!(
+            "Give its public half: `openssl pkey -in {} -pubout -out public_key.pem`. It was not used; if it ever left this machine, treat it as leaked.",
+            path.display()
+        )),
+        _ => error,
+    }
 }
 
 impl KeyArguments {

@@ -7,17 +7,21 @@ use super::seal::PKCS1;
 use crate::error::Result;
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::order::SelectionRecord;
-use crate::plan::Compression;
+use crate::plan::{Compression, Prefix};
+
+/// Around the place in the line that fetches.
+const FETCH: &str = "    aws s3 cp ";
+const ALL: &str = " . --recursive --exclude '*'";
 
 /// The card of a manifest, whose own hash is the one thing that it does not say.
 ///
-/// `name` is the manifest's; `place` the folder of the objects, such as `s3://acme/backups`; `selection` says of which part a
-/// partial dump is, as far as that is known. Of the properties it tells encoding and locale, without which the dump may not
-/// restore; settings, names of roles and the like stay sealed.
+/// `name` is the manifest's; `place` the folder of the objects, such as `s3://acme/backups`, if that is known; `selection` says
+/// of which part a partial dump is, as far as that is known. Of the properties it tells encoding and locale, without which the
+/// dump may not restore; settings, names of roles and the like stay sealed.
 pub fn card(
     manifest: &Manifest,
     name: &str,
-    place: &str,
+    place: Option<&str>,
     selection: Option<&SelectionRecord>,
     properties: &DatabaseProperties,
 ) -> Result<String> {
@@ -25,8 +29,9 @@ pub fn card(
     let mut text = format!(
         "# How to restore {stem}\n\n\
          A dump of the PostgreSQL database {database}, made at {time} by {program} (server {server}, pg_dump {pg_dump}).\n\
-         {tables} tables, {rows} rows, {bytes} bytes of SQL. These commands need openssl 3, {tool}psql, and one of the private\n\
-         keys named below; no other program. Run them in an empty folder, in a shell (bash), one block after the other.\n",
+         {tables} tables, {rows} rows, {bytes} bytes of SQL. These commands need openssl 3, {tool}sha256sum, psql with createdb, and\n\
+         one of the private keys named below; fetching may need aws, and reading the inventory jq. Run them in an empty folder, in a\n\
+         shell (bash), one block after the other.\n",
         database = manifest.database,
         time = manifest.scheduled_time,
         program = manifest.program,
@@ -38,14 +43,8 @@ pub fn card(
         tool = tool(manifest.compression()?),
     );
     text.push_str(&partial(manifest, selection));
-    text.push_str(
-        "\n## 1. The objects\n\nFetch all of them from where they lie now, and put the private key beside them as `private_key.pem`:\n\n",
-    );
-    text.push_str(&format!(
-        "    aws s3 cp {} . --recursive --exclude '*' --include {}\n",
-        quoted(&format!("{place}/")),
-        quoted(&format!("{}*", stem_of_objects(manifest, stem)))
-    ));
+    text.push_str("\n## 1. The objects\n\n");
+    text.push_str(&fetching(manifest, place)?);
     text.push_str("\n## 2. The secret\n\nIts wrapped copies, each for one private key:\n\n");
     for wrapped in &manifest.recipients {
         text.push_str(&format!("- key `{}`: {}\n", wrapped.fingerprint, base_name(&wrapped.object)));
@@ -54,23 +53,18 @@ pub fn card(
     text.push_str("\n## 3. Is it what was written?\n\nEvery line must say `OK`");
     text.push_str(&checks(manifest, name));
     text.push_str("\n## 4. The database\n\n");
-    if let Some(globals) = manifest.object(Role::Globals) {
-        text.push_str(
-            "First the roles, whose owners and grants the dump names. Errors of roles that exist already are harmless; but `ALTER ROLE`\n\
-             changes one that exists, and may take its rights, so look through them before you run them:\n",
-        );
-        text.push_str(&block(&format!("{} |\n  psql -X -d postgres\n", plain(manifest, globals)?)));
-        text.push('\n');
-    }
+    text.push_str(&roles(manifest)?);
     if let Some(dump) = manifest.object(Role::Dump) {
         text.push_str(
             "A dump is SQL and rows. Whoever could write to the source may have put commands for psql into it (`\\!` starts a program);\n\
              its first command, `\\restrict`, has psql refuse them up to `\\unrestrict` at its end. A `psql` that does not know it is older\n\
              than August 2025, and one of before August 2026 can be led around it: take a newer one. A dump without `\\restrict`\n\
-             is by an older pg_dump: read it first, or give it to `pgseal restore`, which refuses such commands in any dump.\n",
+             is by an older pg_dump: read it first, or give it to `pgseal restore`, which refuses such commands in any dump.\n\
+             The single transaction leaves nothing of an attempt that fails, unless there are large objects, whose own transaction ends\n\
+             it: `dropdb restored` before the next one.\n",
         );
         text.push_str(&block(&format!(
-            "createdb {} restored\n{} |\n  psql -X -v ON_ERROR_STOP=1 -d restored\n",
+            "createdb {} restored\n{} |\n  psql -X -v ON_ERROR_STOP=1 --single-transaction -d restored\n",
             createdb_options(properties),
             plain(manifest, dump)?
         )));
@@ -117,12 +111,67 @@ fn tool(compression: Compression) -> &'static str {
     }
 }
 
-/// Objects of the old format have a time in another shape in their names: what both have in common.
-fn stem_of_objects<'a>(manifest: &Manifest, stem: &'a str) -> &'a str {
-    match (&*manifest.format, stem.rfind('_')) {
-        ("legacy", Some(end)) => &stem[..=end],
-        _ => stem,
+/// The backup's own objects, and no other's whose name begins alike. In the old format some have their time in another shape.
+fn fetching(manifest: &Manifest, place: Option<&str>) -> Result<String> {
+    let beginnings = manifest.stem(&Prefix::new("")?)?.beginnings(&manifest.format);
+    let Some(place) = place else {
+        let names: Vec<String> = beginnings.iter().map(|beginning| format!("`{beginning}`")).collect();
+        return Ok(format!(
+            "Fetch every object whose name begins with {}, and put the private key beside them as `private_key.pem`.\n\
+             Where they lie was not known where these lines were written.\n",
+            names.join(" or ")
+        ));
+    };
+    let own: String = beginnings
+        .iter()
+        .map(|beginning| format!(" --include {}", quoted(&format!("{beginning}*"))))
+        .collect();
+    Ok(format!(
+        "Fetch all of them from where they lie now, and put the private key beside them as `private_key.pem`:\n\n\
+         {FETCH}{}{ALL}{own}\n",
+        quoted(&format!("{place}/"))
+    ))
+}
+
+/// The place in S3 that a card fetches from, if it names one.
+pub fn place_of(card: &str) -> Option<String> {
+    let fetch = card.lines().find_map(|line| line.strip_prefix(FETCH))?;
+    let (word, _) = fetch.split_once(ALL)?;
+    let bare = word.strip_prefix('\'').and_then(|word| word.strip_suffix('\''));
+    let place = bare.map_or_else(|| word.to_owned(), |bare| bare.replace("'\\''", "'"));
+    let is_in_s3 = place.starts_with("s3://") && quoted(&place) == word;
+    is_in_s3.then(|| place.trim_end_matches('/').to_owned())
+}
+
+/// What makes the roles that own things in the dump or have rights there: without them it does not restore.
+fn roles(manifest: &Manifest) -> Result<String> {
+    if let Some(globals) = manifest.object(Role::Globals) {
+        return Ok(format!(
+            "First the roles, whose owners and grants the dump names. Errors of roles that exist already are harmless; but `ALTER ROLE`\n\
+             changes one that exists, and may take its rights, so look through them before you run them:\n{}\n",
+            block(&format!("{} |\n  psql -X -d postgres\n", plain(manifest, globals)?))
+        ));
     }
+    let Some(inventory) = manifest.object(Role::Inventory) else {
+        return Ok(
+            "First the roles, whose owners and grants the dump names: the restore stops at the first one that is missing, with its name.\n\
+             `CREATE ROLE` makes it.\n\n"
+                .to_owned(),
+        );
+    };
+    Ok(format!(
+        "First the roles, whose owners and grants the dump names. The inventory names them, and those that are missing are made, without\n\
+         any right of their own:\n{}\n",
+        block(&format!(
+            "psql -X -v ON_ERROR_STOP=1 -d postgres <<'SQL'\n\
+             \\encoding UTF8\n\
+             \\set inventory `{}`\n\
+             SELECT format('CREATE ROLE %I', role) FROM json_array_elements_text(:'inventory'::json -> 'roles') AS role\n\
+             WHERE role !~ '^pg_' AND role NOT IN (SELECT rolname FROM pg_roles) \\gexec\n\
+             SQL\n",
+            opened(manifest, inventory)
+        ))
+    ))
 }
 
 /// Finds the copy for the private key at hand.
@@ -253,6 +302,23 @@ mod tests {
         assert_eq!(quoted("app_20261124T020000Z.sql.enc"), "app_20261124T020000Z.sql.enc");
         assert_eq!(quoted("s3://acme/it's $HOME/"), "'s3://acme/it'\\''s $HOME/'");
         assert_eq!(quoted("a*"), "'a*'");
+    }
+
+    #[test]
+    fn the_place_of_a_card_is_read_off_it() {
+        for place in ["s3://acme/backups", "s3://acme/it's $HOME", "s3://acme"] {
+            let card = format!("# x\n\n{FETCH}{}{ALL} --include a\n", quoted(&format!("{place}/")));
+            assert_eq!(place_of(&card).as_deref(), Some(place));
+        }
+        // A local folder, a command behind it, or no line at all.
+        for card in [
+            format!("{FETCH}rw/{ALL}"),
+            format!("{FETCH}s3://a/; id{ALL}"),
+            format!("{FETCH}s3://a/"),
+            String::new(),
+        ] {
+            assert_eq!(place_of(&card), None, "{card}");
+        }
     }
 
     #[test]

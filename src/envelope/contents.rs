@@ -55,8 +55,22 @@ impl Contents {
     }
 
     pub fn parse(json: &[u8]) -> Result<Self> {
-        serde_json::from_slice(json).map_err(|error| Error::new(Code::Tampered, format!("the inventory cannot be read: {error}")))
+        let bad = |why: String| Error::new(Code::Tampered, format!("the inventory cannot be read: {why}"));
+        if holds_zero_byte(json) {
+            return Err(bad(
+                "a text in it holds a zero byte, which no PostgreSQL can have written".to_owned()
+            ));
+        }
+        serde_json::from_slice(json).map_err(|error| bad(error.to_string()))
     }
+}
+
+/// Whether `\u0000` stands in a text of this JSON; behind a backslash it would be those six letters.
+fn holds_zero_byte(json: &[u8]) -> bool {
+    memchr::memmem::find_iter(json, "\\u0000").any(|at| {
+        let before = json[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+        before % 2 == 0
+    })
 }
 
 #[cfg(test)]
@@ -72,6 +86,21 @@ mod tests {
         let contents = Contents::parse(EARLIER.as_bytes()).unwrap();
         assert_eq!(contents.properties, DatabaseProperties::default());
         assert!(contents.plain_lengths.is_empty() && !contents.properties.has_settings());
+    }
+
+    /// Names of roles, settings and tables become SQL, of which psql reads a line up to its first zero byte.
+    #[test]
+    fn an_inventory_with_a_zero_byte_is_refused() {
+        for (text, is_refused) in [
+            (r"a\u0000", true),
+            (r"a\\\u0000b", true),
+            (r"a\\u0000b", false),
+            (r"a\u0001", false),
+        ] {
+            let json = EARLIER.replace(r#""database":"app""#, &format!(r#""database":"app","owner":"{text}""#));
+            let parsed = Contents::parse(json.as_bytes());
+            assert_eq!(parsed.is_err_and(|error| error.code == Code::Tampered), is_refused, "{text}");
+        }
     }
 
     #[test]

@@ -169,6 +169,16 @@ impl Stem {
         self.prefix
             .join(&format!("{}_{}.{rest}", self.database, formatted(self.time, format)))
     }
+
+    /// What the keys of a backup's objects begin with: one of these. In the old format the dump and its key file have the
+    /// old image's names; what that image never wrote (roles, key objects of later recipients) has ours.
+    pub fn beginnings(&self, format: &str) -> Vec<String> {
+        let ours = format!("{self}.");
+        match format {
+            "legacy" => vec![self.legacy_object(""), ours],
+            _ => vec![ours],
+        }
+    }
 }
 
 impl std::fmt::Display for Stem {

@@ -3,6 +3,7 @@
 //! cancel something. What `pg_dump` itself says is English (`LC_ALL=C`), as is the SQL that it quotes.
 
 use super::preflight::{self, Facts, Names};
+use super::readable;
 use super::{Server, Session};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
@@ -63,7 +64,7 @@ async fn cause(server: &Server, failure: &Failure<'_>, cancel: &Cancel) -> Resul
         }
     }
     if !failure.selection.is_partial()
-        && let Err(error) = preflight::readable(&session, &mut Vec::new()).await
+        && let Err(error) = readable::whole(&session, &mut Vec::new()).await
         && error.code == Code::DbPrivilege
     {
         return Ok(with_words(error));

@@ -9,6 +9,7 @@ mod login;
 pub mod passfile;
 pub mod preflight;
 pub mod properties;
+mod readable;
 pub mod secret;
 pub mod selection;
 pub mod session;

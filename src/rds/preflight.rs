@@ -5,7 +5,7 @@
 
 use super::Server;
 use super::session::{Advice, Session, name};
-use super::timeouts;
+use super::{readable, timeouts};
 use crate::cancel::Cancel;
 use crate::envelope::contents::Extension;
 use crate::error::{Code, Error, Result};
@@ -100,34 +100,13 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_c
 
 /// What pg_dump reads: all tables but those of the system and of extensions, and of these the ones that the extension itself
 /// names as configuration, in whatever schema they are.
-const READ: &str = "
+pub(super) const READ: &str = "
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 WHERE c.relpersistence OPERATOR(pg_catalog.<>) 't'
   AND (EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE c.oid OPERATOR(pg_catalog.=) ANY (x.extconfig))
        OR n.nspname OPERATOR(pg_catalog.<>) 'information_schema' AND pg_catalog.left(n.nspname::pg_catalog.text, 3) OPERATOR(pg_catalog.<>) 'pg_'
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                           WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'))";
-
-const UNREADABLE: &str = "
-  AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,S}'::pg_catalog.\"char\"[])
-  AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-           AND CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
-                              ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END)";
-
-/// A partitioned table has no rows of its own: its partitions are read, and it is their row security that counts.
-const ROW_SECURITY: &str = "
-  AND c.relkind OPERATOR(pg_catalog.=) 'r' AND pg_catalog.row_security_active(c.oid)
-  AND NOT (c.relpersistence OPERATOR(pg_catalog.=) 'u' AND pg_catalog.pg_is_in_recovery())";
-
-/// Neither `pg_read_all_data` nor anything else but a grant on each covers large objects.
-const CLOSED_OBJECTS: &str = "
-FROM pg_catalog.pg_largeobject_metadata m
-WHERE NOT (pg_catalog.pg_has_role(m.lomowner, 'USAGE')
-           OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user)
-           OR pg_catalog.current_setting('lo_compat_privileges') OPERATOR(pg_catalog.=) 'on'
-           OR EXISTS (SELECT FROM pg_catalog.aclexplode(m.lomacl) a
-                      WHERE a.privilege_type OPERATOR(pg_catalog.=) 'SELECT'
-                        AND CASE WHEN a.grantee OPERATOR(pg_catalog.=) '0'::pg_catalog.oid THEN true ELSE pg_catalog.pg_has_role(a.grantee, 'USAGE') END))";
 
 /// Every relation that somebody holds an exclusive lock on.
 const LOCKED: &str = "
@@ -143,7 +122,7 @@ SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recover
        pg_catalog.current_setting('default_transaction_read_only') OPERATOR(pg_catalog.=) 'on'
            AND pg_catalog.current_setting('default_transaction_deferrable') OPERATOR(pg_catalog.=) 'on'";
 
-const RELATION: &str = "pg_catalog.format('%I.%I', n.nspname, c.relname)";
+pub(super) const RELATION: &str = "pg_catalog.format('%I.%I', n.nspname, c.relname)";
 
 /// A size is not worth waiting for.
 const SHORT_LOCK: Duration = Duration::from_secs(1);
@@ -211,7 +190,7 @@ pub async fn facts(session: &Session, selection: &Selection) -> Result<Facts> {
         warnings: Vec::new(),
     };
     if !selection.is_partial() {
-        readable(session, &mut warnings).await?;
+        readable::whole(session, &mut warnings).await?;
     }
     Ok(Facts { warnings, ..facts })
 }
@@ -283,39 +262,6 @@ async fn size(session: &Session, warnings: &mut Vec<String>) -> Result<Size> {
     Ok(Size::default())
 }
 
-/// What the user may not read, as an error that names it.
-pub async fn readable(session: &Session, warnings: &mut Vec<String>) -> Result<()> {
-    let order = "n.nspname, c.relname";
-    let of_tables = |condition: &str| Names::query(RELATION, &format!("{READ} {condition}"), order);
-    let objects = Names::query("m.oid", CLOSED_OBJECTS, "m.oid");
-    for (query, what, hint) in [
-        (of_tables(UNREADABLE), "no SELECT on", None),
-        (
-            of_tables(ROW_SECURITY),
-            "row security hides rows of",
-            Some("ALTER ROLE the backup user BYPASSRLS: a dump without all rows would be no backup."),
-        ),
-        (
-            objects,
-            "no SELECT on large object",
-            Some("GRANT SELECT ON LARGE OBJECT n TO the backup user, for each; pg_read_all_data does not cover them."),
-        ),
-    ] {
-        match names(session, &query).await? {
-            Ok(names) if names.is_empty() => {}
-            Ok(names) => {
-                let error = Error::new(Code::DbPrivilege, format!("{what} {names}"));
-                return Err(match hint {
-                    Some(hint) => error.advise(hint),
-                    None => error,
-                });
-            }
-            Err(why) => warnings.push(format!("whether there is {what} something could not be looked at: {why}")),
-        }
-    }
-    Ok(())
-}
-
 /// Names, or why the server would not give them.
 pub async fn names(session: &Session, query: &str) -> Result<Result<Names, String>> {
     let rows = match session.advice(query, LONG_LOCK).await? {
@@ -364,9 +310,9 @@ mod tests {
             SIZE_OF_TABLES,
             SIZE_BY_ANALYZE,
             READ,
-            UNREADABLE,
-            ROW_SECURITY,
-            CLOSED_OBJECTS,
+            readable::UNREADABLE,
+            readable::ROW_SECURITY,
+            readable::CLOSED_OBJECTS,
             LOCKED,
             STATE,
             timeouts::TIMEOUTS,

@@ -1,6 +1,7 @@
 //! What belongs to the database itself: asked before the dump starts, sealed in the inventory, and never a reason for a
 //! backup to fail. What `pg_dump` leaves out without a word is asked here too.
 
+mod roles;
 mod shared_texts;
 
 use super::session::{self, Advice, Session};
@@ -8,6 +9,7 @@ use crate::error::Result;
 use crate::format::database_properties::{DatabaseProperties, dump_encoding};
 use crate::format::table_name::TableName;
 use crate::pipeline::Table;
+use roles::ROLES;
 use shared_texts::SharedTexts;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,9 +28,6 @@ pub struct Answer {
 }
 
 /// As one JSON, since each major has other columns: what a major lacks is null.
-///
-/// `pg_shdepend` lists every role that an object of this database depends on, but for the one that initdb made, whose oid
-/// is 10. Objects of initdb have oids below 16384.
 const PROPERTIES: &str = "pg_catalog.json_build_object(
     'database_oid', d.oid::pg_catalog.int8,
     'encoding', pg_catalog.pg_encoding_to_char(d.encoding),
@@ -50,20 +49,7 @@ const PROPERTIES: &str = "pg_catalog.json_build_object(
             'grantor', pg_catalog.pg_get_userbyid(a.grantor),
             'grantee', CASE WHEN a.grantee OPERATOR(pg_catalog.<>) 0 THEN pg_catalog.pg_get_userbyid(a.grantee) END,
             'privilege', a.privilege_type, 'grantable', a.is_grantable)), '[]') FROM pg_catalog.aclexplode(d.datacl) a) END,
-    'roles', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.pg_get_userbyid(o.oid) ORDER BY 1), '[]') FROM (
-        SELECT s.refobjid AS oid FROM pg_catalog.pg_shdepend s
-        WHERE s.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_authid'::pg_catalog.regclass
-          AND (s.dbid OPERATOR(pg_catalog.=) d.oid OR s.dbid OPERATOR(pg_catalog.=) 0 AND s.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_database'::pg_catalog.regclass AND s.objid OPERATOR(pg_catalog.=) d.oid)
-        UNION SELECT s.setrole FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase OPERATOR(pg_catalog.=) d.oid AND s.setrole OPERATOR(pg_catalog.<>) 0
-        UNION SELECT d.datdba
-        UNION SELECT 10 WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relowner OPERATOR(pg_catalog.=) 10 AND c.oid OPERATOR(pg_catalog.>=) 16384)
-            OR EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspowner OPERATOR(pg_catalog.=) 10 AND n.oid OPERATOR(pg_catalog.>=) 16384)
-            OR EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proowner OPERATOR(pg_catalog.=) 10 AND p.oid OPERATOR(pg_catalog.>=) 16384)
-            OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.typowner OPERATOR(pg_catalog.=) 10 AND t.oid OPERATOR(pg_catalog.>=) 16384)
-            OR EXISTS (SELECT FROM pg_catalog.pg_foreign_server f WHERE f.srvowner OPERATOR(pg_catalog.=) 10)
-            OR EXISTS (SELECT FROM pg_catalog.pg_event_trigger e WHERE e.evtowner OPERATOR(pg_catalog.=) 10)
-            OR EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.pubowner OPERATOR(pg_catalog.=) 10)
-            OR EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata l WHERE l.lomowner OPERATOR(pg_catalog.=) 10)) o))";
+    'roles', ";
 
 const FROM: &str = "FROM pg_catalog.pg_database d CROSS JOIN LATERAL (SELECT pg_catalog.row_to_json(d) AS j) r
     WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
@@ -81,7 +67,7 @@ WHERE l.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_database'::pg_catalog.reg
 /// Asks for all of it.
 pub async fn ask(session: &Session) -> Result<Answer> {
     let mut answer = Answer::default();
-    let query = format!("SELECT {} {FROM}", session::hex(PROPERTIES));
+    let query = format!("SELECT {} {FROM}", session::hex(&format!("{PROPERTIES}{ROLES})")));
     if let Advice::Rows(rows) = session.advice(&query, LOCK_TIMEOUT).await?
         && let Some(row) = rows.first()
         && let Some(shared) = SharedTexts::read(&row.bytes(0)?)

@@ -8,6 +8,7 @@ mod left;
 mod needs;
 mod patterns;
 
+use super::readable;
 use super::session::{self, Advice, Session};
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::dump_encoding;
@@ -23,6 +24,7 @@ use std::time::Duration;
 const CHILDREN_SINCE: u32 = 16;
 /// Children that an older `pg_dump` can be told by name: they travel as arguments.
 const MAX_CHILDREN: usize = 10_000;
+/// For what is worth a warning only.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What `pg_dump` is told, and what a user should be.
@@ -126,10 +128,10 @@ pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Sel
     for (place, (kind, list)) in patterns(selection).into_iter().enumerate() {
         for pattern in list {
             let condition = condition(kind, pattern, database, &path)?;
-            let found = match session.advice(&count(kind, &condition), LOCK_TIMEOUT).await? {
-                Advice::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0))?,
+            let found = match session.rows_for(&count(kind, &condition)).await? {
+                Ok(rows) => rows.first().map_or(Ok(0), |row| row.number(0))?,
                 // A regular expression that is none, or a letter that this database has no place for.
-                Advice::Refused(words) => return Err(refused(kind.field, pattern, &words)),
+                Err(words) => return Err(refused(kind.field, pattern, &words)),
             };
             match (found, kind.is_exclusion) {
                 (0, false) if kind.of_schemas => return Err(matches_nothing(kind.field, pattern, database)),
@@ -173,14 +175,24 @@ pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Sel
     }
     resolved.warnings.extend(left::check(session, &conditions, database).await?);
     resolved.warnings.extend(needs::check(session, &conditions).await?);
+    let is_chosen = !selection.tables.is_empty() || !selection.schemas.is_empty();
+    let relations = left::Left::of(&conditions).relations;
+    let [_, _, without_rows, ..] = &conditions;
+    let relations = format!("{relations}, {}", with_children("without_rows", without_rows));
+    readable::part(session, &relations, !is_chosen, &mut resolved.warnings).await?;
     if !selection.tables.is_empty() && !selection.exclude_schemas.is_empty() {
         resolved.warnings.push("exclude_schemas has no effect beside tables".to_owned());
     }
-    if !selection.tables.is_empty() || !selection.schemas.is_empty() {
-        let objects = session
-            .row("SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata")
-            .await?
-            .number(0)?;
+    if is_chosen {
+        let count = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata";
+        let objects = match session.advice(count, LOCK_TIMEOUT).await? {
+            Advice::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0))?,
+            Advice::Refused(why) => {
+                let told = format!("whether there are large objects, which are not in this dump, could not be looked at: {why}");
+                resolved.warnings.push(told);
+                0
+            }
+        };
         if objects > 0 {
             resolved.warnings.push(format!(
                 "{objects} large objects are not in this dump: they belong to no table and no schema"

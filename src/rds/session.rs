@@ -14,6 +14,7 @@ use super::{Server, TRIES, is_transient, pause};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::plan::{DatabaseName, Limits};
+use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
@@ -32,6 +33,8 @@ pub struct Session {
     /// Held while a query is out: the server answers them one by one, and the time of one must not run while it waits for
     /// another.
     turn: Mutex<()>,
+    /// Why it was given up, for whoever waits for their turn then.
+    ended: OnceLock<Error>,
 }
 
 /// What came of a query that the backup can do without.
@@ -75,6 +78,7 @@ impl Session {
             address: format!("{}:{}", server.host.as_str(), server.port),
             version_number: 0,
             turn: Mutex::new(()),
+            ended: OnceLock::new(),
         };
         let version = "SELECT pg_catalog.current_setting('server_version_num')";
         session.version_number = session.row(version).await?.number(0)? as u32;
@@ -94,6 +98,16 @@ impl Session {
     pub async fn rows(&self, query: &str) -> Result<Vec<Row>> {
         match self.ask(query, LOCK_TIMEOUT).await? {
             Ok(rows) => Ok(rows),
+            Err(answer) => Err(diagnose::of_query(&answer)),
+        }
+    }
+
+    /// The rows of a query that holds what a user wrote. The inner error is the server's judgement of that: a data exception,
+    /// class 22 of SQLSTATE. Whatever else goes wrong has nothing to do with it.
+    pub async fn rows_for(&self, query: &str) -> Result<Result<Vec<Row>, String>> {
+        match self.ask(query, LOCK_TIMEOUT).await? {
+            Ok(rows) => Ok(Ok(rows)),
+            Err(answer) if answer.code().code().starts_with("22") => Ok(Err(answer.message().to_owned())),
             Err(answer) => Err(diagnose::of_query(&answer)),
         }
     }
@@ -118,6 +132,9 @@ impl Session {
         let message = self.message(query, lock_timeout);
         let answer = async {
             let _turn = self.turn.lock().await;
+            if let Some(error) = self.ended.get() {
+                return Err(error.clone());
+            }
             let asking = self.login.client.simple_query(&message);
             tokio::time::timeout(self.limits.query, asking).await.map_err(|_| self.silent())
         };
@@ -130,6 +147,7 @@ impl Session {
             Err(error) => {
                 // Its answer would be taken for the next one's, and may never come.
                 self.login.driver.abort();
+                let _ = self.ended.set(error.clone());
                 return Err(error);
             }
         };

@@ -123,8 +123,15 @@ impl Fed {
         self.words.sieve = Some(sieve);
     }
 
-    /// Writes all of it; `false` where the child does not read any more.
+    /// Writes all of it; `false` where the child does not read any more. All that psql ever reads comes through here: it
+    /// takes a line up to its first zero byte, and what stood in quotes behind that would no longer be in any.
     pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<bool> {
+        if memchr::memchr(0, bytes).is_some() {
+            return Err(Error::new(
+                Code::Tampered,
+                "a text of the backup holds a zero byte, which no PostgreSQL can have written",
+            ));
+        }
         while !bytes.is_empty() {
             self.cancel.check()?;
             let Some(input) = &self.input else { return Ok(false) };
@@ -273,6 +280,14 @@ mod tests {
         }
         assert_eq!(child.finish().unwrap().code(), Some(3));
         assert_eq!((child.output(), child.said().as_str()), (&b"5000000\n"[..], "err\n"));
+    }
+
+    #[test]
+    fn no_zero_byte_ever_reaches_it() {
+        let mut child = shell("cat", SOME, &Cancel::new().unwrap());
+        assert_eq!(child.write(b"SELECT 'a\0';").unwrap_err().code, Code::Tampered);
+        assert!(child.finish().unwrap().success());
+        assert_eq!(child.output(), b"");
     }
 
     #[test]

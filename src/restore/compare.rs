@@ -5,6 +5,7 @@ use crate::cancel::Cancel;
 use crate::envelope::contents::{Contents, Extension};
 use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
+use crate::format::order::SelectionRecord;
 use crate::format::table_name::TableName;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,7 +162,7 @@ pub fn compare(inventory: &Contents, restored: &Access, cancel: &Cancel) -> Resu
         ..Comparison::default()
     };
     comparison.hold_tables(inventory, &names, &catalog.tables, &rows);
-    comparison.hold_extensions(&inventory.extensions, &catalog.extensions);
+    comparison.hold_extensions(inventory, &catalog.extensions);
     let Pair { expected, found } = comparison.large_objects;
     if expected != found {
         comparison.differ(format!("{found} large objects instead of {expected}"));
@@ -263,13 +264,18 @@ impl Comparison {
     }
 
     /// The statements that make them have succeeded, or the restore would have stopped: so none of this is a difference.
-    fn hold_extensions(&mut self, expected: &[Extension], found: &[Extension]) {
-        for extension in expected {
+    fn hold_extensions(&mut self, inventory: &Contents, found: &[Extension]) {
+        // With exclusions alone pg_dump writes them all.
+        let is_chosen = |selection: &SelectionRecord| !(selection.tables.is_empty() && selection.schemas.is_empty());
+        let reason = match inventory.selection.as_ref().map(is_chosen) {
+            Some(true) => "a dump of chosen tables or schemas holds none",
+            Some(false) => "it was left out of this restore, or this server lacks it",
+            None => "the dump is of a part that holds none, it was left out of this restore, or this server lacks it",
+        };
+        for extension in &inventory.extensions {
             let Extension { name, version } = extension;
             match found.iter().find(|found| found.name == *name) {
-                None => self.note(format!(
-                    "the extension {name} is not there: a dump of a part of a database holds none"
-                )),
+                None => self.note(format!("the extension {name} is not there: {reason}")),
                 Some(found) if found.version != *version => {
                     self.note(format!(
                         "the extension {name} is {} here and was {version} in the source",

@@ -33,7 +33,8 @@ pub async fn decrypt(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     if let Kind::Legacy { key, dump } = &backup.kind {
         ask.legacy.must_be_given(&backup.stem, ask.signer)?;
         if ask.role != Role::Dump {
-            return Err(Error::new(Code::NoBackup, "the old image wrote a dump and nothing else"));
+            let error = Error::field(Code::BadUsage, "what", "must be dump here: the old image wrote nothing else");
+            return Err(error.advise("Leave out --what. Roles and an inventory are in backups of this program."));
         }
         let sink = Output::open(ask)?;
         let progress = Progress::new(0);

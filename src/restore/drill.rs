@@ -54,6 +54,7 @@ pub async fn drill(backup: &Backup, ask: Ask<'_>, cancel: &Cancel) -> Report {
         started_at: Timestamp(started),
         finished_at: Timestamp(started),
         duration_ms: 0,
+        options: report::Options::new(&ask.filter, ask.unconfined),
         backup: report::Backup {
             stem: backup.stem.clone(),
             key_fingerprint: ask.key.fingerprint().to_owned(),
@@ -96,10 +97,11 @@ async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel
     report.warnings.extend(opened.warnings());
     let contents = opened.contents(cancel).await?;
     let contents = contents.ok_or_else(|| {
-        Error::new(
-            Code::NoBackup,
-            format!("{} has no inventory to compare with: it is of the old format", backup.stem),
-        )
+        let message = format!(
+            "{} is in the format `legacy`, which has no inventory: a drill has nothing to compare with",
+            backup.stem
+        );
+        Error::new(Code::BadUsage, message).advise("Restore it into a database of your own (`pgseal restore --create`), and look there.")
     })?;
     phase(report, "open and prove the backup", begun, None);
 
@@ -107,6 +109,7 @@ async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel
     let programs = find_programs(&opened, &client_folders, path.as_deref())?;
     let server = start(programs, &contents.properties, unconfined, cancel).await?;
     report.confinement = Some(server.confinement());
+    report.warnings.extend(server.abandoned());
     let (superuser, restorer) = (server.access().database(DATABASE), server.restorer().database(DATABASE));
     let restorer_name = server.restorer_name().to_owned();
     report.restored.psql_version = restorer.client.version.clone();
@@ -136,7 +139,7 @@ async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel
     phase(report, "restore the roles", begun, None);
 
     // Backups of earlier releases do not know whom their owners and privileges are of.
-    let knows_roles = has_globals || !contents.properties.roles.is_empty();
+    let knows_roles = has_globals || contents.properties.encoding.is_some();
     let filter = FilterOptions {
         no_owner: !knows_roles || filter.no_owner,
         no_privileges: !knows_roles || filter.no_privileges,

@@ -140,30 +140,33 @@ pub fn must_be_no_template(target: &Access, cancel: &Cancel) -> Result<()> {
     Err(Error::new(Code::RestoreFailed, message).advise("Name another database in --to, and add --create if it shall be made."))
 }
 
-/// What the dump's owners and grants name must be there before its rows: privileges and policies come behind them. The owner
-/// of the source's database itself need not own anything in it.
-pub fn must_have_roles(properties: &DatabaseProperties, target: &Access, cancel: &Cancel) -> Result<()> {
-    let needed: BTreeSet<String> = properties
-        .roles
-        .iter()
-        .filter(|role| Some(*role) != properties.owner.as_ref())
-        .cloned()
-        .collect();
+/// What the dump's owners and grants name, and the target lacks.
+fn missing_roles(properties: &DatabaseProperties, target: &Access, cancel: &Cancel) -> Result<Option<String>> {
+    let needed: BTreeSet<String> = properties.roles.iter().cloned().collect();
     if needed.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let found = existing_among(needed.clone(), target, cancel)?;
     let missing: Vec<String> = needed.difference(&found).map(|role| identifier(role)).collect();
-    if missing.is_empty() {
+    let message = "the target lacks roles that the backup's owners and privileges name:";
+    Ok((!missing.is_empty()).then(|| format!("{message} {}", some_of(&missing))))
+}
+
+/// They must be there before its rows: privileges and policies come behind them.
+pub fn must_have_roles(properties: &DatabaseProperties, target: &Access, cancel: &Cancel) -> Result<()> {
+    let Some(message) = missing_roles(properties, target, cancel)? else {
         return Ok(());
-    }
-    let message = format!(
-        "the target lacks roles that the backup's owners and privileges name: {}",
-        some_of(&missing)
-    );
+    };
     Err(Error::new(Code::RestoreFailed, message).advise(
         "Restore the roles first (--globals, where the backup has them) or make them; or leave out what names them (--no-owner --no-privileges).",
     ))
+}
+
+/// Where only a part of the dump is restored, which need not name any of them.
+pub fn may_lack_roles(properties: &DatabaseProperties, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+    let missing = missing_roles(properties, target, cancel)?;
+    let told = |message| format!("{message}; if a statement of this part names one of them, the restore fails there");
+    Ok(missing.into_iter().map(told).collect())
 }
 
 /// `restore_failed` with the first objects, unless nothing is there.

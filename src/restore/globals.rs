@@ -119,7 +119,9 @@ impl Planner<'_> {
                 self.tablespaces.insert(space);
             }
             (is_new, TABLESPACES, 2)
-        } else if statement.has(0, "ALTER ROLE") && (statement.is_any(3, &["WITH", "SET"]) || statement.has(3, "IN DATABASE")) {
+        } else if statement.has(0, "ALTER ROLE")
+            && (statement.is(3, "SET") || statement.has(3, "IN DATABASE") || statement.is(3, "WITH") && are_role_options(statement, 4))
+        {
             (is_new_role(Some(2)), ROLES, 2)
         } else if statement.has(0, "COMMENT ON ROLE") {
             (is_new_role(Some(3)), ROLES, 3)
@@ -194,6 +196,41 @@ impl Planner<'_> {
     }
 }
 
+/// What `pg_dumpall` writes from there on, and nothing else: `USER` and a list, say, would make members of others.
+fn are_role_options(statement: &Statement, mut at: usize) -> bool {
+    const FLAGS: [&str; 7] = [
+        "SUPERUSER",
+        "INHERIT",
+        "CREATEROLE",
+        "CREATEDB",
+        "LOGIN",
+        "REPLICATION",
+        "BYPASSRLS",
+    ];
+    while at < statement.len() && !statement.is_symbol(at, b';') {
+        let is_flag = FLAGS
+            .iter()
+            .any(|flag| statement.is(at, flag) || statement.is(at, &format!("NO{flag}")));
+        at += if is_flag {
+            1
+        } else if statement.has(at, "CONNECTION LIMIT") {
+            let is_negative = statement.is_symbol(at + 2, b'-');
+            let number = at + 2 + usize::from(is_negative);
+            if !statement.is_number(number) {
+                return false;
+            }
+            number + 1 - at
+        } else if statement.is(at, "PASSWORD") && statement.is_text(at + 1) {
+            2
+        } else if statement.has(at, "VALID UNTIL") && statement.is_text(at + 2) {
+            3
+        } else {
+            return false;
+        };
+    }
+    at + 1 >= statement.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,6 +272,10 @@ mod tests {
                 "CREATE TABLESPACE x LOCATION '/x';\nGRANT ALL ON TABLESPACE x, pg_default TO zz1;\n",
                 "GRANT",
             ),
+            ("CREATE ROLE zz1;\nALTER ROLE zz1 WITH SUPERUSER USER \"plain\";\n", "plain"),
+            ("CREATE ROLE zz1;\nALTER ROLE zz1 WITH LOGIN ROLE \"plain\";\n", "plain"),
+            ("CREATE ROLE zz1;\nALTER ROLE zz1 WITH IN ROLE plain ADMIN plain;\n", "plain"),
+            ("CREATE ROLE zz1;\nALTER ROLE zz1 WITH SYSID 10;\n", "SYSID"),
             (&format!("CREATE ROLE \"{long}\";\nALTER ROLE \"{long}\" WITH SUPERUSER;\n"), "ROLE"),
         ] {
             let (sql, _) = planned(globals, &["plain", &known], false).unwrap();
@@ -247,6 +288,16 @@ mod tests {
         let latin = b"SET client_encoding = 'LATIN1';\nCREATE ROLE \"\xe9\";\nALTER ROLE \"\xe9\" WITH SUPERUSER;\n";
         let sql = plan(latin, &options).unwrap().sql;
         assert!(!sql.windows(4).any(|word| word == b"ROLE"));
+    }
+
+    #[test]
+    fn all_that_pg_dumpall_says_of_a_role_passes() {
+        let globals = "CREATE ROLE app;\nALTER ROLE app WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB LOGIN NOREPLICATION NOBYPASSRLS \
+            CONNECTION LIMIT 5 PASSWORD 'SCRAM-SHA-256$4096:x' VALID UNTIL '2030-01-01 00:00:00+00';\n\
+            ALTER ROLE app WITH CONNECTION LIMIT -1;\n";
+        let (sql, changes) = planned(globals, &[], false).unwrap();
+        assert!(sql.contains("VALID UNTIL") && sql.contains("LIMIT -1"), "{sql}");
+        assert_eq!(changes, Changes::default());
     }
 
     const GLOBALS: &str = "--\n-- PostgreSQL database cluster dump\n--\n\n\\restrict abc\n\nSET default_transaction_read_only = off;\n\

@@ -95,7 +95,7 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     }
     let part = contents.as_ref().filter(|_| manifest.is_partial());
     let part = part.map(|contents| contents.tables.iter().map(|table| table.name.clone()).collect());
-    let roles = !ask.globals && needs_roles(&opened, ask);
+    let roles = if ask.globals { Roles::NotNeeded } else { Roles::of(&opened, ask) };
     let access = prepared(access, ask, &manifest.database, &properties, part, roles, cancel).await?;
     let filling = fill(&opened, contents.as_ref(), &properties, &access, ask, cancel).await;
     let filled = match filling {
@@ -114,10 +114,37 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     })
 }
 
-/// Whether roles that the source's database knows must be there: of a part of it, or without either of the two, nobody can
-/// tell which.
-fn needs_roles(opened: &Opened<'_>, ask: &Ask<'_>) -> bool {
-    !opened.manifest.is_partial() && !ask.filter.no_owner && !ask.filter.no_privileges
+/// The roles that the dump names, as far as they are not made first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Roles {
+    /// All must be there.
+    Needed,
+    /// Of a part of the dump, or without either owners or privileges, nobody can tell which.
+    SomeMayBeNeeded,
+    NotNeeded,
+}
+
+impl Roles {
+    fn of(opened: &Opened<'_>, ask: &Ask<'_>) -> Self {
+        match (ask.filter.no_owner, ask.filter.no_privileges) {
+            (true, true) => Self::NotNeeded,
+            (false, false) if !opened.manifest.is_partial() && !ask.filter.no_policies => Self::Needed,
+            _ => Self::SomeMayBeNeeded,
+        }
+    }
+
+    /// Told now: hours later, with all rows in, it would come as an error.
+    fn look(self, properties: &DatabaseProperties, server: &Access, cancel: &Cancel) -> Result<()> {
+        match self {
+            Self::Needed => empty::must_have_roles(properties, server, cancel),
+            Self::SomeMayBeNeeded => {
+                let told = empty::may_lack_roles(properties, server, cancel)?;
+                told.iter().for_each(|warning| tracing::warn!("{warning}"));
+                Ok(())
+            }
+            Self::NotNeeded => Ok(()),
+        }
+    }
 }
 
 /// What is left of a restore whose dump did not go in: nothing where it was one transaction, else a part that may be all
@@ -174,11 +201,9 @@ async fn fill(
         let (changes, said) = globals(opened, access, false, ask.workers, cancel).await?;
         warnings.extend(said);
         left_out.extend(changes.left_out);
-        if needs_roles(opened, ask) {
-            // Not every role could be made.
-            let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
-            blocking(move || empty::must_have_roles(&source, &target, &stop)).await?;
-        }
+        // Not every role could be made.
+        let (target, stop, source, roles) = (access.clone(), cancel.clone(), properties.clone(), Roles::of(opened, ask));
+        blocking(move || roles.look(&source, &target, &stop)).await?;
     }
     if let Some(contents) = contents {
         warnings.extend(schemas_of_tables(contents, access, cancel).await?);
@@ -237,7 +262,7 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
         "restored",
         &DatabaseProperties::default(),
         None,
-        false,
+        Roles::NotNeeded,
         cancel,
     )
     .await?;
@@ -265,14 +290,14 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
 }
 
 /// The target, made or found empty; its name is the backup's where none was given. `part`: the tables of a backup that is
-/// not of a whole database. `roles`: those of the source must be there.
+/// not of a whole database.
 async fn prepared(
     access: Access,
     ask: &Ask<'_>,
     database: &str,
     properties: &DatabaseProperties,
     part: Option<Vec<String>>,
-    roles: bool,
+    roles: Roles,
     cancel: &Cancel,
 ) -> Result<Access> {
     let (is_new, cancel, properties) = (ask.create, cancel.clone(), properties.clone());
@@ -292,10 +317,8 @@ async fn prepared(
                 None => empty::must_be_empty(&access, &cancel)?,
             }
         }
-        if roles {
-            let server = if is_new { maintenance(&access, &cancel)? } else { access.clone() };
-            empty::must_have_roles(&properties, &server, &cancel)?;
-        }
+        let server = if is_new { maintenance(&access, &cancel)? } else { access.clone() };
+        roles.look(&properties, &server, &cancel)?;
         if is_new {
             create(&access, &properties, &cancel)?;
         }

@@ -32,22 +32,30 @@ pub struct Consent {
     pub max_output: Option<u64>,
 }
 
+/// Of a command that needs a proof: the old image wrote no manifest, which is nobody's doing. A signer whom somebody named has
+/// not signed it, though.
+pub fn unproven(stem: &str, signer: Option<&Verifier>) -> Error {
+    if signer.is_some() {
+        return Error::new(Code::Tampered, format!("{stem} is not signed: the old image signed nothing"));
+    }
+    Error::new(
+        Code::NoBackup,
+        format!("{stem} was written by the old image: it has no manifest, so that nobody can tell whether it was changed"),
+    )
+    .advise("Where you trust everyone who can write to the bucket: `pgseal restore` and `pgseal decrypt` open it with --unauthenticated.")
+}
+
 impl Consent {
     pub fn must_be_given(self, stem: &str, signer: Option<&Verifier>) -> Result<()> {
-        if signer.is_some() {
-            return Err(Error::new(
-                Code::Tampered,
-                format!("{stem} is not signed: the old image signed nothing"),
-            ));
-        }
-        if self.unauthenticated {
+        if self.unauthenticated && signer.is_none() {
             return Ok(());
         }
-        Err(Error::new(
-            Code::BadUsage,
-            format!("{stem} was written by the old image: nobody can tell whether it was changed"),
-        )
-        .advise("Where you trust everyone who can write to the bucket, give --unauthenticated."))
+        let unproven = unproven(stem, signer);
+        Err(match unproven.code {
+            Code::NoBackup => Error::new(Code::BadUsage, unproven.message)
+                .advise("Where you trust everyone who can write to the bucket, give --unauthenticated."),
+            _ => unproven,
+        })
     }
 
     pub(super) fn length(self) -> Length {

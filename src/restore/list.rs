@@ -1,7 +1,7 @@
 //! What is there: whole backups, the newest first, and apart from them what dead runs left.
 
 use super::backup::legacy_pair;
-use super::names::{compact, manifest_of, stem_of};
+use super::names::{compact, is_report, manifest_of, old_spelling, stem_of};
 use super::origin::Origin;
 use crate::cancel::Cancel;
 use crate::envelope::card::card_name;
@@ -30,6 +30,9 @@ pub struct Listing {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,
     pub leftovers: Vec<Leftover>,
+    /// Of drills that were told to leave them here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<String>,
     /// Of a place without any object of a backup: the folders in it, where backups may be. The first thousand.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<String>,
@@ -99,10 +102,11 @@ pub struct Leftover {
 }
 
 pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Listing> {
-    let location = Location::parse(text)?;
-    let archive = Archive::open(&location, env).await?;
+    let named = Location::parse(text)?;
+    let (location, archive, listed) = cancel.race(look(&named, env)).await?;
     let mut groups: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
-    for listed in cancel.race(archive.list("")).await? {
+    let (reports, objects): (Vec<Listed>, Vec<Listed>) = listed.into_iter().partition(|listed| is_report(&listed.name));
+    for listed in objects {
         let Some(stem) = stem_of(&listed.name) else { continue };
         groups.entry(stem.to_owned()).or_default().push(listed);
     }
@@ -116,11 +120,12 @@ pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Can
         tracing::warn!("no object that could be of a backup stands directly under {location}; {below}");
     }
     let mut listing = Listing {
-        location: location.to_string(),
+        location: named.to_string(),
         backups: Vec::new(),
         unauthenticated: Vec::new(),
         unreadable: Vec::new(),
         leftovers: Vec::new(),
+        reports: reports.into_iter().map(|listed| listed.name).collect(),
         folders,
     };
     let mut named: BTreeSet<String> = BTreeSet::new();
@@ -186,6 +191,26 @@ pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Can
         }
     }
     Ok(listing)
+}
+
+/// What stands in a place; or of the one backup that its last segment names, as every other command takes it.
+async fn look(named: &Location, env: &Env) -> Result<(Location, Archive, Vec<Listed>)> {
+    let one = named.split().and_then(|(folder, name)| Some((folder, compact(stem_of(&name)?))));
+    let archive = Archive::open(named, env).await?;
+    // A folder may be called so, too: it goes first.
+    let within = archive.list("").await;
+    let Some((folder, stem)) = one.filter(|_| within.as_ref().map_or(true, Vec::is_empty)) else {
+        return Ok((named.clone(), archive, within?));
+    };
+    let around = Archive::open(&folder, env).await?;
+    let mut listed = Vec::new();
+    for beginning in [&stem, &old_spelling(&stem)] {
+        listed.extend(around.list(&format!("{beginning}.")).await.unwrap_or_default());
+    }
+    match listed.is_empty() {
+        true => Ok((named.clone(), archive, within?)),
+        false => Ok((folder, around, listed)),
+    }
 }
 
 /// With a pinned signer, what they signed; else the highest number.

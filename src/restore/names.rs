@@ -33,13 +33,34 @@ pub fn compact(stem: &str) -> String {
     }
 }
 
+/// The stem as the old image writes it.
+///
+/// `app_20261124T020000Z` → `app_2026-11-24T02:00:00Z`.
+pub fn old_spelling(stem: &str) -> String {
+    match stem.len().checked_sub(TIME.len()) {
+        Some(at) if ends_like(stem, TIME) => {
+            let (database, time) = stem.split_at(at);
+            let part = |range: std::ops::Range<usize>| &time[range];
+            let (day, hour) = ([part(1..5), part(5..7), part(7..9)], [part(10..12), part(12..14), part(14..16)]);
+            format!("{database}_{}T{}Z", day.join("-"), hour.join(":"))
+        }
+        _ => stem.to_owned(),
+    }
+}
+
 /// Whether it is the name of an object of this program's, by its stem's time and by what is behind it. A drill's report, which
 /// may lie beside, is none.
 pub fn is_of_sealed(name: &str) -> bool {
-    stem_of(name).is_some_and(|stem| {
-        let rest = &name[stem.len()..];
-        ends_like(stem, TIME) && !rest.is_empty() && !rest.starts_with(".drill-")
-    })
+    stem_of(name).is_some_and(|stem| ends_like(stem, TIME) && stem != name && !is_report(name))
+}
+
+/// Whether it is the name of a drill's report: `STEM.drill-TIME.json`, or the page beside it.
+pub fn is_report(name: &str) -> bool {
+    let behind = stem_of(name).and_then(|stem| name[stem.len()..].strip_prefix(".drill-"));
+    let time = behind.and_then(|behind| behind.strip_suffix(".json").or_else(|| behind.strip_suffix(".html")));
+    let is_time =
+        |time: &str| time.bytes().filter(u8::is_ascii_digit).count() + 2 == time.len() && time.contains('T') && time.ends_with('Z');
+    time.is_some_and(is_time)
 }
 
 /// The stem and generation of a manifest's name.
@@ -89,6 +110,29 @@ mod tests {
             ("é", "é"),
         ] {
             assert_eq!(compact(stem), expected);
+        }
+    }
+
+    #[test]
+    fn an_old_spelling_comes_of_a_compact_one() {
+        for stem in ["app_2026-11-24T02:00:00Z", "a-b:c_2026-11-24T02:00:00Z", "é", "Z"] {
+            assert_eq!(old_spelling(&compact(stem)), stem);
+            assert_eq!(old_spelling(stem), stem);
+        }
+    }
+
+    #[test]
+    fn reports_of_drills_are_known() {
+        for (name, is) in [
+            ("app_20261124T020000Z.drill-20261129T110322123Z.json", true),
+            ("app_20261124T020000Z.drill-20261129T110322Z.html", true),
+            ("app_2026-11-24T02:00:00Z.drill-20261129T110322Z.html", true),
+            ("app_20261124T020000Z.drill-20261129T110322Z.exe", false),
+            ("app_20261124T020000Z.drill-x.json", false),
+            ("app_20261124T020000Z.drill-.json", false),
+            ("app.drill-20261129T110322Z.json", false),
+        ] {
+            assert_eq!(is_report(name), is, "{name}");
         }
     }
 

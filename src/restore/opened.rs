@@ -1,6 +1,7 @@
 //! A backup that its private key opened: from here on its manifest is believed.
 
 use super::backup::{Backup, Kind, ends_the_search};
+use super::legacy::unproven;
 use super::origin::Origin;
 use crate::cancel::Cancel;
 use crate::envelope::contents::Contents;
@@ -46,10 +47,7 @@ impl<'a> Opened<'a> {
     /// a warning; one that contradicts the proven one is not: see [`Self::must_agree`].
     pub async fn open(backup: &'a Backup, key: &PrivateKey, signer: Option<&Verifier>) -> Result<Self> {
         let Kind::Sealed { manifests, unreadable } = &backup.kind else {
-            return Err(Error::new(
-                Code::Tampered,
-                format!("{} was written by the old image: nothing in it can be checked", backup.stem),
-            ));
+            return Err(unproven(&backup.stem, signer));
         };
         let mut failures: Vec<Error> = Vec::new();
         for found in manifests {
@@ -211,6 +209,11 @@ impl<'a> Opened<'a> {
         }
     }
 
+    /// Believes another manifest of this backup, if the secret made it.
+    pub fn prove_other(&self, found: &Found) -> Result<Proven> {
+        found.prove(&self.secret)
+    }
+
     /// The MAC of another first line under the same secret.
     pub fn manifest_mac(&self, line: &[u8]) -> [u8; 32] {
         self.secret.manifest_mac(line)
@@ -233,7 +236,15 @@ impl<'a> Opened<'a> {
     }
 
     pub fn object(&self, role: Role) -> Result<&Object> {
-        let missing = || Error::new(Code::NoBackup, format!("the backup {} has no {}", self.backup.stem, role.as_str()));
+        let missing = || {
+            let message = format!("the backup {} was made without {}", self.backup.stem, role.as_str());
+            match role {
+                Role::Globals => Error::new(Code::BadUsage, message)
+                    .advise("The roles are in those backups whose event has `\"globals\": true`: add it for the next ones."),
+                Role::Inventory => Error::new(Code::BadUsage, message).advise("The format `legacy` has none: `pgseal/1` does."),
+                _ => Error::new(Code::NoBackup, message),
+            }
+        };
         self.manifest.object(role).ok_or_else(missing)
     }
 

@@ -1,6 +1,9 @@
 //! What a drill leaves: JSON for machines, and one page of HTML that needs nothing but itself, for people.
 
+mod options;
 mod text;
+
+pub use options::Options;
 
 use super::compare::{Comparison, Pair, Table};
 use super::confinement::ConfinementReport;
@@ -34,6 +37,8 @@ pub struct Report {
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
     pub duration_ms: u64,
+    /// With what it was run.
+    pub options: Options,
     pub backup: Backup,
     pub restored: Restored,
     /// What kept the backup's code from the machine; `None` where no server was started.
@@ -332,11 +337,6 @@ impl Report {
     fn facts(&self) -> String {
         let Backup { stem, run, origin, .. } = &self.backup;
         let signed_by = |pinned: bool| origin.signed_by.clone().filter(|_| origin.pinned == pinned).unwrap_or_default();
-        let without = if self.restored.without.is_empty() {
-            "nothing".to_owned()
-        } else {
-            self.restored.without.join(", ")
-        };
         let extensions = self.comparison.iter().flat_map(|comparison| &comparison.extensions);
         let extensions: Vec<String> = extensions
             .map(|extension| format!("{} {}", extension.name, extension.version))
@@ -356,7 +356,7 @@ impl Report {
             ("Origin", if origin.signed_by.is_none() { UNSIGNED } else { "" }.to_owned()),
             ("Written to", origin.written_to.clone().unwrap_or_default()),
             ("Compression", self.backup.compression.clone()),
-            ("Source", postgres(&self.backup.server_version)),
+            ("Source server", postgres(&self.backup.server_version)),
             ("Dumped by", format!("pg_dump {}", self.backup.pg_dump_version)),
             ("Sealed by", self.backup.program.clone()),
             ("Restored into", postgres(&self.restored.server_version)),
@@ -365,7 +365,8 @@ impl Report {
                 "Confined by",
                 self.confinement.map_or(String::new(), |confinement| confinement.in_words()),
             ),
-            ("Left out", without),
+            ("Options", self.options.in_words()),
+            ("Left out", self.without()),
             ("Extensions", extensions.join(", ")),
             (
                 "Drill",

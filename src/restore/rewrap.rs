@@ -2,13 +2,15 @@
 //! and nothing is overwritten.
 
 use super::backup::{Backup, Kind};
+use super::legacy::unproven;
 use super::names::manifest_of;
 use super::opened::Opened;
 use super::origin::Origin;
+use super::verify::objects::compare;
 use crate::backup::signer::Signing;
 use crate::cancel::Cancel;
-use crate::envelope::card::{card, card_name};
-use crate::envelope::manifest::{Manifest, Object, Proof, Role, Wrapped, base_name};
+use crate::envelope::card::{card, card_name, place_of};
+use crate::envelope::manifest::{Found, Manifest, Object, Proof, Role, Wrapped, base_name, check_signature};
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::recipient::{MAX_RECIPIENTS, Recipient};
 use crate::envelope::seal::new_run;
@@ -16,9 +18,12 @@ use crate::envelope::signature::Verifier;
 use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
 use crate::plan::Prefix;
-use crate::store::Written;
+use crate::store::{Location, Written};
 use bytes::Bytes;
 use serde::Serialize;
+
+/// More than any recovery instructions have.
+const MAX_CARD: u64 = 1 << 20;
 
 pub struct Ask<'a> {
     /// Of one of the present recipients.
@@ -52,14 +57,7 @@ pub struct Rewrapped {
 
 pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<Rewrapped> {
     let Kind::Sealed { .. } = &backup.kind else {
-        return Err(Error::new(
-            Code::Tampered,
-            format!(
-                "{} was written by the old image: nothing in it can be proven, so nothing new is vouched for",
-                backup.stem
-            ),
-        )
-        .advise("Restore it and back it up anew."));
+        return Err(unproven(&backup.stem, ask.signer).advise("Nothing new is vouched for: restore it, and back it up anew."));
     };
     let opened = opened(backup, ask).await?;
     if opened.manifest.signer.is_some() && ask.signing.is_none() {
@@ -75,10 +73,9 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
             "the backup is signed from here on, and its older manifests are not: read it with --signer, which passes them over; without, it is refused until they are deleted".to_owned(),
         );
     }
-    let mut written = Vec::new();
     let mut manifest = Manifest::clone(&opened.manifest);
     manifest.generation = next_generation(backup).await?;
-    with_recipients(&mut manifest, &opened, ask, &mut written, cancel).await?;
+    let keys = with_recipients(&mut manifest, &opened, ask)?;
     manifest.signer = ask.signing.as_ref().map(|signing| signing.signer.clone());
 
     let stem = manifest.stem(&Prefix::new("")?)?;
@@ -87,7 +84,8 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
     let (selection, properties) = contents
         .map(|contents| (contents.selection, contents.properties))
         .unwrap_or_default();
-    let text = card(&manifest, &name, &backup.folder.to_string(), selection.as_ref(), &properties)?;
+    let place = place(&opened).await;
+    let text = card(&manifest, &name, place.as_deref(), selection.as_ref(), &properties)?;
     manifest.card_sha256 = Some(hex(&sha256(text.as_bytes())));
     let mut bytes = manifest.line()?;
     let signatures = match &ask.signing {
@@ -95,11 +93,22 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
         None => Vec::new(),
     };
     bytes.extend_from_slice(&Proof::new(&opened.manifest_mac(&bytes), signatures).line()?);
+    let found = must_be_taken(&name, &bytes, &opened, ask)?;
+    let mut written = Vec::new();
+    for (name, wrapped) in keys {
+        put(backup, &name, wrapped, &mut written, cancel).await?;
+    }
     put(backup, &name, bytes.into(), &mut written, cancel).await?;
+    read_back(backup, &found, &written, cancel).await.map_err(|mut error| {
+        error.message = format!("{name} was written, and is not read back as it was meant: {}", error.message);
+        error
+    })?;
     // The new generation stands; what is missing from here on is only its card.
     let of_card = card_name(&backup.stem, manifest.generation);
     if let Err(error) = put(backup, &of_card, text.into(), &mut written, cancel).await {
-        tracing::warn!(code = error.code.name(), "the recovery card was not written: {}", error.message);
+        let warning = format!("the recovery card was not written ({}): {}", error.code.name(), error.message);
+        tracing::warn!("{warning}");
+        warnings.push(warning);
     }
     Ok(Rewrapped {
         status: "rewrapped",
@@ -142,14 +151,71 @@ async fn opened<'a>(backup: &'a Backup, ask: &Ask<'_>) -> Result<Opened<'a>> {
     }
 }
 
-/// Key objects that exist stay and are named again; for everyone else there is a new one, under a run of its own.
-async fn with_recipients(
-    manifest: &mut Manifest,
-    opened: &Opened<'_>,
-    ask: &Ask<'_>,
-    written: &mut Vec<String>,
-    cancel: &Cancel,
-) -> Result<()> {
+/// What is about to be written, as every reader will see it: what one of them would refuse is never written.
+fn must_be_taken(name: &str, bytes: &[u8], opened: &Opened<'_>, ask: &Ask<'_>) -> Result<Found> {
+    let signer = ask.signing.as_ref().map(Signing::verifier).transpose()?;
+    let taken = Found::parse(name, bytes).and_then(|found| {
+        opened.prove_other(&found)?;
+        check_signature(&found, signer.as_ref())?;
+        Ok(found)
+    });
+    let found = taken.map_err(|error| Error::new(Code::Bug, format!("no reader would take the new manifest: {}", error.message)))?;
+    if !found.unproven().names_same_dump(&opened.manifest) {
+        return Err(Error::new(Code::Bug, "the new manifest names another dump than the old one"));
+    }
+    Ok(found)
+}
+
+/// And what was written, as it lies there now.
+async fn read_back(backup: &Backup, written: &Found, names: &[String], cancel: &Cancel) -> Result<()> {
+    let again = Backup::at(backup.folder.clone(), backup.archive.clone(), &backup.stem);
+    let Kind::Sealed { manifests, .. } = cancel.race(again).await?.kind else {
+        return Err(Error::new(Code::Tampered, "it is gone"));
+    };
+    let sha256 = written.sha256()?;
+    let same = manifests.iter().find(|found| found.name() == written.name());
+    if same.map(Found::sha256).transpose()? != Some(sha256) {
+        return Err(Error::new(Code::Tampered, "other bytes stand there"));
+    }
+    for object in &written.unproven().objects {
+        if names.iter().any(|name| *name == base_name(&object.key)) {
+            compare(backup, object, true, cancel).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the objects lie, for whoever follows the recovery instructions: this bucket, or the one that older instructions name,
+/// which are believed by their hash in a manifest that counts. The name of a local folder helps nobody else.
+async fn place(opened: &Opened<'_>) -> Option<String> {
+    let backup = opened.backup;
+    let Location::Directory(_) = &backup.folder else {
+        return Some(backup.folder.to_string());
+    };
+    let Kind::Sealed { manifests, .. } = &backup.kind else {
+        return None;
+    };
+    for found in manifests
+        .iter()
+        .filter(|found| opened.counted.iter().any(|name| name == found.name()))
+    {
+        let name = card_name(&backup.stem, found.unproven().generation);
+        let Ok(text) = backup.archive.read(&name, MAX_CARD).await else {
+            continue;
+        };
+        let is_proven = found.unproven().card_sha256.as_deref() == Some(&hex(&sha256(&text)));
+        let place = std::str::from_utf8(&text).ok().filter(|_| is_proven).and_then(place_of);
+        if place.is_some() {
+            return place;
+        }
+    }
+    None
+}
+
+/// Key objects that exist stay and are named again; for everyone else there is a new one, under a run of its own: these are
+/// given back, by their names, to be written.
+fn with_recipients(manifest: &mut Manifest, opened: &Opened<'_>, ask: &Ask<'_>) -> Result<Vec<(String, Bytes)>> {
+    let mut made = Vec::new();
     let present = std::mem::take(&mut manifest.recipients);
     let (keys, mut objects): (Vec<Object>, Vec<Object>) = std::mem::take(&mut manifest.objects)
         .into_iter()
@@ -176,7 +242,7 @@ async fn with_recipients(
         let name = format!("{}.{run}.key.{}.enc", opened.backup.stem, &recipient.fingerprint[..16]);
         let bytes = opened.wrap(recipient)?;
         let object = Object::small(Role::Key, format!("{folder}{name}"), &bytes);
-        put(opened.backup, &name, bytes.into(), written, cancel).await?;
+        made.push((name, bytes.into()));
         manifest.recipients.push(Wrapped::new(recipient, opened.wrapping(), &object.key));
         objects.push(object);
     }
@@ -189,7 +255,7 @@ async fn with_recipients(
     }
     objects.sort_by_key(|object| object.role);
     manifest.objects = objects;
-    Ok(())
+    Ok(made)
 }
 
 /// One above all that stand there, those that are none included: their names are taken.

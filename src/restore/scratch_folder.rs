@@ -5,7 +5,7 @@
 //!   data/                      the server's alone
 //!   socket/                    the server's; psql may pass
 //!   locales/                   made before the server starts, read by it
-//!   log                        ours: the server has it open and cannot open it
+//!   log                        ours: the server has it open and cannot open it; locked as long as one of the two lives
 //! ```
 
 use super::accounts::{Account, Accounts, give, give_tree};
@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "pgseal-drill-";
 const PASS: &str = "Name a folder in TMPDIR that other users may pass, such as /tmp, or let them (chmod o+x).";
+const LOG: &str = "log";
+/// Its name until it is locked.
+const MADE: &str = "log.new";
 const SOCKET: &str = ".s.PGSQL.5432";
 /// Of a socket's path, in bytes (sun_path of unix(7), less its NUL).
 const SOCKET_PATH: usize = 107;
@@ -29,6 +32,8 @@ pub(super) struct ScratchFolder {
     path: PathBuf,
     /// Read through this descriptor alone: its name is asked for once.
     log: File,
+    /// What earlier drills left, which were killed: in words, for who has to remove it.
+    pub(super) abandoned: Option<String>,
 }
 
 impl ScratchFolder {
@@ -42,12 +47,15 @@ impl ScratchFolder {
             must_let_others_pass(&parent).map_err(|error| unusable(&error).advise(PASS))?;
         }
         let left = abandoned(&parent);
-        if !left.is_empty() {
-            tracing::warn!(
+        let abandoned = (!left.is_empty()).then(|| {
+            format!(
                 "drills that were killed left their folders, with restored data in them, in {}: {}; remove them",
                 parent.display(),
                 some_of(&left)
-            );
+            )
+        });
+        if let Some(warning) = &abandoned {
+            tracing::warn!("{warning}");
         }
         let mut name = [0; 6];
         aws_lc_rs::rand::fill(&mut name).map_err(|error| unusable(&error))?;
@@ -62,7 +70,11 @@ impl ScratchFolder {
         let filled = || -> std::io::Result<File> {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             // Before anybody else comes into the folder.
-            let log = File::from(openat(CWD, guard.0.join("log"), flags, Mode::RUSR | Mode::WUSR)?);
+            let log = File::from(openat(CWD, guard.0.join(MADE), flags, Mode::RUSR | Mode::WUSR)?);
+            // Held as long as this process or its server lives, and from before it has its name: so the next drill knows what
+            // is nobody's any more, however young it is.
+            flock(&log, FlockOperation::NonBlockingLockExclusive)?;
+            std::fs::rename(guard.0.join(MADE), guard.0.join(LOG))?;
             for (folder, mode, owner) in [
                 ("data", 0o700, accounts.maker),
                 ("locales", 0o755, accounts.maker),
@@ -79,9 +91,11 @@ impl ScratchFolder {
             Ok(log)
         };
         let log = filled().map_err(|error| unusable(&error))?;
-        // Held as long as this process or its server lives: so the next drill knows what is nobody's any more.
-        flock(&log, FlockOperation::NonBlockingLockExclusive).map_err(|error| unusable(&error))?;
-        Ok(Self { path: guard.keep(), log })
+        Ok(Self {
+            path: guard.keep(),
+            log,
+            abandoned,
+        })
     }
 
     pub(super) fn data(&self) -> PathBuf {
@@ -142,11 +156,9 @@ fn abandoned(parent: &Path) -> Vec<String> {
             .ok()
             .filter(|facts| facts.is_dir() && is_ours(facts))?;
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let log = File::from(openat(CWD, folder.join("log"), flags, Mode::empty()).ok()?);
-        let facts = log.metadata().ok().filter(|facts| facts.is_file() && is_ours(facts))?;
-        // Made a moment ago, it may not be held yet.
-        let is_old = facts.modified().ok()?.elapsed().is_ok_and(|age| age.as_secs() >= 60);
-        (is_old && flock(&log, FlockOperation::NonBlockingLockShared).is_ok()).then_some(())
+        let log = File::from(openat(CWD, folder.join(LOG), flags, Mode::empty()).ok()?);
+        log.metadata().ok().filter(|facts| facts.is_file() && is_ours(facts))?;
+        flock(&log, FlockOperation::NonBlockingLockShared).is_ok().then_some(())
     };
     let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -182,25 +194,22 @@ mod tests {
     use super::*;
     use std::io::Write;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::time::{Duration, SystemTime};
 
     /// What a killed drill left was found by nobody.
     #[test]
     fn a_folder_of_a_killed_drill_is_named_by_the_next_one() {
         let parent = tempfile::tempdir().unwrap();
-        let age = |folder: &Path| {
-            let log = File::options().write(true).open(folder.join("log")).unwrap();
-            log.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
-        };
         let running = ScratchFolder::new(parent.path(), &Accounts::default()).unwrap();
-        age(&running.path);
+        assert_eq!(running.abandoned, None);
         let left = parent.path().join("pgseal-drill-00");
         std::fs::create_dir(&left).unwrap();
         std::fs::write(left.join("log"), "").unwrap();
-        age(&left);
         symlink(&left, parent.path().join("pgseal-drill-link")).unwrap();
         std::fs::create_dir(parent.path().join("pgseal-drill-being-made")).unwrap();
         assert_eq!(abandoned(parent.path()), ["pgseal-drill-00"]);
+        let next = ScratchFolder::new(parent.path(), &Accounts::default()).unwrap();
+        assert!(next.abandoned.as_ref().is_some_and(|warning| warning.contains("pgseal-drill-00")));
+        drop(next);
         let path = running.path.clone();
         // Killed: nothing was removed, and nobody holds the log.
         let ScratchFolder { log, .. } = &running;

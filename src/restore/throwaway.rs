@@ -161,6 +161,11 @@ impl Throwaway {
         &self.restorer_name
     }
 
+    /// What drills that were killed left beside it, in words.
+    pub fn abandoned(&self) -> Option<String> {
+        self.folder.abandoned.clone()
+    }
+
     pub fn confinement(&self) -> ConfinementReport {
         self.confinement
     }

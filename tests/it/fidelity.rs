@@ -4,6 +4,7 @@ mod databases;
 mod foreign_names;
 mod leftovers;
 mod patterns;
+mod roles;
 mod selections;
 
 use crate::support::invariants::sealed_into;

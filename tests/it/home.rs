@@ -18,6 +18,7 @@ mod foreign;
 mod forger;
 mod interop;
 mod mutations;
+mod old_format;
 mod origin;
 mod readme;
 mod recipients;
@@ -33,16 +34,22 @@ struct Home {
     server: Server,
     s3: EmbeddedS3,
     bucket: Bucket,
+    order: Value,
     receipt: Value,
     folder: tempfile::TempDir,
 }
 
 impl Home {
     fn new(asked: Value) -> Self {
+        Self::with("", asked)
+    }
+
+    /// With this behind the table.
+    fn with(sql: &str, asked: Value) -> Self {
         let server = Server::start();
-        server.create_app(
-            "create table plain (id int, note text); insert into plain select g, repeat('x', g % 50) from generate_series(1, 5000) g",
-        );
+        let table =
+            "create table plain (id int, note text); insert into plain select g, repeat('x', g % 50) from generate_series(1, 5000) g;";
+        server.create_app(&format!("{table} {sql}"));
         let s3 = EmbeddedS3::start();
         let bucket = s3.bucket();
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -61,6 +68,7 @@ impl Home {
             server,
             s3,
             bucket,
+            order,
             receipt,
             folder,
         }
@@ -224,6 +232,106 @@ fn the_list_has_whole_backups_and_leftovers_apart() {
     );
     assert_eq!(listing["leftovers"][0]["stem"], "app_20200101T000000Z", "{listing}");
     assert_eq!(listing["leftovers"].as_array().map(Vec::len), Some(1), "{listing}");
+}
+
+/// Where `drill --report` is the place of the backups, its reports were taken for what dead runs left.
+#[test]
+fn reports_of_drills_are_no_leftovers() {
+    let home = Home::new(json!({}));
+    let stem = home.stem().rsplit('/').next().expect("a name").to_owned();
+    let mut reports = vec!["app_20200101T000000Z.drill-20200102T000000Z.json".to_owned()];
+    reports.extend(["html", "json"].map(|ending| format!("{stem}.drill-20261129T110322123Z.{ending}")));
+    for name in &reports {
+        std::fs::write(home.fetched().join(name), "x").expect("written");
+    }
+    let listing = Home::offline(&["list", text(&home.fetched())]).receipt();
+    assert_eq!(
+        (&listing["leftovers"], &listing["reports"]),
+        (&json!([]), &json!(reports)),
+        "{listing}"
+    );
+    assert_eq!(listing["backups"].as_array().map(Vec::len), Some(1), "{listing}");
+    let report = Home::offline(&["verify", text(&home.fetched())]).receipt();
+    assert_eq!(
+        (&report["status"], &report["strangers"]),
+        (&json!("sizes_match"), &Value::Null),
+        "{report}"
+    );
+    // Only what a drill writes is named so.
+    std::fs::write(home.fetched().join(format!("{stem}.drill-x.sh")), "x").expect("written");
+    let listing = Home::offline(&["list", text(&home.fetched())]).receipt();
+    assert_eq!(
+        listing["leftovers"][0]["objects"],
+        json!([format!("{stem}.drill-x.sh")]),
+        "{listing}"
+    );
+}
+
+/// It was an empty list, and success.
+#[test]
+fn one_backup_is_listed_by_the_name_that_other_commands_take() {
+    for asked in [json!({}), json!({"format": "legacy"})] {
+        let home = Home::new(asked);
+        home.bucket
+            .put("backups/app_20200101T000000Z.00000000.key.0123456789abcdef.enc", "x");
+        home.bucket.download(&home.fetched());
+        let stem = home.stem().rsplit('/').next().expect("a name");
+        let in_folder = home.fetched().join(stem);
+        for place in [
+            home.at_s3(),
+            text(&in_folder).to_owned(),
+            text(&home.fetched().join(home.name_of("dump"))).to_owned(),
+        ] {
+            let said = home.run(&["list", &place]);
+            let listing = said.receipt();
+            let backups = listing["backups"].as_array().expect("a list");
+            assert_eq!((said.code, backups.len()), (0, 1), "{place}: {listing}");
+            assert_eq!(
+                (&backups[0]["stem"], &backups[0]["missing"]),
+                (&json!(stem), &Value::Null),
+                "{listing}"
+            );
+            assert_eq!(listing["leftovers"], json!([]), "{listing}");
+        }
+        assert_eq!(home.run(&["list", "/nonexistent/app_20200101T000000Z"]).code, 2);
+    }
+}
+
+/// Whatever had failed, the sizes were said not to match.
+#[test]
+fn a_failed_verification_says_how_far_it_came() {
+    let home = Home::new(json!({}));
+    let (fetched, key, other) = (home.fetched(), home.key(), home.folder.path().join("other.pem"));
+    openssl(&["genrsa", "-out", text(&other), "2048"]);
+    let fails = |arguments: &[&str], sizes: bool| {
+        let said = home.run(&[&["verify"], arguments].concat());
+        let report = said.receipt();
+        assert_eq!(
+            (said.code, &report["status"], &report["sizes_match"]),
+            (7, &json!("failed"), &json!(sizes)),
+            "{report}"
+        );
+        assert_eq!(
+            (&report["hashes_match"], &report["opens"]),
+            (&json!(false), &json!(false)),
+            "{report}"
+        );
+    };
+    for place in [home.at_s3(), text(&fetched).to_owned()] {
+        fails(&[&place, "--key", text(&other)], true);
+    }
+    let dump = fetched.join(home.name_of("dump"));
+    let bytes = std::fs::read(&dump).expect("the dump");
+    let mut changed = bytes.clone();
+    changed[100] ^= 1;
+    std::fs::write(&dump, changed).expect("written");
+    for more in [&["--deep"][..], &["--key", &key]] {
+        fails(&[&[text(&fetched)], more].concat(), true);
+    }
+    std::fs::write(&dump, &bytes[1..]).expect("written");
+    for more in [&[][..], &["--key", &key], &["--key", text(&other)]] {
+        fails(&[&[text(&fetched)], more].concat(), false);
+    }
 }
 
 #[test]

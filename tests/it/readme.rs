@@ -34,6 +34,7 @@ const HERE: &[&str] = &[
     "event",
     "shell",
     "fetch",
+    "upload",
 ];
 /// In `home/readme.rs`.
 const ON_THE_WAY_BACK: &[&str] = &["home", "drill", "rewrap", "signer", "signed", "signature"];
@@ -41,6 +42,7 @@ const ON_THE_ROAD: &[&str] = &[
     "receipt",
     "unwrap",
     "check",
+    "restore-roles",
     "restore-bzip2",
     "restore-zstd",
     "restore-none",
@@ -253,6 +255,9 @@ fn the_files_are_there_under_their_names() {
         block("fetch").contains("app_20261124T020000Z."),
         "the folder must get one backup only"
     );
+    // What the bucket's policy demands of every upload.
+    let policy = fs::read_to_string(root().join("deploy/bucket-policy.json")).expect("the policy");
+    assert!(policy.contains("s3:if-none-match") && block("upload").contains("--if-none-match '*'"));
 }
 
 #[test]

@@ -236,6 +236,28 @@ fn the_roles_come_along_when_asked_for() {
     assert_eq!(other.psql(RESTORED, "select has_table_privilege('a reader', 't', 'select')"), "t");
 }
 
+/// Without them the restore stopped half way; where they were not asked for, the inventory names them.
+#[test]
+fn the_roles_are_made_from_the_inventory() {
+    let (server, other) = (Server::start(), Server::start());
+    server.psql("postgres", &format!("create role \"a reader\"; create database {DATABASE}"));
+    server.psql(
+        DATABASE,
+        "create table t as select 1 as n; grant select on t to \"a reader\", pg_monitor",
+    );
+    let s3 = EmbeddedS3::start();
+    let (bucket, keys) = (s3.bucket(), KeyPair::new());
+    back_up(&server, DATABASE, &bucket, json!({"public_key": keys.public}));
+    let folder = fetched(&bucket, &keys);
+    assert!(checks_out(folder.path()));
+    // Twice: those that are there stay as they are.
+    for _ in 0..2 {
+        restore_into(&other, "restore-roles", folder.path()).fine();
+    }
+    restore_into(&other, "restore-bzip2", folder.path()).fine();
+    assert_eq!(other.psql(RESTORED, "select has_table_privilege('a reader', 't', 'select')"), "t");
+}
+
 /// The README's check has teeth: a changed, cut or longer object, a renamed one, an edited manifest, a set of another backup.
 #[test]
 fn the_readmes_check_finds_whatever_was_changed() {

@@ -71,6 +71,59 @@ with open("template.yaml") as file:
     assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), made);
 }
 
+/// A task that started and failed raised no alarm: it is an error of nothing that the alarms look at.
+#[test]
+fn a_task_that_fails_is_heard_of() {
+    const LOOK: &str = r#"
+import yaml
+
+class Loader(yaml.SafeLoader):
+    pass
+
+def tag(loader, suffix, node):
+    if isinstance(node, yaml.ScalarNode):
+        return {suffix: node.value}
+    construct = loader.construct_sequence if isinstance(node, yaml.SequenceNode) else loader.construct_mapping
+    return {suffix: construct(node, deep=True)}
+
+Loader.add_multi_constructor("!", tag)
+with open("template.yaml") as file:
+    resources = yaml.load(file, Loader)["Resources"]
+
+def matches(pattern, event):
+    """As EventBridge does: lists are alternatives, and of a list in the event one element is enough."""
+    if isinstance(pattern, dict):
+        events = event if isinstance(event, list) else [event]
+        return any(all(matches(inner, one.get(name)) for name, inner in pattern.items()) for one in events)
+    def fits(rule):
+        if isinstance(rule, dict) and "anything-but" in rule:
+            return event is not None and event != rule["anything-but"]
+        if isinstance(rule, dict) and "exists" in rule:
+            return (event is not None) == rule["exists"]
+        return event == rule
+    return any(fits(rule) for rule in pattern)
+
+rule = resources["FailedTask"]
+task = {"Ref": "BackupTask"}
+def event(status, *codes, of=task):
+    containers = [{"name": "pgseal", **({} if code is None else {"exitCode": code})} for code in codes]
+    return {"source": "aws.ecs", "detail-type": "ECS Task State Change",
+            "detail": {"taskDefinitionArn": of, "lastStatus": status, "containers": containers}}
+for heard, said in [(True, event("STOPPED", 3)), (True, event("STOPPED", 137)), (True, event("STOPPED", None)),
+                    (False, event("STOPPED", 0)), (False, event("RUNNING", None)), (False, event("STOPPED", 3, of="another"))]:
+    assert matches(rule["Properties"]["EventPattern"], said) == heard, said
+queue = {"GetAtt": "FailedBackups.Arn"}
+assert [target["Arn"] for target in rule["Properties"]["Targets"]] == [queue]
+grant, = resources["FailedTaskToQueue"]["Properties"]["PolicyDocument"]["Statement"]
+assert grant["Principal"] == {"Service": "events.amazonaws.com"} and grant["Resource"] == queue
+assert grant["Condition"] == {"ArnEquals": {"aws:SourceArn": {"GetAtt": "FailedTask.Arn"}}}
+alarm = resources["QueueAlarm"]["Properties"]
+assert alarm["Dimensions"][0]["Value"] == {"GetAtt": "FailedBackups.QueueName"} and "AlarmActions" in alarm
+assert rule["Condition"] == resources["FailedTaskToQueue"]["Condition"] == resources["BackupTask"]["Condition"]
+"#;
+    clean(&linter("python"), &["-c", LOOK]);
+}
+
 #[test]
 fn the_security_scan_finds_nothing() {
     let said = clean(

@@ -91,12 +91,14 @@ impl Found {
         if name != self.name {
             return bad("it belongs to another database or time than its name says");
         }
-        let legacy = m.format == "legacy";
+        let beginnings = stem.beginnings(&m.format);
         let folder = |key: &str| key.len() - base_name(key).len();
         let first = m.objects.first().map(|object| &object.key[..folder(&object.key)]);
         for object in &m.objects {
-            let own = if legacy { stem.legacy_object("") } else { format!("{stem}.") };
-            if !base_name(&object.key).starts_with(&own) {
+            let name = base_name(&object.key);
+            // The dump has the one name that its format gives it.
+            let own = &beginnings[..if object.role == Role::Dump { 1 } else { beginnings.len() }];
+            if !own.iter().any(|beginning| name.starts_with(beginning)) {
                 return bad("it names an object of another backup");
             }
             if first != Some(&object.key[..folder(&object.key)]) {

@@ -10,6 +10,10 @@ pub(super) fn condition(kind: &Kind, pattern: &str, database: &DatabaseName, pat
     let improper = |why: &str| Err(Error::field(Code::BadEvent, kind.field, format!("the pattern {pattern} {why}")));
     let Expressions { parts, first, dots } = expressions(pattern, if kind.of_schemas { 1 } else { 3 });
     let is = |column: &str, expression: &str| {
+        // An event may name thousands of tables: each regular expression would be held against each table.
+        if let Some(name) = plain_name(expression) {
+            return format!("{column} OPERATOR(pg_catalog.=) {}", session::literal(name));
+        }
         format!(
             "{column} OPERATOR(pg_catalog.~) {} COLLATE pg_catalog.\"default\"",
             session::literal(expression)
@@ -29,6 +33,13 @@ pub(super) fn condition(kind: &Kind, pattern: &str, database: &DatabaseName, pat
         (false, 1 | 2, [.., schema, name]) => Ok(format!("({} AND {})", is("n.nspname", schema), is("c.relname", name))),
         _ => improper("has too many dots: names that hold one stand in double quotes"),
     }
+}
+
+/// The one name that an expression means. A longer one than PostgreSQL's would be cut to fit.
+fn plain_name(expression: &str) -> Option<&str> {
+    let name = expression.strip_prefix("^(")?.strip_suffix(")$")?;
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    (is_plain && !name.is_empty() && name.len() < 64).then_some(name)
 }
 
 /// What a pattern comes to.
@@ -109,6 +120,21 @@ fn expressions(pattern: &str, most: usize) -> Expressions {
 mod tests {
     use super::super::KINDS;
     use super::*;
+
+    #[test]
+    fn a_name_without_a_pattern_is_compared_as_it_is() {
+        for (pattern, name) in [
+            ("orders", Some("orders")),
+            ("\"Or_1\"", Some("Or_1")),
+            ("o*", None),
+            ("o.x", None),
+            ("a|b", None),
+            ("", None),
+        ] {
+            assert_eq!(plain_name(&expressions(pattern, 1).parts[0]), name, "{pattern}");
+        }
+        assert_eq!(plain_name(&format!("^({})$", "a".repeat(64))), None);
+    }
 
     #[test]
     fn patterns_become_the_expressions_of_psql() {

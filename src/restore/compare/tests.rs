@@ -99,10 +99,42 @@ fn extensions_are_notes() {
         version: version.to_owned(),
     };
     let mut comparison = Comparison::default();
-    comparison.hold_extensions(
-        &[extension("a", "1"), extension("b", "1"), extension("c", "1")],
-        &[extension("a", "1"), extension("b", "2")],
-    );
+    let inventory = Contents {
+        extensions: ["a", "b", "c"].map(|name| extension(name, "1")).into(),
+        ..Contents::default()
+    };
+    comparison.hold_extensions(&inventory, &[extension("a", "1"), extension("b", "2")]);
     assert!(comparison.is_equal());
     assert_eq!(comparison.notes.len(), 2);
+}
+
+/// A whole backup was called a part of a database.
+#[test]
+fn an_extension_that_is_not_there_is_told_with_its_reason() {
+    let note = |tables: Option<&[&str]>| {
+        let selection = tables.map(|tables| SelectionRecord {
+            tables: tables.iter().map(ToString::to_string).collect(),
+            exclude_tables: vec!["x".to_owned()],
+            ..SelectionRecord::default()
+        });
+        let inventory = Contents {
+            selection,
+            extensions: vec![Extension {
+                name: "hstore".to_owned(),
+                version: "1.8".to_owned(),
+            }],
+            ..Contents::default()
+        };
+        let mut comparison = Comparison::default();
+        comparison.hold_extensions(&inventory, &[]);
+        assert!(comparison.is_equal());
+        comparison.notes.remove(0)
+    };
+    assert!(note(Some(&["t"])).contains("chosen tables"), "{}", note(Some(&["t"])));
+    assert!(
+        !note(Some(&[])).contains("chosen") && note(Some(&[])).contains("left out"),
+        "{}",
+        note(Some(&[]))
+    );
+    assert!(note(None).contains("part") && note(None).contains("left out"));
 }

@@ -63,6 +63,11 @@ impl Guard {
 
     /// Takes note of what a statement sets.
     pub(in crate::restore) fn see(&mut self, statement: &Statement) -> Result<()> {
+        let is_plain = statement.len() == 1 && statement.is_any(0, &["BEGIN", "COMMIT"]);
+        if statement.is_any(0, TRANSACTIONS) && !is_plain {
+            // A transaction of ours would end half way.
+            return Err(tampered(&format!("the statement {}", statement.text(0, 3))));
+        }
         if !statement.is(0, "SET") {
             return Ok(());
         }
@@ -90,6 +95,15 @@ impl Guard {
             self.encoding = String::from_utf8_lossy(&name).into_owned();
         }
         Ok(())
+    }
+
+    /// Of a statement that is too long to be looked at whole.
+    pub(in crate::restore) fn see_beginning(&self, statement: &Statement) -> Result<()> {
+        let is_short = statement.is_any(0, TRANSACTIONS) || statement.is_any(0, &["COPY", "RESET", "SET"]);
+        match is_short {
+            true => Err(tampered(&format!("a statement {} of that length", statement.text(0, 1)))),
+            false => Ok(()),
+        }
     }
 
     /// What makes psql read a statement as we did, in front of it.
@@ -120,6 +134,19 @@ impl Guard {
         &self.encoding
     }
 }
+
+/// Of these, `pg_dump` writes `BEGIN` and `COMMIT` around large objects.
+const TRANSACTIONS: &[&str] = &[
+    "ABORT",
+    "BEGIN",
+    "COMMIT",
+    "END",
+    "PREPARE",
+    "RELEASE",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "START",
+];
 
 /// A word or string, in small letters.
 fn value(statement: &Statement, at: usize) -> Vec<u8> {

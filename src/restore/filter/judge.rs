@@ -136,6 +136,12 @@ fn ownership(options: &FilterOptions, unwanted: bool, what: &'static str, name: 
 
 fn judge_alter(options: &FilterOptions, statement: &Statement) -> Verdict {
     if let Some(owner) = owner_clause(statement) {
+        if !options.no_owner
+            && !options.set_aside
+            && let Some(statement) = owner_of_public(statement)
+        {
+            return Verdict::Replace(statement);
+        }
         return ownership(options, options.no_owner, "owners", statement.text(1, owner));
     }
     let table = if statement.is(2, "ONLY") { 3 } else { 2 };
@@ -147,6 +153,22 @@ fn judge_alter(options: &FilterOptions, statement: &Statement) -> Verdict {
         return Verdict::LeaveOut("policies", format!("row security of {}", statement.text(table, end)));
     }
     cut_tablespace(options, statement)
+}
+
+/// Before PostgreSQL 15 the schema `public` is the server's own: on RDS of a role that nobody else may act as, and that is
+/// nowhere else. Whose it is matters less than the rows.
+fn owner_of_public(statement: &Statement) -> Option<String> {
+    let role = statement.text(5, 6);
+    let is_plain = role
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if !statement.has(0, "ALTER SCHEMA public OWNER TO") || !is_plain || statement.len() > 7 {
+        return None;
+    }
+    Some(format!(
+        "DO $pgseal$ BEGIN ALTER SCHEMA public OWNER TO \"{role}\"; EXCEPTION WHEN undefined_object OR insufficient_privilege THEN \
+         RAISE WARNING 'the schema public keeps its owner: %', SQLERRM; END $pgseal$;"
+    ))
 }
 
 /// Where `OWNER TO role` begins, if nothing but a kind and a name stands before it: a superuser may run the statement.

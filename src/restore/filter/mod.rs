@@ -117,10 +117,6 @@ impl<S: Stage> Filter<S> {
     }
 
     fn pass_on(&mut self, mut bytes: &[u8]) -> Result<()> {
-        // psql takes a line up to it, whoever else reads further.
-        if memchr::memchr(0, bytes).is_some() {
-            return Err(tampered("a zero byte"));
-        }
         while !bytes.is_empty() {
             let (read, lexed) = self.lexer.read(bytes);
             let (part, rest) = bytes.split_at(read);
@@ -177,6 +173,7 @@ impl<S: Stage> Filter<S> {
             return self.release();
         }
         let statement = Statement::new(&self.held, self.lexer.tokens());
+        self.guard.see_beginning(&statement)?;
         let start = statement.start();
         // To be tried it would have to be held.
         let (verdict, _) = judge(&self.options, &statement, &mut self.lost);
@@ -207,7 +204,8 @@ impl<S: Stage> Filter<S> {
     }
 
     fn end_statement(&mut self) -> Result<()> {
-        if self.long.take().is_some() {
+        if let Some(long) = self.long.take() {
+            self.skips_rows = long == Long::Drop && self.lexer.rows_follow();
             return Ok(());
         }
         let statement = Statement::new(&self.held, self.lexer.tokens());
@@ -219,6 +217,12 @@ impl<S: Stage> Filter<S> {
             true => (Verdict::Pass, None),
             false => judge(&self.options, &statement, &mut self.lost),
         };
+        let is_gone = matches!(
+            verdict,
+            Verdict::Drop | Verdict::LeaveOut(..) | Verdict::NotRestored(..) | Verdict::SetAside
+        );
+        // Without their statement they would be code.
+        self.skips_rows = is_gone && self.lexer.rows_follow();
         let settings = self.guard.settings(self.lexer.depends_on_strings(), self.lexer.is_beyond_ascii())?;
         self.hand_on(0..start)?;
         match verdict {
@@ -230,7 +234,7 @@ impl<S: Stage> Filter<S> {
                 self.below.put(settings.as_bytes())?;
                 self.hand_on(start..end)?;
             }
-            Verdict::Drop => self.skips_rows = self.lexer.rows_follow(),
+            Verdict::Drop => {}
             Verdict::LeaveOut(what, name) => self.changes.leave_out(what, name),
             Verdict::NotRestored(what, reason) => self.changes.not_restored(what, reason),
             Verdict::Replace(statement) => self.below.put(statement.as_bytes())?,
@@ -330,6 +334,10 @@ impl<S: Stage> Stage for Filter<S> {
     type Done = Filtered<S::Done>;
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        // psql takes a line up to it, whoever else reads further.
+        if memchr::memchr(0, bytes).is_some() {
+            return Err(tampered("a zero byte"));
+        }
         let Some(reader) = &mut self.head else {
             return self.pass_on(bytes);
         };

@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 
 /// Of a kind of things that were left out, so many names are told.
 const NAMES: usize = 20;
+/// So many objects that were not restored are told one by one.
+const TOLD: usize = 10_000;
+/// Bytes of each: an identity of many arguments is longer than that hardly ever.
+const WORDS: usize = 1024;
 
 /// What to leave out of a dump, and what to change in it. By default nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,8 +107,19 @@ pub struct Filtered<T> {
 pub struct Changes {
     pub left_out: Vec<LeftOut>,
     pub not_restored: Vec<NotRestored>,
+    /// Beyond those.
+    more_not_restored: usize,
     /// Statements of ownership and privileges, in their order, in the dump's encoding.
     pub aside: Vec<u8>,
+}
+
+/// Some words of a statement, which may be as long as somebody made it.
+fn shortened(mut words: String) -> String {
+    if words.len() > WORDS {
+        words.truncate(words.floor_char_boundary(WORDS));
+        words.push('…');
+    }
+    words
 }
 
 impl Changes {
@@ -117,13 +132,23 @@ impl Changes {
         });
         let left = &mut self.left_out[place];
         left.count += 1;
+        let name = shortened(name);
         if left.names.len() < NAMES && !name.is_empty() && !left.names.contains(&name) {
             left.names.push(name);
         }
     }
 
+    /// Told one by one up to a limit: a dump may consist of nothing else.
     pub fn not_restored(&mut self, what: String, reason: impl Into<String>) {
-        let reason = reason.into();
+        let told = self.not_restored.len();
+        if told < TOLD {
+            let (what, reason) = (shortened(what), shortened(reason.into()));
+            return self.not_restored.push(NotRestored { what, reason });
+        }
+        self.more_not_restored += 1;
+        let what = format!("{} more objects", self.more_not_restored);
+        let reason = format!("only the first {TOLD} are told one by one");
+        self.not_restored.truncate(TOLD);
         self.not_restored.push(NotRestored { what, reason });
     }
 }

@@ -183,6 +183,26 @@ fn comments_policies_extensions_and_roles_by_name() {
     );
 }
 
+/// On RDS before 15 it belongs to `rdsadmin`, which nobody may act as: every restore stopped there.
+#[test]
+fn whose_the_schema_public_is_costs_no_restore() {
+    let input = "ALTER SCHEMA public OWNER TO rdsadmin;\n";
+    let passed = whole(input, FilterOptions::default());
+    assert!(
+        passed.starts_with("DO $pgseal$ BEGIN ALTER SCHEMA public OWNER TO \"rdsadmin\"; EXCEPTION"),
+        "{passed}"
+    );
+    for other in [
+        "ALTER SCHEMA public OWNER TO \"a$pgseal$b\";\n",
+        "ALTER SCHEMA other OWNER TO rdsadmin;\n",
+        "ALTER TABLE public.t OWNER TO rdsadmin;\n",
+    ] {
+        assert_eq!(whole(other, FilterOptions::default()), other);
+    }
+    assert_eq!(whole(input, options(|options| options.no_owner = true)), "\n");
+    assert_eq!(whole(input, options(|options| options.set_aside = true)), "\n");
+}
+
 #[test]
 fn tablespaces_go_without_their_tables() {
     let without = options(|options| options.no_tablespaces = true);

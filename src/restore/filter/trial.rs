@@ -17,6 +17,8 @@ const REMOTE: &str = "fdw_error OR connection_exception OR sql_routine_exception
     OR external_routine_invocation_exception";
 const ELSEWHERE: &str = "its rows are on another server, which a drill does not ask";
 const REFUSED: &str = "its query asks for what PostgreSQL keeps for superusers";
+/// Letters of a name that are told.
+const NAME: usize = 400;
 /// Marks where nobody reads them.
 const MARK: &str = "pgseal";
 
@@ -148,6 +150,8 @@ impl<'a> Script<'a> {
 
     /// The level of messages is the dump's to set.
     fn say(&mut self, what: &str, reason: &str) {
+        // The line must be short enough to be looked through whole.
+        let what: String = what.chars().take(NAME).collect();
         let mark = self.mark;
         self.put("PERFORM pg_catalog.set_config('client_min_messages', 'warning', true); ");
         self.put(&format!("RAISE WARNING '% % % %', '{mark}', "));

@@ -1,6 +1,7 @@
 use super::*;
 use crate::envelope::contents::Extension;
 use crate::error::Code;
+use crate::restore::filter::FilterOptions;
 use time::macros::datetime;
 
 fn report(error: Option<Error>, comparison: Option<Comparison>) -> Report {
@@ -11,6 +12,7 @@ fn report(error: Option<Error>, comparison: Option<Comparison>) -> Report {
         started_at: Timestamp(datetime!(2026-11-24 04:00 UTC)),
         finished_at: Timestamp(datetime!(2026-11-24 04:01:05 UTC)),
         duration_ms: 65_400,
+        options: Options::default(),
         backup: Backup {
             stem: "backups/app_20261124T020000Z".to_owned(),
             run: "3f9a12bc".to_owned(),
@@ -162,4 +164,65 @@ fn only_a_pinned_signer_is_called_one() {
         assert_eq!(json["backup"]["pinned"], pinned);
         assert_eq!(json["backup"]["signed_by"].as_str(), signed_by);
     }
+}
+
+/// A drill that passed only with an option looked like one that passed without.
+#[test]
+fn a_report_tells_with_which_options_it_was_run() {
+    let mut report = report(None, Some(comparison(vec![table("public.t", 3, Some(3))], &[])));
+    let facts = |report: &Report| {
+        let html = report.to_html();
+        let rows = html.split("<dt>").skip(1).filter_map(|row| row.split_once("</dt><dd>"));
+        rows.filter_map(|(name, rest)| Some((name.to_owned(), rest.split_once("</dd>")?.0.to_owned())))
+            .collect::<Vec<_>>()
+    };
+    let fact = |report: &Report, name: &str| {
+        let all = facts(report);
+        all.iter()
+            .find(|(fact, _)| fact == name)
+            .map(|(_, value)| value.clone())
+            .expect("the fact")
+    };
+    assert_eq!(
+        (fact(&report, "Options"), fact(&report, "Left out")),
+        ("none".into(), "nothing".into())
+    );
+    let names: Vec<String> = facts(&report).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names.len(),
+        names.iter().collect::<std::collections::BTreeSet<_>>().len(),
+        "{names:?}"
+    );
+    let filter = FilterOptions {
+        no_comments: true,
+        exclude_extensions: [b"hstore".to_vec()].into(),
+        search_path: Some("public, pg_catalog".to_owned()),
+        ..FilterOptions::default()
+    };
+    report.options = Options::new(&filter, false);
+    report.restored.without = vec!["owners".to_owned()];
+    report.left_out = ["extensions", "owners"]
+        .map(|what| LeftOut {
+            what,
+            count: 2,
+            names: Vec::new(),
+        })
+        .into();
+    report.not_restored = vec![NotRestored {
+        what: "EVENT TRIGGER audit".to_owned(),
+        reason: "for superusers".to_owned(),
+    }];
+    let words = fact(&report, "Options");
+    assert_eq!(
+        words,
+        "--no-comments --exclude-extension hstore --search-path &#39;public, pg_catalog&#39;"
+    );
+    assert_eq!(fact(&report, "Left out"), "owners, extensions, 1 object");
+    let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(json["options"]["search_path"], "public, pg_catalog");
+    assert_eq!(json["options"]["exclude_extensions"][0], "hstore");
+    assert_eq!(
+        (&json["options"]["no_comments"], &json["options"]["no_owner"]),
+        (&true.into(), &false.into())
+    );
 }

@@ -15,13 +15,19 @@ pub(super) const STEP: u64 = 8 << 20;
 /// The strongest thing that was compared: `sha256` where every byte was read, `checksum` where the store's own is the one
 /// that was sealed, `size` where it keeps none. A checksum that says nothing to us (of other parts, or spelled otherwise)
 /// decides nothing: then every byte is read.
-pub(super) async fn compare(backup: &Backup, object: &Object, deep: bool, cancel: &Cancel) -> Result<&'static str> {
+pub(in crate::restore) async fn compare(backup: &Backup, object: &Object, deep: bool, cancel: &Cancel) -> Result<&'static str> {
     let pinned = cancel.race(backup.pin(object)).await?;
     match &pinned.checksum {
         Some(stored) if !deep && is_checksum_of(stored, object) => Ok("checksum"),
         None if !deep => Ok("size"),
         _ => read(backup, &pinned, object, cancel).await.map(|()| "sha256"),
     }
+}
+
+/// Whether it is there, in its size, and with the checksum that was sealed where the store keeps one. Reads no byte of it.
+pub(in crate::restore) async fn fits(backup: &Backup, object: &Object, cancel: &Cancel) -> Result<bool> {
+    let pinned = cancel.race(backup.pin(object)).await?;
+    Ok(pinned.checksum.as_deref().is_none_or(|stored| is_checksum_of(stored, object)))
 }
 
 /// S3 makes it of the whole object, or of its parts' hashes with their number behind it. Not every store tells the number.

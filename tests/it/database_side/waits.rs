@@ -198,3 +198,20 @@ fn our_connection_and_pg_dumps_are_kept_alive() {
         ended(child, PATIENCE, whose);
     }
 }
+
+/// A catalog that somebody holds was taken for a pattern that cannot be read: `bad_event`, which nobody tries again.
+#[test]
+fn a_pattern_is_not_to_blame_for_a_lock() {
+    let fixture = Fixture::new();
+    let mut holder = fixture.server.session("app");
+    holder.run("begin; lock table pg_catalog.pg_extension in access exclusive mode");
+    let mut event = fixture.event();
+    event["tables"] = json!(["plain"]);
+    for command in ["backup", "check"] {
+        let said = fixture.prepared(command, &event).run();
+        assert_eq!(said.code, 3, "{command}: {}{}", said.stdout, said.stderr);
+    }
+    drop(holder);
+    event["tables"] = json!(["(plain"]);
+    assert_eq!(fixture.prepared("check", &event).run().code, 2);
+}

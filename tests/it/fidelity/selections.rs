@@ -115,3 +115,66 @@ fn a_selection_holds_or_is_refused_by_backup_and_check_alike() {
         }
     }
 }
+
+/// `check` was green, and the backup failed out of pg_dump.
+#[test]
+fn what_may_not_be_read_of_a_part_is_named_by_backup_and_check_alike() {
+    let fixture = Fixture::new(Server::start());
+    fixture.server.create_app(
+        "create table open (i int); create table rowed (i int); alter table rowed enable row level security; create schema s;
+         create table s.other (i int); select lo_create(4711)",
+    );
+    for (fields, words) in [
+        (json!({"exclude_tables": ["rowed"]}), Some("large object 4711")),
+        (json!({"exclude_table_data": ["rowed"]}), Some("large object 4711")),
+        (json!({"exclude_schemas": ["s"]}), Some("rows of public.rowed")),
+        (json!({"schemas": ["public"]}), Some("rows of public.rowed")),
+        (json!({"tables": ["open"]}), None),
+        (json!({"tables": ["r*", "open"], "exclude_table_data": ["rowed"]}), None),
+    ] {
+        for command in ["check", "backup"] {
+            let said = fixture.run(command, "app", fields.clone());
+            let Some(words) = words else {
+                assert_eq!(said.code, 0, "{command} {fields}: {}", said.stdout);
+                continue;
+            };
+            assert!(
+                said.code == 3 && said.stdout.contains("db_privilege"),
+                "{command} {fields}: {}",
+                said.stdout
+            );
+            assert!(said.stdout.contains(words), "{command} {fields}: {}", said.stdout);
+        }
+    }
+    fixture.server.psql("app", "revoke pg_read_all_data from dumper");
+    for command in ["check", "backup"] {
+        let said = fixture.run(command, "app", json!({"tables": ["open"]}));
+        assert!(
+            said.code == 3 && said.stdout.contains("no SELECT on public.open"),
+            "{command}: {}",
+            said.stdout
+        );
+    }
+}
+
+/// A restore failed at an index, behind all rows: what its expression uses was not told.
+#[test]
+fn what_a_part_uses_and_lacks_is_told() {
+    let fixture = Fixture::new(Server::start());
+    fixture.server.create_app(
+        "create schema s; create function f(int) returns int language sql immutable as 'select $1';
+         create function g(int) returns int language sql immutable as 'select $1';
+         create operator === (leftarg = int, rightarg = int, procedure = int4eq); create collation plain from \"C\";
+         create table s.t (i int, a text collate plain); create index on s.t (f(i)); create index on s.t (i) where i === 1;
+         create statistics s.st on i, (g(i)) from s.t",
+    );
+    let (entry, _) = fixture.backup("app", json!({"schemas": ["s"]}));
+    for name in [
+        "function public.f(integer)",
+        "function public.g(integer)",
+        "operator public.===(integer,integer)",
+        "collation public.plain",
+    ] {
+        assert!(some_tells(&entry["warnings"], &[name]), "{name}: {}", entry["warnings"]);
+    }
+}

@@ -176,6 +176,8 @@ fn what_the_old_image_wrote_opens_here() {
         }
         let verified = Pgseal::new(&["verify", text(folder.path()), "--key", text(&private("recipient-a"))]).run();
         assert_eq!(verified.code, 7, "nothing in it can be verified: {}", verified.stdout);
+        // It was `tampered`, although nobody had touched it.
+        assert_eq!(verified.receipt()["error"]["code"], "no_backup", "{}", verified.stdout);
     }
 }
 

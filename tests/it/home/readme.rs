@@ -115,6 +115,12 @@ fn the_readmes_drill() {
 fn the_readmes_new_recipients() {
     let reader = Reader::new();
     reader.run("rewrap", "");
+    let answer = std::fs::read_to_string(reader.folder.path().join("rewrapped.json")).expect("the answer");
+    let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!(
+        (&answer["written"].as_array().map(Vec::len), &answer["written_to"]),
+        (&Some(3), &json!("backups"))
+    );
     let fetched = reader.folder.path().join("fetched");
     let new = reader.folder.path().join("new.key");
     assert_eq!(Home::offline(&["verify", text(&fetched), "--key", text(&new)]).code, 0);

@@ -3,13 +3,14 @@
 use super::{Home, comparable, openssl, text};
 use crate::support::aws::{Ministack, REGION};
 use crate::support::pgseal::Pgseal;
+use crate::support::postgres::Server;
 use crate::support::restore::dump;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A new key pair in the home's folder: private and public file.
-fn pair(home: &Home, name: &str) -> (PathBuf, PathBuf) {
+pub(super) fn pair(home: &Home, name: &str) -> (PathBuf, PathBuf) {
     let private = home.folder.path().join(format!("{name}.key"));
     let public = home.folder.path().join(format!("{name}.pem"));
     openssl(&["genrsa", "-out", text(&private), "2048"]);
@@ -163,10 +164,15 @@ fn a_key_in_kms_signs() {
     assert!(!home.bucket.keys().iter().any(|key| key.contains("20010101")));
 }
 
-/// Runs every block of a card, in order, in a folder with the objects and the private key.
-fn follow(home: &Home, folder: &std::path::Path, card: &str) {
+/// Runs every block of a card, in order, in a folder with the objects and the private key, against this server.
+pub(super) fn follow(server: &Server, key: &str, folder: &Path, card: &str) {
     let card = std::fs::read_to_string(folder.join(card)).expect("the card");
-    std::fs::copy(home.key(), folder.join("private_key.pem")).expect("the key");
+    let is_sum = |line: &&str| {
+        line.split_once("  ")
+            .is_some_and(|(sum, _)| sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    let objects = card.lines().filter(is_sum).count();
+    std::fs::copy(key, folder.join("private_key.pem")).expect("the key");
     let mut script = String::new();
     let mut inside = false;
     for line in card.lines() {
@@ -177,21 +183,17 @@ fn follow(home: &Home, folder: &std::path::Path, card: &str) {
             _ => {}
         }
     }
-    let psql = home.server.psql_command("postgres");
+    let psql = server.psql_command("postgres");
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &script])
         .current_dir(folder)
         .envs(psql.get_envs().filter_map(|(name, value)| Some((name, value?))))
-        .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", home.server.bin().display()))
+        .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", server.bin().display()))
         .output()
         .expect("bash starts");
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}\n{complained}\n{script}");
-    let names = std::fs::read_dir(folder).expect("the folder").flatten();
-    let objects = names
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.ends_with(".enc"))
-        .count();
+    assert!(objects >= 2, "{card}");
     assert_eq!(said.lines().filter(|line| line.ends_with(": OK")).count(), objects + 1, "{said}");
 }
 
@@ -204,7 +206,7 @@ fn the_recovery_card_restores_by_stock_tools_alone() {
         json!({"format": "legacy"}),
     ] {
         let home = Home::new(asked);
-        follow(&home, &home.fetched(), &home.name_of("card"));
+        follow(&home.server, &home.key(), &home.fetched(), &home.name_of("card"));
         crate::support::restore::assert_same(&home.server, "app", "restored");
     }
 }
@@ -221,7 +223,69 @@ fn a_signed_backups_card_checks_the_signature() {
         std::fs::write(folder.join(key.rsplit('/').next().expect("a name")), home.bucket.get(key)).expect("written");
     }
     std::fs::copy(&pinned, folder.join("signer.pem")).expect("copied");
-    follow(&home, &folder, &format!("{stem}.RECOVER.md"));
+    follow(&home.server, &home.key(), &folder, &format!("{stem}.RECOVER.md"));
+}
+
+/// The instructions stopped half way: `role "app_owner" does not exist`, and a half of the database stayed.
+#[test]
+fn the_recovery_card_restores_where_the_roles_are_missing() {
+    let owned = "create role app_owner; create role \"a \"\"reader\"; alter table plain owner to app_owner; \
+                 grant select on plain to \"a \"\"reader\", dumper";
+    for globals in [false, true] {
+        let home = Home::with(owned, json!({"globals": globals}));
+        let elsewhere = Server::start();
+        follow(&elsewhere, &home.key(), &home.fetched(), &home.name_of("card"));
+        let owner = "select tableowner || has_table_privilege('a \"reader', 'plain', 'select') from pg_tables where tablename = 'plain'";
+        assert_eq!(elsewhere.psql("restored", owner).trim(), "app_ownertrue");
+    }
+}
+
+/// The instructions told to fetch from the local folder in which the new recipients were given.
+#[test]
+fn the_recovery_card_of_new_recipients_knows_the_place_in_s3() {
+    let home = Home::new(json!({}));
+    let (_, new) = pair(&home, "new");
+    let fetched = home.fetched();
+    let stem = home.name_of("card").replace(".RECOVER.md", "");
+    let lines = |generation: u32| {
+        let said = Home::offline(&["rewrap", text(&fetched), "--key", &home.key(), "--recipient", text(&new)]);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        std::fs::read_to_string(fetched.join(format!("{stem}.RECOVER.{generation}.md"))).expect("the card")
+    };
+    let fetching = format!(
+        "    aws s3 cp s3://{}/backups/ . --recursive --exclude '*' --include '{stem}.*'\n",
+        home.bucket.name
+    );
+    assert!(lines(2).contains(&fetching));
+    // One that somebody changed is not believed, and the one before it is.
+    std::fs::write(
+        fetched.join(format!("{stem}.RECOVER.2.md")),
+        fetching.replace(&home.bucket.name, "other"),
+    )
+    .expect("written");
+    assert!(lines(3).contains(&fetching));
+    for card in [format!("{stem}.RECOVER.md"), format!("{stem}.RECOVER.3.md")] {
+        std::fs::remove_file(fetched.join(card)).expect("removed");
+    }
+    let unknown = lines(4);
+    assert!(!unknown.contains("aws s3") && unknown.contains("was not known"), "{unknown}");
+    assert!(unknown.contains(&format!("`{stem}.`")), "{unknown}");
+}
+
+/// `--recipient` was told that its `public_key` holds a private key.
+#[test]
+fn a_private_key_as_recipient_is_told_by_its_file() {
+    let home = Home::new(json!({}));
+    let (private, _) = pair(&home, "new");
+    let fetched = home.fetched();
+    let said = Home::offline(&["rewrap", text(&fetched), "--key", &home.key(), "--recipient", text(&private)]);
+    let told = format!("private_key_given: --recipient: {} holds a private key", private.display());
+    assert!(said.code == 2 && said.stderr.contains(&told), "{}", said.stderr);
+    assert!(
+        !said.stderr.contains("public_key` ") && said.stderr.contains("openssl pkey"),
+        "{}",
+        said.stderr
+    );
 }
 
 #[test]

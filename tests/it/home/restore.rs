@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
 /// With the server's own programs and its superuser.
-fn into(home: &Home, arguments: &[&str]) -> Said {
+pub(super) fn into(home: &Home, arguments: &[&str]) -> Said {
     let psql = home.server.psql_command("postgres");
     let set = psql
         .get_envs()
@@ -153,6 +153,49 @@ fn a_drill_restores_counts_and_leaves_a_report() {
     );
     assert_eq!((said.code, said.stdout.as_str()), (4, ""), "{}", said.stderr);
     assert!(said.stderr.contains("no-such-bucket"), "{}", said.stderr);
+}
+
+/// The report said neither with which options the drill was run, nor what lay about: only standard error did, and of a folder
+/// that was a minute old.
+#[test]
+fn a_report_has_the_options_and_what_a_killed_drill_left() {
+    let home = Home::new(json!({}));
+    let parent = home.folder.path().join("tmp");
+    for folder in [&parent, &parent.join("pgseal-drill-00")] {
+        std::fs::create_dir(folder).expect("a folder");
+    }
+    for folder in [home.folder.path(), &parent] {
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).expect("permissions");
+    }
+    std::fs::write(parent.join("pgseal-drill-00/log"), "").expect("written");
+    let (fetched, key) = (home.fetched(), home.key());
+    let report_here = ["--report", text(home.folder.path())];
+    let options = [
+        "--no-comments",
+        "--exclude-extension",
+        "hstore",
+        "--search-path",
+        "public, pg_catalog",
+    ];
+    let arguments = [&["drill", text(&fetched), "--key", &key], &report_here[..], &options].concat();
+    let said = Pgseal::new(&arguments)
+        .env("PGSEAL_PG_BIN", home.server.bin())
+        .env("TMPDIR", &parent)
+        .run();
+    let report = said.receipt();
+    assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{report}\n{}", said.stderr);
+    let asked = &report["options"];
+    assert_eq!(
+        (
+            &asked["no_comments"],
+            &asked["no_owner"],
+            &asked["search_path"],
+            &asked["exclude_extensions"]
+        ),
+        (&json!(true), &json!(false), &json!("public, pg_catalog"), &json!(["hstore"]))
+    );
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("killed") && warnings.contains("pgseal-drill-00"), "{warnings}");
 }
 
 #[test]

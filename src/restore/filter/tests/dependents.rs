@@ -315,6 +315,15 @@ fn what_the_server_may_refuse_to_an_owner_is_tried() {
     }
 }
 
+/// Longer lines are not looked through.
+#[test]
+fn a_long_name_is_told_in_short() {
+    let arguments = vec!["a_rather_long_name s.base"; 2000].join(", ");
+    let statement = format!("CREATE FUNCTION s.g({arguments}) RETURNS integer LANGUAGE sql AS '1';");
+    let passed = behind(LOST, &statement);
+    assert!(is_tried(&passed, &statement) && passed.len() < statement.len() + 4000);
+}
+
 #[test]
 fn what_is_cut_in_any_case_is_cut_from_what_is_tried() {
     let index = "CREATE INDEX i ON s.t USING btree (s.lost(a)) TABLESPACE fast;\n";

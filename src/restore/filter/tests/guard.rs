@@ -91,6 +91,72 @@ fn what_a_cut_leaves_is_read_as_it_was() {
     assert!(seen >= 5, "{seen}");
 }
 
+/// Of a statement that was too long to be held it was forgotten, and psql read the rows as code.
+#[test]
+fn the_rows_of_a_copy_that_does_not_pass_do_not_pass_either() {
+    let options = options(|options| options.superuser_only = true);
+    let input = |blanks| {
+        format!(
+            "CREATE TYPE s.base (INPUT = s.i, OUTPUT = s.o);\nCREATE TABLE s.t (a s.base);\n\
+             COPY s.t (a){}FROM stdin;\n1\n\\! id\n\\.\nSELECT 1;\n",
+            " ".repeat(blanks)
+        )
+    };
+    let passed = filtered(input(1).as_bytes(), &options, usize::MAX);
+    assert_eq!(String::from_utf8(passed).unwrap().trim(), "SELECT 1;");
+    let refused = try_filtered(input(LIMIT + 10).as_bytes(), &options, usize::MAX).unwrap_err();
+    assert_eq!(refused.code, Code::Tampered);
+}
+
+/// They ended the one transaction of a restore half way, and nothing of it was said to be kept.
+#[test]
+fn transactions_other_than_those_of_pg_dump_are_tampering() {
+    let blanks = " ".repeat(LIMIT + 10);
+    for statement in [
+        "END",
+        "COMMIT WORK",
+        "COMMIT AND CHAIN",
+        "ROLLBACK",
+        "ABORT",
+        "START TRANSACTION",
+        "SAVEPOINT a",
+        "PREPARE TRANSACTION 'a'",
+    ] {
+        for input in [format!("{statement};\n"), format!("{statement}{blanks};\n")] {
+            for options in [FilterOptions::default(), all()] {
+                let refused = try_filtered(input.as_bytes(), &options, usize::MAX).unwrap_err();
+                assert_eq!(refused.code, Code::Tampered, "{statement}");
+            }
+        }
+    }
+    let input = "BEGIN;\nSELECT 1;\nCOMMIT;\n";
+    assert_eq!(whole(input, FilterOptions::default()), input);
+}
+
+#[test]
+fn a_zero_byte_is_refused_before_anybody_reads_a_name() {
+    let prepare: Prepare = Box::new(|_| panic!("nothing is prepared"));
+    let mut filter = Filter::with_head(FilterOptions::default(), prepare, Memory::default());
+    let refused = filter.put(b"CREATE EXTENSION \"a\0\";\nCREATE TABLE t ();\n");
+    assert_eq!(refused.unwrap_err().code, Code::Tampered);
+}
+
+/// A dump may consist of nothing else: a report had the size of the dump, several times.
+#[test]
+fn what_is_told_is_bounded() {
+    let options = options(|options| options.superuser_only = true);
+    let statement = |number: usize| format!("CREATE EVENT TRIGGER e{number} ON ddl_command_start EXECUTE FUNCTION public.f();\n");
+    let long = format!(
+        "CREATE EVENT TRIGGER \"{}\" ON ddl_command_start EXECUTE FUNCTION public.f();\n",
+        "é".repeat(5000)
+    );
+    let dump: String = std::iter::once(long).chain((0..12_000).map(statement)).collect();
+    let told = try_filtered(dump.as_bytes(), &options, usize::MAX).unwrap().changes.not_restored;
+    assert_eq!(told.len(), 10_001);
+    assert!(told[0].what.ends_with('…') && told[0].what.len() < 1100);
+    assert_eq!(told[10_000].what, "2001 more objects");
+}
+
 /// Nothing of a statement passes before it is known that it holds no command.
 #[test]
 fn nothing_of_a_refused_statement_passes() {
