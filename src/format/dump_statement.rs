@@ -60,7 +60,7 @@ impl<'a> Statement<'a> {
                         .iter()
                         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
             };
-            text.push_str(&String::from_utf8_lossy(inner.filter(is_plain).unwrap_or(bytes)));
+            text.push_str(&shown(inner.filter(is_plain).unwrap_or(bytes)));
             end = Some(token.to);
         }
         text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -165,6 +165,16 @@ impl<'a> Statement<'a> {
         }
         None
     }
+}
+
+/// Bytes of a dump, which may be in any encoding, as a text of their own: two names never become one.
+pub fn shown(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
 }
 
 fn undoubled(inner: &[u8], quote: u8) -> Vec<u8> {

@@ -10,7 +10,7 @@ use super::object::{Kind, Object, elements, joined};
 use super::options::Rights;
 use super::superuser;
 use super::trial::{Plain, Told, Trial};
-use crate::format::dump_statement::Statement;
+use crate::format::dump_statement::{Statement, shown};
 
 /// Options of a user mapping that ordinary roles may not set, depending on its wrapper.
 const KEPT_OPTIONS: &[&str] = &["password_required", "sslcert", "sslkey"];
@@ -50,12 +50,12 @@ fn about(statement: &Statement, lost: &mut Lost) -> Option<Verdict> {
         return lost.has_name(Kind::Relation, &joined(&name)).then_some(Verdict::Drop);
     }
     if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
-        let name = String::from_utf8_lossy(&statement.literal(5)?).replace('"', "");
+        let name = shown(&statement.literal(5)?).replace('"', "");
         return lost.has_name(Kind::Relation, &name).then_some(Verdict::Drop);
     }
     if statement.has(0, "SET default_table_access_method") {
         let name = statement.literal(3).or_else(|| statement.name(3))?;
-        let is_lost = lost.has_name(Kind::AccessMethod, &String::from_utf8_lossy(&name));
+        let is_lost = lost.has_name(Kind::AccessMethod, &shown(&name));
         return is_lost.then(|| Verdict::Replace("SET default_table_access_method = heap;".to_owned()));
     }
     let object = Object::read(statement, said_of(statement)?)?;
@@ -66,7 +66,7 @@ fn about(statement: &Statement, lost: &mut Lost) -> Option<Verdict> {
     if let Some(name) = statement.find_word(2, "SEQUENCE").filter(|name| statement.is(*name + 1, "NAME"))
         && let Some((name, _)) = statement.qualified(name + 2)
     {
-        lost.add_name(Kind::Relation, joined(&name));
+        lost.add_name(Kind::Relation, &joined(&name));
     }
     Some(Verdict::Drop)
 }
@@ -109,8 +109,7 @@ fn table_without(statement: &Statement, made: Option<&Object>, lost: &Lost) -> O
 fn lacking_schema(object: &Object, statement: &Statement, lost: &Lost) -> Option<String> {
     let (parts, _) = statement.qualified(object.at)?;
     let schema = parts.first().filter(|_| parts.len() > 1)?;
-    lost.lacks_schema(schema)
-        .then(|| format!("SCHEMA {}", String::from_utf8_lossy(schema)))
+    lost.lacks_schema(schema).then(|| format!("SCHEMA {}", shown(schema)))
 }
 
 /// A parent or the type of a column.

@@ -66,7 +66,7 @@ impl Guard {
         let is_plain = statement.len() == 1 && statement.is_any(0, &["BEGIN", "COMMIT"]);
         if statement.is_any(0, TRANSACTIONS) && !is_plain {
             // A transaction of ours would end half way.
-            return Err(tampered(&format!("the statement {}", statement.text(0, 3))));
+            return Err(tampered(&format!("the statement {}", statement.text(0, statement.len().min(3)))));
         }
         if !statement.is(0, "SET") {
             return Ok(());

@@ -4,7 +4,7 @@ use super::dependents::{self, Fate};
 use super::lost::Lost;
 use super::options::FilterOptions;
 use super::trial::Trial;
-use crate::format::dump_statement::Statement;
+use crate::format::dump_statement::{Statement, shown};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -208,7 +208,7 @@ fn judge_set(options: &FilterOptions, statement: &Statement) -> Verdict {
     if options.no_tablespaces && setting("default_tablespace") {
         let name = statement.literal(3).or_else(|| statement.name(3)).unwrap_or_default();
         if !name.is_empty() {
-            return Verdict::LeaveOut("tablespaces", String::from_utf8_lossy(&name).into_owned());
+            return Verdict::LeaveOut("tablespaces", shown(&name));
         }
     }
     Verdict::Pass
@@ -296,7 +296,7 @@ fn cut_tablespace(options: &FilterOptions, statement: &Statement) -> Verdict {
         } else {
             at
         };
-        Some((statement.span(from, at + 2), String::from_utf8_lossy(&name).into_owned()))
+        Some((statement.span(from, at + 2), shown(&name)))
     };
     if !options.no_tablespaces || !KINDS.iter().any(|kind| statement.has(0, kind)) {
         return Verdict::Pass;

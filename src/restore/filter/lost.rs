@@ -3,8 +3,21 @@
 use super::object::{Kind, Object};
 use super::options::Rights;
 use super::suspects::Suspects;
-use crate::format::dump_statement::Statement;
+use crate::envelope::{hex, sha256};
+use crate::format::dump_statement::{Statement, shown};
 use std::collections::BTreeSet;
+
+/// More than any honest database has; a hostile dump may consist of nothing else.
+const MAX_OBJECTS: usize = 200_000;
+/// Of an identity: a longer one is held by its hash.
+const MAX_KEY: usize = 1024;
+
+fn held(identity: &str) -> String {
+    match identity.len() > MAX_KEY {
+        true => hex(&sha256(identity.as_bytes())),
+        false => identity.to_owned(),
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Lost {
@@ -22,14 +35,19 @@ pub(super) struct Lost {
 
 impl Lost {
     pub(super) fn add(&mut self, object: &Object, statement: &Statement) {
-        self.names.insert((object.kind, object.name.clone()));
-        self.keys.insert((object.kind, object.key.clone()));
+        self.names.insert((object.kind, held(&object.name)));
+        self.keys.insert((object.kind, held(&object.key)));
         self.suspect(object, statement);
     }
 
-    pub(super) fn add_name(&mut self, kind: Kind, name: String) {
-        self.names.insert((kind, name.clone()));
-        self.keys.insert((kind, name));
+    pub(super) fn add_name(&mut self, kind: Kind, name: &str) {
+        self.names.insert((kind, held(name)));
+        self.keys.insert((kind, held(name)));
+    }
+
+    /// It holds no more.
+    pub(super) fn is_full(&self) -> bool {
+        self.names.len().max(self.suspects.len()) > MAX_OBJECTS
     }
 
     /// Its name, and those by which others use it without a name.
@@ -77,9 +95,9 @@ impl Lost {
 
     /// An extension that is not there. It may have had a schema of its own name, and has names in the one it went to.
     pub(super) fn add_extension(&mut self, name: &[u8]) {
-        let text = String::from_utf8_lossy(name).into_owned();
-        self.add_name(Kind::Extension, text.clone());
-        self.add_name(Kind::Schema, text);
+        let text = shown(name);
+        self.add_name(Kind::Extension, &text);
+        self.add_name(Kind::Schema, &text);
         self.suspects.add(name);
     }
 
@@ -92,15 +110,15 @@ impl Lost {
     }
 
     pub(super) fn has(&self, object: &Object) -> bool {
-        self.keys.contains(&(object.kind, object.key.clone()))
+        self.keys.contains(&(object.kind, held(&object.key)))
     }
 
     pub(super) fn has_name(&self, kind: Kind, name: &str) -> bool {
-        self.names.contains(&(kind, name.to_owned()))
+        self.names.contains(&(kind, held(name)))
     }
 
     pub(super) fn lacks_schema(&self, name: &[u8]) -> bool {
-        self.has_name(Kind::Schema, &String::from_utf8_lossy(name))
+        self.has_name(Kind::Schema, &shown(name))
     }
 
     /// Takes note of one that passes.

@@ -24,7 +24,7 @@ pub use recorded::Unfinished;
 
 use crate::error::{Code, Error, Result};
 use crate::format::dump_lexer::{DumpLexer, Lexed, ROWS};
-use crate::format::dump_statement::Statement;
+use crate::format::dump_statement::{Statement, shown};
 use crate::pipeline::Stage;
 use guard::{Guard, tampered};
 use head::HeadReader;
@@ -109,8 +109,7 @@ impl<S: Stage> Filter<S> {
         }
         for (name, reason) in prepared.missing {
             self.lost.add_extension(&name);
-            self.changes
-                .not_restored(format!("EXTENSION {}", String::from_utf8_lossy(&name)), reason);
+            self.changes.not_restored(format!("EXTENSION {}", shown(&name)), reason);
             self.options.exclude_extensions.insert(name);
         }
         self.pass_on(&reader.kept)
@@ -223,6 +222,12 @@ impl<S: Stage> Filter<S> {
         );
         // Without their statement they would be code.
         self.skips_rows = is_gone && self.lexer.rows_follow();
+        if self.lost.is_full() {
+            return Err(Error::new(
+                Code::RestoreFailed,
+                "more of the dump than can be remembered cannot be restored here",
+            ));
+        }
         let settings = self.guard.settings(self.lexer.depends_on_strings(), self.lexer.is_beyond_ascii())?;
         self.hand_on(0..start)?;
         match verdict {

@@ -1,6 +1,6 @@
 //! Which object words such as `FUNCTION public.f(integer)` name.
 
-use crate::format::dump_statement::Statement;
+use crate::format::dump_statement::{Statement, shown};
 
 /// What has names of its own in PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -252,6 +252,6 @@ pub(super) fn elements(statement: &Statement, from: usize, to: usize) -> Vec<(us
 }
 
 pub(super) fn joined(parts: &[Vec<u8>]) -> String {
-    let parts: Vec<String> = parts.iter().map(|part| String::from_utf8_lossy(part).into_owned()).collect();
+    let parts: Vec<String> = parts.iter().map(|part| shown(part)).collect();
     parts.join(".")
 }

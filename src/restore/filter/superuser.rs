@@ -7,6 +7,7 @@ use super::options::Rights;
 use crate::format::dump_statement::Statement;
 
 const REASON: &str = "PostgreSQL lets only superusers make it, and no code of a dump runs as one here";
+const OF_MODULES: &str = "a module that is not loaded here may own the parameter, and then a superuser alone may set it";
 const WORDS: &str = "PostgreSQL lets only superusers say it";
 const NO_LANGUAGE: &str = "its language is not there, or PostgreSQL lets only superusers write functions in it";
 const FILES: &str = "PostgreSQL lets only superusers name files of the server";
@@ -150,8 +151,8 @@ fn function(statement: &Statement, at: usize, rights: Option<&Rights>) -> Option
     let mut cuts = Vec::new();
     let body = ["AS", "BEGIN", "RETURN"].iter().filter_map(|word| statement.find(end, word)).min();
     let until = body.unwrap_or(statement.len());
-    let mut cut = |from: usize, to: usize, what: &str| {
-        let note = Note::NotRestored(format!("{what} of {}", statement.text(at, end)), WORDS.into());
+    let mut cut = |from: usize, to: usize, what: &str, reason: &'static str| {
+        let note = Note::NotRestored(format!("{what} of {}", statement.text(at, end)), reason.into());
         let bytes = statement.span(from, to);
         cuts.push(Cut { bytes, note });
     };
@@ -159,12 +160,12 @@ fn function(statement: &Statement, at: usize, rights: Option<&Rights>) -> Option
         .find(end, "LEAKPROOF")
         .filter(|found| *found < until && !statement.is(*found - 1, "NOT"))
     {
-        cut(found, found + 1, "LEAKPROOF");
+        cut(found, found + 1, "LEAKPROOF", WORDS);
     }
     if let Some(found) = statement.find(end, "SUPPORT").filter(|found| *found < until)
         && let Some((_, to)) = statement.qualified(found + 1)
     {
-        cut(found, to, "SUPPORT");
+        cut(found, to, "SUPPORT", WORDS);
     }
     let mut from = end;
     while let Some(found) = statement.find(from, "SET").filter(|found| *found < until) {
@@ -175,7 +176,9 @@ fn function(statement: &Statement, at: usize, rights: Option<&Rights>) -> Option
         }
         let parameter = joined(&parameter).to_ascii_lowercase();
         if rights.is_some_and(|rights| rights.settings.contains(parameter.as_bytes())) {
-            cut(found, from, &format!("SET {parameter}"));
+            cut(found, from, &format!("SET {parameter}"), WORDS);
+        } else if parameter.contains('.') {
+            cut(found, from, &format!("SET {parameter}"), OF_MODULES);
         }
     }
     cuts.sort_by_key(|cut| cut.bytes.start);

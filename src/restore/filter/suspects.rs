@@ -39,6 +39,10 @@ impl Suspects {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.words.len() + self.signs.len() + self.columns.values().map(BTreeSet::len).sum::<usize>() + self.generated.len()
+    }
+
     pub(super) fn add_column(&mut self, table: &[u8], column: &[u8]) {
         if let (Some(table), Some(column)) = (key(table), key(column)) {
             self.columns.entry(column.to_vec()).or_default().insert(table.to_vec());
@@ -98,7 +102,7 @@ pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| !is_of_word(byte)).filter(|word| !word.is_empty())
 }
 
-/// A word by which a name is found, whatever quotes double in it.
+/// A word by which a name is found, whatever quotes double in it. PostgreSQL has no longer ones than 63 bytes.
 fn key(name: &[u8]) -> Option<&[u8]> {
-    words(name).max_by_key(|word| word.len())
+    words(name).max_by_key(|word| word.len()).map(|word| &word[..word.len().min(64)])
 }

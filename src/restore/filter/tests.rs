@@ -294,8 +294,8 @@ fn what_the_server_keeps_from_ordinary_roles_is_left_out_and_told() {
         ×ALTER TABLE ONLY ext.jobs FORCE ROW LEVEL SECURITY;\nCREATE POLICY p ON public.t USING (true);\nALTER TABLE public.t ENABLE ROW LEVEL SECURITY;\n";
     leaves_out(lost, without.clone());
     let input = "CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql\n    SET search_path TO 'a', 'b'\n    SET session_preload_libraries TO 'x', 'y'\n    \
-        SET log_min_messages TO 'panic'\n    AS 'UPDATE t SET log_min_messages = 1';\n";
-    let expected = "CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql\n    SET search_path TO 'a', 'b'\n     /**/ \n     /**/ \n    \
+        SET log_min_messages TO 'panic'\n    SET \"my.Var\" TO 'x'\n    AS 'UPDATE t SET log_min_messages = 1';\n";
+    let expected = "CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql\n    SET search_path TO 'a', 'b'\n     /**/ \n     /**/ \n     /**/ \n    \
         AS 'UPDATE t SET log_min_messages = 1';\n";
     assert_eq!(whole(input, without.clone()), expected);
     let told = try_filtered(input.as_bytes(), &without, 9).unwrap().changes.not_restored;
@@ -304,7 +304,8 @@ fn what_the_server_keeps_from_ordinary_roles_is_left_out_and_told() {
         told,
         [
             "SET session_preload_libraries of FUNCTION public.f()",
-            "SET log_min_messages of FUNCTION public.f()"
+            "SET log_min_messages of FUNCTION public.f()",
+            "SET my.var of FUNCTION public.f()"
         ]
     );
 }
