@@ -118,6 +118,7 @@ fn shortened(mut words: String) -> String {
     if words.len() > WORDS {
         words.truncate(words.floor_char_boundary(WORDS));
         words.push('…');
+        words.shrink_to_fit();
     }
     words
 }
