@@ -25,6 +25,12 @@ WHERE NOT (pg_catalog.pg_has_role(m.lomowner, 'USAGE')
                       WHERE a.privilege_type OPERATOR(pg_catalog.=) 'SELECT'
                         AND CASE WHEN a.grantee OPERATOR(pg_catalog.=) '0'::pg_catalog.oid THEN true ELSE pg_catalog.pg_has_role(a.grantee, 'USAGE') END))";
 
+/// Sequences of serial and identity columns.
+const OWNED: &str = "SELECT o.objid FROM pg_catalog.pg_depend o JOIN left_over l ON l.oid OPERATOR(pg_catalog.=) o.refobjid
+    JOIN pg_catalog.pg_class q ON q.oid OPERATOR(pg_catalog.=) o.objid AND q.relkind OPERATOR(pg_catalog.=) 'S'
+    WHERE o.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND o.refclassid OPERATOR(pg_catalog.=) o.classid
+      AND o.deptype OPERATOR(pg_catalog.=) ANY ('{a,i}'::pg_catalog.\"char\"[])";
+
 /// Of a whole database, as an error that names it.
 pub async fn whole(session: &Session, warnings: &mut Vec<String>) -> Result<()> {
     let of = |condition: &str| Names::query(RELATION, &format!("{READ} {condition}"), "n.nspname, c.relname");
@@ -35,9 +41,13 @@ pub async fn whole(session: &Session, warnings: &mut Vec<String>) -> Result<()> 
 /// Of the relations that SQL in `relations` has in `left_over`; what it has in `without_rows` is locked and not read.
 pub async fn part(session: &Session, relations: &str, with_large_objects: bool, warnings: &mut Vec<String>) -> Result<()> {
     let of = |condition: &str| {
+        // Owned sequences come along with their tables. Tables without their rows are locked, sequences are not even that.
         let read = match condition {
-            ROW_SECURITY => "SELECT oid FROM left_over EXCEPT SELECT oid FROM without_rows",
-            _ => "SELECT oid FROM left_over",
+            ROW_SECURITY => "SELECT oid FROM left_over EXCEPT SELECT oid FROM without_rows".to_owned(),
+            _ => format!(
+                "(SELECT oid FROM left_over UNION {OWNED}) EXCEPT SELECT w.oid FROM without_rows w JOIN pg_catalog.pg_class q \
+                 ON q.oid OPERATOR(pg_catalog.=) w.oid WHERE q.relkind OPERATOR(pg_catalog.=) 'S'"
+            ),
         };
         let from = format!(
             "FROM (WITH RECURSIVE {relations} SELECT n.nspname, c.relname {READ} {condition}

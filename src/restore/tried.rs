@@ -1,15 +1,19 @@
 //! What a server says of the statements that were tried, in lines of psql's stderr that a mark tells from all others.
 
 use super::filter::NotRestored;
+use crate::envelope::{hex, sha256, unhex_all};
 use crate::error::{Code, Error, Result};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// More things that depend on something not restored than a report is read for.
 const MAX_LINES: usize = 10_000;
 /// Of a line: more than a name and what the server says of it.
 const MAX_LINE: usize = 16 << 10;
-/// Of a name.
-const MAX_NAME: usize = 300;
+/// Bytes of a name.
+const MAX_NAME: usize = 500;
+const MAX_REASON: usize = 600;
+const BEGINNING: &str = "pgseal tried ";
 
 /// Shared by who starts psql and who reads what it says.
 #[derive(Clone, Debug)]
@@ -21,6 +25,7 @@ pub(super) struct Tried {
 #[derive(Debug, Default)]
 struct Told {
     lines: Vec<NotRestored>,
+    seen: BTreeSet<String>,
     more: u64,
 }
 
@@ -38,7 +43,7 @@ impl Tried {
     }
 
     pub(super) fn take(&self) -> Vec<NotRestored> {
-        let Told { mut lines, more } = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+        let Told { mut lines, more, .. } = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
         if more > 0 {
             lines.push(NotRestored {
                 what: format!("{more} more"),
@@ -50,23 +55,40 @@ impl Tried {
 
     fn read(&self, line: &[u8]) -> bool {
         let line = String::from_utf8_lossy(line);
-        let mut parts = line.splitn(3, &self.mark).skip(1).map(str::trim);
-        let (Some(what), Some(reason)) = (parts.next(), parts.next()) else {
+        let Some((_, told)) = line.split_once(BEGINNING) else {
+            return false;
+        };
+        let mut words = told.trim_end().splitn(3, ' ');
+        let (proof, what, reason) = (words.next(), words.next(), words.next().unwrap_or_default());
+        let what = what.and_then(unhex_all).and_then(|what| String::from_utf8(what).ok());
+        let Some(what) = what.filter(|what| proof == Some(&*proof_of(&self.mark, what))) else {
             return false;
         };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // Code of a statement may say again what its own statement may say.
+        if told.seen.contains(&what) {
+            return true;
+        }
         if told.lines.len() < MAX_LINES {
-            let what = match what.char_indices().nth(MAX_NAME) {
-                Some((end, _)) => format!("{}…", &what[..end]),
-                None => what.to_owned(),
-            };
-            let reason = reason.chars().take(2 * MAX_NAME).collect();
+            told.seen.insert(what.clone());
+            let reason = reason.chars().take(MAX_REASON).collect();
             told.lines.push(NotRestored { what, reason });
         } else {
             told.more += 1;
         }
         true
     }
+}
+
+/// What a server is to say of a thing. Whoever reads the statement, as its own code can, learns to say this again, and nothing
+/// of any other thing. Hexadecimal, since the session may be in any encoding.
+pub(super) fn told_line(mark: &str, what: &str) -> String {
+    let what = &what[..what.floor_char_boundary(MAX_NAME)];
+    format!("{BEGINNING}{} {}", proof_of(mark, what), hex(what.as_bytes()))
+}
+
+fn proof_of(mark: &str, what: &str) -> String {
+    hex(&sha256([mark, "\n", what].concat().as_bytes())[..16])
 }
 
 /// Takes the marked lines out of what comes.
@@ -117,33 +139,40 @@ mod tests {
     #[test]
     fn marked_lines_are_found_in_pieces_of_any_size_and_taken_out() {
         let tried = Tried::new().unwrap();
-        let mark = tried.mark().to_owned();
+        let (one, other) = (told_line(tried.mark(), "VIEW s.v"), told_line(tried.mark(), "VIEW \u{e9}"));
+        // By code of the dump: with a proof of its own, of another thing, and of nothing.
+        let forged = [
+            told_line("guessed", "TABLE pay"),
+            one.replace(&hex(b"VIEW s.v"), &hex(b"TABLE pay")),
+            "pgseal tried".to_owned(),
+        ];
+        let forged = forged.map(|line| format!("W:  {line} no\n")).concat();
         let said = format!(
-            "psql:<stdin>:1: WARNING:  x\nW:  {mark} VIEW s.v {mark} PostgreSQL said: no\n{}\n{mark} VIEW w {mark} y\nend",
+            "psql:<stdin>:1: WARNING:  x\nW:  {one} PostgreSQL said: no\n{forged}{}\nW:  {other} y\nW:  {one} again\nend",
             "z".repeat(40_000)
         );
+        let taken = format!("W:  {one} PostgreSQL said: no\nW:  {other} y\nW:  {one} again\n").len();
         for size in [1, 7, 1 << 20] {
             let (mut sieve, mut kept) = (Sieve::new(tried.clone()), Vec::new());
             said.as_bytes().chunks(size).for_each(|piece| sieve.take(piece, &mut kept));
             sieve.finish(&mut kept);
-            assert_eq!(
-                kept.len(),
-                said.len() - format!("W:  {mark} VIEW s.v {mark} PostgreSQL said: no\n{mark} VIEW w {mark} y\n").len()
-            );
+            assert_eq!(kept.len(), said.len() - taken);
             let told = tried.take();
             let what: Vec<&str> = told.iter().map(|lost| &*lost.what).collect();
-            assert_eq!((what, &*told[0].reason), (vec!["VIEW s.v", "VIEW w"], "PostgreSQL said: no"));
+            assert_eq!((what, &*told[0].reason), (vec!["VIEW s.v", "VIEW \u{e9}"], "PostgreSQL said: no"));
         }
     }
 
     #[test]
     fn beyond_a_bound_marked_lines_are_counted() {
         let tried = Tried::new().unwrap();
-        let line = format!("{0} {1} {0} no\n", tried.mark(), "long".repeat(1000));
         let (mut sieve, mut kept) = (Sieve::new(tried.clone()), Vec::new());
-        (0..MAX_LINES + 5).for_each(|_| sieve.take(line.as_bytes(), &mut kept));
+        for number in 0..MAX_LINES + 5 {
+            let line = format!("{} no\n", told_line(tried.mark(), &format!("{number}{}", "long".repeat(1000))));
+            sieve.take(line.as_bytes(), &mut kept);
+        }
         let told = tried.take();
         assert_eq!((told.len(), &*told[MAX_LINES].what, kept.len()), (MAX_LINES + 1, "5 more", 0));
-        assert!(told[0].what.chars().count() <= MAX_NAME + 1);
+        assert!(told[0].what.len() <= MAX_NAME);
     }
 }

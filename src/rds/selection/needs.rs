@@ -60,11 +60,17 @@ fn query(conditions: &[Vec<String>; 5]) -> String {
         let is_it = format!("u.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.{catalog}'::pg_catalog.regclass");
         format!("WHEN {is_it} THEN NOT {}", lies_in(catalog, column))
     });
+    // What belongs to an extension comes with it, and an extension with no part that was chosen by name.
+    let [tables, _, _, chosen_schemas, _] = conditions;
+    let is_chosen = !tables.is_empty() || !chosen_schemas.is_empty();
     // Owned sequences come along with their table, and so does the type of its rows.
     let from = format!(
         "FROM (WITH RECURSIVE {relations}, used AS ({})
-             SELECT u.refclassid, u.refobjid FROM used u
+             SELECT coalesce(m.refclassid, u.refclassid) AS refclassid, coalesce(m.refobjid, u.refobjid) AS refobjid FROM used u
+             LEFT JOIN pg_catalog.pg_depend m ON m.classid OPERATOR(pg_catalog.=) u.refclassid AND m.objid OPERATOR(pg_catalog.=) u.refobjid
+                 AND m.deptype OPERATOR(pg_catalog.=) 'e'
              WHERE u.refobjid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid AND CASE
+                 WHEN m.objid IS NOT NULL THEN {is_chosen}
                  WHEN u.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass THEN
                      EXISTS (SELECT FROM pg_catalog.pg_class o WHERE o.oid OPERATOR(pg_catalog.=) u.refobjid
                              AND o.relkind OPERATOR(pg_catalog.=) ANY ('{{r,p,v,m,f,S}}'::pg_catalog.\"char\"[]))

@@ -46,7 +46,12 @@ impl Parts<'_> {
     }
 
     fn needs(&self, text: &[u8]) -> Vec<usize> {
-        let is_odd = |name: &[u8]| words(name).next() != Some(name) && memchr::memmem::find(text, name).is_some();
+        let doubled = |name: &[u8]| {
+            name.iter()
+                .flat_map(|byte| std::iter::repeat_n(*byte, if *byte == b'"' { 2 } else { 1 }))
+                .collect::<Vec<u8>>()
+        };
+        let is_odd = |name: &[u8]| words(name).next() != Some(name) && memchr::memmem::find(text, &doubled(name)).is_some();
         let is_in = |name: &&(Vec<u8>, usize)| words(text).any(|word| word == name.0) || is_odd(&name.0);
         self.generated.iter().filter(is_in).map(|(_, place)| *place).collect()
     }
@@ -98,7 +103,7 @@ pub(super) fn table(statement: &Statement, object: &Object, lost: &mut Lost) -> 
     }
     let Parts { clauses, generated, .. } = parts;
     for (name, _) in generated {
-        lost.suspects.add_generated(&object.own, object.sql(statement), name);
+        lost.suspects.add_generated(object, object.sql(statement), name);
     }
     let kept: Vec<Vec<u8>> = kept.into_iter().flatten().collect();
     let list = kept.join(&b",\n    "[..]);

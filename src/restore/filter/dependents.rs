@@ -6,7 +6,7 @@
 use super::clauses;
 use super::judge::Verdict;
 use super::lost::Lost;
-use super::object::{Kind, Object, elements, joined};
+use super::object::{Kind, Object, elements, joined, parts_of};
 use super::options::Rights;
 use super::superuser;
 use super::trial::{Plain, Told, Trial};
@@ -50,7 +50,7 @@ fn about(statement: &Statement, lost: &mut Lost) -> Option<Verdict> {
         return lost.has_name(Kind::Relation, &joined(&name)).then_some(Verdict::Drop);
     }
     if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
-        let name = shown(&statement.literal(5)?).replace('"', "");
+        let name = joined(&parts_of(&statement.literal(5)?));
         return lost.has_name(Kind::Relation, &name).then_some(Verdict::Drop);
     }
     if statement.has(0, "SET default_table_access_method") {
@@ -203,14 +203,22 @@ fn make(statement: &Statement, object: &Object, suspect: bool, lost: &mut Lost) 
     Some(Trial::Plain(Plain {
         what: object.text(statement),
         told: Told::Always,
-        generated: lost.suspects.generated_in(statement.all_bytes()),
+        generated: lost.suspects.generated_in(statement),
     }))
 }
 
 fn alter(statement: &Statement, lost: &mut Lost) -> Option<Trial> {
     let object = said_of(statement).and_then(|at| Object::read(statement, at));
-    let generated = lost.suspects.generated_in(statement.all_bytes());
+    let generated = lost.suspects.generated_in(statement);
     let plain = |what, told| Some(Trial::Plain(Plain { what, told, generated }));
+    if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
+        let name = joined(&parts_of(&statement.literal(5)?));
+        return if lost.doubtful_sequences.contains(&name) {
+            plain(String::new(), Told::Never)
+        } else {
+            None
+        };
+    }
     if !statement.is(0, "ALTER") {
         let is_about = statement.is_any(0, &["COMMENT", "SECURITY", "GRANT", "REVOKE"]);
         return if is_about { plain(String::new(), Told::Never) } else { None };
@@ -228,6 +236,13 @@ fn alter(statement: &Statement, lost: &mut Lost) -> Option<Trial> {
         Some(object) if object.kind == Kind::Relation => Told::IfThere(object.sql(statement).to_vec()),
         _ => Told::Always,
     };
+    // The sequence of an identity column is made with it, or not.
+    if let Some(name) = statement.find_word(end, "SEQUENCE").filter(|name| statement.is(*name + 1, "NAME"))
+        && let Some((name, _)) = statement.qualified(name + 2)
+    {
+        lost.doubtful_sequences.insert(joined(&name));
+        name.last().into_iter().for_each(|name| lost.suspects.add(name));
+    }
     let mut until = end;
     while until < statement.len() && !statement.is_symbol(until, b'(') && until < end + 6 {
         until += 1;

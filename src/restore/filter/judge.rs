@@ -158,11 +158,13 @@ fn judge_alter(options: &FilterOptions, statement: &Statement) -> Verdict {
 /// Before PostgreSQL 15 the schema `public` is the server's own: on RDS of a role that nobody else may act as, and that is
 /// nowhere else. Whose it is matters less than the rows.
 fn owner_of_public(statement: &Statement) -> Option<String> {
-    let role = statement.text(5, 6);
+    // With or without quotes, which this program has pg_dump put around all names.
+    let is_public = statement.name(2).is_some_and(|name| name == b"public");
+    let role = shown(&statement.name(5)?);
     let is_plain = role
         .bytes()
         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    if !statement.has(0, "ALTER SCHEMA public OWNER TO") || !is_plain || statement.len() > 7 {
+    if !statement.has(0, "ALTER SCHEMA") || !is_public || !statement.has(3, "OWNER TO") || !is_plain || statement.len() > 7 {
         return None;
     }
     Some(format!(

@@ -27,6 +27,8 @@ pub(super) struct Lost {
     pub(super) suspects: Suspects,
     /// Servers of files, which superusers alone may name.
     file_servers: BTreeSet<String>,
+    /// Sequences of identity columns that may not be there.
+    pub(super) doubtful_sequences: BTreeSet<String>,
     /// Schemas in which extensions have what no dump names.
     shared: BTreeSet<Vec<u8>>,
     /// Names of what the dump makes, and of what is in those schemas before.

@@ -251,7 +251,30 @@ pub(super) fn elements(statement: &Statement, from: usize, to: usize) -> Vec<(us
     found
 }
 
+/// One text for each name: a part that holds a dot or a quote stands in quotes.
 pub(super) fn joined(parts: &[Vec<u8>]) -> String {
-    let parts: Vec<String> = parts.iter().map(|part| shown(part)).collect();
-    parts.join(".")
+    let quoted = |part: &Vec<u8>| match shown(part) {
+        text if text.contains(['.', '"']) => format!("\"{}\"", text.replace('"', "\"\"")),
+        text => text,
+    };
+    parts.iter().map(quoted).collect::<Vec<_>>().join(".")
+}
+
+/// The parts of a name that stands in a string, as in `setval('s."Odd.one"', 1)`.
+pub(super) fn parts_of(text: &[u8]) -> Vec<Vec<u8>> {
+    let (mut parts, mut is_quoted) = (vec![Vec::new()], false);
+    let mut bytes = text.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' if is_quoted && bytes.peek() == Some(&b'"') => bytes.next().into_iter().for_each(|quote| push(&mut parts, quote)),
+            b'"' => is_quoted = !is_quoted,
+            b'.' if !is_quoted => parts.push(Vec::new()),
+            byte => push(&mut parts, byte),
+        }
+    }
+    parts
+}
+
+fn push(parts: &mut [Vec<u8>], byte: u8) {
+    parts.last_mut().into_iter().for_each(|part| part.push(byte));
 }

@@ -4,7 +4,7 @@ use super::judge::{Cut, Note, Verdict};
 use super::lost::Lost;
 use super::object::{elements, joined};
 use super::options::Rights;
-use crate::format::dump_statement::Statement;
+use crate::format::dump_statement::{Statement, shown};
 
 const REASON: &str = "PostgreSQL lets only superusers make it, and no code of a dump runs as one here";
 const OF_MODULES: &str = "a module that is not loaded here may own the parameter, and then a superuser alone may set it";
@@ -174,7 +174,8 @@ fn function(statement: &Statement, at: usize, rights: Option<&Rights>) -> Option
         while statement.is_symbol(from, b',') {
             from += 2;
         }
-        let parameter = joined(&parameter).to_ascii_lowercase();
+        let parameter: Vec<String> = parameter.iter().map(|part| shown(part)).collect();
+        let parameter = parameter.join(".").to_ascii_lowercase();
         if rights.is_some_and(|rights| rights.settings.contains(parameter.as_bytes())) {
             cut(found, from, &format!("SET {parameter}"), WORDS);
         } else if parameter.contains('.') {

@@ -2,6 +2,8 @@
 //!
 //! Any occurrence will do, in code, strings and bodies: the server decides what comes of it, and to be asked costs nothing.
 
+use super::object::{Object, joined};
+use crate::format::dump_statement::Statement;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// More names of signs alone than anybody has: beyond that every sign is one.
@@ -23,7 +25,9 @@ pub(super) struct Generated {
     /// As the dump writes it.
     pub(super) table: Vec<u8>,
     pub(super) column: Vec<u8>,
-    keys: (Vec<u8>, Vec<u8>),
+    /// The table's identity, and a word by which the column is found.
+    relation: String,
+    key: Vec<u8>,
 }
 
 impl Suspects {
@@ -50,12 +54,16 @@ impl Suspects {
     }
 
     /// `sql`: the table's name as the dump writes it.
-    pub(super) fn add_generated(&mut self, table: &[u8], sql: &[u8], column: Vec<u8>) {
-        self.add_column(table, &column);
-        if let (Some(table), Some(key)) = (key(table), key(&column)) {
-            let keys = (table.to_vec(), key.to_vec());
-            let table = sql.to_vec();
-            self.generated.push(Generated { table, column, keys });
+    pub(super) fn add_generated(&mut self, object: &Object, sql: &[u8], column: Vec<u8>) {
+        self.add_column(&object.own, &column);
+        if let Some(key) = key(&column) {
+            let (key, relation, table) = (key.to_vec(), object.name.clone(), sql.to_vec());
+            self.generated.push(Generated {
+                table,
+                column,
+                relation,
+                key,
+            });
         }
     }
 
@@ -67,13 +75,18 @@ impl Suspects {
         words(text).any(is_one) || self.has_sign(text) || self.has_column(text)
     }
 
-    /// Those among the columns that nobody may compute which are mentioned.
-    pub(super) fn generated_in(&self, text: &[u8]) -> Vec<Generated> {
+    /// Those among the columns that nobody may compute which are mentioned, with their very table: of another one of that name
+    /// the rows themselves are at fault.
+    pub(super) fn generated_in(&self, statement: &Statement) -> Vec<Generated> {
         if self.generated.is_empty() {
             return Vec::new();
         }
-        let words: HashSet<&[u8]> = words(text).collect();
-        let is_in = |one: &&Generated| words.contains(&*one.keys.0) && words.contains(&*one.keys.1);
+        let words: HashSet<&[u8]> = words(statement.all_bytes()).collect();
+        let relations: HashSet<String> = (0..statement.len())
+            .filter_map(|at| statement.qualified(at))
+            .map(|(parts, _)| joined(&parts))
+            .collect();
+        let is_in = |one: &&Generated| words.contains(&*one.key) && relations.contains(&one.relation);
         self.generated.iter().filter(is_in).cloned().collect()
     }
 

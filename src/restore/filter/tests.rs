@@ -192,6 +192,8 @@ fn whose_the_schema_public_is_costs_no_restore() {
         passed.starts_with("DO $pgseal$ BEGIN ALTER SCHEMA public OWNER TO \"rdsadmin\"; EXCEPTION"),
         "{passed}"
     );
+    let quoted = "ALTER SCHEMA \"public\" OWNER TO \"rdsadmin\";\n";
+    assert_eq!(whole(quoted, FilterOptions::default()), passed);
     for other in [
         "ALTER SCHEMA public OWNER TO \"a$pgseal$b\";\n",
         "ALTER SCHEMA other OWNER TO rdsadmin;\n",

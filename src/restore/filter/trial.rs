@@ -5,6 +5,7 @@
 
 use super::suspects::Generated;
 use crate::envelope::{hex, sha256};
+use crate::restore::tried::told_line;
 
 /// What a server says of a statement that needs something which is not there, or which is somebody else's.
 const CONDITIONS: &str = "undefined_function OR undefined_object OR undefined_table OR undefined_column OR undefined_parameter \
@@ -17,8 +18,6 @@ const REMOTE: &str = "fdw_error OR connection_exception OR sql_routine_exception
     OR external_routine_invocation_exception";
 const ELSEWHERE: &str = "its rows are on another server, which a drill does not ask";
 const REFUSED: &str = "its query asks for what PostgreSQL keeps for superusers";
-/// Letters of a name that are told.
-const NAME: usize = 400;
 /// Marks where nobody reads them.
 const MARK: &str = "pgseal";
 
@@ -150,15 +149,9 @@ impl<'a> Script<'a> {
 
     /// The level of messages is the dump's to set.
     fn say(&mut self, what: &str, reason: &str) {
-        // The line must be short enough to be looked through whole.
-        let what: String = what.chars().take(NAME).collect();
-        let mark = self.mark;
+        let line = told_line(self.mark, what);
         self.put("PERFORM pg_catalog.set_config('client_min_messages', 'warning', true); ");
-        self.put(&format!("RAISE WARNING '% % % %', '{mark}', "));
-        self.quoted(what.as_bytes());
-        self.put(&format!(", '{mark}', "));
-        self.put(reason);
-        self.put("; ");
+        self.put(&format!("RAISE WARNING '% %', '{line}', {reason}; "));
     }
 
     /// What the server said, in one line.

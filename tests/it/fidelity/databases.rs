@@ -141,7 +141,7 @@ fn what_belongs_to_the_database_itself_comes_back() {
     assert_eq!(inventory["settings"]["my.note"], "it's; \\! id");
     assert_eq!(inventory["role_settings"]["app_reader"]["statement_timeout"], "5s");
     // Those of the dump: others stand with what they may do at the database, or with their settings.
-    assert_eq!(inventory["roles"], json!(["app_owner", "app_reader"]));
+    assert_eq!(inventory["roles"], json!(["app_owner", "app_reader", "postgres"]));
     assert!(
         inventory["system_identifier"].as_str().is_some_and(|id| id.parse::<u64>().is_ok()),
         "{inventory}"

@@ -1,6 +1,6 @@
 //! The roles that a backup names are those that its dump needs: a restore asks for each of them, a drill makes each of them.
 
-use super::Fixture;
+use super::{Fixture, some_tells};
 use crate::support::postgres::{Server, client_folder};
 use crate::support::s3::block_on;
 use pgseal::cancel::Cancel;
@@ -53,6 +53,7 @@ const KINDS: &[&str] = &[
     "alter role {r} in database here set work_mem = '5MB'",
     "grant connect on database here to {r}",
     "create temp table was_used (i int)",
+    "drop schema public cascade; create schema public; create table public.t (i int); alter table public.t owner to app",
     "create index on t (i)",
 ];
 
@@ -123,4 +124,49 @@ fn the_roles_that_are_told_are_those_that_the_dump_names() {
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
+}
+
+/// What sessions have for themselves is in no dump, whatever kind it is of.
+#[test]
+fn temporary_objects_need_no_role() {
+    let fixture = Fixture::new(Server::start());
+    let server = &fixture.server;
+    server.psql("postgres", "create role analyst; create database app");
+    let mut busy = server.session("app");
+    busy.run(
+        "create domain pg_temp.d as int; create function pg_temp.f() returns int language sql as 'select 1';
+         create type pg_temp.e as enum ('a'); create temp table t (i int); grant select on t to analyst;
+         alter domain pg_temp.d owner to analyst; alter function pg_temp.f() owner to analyst",
+    );
+    assert_eq!(told(&fixture, "app"), BTreeSet::new());
+    drop(busy);
+}
+
+/// Before 15 `public` is the superuser's: `rdsadmin` on RDS, whom no target has, and whom nobody may act as.
+#[test]
+fn a_database_whose_public_is_the_superusers_comes_back_anywhere() {
+    let fixture = Fixture::new(Server::builder().major(14).start());
+    let server = &fixture.server;
+    server.psql("postgres", "create role app; create database app");
+    server.psql(
+        "app",
+        "create table t (i int); alter table t owner to app; insert into t values (1)",
+    );
+    server.psql(
+        "postgres",
+        "set session authorization owner; alter role postgres rename to rdsadmin",
+    );
+    let (entry, place) = fixture.backup("app", json!({}));
+    assert_eq!(entry["rows"], 1);
+    let target = Server::start();
+    target.psql("postgres", "create role app");
+    let report = fixture.restored(&target, &place, "app", &["--create"]);
+    assert!(
+        some_tells(&report["warnings"], &["public", "keeps its owner", "rdsadmin"]),
+        "{report}"
+    );
+    assert_eq!(
+        target.psql("app", "select pg_get_userbyid(relowner) from pg_class where relname = 't'"),
+        "app"
+    );
 }
