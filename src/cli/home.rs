@@ -6,7 +6,7 @@ use crate::backup::signer::Signing;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
 use crate::envelope::private_key::{PrivateKey, passphrase};
-use crate::envelope::recipient::Recipient;
+use crate::envelope::recipient::{self, Recipient};
 use crate::envelope::signature::Verifier;
 use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
@@ -301,7 +301,7 @@ fn clients(env: &Env) -> (Vec<PathBuf>, Option<String>) {
 }
 
 pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<Said> {
-    let recipient = |path: &PathBuf| {
+    let read = |path: &PathBuf| {
         let unreadable = |error| Error::new(Code::BadUsage, format!("--recipient: {} cannot be read: {error}", path.display()));
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
         let known = Recipient::parse(&text).and_then(|recipient| Ok((test_keys::admit(std::slice::from_ref(&recipient), env)?, recipient)));
@@ -309,7 +309,8 @@ pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<Sa
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(recipient)
     };
-    let recipients = arguments.recipients.iter().map(recipient).collect::<Result<Vec<_>>>()?;
+    let recipients = arguments.recipients.iter().map(read).collect::<Result<Vec<_>>>()?;
+    cancel.race(recipient::tested(&recipients)).await?;
     let signing = match env.get("PGSEAL_SIGNING_KEY") {
         Some(text) => {
             let key = SigningKey::parse(text, env.get("PGSEAL_SIGNING_PASSPHRASE_FILE"))?;

@@ -91,7 +91,8 @@ fn partial(manifest: &Manifest, selection: Option<&SelectionRecord>) -> String {
     let words = if words.is_empty() { words } else { format!(" ({words})") };
     format!(
         "\n**This dump is partial: it holds only a part of the database{words}.**\n\
-         Restored, it does not give back the whole database. Its inventory holds the patterns.\n"
+         Restored, it does not give back the whole database. Its inventory holds the patterns. A dump of chosen tables makes no\n\
+         schemas: make those of its tables (`CREATE SCHEMA`) in the new database before the dump.\n"
     )
 }
 

@@ -147,7 +147,11 @@ fn missing_roles(properties: &DatabaseProperties, target: &Access, cancel: &Canc
         return Ok(None);
     }
     let found = existing_among(needed.clone(), target, cancel)?;
-    let missing: Vec<String> = needed.difference(&found).map(|role| identifier(role)).collect();
+    // In one line, whatever the names are.
+    let missing: Vec<String> = needed
+        .difference(&found)
+        .map(|role| identifier(role).replace(['\n', '\r'], "\u{fffd}"))
+        .collect();
     let message = "the target lacks roles that the backup's owners and privileges name:";
     Ok((!missing.is_empty()).then(|| format!("{message} {}", some_of(&missing))))
 }

@@ -10,6 +10,7 @@ use super::opened::Opened;
 use super::origin::Origin;
 use super::properties::{self, Wanted};
 use super::psql::{self, Access, Manner};
+use super::roles::Roles;
 use super::steps::{blocking, dump, globals, schemas_of_tables, server_major};
 use super::verify::agrees;
 use crate::cancel::Cancel;
@@ -95,7 +96,11 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     }
     let part = contents.as_ref().filter(|_| manifest.is_partial());
     let part = part.map(|contents| contents.tables.iter().map(|table| table.name.clone()).collect());
-    let roles = if ask.globals { Roles::NotNeeded } else { Roles::of(&opened, ask) };
+    let roles = if ask.globals {
+        Roles::NotNeeded
+    } else {
+        Roles::of(&opened.manifest, &ask.filter)
+    };
     let access = prepared(access, ask, &manifest.database, &properties, part, roles, cancel).await?;
     let filling = fill(&opened, contents.as_ref(), &properties, &access, ask, cancel).await;
     let filled = match filling {
@@ -112,39 +117,6 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
         );
         error.advise("The rows are in; what belongs to the database itself (owner, settings, privileges) may be missing.")
     })
-}
-
-/// The roles that the dump names, as far as they are not made first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Roles {
-    /// All must be there.
-    Needed,
-    /// Of a part of the dump, or without either owners or privileges, nobody can tell which.
-    SomeMayBeNeeded,
-    NotNeeded,
-}
-
-impl Roles {
-    fn of(opened: &Opened<'_>, ask: &Ask<'_>) -> Self {
-        match (ask.filter.no_owner, ask.filter.no_privileges) {
-            (true, true) => Self::NotNeeded,
-            (false, false) if !opened.manifest.is_partial() && !ask.filter.no_policies => Self::Needed,
-            _ => Self::SomeMayBeNeeded,
-        }
-    }
-
-    /// Told now: hours later, with all rows in, it would come as an error.
-    fn look(self, properties: &DatabaseProperties, server: &Access, cancel: &Cancel) -> Result<()> {
-        match self {
-            Self::Needed => empty::must_have_roles(properties, server, cancel),
-            Self::SomeMayBeNeeded => {
-                let told = empty::may_lack_roles(properties, server, cancel)?;
-                told.iter().for_each(|warning| tracing::warn!("{warning}"));
-                Ok(())
-            }
-            Self::NotNeeded => Ok(()),
-        }
-    }
 }
 
 /// What is left of a restore whose dump did not go in: nothing where it was one transaction, else a part that may be all
@@ -202,7 +174,12 @@ async fn fill(
         warnings.extend(said);
         left_out.extend(changes.left_out);
         // Not every role could be made.
-        let (target, stop, source, roles) = (access.clone(), cancel.clone(), properties.clone(), Roles::of(opened, ask));
+        let (target, stop, source, roles) = (
+            access.clone(),
+            cancel.clone(),
+            properties.clone(),
+            Roles::of(&opened.manifest, &ask.filter),
+        );
         blocking(move || roles.look(&source, &target, &stop)).await?;
     }
     if let Some(contents) = contents {
@@ -318,7 +295,7 @@ async fn prepared(
             }
         }
         let server = if is_new { maintenance(&access, &cancel)? } else { access.clone() };
-        roles.look(&properties, &server, &cancel)?;
+        roles.asked_elsewhere(is_new, &properties).look(&properties, &server, &cancel)?;
         if is_new {
             create(&access, &properties, &cancel)?;
         }

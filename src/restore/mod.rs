@@ -24,6 +24,7 @@ pub mod properties;
 pub mod psql;
 pub mod report;
 pub mod rewrap;
+mod roles;
 mod scratch_database;
 mod scratch_folder;
 mod steps;

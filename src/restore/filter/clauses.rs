@@ -158,7 +158,11 @@ fn column(parts: &mut Parts<'_>, from: usize, to: usize, is_typed: bool, lost: &
         if is_computed {
             // What nobody computes is null.
             let not = if statement.is(end, "CONSTRAINT") { end + 2 } else { end };
-            until = if statement.has(not, "NOT NULL") { not + 2 } else { end };
+            until = match statement.has(not, "NOT NULL") {
+                true if statement.has(not + 2, "NO INHERIT") => not + 4,
+                true => not + 2,
+                false => end,
+            };
         }
         let bytes = statement.span(start, until);
         let place = bytes.start - base.start..bytes.end - base.start;

@@ -155,7 +155,8 @@ fn lost_type(statement: &Statement, from: usize, to: usize, lost: &Lost) -> Opti
 
 /// For what may need something that is not there.
 fn trial(statement: &Statement, made: Option<&Object>, rights: Option<&Rights>, lost: &mut Lost) -> Option<Trial> {
-    let suspect = lost.mentioned(statement);
+    let has_body = made.is_some_and(|object| object.kind == Kind::Routine);
+    let suspect = lost.mentioned(statement) || (has_body && lost.lacks_extensions);
     let trial = match made {
         Some(object) => make(statement, object, suspect || may_be_refused(statement, object, rights), lost),
         None if statement.has(0, "REFRESH MATERIALIZED VIEW") => {

@@ -12,6 +12,7 @@ use crate::format::dump_statement::Statement;
 pub(in crate::restore) struct Guard {
     commands: DumpCommands,
     has_begun: bool,
+    in_transaction: bool,
     /// As the dump sets them.
     standard_strings: bool,
     encoding: String,
@@ -33,6 +34,7 @@ impl Guard {
         Self {
             commands: DumpCommands::default(),
             has_begun: false,
+            in_transaction: false,
             standard_strings: true,
             encoding: "UTF8".to_owned(),
         }
@@ -58,6 +60,10 @@ impl Guard {
         if self.commands.is_open() {
             return Err(tampered("a \\restrict without its \\unrestrict"));
         }
+        if self.in_transaction {
+            // psql takes back all of it at its end, without a word.
+            return Err(tampered("a BEGIN without its COMMIT"));
+        }
         Ok(())
     }
 
@@ -67,6 +73,9 @@ impl Guard {
         if statement.is_any(0, TRANSACTIONS) && !is_plain {
             // A transaction of ours would end half way.
             return Err(tampered(&format!("the statement {}", statement.text(0, statement.len().min(3)))));
+        }
+        if is_plain {
+            self.in_transaction = statement.is(0, "BEGIN");
         }
         if !statement.is(0, "SET") {
             return Ok(());

@@ -264,7 +264,9 @@ fn judge_create(options: &FilterOptions, statement: &Statement) -> Verdict {
             return Verdict::LeaveOut("policies", statement.text(2, end));
         }
     } else if statement.has(1, "USER MAPPING FOR") {
-        if options.no_privileges && !statement.is_any(4, &["PUBLIC", "CURRENT_USER", "USER"]) {
+        // PostgreSQL means everybody with or without quotes.
+        let is_everybody = statement.name(4).is_some_and(|name| name == b"public");
+        if options.no_privileges && !is_everybody && !statement.is_any(4, &["CURRENT_USER", "USER"]) {
             return Verdict::LeaveOut("user mappings", statement.text(4, statement.len()));
         }
     } else {

@@ -27,6 +27,8 @@ pub(super) struct Lost {
     pub(super) suspects: Suspects,
     /// Servers of files, which superusers alone may name.
     file_servers: BTreeSet<String>,
+    /// Nobody knows the names of what they had, and a body may use any of them.
+    pub(super) lacks_extensions: bool,
     /// Sequences of identity columns that may not be there.
     pub(super) doubtful_sequences: BTreeSet<String>,
     /// Schemas in which extensions have what no dump names.
@@ -101,6 +103,7 @@ impl Lost {
         self.add_name(Kind::Extension, &text);
         self.add_name(Kind::Schema, &text);
         self.suspects.add(name);
+        self.lacks_extensions = true;
     }
 
     /// What extensions have that the role at hand may not use, and where they have it.

@@ -83,6 +83,7 @@ fn owners() {
             "SET search_path = '';\n",
             "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE;\n",
             "BEGIN;\n",
+            "COMMIT;\n",
         ),
         without,
     );

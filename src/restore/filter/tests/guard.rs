@@ -129,6 +129,9 @@ fn transactions_other_than_those_of_pg_dump_are_tampering() {
             }
         }
     }
+    // psql takes all of it back at its end, and succeeds.
+    let open = try_filtered(b"BEGIN;\nSELECT 1;\n", &FilterOptions::default(), usize::MAX);
+    assert_eq!(open.unwrap_err().code, Code::Tampered);
     let input = "BEGIN;\nSELECT 1;\nCOMMIT;\n";
     assert_eq!(whole(input, FilterOptions::default()), input);
 }

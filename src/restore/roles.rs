@@ -1,0 +1,53 @@
+//! Whether the roles that a dump names must be there before its rows come.
+
+use super::empty;
+use super::filter::FilterOptions;
+use super::psql::Access;
+use crate::cancel::Cancel;
+use crate::envelope::manifest::Manifest;
+use crate::error::Result;
+use crate::format::database_properties::DatabaseProperties;
+
+/// The roles that the dump names, as far as they are not made first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Roles {
+    /// All must be there.
+    Needed,
+    /// Of a part of the dump, or without either owners or privileges, nobody can tell which.
+    SomeMayBeNeeded,
+    NotNeeded,
+}
+
+impl Roles {
+    pub(super) fn of(manifest: &Manifest, filter: &FilterOptions) -> Self {
+        match (filter.no_owner, filter.no_privileges) {
+            (true, true) => Self::NotNeeded,
+            (false, false) if !manifest.is_partial() && !filter.no_policies => Self::Needed,
+            _ => Self::SomeMayBeNeeded,
+        }
+    }
+
+    /// Names of roles are bytes: those of a database in another encoding read otherwise in the one that is asked before the
+    /// new one is there.
+    pub(super) fn asked_elsewhere(self, is_new: bool, properties: &DatabaseProperties) -> Self {
+        let is_sure = !is_new || properties.encoding.as_deref() == Some("UTF8");
+        if self == Self::Needed && !is_sure {
+            Self::SomeMayBeNeeded
+        } else {
+            self
+        }
+    }
+
+    /// Told now: hours later, with all rows in, it would come as an error.
+    pub(super) fn look(self, properties: &DatabaseProperties, server: &Access, cancel: &Cancel) -> Result<()> {
+        match self {
+            Self::Needed => empty::must_have_roles(properties, server, cancel),
+            Self::SomeMayBeNeeded => {
+                let told = empty::may_lack_roles(properties, server, cancel)?;
+                told.iter().for_each(|warning| tracing::warn!("{warning}"));
+                Ok(())
+            }
+            Self::NotNeeded => Ok(()),
+        }
+    }
+}
