@@ -205,7 +205,11 @@ async fn look(named: &Location, env: &Env) -> Result<(Location, Archive, Vec<Lis
     let around = Archive::open(&folder, env).await?;
     let mut listed = Vec::new();
     for beginning in [&stem, &old_spelling(&stem)] {
-        listed.extend(around.list(&format!("{beginning}.")).await.unwrap_or_default());
+        match around.list(&format!("{beginning}.")).await {
+            Ok(more) => listed.extend(more),
+            // What may not be looked at is not nothing.
+            Err(error) => return Err(within.err().unwrap_or(error)),
+        }
     }
     match listed.is_empty() {
         true => Ok((named.clone(), archive, within?)),
