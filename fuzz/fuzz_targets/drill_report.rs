@@ -59,6 +59,7 @@ fn report(choice: u8, texts: &[String; 8]) -> Report {
         started_at: Timestamp(datetime!(2026-11-24 04:00 UTC)),
         finished_at: Timestamp(datetime!(2026-11-24 04:01 UTC)),
         duration_ms: 60_000,
+        options: Default::default(),
         backup: Backup {
             stem,
             database: database.clone(),

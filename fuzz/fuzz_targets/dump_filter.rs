@@ -92,7 +92,7 @@ fn kept(form: u8, text: &[u8]) -> Option<Vec<u8>> {
         2 => [b"COMMENT ON TABLE t IS '".as_slice(), &doubled(b'\''), b"';\n"].concat(),
         3 => [b"COMMENT ON TABLE t IS E'".as_slice(), &escaped(), b"';\n"].concat(),
         4 => [b"CREATE TABLE \"".as_slice(), &doubled(b'"'), b"\" ();\n"].concat(),
-        5 if !has(b"\n") => [b"-- ".as_slice(), text, b"\n"].concat(),
+        5 if !has(b"\n") && !has(b"\r") => [b"-- ".as_slice(), text, b"\n"].concat(),
         _ => return None,
     })
 }

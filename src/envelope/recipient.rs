@@ -1,6 +1,7 @@
 //! RSA public keys, as people paste them: who may open a backup.
 
-use super::key_text::{Shape, is_private_key, items, public_blobs, shape};
+pub use super::key_text::is_private_key;
+use super::key_text::{Shape, items, public_blobs, shape};
 use super::modulus::{self, Flaw};
 use super::{hex, sha256};
 use crate::error::{Code, Error, Result};

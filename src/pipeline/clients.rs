@@ -41,7 +41,7 @@ pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32, limit: Dur
 pub fn installed(program: &str, first: &[PathBuf], path: Option<&str>) -> Vec<Client> {
     let Ok(cancel) = Cancel::new() else { return Vec::new() };
     folders(program, first, path)
-        .filter_map(|(folder, _)| ask(program, &folder, LIMIT, &cancel))
+        .filter_map(|(folder, _)| ask(program, &folder, LIMIT, &cancel).ok()?)
         .collect()
 }
 
@@ -67,14 +67,22 @@ fn packaged(program: &str) -> Vec<(PathBuf, Option<u32>)> {
 /// starts a process: one whose folder tells that it is too old is not asked, and an exact match ends the search.
 fn choose(
     folders: impl Iterator<Item = (PathBuf, Option<u32>)>,
-    ask: impl Fn(&Path) -> Option<Client>,
+    ask: impl Fn(&Path) -> Result<Option<Client>>,
     server_major: u32,
 ) -> Result<Client> {
     let mut best: Option<Client> = None;
     let mut too_old = None;
+    let mut mute = None;
     for (folder, told) in folders {
         let known_major = told.filter(|major| *major < server_major);
-        let asked = if known_major.is_some() { None } else { ask(&folder) };
+        let asked = match known_major {
+            Some(_) => Ok(None),
+            None => ask(&folder),
+        };
+        let asked = asked.unwrap_or_else(|error| {
+            mute.get_or_insert(error.message);
+            None
+        });
         match asked {
             Some(client) if client.major == server_major => return Ok(client),
             Some(client) if client.major > server_major => {
@@ -85,38 +93,44 @@ fn choose(
             older => too_old = too_old.max(known_major).max(older.map(|client| client.major)),
         }
     }
-    best.ok_or_else(|| match too_old {
-        Some(newest) => Error::new(
+    best.ok_or_else(|| match (mute, too_old) {
+        (Some(why), _) => Error::new(Code::PgDumpMissing, why),
+        (None, Some(newest)) => Error::new(
             Code::VersionMismatch,
             format!("the server is PostgreSQL {server_major}; the newest installed pg_dump is {newest}"),
         ),
-        None => Error::new(
+        (None, None) => Error::new(
             Code::PgDumpMissing,
             "no pg_dump was found in PGSEAL_PG_BIN, /usr/lib/postgresql/*/bin or PATH",
         ),
     })
 }
 
-fn ask(program: &str, folder: &Path, limit: Duration, cancel: &Cancel) -> Option<Client> {
+/// `None` where there is no such program; an error where it does not say its version, such as for want of descriptors.
+fn ask(program: &str, folder: &Path, limit: Duration, cancel: &Cancel) -> Result<Option<Client>> {
     let path = folder.join(program);
     if !path.is_file() {
-        return None;
+        return Ok(None);
     }
-    let text = match version_text(&path, limit, cancel) {
-        Ok(text) => text,
-        Err(error) => {
-            tracing::warn!("{} --version: {}", path.display(), error.message);
-            return None;
-        }
+    let mute = |why: &str| {
+        let message = format!("{} --version: {why}", path.display());
+        tracing::warn!("{message}");
+        Error::new(Code::PgDumpMissing, message)
     };
-    // `pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)`
-    let version = text.split_once("(PostgreSQL) ")?.1.split_whitespace().next()?.to_owned();
-    let major = version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
-    Some(Client {
+    let text = version_text(&path, limit, cancel).map_err(|error| mute(&error.message))?;
+    let (version, major) = version_of(&text).ok_or_else(|| mute("it does not answer as PostgreSQL's does"))?;
+    Ok(Some(Client {
         folder: folder.to_owned(),
         major,
         version,
-    })
+    }))
+}
+
+/// From `pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)`.
+fn version_of(text: &str) -> Option<(String, u32)> {
+    let version = text.split_once("(PostgreSQL) ")?.1.split_whitespace().next()?;
+    let major = version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    Some((version.to_owned(), major))
 }
 
 /// What it prints, as long as it ends within the limit; it hears a cancel as a dump does.
@@ -156,9 +170,9 @@ mod tests {
             .iter()
             .map(|major| (PathBuf::from(format!("/{major}")), told.then_some(*major)));
         let ask = |folder: &Path| {
-            let major = folder.to_str()?.trim_start_matches('/').parse().ok()?;
+            let major = folder.to_str().unwrap().trim_start_matches('/').parse().unwrap();
             asked.borrow_mut().push(major);
-            Some(client(major))
+            Ok(Some(client(major)))
         };
         let chosen = choose(folders, ask, server).map(|client| client.major);
         (chosen, asked.into_inner())
@@ -193,7 +207,7 @@ mod tests {
         let short = Duration::from_millis(50);
         for text in ["exec sleep 1000", "exec yes"] {
             script(folder.path(), text);
-            assert_eq!(ask("pg_dump", folder.path(), short, &cancel), None, "{text}");
+            assert!(ask("pg_dump", folder.path(), short, &cancel).is_err(), "{text}");
         }
         cancel.cancel(Error::new(Code::Terminated, "stop"));
         script(folder.path(), "exec sleep 1000");
@@ -202,10 +216,24 @@ mod tests {
     }
 
     #[test]
+    fn one_that_cannot_be_started_is_told_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        script(folder.path(), "echo no");
+        std::fs::write(folder.path().join("pg_dump"), "#!/nowhere/sh\n").unwrap();
+        let error = find(&[folder.path().to_owned()], None, 99, LIMIT, &Cancel::new().unwrap()).unwrap_err();
+        assert_eq!(error.code, Code::PgDumpMissing);
+        assert!(
+            error.message.contains("cannot be started: No such file or directory"),
+            "{}",
+            error.message
+        );
+    }
+
+    #[test]
     fn a_version_is_read() {
         let folder = tempfile::tempdir().unwrap();
         script(folder.path(), "echo 'pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)'");
-        let client = ask("pg_dump", folder.path(), LIMIT, &Cancel::new().unwrap()).unwrap();
+        let client = ask("pg_dump", folder.path(), LIMIT, &Cancel::new().unwrap()).unwrap().unwrap();
         assert_eq!((client.major, client.version.as_str()), (17, "17.6"));
     }
 }

@@ -264,6 +264,20 @@ fn an_unknown_database_is_said() {
     ground.fails(&event, "no_database");
 }
 
+/// The variable is never cut at a comma, which a name may hold.
+#[test]
+fn several_names_in_postgres_database_are_told_where_a_list_goes() {
+    let ground = Ground::new();
+    let mut event = ground.event();
+    event.as_object_mut().unwrap().remove("database");
+    let said = ground.prepared(&event).env("POSTGRES_DATABASE", "a,b").run();
+    let error = ground.failed(&said, "no_database");
+    assert!(
+        error["hint"].as_str().unwrap().contains("{\"database\": [\"a\", \"b\"]}"),
+        "{error}"
+    );
+}
+
 #[test]
 fn nobody_listening_is_db_unreachable() {
     let ground = Ground::new();

@@ -102,3 +102,63 @@ const HINTS: &[(&[&str], &str)] = &[
         "A function of the source may name things without their schema, which a dump does not allow: try --search-path 'public, pg_catalog'.",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn a_refusal_comes_with_what_helps() {
+        for (said, advice) in [
+            (
+                "psql: error: connection to server failed: FATAL:  database \"x\" does not exist",
+                "--create",
+            ),
+            (
+                "psql: error: connection to server failed: FATAL:  role \"x\" does not exist",
+                "user=",
+            ),
+            ("psql:<stdin>:9: ERROR:  must be able to SET ROLE \"boss\"", "--no-owner"),
+            ("psql:<stdin>:9: ERROR:  must be member of role \"boss\"", "--no-owner"),
+            (
+                "psql:<stdin>:9: ERROR:  permission denied to change owner of type \"t\"",
+                "--no-owner",
+            ),
+            (
+                "psql:<stdin>:9: ERROR:  permission denied to grant role \"boss\"",
+                "--no-privileges",
+            ),
+            ("psql:<stdin>:9: ERROR:  role \"boss\" does not exist", "--globals"),
+            ("psql:<stdin>:9: ERROR:  must be owner of extension plpgsql", "--no-comments"),
+            (
+                "psql:<stdin>:9: ERROR:  extension \"postgis\" is not available\nDETAIL:  Could not open control file",
+                "install it there",
+            ),
+            (
+                "psql:<stdin>:9: ERROR:  permission denied to create extension \"dblink\"",
+                "--exclude-extension",
+            ),
+            ("psql:<stdin>:9: ERROR:  tablespace \"fast\" does not exist", "--no-tablespaces"),
+            (
+                "psql:<stdin>:9: ERROR:  schema \"crm\" does not exist",
+                "make this one in the target",
+            ),
+            (
+                "psql:<stdin>:9: ERROR:  function f(integer) does not exist\nLINE 1: …",
+                "--search-path",
+            ),
+            ("psql:<stdin>:9: ERROR:  relation \"t\" does not exist", "--search-path"),
+            ("psql:<stdin>:9: ERROR:  type \"t\" does not exist", "--search-path"),
+        ] {
+            let error = failure(said, std::process::ExitStatus::from_raw(3 << 8));
+            assert!(error.hint().contains(advice), "{said}: {}", error.hint());
+        }
+    }
+
+    #[test]
+    fn psql_without_an_error_tells_its_last_line() {
+        let error = failure("NOTICE:  hm\nlast words\n", std::process::ExitStatus::from_raw(2 << 8));
+        assert!(error.message.ends_with("last words"), "{}", error.message);
+    }
+}
