@@ -202,9 +202,7 @@ async fn from_s3(url: &str, env: &Env) -> Result<String> {
     if bucket.is_empty() || key.is_empty() {
         return Err(bad("s3://bucket/key is needed"));
     }
-    let region = ["S3_REGION", "REGION", "AWS_REGION"].iter().find_map(|name| env.get(name));
-    let region = region.ok_or_else(|| bad("S3_REGION, REGION or AWS_REGION must name the bucket's region"))?;
-    crate::store::read_text(region, env, bucket, key, MAX_BYTES).await
+    crate::store::read_text(crate::store::reading_region(env)?, env, bucket, key, MAX_BYTES).await
 }
 
 fn codes() -> String {

@@ -16,7 +16,7 @@ pub mod values;
 pub use host::{AllowedHosts, Host};
 pub use limits::Limits;
 pub use memory::{CHECKED, Memory, PG_DUMP, block_bytes};
-pub use names::{DatabaseName, Prefix, Stem};
+pub use names::{DatabaseName, MAX_GENERATION, Prefix, Stem, later_generation};
 pub use parts::{Ladder, MAX_PART, MAX_PARTS};
 pub use rate::RateLimit;
 pub use storage::ObjectLock;

@@ -154,8 +154,7 @@ impl Stem {
         if rest == "jsonl" {
             return Some(1);
         }
-        let generation = rest.strip_suffix(".jsonl")?.parse().ok().filter(|generation| *generation > 1)?;
-        (self.later_manifest(generation) == key).then_some(generation)
+        later_generation(rest.strip_suffix(".jsonl")?)
     }
 
     /// `STEM.RUN.rest`.
@@ -204,6 +203,16 @@ fn printable(field: &str, text: &str) -> Result<()> {
 
 fn bad(field: &str, reason: &str) -> Error {
     Error::field(Code::BadName, field, reason)
+}
+
+/// More than recipients ever change. A bound, since anyone who may write to the bucket chooses such names.
+pub const MAX_GENERATION: u32 = 999_999;
+
+/// The number in the name of a later generation's objects.
+pub fn later_generation(digits: &str) -> Option<u32> {
+    let is_plain = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let generation = digits.parse().ok().filter(|_| is_plain)?;
+    (2..=MAX_GENERATION).contains(&generation).then_some(generation)
 }
 
 #[cfg(test)]

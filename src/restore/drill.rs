@@ -4,7 +4,7 @@ use super::backup::Backup;
 use super::compare::{Comparison, compare};
 use super::create::{Created, Creation, try_create};
 use super::empty::existing;
-use super::filter::{Filter, FilterOptions, Head, Unfinished};
+use super::filter::{Changes, Filter, FilterOptions, Head, Unfinished};
 use super::opened::Opened;
 use super::properties::{self, Wanted};
 use super::psql::{self, Access, Manner};
@@ -163,7 +163,7 @@ async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel
         restorer: restorer.clone(),
         restorer_name,
     };
-    let (bytes, aside) = load(&opened, &contents, target, filter, workers, report, cancel)
+    let (bytes, changes) = load(&opened, &contents, target, filter, workers, report, cancel)
         .await
         .map_err(|error| in_another_locale(error, fallback.as_deref()))?;
     phase(report, "restore the dump", begun, Some(bytes));
@@ -172,8 +172,8 @@ async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel
     let stop = cancel.clone();
     let (comparison, said) = blocking(move || {
         // By the owner of the database: to plan a query runs what stands in the dump's constraints and indexes.
-        let comparison = compare(&contents, &restorer, &stop)?;
-        let mut said = scratch_database::set_owners(&aside, &superuser, &stop)?;
+        let comparison = compare(&contents, &changes.rows_left_out, &restorer, &stop)?;
+        let mut said = scratch_database::set_owners(&changes.aside, &superuser, &stop)?;
         said.extend(properties::apply(&contents.properties, wanted, &superuser, &stop)?);
         drop(server);
         Ok((comparison, said))
@@ -246,8 +246,8 @@ struct Target {
     restorer_name: String,
 }
 
-/// Streams the dump into the server, as a role that is no superuser; gives its plain bytes, and what is for the superuser to
-/// do at the end.
+/// Streams the dump into the server, as a role that is no superuser; gives its plain bytes, and what was changed in it, some of
+/// it for the superuser to do at the end.
 async fn load(
     opened: &Opened<'_>,
     contents: &Contents,
@@ -256,7 +256,7 @@ async fn load(
     workers: usize,
     report: &mut Report,
     cancel: &Cancel,
-) -> Result<(u64, Vec<u8>)> {
+) -> Result<(u64, Changes)> {
     let Target {
         superuser,
         restorer,
@@ -299,11 +299,12 @@ async fn load(
         error
     })?;
     report.warnings.extend(filtered.below);
-    report.left_out.extend(filtered.changes.left_out);
-    report.not_restored.extend(filtered.changes.not_restored);
+    let mut changes = filtered.changes;
+    report.left_out.append(&mut changes.left_out);
+    report.not_restored.append(&mut changes.not_restored);
     report.not_restored.extend(tried.take());
     agrees(&counted, contents)?;
-    Ok((counted.plain_bytes, filtered.changes.aside))
+    Ok((counted.plain_bytes, changes))
 }
 
 fn describe(opened: &Opened<'_>, report: &mut Report) {

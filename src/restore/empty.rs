@@ -176,7 +176,11 @@ pub fn may_lack_roles(properties: &DatabaseProperties, target: &Access, cancel: 
 /// `restore_failed` with the first objects, unless nothing is there.
 pub fn must_be_empty(target: &Access, cancel: &Cancel) -> Result<()> {
     let objects: Vec<String> = target.json(OBJECTS, cancel)?;
-    refuse(&objects)
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let error = Error::new(Code::RestoreFailed, format!("the target is not empty: {}", some_of(&objects)));
+    Err(error.advise("Restore into an empty database: name another one in --to, and add --create if it shall be made."))
 }
 
 /// For a part of a database, whose tables may need others: those are there already, and these must not be.
@@ -184,15 +188,13 @@ pub fn must_have_none_of(tables: &[String], target: &Access, cancel: &Cancel) ->
     let mut objects: Vec<String> = target.json(OBJECTS, cancel)?;
     let is_one = |object: &str, table: &str| object.strip_suffix(table).is_some_and(|kind| kind.ends_with(' '));
     objects.retain(|object| tables.iter().any(|table| is_one(object, table)));
-    refuse(&objects)
-}
-
-fn refuse(objects: &[String]) -> Result<()> {
     if objects.is_empty() {
         return Ok(());
     }
-    let error = Error::new(Code::RestoreFailed, format!("the target is not empty: {}", some_of(objects)));
-    Err(error.advise("Restore into an empty database: name another one in --to, and add --create if it shall be made."))
+    let message = format!("the target has tables of this part already: {}", some_of(&objects));
+    Err(Error::new(Code::RestoreFailed, message).advise(
+        "Drop them there if an earlier restore of this part made them, or name another database in --to: whatever else it has may stay.",
+    ))
 }
 
 pub(super) fn identifier(name: &str) -> String {

@@ -105,7 +105,7 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     let filling = fill(&opened, contents.as_ref(), &properties, &access, ask, cancel).await;
     let filled = match filling {
         Ok(filled) => filled,
-        Err(error) => return Err(left_behind(error, &access, ask).await),
+        Err(error) => return Err(left_behind(error, &access, ask, manifest.is_partial()).await),
     };
     // From here on all rows are there for good: nothing of it may be dropped.
     let finishing = finish(backup, &opened, contents.as_ref(), &access, ask, filled, begun, cancel).await;
@@ -121,7 +121,7 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
 
 /// What is left of a restore whose dump did not go in: nothing where it was one transaction, else a part that may be all
 /// that somebody has.
-async fn left_behind(mut error: Error, access: &Access, ask: &Ask<'_>) -> Error {
+async fn left_behind(mut error: Error, access: &Access, ask: &Ask<'_>, is_part: bool) -> Error {
     let name = access.conninfo.dbname().unwrap_or("that --to names").to_owned();
     let left = match (ask.single_transaction, ask.create) {
         (true, false) => "nothing of it was kept".to_owned(),
@@ -135,6 +135,9 @@ async fn left_behind(mut error: Error, access: &Access, ask: &Ask<'_>) -> Error 
             }
         }
         (false, true) => format!("the database {name}, made by --create, is left as far as it came: drop it before the next try"),
+        (false, false) if is_part => format!(
+            "what came of this part is left in the database {name}: drop the tables that this restore made there, and nothing else, before the next try"
+        ),
         (false, false) => format!("the database {name} is left as far as it came: empty it before the next try"),
     };
     error.message = format!("{}; {left}", error.message);
@@ -245,7 +248,7 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
     .await?;
     let options = match options(&access, ask, cancel).await {
         Ok(options) => options,
-        Err(error) => return Err(left_behind(error, &access, ask).await),
+        Err(error) => return Err(left_behind(error, &access, ask, false).await),
     };
     let progress = Progress::new(0);
     let _reporter = Reporter::start(progress.clone(), &backup.stem);
@@ -255,7 +258,7 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
     let brought = legacy::bring(backup, key, dump, ask.key, ask.workers, limit, sink, &progress, cancel).await;
     let (counted, filtered) = match brought {
         Ok(brought) => brought,
-        Err(error) => return Err(left_behind(error, &access, ask).await),
+        Err(error) => return Err(left_behind(error, &access, ask, false).await),
     };
     let mut warnings = filtered.below;
     if ask.create {

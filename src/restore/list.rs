@@ -1,10 +1,9 @@
 //! What is there: whole backups, the newest first, and apart from them what dead runs left.
 
 use super::backup::legacy_pair;
-use super::names::{compact, is_report, manifest_of, old_spelling, stem_of};
+use super::names::{card_of, compact, is_report, manifest_of, old_spelling, stem_of};
 use super::origin::Origin;
 use crate::cancel::Cancel;
-use crate::envelope::card::card_name;
 use crate::envelope::manifest::{Found, MAX_MANIFEST, Timestamp, base_name, check_signature};
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
@@ -151,7 +150,8 @@ pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Can
             named.insert(found.name().to_owned());
             named.extend(found.unproven().objects.iter().map(|object| base_name(&object.key).to_owned()));
         }
-        named.extend((1..=newest.unproven().generation).map(|generation| card_name(stem, generation)));
+        let is_card = |listed: &&Listed| card_of(&listed.name).is_some_and(|generation| generation <= newest.unproven().generation);
+        named.extend(objects.iter().filter(is_card).map(|listed| listed.name.clone()));
         let mut entry = whole(stem, newest, &sizes);
         entry.origin = Origin::new(newest, signer, &location);
         entry.warnings = warnings(newest, &found, &entry, signer);

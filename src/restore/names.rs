@@ -1,5 +1,7 @@
 //! What the names of objects say.
 
+use crate::plan::later_generation;
+
 const TIME: &str = "_ddddddddTddddddZ";
 /// As the old image writes it.
 const OLD_TIME: &str = "_dddd-dd-ddTdd:dd:ddZ";
@@ -68,13 +70,17 @@ pub fn manifest_of(name: &str) -> Option<(&str, u32)> {
     let stem = stem_of(name)?;
     let generation = match name[stem.len()..].strip_prefix(".manifest")?.strip_suffix("jsonl")? {
         "." => 1,
-        later => {
-            let digits = later.strip_prefix('.')?.strip_suffix('.')?;
-            let plain = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
-            digits.parse().ok().filter(|generation| plain && *generation > 1)?
-        }
+        later => later_generation(later.strip_prefix('.')?.strip_suffix('.')?)?,
     };
     Some((stem, generation))
+}
+
+/// The generation whose card has this name.
+pub fn card_of(name: &str) -> Option<u32> {
+    match name[stem_of(name)?.len()..].strip_prefix(".RECOVER")?.strip_suffix("md")? {
+        "." => Some(1),
+        later => later_generation(later.strip_prefix('.')?.strip_suffix('.')?),
+    }
 }
 
 #[cfg(test)]

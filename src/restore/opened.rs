@@ -22,7 +22,7 @@ use std::num::NonZeroU32;
 
 /// More than any RSA key object has: 8192 bits.
 const MAX_KEY_OBJECT: u64 = 1024;
-const STRANGE: &str = "Name the signer whom you trust (--signer): then only what they signed counts. Without signatures, find out who can \
+pub(super) const STRANGE: &str = "Name the signer whom you trust (--signer): then only what they signed counts. Without signatures, find out who can \
                        write to the bucket, and which of the manifests has been there from the beginning.";
 const MAX_INVENTORY: u64 = 256 << 20;
 /// Of plaintext, in backups by releases that sealed no length of it: a few hundred bytes are written for a role.

@@ -35,8 +35,8 @@ const WARNINGS: usize = 20;
 const STRINGS: &[u8] = b"SET standard_conforming_strings TO on;\n";
 const PATH: &[u8] = b"SET search_path TO pg_catalog, pg_temp; SET standard_conforming_strings TO on;\n";
 
-/// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump; one that knows
-/// `\restrict` if there is any.
+/// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump; one that tells
+/// nobody a password and knows `\restrict` if there is any.
 pub fn find(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<Client> {
     choose(clients::installed("psql", first, path), pg_dump_version)
 }
@@ -46,7 +46,13 @@ fn choose(installed: Vec<Client>, pg_dump_version: &str) -> Result<Client> {
     let advice = "Install a newer postgresql-client, or name its folder in PGSEAL_PG_BIN.";
     let (major, _) = version(pg_dump_version).unwrap_or_default();
     let suitable = installed.iter().filter(|client| client.major >= major);
-    if let Some(client) = suitable.min_by_key(|client| (!knows_restrict(&client.version), client.major)) {
+    if let Some(client) = suitable.min_by_key(|client| {
+        (
+            client.major < super::tls::SCRAM_ONLY_SINCE,
+            !knows_restrict(&client.version),
+            client.major,
+        )
+    }) {
         return Ok(client.clone());
     }
     let newest = installed.iter().max_by_key(|client| version(&client.version));

@@ -3,7 +3,7 @@
 
 use super::backup::{Backup, Kind};
 use super::legacy::unproven;
-use super::names::manifest_of;
+use super::names::{card_of, manifest_of};
 use super::opened::Opened;
 use super::origin::Origin;
 use super::verify::objects::compare;
@@ -17,10 +17,11 @@ use crate::envelope::seal::new_run;
 use crate::envelope::signature::Verifier;
 use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
-use crate::plan::Prefix;
+use crate::plan::{MAX_GENERATION, Prefix};
 use crate::store::{Location, Written};
 use bytes::Bytes;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// More than any recovery instructions have.
 const MAX_CARD: u64 = 1 << 20;
@@ -74,7 +75,7 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
         );
     }
     let mut manifest = Manifest::clone(&opened.manifest);
-    manifest.generation = next_generation(backup).await?;
+    manifest.generation = next_generation(backup, opened.manifest.generation).await?;
     let keys = with_recipients(&mut manifest, &opened, ask)?;
     manifest.signer = ask.signing.as_ref().map(|signing| signing.signer.clone());
 
@@ -258,11 +259,21 @@ fn with_recipients(manifest: &mut Manifest, opened: &Opened<'_>, ask: &Ask<'_>) 
     Ok(made)
 }
 
-/// One above all that stand there, those that are none included: their names are taken.
-async fn next_generation(backup: &Backup) -> Result<u32> {
-    let listed = backup.archive.list(&format!("{}.manifest.", backup.stem)).await?;
-    let newest = listed.iter().filter_map(|listed| Some(manifest_of(&listed.name)?.1)).max();
-    Ok(newest.unwrap_or(1) + 1)
+/// The first one above what was opened whose names are free. What stands there need not be a manifest, nor ours: anyone who
+/// may write to the bucket can take the highest number of all.
+async fn next_generation(backup: &Backup, opened: u32) -> Result<u32> {
+    let mut taken = BTreeSet::new();
+    for beginning in ["manifest", "RECOVER"] {
+        let listed = backup.archive.list(&format!("{}.{beginning}.", backup.stem)).await?;
+        taken.extend(
+            listed
+                .iter()
+                .filter_map(|listed| manifest_of(&listed.name).map(|(_, generation)| generation)),
+        );
+        taken.extend(listed.iter().filter_map(|listed| card_of(&listed.name)));
+    }
+    let free = (opened + 1..=MAX_GENERATION).find(|generation| !taken.contains(generation));
+    free.ok_or_else(|| Error::new(Code::CommitFailed, "every number of a later manifest is taken"))
 }
 
 async fn put(backup: &Backup, name: &str, bytes: Bytes, written: &mut Vec<String>, cancel: &Cancel) -> Result<()> {

@@ -19,6 +19,9 @@ const SYSTEM_ROOTS: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
+/// The first psql that can be held to proofs of a password instead of the password.
+pub(super) const SCRAM_ONLY_SINCE: u32 = 16;
+
 /// What libpq is told beside what its user said.
 #[derive(Clone, Default)]
 pub(super) struct TargetTls {
@@ -56,7 +59,7 @@ impl TargetTls {
         if said("require_auth", "PGREQUIREAUTH").is_none() {
             tls.variables.push(("PGREQUIREAUTH", "none,scram-sha-256"));
         }
-        let is_deaf = client.major < 16;
+        let is_deaf = client.major < SCRAM_ONLY_SINCE;
         if is_deaf && has_password && mode == Some("require") && said("channel_binding", "PGCHANNELBINDING").is_none() {
             tls.variables.push(("PGCHANNELBINDING", "require"));
         } else if is_deaf && has_password {

@@ -58,19 +58,22 @@ impl Tried {
         let Some((_, told)) = line.split_once(BEGINNING) else {
             return false;
         };
-        let mut words = told.trim_end().splitn(3, ' ');
-        let (proof, what, reason) = (words.next(), words.next(), words.next().unwrap_or_default());
+        let mut words = told.trim_end().splitn(4, ' ');
+        let (proof, statement, what) = (words.next(), words.next().unwrap_or_default(), words.next());
+        let reason = words.next().unwrap_or_default();
         let what = what.and_then(unhex_all).and_then(|what| String::from_utf8(what).ok());
-        let Some(what) = what.filter(|what| proof == Some(&*proof_of(&self.mark, what))) else {
+        let Some(what) = what.filter(|what| proof == Some(&*proof_of(&self.mark, statement, what))) else {
             return false;
         };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        // Code of a statement may say again what its own statement may say.
-        if told.seen.contains(&what) {
+        // Code of a statement may say again what its own statement may say; another statement may be about a thing that is
+        // called the same.
+        let key = format!("{statement} {what}");
+        if told.seen.contains(&key) {
             return true;
         }
         if told.lines.len() < MAX_LINES {
-            told.seen.insert(what.clone());
+            told.seen.insert(key);
             let reason = reason.chars().take(MAX_REASON).collect();
             told.lines.push(NotRestored { what, reason });
         } else {
@@ -81,14 +84,19 @@ impl Tried {
 }
 
 /// What a server is to say of a thing. Whoever reads the statement, as its own code can, learns to say this again, and nothing
-/// of any other thing. Hexadecimal, since the session may be in any encoding.
-pub(super) fn told_line(mark: &str, what: &str) -> String {
+/// of any other statement, which a word without spaces tells from all others. Hexadecimal, since the session may be in any
+/// encoding.
+pub(super) fn told_line(mark: &str, statement: &str, what: &str) -> String {
     let what = &what[..what.floor_char_boundary(MAX_NAME)];
-    format!("{BEGINNING}{} {}", proof_of(mark, what), hex(what.as_bytes()))
+    format!(
+        "{BEGINNING}{} {statement} {}",
+        proof_of(mark, statement, what),
+        hex(what.as_bytes())
+    )
 }
 
-fn proof_of(mark: &str, what: &str) -> String {
-    hex(&sha256([mark, "\n", what].concat().as_bytes())[..16])
+fn proof_of(mark: &str, statement: &str, what: &str) -> String {
+    hex(&sha256([mark, "\n", statement, "\n", what].concat().as_bytes())[..16])
 }
 
 /// Takes the marked lines out of what comes.
@@ -139,11 +147,15 @@ mod tests {
     #[test]
     fn marked_lines_are_found_in_pieces_of_any_size_and_taken_out() {
         let tried = Tried::new().unwrap();
-        let (one, other) = (told_line(tried.mark(), "VIEW s.v"), told_line(tried.mark(), "VIEW \u{e9}"));
+        let (one, other) = (
+            told_line(tried.mark(), "t1", "VIEW s.v"),
+            told_line(tried.mark(), "t2", "VIEW \u{e9}"),
+        );
         // By code of the dump: with a proof of its own, of another thing, and of nothing.
         let forged = [
-            told_line("guessed", "TABLE pay"),
+            told_line("guessed", "t1", "TABLE pay"),
             one.replace(&hex(b"VIEW s.v"), &hex(b"TABLE pay")),
+            one.replace(" t1 ", " t2 "),
             "pgseal tried".to_owned(),
         ];
         let forged = forged.map(|line| format!("W:  {line} no\n")).concat();
@@ -163,12 +175,28 @@ mod tests {
         }
     }
 
+    /// The loss of one unique index was hidden by another one of its name, whose own expression had told a reason of its own.
+    #[test]
+    fn two_statements_about_things_of_one_name_are_told_both() {
+        let tried = Tried::new().unwrap();
+        let (mut sieve, mut kept) = (Sieve::new(tried.clone()), Vec::new());
+        for (statement, reason) in [("t1", "retired in March"), ("t1", "again"), ("t2", "no such function")] {
+            let line = format!("{} {reason}\n", told_line(tried.mark(), statement, "UNIQUE INDEX once"));
+            sieve.take(line.as_bytes(), &mut kept);
+        }
+        let reasons: Vec<String> = tried.take().into_iter().map(|lost| lost.reason).collect();
+        assert_eq!(reasons, ["retired in March", "no such function"]);
+    }
+
     #[test]
     fn beyond_a_bound_marked_lines_are_counted() {
         let tried = Tried::new().unwrap();
         let (mut sieve, mut kept) = (Sieve::new(tried.clone()), Vec::new());
         for number in 0..MAX_LINES + 5 {
-            let line = format!("{} no\n", told_line(tried.mark(), &format!("{number}{}", "long".repeat(1000))));
+            let line = format!(
+                "{} no\n",
+                told_line(tried.mark(), "t1", &format!("{number}{}", "long".repeat(1000)))
+            );
             sieve.take(line.as_bytes(), &mut kept);
         }
         let told = tried.take();

@@ -173,13 +173,9 @@ async fn without_key<'a>(
     let mut counted: Vec<&Found> = Vec::new();
     let mut passed_over: Vec<Error> = Vec::new();
     for found in manifests {
-        let other = found.unproven();
         // Which of several is genuine, only a key or a signer can tell.
         let judged = check_signature(found, ask.signer).and_then(|()| match counted.first() {
-            Some(newest) if is_other(newest.unproven(), other) => Err(Error::new(
-                Code::Tampered,
-                format!("{} and {} name different dumps, or only one is signed", newest.name(), found.name()),
-            )),
+            Some(newest) => must_agree(newest, found),
             _ => Ok(()),
         });
         match judged {
@@ -208,8 +204,16 @@ async fn without_key<'a>(
     Ok((counted, passed_over))
 }
 
-fn is_other(one: &Manifest, other: &Manifest) -> bool {
-    !one.names_same_dump(other) || one.signer.is_some() != other.signer.is_some()
+fn must_agree(one: &Found, other: &Found) -> Result<()> {
+    let (said, told) = (one.unproven(), other.unproven());
+    let reason = if !said.names_same_dump(told) {
+        "name different dumps"
+    } else if said.signer.is_some() != told.signer.is_some() {
+        "differ in that only one of them is signed"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(Code::Tampered, format!("{} and {} {reason}", one.name(), other.name())).advise(super::opened::STRANGE))
 }
 
 async fn with_key<'a>(

@@ -21,5 +21,6 @@ pub use look::{Look, Support};
 pub use memory::Memory;
 pub use new_file::NewFile;
 pub use s3::{Held, Put, S3, Written, read_text};
+pub use s3_reader::reading_region;
 pub use transfer::Patience;
 pub use upload::{Stored, Upload};

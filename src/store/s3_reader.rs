@@ -30,6 +30,16 @@ fn read_denied(message: &str, of_version: bool) -> &'static str {
     }
 }
 
+/// Where no event names it.
+pub fn reading_region(env: &Env) -> Result<&str> {
+    const NAMES: [&str; 4] = ["S3_REGION", "REGION", "AWS_REGION", "AWS_DEFAULT_REGION"];
+    let region = NAMES.iter().find_map(|name| env.get(name));
+    region.ok_or_else(|| {
+        let error = Error::new(Code::BadUsage, "the bucket's region is not known");
+        error.advise("Name it in S3_REGION or AWS_REGION; a profile's region is not read.")
+    })
+}
+
 #[derive(Clone)]
 pub struct S3Reader {
     s3: Arc<S3>,
@@ -39,16 +49,7 @@ pub struct S3Reader {
 
 impl S3Reader {
     pub async fn open(bucket: &str, path: &str, env: &Env) -> Result<Self> {
-        let region = ["S3_REGION", "REGION", "AWS_REGION", "AWS_DEFAULT_REGION"]
-            .iter()
-            .find_map(|name| env.get(name));
-        let region = region.ok_or_else(|| {
-            Error::field(
-                Code::BadEvent,
-                "bucket_region",
-                "S3_REGION, REGION or AWS_REGION must name the bucket's region",
-            )
-        })?;
+        let region = reading_region(env)?;
         Ok(Self {
             s3: Arc::new(S3::open(&Destination::reading(bucket, region, env)?, env).await?),
             folder: if path.is_empty() { String::new() } else { format!("{path}/") },

@@ -14,10 +14,12 @@ mod changed;
 mod dependents;
 mod drills;
 mod exhaustive;
+mod extensions;
 mod foreign;
 mod forger;
 mod interop;
 mod mutations;
+mod numbers;
 mod old_format;
 mod origin;
 mod readme;
@@ -46,7 +48,10 @@ impl Home {
 
     /// With this behind the table.
     fn with(sql: &str, asked: Value) -> Self {
-        let server = Server::start();
+        Self::on(Server::start(), sql, asked)
+    }
+
+    fn on(server: Server, sql: &str, asked: Value) -> Self {
         let table =
             "create table plain (id int, note text); insert into plain select g, repeat('x', g % 50) from generate_series(1, 5000) g;";
         server.create_app(&format!("{table} {sql}"));
@@ -60,7 +65,10 @@ impl Home {
         for (name, value) in asked.as_object().into_iter().flatten() {
             order[name] = value.clone();
         }
-        let run = Pgseal::backup(&order).envs(bucket.env()).envs(server.env());
+        let run = Pgseal::backup(&order)
+            .envs(bucket.env())
+            .envs(server.env())
+            .env("PGSEAL_PG_BIN", server.bin());
         let receipt = run.run().complete();
         std::fs::create_dir(folder.path().join("fetched")).expect("a folder");
         bucket.download(&folder.path().join("fetched"));

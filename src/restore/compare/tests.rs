@@ -31,7 +31,7 @@ fn held(expected: &[(&str, u64)], there: &[(&str, bool, u64)]) -> Comparison {
     let found: Vec<Found> = there.iter().map(|(_, of_extension, _)| found(*of_extension)).collect();
     let rows: Vec<u64> = there.iter().map(|(_, _, rows)| *rows).collect();
     let mut comparison = Comparison::default();
-    comparison.hold_tables(&inventory(expected), &names, &found, &rows);
+    comparison.hold_tables(&inventory(expected), &BTreeSet::new(), &names, &found, &rows);
     comparison
 }
 
@@ -78,7 +78,13 @@ fn rows_by_way_of_a_root_are_those_of_its_partitions() {
         });
         let mut comparison = Comparison::default();
         // One partition was dumped by its own name.
-        comparison.hold_tables(&inventory(&[("s.p", 100), ("s.p2", 7)]), &names, &found, &[75, rows, 7]);
+        comparison.hold_tables(
+            &inventory(&[("s.p", 100), ("s.p2", 7)]),
+            &BTreeSet::new(),
+            &names,
+            &found,
+            &[75, rows, 7],
+        );
         assert_eq!(comparison.is_equal(), equal, "{:?}", comparison.differences);
         assert_eq!((comparison.tables.len(), comparison.tables[0].disk_bytes), (2, 2 * 8192));
     }
@@ -137,4 +143,17 @@ fn an_extension_that_is_not_there_is_told_with_its_reason() {
         note(Some(&[]))
     );
     assert!(note(None).contains("part") && note(None).contains("left out"));
+}
+
+#[test]
+fn the_rows_of_a_left_out_extensions_table_are_no_difference() {
+    let mut comparison = Comparison::default();
+    let left_out = [TableName::new([b"cron".to_vec(), b"job".to_vec()])].into();
+    comparison.rows.expected = 9;
+    comparison.hold_tables(&inventory(&[("cron.job", 2), ("s.gone", 7)]), &left_out, &[], &[], &[]);
+    assert_eq!(
+        (comparison.differences.len(), comparison.notes.len(), comparison.rows.expected),
+        (1, 1, 7)
+    );
+    assert!(comparison.differences[0].contains("s.gone") && comparison.notes[0].contains("cron.job"));
 }

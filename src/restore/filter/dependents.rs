@@ -23,7 +23,7 @@ pub(super) enum Fate {
 
 /// As far as a restore without a superuser goes.
 pub(super) fn judge(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Fate {
-    if let Some(verdict) = about(statement, lost) {
+    if let Some(verdict) = about(statement, rights, lost) {
         return Fate::Decided(verdict);
     }
     let made = Object::made(statement);
@@ -44,14 +44,20 @@ pub(super) fn judge(statement: &Statement, rights: Option<&Rights>, lost: &mut L
 }
 
 /// Something said about what is not there is not worth a word.
-fn about(statement: &Statement, lost: &mut Lost) -> Option<Verdict> {
+fn about(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Option<Verdict> {
+    let is_there = |name: &Vec<Vec<u8>>| rights.is_some_and(|rights| rights.tables.contains(name));
+    let is_gone = |name: &Vec<Vec<u8>>| lost.lacks_extensions && lost.unmade.is_unmade(name) && !is_there(name);
     if statement.is(0, "COPY") {
         let (name, _) = statement.qualified(1)?;
+        if is_gone(&name) {
+            return Some(Verdict::LeaveOutRows(name));
+        }
         return lost.has_name(Kind::Relation, &joined(&name)).then_some(Verdict::Drop);
     }
     if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
-        let name = joined(&parts_of(&statement.literal(5)?));
-        return lost.has_name(Kind::Relation, &name).then_some(Verdict::Drop);
+        let name = parts_of(&statement.literal(5)?);
+        let is_gone = is_gone(&name) || lost.has_name(Kind::Relation, &joined(&name));
+        return is_gone.then_some(Verdict::Drop);
     }
     if statement.has(0, "SET default_table_access_method") {
         let name = statement.literal(3).or_else(|| statement.name(3))?;
@@ -72,7 +78,7 @@ fn about(statement: &Statement, lost: &mut Lost) -> Option<Verdict> {
 }
 
 /// Where the object stands that a statement is about.
-fn said_of(statement: &Statement) -> Option<usize> {
+pub(super) fn said_of(statement: &Statement) -> Option<usize> {
     if statement.is(0, "ALTER") {
         Some(1)
     } else if statement.has(0, "COMMENT ON") {

@@ -2,6 +2,7 @@
 
 use super::dependents::{self, Fate};
 use super::lost::Lost;
+use super::object::{Kind, Object, joined};
 use super::options::FilterOptions;
 use super::trial::Trial;
 use crate::format::dump_statement::{Statement, shown};
@@ -16,6 +17,8 @@ pub(super) enum Verdict {
     /// Not worth a word.
     Drop,
     LeaveOut(&'static str, String),
+    /// Of a table that comes with an extension which is not there: its schema and name.
+    LeaveOutRows(Vec<Vec<u8>>),
     SetAside,
     NotRestored(String, Cow<'static, str>),
     /// Another one in its place.
@@ -38,6 +41,9 @@ pub(super) enum Note {
 
 /// Settings that `pg_dump` writes, and the major of the first server that knows them.
 const SETTINGS: &[(&str, u32)] = &[("transaction_timeout", 17), ("default_table_access_method", 12)];
+
+/// What is left out with them.
+const OF_EXTENSIONS: &str = "what left-out extensions have";
 
 /// Kinds of objects with an owner whose name is all that stands between.
 const OWNED: &[&str] = &[
@@ -73,17 +79,33 @@ const OWNED: &[&str] = &[
 
 /// By its first words, and by those that decide behind them. `lost` holds what was not made.
 pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut Lost) -> (Verdict, Option<Trial>) {
+    if lost.lacks_extensions || !options.exclude_extensions.is_empty() {
+        lost.unmade.see(statement, options);
+    }
     if !options.superuser_only {
-        return (judge_wishes(options, statement), None);
+        let verdict = of_left_out_extensions(options, statement, lost);
+        return (verdict.unwrap_or_else(|| judge_wishes(options, statement, lost)), None);
     }
     match dependents::judge(statement, options.rights.as_ref(), lost) {
         Fate::Decided(verdict) => (verdict, None),
-        Fate::Passes(verdict, trial) => (verdict.unwrap_or_else(|| judge_wishes(options, statement)), trial),
+        Fate::Passes(verdict, trial) => (verdict.unwrap_or_else(|| judge_wishes(options, statement, lost)), trial),
     }
 }
 
+/// Their tables' rows, and what is said about what they have.
+fn of_left_out_extensions(options: &FilterOptions, statement: &Statement, lost: &Lost) -> Option<Verdict> {
+    if options.exclude_extensions.is_empty() {
+        return None;
+    }
+    let parts = lost.unmade.of_left_out(statement, dependents::said_of(statement))?;
+    Some(match statement.is(0, "COPY") {
+        true => Verdict::LeaveOutRows(parts),
+        false => Verdict::LeaveOut(OF_EXTENSIONS, joined(&parts)),
+    })
+}
+
 /// What is wished, and what its place makes necessary.
-fn judge_wishes(options: &FilterOptions, statement: &Statement) -> Verdict {
+fn judge_wishes(options: &FilterOptions, statement: &Statement, lost: &mut Lost) -> Verdict {
     let text = |from, to| statement.text(from, to);
     if statement.is_any(0, &["GRANT", "REVOKE"]) || statement.has(0, "ALTER DEFAULT PRIVILEGES") {
         let what = match (
@@ -115,10 +137,17 @@ fn judge_wishes(options: &FilterOptions, statement: &Statement) -> Verdict {
         return Verdict::Drop;
     }
     if statement.is(0, "COMMENT") {
-        return judge_comment(options, statement);
+        return judge_comment(options, statement, lost);
     }
     if statement.is(0, "CREATE") {
-        return judge_create(options, statement);
+        let verdict = judge_create(options, statement);
+        // What is said about it goes with it.
+        if matches!(verdict, Verdict::LeaveOut(..))
+            && let Some(object) = Object::made(statement).filter(|object| object.kind == Kind::Policy)
+        {
+            lost.leave_out(&object);
+        }
+        return verdict;
     }
     Verdict::Pass
 }
@@ -216,9 +245,10 @@ fn judge_set(options: &FilterOptions, statement: &Statement) -> Verdict {
     Verdict::Pass
 }
 
-fn judge_comment(options: &FilterOptions, statement: &Statement) -> Verdict {
+fn judge_comment(options: &FilterOptions, statement: &Statement, lost: &Lost) -> Verdict {
     let what = || statement.text(2, statement.find(2, "IS").unwrap_or(2));
-    if options.no_comments {
+    let is_left_out = |object: Object| lost.has(&object);
+    if options.no_comments || Object::read(statement, 2).is_some_and(is_left_out) {
         return Verdict::LeaveOut("comments", what());
     }
     if statement.is(2, "EXTENSION") {

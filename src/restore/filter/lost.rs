@@ -3,6 +3,7 @@
 use super::object::{Kind, Object};
 use super::options::Rights;
 use super::suspects::Suspects;
+use super::unmade::Unmade;
 use crate::envelope::{hex, sha256};
 use crate::format::dump_statement::{Statement, shown};
 use std::collections::BTreeSet;
@@ -31,6 +32,7 @@ pub(super) struct Lost {
     pub(super) lacks_extensions: bool,
     /// Sequences of identity columns that may not be there.
     pub(super) doubtful_sequences: BTreeSet<String>,
+    pub(super) unmade: Unmade,
     /// Schemas in which extensions have what no dump names.
     shared: BTreeSet<Vec<u8>>,
     /// Names of what the dump makes, and of what is in those schemas before.
@@ -49,9 +51,14 @@ impl Lost {
         self.keys.insert((kind, held(name)));
     }
 
+    /// By a wish: what is said about it alone goes with it.
+    pub(super) fn leave_out(&mut self, object: &Object) {
+        self.keys.insert((object.kind, held(&object.key)));
+    }
+
     /// It holds no more.
     pub(super) fn is_full(&self) -> bool {
-        self.names.len().max(self.suspects.len()) > MAX_OBJECTS
+        self.keys.len().max(self.suspects.len()) > MAX_OBJECTS
     }
 
     /// Its name, and those by which others use it without a name.
@@ -154,9 +161,10 @@ impl Lost {
         self.suspects.mentioned(statement.bytes(from, to)) || self.names_unknown(statement, from, to)
     }
 
-    /// `schema.name` of an extension's schema that nobody has made: it was added to an extension, or one lacks that has it.
+    /// `schema.name` of an extension's schema that nobody has made: it was added to an extension, or one lacks that has it, maybe
+    /// with a schema of its own.
     fn names_unknown(&self, statement: &Statement, from: usize, to: usize) -> bool {
-        if self.shared.is_empty() {
+        if self.shared.is_empty() && !self.lacks_extensions {
             return false;
         }
         let own = if from == 0 {
@@ -170,6 +178,13 @@ impl Lost {
                 at += 1;
                 continue;
             };
+            let lacks = |schema: &[u8]| self.lacks_extensions && self.unmade.lacks_schema(schema);
+            if parts.len() > 1 && lacks(&parts[0]) {
+                return true;
+            }
+            if at > 0 && statement.is(at - 1, "SCHEMA") && parts.len() == 1 && lacks(&parts[0]) {
+                return true;
+            }
             if let [schema, name, ..] = &*parts
                 && self.shared.contains(schema)
                 && !self.known.contains(name)

@@ -17,6 +17,7 @@ mod suspects;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod unmade;
 
 pub use head::{Head, HeadExtension, Prepare, Prepared};
 pub use options::{Changes, FilterOptions, Filtered, LeftOut, NotRestored, Rights};
@@ -107,10 +108,23 @@ impl<S: Stage> Filter<S> {
             let schemas = reader.head.extensions.iter().filter_map(|extension| extension.schema.clone());
             self.lost.heed(rights, schemas);
         }
+        for extension in &reader.head.extensions {
+            if self.options.exclude_extensions.contains(&extension.name) {
+                self.lost.add_extension(&extension.name);
+            }
+        }
         for (name, reason) in prepared.missing {
             self.lost.add_extension(&name);
             self.changes.not_restored(format!("EXTENSION {}", shown(&name)), reason);
             self.options.exclude_extensions.insert(name);
+        }
+        self.lost
+            .unmade
+            .there(self.options.existing_schemas.iter().chain(&self.options.made_schemas).cloned());
+        if let Some(rights) = &self.options.rights {
+            self.lost
+                .unmade
+                .there(rights.tables.iter().filter_map(|name| name.first().cloned()));
         }
         self.pass_on(&reader.kept)
     }
@@ -181,6 +195,10 @@ impl<S: Stage> Filter<S> {
                 self.changes.leave_out(what, name);
                 Long::Drop
             }
+            Verdict::LeaveOutRows(name) => {
+                self.changes.leave_out_rows(name);
+                Long::Drop
+            }
             Verdict::NotRestored(what, reason) => {
                 self.changes.not_restored(what, reason);
                 Long::Drop
@@ -218,7 +236,7 @@ impl<S: Stage> Filter<S> {
         };
         let is_gone = matches!(
             verdict,
-            Verdict::Drop | Verdict::LeaveOut(..) | Verdict::NotRestored(..) | Verdict::SetAside
+            Verdict::Drop | Verdict::LeaveOut(..) | Verdict::LeaveOutRows(_) | Verdict::NotRestored(..) | Verdict::SetAside
         );
         // Without their statement they would be code.
         self.skips_rows = is_gone && self.lexer.rows_follow();
@@ -241,6 +259,7 @@ impl<S: Stage> Filter<S> {
             }
             Verdict::Drop => {}
             Verdict::LeaveOut(what, name) => self.changes.leave_out(what, name),
+            Verdict::LeaveOutRows(name) => self.changes.leave_out_rows(name),
             Verdict::NotRestored(what, reason) => self.changes.not_restored(what, reason),
             Verdict::Replace(statement) => self.below.put(statement.as_bytes())?,
             Verdict::SetAside => self.set_aside(start, trial)?,

@@ -195,9 +195,15 @@ impl Object {
         statement.bytes(self.at, end)
     }
 
-    /// For people.
+    /// For people. An index is named without its schema, as `CREATE` does: its table tells which one is meant.
     pub(super) fn text(&self, statement: &Statement) -> String {
-        statement.text(self.words.0, self.words.1)
+        let (from, mut to) = self.words;
+        let is_index = statement.is(from, "INDEX") || statement.has(from, "UNIQUE INDEX");
+        if is_index && statement.is(to, "ON") {
+            let table = to + 1 + usize::from(statement.is(to + 1, "ONLY"));
+            to = statement.qualified(table).map_or(to, |(_, end)| end);
+        }
+        statement.text(from, to)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is wished of the filter, and what it did.
 
+use super::object::joined;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -109,6 +110,8 @@ pub struct Changes {
     pub not_restored: Vec<NotRestored>,
     /// Beyond those.
     more_not_restored: usize,
+    /// Tables of extensions that are not there, by schema and name.
+    pub rows_left_out: Vec<Vec<Vec<u8>>>,
     /// Statements of ownership and privileges, in their order, in the dump's encoding.
     pub aside: Vec<u8>,
 }
@@ -136,6 +139,13 @@ impl Changes {
         let name = shortened(name);
         if left.names.len() < NAMES && !name.is_empty() && !left.names.contains(&name) {
             left.names.push(name);
+        }
+    }
+
+    pub(super) fn leave_out_rows(&mut self, name: Vec<Vec<u8>>) {
+        self.leave_out("rows of left-out extensions", joined(&name));
+        if self.rows_left_out.len() < TOLD {
+            self.rows_left_out.push(name);
         }
     }
 

@@ -57,8 +57,14 @@ impl DerefMut for Recorded {
 impl Changes {
     /// Not all that depends on a thing can be seen in a dump's words: what a function does, and casts that nobody wrote.
     pub fn likely_cause(&self, mut error: Error) -> Error {
+        // Without its owner or comment a thing is there all the same.
+        const ABOUT: [&str; 5] = ["owners", "privileges", "comments", "settings", "tablespaces"];
         let not_restored = self.not_restored.iter().map(|missing| &missing.what);
-        let left_out = self.left_out.iter().flat_map(|left| &left.names);
+        let left_out = self
+            .left_out
+            .iter()
+            .filter(|left| !ABOUT.contains(&left.what))
+            .flat_map(|left| &left.names);
         let names: Vec<&str> = not_restored.chain(left_out).map(String::as_str).collect();
         if error.code == Code::RestoreFailed && !names.is_empty() {
             let more = names.len().saturating_sub(NAMED);

@@ -1,4 +1,5 @@
 mod dependents;
+mod extensions;
 mod guard;
 mod pieces;
 

@@ -149,7 +149,7 @@ impl<'a> Script<'a> {
 
     /// The level of messages is the dump's to set.
     fn say(&mut self, what: &str, reason: &str) {
-        let line = told_line(self.mark, what);
+        let line = told_line(self.mark, &self.tag, what);
         self.put("PERFORM pg_catalog.set_config('client_min_messages', 'warning', true); ");
         self.put(&format!("RAISE WARNING '% %', '{line}', {reason}; "));
     }

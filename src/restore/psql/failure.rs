@@ -27,12 +27,33 @@ pub(super) fn failure(said: &str, status: std::process::ExitStatus) -> Error {
     let told: Vec<String> = told.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let message = told.join(" · ");
     let hint = HINTS.iter().find(|(words, _)| words.iter().all(|word| message.contains(word)));
-    let advice = tls::advice(&message).or(hint.map(|(_, hint)| *hint));
+    let missing = names_a_schema(&message).then_some(NOT_IN_THE_DUMP);
+    let advice = tls::advice(&message).or(missing).or(hint.map(|(_, hint)| *hint));
     let error = Error::new(Code::RestoreFailed, message);
     match advice {
         Some(advice) => error.advise(advice),
         None => error,
     }
+}
+
+const NOT_IN_THE_DUMP: &str = "It is not in the dump: of a part of a database, make it in the target first (the backup's receipt warned of \
+    what a part needs); of a whole one, it came with an extension that was left out or is not there.";
+
+/// `type "public.st" does not exist`: no search path would find it.
+fn names_a_schema(message: &str) -> bool {
+    let kinds = [
+        "relation \"",
+        "type \"",
+        "function ",
+        "operator class \"",
+        "text search configuration \"",
+        "collation \"",
+    ];
+    let behind = kinds
+        .iter()
+        .find_map(|kind| message.split_once(&format!("ERROR: {kind}")).map(|(_, behind)| behind));
+    let name = behind.and_then(|behind| behind.split_once(" does not exist")).map(|(name, _)| name);
+    name.is_some_and(|name| name.split('(').next().is_some_and(|name| name.contains('.')))
 }
 
 /// What helps, by the words of a server that speaks English.
@@ -150,6 +171,17 @@ mod tests {
             ),
             ("psql:<stdin>:9: ERROR:  relation \"t\" does not exist", "--search-path"),
             ("psql:<stdin>:9: ERROR:  type \"t\" does not exist", "--search-path"),
+            // No search path finds what is called by its schema.
+            ("psql:<stdin>:9: ERROR:  type \"public.st\" does not exist", "not in the dump"),
+            (
+                "psql:<stdin>:9: ERROR:  relation \"public.orders\" does not exist",
+                "not in the dump",
+            ),
+            (
+                "psql:<stdin>:9: ERROR:  function public.f(integer) does not exist",
+                "not in the dump",
+            ),
+            ("psql:<stdin>:9: ERROR:  function f(a.b) does not exist", "--search-path"),
         ] {
             let error = failure(said, std::process::ExitStatus::from_raw(3 << 8));
             assert!(error.hint().contains(advice), "{said}: {}", error.hint());

@@ -5,7 +5,7 @@ use super::sealed::Order;
 use super::{Home, openssl, text};
 use crate::support::invariants::event;
 use crate::support::pgseal::{Pgseal, Said, bare};
-use crate::support::postgres::debian_major;
+use crate::support::postgres::{debian_major, newest_debian};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -78,6 +78,7 @@ pub(super) fn backup(home: &Home, asked: Value) -> String {
     Pgseal::backup(&order)
         .envs(home.bucket.env())
         .envs(home.server.env())
+        .env("PGSEAL_PG_BIN", newest_debian())
         .run()
         .complete();
     home.bucket.download(&home.fetched());
@@ -93,7 +94,7 @@ pub(super) fn drill(home: &Home, user: Option<u32>, options: &[&str]) -> Said {
         .args(["drill", text(&backup), "--key", &home.key(), "--report", text(reports.path())])
         .args(options);
     command
-        .env("PGSEAL_PG_BIN", home.server.bin())
+        .env("PGSEAL_PG_BIN", newest_debian())
         .env("AWS_EC2_METADATA_DISABLED", "true");
     if let Some(user) = user {
         command.uid(user).gid(user);

@@ -39,7 +39,7 @@ fn an_equal_database_is_equal_on_every_server() {
             "rows": 6, "large_objects": 1, "extensions": [{"name": "plpgsql", "version": "1.0"}], "warnings": [],
         });
         let inventory = super::inventory(inventory);
-        let comparison = compare(&inventory, &access(&server, "app"), &cancel()).expect("a comparison");
+        let comparison = compare(&inventory, &[], &access(&server, "app"), &cancel()).expect("a comparison");
         assert_eq!(comparison.differences, [""; 0], "{major}");
         assert_eq!(comparison.rows, Pair { expected: 6, found: 6 });
         let notes = &comparison.notes;
@@ -66,7 +66,7 @@ fn what_differs_is_named() {
         "rows": 13, "large_objects": 0,
     });
     let inventory = super::inventory(inventory);
-    let comparison = compare(&inventory, &access(&server, "app"), &cancel()).expect("a comparison");
+    let comparison = compare(&inventory, &[], &access(&server, "app"), &cancel()).expect("a comparison");
     assert_eq!(
         comparison.differences,
         [

@@ -75,7 +75,7 @@ fn a_hostile_twin_changes_no_answer_and_sees_no_question() {
     }));
     let (app, maintenance) = (access(&server, "app"), access(&server, "postgres"));
     let ask = || {
-        let comparison = compare(&inventory, &app, &cancel()).expect("a comparison");
+        let comparison = compare(&inventory, &[], &app, &cancel()).expect("a comparison");
         let there = existing(&app, &cancel()).expect("schemas and extensions");
         let globals = existing_globals(&maintenance, &cancel()).expect("roles");
         (facts(&comparison), format!("{there:?} {:?}", globals.existing_roles))

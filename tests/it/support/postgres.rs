@@ -32,12 +32,12 @@ pub use tls::Authority;
 
 use super::ports::Reserved;
 use super::wait::until;
-use files::{Home, newest_debian};
+use files::Home;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-pub use files::{client_folder, clients_path, debian_major};
+pub use files::{client_folder, clients_path, copied_installation, debian_major, newest_debian};
 
 /// A running server. Dropping it ends it and removes its files.
 pub struct Server {
@@ -50,8 +50,10 @@ pub struct Server {
 }
 
 /// What a server shall be; `start` makes it.
+#[derive(Default)]
 pub struct Builder {
     major: Option<u32>,
+    bin: Option<PathBuf>,
     tls: Option<(Authority, Vec<String>)>,
     hba: Vec<String>,
     settings: Vec<(String, String)>,
@@ -69,6 +71,12 @@ impl Builder {
     /// A major from 10 to 18, instead of Debian's own. Debian's is the one that knows PAM.
     pub fn major(mut self, major: u32) -> Self {
         self.major = Some(major);
+        self
+    }
+
+    /// An installation of its own, such as [`copied_installation`]: the folder of its programs.
+    pub fn installed_in(mut self, bin: PathBuf) -> Self {
+        self.bin = Some(bin);
         self
     }
 
@@ -116,9 +124,10 @@ impl Builder {
     }
 
     pub fn start(self) -> Server {
-        let bin = match self.major {
-            Some(major) => files::server_folder(major),
-            None => newest_debian(),
+        let bin = match (&self.bin, self.major) {
+            (Some(bin), _) => bin.clone(),
+            (None, Some(major)) => files::server_folder(major),
+            (None, None) => newest_debian(),
         };
         let home = match &self.primary {
             Some(primary) => Home::standby(&bin, &primary.conninfo),
@@ -203,16 +212,7 @@ impl Server {
     }
 
     pub fn builder() -> Builder {
-        let (hba, settings, environment, addresses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Builder {
-            major: None,
-            tls: None,
-            hba,
-            settings,
-            environment,
-            addresses,
-            primary: None,
-        }
+        Builder::default()
     }
 
     fn create_roles(&self) {

@@ -27,6 +27,28 @@ pub fn server_folder(major: u32) -> PathBuf {
         .unwrap_or_else(|_| panic!("no PostgreSQL {major} in {}: {INSTALL}", folder.display()))
 }
 
+/// Debian's server once more, below this folder: PostgreSQL finds its files from where its program lies, so that what is put
+/// into this one's `extension` is in no other. Gives its programs and that folder.
+pub fn copied_installation(to: &Path) -> (PathBuf, PathBuf) {
+    let major = debian_major();
+    let (lib, share) = (
+        to.join(format!("lib/postgresql/{major}")),
+        to.join(format!("share/postgresql/{major}")),
+    );
+    for folder in [&lib, share.parent().expect("a folder")] {
+        fs::create_dir_all(folder).expect("a folder");
+    }
+    let copy = |from: String, to: &Path| {
+        let status = Command::new("cp").arg("-rL").arg(from).arg(to).status().expect("cp starts");
+        assert!(status.success());
+    };
+    copy(format!("/usr/lib/postgresql/{major}/bin"), &lib);
+    copy(format!("/usr/share/postgresql/{major}"), &share);
+    std::os::unix::fs::symlink(format!("/usr/lib/postgresql/{major}/lib"), lib.join("lib")).expect("a link");
+    fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("permissions");
+    (lib.join("bin"), share.join("extension"))
+}
+
 /// The client tools of one major, for `PGSEAL_PG_BIN`.
 pub fn client_folder(major: u32) -> PathBuf {
     let folder = pgseal_cache().join(format!("pg-clients/{major}/bin"));

@@ -1,0 +1,56 @@
+//! Names that anyone who may write to the bucket can give to objects of theirs.
+
+use super::recipients::pair;
+use super::{Home, text};
+use serde_json::{Value, json};
+
+/// The backup's name without its folder.
+fn name(home: &Home) -> &str {
+    home.stem().rsplit('/').next().expect("a name")
+}
+
+fn rewrap(home: &Home, new: &str) -> (i32, Value) {
+    let (fetched, key) = (home.fetched(), home.key());
+    let said = Home::offline(&["rewrap", text(&fetched), "--key", &key, "--recipient", new]);
+    (said.code, said.receipt())
+}
+
+/// `list` once made a name for each number up to that of a manifest which nobody had proven.
+#[test]
+fn a_manifest_of_a_huge_generation_takes_no_memory_of_list() {
+    let home = Home::new(json!({}));
+    let fetched = home.fetched();
+    let manifest = std::fs::read_to_string(fetched.join(home.name_of("manifest"))).expect("the manifest");
+    for number in [999_999_u32, 4_000_000_000] {
+        let forged = manifest.replacen("\"run\"", &format!("\"generation\":{number},\"run\""), 1);
+        let file = format!("{}.manifest.{number}.jsonl", name(&home));
+        std::fs::write(fetched.join(file), forged).expect("written");
+    }
+    let mut command = crate::support::pgseal::bare();
+    command.args(["list", text(&fetched)]);
+    let said = crate::support::pgseal::Said::from(command.output().expect("pgseal ends"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let listing = said.receipt();
+    assert_eq!(listing["backups"][0]["stem"], name(&home), "{listing:#}");
+    assert!(listing["leftovers"].to_string().contains("4000000000"), "{listing:#}");
+}
+
+/// The number above the highest that was there wrapped round, and every later rewrap was refused.
+#[test]
+fn no_name_in_the_place_of_a_later_manifest_blocks_a_rewrap() {
+    let home = Home::new(json!({}));
+    let (_, new) = pair(&home, "new");
+    for rest in [
+        "manifest.4294967295.jsonl",
+        "manifest.4294967294.jsonl",
+        "manifest.999999.jsonl",
+        "manifest.2.jsonl",
+        "RECOVER.3.md",
+    ] {
+        std::fs::write(home.fetched().join(format!("{}.{rest}", name(&home))), "garbage").expect("written");
+    }
+    let (code, answer) = rewrap(&home, text(&new));
+    assert_eq!((code, &answer["generation"]), (0, &json!(4)), "{answer:#}");
+    let (code, answer) = rewrap(&home, text(&pair(&home, "newer").1));
+    assert_eq!((code, &answer["generation"]), (0, &json!(5)), "{answer:#}");
+}
