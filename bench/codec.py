@@ -8,9 +8,9 @@ from data import SETS
 from settings import PROGRAMS
 from usage import Rounds, run
 
-OURS = PROGRAMS / "examples/bzip2"
-ENCODERS = {"pgseal": [OURS], "pgseal, scalar": [OURS, "--scalar"], "lbzip2": ["lbzip2", "-n1", "-9"], "bzip2": ["bzip2", "-9"]}
-DECODERS = {"pgseal": [OURS, "-d"], "lbzip2": ["lbzip2", "-n1", "-d"], "bzip2": ["bzip2", "-d"]}
+OURS = PROGRAMS / "pgseal-bzip2"
+ENCODERS = {"pgseal": [OURS, "-p1"], "pgseal, scalar": [OURS, "-p1", "--scalar"], "lbzip2": ["lbzip2", "-n1", "-9"], "bzip2": ["bzip2", "-9"]}
+DECODERS = {"pgseal": [OURS, "-p1", "-d"], "lbzip2": ["lbzip2", "-n1", "-d"], "bzip2": ["bzip2", "-d"]}
 
 
 def encoder(report, data, work, runs):
