@@ -1,4 +1,5 @@
-//! What each stage of the road costs: `cargo bench --bench stages`; the codec alone: `cargo bench -p pgseal-bzip2`. `cargo test` runs each once, without a judgement.
+//! What each stage of the road costs: `cargo bench --bench stages`; the codec alone: `cargo bench -p pgseal-bzip2`.
+//! `cargo test` runs each once, without a judgement.
 
 #[path = "../crates/bzip2/benches/dump/mod.rs"]
 mod dump;

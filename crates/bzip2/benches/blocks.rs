@@ -1,13 +1,18 @@
-//! A block, one thread: `cargo bench -p pgseal-bzip2`. `cargo test` runs each once, without a judgement.
+//! A block, one thread, and the same by the crate `bzip2`, which is libbz2-rs: `cargo bench -p pgseal-bzip2`. `cargo test`
+//! runs each once, without a judgement.
 
 mod dump;
 
+use bzip2::Compression;
+use bzip2::read::BzDecoder;
+use bzip2::write::BzEncoder;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pgseal_bzip2::Level;
 use pgseal_bzip2::decode::BlockDecoder;
 use pgseal_bzip2::encode::{Encoder, Isa, Splitter};
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::io::{Read, Write};
 
 const MEGABYTE: usize = 1_000_000;
 const READ: usize = 128 << 10;
@@ -54,5 +59,27 @@ fn bzip2(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(blocks, bzip2);
+/// A stream of one block.
+fn libbz2_rs(c: &mut Criterion) {
+    let text = dump::dump(890_000);
+    let mut group = c.benchmark_group("libbz2-rs");
+    group.throughput(Throughput::Bytes(text.len() as u64));
+    let encode = || {
+        let mut encoder = BzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(black_box(text.as_bytes())).expect("memory is written");
+        encoder.finish().expect("memory is written")
+    };
+    group.bench_function("encode", |bench| bench.iter(encode));
+    let packed = encode();
+    let mut back = Vec::new();
+    group.bench_function("decode", |bench| {
+        bench.iter(|| {
+            back.clear();
+            BzDecoder::new(black_box(&packed[..])).read_to_end(&mut back).expect("its text")
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(blocks, bzip2, libbz2_rs);
 criterion_main!(blocks);

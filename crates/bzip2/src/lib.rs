@@ -2,7 +2,7 @@
 //!
 //! [`ParallelEncoder`](encode::ParallelEncoder) and [`ParallelDecoder`](decode::ParallelDecoder) take a stream piece by
 //! piece, have its blocks worked on by threads of their own, and write the result in order, on the caller's thread and in
-//! bounded memory. Whoever has threads already uses what they are made of, a block at a time:
+//! bounded memory. A program with threads of its own uses their parts, a block at a time:
 //! [`Splitter`](encode::Splitter), [`Encoder`](encode::Encoder) and [`StreamWriter`](encode::StreamWriter), or
 //! [`BlockDecoder`](decode::BlockDecoder). Lengths are in bytes, places within a stream in bits.
 //!
@@ -126,3 +126,8 @@ impl Crc32 {
 pub(crate) fn combine_crc(stream: u32, block: u32) -> u32 {
     stream.rotate_left(1) ^ block
 }
+
+/// Its example runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

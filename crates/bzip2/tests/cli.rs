@@ -110,7 +110,7 @@ fn a_file_becomes_its_compressed_one_and_back_with_mode_and_times() {
 }
 
 #[test]
-fn the_bytes_are_the_same_for_any_threads_and_by_any_road() {
+fn the_bytes_are_the_same_for_any_threads_and_from_any_source() {
     let folder = Folder::new();
     folder.put("a", &text());
     for level in 1..=9 {

@@ -7,7 +7,7 @@ use super::simd::{Isa, Simd, dispatch};
 const LONGEST: usize = 255;
 
 /// Appends the code of `raw` to `out`, as far as that stays within `limit` bytes, and returns how much of `raw` that is.
-/// A run at its end counts as ended: whoever has more to come keeps it back ([`open`]).
+/// A run at its end counts as ended: a caller with more to come keeps it back ([`open`]).
 pub(super) fn encode(isa: Isa, raw: &[u8], limit: usize, out: &mut Vec<u8>) -> usize {
     dispatch!(isa, encode_with(raw: &[u8], limit: usize, out: &mut Vec<u8>) -> usize)
 }

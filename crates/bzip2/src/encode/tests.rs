@@ -1,5 +1,5 @@
 //! Whole streams: each is decoded by our own decoder and by the crate `bzip2`, and the code without vector instructions and
-//! for each kind of them must give the same bytes. Others' programs are asked in `tests/it/bzip2.rs`.
+//! for each kind of them must give the same bytes. Others' programs are asked in `tests/other_programs.rs`.
 
 use super::*;
 use crate::decode::ParallelDecoder;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::failure::Failure;
 
-/// The unfinished file, for whoever ends the program. It is created, given its final name and removed under this lock.
+/// The unfinished file, for the thread that ends the program. It is created, given its final name and removed under this lock.
 static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 fn unfinished() -> MutexGuard<'static, Option<PathBuf>> {

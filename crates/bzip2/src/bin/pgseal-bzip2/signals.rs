@@ -27,7 +27,7 @@ pub(crate) fn watch() -> io::Result<()> {
     Ok(())
 }
 
-/// A bit for each signal that whoever started the program has it ignore, as `nohup` does.
+/// A bit for each signal that the program was started to ignore, as `nohup` does.
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
