@@ -94,7 +94,7 @@ enum Step {
 }
 
 impl<W: Write> ParallelDecoder<W> {
-    /// `workers` threads, at least one, each with up to 15 MB at level 9.
+    /// `workers` threads, at least one, each with up to 17 MB at level 9.
     ///
     /// # Errors
     /// If a thread cannot be started.
