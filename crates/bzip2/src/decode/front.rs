@@ -118,7 +118,7 @@ pub(super) mod vector {
 }
 
 #[cfg(target_arch = "aarch64")]
-pub mod vector {
+pub(crate) mod vector {
     //! By `tbl`, which every aarch64 has.
     #![expect(unsafe_code, reason = "the processor's byte permute; held equal to the scalar twin by a test")]
 
@@ -126,7 +126,7 @@ pub mod vector {
     use std::arch::aarch64::{uint8x16_t, vgetq_lane_u8, vld1q_u8, vqtbl1q_u8, vst1q_u8};
 
     #[derive(Clone, Copy)]
-    pub struct Vector(uint8x16_t);
+    pub(crate) struct Vector(uint8x16_t);
 
     impl Front for Vector {
         #[inline(always)]
