@@ -30,13 +30,14 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY src src
+COPY crates crates
 COPY scripts/sbom.sh scripts/sbom.sh
 ARG REVISION=unknown
 # Cargo compares times of files; the cached target may hold a later build of other sources: hence `touch`.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,sharing=locked \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,mode=0444 \
-    find src -type f -exec touch {} + \
+    find src crates -type f -exec touch {} + \
     && SOURCE_REVISION="$REVISION" cargo build --release --locked --bin pgseal \
     && install -D target/release/pgseal /out/pgseal \
     && bash scripts/sbom.sh crates >/out/crates.tsv

@@ -14,7 +14,8 @@ test: testbed ## Everything: installs what it needs, then lints and runs every t
 	rm -f "$${CARGO_TARGET_DIR:-target}/tmp/codes-reached"; \
 	cargo test --all-targets; \
 	cargo test --test it -- --ignored codes::every_code_was_reached; \
-	cargo test --doc; \
+	cargo test -p pgseal-bzip2 --features cli --all-targets; \
+	cargo test --workspace --doc; \
 	testbed/aarch64.sh test
 
 testbed: ## The real parts that the tests run against
@@ -33,7 +34,7 @@ kill-trials: testbed ## Ten thousand backups killed, at each call and at random 
 	TESTBED_KILLS=10000 TESTBED_SIGNALS=1000 TESTBED_DEADLINES=1000 \
 		cargo test --release --test it -- trials --nocapture
 
-coverage: testbed ## Lines of src that the tests reach; fails below 90 %
+coverage: testbed ## Lines of src and crates that the tests reach; fails below 90 %
 	scripts/coverage.sh
 
 model: ## Every order of the commit protocol's events, with three faults on a path

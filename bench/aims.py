@@ -81,7 +81,7 @@ def machine():
     with open("/proc/cpuinfo") as file:
         model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), platform.machine())
     said = {name: subprocess.run(command, capture_output=True, text=True, check=True) for name, command in {
-        "bzip2": ["bzip2", "--help"], "lbzip2": ["lbzip2", "--version"], "zstd": ["zstd", "--version"], "openssl": ["openssl", "version"],
+        "bzip2": ["bzip2", "--help"], "7-Zip": ["7zz"], "rapidgzip": ["rapidgzip", "--version"], "lbzip2": ["lbzip2", "--version"], "zstd": ["zstd", "--version"], "openssl": ["openssl", "version"],
         "aws": ["aws", "--version"], "pg_dump": ["pg_dump", "--version"]}.items()}
     versions = {name: VERSION.search(done.stdout or done.stderr).group() for name, done in said.items()}
     return f"Processor: {model}. Tools: {', '.join(f'{name} {version}' for name, version in versions.items())}."

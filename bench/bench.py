@@ -23,6 +23,7 @@ from settings import CORES, PROJECT, TARGET, Settings
 FIGURES = {
     "encoder": lambda on: codec.encoder(on.report, on.data, on.work, on.settings.runs),
     "decoder": lambda on: codec.decoder(on.report, on.data, on.work, on.settings.runs),
+    "codec-peers": lambda on: codec.peers(on.report, on.data, on.work, on.settings.runs),
     "workers": lambda on: road.workers(on.report, on.data, on.settings.runs),
     "memory": lambda on: memory.sizes(on.report, on.ground, on.data, on.settings.sizes),
     "road": lambda on: road.road(on.report, on.ground, on.peers, on.settings.runs),

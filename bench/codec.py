@@ -5,12 +5,27 @@ import subprocess
 import sys
 
 from data import SETS
-from settings import PROGRAMS
+from settings import CORES, PROGRAMS
 from usage import Rounds, run
 
-OURS = PROGRAMS / "examples/bzip2"
-ENCODERS = {"pgseal": [OURS], "pgseal, scalar": [OURS, "--scalar"], "lbzip2": ["lbzip2", "-n1", "-9"], "bzip2": ["bzip2", "-9"]}
-DECODERS = {"pgseal": [OURS, "-d"], "lbzip2": ["lbzip2", "-n1", "-d"], "bzip2": ["bzip2", "-d"]}
+OURS = PROGRAMS / "pgseal-bzip2"
+ENCODERS = {"pgseal": [OURS, "-p1"], "pgseal, scalar": [OURS, "-p1", "--scalar"], "lbzip2": ["lbzip2", "-n1", "-9"], "bzip2": ["bzip2", "-9"]}
+DECODERS = {"pgseal": [OURS, "-p1", "-d"], "lbzip2": ["lbzip2", "-n1", "-d"], "bzip2": ["bzip2", "-d"]}
+
+# With all cores, as each is meant to be used. zstd is another format: what one pays for bzip2's.
+PACKERS = {
+    "pgseal-bzip2": [OURS, "-p", CORES],
+    "lbzip2": ["lbzip2", "-n", CORES, "-9"],
+    "7-Zip": ["7zz", "a", "-tbzip2", "-mx5", f"-mmt{CORES}", "-bd", "-bso0", "-bsp0", "-si", "-so", "packed.bz2"],
+    "zstd -3": ["zstd", "-q", "-3", f"-T{CORES}", "-c"],
+    "zstd -9": ["zstd", "-q", "-9", f"-T{CORES}", "-c"],
+}
+UNPACKERS = {
+    "pgseal-bzip2": [OURS, "-d", "-p", CORES],
+    "lbzip2": ["lbzip2", "-n", CORES, "-d"],
+    "7-Zip": ["7zz", "e", "-tbzip2", f"-mmt{CORES}", "-bd", "-bso0", "-bsp0", "-si", "-so"],
+    "rapidgzip": ["rapidgzip", "-d", "-c", "-P", CORES],
+}
 
 
 def encoder(report, data, work, runs):
@@ -53,3 +68,22 @@ def decoder(report, data, work, runs):
         report.figures[f"decoder {name}"] = ratios[0]
         rows.append([name, *ratios, *(length / 1e6 / rounds.median(tool, "cpu") for tool in DECODERS)])
     report.table("decoder", "Decoder, one worker, a stream of `bzip2 -9`", ["set", "user CPU / lbzip2", "user CPU / bzip2", *(f"{tool}, MB per CPU-s" for tool in DECODERS)], rows)
+
+
+def peers(report, data, work, runs):
+    """Ours beside those that use several cores too."""
+    source, length, packed = data.sets["mix"], os.path.getsize(data.sets["mix"]), f"{work}/peers.bz2"
+    run([["bzip2", "-9"]], stdin=source, stdout=packed)
+    rows = []
+    for what, tools, read in (("compress", PACKERS, source), ("decompress", UNPACKERS, packed)):
+        rounds = Rounds(report, what, "mix", runs, {tool: lambda command=command, read=read: run([command], stdin=read) for tool, command in tools.items()})
+        for tool, command in tools.items():
+            result = f"{work}/result"
+            run([command], stdin=read, stdout=result)
+            if what == "decompress" and subprocess.run(["cmp", result, source]).returncode:
+                sys.exit(f"{tool} does not make {source} of {packed}")
+            ratios = [rounds.ratio(tool, "pgseal-bzip2", "wall"), rounds.ratio("pgseal-bzip2", tool, "cpu")]
+            in_out = length / os.path.getsize(result) if what == "compress" else ""
+            rows.append([what, tool, length / 1e6 / rounds.median(tool, "wall"), *ratios, rounds.most(tool, "peak_mib"), in_out])
+    columns = ["what", "tool", "MB/s", "its wall / pgseal's", "pgseal's CPU / its", "peak, MiB", "bytes in / out"]
+    report.table("codec-peers", f"The codec beside others, {CORES} threads, set mix", columns, rows)

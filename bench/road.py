@@ -50,7 +50,7 @@ def upload(report, ground, peers, data, runs):
 def workers(report, data, runs):
     """The compressor alone: a database and a server would take the cores of the workers."""
     source, length, counts = data.sets["mix"], os.path.getsize(data.sets["mix"]), [1, 2, 4]
-    command = [PROGRAMS / "examples/bzip2", "--workers"]
+    command = [PROGRAMS / "pgseal-bzip2", "-p"]
     rounds = Rounds(report, "workers", "mix", runs, {count: lambda count=count: run([[*command, count]], stdin=source) for count in counts})
     rows = [[count, length / 1e6 / rounds.median(count, "wall"), rounds.ratio(1, count, "wall"), rounds.most(count, "peak_mib")] for count in counts]
     report.figures["scaling"] = rounds.ratio(1, 2, "wall")

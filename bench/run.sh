@@ -20,7 +20,7 @@ as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
 
 packages() {
     local missing=() name
-    for name in bzip2 lbzip2 openssl pbzip2 postgresql postgresql-client pv python3 python3-venv time zstd; do
+    for name in 7zip bzip2 lbzip2 openssl pbzip2 postgresql postgresql-client pv python3 python3-venv time zstd; do
         dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed || missing+=("$name")
     done
     if [ ${#missing[@]} -eq 0 ]; then return; fi
@@ -44,5 +44,6 @@ mkdir -p "$cache"
 python
 optimised=(--release)
 if [ -n "${BENCH_QUICK:-}" ]; then optimised=(); fi
-cargo build "${optimised[@]}" --bin pgseal --example s3_server --example bzip2 --example upload
+cargo build "${optimised[@]}" --bin pgseal --example s3_server --example upload
+cargo build "${optimised[@]}" -p pgseal-bzip2 --features cli --bin pgseal-bzip2
 PATH=$venv/bin:$PATH exec "$venv/bin/python" bench/bench.py "$@"

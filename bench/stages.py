@@ -1,4 +1,4 @@
-"""The light stages of the road, by Criterion (stages.rs): what they cost together of the whole."""
+"""The codec and the light stages of the road, by Criterion (stages.rs): what they cost together of the whole."""
 
 import json
 import os
@@ -8,12 +8,15 @@ from settings import PROJECT, TARGET
 
 # The rate, the tables' rows with the checksum of the whole dump, that checksum alone, the cipher.
 LIGHT = ["light/throttle", "light/inventory", "light/sha256", "light/encrypt"]
-STAGES = ["bzip2/split", "bzip2/encode", "bzip2/encode-scalar", "bzip2/decode", *LIGHT, "road/none", "road/zstd", "road/bzip2"]
+# The codec's (crates/bzip2/benches), and the same block by the crate `bzip2`.
+CODEC = ["bzip2/split", "bzip2/encode", "bzip2/encode-scalar", "bzip2/decode", "libbz2-rs/encode", "libbz2-rs/decode"]
+STAGES = [*CODEC, *LIGHT, "road/none", "road/zstd", "road/bzip2"]
 
 
 def stages(report, settings):
     """The cipher gets what the compressor leaves; the whole is the road of the figures `road` and `encoder`."""
-    subprocess.run(["cargo", "bench", "--quiet", "--bench", "stages"], cwd=PROJECT, env=os.environ, stdout=subprocess.DEVNULL, check=True)
+    for benches in (["--bench", "stages"], ["-p", "pgseal-bzip2", "--bench", "blocks"]):
+        subprocess.run(["cargo", "bench", "--quiet", *benches], cwd=PROJECT, env=os.environ, stdout=subprocess.DEVNULL, check=True)
     seconds = {stage: seconds_per_gb(stage) for stage in STAGES}
     report.table("stages", "Stages, one thread (Criterion)", ["stage", "s per GB", "MB/s"], [[stage, spent, 1000 / spent] for stage, spent in seconds.items()])
     road = next((row["CPU, s"] for row in report.rows("road") if row["tool"] == "pgseal"), None)

@@ -1,12 +1,10 @@
-//! What each stage of the road costs: `cargo bench --bench stages`. `cargo test` runs each once, without a judgement.
+//! What each stage of the road costs: `cargo bench --bench stages`; the codec alone: `cargo bench -p pgseal-bzip2`.
+//! `cargo test` runs each once, without a judgement.
 
-#[path = "instructions/src/dump.rs"]
+#[path = "../crates/bzip2/benches/dump/mod.rs"]
 mod dump;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pgseal::bzip2::Level;
-use pgseal::bzip2::decode::BlockDecoder;
-use pgseal::bzip2::encode::{Encoder, Isa, Splitter};
 use pgseal::cancel::Cancel;
 use pgseal::envelope::secret::Secret;
 use pgseal::envelope::sha256;
@@ -14,7 +12,6 @@ use pgseal::observe::progress::Progress;
 use pgseal::pipeline::throttle::Throttle;
 use pgseal::pipeline::{Encrypt, Inventory, Nowhere, Road, Stage, forward};
 use pgseal::plan::{CHECKED, Compression, Ladder, RateLimit};
-use std::convert::Infallible;
 use std::hint::black_box;
 use std::io::Read;
 
@@ -29,48 +26,6 @@ fn copied(length: usize) -> Vec<u8> {
         dump::dump(length)
     )
     .into_bytes()
-}
-
-/// The first block of a dump, and its checksum.
-fn block() -> (Vec<u8>, u32) {
-    let mut first = None;
-    let mut take = |block: &mut Vec<u8>, crc| -> Result<(), Infallible> {
-        first.get_or_insert((block.clone(), crc));
-        Ok(())
-    };
-    let mut splitter = Splitter::new(Level::MAX);
-    let Ok(()) = splitter.feed(dump::dump(MEGABYTE).as_bytes(), &mut take);
-    let Ok(()) = splitter.rest(take);
-    first.expect("a dump has a block")
-}
-
-fn bzip2(c: &mut Criterion) {
-    let (block, crc) = block();
-    let mut group = c.benchmark_group("bzip2");
-    group.throughput(Throughput::Bytes(block.len() as u64));
-    let mut packed = Vec::new();
-    for (name, isa) in [("encode", Isa::detect()), ("encode-scalar", Isa::Scalar)] {
-        let mut encoder = Encoder::with_isa(Level::MAX, isa);
-        group.bench_function(name, |bench| {
-            bench.iter(|| {
-                packed.clear();
-                encoder.encode(black_box(&block), crc, &mut packed)
-            });
-        });
-    }
-    let mut decoder = BlockDecoder::new();
-    group.bench_function("decode", |bench| {
-        bench.iter(|| decoder.decode_block(black_box(&packed), 0, Level::MAX).expect("a block").0);
-    });
-    group.bench_function("split", |bench| {
-        let text = dump::dump(MEGABYTE);
-        let nothing = |_: &mut Vec<u8>, _| -> Result<(), Infallible> { Ok(()) };
-        bench.iter(|| {
-            let mut splitter = Splitter::new(Level::MAX);
-            text.as_bytes().chunks(READ).try_for_each(|read| splitter.feed(read, nothing))
-        });
-    });
-    group.finish();
 }
 
 fn light(c: &mut Criterion) {
@@ -139,5 +94,5 @@ fn road(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(stages, bzip2, light, road);
+criterion_group!(stages, light, road);
 criterion_main!(stages);

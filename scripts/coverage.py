@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Adds up what `cov show` says of several programs: lines of src/ that any of them reached, without the unit tests."""
+"""Adds up what `cov show` says of several programs: lines of src/ and crates/ that any of them reached, without the unit tests."""
 
 import os
 import re
@@ -23,7 +23,8 @@ def lines_of_tests(path):
 
 
 def main():
-    root = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src") + "/"
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/"
+    ours = tuple(root + folder for folder in ("src/", "crates/bzip2/src/"))
     reached = {}
     for listing in sys.argv[1:]:
         file = None
@@ -31,7 +32,7 @@ def main():
             for line in lines:
                 line = line.rstrip("\n")
                 if line.startswith("/"):
-                    file = reached.setdefault(line, {}) if line.startswith(root) else None
+                    file = reached.setdefault(line, {}) if line.startswith(ours) else None
                 elif file is not None and (found := LINE.match(line)) and found[2]:
                     number = int(found[1])
                     file[number] = file.get(number, False) or int(found[2]) > 0

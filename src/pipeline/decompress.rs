@@ -1,9 +1,9 @@
 //! The way back of `compress`.
 
 use super::Stage;
-use crate::bzip2::decode::ParallelDecoder;
 use crate::error::{Code, Error, Result, from_io};
 use crate::plan::Compression;
+use pgseal_bzip2::decode::ParallelDecoder;
 use std::io::Write;
 
 /// Decompresses what passes.

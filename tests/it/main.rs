@@ -6,7 +6,6 @@
 mod support;
 
 mod bench;
-mod bzip2;
 mod codes;
 mod container;
 mod database_faults;

@@ -1,10 +1,11 @@
 //! Encodes a fixed dump, by vector code or without (`--scalar`), and prints the packed size.
 
+#[path = "../../../crates/bzip2/benches/dump/mod.rs"]
 mod dump;
 
 use dump::dump;
-use instructions::bzip2::Level;
-use instructions::bzip2::encode::{Isa, encode_all_with};
+use pgseal_bzip2::Level;
+use pgseal_bzip2::encode::{Isa, encode_all_with};
 
 fn main() {
     let scalar = std::env::args().any(|argument| argument == "--scalar");

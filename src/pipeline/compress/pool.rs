@@ -2,10 +2,10 @@
 
 use super::witness::Witness;
 use super::{Out, Stage, broken};
-use crate::bzip2::Level;
-use crate::bzip2::encode::{BlockInfo, Encoder};
 use crate::error::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use pgseal_bzip2::Level;
+use pgseal_bzip2::encode::{BlockInfo, Encoder};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;

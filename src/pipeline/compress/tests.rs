@@ -2,9 +2,9 @@
 
 use super::pool::{Bzip2, Codec, Job};
 use super::*;
-use crate::bzip2::encode::{BlockInfo, Encoder, encode_all};
 use crate::pipeline::Memory;
 use crate::plan::CHECKED;
+use pgseal_bzip2::encode::{BlockInfo, Encoder, encode_all};
 use std::io::Read;
 
 fn compressed(compression: Compression, workers: usize, plain: &[u8]) -> Vec<u8> {
@@ -29,7 +29,7 @@ fn the_one_stream_is_the_same_whatever_the_number_of_workers() {
             assert!(packed == expected, "{workers} workers, {length} bytes");
         }
         let mut back = Vec::new();
-        let mut witness = ::bzip2::read::BzDecoder::new(expected.as_slice());
+        let mut witness = bzip2::read::BzDecoder::new(expected.as_slice());
         witness.read_to_end(&mut back).unwrap();
         assert!(back == plain && witness.total_in() == expected.len() as u64, "{length} bytes");
     }
@@ -42,7 +42,7 @@ fn every_level_is_the_level_that_the_header_says() {
         let packed = compressed(Compression::Bzip2(level), 2, &plain);
         assert_eq!(packed[..4], [b'B', b'Z', b'h', b'0' + level as u8]);
         let mut back = Vec::new();
-        ::bzip2::read::BzDecoder::new(packed.as_slice()).read_to_end(&mut back).unwrap();
+        bzip2::read::BzDecoder::new(packed.as_slice()).read_to_end(&mut back).unwrap();
         assert!(back == plain, "level {level}");
     }
     assert!(Compress::new(Compression::Bzip2(10), 1, CHECKED, Memory::default()).is_err_and(|error| error.code == Code::Bug));

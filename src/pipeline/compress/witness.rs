@@ -2,10 +2,10 @@
 //! shares no line with it. A block that it cannot read is not sent.
 
 use super::pool::Job;
-use crate::bzip2::Level;
-use crate::bzip2::decode::Expander;
-use crate::bzip2::encode::{BlockInfo, StreamWriter};
 use bzip2::{Decompress, Status};
+use pgseal_bzip2::Level;
+use pgseal_bzip2::decode::Expander;
+use pgseal_bzip2::encode::{BlockInfo, StreamWriter};
 
 /// Text compared at once.
 const PIECE: usize = 64 << 10;
