@@ -87,7 +87,7 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     let manifest = &opened.manifest;
     ask.legacy.must_hold(manifest.plain_bytes)?;
     let contents = opened.contents(cancel).await?;
-    let client = psql::find(&ask.client_folders, ask.path.as_deref(), &manifest.pg_dump_version)?;
+    let client = psql::find_for_others(&ask.client_folders, ask.path.as_deref(), &manifest.pg_dump_version)?;
     let access = Access::new(client, ask.to.clone(), std::env::vars_os());
     let properties = contents.as_ref().map(|contents| contents.properties.clone()).unwrap_or_default();
     if ask.globals && manifest.object(Role::Globals).is_none() {
@@ -235,7 +235,7 @@ async fn finish(
 /// Of the old image: only on demand, since a changed dump would run as SQL.
 async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, begun: Instant, cancel: &Cancel) -> Result<Restored> {
     ask.legacy.must_be_given(&backup.stem, ask.signer)?;
-    let client = psql::find(&ask.client_folders, ask.path.as_deref(), "")?;
+    let client = psql::find_for_others(&ask.client_folders, ask.path.as_deref(), "")?;
     let access = prepared(
         Access::new(client, ask.to.clone(), std::env::vars_os()),
         ask,

@@ -8,7 +8,7 @@ use super::accounts::{self, Account};
 use super::child::{Fed, Wanted};
 use super::confinement::Confinement;
 use super::conninfo::Conninfo;
-use super::tls::TargetTls;
+use super::tls::{SCRAM_ONLY_SINCE, TargetTls};
 use super::tried::{Sieve, Tried, random_word};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
@@ -35,23 +35,25 @@ const WARNINGS: usize = 20;
 const STRINGS: &[u8] = b"SET standard_conforming_strings TO on;\n";
 const PATH: &[u8] = b"SET search_path TO pg_catalog, pg_temp; SET standard_conforming_strings TO on;\n";
 
-/// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump; one that tells
-/// nobody a password and knows `\restrict` if there is any.
+/// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump; one that knows
+/// `\restrict` if there is any.
 pub fn find(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<Client> {
-    choose(clients::installed("psql", first, path), pg_dump_version)
+    choose(clients::installed("psql", first, path), pg_dump_version, false)
 }
 
-fn choose(installed: Vec<Client>, pg_dump_version: &str) -> Result<Client> {
+/// The same for a server that may not be who it says: rather one that tells it no password.
+pub fn find_for_others(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<Client> {
+    choose(clients::installed("psql", first, path), pg_dump_version, true)
+}
+
+fn choose(installed: Vec<Client>, pg_dump_version: &str, keeps_passwords: bool) -> Result<Client> {
     let failed = |message: String| Error::new(Code::RestoreFailed, message);
     let advice = "Install a newer postgresql-client, or name its folder in PGSEAL_PG_BIN.";
     let (major, _) = version(pg_dump_version).unwrap_or_default();
     let suitable = installed.iter().filter(|client| client.major >= major);
     if let Some(client) = suitable.min_by_key(|client| {
-        (
-            client.major < super::tls::SCRAM_ONLY_SINCE,
-            !knows_restrict(&client.version),
-            client.major,
-        )
+        let tells = keeps_passwords && client.major < SCRAM_ONLY_SINCE;
+        (tells, !knows_restrict(&client.version), client.major)
     }) {
         return Ok(client.clone());
     }

@@ -318,7 +318,9 @@ fn a_part_goes_where_the_rest_is_already() {
     assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
     let again = restore();
     assert!(
-        again.stderr.contains("the target is not empty: table public.plain"),
+        again
+            .stderr
+            .contains("the target has tables of this part already: table public.plain"),
         "{}",
         again.stderr
     );
