@@ -3,6 +3,7 @@
 mod databases;
 mod foreign_names;
 mod leftovers;
+mod needs;
 mod patterns;
 mod roles;
 mod selections;
