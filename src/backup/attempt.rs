@@ -82,7 +82,7 @@ impl<'a> Attempt<'a> {
             let (facts, client, properties) = tokio::join!(
                 facts(&session, &job.plan.selection),
                 job.find_client(session.major()),
-                properties::ask(&session)
+                properties::ask(&session, &job.plan.selection)
             );
             let (facts, client) = (facts?, client?);
             let selection = selection::resolve(&session, database, &job.plan.selection, client.major).await?;

@@ -1,6 +1,7 @@
 //! What comes back is what was: encodings, locales, settings, names; and what was chosen is what is in the backup.
 
 mod databases;
+mod extension_tables;
 mod foreign_names;
 mod leftovers;
 mod needs;
