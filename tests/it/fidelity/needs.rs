@@ -303,3 +303,24 @@ fn rows_that_reference_rows_that_are_left_out_are_told() {
     let (entry, _) = fixture.backup("app", json!({"exclude_table_data": ["app.t"]}));
     assert!(some_tells(&entry["warnings"], &["reference", "u_i_fkey"]), "{entry}");
 }
+
+/// The catalogs of the oldest server have all that is asked for.
+#[test]
+fn an_old_server_tells_what_a_part_needs() {
+    let fixture = Fixture::new(Server::builder().major(10).start());
+    fixture.server.create_app(
+        "create schema app; create schema other; create type other.e as enum ('a'); create domain app.d as other.e;
+         create table app.t (i int primary key); create table app.u (i int references app.t); insert into app.t values (1);
+         insert into app.u values (1)",
+    );
+    for schema in ["app", "other"] {
+        fixture.server.let_dumper_read("app", schema);
+    }
+    let warnings = json!(told(
+        &fixture,
+        "app",
+        &json!({"exclude_schemas": "other", "exclude_table_data": "app.t"})
+    ));
+    assert!(some_tells(&warnings, &["needs", "type other.e"]), "{warnings}");
+    assert!(some_tells(&warnings, &["reference", "u_i_fkey"]), "{warnings}");
+}
