@@ -241,7 +241,7 @@ async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<
     let looking = async {
         let selected = selection::resolve(&session, name, &job.plan.selection, major).await?;
         let mut warnings = selected.warnings;
-        warnings.extend(properties::ask(&session).await?.warnings);
+        warnings.extend(properties::ask(&session, &job.plan.selection).await?.warnings);
         Ok(json!({"partial": job.plan.selection.is_partial(), "matches": selected.matches, "warnings": warnings}))
     };
     let selected = job.server.in_time(looking).await;

@@ -82,7 +82,7 @@ impl<'a> Attempt<'a> {
             let (facts, client, properties) = tokio::join!(
                 facts(&session, &job.plan.selection),
                 job.find_client(session.major()),
-                properties::ask(&session)
+                properties::ask(&session, &job.plan.selection)
             );
             let (facts, client) = (facts?, client?);
             let selection = selection::resolve(&session, database, &job.plan.selection, client.major).await?;
@@ -199,25 +199,31 @@ impl<'a> Attempt<'a> {
     async fn write_streamed(&mut self, role: Role, key: String, scope: &Scope<'_>) -> Result<Arrived, Stop> {
         let is_of_one_run = self.job.plan.format == Format::Pgseal1;
         let mut upload = Upload::new(self.job.store.clone(), key.clone(), is_of_one_run);
-        match panics::caught(self.send_and_commit(role, &mut upload, scope)).await {
+        let sent = panics::caught(self.send_and_commit(role, &mut upload, scope)).await;
+        let mut left = upload.warnings();
+        match sent {
             Ok((arrived, stored)) => {
+                self.warnings.append(&mut left);
                 self.stored.push((Object::sealed(role, key, &arrived.sealed), stored.etag));
                 Ok(arrived)
             }
             Err(stop) => {
-                let left_open = upload.abort().await.err();
-                match (stop, left_open) {
-                    (Stop::Failed(mut error), Some(open)) => {
-                        error.message = format!("{}; and the upload stays open: {}", error.message, open.message);
-                        Err(error.into())
-                    }
-                    (stop, open) => {
-                        if let Some(open) = open {
-                            tracing::warn!(code = open.code.name(), "an upload stays open: {}", open.message);
-                        }
-                        Err(stop)
-                    }
+                if let Err(open) = upload.abort().await {
+                    tracing::warn!(code = open.code.name(), "an upload stays open: {}", open.message);
+                    left.push(format!("the upload stays open: {}", open.message));
                 }
+                Err(match stop {
+                    Stop::Failed(mut error) => {
+                        for warning in left {
+                            error.message = format!("{}; and {warning}", error.message);
+                        }
+                        Stop::Failed(error)
+                    }
+                    Stop::AlreadyComplete(mut found) => {
+                        found.warnings.append(&mut left);
+                        Stop::AlreadyComplete(found)
+                    }
+                })
             }
         }
     }

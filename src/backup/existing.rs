@@ -157,7 +157,22 @@ impl Order {
                 return Err(self.taken(&format!("{} {reason}", candidates[chosen].key)));
             }
         }
-        Ok(Existing::Complete(Box::new(with_etags(found, &listed.unwrap_or_default()))))
+        let listed = listed.unwrap_or_default();
+        let written = candidates[chosen].last_modified;
+        for object in &found.manifest.objects {
+            let later = listed
+                .iter()
+                .find(|listed| listed.key == object.key && listed.last_modified > written);
+            let fault = match (store.checksum(&object.key).await, later) {
+                (Some(told), _) if object.has_checksum(&told) => continue,
+                (Some(_), _) => "has another checksum: it was replaced",
+                // By the one clock that both have: nothing that a manifest names comes after it.
+                (None, Some(_)) => "was written after the manifest, and has no checksum that says whether it is the same",
+                (None, None) => continue,
+            };
+            return Err(self.taken(&format!("{} names {}, which {fault}", candidates[chosen].key, object.key)));
+        }
+        Ok(Existing::Complete(Box::new(with_etags(found, &listed))))
     }
 
     /// Where nothing may be listed: each object by itself. What may not be looked at cannot be said to be there.

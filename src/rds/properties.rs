@@ -1,6 +1,7 @@
 //! What belongs to the database itself: asked before the dump starts, sealed in the inventory, and never a reason for a
 //! backup to fail. What `pg_dump` leaves out without a word is asked here too.
 
+mod extension_tables;
 mod roles;
 mod shared_texts;
 
@@ -9,6 +10,7 @@ use crate::error::Result;
 use crate::format::database_properties::{DatabaseProperties, dump_encoding};
 use crate::format::table_name::TableName;
 use crate::pipeline::Table;
+use crate::plan::Selection;
 use roles::ROLES;
 use shared_texts::SharedTexts;
 use std::collections::HashMap;
@@ -64,8 +66,8 @@ const LABELS: &str = "
 SELECT pg_catalog.count(*) FROM pg_catalog.pg_shseclabel l JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) l.objoid
 WHERE l.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_database'::pg_catalog.regclass AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
 
-/// Asks for all of it.
-pub async fn ask(session: &Session) -> Result<Answer> {
+/// Asks for all of it. Where tables or schemas are chosen, the dump holds no extension.
+pub async fn ask(session: &Session, selection: &Selection) -> Result<Answer> {
     let mut answer = Answer::default();
     let query = |roles: &str| format!("SELECT {} {FROM}", session::hex(&format!("{PROPERTIES}{roles})")));
     let mut told = session.advice(&query(ROLES), LOCK_TIMEOUT).await?;
@@ -97,6 +99,9 @@ pub async fn ask(session: &Session) -> Result<Answer> {
     answer.properties.system_identifier = system_identifier(session).await?;
     answer.names = Names::ask(session, answer.properties.dump_encoding.as_deref()).await?;
     answer.warnings.extend(left_out(session).await?);
+    if selection.tables.is_empty() && selection.schemas.is_empty() {
+        answer.warnings.extend(extension_tables::ask(session).await?);
+    }
     Ok(answer)
 }
 

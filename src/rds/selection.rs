@@ -174,7 +174,7 @@ pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Sel
         }
     }
     resolved.warnings.extend(left::check(session, &conditions, database).await?);
-    resolved.warnings.extend(needs::check(session, &conditions).await?);
+    resolved.warnings.extend(needs::check(session, &conditions, selection).await?);
     let is_chosen = !selection.tables.is_empty() || !selection.schemas.is_empty();
     let relations = left::Left::of(&conditions).relations;
     let [_, _, without_rows, ..] = &conditions;

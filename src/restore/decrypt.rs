@@ -46,6 +46,9 @@ pub async fn decrypt(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     }
     let opened = Opened::open(backup, ask.key, ask.signer).await?;
     ask.legacy.must_hold(opened.manifest.plain_bytes)?;
+    if opened.manifest.is_partial() {
+        tracing::warn!("{}: this backup holds only a part of the database that it was made of", backup.stem);
+    }
     let sink = Output::open(ask)?;
     let contents = if ask.role == Role::Dump {
         opened.contents(cancel).await?

@@ -24,6 +24,7 @@ use crate::format::database_properties::DatabaseProperties;
 use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::clients::Client;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use time::OffsetDateTime;
 
@@ -284,12 +285,19 @@ async fn load(
     let (stop, excluded) = (cancel.clone(), options.exclude_extensions.clone());
     let unfinished = Unfinished::default();
     let (recorded, told) = (unfinished.clone(), tried.clone());
+    let made_beside: Arc<OnceLock<Option<String>>> = Arc::default();
+    let of_extensions = made_beside.clone();
     let sink = move || {
         let psql = restorer.restore(Manner::all(false), &stop)?.telling(&told);
-        let prepare = move |head: &Head| scratch_database::prepare(head, &excluded, &superuser, &restorer_name, &schemas, &stop);
+        let prepare = move |head: &Head| {
+            let prepared = scratch_database::prepare(head, &excluded, &superuser, &restorer_name, &schemas, &stop)?;
+            let _ = of_extensions.set(scratch_database::schemas_beside(head, &prepared));
+            Ok(prepared)
+        };
         Ok(Filter::with_head(options, Box::new(prepare), psql).recording(&recorded))
     };
     let brought = opened.bring(Role::Dump, workers, sink, &progress, cancel).await;
+    report.warnings.extend(made_beside.get().cloned().flatten());
     let (counted, filtered) = brought.map_err(|error| {
         let mut changes = unfinished.take();
         changes.not_restored.extend(tried.take());

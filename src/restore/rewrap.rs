@@ -50,6 +50,8 @@ pub struct Rewrapped {
     /// Fingerprints.
     pub recipients: Vec<String>,
     pub written: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     #[serde(flatten)]
     pub origin: Origin,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -115,6 +117,7 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
         status: "rewrapped",
         stem: backup.stem.clone(),
         generation: manifest.generation,
+        partial: manifest.is_partial(),
         manifest: name,
         recipients: manifest.recipients.into_iter().map(|wrapped| wrapped.fingerprint).collect(),
         written,

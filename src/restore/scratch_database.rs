@@ -95,6 +95,18 @@ pub(super) fn prepare(
     Ok(prepared)
 }
 
+/// A warning that names what was made here and stands in no statement of the dump: a restore has to find it there.
+pub(super) fn schemas_beside(head: &Head, prepared: &Prepared) -> Option<String> {
+    let beside = prepared.schemas.iter().filter(|schema| !head.schemas.contains(schema));
+    let names: Vec<_> = beside.map(|schema| String::from_utf8_lossy(schema)).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the drill made schemas that extensions of this backup go to and that are not in it; before a restore make them yourself: {}",
+            names.join(", ")
+        )
+    })
+}
+
 /// What a role without superuser may write functions in, may not set, and does not own.
 const KNOWN: &str = "SELECT pg_catalog.json_build_object(
     'languages', (SELECT pg_catalog.json_agg(l.lanname) FROM pg_catalog.pg_language l WHERE l.lanpltrusted),

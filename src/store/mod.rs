@@ -12,6 +12,7 @@ mod s3;
 mod s3_reader;
 mod transfer;
 mod upload;
+mod whole;
 
 pub use archive::{Archive, Listed, Pinned, missing};
 pub use existing::{Fetched, Identity, ListedObject};

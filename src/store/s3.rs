@@ -3,6 +3,7 @@
 use super::fault::Meaning;
 use super::look::Look;
 use super::transfer::{Patience, Stalled, Transfer};
+use super::whole::Whole;
 use crate::aws::{self, Failed};
 use crate::envelope::sha256;
 use crate::error::{Code, Error, Result};
@@ -74,6 +75,7 @@ impl S3 {
             .grace_period(READ_STALL);
         // What is read is held against our own hashes. The SDK would warn of each object in parts, whose checksum it cannot check.
         let config = aws::refreshing(config)
+            .interceptor(Whole)
             .stalled_stream_protection(stalls.build())
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         Self {

@@ -9,12 +9,11 @@ use super::look::Look;
 use super::s3::{named, no_etag, wait_for};
 use super::{Put, S3, Written};
 use crate::cancel::Cancel;
-use crate::envelope::sha256;
+use crate::envelope::manifest::{Object, Role};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::{Part, Sealed};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart};
-use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use create::Tries;
 use etag::foretold_etag;
@@ -45,6 +44,8 @@ enum Completed {
     Unanswered(Error),
     /// S3 found other bytes than were sent.
     Corrupted(Error),
+    /// It tells another checksum than the parts have: of the object, or only in this answer.
+    Differs(Error),
     /// Refused: perhaps only because an earlier try, whose answer was lost, had done it.
     Refused(Error),
     /// A 200 that makes no sense, which the client does not retry.
@@ -68,6 +69,8 @@ pub struct Upload {
     in_flight: JoinSet<Result<CompletedPart>>,
     /// The last part's bytes, which tell whether this server's ETags are MD5.
     last: Option<Bytes>,
+    /// Of uploads that nobody may have ended.
+    warnings: Vec<String>,
 }
 
 impl Upload {
@@ -80,7 +83,13 @@ impl Upload {
             done: Vec::new(),
             in_flight: JoinSet::new(),
             last: None,
+            warnings: Vec::new(),
         }
+    }
+
+    /// Given once.
+    pub fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Sends every part that arrives, at most `limit` at once, until the sender is gone.
@@ -118,7 +127,12 @@ impl Upload {
         let unanswered = tries.count() > 1 || created.as_ref().is_err_and(lost);
         let id = created.as_ref().ok().cloned();
         if unanswered && self.is_of_one_run {
-            create::abort_others(&self.s3, &self.key, id.as_deref(), ABORT_LIMIT).await;
+            let left = create::abort_others(&self.s3, &self.key, id.as_deref(), ABORT_LIMIT).await;
+            self.warnings.extend(left);
+        } else if unanswered {
+            // Those of other runs cannot be told from it.
+            let arn = self.s3.arn(&self.key);
+            self.warnings.push(create::stays(&format!("an answer about {arn} was lost")));
         }
         self.id = Some(created?);
         Ok(())
@@ -154,7 +168,7 @@ impl Upload {
             };
             return match cancel.settle(GRACE, self.s3.put(put)).await? {
                 Written::Stored { etag } => Ok(Stored { etag }),
-                Written::Exists => self.exists_already(sealed).await,
+                Written::Exists => self.exists_already(sealed).await.map(|(stored, _)| stored),
             };
         }
         self.launch(last);
@@ -183,9 +197,11 @@ impl Upload {
                 Completed::Stored(stored) => return Ok(self.completed(stored)),
                 unclear => unclear,
             };
-            let seen = match self.exists_already(sealed).await {
-                Ok(stored) => return Ok(self.completed(stored)),
-                Err(seen) => seen,
+            let seen = match (self.exists_already(sealed).await, &unclear) {
+                // S3 said of it that it is another one: only proof says otherwise, no size.
+                (Ok((_, false)), Completed::Differs(error)) => return Err(error.clone()),
+                (Ok((stored, _)), _) => return Ok(self.completed(stored)),
+                (Err(seen), _) => seen,
             };
             // What stands there is not ours: nothing that is tried changes that.
             if !matches!(seen.code, Code::S3UploadGone | Code::CommitUnknown) {
@@ -194,8 +210,8 @@ impl Upload {
             match unclear {
                 Completed::Busy if Instant::now() < conflict_ends => wait_for(tries).await,
                 Completed::Senseless(_) if tries < COMPLETE_TRIES => wait_for(tries).await,
-                Completed::Corrupted(_) if tries < 2 => {}
-                Completed::Refused(error) => return Err(error),
+                Completed::Corrupted(_) | Completed::Differs(_) if tries < 2 => {}
+                Completed::Refused(error) | Completed::Differs(error) => return Err(error),
                 Completed::Senseless(error) | Completed::Unanswered(error) | Completed::Corrupted(error)
                     if seen.code == Code::S3UploadGone =>
                 {
@@ -234,12 +250,16 @@ impl Upload {
         let patient = aws_sdk_s3::config::Builder::new().timeout_config(patience);
         match request.customize().config_override(patient).send().await {
             Ok(answer) => {
-                let differs = |told: &str| !same_hash(told, &composite(sealed));
+                let differs = |told: &str| !self.object(sealed).has_checksum(told);
                 match (answer.checksum_sha256(), named(answer.e_tag())) {
-                    (Some(told), _) if differs(told) => Err(Error::new(
+                    (Some(told), _) if differs(told) => Ok(Completed::Differs(Error::new(
                         Code::S3Integrity,
                         format!("S3 assembled {arn} with another checksum than the parts have"),
-                    )),
+                    ))),
+                    (_, Some(etag)) if etag.starts_with('"') != etag.ends_with('"') => Ok(Completed::Senseless(Error::new(
+                        Code::S3Unavailable,
+                        format!("{action} on {arn}: the answer's ETag has no end"),
+                    ))),
                     // An answer without a checksum is one of a server that keeps none.
                     (_, Some(etag)) => Ok(Completed::Stored(Stored { etag: etag.to_owned() })),
                     (_, None) => Ok(Completed::Senseless(no_etag(action, &arn))),
@@ -264,9 +284,10 @@ impl Upload {
         }
     }
 
-    /// An object under a key of one run is ours: if it has our size, and our ETag as far as that can be foretold, it is the
-    /// commit. Under another key it must have our checksum.
-    async fn exists_already(&self, sealed: &Sealed) -> Result<Stored> {
+    /// An object under a key of one run is ours: if it has our size, and our checksum and ETag as far as S3 tells the one and
+    /// the other can be foretold, it is the commit. Under another key it must have our checksum. Beside it, whether more than
+    /// its size says so.
+    async fn exists_already(&self, sealed: &Sealed) -> Result<(Stored, bool)> {
         let (arn, size) = (self.s3.arn(&self.key), sealed.size);
         let unknown = || Error::new(Code::CommitUnknown, format!("whether {arn} was completed cannot be told"));
         let (found, etag) = match self.s3.look(&self.key).await {
@@ -279,27 +300,28 @@ impl Upload {
             }
             Ok(Look::Forbidden) | Err(_) => return Err(unknown()),
         };
+        let told = self.s3.checksum(&self.key).await;
+        let is_ours = told.as_ref().map(|told| self.object(sealed).has_checksum(told));
         if !self.is_of_one_run {
-            return match self.s3.checksum(&self.key).await {
-                Some(told) if same_hash(&told, &self.checksum(sealed)) => Ok(Stored { etag }),
-                Some(_) => Err(of_another_run(&arn)),
+            return match is_ours {
+                Some(true) => Ok((Stored { etag }, true)),
+                Some(false) => Err(of_another_run(&arn)),
                 None => Err(unknown()),
             };
         }
         let differs = |what: &str| Err(Error::new(Code::S3Integrity, format!("{arn} is not what was sent: it has {what}")));
-        match self.last.as_ref().and_then(|last| foretold_etag(&self.done, last)) {
+        let foretold = self.last.as_ref().and_then(|last| foretold_etag(&self.done, last));
+        match &foretold {
             _ if found != size => differs(&format!("{found} bytes, not {size}")),
+            _ if is_ours == Some(false) => differs("another checksum"),
             Some(foretold) if foretold != etag.trim_matches('"') => differs("another ETag"),
-            _ => Ok(Stored { etag }),
+            _ => Ok((Stored { etag }, is_ours.is_some() || foretold.is_some())),
         }
     }
 
-    /// S3's checksum of the object as it was sent, in parts or in one piece.
-    fn checksum(&self, sealed: &Sealed) -> String {
-        match (&self.id, &sealed.parts[..]) {
-            (None, [only]) => BASE64_STANDARD.encode(only.sha256),
-            _ => composite(sealed),
-        }
+    /// The object as it was sent.
+    fn object(&self, sealed: &Sealed) -> Object {
+        Object::sealed(Role::Dump, self.key.clone(), sealed)
     }
 
     /// Ends the upload, whatever state it is in; awaited by whoever failed. An upload that stays open is told.
@@ -328,15 +350,4 @@ impl Upload {
             )),
         }
     }
-}
-
-/// S3's checksum of an object in parts: the hash of the parts' hashes, and their number.
-fn composite(sealed: &Sealed) -> String {
-    let hashes: Vec<u8> = sealed.parts.iter().flat_map(|part| part.sha256).collect();
-    format!("{}-{}", BASE64_STANDARD.encode(sha256(&hashes)), sealed.parts.len())
-}
-
-/// Whether two checksums are of the same bytes: the number of parts behind the hash is not told everywhere.
-fn same_hash(one: &str, other: &str) -> bool {
-    one.split('-').next() == other.split('-').next()
 }

@@ -1,8 +1,10 @@
 //! What comes back is what was: encodings, locales, settings, names; and what was chosen is what is in the backup.
 
 mod databases;
+mod extension_tables;
 mod foreign_names;
 mod leftovers;
+mod needs;
 mod patterns;
 mod roles;
 mod selections;

@@ -2,6 +2,7 @@
 
 mod before;
 mod credentials;
+mod cut;
 mod slow;
 mod trust;
 
@@ -190,6 +191,23 @@ fn an_abort_that_is_refused_is_told() {
     assert!(
         error["message"].as_str().is_some_and(|message| message.contains("stays open")),
         "{error}"
+    );
+    assert_eq!(run.bucket.open_uploads().len(), 1);
+}
+
+/// It stood in the log alone, of a run that succeeded.
+#[test]
+fn an_upload_that_may_stay_open_is_told_in_the_receipt() {
+    let ground = Ground::new();
+    let rules = [
+        Rule::on(Operation::ListUploads).then(denied()),
+        Rule::on(Operation::CreateUpload).times(1).then(Fault::LoseAnswer),
+    ];
+    let run = ground.run(rules);
+    let warnings = run.said.complete()["backups"][0]["warnings"].to_string();
+    assert!(
+        warnings.contains("an upload may stay open") && warnings.contains("s3:ListBucketMultipartUploads"),
+        "{warnings}"
     );
     assert_eq!(run.bucket.open_uploads().len(), 1);
 }

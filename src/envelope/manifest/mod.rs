@@ -1,5 +1,6 @@
 //! The manifest: two lines. The first says all that must be believed, the second proves it.
 
+mod checksum;
 mod found;
 mod signed;
 

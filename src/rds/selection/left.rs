@@ -6,7 +6,7 @@ use crate::plan::DatabaseName;
 use crate::rds::session::Session;
 
 /// What lies in a schema beside relations, and the column that says in which. Statistics go with their table.
-const IN_SCHEMAS: [(&str, &str); 12] = [
+pub(super) const IN_SCHEMAS: [(&str, &str); 12] = [
     ("pg_proc", "pronamespace"),
     ("pg_type", "typnamespace"),
     ("pg_operator", "oprnamespace"),
@@ -22,7 +22,7 @@ const IN_SCHEMAS: [(&str, &str); 12] = [
 ];
 
 /// What lies in no schema: `pg_dump` writes it unless tables or schemas are chosen.
-const OUTSIDE: [&str; 9] = [
+pub(super) const OUTSIDE: [&str; 9] = [
     "pg_extension",
     "pg_language",
     "pg_cast",
@@ -36,7 +36,7 @@ const OUTSIDE: [&str; 9] = [
 
 /// Of initdb are oids below 16384. What belongs to an extension (`e`) or is a part of something else (`i`: the type of a
 /// table's rows or of arrays, the constructor of a range) is never written by itself.
-fn is_written(catalog: &str) -> String {
+pub(super) fn is_written(catalog: &str) -> String {
     format!(
         "o.oid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid AND NOT EXISTS (
              SELECT FROM pg_catalog.pg_depend d WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.{catalog}'::pg_catalog.regclass

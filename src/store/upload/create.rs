@@ -91,13 +91,20 @@ pub(super) async fn create(s3: &S3, key: &str, tries: &Tries) -> Result<String> 
 }
 
 /// Ends every upload of this key but one. Where a key is of one run only, each of them is a try of ours whose answer was
-/// lost. A role that may not list uploads leaves them to the bucket's lifecycle rule.
-pub(super) async fn abort_others(s3: &S3, key: &str, kept: Option<&str>, limit: Duration) {
-    match tokio::time::timeout(limit, find_and_abort(s3, key, kept)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(code = error.code.name(), "an upload may stay open: {}", error.message),
-        Err(_) => tracing::warn!("an upload of {} may stay open: S3 did not tell in time", s3.arn(key)),
-    }
+/// lost. A role that may not list uploads leaves them to the bucket's lifecycle rule: then a warning says so.
+pub(super) async fn abort_others(s3: &S3, key: &str, kept: Option<&str>, limit: Duration) -> Option<String> {
+    let why = match tokio::time::timeout(limit, find_and_abort(s3, key, kept)).await {
+        Ok(Ok(())) => return None,
+        Ok(Err(error)) => error.message,
+        Err(_) => format!("S3 did not tell the uploads of {} in time", s3.arn(key)),
+    };
+    let warning = stays(&why);
+    tracing::warn!("{warning}");
+    Some(warning)
+}
+
+pub(super) fn stays(why: &str) -> String {
+    format!("an upload may stay open, and is billed until a lifecycle rule (AbortIncompleteMultipartUpload) ends it: {why}")
 }
 
 async fn find_and_abort(s3: &S3, key: &str, kept: Option<&str>) -> Result<()> {

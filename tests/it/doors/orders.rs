@@ -7,6 +7,8 @@ use crate::support::invariants::{RECIPIENT, backup_stands, event};
 use crate::support::pgseal::{Pgseal, Said};
 use crate::support::ports::nobody_listens;
 use crate::support::postgres::Server;
+use crate::support::s3::block_on;
+use aws_sdk_s3::types::ChecksumAlgorithm;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -240,6 +242,40 @@ fn what_was_planted_under_the_name_is_no_backup() {
     ground.bucket.delete(MANIFEST);
     let receipt = ground.is_found("only a later one", &ground.backup(&order));
     assert!(receipt["backups"][0]["objects"].to_string().contains(second), "{receipt}");
+}
+
+/// Random bytes of the same size stood in for the dump: `already_complete`.
+#[test]
+fn an_object_that_was_replaced_by_another_of_its_size_is_no_success() {
+    let ground = Ground::new();
+    let order = ground.scheduled();
+    let made = ground.complete(&ground.backup(&order));
+    let keys = ground.bucket.keys();
+    for object in made["backups"][0]["objects"].as_array().expect("objects") {
+        let (role, key) = (object["role"].as_str().expect("a role"), object["key"].as_str().expect("a key"));
+        if matches!(role, "manifest" | "card") {
+            continue;
+        }
+        let good = ground.bucket.get(key);
+        let other = vec![7; good.len()];
+        // S3 tells the checksum that whoever wrote it gave along.
+        let put = ground.bucket.client().put_object().bucket(&ground.bucket.name).key(key);
+        let put = put.checksum_algorithm(ChecksumAlgorithm::Sha256).body(other.clone().into());
+        block_on(put.send()).expect("it is replaced");
+        ground.is_taken(role, &ground.backup(&order), &keys, key);
+        // Or it tells none, and when it was written.
+        let file = ground._s3.file(&ground.bucket, key);
+        ground.bucket.delete(key);
+        ground.bucket.put(key, other);
+        let late = std::fs::File::options().write(true).open(file).expect("the object");
+        late.set_modified(SystemTime::now() + Duration::from_secs(60))
+            .expect("its time is set");
+        ground.is_taken(role, &ground.backup(&order), &keys, key);
+        ground.bucket.delete(key);
+        let put = ground.bucket.client().put_object().bucket(&ground.bucket.name).key(key);
+        block_on(put.checksum_algorithm(ChecksumAlgorithm::Sha256).body(good.into()).send()).expect("it is back");
+    }
+    ground.is_found("all as it was", &ground.backup(&order));
 }
 
 /// What may not be read is no success, and the missing permission is named.

@@ -88,7 +88,7 @@ fn told(fixture: &Fixture, database: &str) -> BTreeSet<String> {
         let cancel = Cancel::new().expect("a cancel");
         let database = DatabaseName::new(database).expect("a name");
         let session = Session::open(&server, &database, &cancel).await.expect("a login");
-        let answer = properties::ask(&session).await.expect("properties");
+        let answer = properties::ask(&session, &plan.selection).await.expect("properties");
         answer.properties.roles.into_iter().collect()
     })
 }

@@ -335,3 +335,16 @@ fn without_a_key_the_keys_of_older_generations_are_looked_at_too() {
     std::fs::write(&old, b"").expect("written");
     tampered(&[]);
 }
+
+/// Both were silent about it.
+#[test]
+fn decrypt_and_rewrap_say_that_a_backup_is_partial() {
+    let home = Home::new(json!({"exclude_tables": "none_such*"}));
+    let (_, new) = pair(&home, "new");
+    let fetched = home.fetched();
+    let said = Home::offline(&["decrypt", text(&fetched), "--key", &home.key()]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("only a part of the database"), "{}", said.stderr);
+    let said = Home::offline(&["rewrap", text(&fetched), "--key", &home.key(), "--recipient", text(&new)]);
+    assert_eq!(said.receipt()["partial"], true, "{}", said.stdout);
+}

@@ -12,7 +12,7 @@ use pgseal::error::Code;
 use pgseal::event::Env;
 use pgseal::pipeline::{Part, PartFacts, Sealed};
 use pgseal::plan::Destination;
-use pgseal::store::{Patience, Put, S3, Upload, Written};
+use pgseal::store::{Patience, Put, S3, Stored, Upload, Written};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ fn a_slow_link_is_waited_for_in_parts_and_in_one_piece() {
     assert_eq!(bucket.open_uploads(), []);
 }
 
-fn upload(store: Arc<S3>, key: &str, parts: Vec<Part>) -> pgseal::error::Result<()> {
+pub(super) fn upload(store: Arc<S3>, key: &str, parts: Vec<Part>) -> pgseal::error::Result<Stored> {
     let facts: Vec<_> = parts
         .iter()
         .map(|part| PartFacts {
@@ -105,7 +105,7 @@ fn upload(store: Arc<S3>, key: &str, parts: Vec<Part>) -> pgseal::error::Result<
         drop(sender);
         let sent = upload.receive(&mut receiver, 2, &cancel).await;
         let committed = match sent {
-            Ok(()) => upload.commit(&sealed, last, &cancel).await.map(drop),
+            Ok(()) => upload.commit(&sealed, last, &cancel).await,
             Err(error) => Err(error),
         };
         if committed.is_err() {

@@ -26,6 +26,7 @@ use std::time::Duration;
 pub enum Operation {
     HeadBucket,
     ListObjects,
+    ListUploads,
     HeadObject,
     GetObject,
     PutObject,
@@ -43,6 +44,7 @@ impl Operation {
             "HEAD" if key.is_empty() => Self::HeadBucket,
             "HEAD" => Self::HeadObject,
             "GET" if key.is_empty() && has("list-type") => Self::ListObjects,
+            "GET" if key.is_empty() && has("uploads") => Self::ListUploads,
             "GET" if !key.is_empty() => Self::GetObject,
             "PUT" if has("partNumber") => Self::UploadPart,
             "PUT" if !key.is_empty() => Self::PutObject,
@@ -52,6 +54,26 @@ impl Operation {
             _ => Self::Other,
         }
     }
+}
+
+/// The same answer with fewer bytes of its body, and nothing that tells.
+fn ended(answer: &[u8], after: impl Fn(&[u8]) -> usize) -> Vec<u8> {
+    let at = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8_lossy(&answer[..at]);
+    let is_length = |line: &&str| {
+        let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        !matches!(&*name, "content-length" | "transfer-encoding" | "connection")
+    };
+    let lines: Vec<&str> = head.split("\r\n").filter(is_length).collect();
+    assert!(!head.to_ascii_lowercase().contains("chunked"), "bodies in chunks are not cut here");
+    let body = &answer[at + 4..];
+    let body = &body[..after(body)];
+    let head = format!(
+        "{}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        lines.join("\r\n"),
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
 }
 
 /// What is done to a request that a rule picks.
@@ -69,6 +91,11 @@ pub enum Fault {
     ReplaceAnswer(Canned),
     /// The server carries it out, and of its answer all but the last bytes of the body arrive.
     CutAnswer { missing: usize },
+    /// The server carries it out, and its answer says that the body ends after so many bytes of this element; a whole one
+    /// where it has no more.
+    EndAnswer { element: &'static str, after: usize },
+    /// And that it ends so many bytes before its end.
+    ShortAnswer { missing: usize },
     /// Forwarded twice; the second answer arrives.
     Twice,
     /// Carried out after a while.
@@ -363,6 +390,13 @@ impl Shared {
                 answer.truncate(answer.len().saturating_sub(missing));
                 answer
             }
+            Some(Fault::EndAnswer { element, after }) => ended(&self.forward(&request, &body()?)?, |body| {
+                let body = String::from_utf8_lossy(body);
+                let begin = body.find(&format!("<{element}>")).expect("the element") + element.len() + 2;
+                let end = body.find(&format!("</{element}>")).expect("its end");
+                if begin + after < end { begin + after } else { body.len() }
+            }),
+            Some(Fault::ShortAnswer { missing }) => ended(&self.forward(&request, &body()?)?, |body| body.len() - missing),
             Some(Fault::Twice) => {
                 let body = body()?;
                 self.forward(&request, &body)?;

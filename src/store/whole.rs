@@ -1,0 +1,77 @@
+//! An answer that was cut is none. The SDK reads XML as far as it goes and takes a missing end for nothing: a list would be
+//! shorter, an ETag, a checksum or an upload's id cut in the middle.
+
+use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+
+/// Makes a failure of each success whose XML does not end.
+#[derive(Debug)]
+pub(super) struct Whole;
+
+impl Intercept for Whole {
+    fn name(&self) -> &'static str {
+        "whole"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response();
+        // The body of an object is not in memory, and is held against its hash.
+        match response.body().bytes() {
+            Some(body) if response.status().is_success() && !ends(body) => Err("the answer was cut: its XML does not end".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a text, if it is XML, ends with the end of its root element.
+fn ends(body: &[u8]) -> bool {
+    let text = body.trim_ascii();
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    if !text.starts_with(b"<") {
+        return true;
+    }
+    let mut rest = text;
+    // Declarations and comments come before the root.
+    while rest.starts_with(b"<?") || rest.starts_with(b"<!") {
+        let end: &[u8] = if rest.starts_with(b"<!--") { b"-->" } else { b">" };
+        let Some(at) = rest.windows(end.len()).position(|window| window == end) else {
+            return false;
+        };
+        rest = rest[at + end.len()..].trim_ascii_start();
+    }
+    let Some(root) = rest.strip_prefix(b"<") else { return false };
+    let is_of_name = |byte: &u8| !byte.is_ascii_whitespace() && !matches!(byte, b'>' | b'/');
+    let name = &root[..root.iter().take_while(|byte| is_of_name(byte)).count()];
+    let last = text.windows(2).rposition(|window| window == b"</");
+    match (last, text.strip_suffix(b">")) {
+        (Some(at), Some(open)) => open[at + 2..].trim_ascii_end() == name,
+        // A root with nothing in it.
+        (None, Some(open)) => open.ends_with(b"/") && rest.iter().filter(|byte| **byte == b'<').count() == 1,
+        (_, None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xml_that_does_not_end_is_told_at_every_byte() {
+        let whole = "<?xml version=\"1.0\"?>\n<!-- <a> -->\n<Result xmlns=\"http://x/\"><ETag>&quot;ab-2&quot;</ETag><Empty/></Result >\n";
+        assert!(ends(whole.as_bytes()));
+        let most = whole.trim_end().len();
+        for cut in 1..most {
+            assert!(!ends(&whole.as_bytes()[..cut]), "{}", &whole[..cut]);
+        }
+        assert!(ends(b"<Result/>") && ends(b"<?xml version=\"1.0\"?><Result xmlns='x' />") && ends(b"\xef\xbb\xbf<R></R>"));
+        assert!(!ends(b"<Result") && !ends(b"<Result>") && !ends(b"<a><b/>") && !ends(b"<?xml version=\"1.0\"?>"));
+        // No XML at all: white space that keeps a connection open, a policy.
+        assert!(ends(b"") && ends(b" \n") && ends(b"{\"a\": 1"));
+    }
+}
