@@ -6,12 +6,12 @@ mod dump;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pgseal::cancel::Cancel;
-use pgseal::envelope::secret::Secret;
+use pgseal::envelope::secret::DataKeyText;
 use pgseal::envelope::sha256;
 use pgseal::observe::progress::Progress;
 use pgseal::pipeline::throttle::Throttle;
-use pgseal::pipeline::{Encrypt, Inventory, Nowhere, Road, Stage, forward};
-use pgseal::plan::{CHECKED, Compression, Ladder, RateLimit};
+use pgseal::pipeline::{Discard, Encrypt, PipelineOptions, RowCounter, Stage, forward};
+use pgseal::plan::{Compression, DEFAULT_CHECK_INTERVAL, PartSizeSchedule, RateLimit};
 use std::hint::black_box;
 use std::io::Read;
 
@@ -43,17 +43,17 @@ fn light(c: &mut Criterion) {
     });
     group.bench_function("inventory", |bench| {
         bench.iter(|| {
-            let mut inventory = Inventory::new(Nowhere);
+            let mut inventory = RowCounter::new(Discard);
             text.chunks(READ).try_for_each(|read| inventory.put(read)).expect("nothing fails");
             inventory.finish().expect("nothing fails").0.rows
         });
     });
     // What of the inventory is the hash that the format has.
     group.bench_function("sha256", |bench| bench.iter(|| sha256(black_box(&text))));
-    let key = Secret::generate().expect("random bytes").cipher_key(&[7; 8]);
+    let key = DataKeyText::generate().expect("random bytes").cipher_key(&[7; 8]);
     group.bench_function("encrypt", |bench| {
         bench.iter(|| {
-            let mut encrypt = Encrypt::new(&key, [7; 8], Nowhere).expect("nothing fails");
+            let mut encrypt = Encrypt::new(&key, [7; 8], Discard).expect("nothing fails");
             text.chunks(READ).try_for_each(|read| encrypt.put(read)).expect("nothing fails");
             encrypt.finish().expect("nothing fails");
         });
@@ -63,7 +63,7 @@ fn light(c: &mut Criterion) {
 
 fn road(c: &mut Criterion) {
     let text = copied(8 * MEGABYTE);
-    let secret = Secret::generate().expect("random bytes");
+    let secret = DataKeyText::generate().expect("random bytes");
     let mut group = c.benchmark_group("road");
     group.throughput(Throughput::Bytes(text.len() as u64)).sample_size(10);
     for name in ["none", "zstd", "bzip2"] {
@@ -72,14 +72,14 @@ fn road(c: &mut Criterion) {
             bench.iter(|| {
                 // More parts than there are.
                 let (sender, _received) = tokio::sync::mpsc::channel(64);
-                let road = Road {
+                let road = PipelineOptions {
                     rate_limit: RateLimit::parse("0").expect("no limit"),
                     compression,
                     workers: 1,
-                    checked_blocks: CHECKED,
+                    checked_blocks: DEFAULT_CHECK_INTERVAL,
                     key: secret.cipher_key(&[7; 8]),
                     salt: [7; 8],
-                    ladder: Ladder::default(),
+                    ladder: PartSizeSchedule::default(),
                     in_flight: 1,
                 };
                 let cancel = Cancel::new().expect("a descriptor");

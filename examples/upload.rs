@@ -9,8 +9,8 @@
 use pgseal::cancel::Cancel;
 use pgseal::error::Result;
 use pgseal::event::Env;
-use pgseal::pipeline::{Multipart, Part, Sealed, Stage};
-use pgseal::plan::{Destination, IN_FLIGHT, Ladder};
+use pgseal::pipeline::{Multipart, Part, Stage, UploadedObject};
+use pgseal::plan::{Destination, IN_FLIGHT, PartSizeSchedule};
 use pgseal::store::{S3, Upload};
 use std::error::Error;
 use std::io::{self, Read};
@@ -20,7 +20,7 @@ use tokio::sync::mpsc::{Sender, channel};
 const READ: usize = 128 << 10;
 
 fn main() -> std::result::Result<(), Box<dyn Error>> {
-    pgseal::heap::share();
+    pgseal::allocator::limit_malloc_arenas();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [bucket, key] = &arguments[..] else {
         return Err("usage: upload BUCKET KEY".into());
@@ -48,8 +48,8 @@ async fn upload(bucket: &str, key: &str) -> Result<u64> {
     Ok(sealed.size)
 }
 
-fn cut(sender: Sender<Part>, cancel: Cancel) -> Result<(Sealed, Part)> {
-    let mut multipart = Multipart::new(Ladder::default(), IN_FLIGHT as usize, sender, cancel);
+fn cut(sender: Sender<Part>, cancel: Cancel) -> Result<(UploadedObject, Part)> {
+    let mut multipart = Multipart::new(PartSizeSchedule::default(), IN_FLIGHT as usize, sender, cancel);
     let mut input = io::stdin().lock();
     let mut buffer = vec![0; READ];
     loop {

@@ -54,7 +54,7 @@ pub async fn config(region: &str) -> Result<SdkConfig> {
 }
 
 /// What is known of a failed call, whichever service it was.
-pub struct Failed {
+pub struct ServiceError {
     pub status: Option<u16>,
     /// The service's own code, such as `AccessDenied`.
     pub code: String,
@@ -67,14 +67,14 @@ pub struct Failed {
     pub no_credentials: bool,
 }
 
-impl Failed {
+impl ServiceError {
     pub fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let response = error.raw_response();
         let meta = error.as_service_error().map(ProvideErrorMetadata::meta);
-        let whole = chain(error);
+        let whole = error_chain(error);
         Self {
             status: response.map(|response| response.status().as_u16()),
             code: meta.and_then(|meta| meta.code()).unwrap_or_default().to_owned(),
@@ -112,7 +112,7 @@ impl Failed {
 }
 
 /// An error and its causes; the SDK's own `Display` says only the outermost.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut said: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {

@@ -72,7 +72,7 @@ impl Cancel {
     }
 
     /// Runs `work` until it ends or this is cancelled.
-    pub async fn race<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn run_until_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
             reason = self.cancelled() => Err(reason),
@@ -82,7 +82,7 @@ impl Cancel {
 
     /// Runs `work` to its end even when cancelled, but from then on no longer than `grace`: for calls whose outcome
     /// somebody must know.
-    pub async fn settle<T>(&self, grace: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn run_with_grace<T>(&self, grace: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::pin!(work);
         tokio::select! {
             biased;
@@ -187,8 +187,8 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             Ok(seconds)
         };
-        assert_eq!(cancel.settle(grace, takes(1)).await.unwrap(), 1);
-        assert_eq!(cancel.settle(grace, takes(3)).await.unwrap_err().code, Code::Terminated);
+        assert_eq!(cancel.run_with_grace(grace, takes(1)).await.unwrap(), 1);
+        assert_eq!(cancel.run_with_grace(grace, takes(3)).await.unwrap_err().code, Code::Terminated);
     }
 
     #[test]

@@ -1,19 +1,19 @@
 //! `check`: everything short of the dump, as a report that a machine can read. Writes nothing.
 
 use crate::aws::endpoints_in_clear;
-use crate::backup::signer::Signing;
-use crate::backup::{Estimate, Job};
+use crate::backup::signer::ManifestSigner;
+use crate::backup::{BackupContext, Estimate};
 use crate::cancel::Cancel;
+use crate::envelope::data_key::DataKey;
 use crate::envelope::recipient;
-use crate::envelope::seal::Seal;
 use crate::error::{Error, Result};
 use crate::event::Env;
-use crate::plan::{DatabaseName, Memory, Plan};
+use crate::plan::{DatabaseName, MemoryBudget, Plan};
 use crate::rds::Server;
-use crate::rds::databases::Listed;
-use crate::rds::preflight::{Facts, facts};
+use crate::rds::databases::ListedDatabase;
+use crate::rds::preflight::{ServerFacts, facts};
 use crate::rds::{Session, properties, selection, timeouts};
-use crate::store::{S3, Support};
+use crate::store::{ConditionalSupport, S3};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use time::OffsetDateTime;
 
 /// Each thing that was looked at, and what it came to.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct CheckReport {
     pub status: &'static str,
     pub checks: Vec<Check>,
     /// The formula, before any database is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Memory>,
+    pub memory: Option<MemoryBudget>,
     /// For each database.
     pub estimates: Vec<Value>,
     /// Of all databases together.
@@ -45,7 +45,7 @@ pub struct Check {
     pub error: Option<Error>,
 }
 
-impl Report {
+impl CheckReport {
     pub fn failure(&self) -> Option<&Error> {
         self.checks.iter().find_map(|check| check.error.as_ref())
     }
@@ -67,7 +67,7 @@ impl Report {
         true
     }
 
-    fn note(&mut self, name: &'static str, database: Option<&DatabaseName>, outcome: Result<Value>) -> bool {
+    fn record(&mut self, name: &'static str, database: Option<&DatabaseName>, outcome: Result<Value>) -> bool {
         self.note_of(name, database.map(|name| name.as_str().to_owned()), outcome)
     }
 
@@ -91,21 +91,21 @@ impl Report {
 }
 
 /// Looks at all that can be looked at, and goes on after a failure wherever that makes sense.
-pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> Report {
+pub async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> CheckReport {
     let memory = plan.memory(0).ok();
-    let mut report = Report {
+    let mut report = CheckReport {
         status: "ok",
         checks: Vec::new(),
         memory,
         estimates: Vec::new(),
         estimate: Value::Null,
     };
-    report.note("event", None, Ok(describe(plan)));
-    let tested = cancel.race(recipient::tested(&plan.recipients)).await;
-    report.note("recipients", None, tested.and_then(|()| recipients(plan)));
+    report.record("event", None, Ok(describe(plan)));
+    let tested = cancel.run_until_cancelled(recipient::tested(&plan.recipients)).await;
+    report.record("recipients", None, tested.and_then(|()| recipients(plan)));
     if let Some(key) = &plan.signing_key {
-        let signing = cancel.race(Signing::tried(key)).await;
-        report.note(
+        let signing = cancel.run_until_cancelled(ManifestSigner::tried(key)).await;
+        report.record(
             "signing",
             None,
             signing.map(|signing| json!({"fingerprint": signing.signer.fingerprint})),
@@ -114,24 +114,24 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
     let store = match S3::open(&plan.destination, env).await {
         Ok(store) => Arc::new(store),
         Err(error) => {
-            report.note("bucket", None, Err(error));
+            report.record("bucket", None, Err(error));
             return report;
         }
     };
     let is_bucket_there = look_at_bucket(&store, plan, cancel, &mut report).await;
-    let server = match cancel.race(Server::find(&plan.source)).await {
+    let server = match cancel.run_until_cancelled(Server::find(&plan.source)).await {
         Ok(server) => server,
         Err(error) => {
-            report.note("server", None, Err(error));
+            report.record("server", None, Err(error));
             return report;
         }
     };
-    report.note(
+    report.record(
         "server",
         None,
         Ok(json!({"host": server.host.as_str(), "port": server.port, "tls": server.tls.mode.as_str()})),
     );
-    let job = Job {
+    let job = BackupContext {
         plan,
         env,
         server,
@@ -142,35 +142,35 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
     let list = match job.databases().await {
         Ok(list) => list,
         Err(error) => {
-            report.note("databases", None, Err(error));
+            report.record("databases", None, Err(error));
             return report;
         }
     };
-    let chosen: Vec<&DatabaseName> = list.databases.iter().filter_map(Listed::chosen).collect();
+    let chosen: Vec<&DatabaseName> = list.databases.iter().filter_map(ListedDatabase::chosen).collect();
     let names: Vec<&str> = chosen.iter().map(|name| name.as_str()).collect();
     let detail = json!({"names": names, "stems": stems(&job, &chosen), "warnings": list.warnings});
-    report.note("databases", None, Ok(detail));
+    report.record("databases", None, Ok(detail));
     let (mut bytes, mut seconds) = (0, 0);
     for listed in list.databases {
         match listed {
-            Listed::Chosen(name) => {
+            ListedDatabase::Chosen(name) => {
                 if is_bucket_there {
                     let found = job.look_under_name(&name).await;
-                    report.note("name", Some(&name), found.map(|finished| json!({"already_complete": finished})));
+                    report.record("name", Some(&name), found.map(|finished| json!({"already_complete": finished})));
                 }
-                if let Some(estimate) = one(&job, &name, &mut report).await {
+                if let Some(estimate) = check_database(&job, &name, &mut report).await {
                     bytes += estimate.dump_bytes;
                     seconds += estimate.seconds;
                 }
             }
-            Listed::Skipped { name, reason } => report.checks.push(Check {
+            ListedDatabase::Skipped { name, reason } => report.checks.push(Check {
                 name: "database",
                 status: "skipped",
                 database: Some(name),
                 detail: Some(json!({"reason": reason})),
                 error: None,
             }),
-            Listed::Failed { name, error, .. } => {
+            ListedDatabase::Failed { name, error, .. } => {
                 report.note_of("database", Some(name), Err(error));
             }
         }
@@ -180,15 +180,15 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
 }
 
 /// The bucket, and whether this S3 has what nothing is overwritten by.
-async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut Report) -> bool {
+async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut CheckReport) -> bool {
     let clear = endpoints_in_clear();
     if !clear.is_empty() {
         let detail = json!({"variables": clear, "warning": "http:// to another machine: requests and session tokens go in clear"});
         report.add("endpoints", "warning", detail);
     }
-    let bucket = cancel.race(store.check_bucket()).await;
+    let bucket = cancel.run_until_cancelled(store.check_bucket()).await;
     let is_there = bucket.is_ok();
-    report.note(
+    report.record(
         "bucket",
         None,
         bucket.map(|()| json!({"bucket": plan.destination.bucket, "region": plan.destination.region})),
@@ -196,21 +196,23 @@ async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut R
     if !is_there {
         return false;
     }
-    match cancel.race(store.support()).await {
-        Ok(Support::Supported) => report.note("conditional_writes", None, Ok(json!({"if_none_match": true, "checksums": true}))),
-        Err(error) => report.note("conditional_writes", None, Err(error)),
-        Ok(Support::NotChecked(reason)) => report.add("conditional_writes", "not_checked", json!({"reason": reason})),
+    match cancel.run_until_cancelled(store.support()).await {
+        Ok(ConditionalSupport::Supported) => {
+            report.record("conditional_writes", None, Ok(json!({"if_none_match": true, "checksums": true})))
+        }
+        Err(error) => report.record("conditional_writes", None, Err(error)),
+        Ok(ConditionalSupport::NotChecked(reason)) => report.add("conditional_writes", "not_checked", json!({"reason": reason})),
     };
     true
 }
 
 /// What the backups would be named, now that the server is known.
-fn stems(job: &Job<'_>, names: &[&DatabaseName]) -> Vec<String> {
+fn stems(job: &BackupContext<'_>, names: &[&DatabaseName]) -> Vec<String> {
     let stems = names.iter().filter_map(|name| job.plan.stem(name, &job.server.host).ok());
     stems.map(|stem| stem.to_string()).collect()
 }
 
-async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<Estimate> {
+async fn check_database(job: &BackupContext<'_>, name: &DatabaseName, report: &mut CheckReport) -> Option<Estimate> {
     let looking = async {
         let session = Session::open(&job.server, name, job.cancel).await?;
         let facts = facts(&session, &job.plan.selection).await?;
@@ -218,7 +220,7 @@ async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<
     };
     let (session, facts) = match job.server.in_time(looking).await {
         Ok((session, facts)) => {
-            report.note("database", Some(name), Ok(json!(facts)));
+            report.record("database", Some(name), Ok(json!(facts)));
             if job.plan.globals
                 && let Some(warning) = timeouts::warning(&facts)
             {
@@ -227,13 +229,13 @@ async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<
             (session, facts)
         }
         Err(error) => {
-            report.note("database", Some(name), Err(error));
+            report.record("database", Some(name), Err(error));
             return None;
         }
     };
     let client = job.find_client(facts.major()).await;
     let major = client.as_ref().map_or(facts.major(), |client| client.major);
-    report.note(
+    report.record(
         "pg_dump",
         Some(name),
         client.map(|client| json!({"version": client.version, "folder": client.folder})),
@@ -245,30 +247,30 @@ async fn one(job: &Job<'_>, name: &DatabaseName, report: &mut Report) -> Option<
         Ok(json!({"partial": job.plan.selection.is_partial(), "matches": selected.matches, "warnings": warnings}))
     };
     let selected = job.server.in_time(looking).await;
-    report.note("selection", Some(name), selected);
+    report.record("selection", Some(name), selected);
     estimate(job, name, &facts, report)
 }
 
 /// A data key is wrapped for each of them, as a backup does it, and thrown away.
 fn recipients(plan: &Plan) -> Result<Value> {
-    let seal = Seal::new(plan.format)?;
+    let seal = DataKey::new(plan.format)?;
     for recipient in &plan.recipients {
         seal.wrap(recipient)?;
     }
     Ok(plan.recipients.iter().map(|recipient| recipient.fingerprint.clone()).collect())
 }
 
-fn estimate(job: &Job<'_>, name: &DatabaseName, facts: &Facts, report: &mut Report) -> Option<Estimate> {
+fn estimate(job: &BackupContext<'_>, name: &DatabaseName, facts: &ServerFacts, report: &mut CheckReport) -> Option<Estimate> {
     match Estimate::of(job.plan, facts) {
         Ok(estimate) => {
             report.estimates.push(json!({"database": name.as_str(), "estimate": estimate}));
             if let Err(error) = estimate.check_deadline(job.plan, job.deadline) {
-                report.note("deadline", Some(name), Err(error));
+                report.record("deadline", Some(name), Err(error));
             }
             Some(estimate)
         }
         Err(error) => {
-            report.note("memory", Some(name), Err(error));
+            report.record("memory", Some(name), Err(error));
             None
         }
     }

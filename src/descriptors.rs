@@ -6,7 +6,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use std::os::fd::BorrowedFd;
 
 /// Where the system does not list them.
-const MOST: i32 = 1024;
+const DESCRIPTOR_LIMIT: i32 = 1024;
 
 /// Call it before any process is started. Our own are made so from the first.
 pub fn keep_from_children() {
@@ -14,7 +14,7 @@ pub fn keep_from_children() {
         let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         numbers.collect()
     });
-    let numbers: Vec<i32> = listed.unwrap_or_else(|_| (3..MOST).collect());
+    let numbers: Vec<i32> = listed.unwrap_or_else(|_| (3..DESCRIPTOR_LIMIT).collect());
     for number in numbers.into_iter().filter(|number| *number > 2) {
         // SAFETY: it is borrowed for this one call, which closes nothing; of a number that is no descriptor it is EBADF.
         let descriptor = unsafe { BorrowedFd::borrow_raw(number) };

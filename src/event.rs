@@ -3,13 +3,13 @@
 //! This is the raw level: names are known, types are right, nothing is resolved. [`crate::plan`] does that.
 //! No message from here holds a value of the event.
 
-mod asked;
+mod fields;
 pub mod pins;
 mod text;
 mod unique;
 
-pub use asked::{Asked, missing};
-pub use text::Text;
+pub use fields::{EventFields, missing};
+pub use text::EventText;
 
 use crate::error::{Code, Error, Result};
 use crate::variables;
@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
-use unique::Unique;
+use unique::UniqueNames;
 
 /// EventBridge and asynchronous Lambda calls end at 256 KiB; so do we, through every door.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -149,7 +149,7 @@ impl Event {
             return Err(Error::new(Code::BadEvent, "the event is empty; it must be a JSON object"));
         }
         let mut json = serde_json::Deserializer::from_str(text);
-        let value = Unique
+        let value = UniqueNames
             .deserialize(&mut json)
             .and_then(|value| json.end().map(|()| value))
             .map_err(not_json)?;
@@ -187,7 +187,7 @@ impl Event {
 
     /// The same order for one database alone. Its time is handed on only where it has one of its own: a stored event with a
     /// time that someone else fixed would make one backup and find it ever after.
-    pub fn narrowed(&self, database: &str) -> Value {
+    pub fn for_database(&self, database: &str) -> Value {
         let mut fields = self.fields.clone();
         fields.insert("action".into(), "backup".into());
         fields.insert("database".into(), database.into());
@@ -283,7 +283,7 @@ mod tests {
             .unwrap();
         let env = Env::default();
         let none = Event::default();
-        let asked = Asked::new(&event, &none, &env);
+        let asked = EventFields::new(&event, &none, &env);
         assert_eq!(asked.text("scheduled_time", &[]).unwrap().as_deref(), Some("2026-11-24T02:00:00Z"));
     }
 }

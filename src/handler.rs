@@ -2,26 +2,26 @@
 
 use crate::backup;
 use crate::cancel::Cancel;
-use crate::check::{self, Report};
+use crate::check::{self, CheckReport};
 use crate::envelope::recipient;
 use crate::error::{Error, Result};
 use crate::event::{Env, Event};
-use crate::fleet::{self, Fleet};
 use crate::panics;
-use crate::plan::{Action, Place, Plan};
+use crate::plan::{Action, Plan, RuntimeLimits};
+use crate::plan_events::{self, BackupPlan};
 use crate::receipt::Receipt;
 use std::path::Path;
 use time::OffsetDateTime;
 
 /// What one event came to.
-pub enum Answer {
+pub enum Response {
     Receipt(Receipt),
-    Report(Report),
-    Fleet(Fleet),
+    Report(CheckReport),
+    Fleet(BackupPlan),
 }
 
 /// What a door knows: the world as a parameter.
-pub struct World<'a> {
+pub struct HandlerContext<'a> {
     pub env: &'a Env,
     /// When the platform will end us; our own end comes earlier.
     pub deadline: Option<OffsetDateTime>,
@@ -29,8 +29,8 @@ pub struct World<'a> {
 }
 
 /// Resolves the event and does what it asks. `action` overrides the event's own.
-pub async fn handle(event: Result<Event>, action: Option<Action>, world: &World<'_>) -> Answer {
-    let place = Place {
+pub async fn handle(event: Result<Event>, action: Option<Action>, world: &HandlerContext<'_>) -> Response {
+    let place = RuntimeLimits {
         now: OffsetDateTime::now_utc(),
         cpus: cpus(),
         memory: memory(world.env),
@@ -39,25 +39,25 @@ pub async fn handle(event: Result<Event>, action: Option<Action>, world: &World<
         Ok((plan, event)) => (event, plan),
         Err(error) => {
             tracing::error!(code = error.code.name(), hint = error.hint(), "{}", error.message);
-            return Answer::Receipt(Receipt::refused(error));
+            return Response::Receipt(Receipt::refused(error));
         }
     };
     recipient::begin_tests(&plan.recipients);
     plan.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let answer = panics::caught(async {
         Ok(match action.unwrap_or(plan.action) {
-            Action::Backup => Answer::Receipt(backup::run(&plan, world.env, world.deadline, world.cancel).await),
-            Action::Check => Answer::Report(check::run(&plan, world.env, world.deadline, world.cancel).await),
+            Action::Backup => Response::Receipt(backup::run_backups(&plan, world.env, world.deadline, world.cancel).await),
+            Action::Check => Response::Report(check::run_checks(&plan, world.env, world.deadline, world.cancel).await),
             Action::Plan => {
-                world.cancel.race(recipient::tested(&plan.recipients)).await?;
-                Answer::Fleet(fleet::run(&event, &plan, world.env, world.cancel).await)
+                world.cancel.run_until_cancelled(recipient::tested(&plan.recipients)).await?;
+                Response::Fleet(plan_events::plan_backups(&event, &plan, world.env, world.cancel).await)
             }
         })
     });
-    answer.await.unwrap_or_else(|bug: Error| Answer::Receipt(Receipt::refused(bug)))
+    answer.await.unwrap_or_else(|bug: Error| Response::Receipt(Receipt::refused(bug)))
 }
 
-impl Answer {
+impl Response {
     pub fn to_json(&self) -> String {
         match self {
             Self::Receipt(receipt) => receipt.to_json(),

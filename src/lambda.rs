@@ -2,8 +2,8 @@
 
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::event::{Env, Event, Text};
-use crate::handler::{Answer, World, handle};
+use crate::event::{Env, Event, EventText};
+use crate::handler::{HandlerContext, Response, handle};
 use crate::panics;
 use crate::receipt::Receipt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -16,13 +16,13 @@ use time::OffsetDateTime;
 const RESERVE: Duration = Duration::from_secs(10);
 
 /// A failure as Lambda, alarms and Step Functions see it: `errorType` is `pgseal.CODE`, the message holds what failed.
-struct Failure {
+struct LambdaError {
     error_type: String,
     receipt: String,
 }
 
-impl From<Failure> for Diagnostic {
-    fn from(failure: Failure) -> Self {
+impl From<LambdaError> for Diagnostic {
+    fn from(failure: LambdaError) -> Self {
         Diagnostic {
             error_type: failure.error_type,
             error_message: failure.receipt,
@@ -31,18 +31,18 @@ impl From<Failure> for Diagnostic {
 }
 
 // The runtime logs a handler's error by Debug: it is what the receipt says, and no more.
-impl std::fmt::Debug for Failure {
+impl std::fmt::Debug for LambdaError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.receipt)
     }
 }
 
 /// Answers events until the platform ends the process.
-pub async fn run(env: &Env, terminated: &Cancel) -> Result<()> {
+pub async fn serve(env: &Env, terminated: &Cancel) -> Result<()> {
     let answered = AtomicBool::new(false);
     // The event's own text: a `Value` would have dropped a name that stands in it twice.
-    let service = service_fn(async |event: LambdaEvent<Text>| {
-        let answer = one(event, env, terminated).await;
+    let service = service_fn(async |event: LambdaEvent<EventText>| {
+        let answer = handle_event(event, env, terminated).await;
         answered.store(true, Ordering::Relaxed);
         answer
     });
@@ -56,16 +56,16 @@ pub async fn run(env: &Env, terminated: &Cancel) -> Result<()> {
     }
 }
 
-async fn one(event: LambdaEvent<Text>, env: &Env, terminated: &Cancel) -> Result<Value, Failure> {
+async fn handle_event(event: LambdaEvent<EventText>, env: &Env, terminated: &Cancel) -> Result<Value, LambdaError> {
     let cancel = match terminated.child() {
         Ok(cancel) => cancel,
-        Err(error) => return said(Answer::Receipt(Receipt::refused(error))),
+        Err(error) => return into_answer(Response::Receipt(Receipt::refused(error))),
     };
     // Whatever of this event is still at work when it is answered, even by a panic, ends with it.
     let _ends = cancel.cancel_on_drop();
     let deadline = deadline(event.context.deadline());
     let _watch = deadline.map(|deadline| watch(deadline, cancel.clone()));
-    let world = World {
+    let world = HandlerContext {
         env,
         deadline,
         cancel: &cancel,
@@ -74,21 +74,21 @@ async fn one(event: LambdaEvent<Text>, env: &Env, terminated: &Cancel) -> Result
 }
 
 /// The answer that the handler gives, be it that it panicked.
-async fn answered(handler: impl Future<Output = Answer>) -> Result<Value, Failure> {
+async fn answered(handler: impl Future<Output = Response>) -> Result<Value, LambdaError> {
     let answer = panics::caught::<_, Error>(async { Ok(handler.await) }).await;
-    said(answer.unwrap_or_else(|bug| Answer::Receipt(Receipt::refused(bug))))
+    into_answer(answer.unwrap_or_else(|bug| Response::Receipt(Receipt::refused(bug))))
 }
 
-fn said(answer: Answer) -> Result<Value, Failure> {
+fn into_answer(answer: Response) -> Result<Value, LambdaError> {
     match answer.failure() {
         None => Ok(serde_json::from_str(&answer.to_json()).unwrap_or_default()),
         Some(error) => {
             let error_type = error.error_type();
             let receipt = match answer {
-                Answer::Receipt(receipt) => receipt.only_failures().to_json(),
+                Response::Receipt(receipt) => receipt.only_failures().to_json(),
                 report => report.to_json(),
             };
-            Err(Failure { error_type, receipt })
+            Err(LambdaError { error_type, receipt })
         }
     }
 }
@@ -101,8 +101,8 @@ fn deadline(platform: SystemTime) -> Option<OffsetDateTime> {
 }
 
 /// Cancels at the deadline, unless dropped before.
-fn watch(deadline: OffsetDateTime, cancel: Cancel) -> Watch {
-    Watch(tokio::spawn(async move {
+fn watch(deadline: OffsetDateTime, cancel: Cancel) -> SignalTask {
+    SignalTask(tokio::spawn(async move {
         let left = (deadline - OffsetDateTime::now_utc()).max(time::Duration::ZERO).unsigned_abs();
         tokio::time::sleep(left).await;
         cancel.cancel(Error::new(
@@ -112,9 +112,9 @@ fn watch(deadline: OffsetDateTime, cancel: Cancel) -> Watch {
     }))
 }
 
-struct Watch(tokio::task::JoinHandle<()>);
+struct SignalTask(tokio::task::JoinHandle<()>);
 
-impl Drop for Watch {
+impl Drop for SignalTask {
     fn drop(&mut self) {
         self.0.abort();
     }

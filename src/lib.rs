@@ -4,6 +4,7 @@
 //! [`backup`], which logs in ([`rds`]), joins the stages of the road ([`pipeline`]) under a fresh secret
 //! ([`envelope`]), stores the parts ([`store`]) and says what was done ([`receipt`]).
 
+pub mod allocator;
 pub mod aws;
 mod background;
 pub mod backup;
@@ -15,15 +16,14 @@ pub mod descriptors;
 pub mod envelope;
 pub mod error;
 pub mod event;
-pub mod fleet;
 pub mod format;
 pub mod handler;
-pub mod heap;
 pub mod lambda;
 pub mod observe;
 pub mod panics;
 pub mod pipeline;
 pub mod plan;
+pub mod plan_events;
 pub mod rds;
 pub mod receipt;
 pub mod restore;

@@ -1,13 +1,13 @@
 //! Which door, and the exit code.
 
 use clap::Parser;
+use pgseal::allocator;
 use pgseal::aws;
 use pgseal::cancel::Cancel;
 use pgseal::cli::{self, Cli, Said};
 use pgseal::descriptors;
 use pgseal::error::{Code, Error, Result};
 use pgseal::event::Env;
-use pgseal::heap;
 use pgseal::lambda;
 use pgseal::observe::{logs, output};
 use pgseal::panics;
@@ -20,15 +20,15 @@ use std::sync::Arc;
 
 fn main() -> ExitCode {
     descriptors::keep_from_children();
-    heap::share();
+    allocator::limit_malloc_arenas();
     panics::tell_places_only();
     let exit = match Cli::try_parse() {
         Ok(cli) => {
             let env = Env::of_process();
             logs::start(&env);
-            seal_process();
-            let door = Door::of(cli, &env);
-            if matches!(door, Door::Lambda) || door.takes_an_event() {
+            harden_process();
+            let door = EntryPoint::of(cli, &env);
+            if matches!(door, EntryPoint::Lambda) || door.takes_an_event() {
                 aws::read_system_roots_ahead();
             }
             let answer = Arc::new(AnswerOnce::default());
@@ -42,14 +42,14 @@ fn main() -> ExitCode {
     ExitCode::from(exit)
 }
 
-enum Door {
+enum EntryPoint {
     Version { verbose: bool },
     Command(Box<cli::Command>),
     Lambda,
     OneShot,
 }
 
-impl Door {
+impl EntryPoint {
     fn of(cli: Cli, env: &Env) -> Self {
         match cli.command {
             None if cli.version => Self::Version { verbose: cli.verbose },
@@ -72,7 +72,7 @@ impl Door {
 
 /// What was done, or why not, a panic included. Whatever still waits in a thread by then (a silent name server) is not
 /// waited for.
-fn open(door: &Door, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Option<Said>> {
+fn open(door: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Option<Said>> {
     // One thread for all that waits: an answer then wakes no thread beside the one that asked. What takes time, the road
     // and its workers, has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -83,10 +83,10 @@ fn open(door: &Door, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Option<Said>
     signals::watch(&cancel, answer, door.takes_an_event())?;
     let work = async {
         match door {
-            Door::Version { verbose } => Ok(Some((Some(cli::version(*verbose, env)), 0))),
-            Door::Command(command) => cli::run(command, env, &cancel).await.map(Some),
-            Door::Lambda => lambda::run(env, &cancel).await.map(|()| Some((None, 0))),
-            Door::OneShot => Ok(cli::one_shot(env, &cancel).await),
+            EntryPoint::Version { verbose } => Ok(Some((Some(cli::version(*verbose, env)), 0))),
+            EntryPoint::Command(command) => cli::run_command(command, env, &cancel).await.map(Some),
+            EntryPoint::Lambda => lambda::serve(env, &cancel).await.map(|()| Some((None, 0))),
+            EntryPoint::OneShot => Ok(cli::one_shot(env, &cancel).await),
         }
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
@@ -99,7 +99,7 @@ fn open(door: &Door, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Option<Said>
 }
 
 /// Says the outcome, and gives the exit status.
-fn say(door: &Door, outcome: Result<Option<Said>>) -> u8 {
+fn say(door: &EntryPoint, outcome: Result<Option<Said>>) -> u8 {
     let (answer, exit) = match outcome {
         Ok(Some((None, exit))) => return exit,
         Ok(Some((Some(answer), exit))) => (answer, exit),
@@ -150,7 +150,7 @@ fn misused(usage: &clap::Error) -> u8 {
 }
 
 /// No core dump of this process, and no debugger of the same user: its memory holds tokens and secrets.
-fn seal_process() {
+fn harden_process() {
     // Both can only fail where they are forbidden from outside, and then a backup is worth more than the refusal.
     let _ = setrlimit(
         Resource::Core,

@@ -1,7 +1,7 @@
 //! What is said when a backup is done, or is not.
 
 use crate::backup::CompletedBackup;
-use crate::envelope::manifest::{Object, Role, Timestamp};
+use crate::envelope::manifest::{ManifestObject, Role, Timestamp};
 use crate::error::{Code, Error};
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ pub enum Status {
 #[derive(Debug, Serialize)]
 pub struct Receipt {
     pub status: Status,
-    pub backups: Vec<Entry>,
+    pub backups: Vec<ReceiptEntry>,
     /// The first failure: of a database, or what stopped the event before any was tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
@@ -30,7 +30,7 @@ pub struct Receipt {
 
 /// One database.
 #[derive(Debug, Serialize)]
-pub struct Entry {
+pub struct ReceiptEntry {
     pub status: Status,
     pub database: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,14 +41,14 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
     #[serde(flatten)]
-    pub made: Option<Made>,
+    pub made: Option<BackupSummary>,
 }
 
 /// A backup that was made, now or by an earlier delivery: all of this stands in S3.
 #[derive(Debug, Serialize)]
-pub struct Made {
+pub struct BackupSummary {
     pub run: String,
-    pub objects: Vec<StoredObject>,
+    pub objects: Vec<ReceiptObject>,
     /// Tables or schemas were chosen or left out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
@@ -73,7 +73,7 @@ pub struct Made {
 
 /// An object as S3 has it.
 #[derive(Debug, Serialize)]
-pub struct StoredObject {
+pub struct ReceiptObject {
     pub role: Role,
     pub bucket: String,
     pub key: String,
@@ -84,7 +84,7 @@ pub struct StoredObject {
     pub etag: Option<String>,
 }
 
-impl Made {
+impl BackupSummary {
     /// What the manifest of an earlier delivery says of its backup.
     pub fn of_completed(found: CompletedBackup, bucket: &str) -> Self {
         let CompletedBackup {
@@ -96,7 +96,7 @@ impl Made {
         Self {
             objects: objects
                 .iter()
-                .map(|(object, etag)| StoredObject::new(object, bucket, etag.as_ref().map(|etag| format!("\"{etag}\""))))
+                .map(|(object, etag)| ReceiptObject::new(object, bucket, etag.as_ref().map(|etag| format!("\"{etag}\""))))
                 .collect(),
             partial: manifest.is_partial(),
             run: manifest.run,
@@ -116,9 +116,9 @@ impl Made {
     }
 }
 
-impl StoredObject {
-    pub fn new(object: &Object, bucket: &str, etag: Option<String>) -> Self {
-        let Object {
+impl ReceiptObject {
+    pub fn new(object: &ManifestObject, bucket: &str, etag: Option<String>) -> Self {
+        let ManifestObject {
             role, key, size, sha256, ..
         } = object.clone();
         Self {
@@ -144,7 +144,7 @@ impl Receipt {
     }
 
     /// Failed if one failed; `already_complete` if there was nothing to do at all. What was skipped counts for neither.
-    pub fn of(backups: Vec<Entry>, warnings: Vec<String>) -> Self {
+    pub fn of(backups: Vec<ReceiptEntry>, warnings: Vec<String>) -> Self {
         let mut tried = backups.iter().filter(|entry| entry.status != Status::Skipped);
         let mut all = |status: Status| tried.all(|entry| entry.status == status);
         let status = match () {
@@ -183,7 +183,7 @@ impl Receipt {
     }
 }
 
-impl Entry {
+impl ReceiptEntry {
     pub fn failed(database: &str, stem: Option<String>, error: Error) -> Self {
         Self {
             status: Status::Failed,
@@ -195,7 +195,7 @@ impl Entry {
         }
     }
 
-    pub fn already_complete(database: &str, stem: String, made: Made) -> Self {
+    pub fn already_complete(database: &str, stem: String, made: BackupSummary) -> Self {
         Self {
             status: Status::AlreadyComplete,
             database: database.to_owned(),
@@ -206,7 +206,7 @@ impl Entry {
         }
     }
 
-    pub fn complete(database: &str, stem: String, made: Made) -> Self {
+    pub fn complete(database: &str, stem: String, made: BackupSummary) -> Self {
         Self {
             status: Status::Complete,
             database: database.to_owned(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What is promised is ten seconds. A commit in flight is settled within six of them.
-const LIMIT: Duration = Duration::from_secs(9);
+const EXIT_LIMIT: Duration = Duration::from_secs(9);
 
 /// How long the last words may take.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -68,12 +68,12 @@ pub fn watch(cancel: &Cancel, answer: &Arc<AnswerOnce>, with_receipt: bool) -> R
         runtime.block_on(async {
             let name = first(&mut signals).await;
             cancel.cancel(Error::new(Code::Terminated, format!("stopped by {name}")));
-            tokio::time::sleep(LIMIT).await;
+            tokio::time::sleep(EXIT_LIMIT).await;
             let overdue = Error::new(
                 Code::Terminated,
                 format!(
                     "stopped by {name}; something hung for {} s after it and was left behind",
-                    LIMIT.as_secs()
+                    EXIT_LIMIT.as_secs()
                 ),
             );
             end(&answer, overdue, with_receipt);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// What a variable is to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum VariableKind {
     /// Stands behind this field of the event; of two for one field the first in the table counts.
     Field(&'static str),
     /// For whoever deploys: an event has no such field.
@@ -24,10 +24,10 @@ pub enum Kind {
 }
 
 #[cfg(debug_assertions)]
-use Kind::Tests;
-use Kind::{Field, Pin, Platform, Setting};
+use VariableKind::Tests;
+use VariableKind::{Field, Pin, Platform, Setting};
 
-pub const ALL: &[(&str, Kind)] = &[
+pub const ALL: &[(&str, VariableKind)] = &[
     ("POSTGRES_DATABASE", Field("database")),
     ("POSTGRES_HOST", Field("host")),
     ("POSTGRES_INSTANCE", Field("instance")),
@@ -149,7 +149,7 @@ pub fn is_known(name: &str) -> bool {
 /// itself, and no password, since an image is read by many.
 pub fn can_be_pinned(name: &str) -> bool {
     let is_open = |name: &str| matches!(name, "BACKUP_EVENT" | "PGPASSWORD") || (name.starts_with("AWS_") && name != "AWS_REGION");
-    let is_setting = |kind: &Kind| matches!(kind, Field(_) | Setting | Pin);
+    let is_setting = |kind: &VariableKind| matches!(kind, Field(_) | Setting | Pin);
     ALL.iter().any(|(known, kind)| *known == name && is_setting(kind)) && !is_open(name)
 }
 
@@ -163,7 +163,7 @@ pub fn protecting() -> impl Iterator<Item = &'static str> {
     ALL.iter().filter(|(name, kind)| protects(name, kind)).map(|(name, _)| *name)
 }
 
-fn protects(name: &str, kind: &Kind) -> bool {
+fn protects(name: &str, kind: &VariableKind) -> bool {
     *kind == Pin || name == "S3_BUCKET_OWNER"
 }
 

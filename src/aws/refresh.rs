@@ -31,8 +31,8 @@ pub fn refreshing(config: Builder) -> Builder {
     });
     config
         .identity_cache(Cache(refresh.clone()))
-        .interceptor(Watch(refresh))
-        .retry_classifier(Again)
+        .interceptor(RefreshInterceptor(refresh))
+        .retry_classifier(RetryAfterRefresh)
 }
 
 #[derive(Debug)]
@@ -68,13 +68,13 @@ impl ResolveCachedIdentity for Cache {
 
 /// Left on an answer after which the call is to be made again.
 #[derive(Clone, Copy)]
-struct Stale;
+struct StaleCredentials;
 
 /// Counts the tries, which a classifier cannot see, and forgets the credentials.
 #[derive(Debug)]
-struct Watch(Arc<Refresh>);
+struct RefreshInterceptor(Arc<Refresh>);
 
-impl Intercept for Watch {
+impl Intercept for RefreshInterceptor {
     fn name(&self) -> &'static str {
         "refresh"
     }
@@ -93,7 +93,7 @@ impl Intercept for Watch {
             if expired {
                 self.0.forget();
             }
-            answer.add_extension(Stale);
+            answer.add_extension(StaleCredentials);
         }
         Ok(())
     }
@@ -126,16 +126,16 @@ fn error_code(body: &[u8]) -> Option<&str> {
 }
 
 #[derive(Debug)]
-struct Again;
+struct RetryAfterRefresh;
 
-impl ClassifyRetry for Again {
+impl ClassifyRetry for RetryAfterRefresh {
     fn name(&self) -> &'static str {
         "stale credentials or clock"
     }
 
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        match context.response().and_then(|answer| answer.extension::<Stale>()) {
-            Some(Stale) => RetryAction::retryable_error_with_explicit_delay(ErrorKind::ServerError, PAUSE),
+        match context.response().and_then(|answer| answer.extension::<StaleCredentials>()) {
+            Some(StaleCredentials) => RetryAction::retryable_error_with_explicit_delay(ErrorKind::ServerError, PAUSE),
             None => RetryAction::NoActionIndicated,
         }
     }

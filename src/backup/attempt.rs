@@ -1,25 +1,25 @@
 //! One attempt at one backup: each step leaves nothing visible behind but the last.
 
-use super::existing::{CompletedBackup, Existing, Order};
-use super::send::{Sent, send};
-use super::signer::Signing;
-use super::{Estimate, Job, Sealing};
-use crate::envelope::contents::Contents;
+use super::existing::{CompletedBackup, ExistingBackup, ThisOrder};
+use super::signer::ManifestSigner;
+use super::stream::{SentStream, send};
+use super::{BackupContext, Estimate, Sealing};
+use crate::envelope::contents::Inventory;
+use crate::envelope::data_key::DataKey;
 use crate::envelope::hex;
-use crate::envelope::manifest::{Object, Role, Wrapped};
+use crate::envelope::manifest::{ManifestObject, Role, WrappedKey};
 use crate::envelope::recipient;
-use crate::envelope::seal::Seal;
 use crate::error::{Code, Error, Result};
 use crate::panics;
-use crate::pipeline::clients::Client;
-use crate::pipeline::pg_dump::Scope;
-use crate::pipeline::{Arrived, seal_small};
+use crate::pipeline::clients::ClientTools;
+use crate::pipeline::pg_dump::DumpScope;
+use crate::pipeline::{StreamSummary, seal_small};
 use crate::plan::{DatabaseName, Format, Stem};
 use crate::rds::Session;
-use crate::rds::preflight::{Facts, facts};
+use crate::rds::preflight::{ServerFacts, facts};
 use crate::rds::properties;
 use crate::rds::selection::{self, DumpSelection};
-use crate::store::{Identity, Put, Stored, Upload, Written, of_another_run};
+use crate::store::{ObjectIdentity, PutOutcome, PutRequest, StoredObject, Upload, of_another_run};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -27,55 +27,60 @@ use std::pin::pin;
 use time::OffsetDateTime;
 
 /// Why an attempt ends without a backup of its own.
-pub(super) enum Stop {
+pub(super) enum AttemptEnd {
     /// Another delivery of the same event made it.
     AlreadyComplete(Box<CompletedBackup>),
     Failed(Error),
 }
 
-impl From<Error> for Stop {
+impl From<Error> for AttemptEnd {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
 pub(super) struct Attempt<'a> {
-    pub(super) job: &'a Job<'a>,
+    pub(super) job: &'a BackupContext<'a>,
     pub(super) database: &'a DatabaseName,
-    pub(super) seal: Seal,
-    pub(super) client: Client,
+    pub(super) seal: DataKey,
+    pub(super) client: ClientTools,
     pub(super) estimate: Estimate,
     pub(super) stem: &'a Stem,
     /// What a manifest under this stem must be of.
-    pub(super) order: Order,
-    pub(super) facts: Facts,
+    pub(super) order: ThisOrder,
+    pub(super) facts: ServerFacts,
     /// What the plan's patterns mean in this database.
     pub(super) selection: DumpSelection,
     /// Of the database itself.
-    pub(super) properties: properties::Answer,
+    pub(super) properties: properties::PropertiesAnswer,
     /// Plain bytes of what was sent, by role.
     pub(super) plain_lengths: BTreeMap<String, u64>,
     pub(super) started: OffsetDateTime,
     /// What stands in S3 by now, with its ETag.
-    pub(super) stored: Vec<(Object, String)>,
-    pub(super) recipients: Vec<Wrapped>,
+    pub(super) stored: Vec<(ManifestObject, String)>,
+    pub(super) recipients: Vec<WrappedKey>,
     pub(super) salts: Map<String, Value>,
     pub(super) warnings: Vec<String>,
     /// Who signs, if anyone does.
-    pub(super) signing: Option<Signing>,
+    pub(super) signing: Option<ManifestSigner>,
 }
 
 impl<'a> Attempt<'a> {
     /// Everything that can be known in seconds: is it done already, can all be read, is there a `pg_dump`, is there time.
-    pub async fn look(job: &'a Job<'a>, database: &'a DatabaseName, stem: &'a Stem, seal: Sealing) -> Result<Self, Stop> {
+    pub async fn preflight(
+        job: &'a BackupContext<'a>,
+        database: &'a DatabaseName,
+        stem: &'a Stem,
+        seal: Sealing,
+    ) -> Result<Self, AttemptEnd> {
         job.cancel.check()?;
         let started = OffsetDateTime::now_utc();
         let signing = match &job.plan.signing_key {
-            Some(key) => Some(job.cancel.race(Signing::tried(key)).await?),
+            Some(key) => Some(job.cancel.run_until_cancelled(ManifestSigner::tried(key)).await?),
             None => None,
         };
-        let signer = signing.as_ref().map(Signing::verifier).transpose()?;
-        let order = Order::new(job.plan, &job.server, database, stem, signer);
+        let signer = signing.as_ref().map(ManifestSigner::verifier).transpose()?;
+        let order = ThisOrder::new(job.plan, &job.server, database, stem, signer);
         let at_server = async {
             let session = Session::open(&job.server, database, job.cancel).await?;
             // A question to pg_dump starts a process: meanwhile the server is asked for all else.
@@ -90,14 +95,14 @@ impl<'a> Attempt<'a> {
         };
         let mut at_server = pin!(job.server.in_time(at_server));
         // Meanwhile S3: what it says comes first, since a backup that is complete needs no database.
-        let found = async { job.cancel.race(order.find(&job.store)).await };
+        let found = async { job.cancel.run_until_cancelled(order.find(&job.store)).await };
         let (found, looked) = first_with_start_of(found, at_server.as_mut()).await;
         match found? {
-            Existing::Nothing => {}
-            Existing::Unseen(denied) => tracing::info!("what was made before cannot be looked for: {}", denied.message),
-            Existing::Complete(found) => return Err(Stop::AlreadyComplete(found)),
+            ExistingBackup::Nothing => {}
+            ExistingBackup::Unseen(denied) => tracing::info!("what was made before cannot be looked for: {}", denied.message),
+            ExistingBackup::Complete(found) => return Err(AttemptEnd::AlreadyComplete(found)),
         }
-        job.cancel.race(recipient::tested(&job.plan.recipients)).await?;
+        job.cancel.run_until_cancelled(recipient::tested(&job.plan.recipients)).await?;
         let (facts, client, properties, selection) = match looked {
             Some(looked) => looked?,
             None => at_server.await?,
@@ -124,7 +129,7 @@ impl<'a> Attempt<'a> {
             job,
             database,
             // Where no thread could be started it was not begun.
-            seal: seal.await.unwrap_or_else(|_| Seal::new(job.plan.format))?,
+            seal: seal.await.unwrap_or_else(|_| DataKey::new(job.plan.format))?,
             client,
             estimate,
             stem,
@@ -145,7 +150,7 @@ impl<'a> Attempt<'a> {
     /// The secret for each recipient. Where names hold the run it comes first: this also proves that the role may write, before
     /// hours of dumping. Names of the old format are shared by all attempts, and nothing is overwritten: there it comes once
     /// the dump stands, or what a failed attempt left would stop every later one.
-    pub async fn write_keys(&mut self) -> Result<(), Stop> {
+    pub async fn write_keys(&mut self) -> Result<(), AttemptEnd> {
         for recipient in &self.job.plan.recipients {
             let key = match self.job.plan.format {
                 Format::Pgseal1 => self
@@ -153,7 +158,7 @@ impl<'a> Attempt<'a> {
                     .object(&self.seal.run, &format!("key.{}.enc", &recipient.fingerprint[..16])),
                 Format::Legacy => self.stem.legacy_object("key.txt.enc"),
             };
-            self.recipients.push(Wrapped::new(recipient, self.seal.wrapping(), &key));
+            self.recipients.push(WrappedKey::new(recipient, self.seal.wrapping(), &key));
             let wrapped = self.seal.wrap(recipient)?;
             self.put(Role::Key, key, wrapped).await?;
         }
@@ -161,14 +166,14 @@ impl<'a> Attempt<'a> {
     }
 
     /// The roles, if asked for: an object of its own, since it is restored before the dump.
-    pub async fn write_globals(&mut self) -> Result<(), Stop> {
+    pub async fn write_globals(&mut self) -> Result<(), AttemptEnd> {
         if !self.job.plan.globals {
             return Ok(());
         }
         let key = self
             .stem
             .object(&self.seal.run, &format!("globals.sql{}.enc", self.job.plan.compression.extension()));
-        let scope = Scope::Globals {
+        let scope = DumpScope::Globals {
             database: self.database,
             encoding: &self.selection.encoding.clone(),
             timeouts: &self.facts.timeouts.clone(),
@@ -178,14 +183,14 @@ impl<'a> Attempt<'a> {
     }
 
     /// The dump, and beside it what is in it.
-    pub async fn write_dump(&mut self) -> Result<Arrived, Stop> {
+    pub async fn write_dump(&mut self) -> Result<StreamSummary, AttemptEnd> {
         let key = match self.job.plan.format {
             Format::Pgseal1 => self
                 .stem
                 .object(&self.seal.run, &format!("sql{}.enc", self.job.plan.compression.extension())),
             Format::Legacy => self.stem.legacy_object("sql.bz.enc"),
         };
-        let scope = Scope::Database {
+        let scope = DumpScope::Database {
             name: self.database,
             selection: &self.selection.clone(),
             lock_timeout: self.job.plan.lock_timeout,
@@ -196,7 +201,7 @@ impl<'a> Attempt<'a> {
 
     /// Sends one stream, and makes it visible only after all of it was proven. On any failure the upload is aborted and
     /// the abort awaited.
-    async fn write_streamed(&mut self, role: Role, key: String, scope: &Scope<'_>) -> Result<Arrived, Stop> {
+    async fn write_streamed(&mut self, role: Role, key: String, scope: &DumpScope<'_>) -> Result<StreamSummary, AttemptEnd> {
         let is_of_one_run = self.job.plan.format == Format::Pgseal1;
         let mut upload = Upload::new(self.job.store.clone(), key.clone(), is_of_one_run);
         let sent = panics::caught(self.send_and_commit(role, &mut upload, scope)).await;
@@ -204,7 +209,7 @@ impl<'a> Attempt<'a> {
         match sent {
             Ok((arrived, stored)) => {
                 self.warnings.append(&mut left);
-                self.stored.push((Object::sealed(role, key, &arrived.sealed), stored.etag));
+                self.stored.push((ManifestObject::sealed(role, key, &arrived.sealed), stored.etag));
                 Ok(arrived)
             }
             Err(stop) => {
@@ -213,23 +218,28 @@ impl<'a> Attempt<'a> {
                     left.push(format!("the upload stays open: {}", open.message));
                 }
                 Err(match stop {
-                    Stop::Failed(mut error) => {
+                    AttemptEnd::Failed(mut error) => {
                         for warning in left {
                             error.message = format!("{}; and {warning}", error.message);
                         }
-                        Stop::Failed(error)
+                        AttemptEnd::Failed(error)
                     }
-                    Stop::AlreadyComplete(mut found) => {
+                    AttemptEnd::AlreadyComplete(mut found) => {
                         found.warnings.append(&mut left);
-                        Stop::AlreadyComplete(found)
+                        AttemptEnd::AlreadyComplete(found)
                     }
                 })
             }
         }
     }
 
-    async fn send_and_commit(&mut self, role: Role, upload: &mut Upload, scope: &Scope<'_>) -> Result<(Arrived, Stored), Stop> {
-        let Sent {
+    async fn send_and_commit(
+        &mut self,
+        role: Role,
+        upload: &mut Upload,
+        scope: &DumpScope<'_>,
+    ) -> Result<(StreamSummary, StoredObject), AttemptEnd> {
+        let SentStream {
             salt,
             arrived,
             last,
@@ -247,7 +257,7 @@ impl<'a> Attempt<'a> {
         self.plain_lengths.insert(role.as_str().to_owned(), arrived.counted.plain_bytes);
         if role == Role::Dump {
             self.write_inventory(&arrived).await?;
-            self.job.cancel.race(self.must_be_free()).await??;
+            self.job.cancel.run_until_cancelled(self.must_be_free()).await??;
         }
         self.job.cancel.check()?;
         let stored = upload.commit(&arrived.sealed, last, self.job.cancel).await?;
@@ -255,13 +265,13 @@ impl<'a> Attempt<'a> {
     }
 
     /// Rows and bytes of each table, enciphered like the dump: names of tables are data.
-    async fn write_inventory(&mut self, arrived: &Arrived) -> Result<(), Stop> {
+    async fn write_inventory(&mut self, arrived: &StreamSummary) -> Result<(), AttemptEnd> {
         if self.job.plan.format == Format::Legacy {
             return Ok(());
         }
         let counted = &arrived.counted;
-        let contents = Contents {
-            format: Contents::FORMAT.to_owned(),
+        let contents = Inventory {
+            format: Inventory::FORMAT.to_owned(),
             database: self.database.as_str().to_owned(),
             host: Some(self.job.server.host.as_str().to_owned()),
             port: Some(self.job.server.port),
@@ -287,34 +297,34 @@ impl<'a> Attempt<'a> {
     }
 
     /// Ends this attempt where another one has committed since it began.
-    async fn must_be_free(&self) -> Result<Result<(), Stop>> {
+    async fn must_be_free(&self) -> Result<Result<(), AttemptEnd>> {
         Ok(match self.order.find(&self.job.store).await? {
-            Existing::Complete(found) => Err(Stop::AlreadyComplete(found)),
-            Existing::Nothing | Existing::Unseen(_) => Ok(()),
+            ExistingBackup::Complete(found) => Err(AttemptEnd::AlreadyComplete(found)),
+            ExistingBackup::Nothing | ExistingBackup::Unseen(_) => Ok(()),
         })
     }
 
     /// A small object of this attempt.
-    async fn put(&mut self, role: Role, key: String, bytes: Vec<u8>) -> Result<(), Stop> {
-        let object = Object::small(role, key.clone(), &bytes);
+    async fn put(&mut self, role: Role, key: String, bytes: Vec<u8>) -> Result<(), AttemptEnd> {
+        let object = ManifestObject::small(role, key.clone(), &bytes);
         let body = Bytes::from(bytes);
-        let put = Put {
+        let put = PutRequest {
             key: key.clone(),
             body: body.clone(),
             is_dump: false,
         };
-        let etag = match self.job.cancel.race(self.job.store.put(put)).await? {
-            Written::Stored { etag } => etag,
+        let etag = match self.job.cancel.run_until_cancelled(self.job.store.put(put)).await? {
+            PutOutcome::Stored { etag } => etag,
             // Most likely our own, from a try whose answer was lost: that its bytes say. Where they may not be read, the size
             // does, under a name that holds the run; a name of the old format can be what an earlier attempt left.
-            Written::Exists => {
+            PutOutcome::Exists => {
                 let look = async { Ok(self.job.store.identify(&key, &body).await) };
-                match self.job.cancel.race(look).await? {
-                    Identity::Same { etag } => etag,
-                    Identity::SameSize { etag } if self.job.plan.format == Format::Pgseal1 => etag,
-                    Identity::Unknown => return Err(cannot_tell(&key).into()),
+                match self.job.cancel.run_until_cancelled(look).await? {
+                    ObjectIdentity::Same { etag } => etag,
+                    ObjectIdentity::SameSize { etag } if self.job.plan.format == Format::Pgseal1 => etag,
+                    ObjectIdentity::Unknown => return Err(cannot_tell(&key).into()),
                     _ => {
-                        self.job.cancel.race(self.must_be_free()).await??;
+                        self.job.cancel.run_until_cancelled(self.must_be_free()).await??;
                         return Err(of_another_run(&key).into());
                     }
                 }

@@ -1,14 +1,14 @@
 //! The commit, and what is written once the backup stands.
 
-use super::attempt::{Attempt, Stop};
-use super::existing::Existing;
-use crate::envelope::card::{card, card_name};
-use crate::envelope::manifest::{Found, Manifest, Object, Proof, Role, Timestamp, base_name, check_signature};
+use super::attempt::{Attempt, AttemptEnd};
+use super::existing::ExistingBackup;
+use crate::envelope::manifest::{Manifest, ManifestObject, Proof, Role, Timestamp, UnverifiedManifest, base_name, check_signature};
+use crate::envelope::recovery_instructions::{instructions_name, recovery_instructions};
 use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
-use crate::pipeline::Arrived;
-use crate::receipt::{Made, StoredObject};
-use crate::store::{Identity, Put, Written};
+use crate::pipeline::StreamSummary;
+use crate::receipt::{BackupSummary, ReceiptObject};
+use crate::store::{ObjectIdentity, PutOutcome, PutRequest};
 use bytes::Bytes;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -20,7 +20,7 @@ const CARD_LIMIT: Duration = Duration::from_secs(8);
 
 impl Attempt<'_> {
     /// The commit: before this line in S3 there is no backup, after it there is one.
-    pub async fn write_manifest(mut self, arrived: Arrived) -> Result<Made, Stop> {
+    pub async fn write_manifest(mut self, arrived: StreamSummary) -> Result<BackupSummary, AttemptEnd> {
         let finished = OffsetDateTime::now_utc();
         self.stored.sort_by_key(|(object, _)| object.role);
         let (kdf, iterations) = self.seal.kdf();
@@ -55,28 +55,28 @@ impl Attempt<'_> {
         manifest.card_sha256 = Some(hex(&sha256(&card)));
         let mut bytes = manifest.line()?;
         let signatures = match &self.signing {
-            Some(signing) => vec![self.job.cancel.race(signing.sign(&bytes)).await?],
+            Some(signing) => vec![self.job.cancel.run_until_cancelled(signing.sign(&bytes)).await?],
             None => Vec::new(),
         };
         let proof = Proof::new(&self.seal.manifest_mac(&bytes), signatures);
         bytes.extend_from_slice(&proof.line()?);
         // Success is for what comes back: nothing is committed that its own reader refuses.
         let key = self.stem.manifest();
-        let read = Found::parse(base_name(&key), &bytes).and_then(|found| check_signature(&found, None));
+        let read = UnverifiedManifest::parse(base_name(&key), &bytes).and_then(|found| check_signature(&found, None));
         read.map_err(|error| Error::new(Code::Bug, format!("no reader would take the manifest: {}", error.message)))?;
         let bytes = Bytes::from(bytes);
         let etag = self.commit(&bytes).await?;
         self.stored
-            .push((Object::small(Role::Manifest, self.stem.manifest(), &bytes), etag));
+            .push((ManifestObject::small(Role::Manifest, self.stem.manifest(), &bytes), etag));
         self.write_card(card).await;
         let bucket = self.job.store.bucket();
-        Ok(Made {
+        Ok(BackupSummary {
             partial: manifest.is_partial(),
             run: manifest.run,
             objects: self
                 .stored
                 .iter()
-                .map(|(object, etag)| StoredObject::new(object, bucket, Some(etag.clone())))
+                .map(|(object, etag)| ReceiptObject::new(object, bucket, Some(etag.clone())))
                 .collect(),
             dumped_bytes: arrived.counted.plain_bytes,
             compressed_bytes: Some(arrived.compressed_bytes),
@@ -94,36 +94,36 @@ impl Attempt<'_> {
     }
 
     /// Success is said only if this manifest stands. Where the answer was lost, the bytes in S3 decide.
-    async fn commit(&self, manifest: &Bytes) -> Result<String, Stop> {
+    async fn commit(&self, manifest: &Bytes) -> Result<String, AttemptEnd> {
         let key = self.stem.manifest();
-        let put = Put {
+        let put = PutRequest {
             key: key.clone(),
             body: manifest.clone(),
             is_dump: false,
         };
         let cancel = self.job.cancel;
-        let error = match cancel.settle(GRACE, self.job.store.put(put)).await {
-            Ok(Written::Stored { etag }) => return Ok(etag),
-            Ok(Written::Exists) => None,
+        let error = match cancel.run_with_grace(GRACE, self.job.store.put(put)).await {
+            Ok(PutOutcome::Stored { etag }) => return Ok(etag),
+            Ok(PutOutcome::Exists) => None,
             Err(error) => Some(error),
         };
         let look = async { Ok(self.job.store.identify(&key, manifest).await) };
-        let held = cancel.settle(GRACE, look).await.unwrap_or(Identity::Unknown);
+        let held = cancel.run_with_grace(GRACE, look).await.unwrap_or(ObjectIdentity::Unknown);
         let run = &self.seal.run;
         match (held, error) {
-            (Identity::Same { etag }, _) => Ok(etag),
+            (ObjectIdentity::Same { etag }, _) => Ok(etag),
             // Somebody else's: only what it says can make it a success.
-            (Identity::Other, _) => match cancel.settle(GRACE, self.order.find(&self.job.store)).await? {
-                Existing::Complete(found) => Err(Stop::AlreadyComplete(found)),
-                Existing::Unseen(denied) => Err(denied.into()),
-                Existing::Nothing => Err(Error::new(
+            (ObjectIdentity::Other, _) => match cancel.run_with_grace(GRACE, self.order.find(&self.job.store)).await? {
+                ExistingBackup::Complete(found) => Err(AttemptEnd::AlreadyComplete(found)),
+                ExistingBackup::Unseen(denied) => Err(denied.into()),
+                ExistingBackup::Nothing => Err(Error::new(
                     Code::CommitFailed,
                     format!("the manifest of run {run} could not be written: another one stood there and is gone"),
                 )
                 .into()),
             },
             // The answer to an earlier try may have been lost, so that it may well be our own.
-            (Identity::SameSize { .. } | Identity::Unknown | Identity::Missing, None) => {
+            (ObjectIdentity::SameSize { .. } | ObjectIdentity::Unknown | ObjectIdentity::Missing, None) => {
                 let told = format!("{key} exists, and whether it is the manifest of run {run} cannot be told: it may not be read");
                 let advice = "Allow s3:GetObject on *.manifest.jsonl (and kms:Decrypt on its key), and run again: a backup that stands is \
                               then found.";
@@ -138,11 +138,11 @@ impl Attempt<'_> {
                 Err(Error::new(error.code, told).advise(advice).into())
             }
             // No answer, and no look: it may stand.
-            (Identity::Unknown | Identity::SameSize { .. }, Some(error)) if error.code == Code::S3Unavailable => {
+            (ObjectIdentity::Unknown | ObjectIdentity::SameSize { .. }, Some(error)) if error.code == Code::S3Unavailable => {
                 let told = format!("whether the manifest of run {run} was written cannot be told: {}", error.message);
                 Err(Error::new(Code::CommitUnknown, told).into())
             }
-            (Identity::Missing | Identity::Unknown | Identity::SameSize { .. }, Some(error)) => {
+            (ObjectIdentity::Missing | ObjectIdentity::Unknown | ObjectIdentity::SameSize { .. }, Some(error)) => {
                 let told = format!(
                     "the manifest of run {run} could not be written ({}): {}",
                     error.code.name(),
@@ -161,26 +161,26 @@ impl Attempt<'_> {
         let place = format!("s3://{}/{folder}", self.job.store.bucket());
         let place = place.trim_end_matches('/');
         let (selection, properties) = (Some(&self.order.selection), &self.properties.properties);
-        Ok(card(manifest, name, Some(place), selection, properties)?.into_bytes())
+        Ok(recovery_instructions(manifest, name, Some(place), selection, properties)?.into_bytes())
     }
 
     /// The backup stands already: without its card it is a backup all the same.
     async fn write_card(&mut self, card: Vec<u8>) {
-        let object = Object::small(Role::Card, card_name(&self.stem.to_string(), 1), &card);
+        let object = ManifestObject::small(Role::Card, instructions_name(&self.stem.to_string(), 1), &card);
         let body = Bytes::from(card);
-        let put = Put {
+        let put = PutRequest {
             key: object.key.clone(),
             body: body.clone(),
             is_dump: false,
         };
-        let written = tokio::time::timeout(CARD_LIMIT, self.job.cancel.settle(GRACE, self.job.store.put(put))).await;
+        let written = tokio::time::timeout(CARD_LIMIT, self.job.cancel.run_with_grace(GRACE, self.job.store.put(put))).await;
         let written = written.unwrap_or_else(|_| Err(Error::new(Code::S3Unavailable, "S3 did not take it in time")));
         match written {
-            Ok(Written::Stored { etag }) => self.stored.push((object, etag)),
-            Ok(Written::Exists) => {
+            Ok(PutOutcome::Stored { etag }) => self.stored.push((object, etag)),
+            Ok(PutOutcome::Exists) => {
                 let look = async { Ok(self.job.store.identify(&object.key, &body).await) };
-                match self.job.cancel.settle(GRACE, look).await.unwrap_or(Identity::Unknown) {
-                    Identity::Same { etag } => self.stored.push((object, etag)),
+                match self.job.cancel.run_with_grace(GRACE, look).await.unwrap_or(ObjectIdentity::Unknown) {
+                    ObjectIdentity::Same { etag } => self.stored.push((object, etag)),
                     _ => self.warnings.push(format!("{} exists already, from another hand", object.key)),
                 }
             }

@@ -1,9 +1,9 @@
 //! How much and how long, before it starts.
 
-use super::places::{Pace, Places};
+use super::sizing::{Sizing, ThroughputEstimate};
 use crate::error::{Code, Error, Result};
-use crate::plan::{DeadlineCheck, Memory, Plan};
-use crate::rds::preflight::Facts;
+use crate::plan::{DeadlineCheck, MemoryBudget, Plan};
+use crate::rds::preflight::ServerFacts;
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -17,20 +17,20 @@ pub struct Estimate {
     /// What holds it back: `rate_limit`, `compression` or `pg_dump`.
     pub limited_by: &'static str,
     /// Where else it could run.
-    pub places: Places,
-    pub memory: Memory,
+    pub places: Sizing,
+    pub memory: MemoryBudget,
 }
 
 impl Estimate {
-    pub fn of(plan: &Plan, facts: &Facts) -> Result<Self> {
+    pub fn of(plan: &Plan, facts: &ServerFacts) -> Result<Self> {
         let memory = plan.memory(facts.size.table_bytes)?;
         let (bytes, rate) = (facts.size.table_bytes, plan.rate_limit.bytes_per_second());
-        let Pace { seconds, limited_by } = Pace::of(bytes, rate, plan.compression, memory.workers);
+        let ThroughputEstimate { seconds, limited_by } = ThroughputEstimate::of(bytes, rate, plan.compression, memory.workers);
         Ok(Self {
             dump_bytes: bytes,
             seconds,
             limited_by,
-            places: Places::of(bytes, rate, plan.compression),
+            places: Sizing::of(bytes, rate, plan.compression),
             memory,
         })
     }

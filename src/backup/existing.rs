@@ -1,13 +1,13 @@
 //! What stands under a backup's name, and whether it is a backup of this very order. Success without a dump of our own is
 //! said here and nowhere else.
 
-use crate::envelope::manifest::{Found, MAX_MANIFEST, Manifest, Object, Role, Timestamp, check_signature};
+use crate::envelope::manifest::{MAX_MANIFEST, Manifest, ManifestObject, Role, Timestamp, UnverifiedManifest, check_signature};
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::order::{SelectionRecord, source_digest};
 use crate::plan::{DatabaseName, Plan, Stem};
 use crate::rds::Server;
-use crate::store::{Fetched, ListedObject, Look, S3};
+use crate::store::{FetchOutcome, KeyProbe, ListedObject, S3};
 use bytes::Bytes;
 use time::{Duration, OffsetDateTime};
 
@@ -19,7 +19,7 @@ const MOST_GENERATIONS: usize = 64;
 const FEW_GENERATIONS: u32 = 4;
 
 /// What a manifest must show to be of one order.
-pub(super) struct Order {
+pub(super) struct ThisOrder {
     stem: Stem,
     format: &'static str,
     pub source: String,
@@ -33,7 +33,7 @@ pub(super) struct Order {
 }
 
 /// What was found under the name of an order.
-pub(super) enum Existing {
+pub(super) enum ExistingBackup {
     Nothing,
     /// Neither listed nor read: what stands there, if anything does, shows at the commit.
     Unseen(Error),
@@ -45,24 +45,24 @@ pub(super) enum Existing {
 pub struct CompletedBackup {
     pub manifest: Manifest,
     /// All objects that the manifest names, then the manifest, each with its ETag where S3 told one.
-    pub objects: Vec<(Object, Option<String>)>,
+    pub objects: Vec<(ManifestObject, Option<String>)>,
     pub warnings: Vec<String>,
 }
 
 /// One manifest as it was fetched.
 struct Candidate {
     key: String,
-    content: Content,
+    content: ManifestContent,
     etag: Option<String>,
     last_modified: Option<OffsetDateTime>,
 }
 
-enum Content {
+enum ManifestContent {
     Bytes(Bytes),
     TooLarge(u64),
 }
 
-impl Order {
+impl ThisOrder {
     pub fn new(plan: &Plan, server: &Server, database: &DatabaseName, stem: &Stem, signer: Option<Verifier>) -> Self {
         let selection = SelectionRecord::new(&plan.selection, plan.globals);
         Self {
@@ -83,12 +83,12 @@ impl Order {
 
     /// Looks at every generation of the manifest: the first may have been retired since. Fails with `stem_taken` where
     /// something else stands under the name, and with `s3_denied` where what stands there may not be read.
-    pub async fn find(&self, store: &S3) -> Result<Existing> {
+    pub async fn find(&self, store: &S3) -> Result<ExistingBackup> {
         let (keys, listed): (Vec<String>, _) = match store.list_under(&format!("{}.", self.stem)).await? {
             Ok(listed) => {
                 let mut generations: Vec<(u32, String)> = listed
                     .iter()
-                    .filter_map(|object| Some((self.stem.generation_of(&object.key)?, object.key.clone())))
+                    .filter_map(|object| Some((self.stem.revision_of(&object.key)?, object.key.clone())))
                     .collect();
                 generations.sort_unstable_by_key(|(generation, _)| std::cmp::Reverse(*generation));
                 (generations.into_iter().map(|(_, key)| key).collect(), Ok(listed))
@@ -96,7 +96,7 @@ impl Order {
             // The first may have been retired since. S3 says of what is missing that it is denied, too: these are all looked at.
             Err(denied) => {
                 let generations = 2..=FEW_GENERATIONS;
-                let later = generations.rev().map(|generation| self.stem.later_manifest(generation));
+                let later = generations.rev().map(|generation| self.stem.manifest_revision(generation));
                 (later.chain([self.stem.manifest()]).collect(), Err(denied))
             }
         };
@@ -108,21 +108,21 @@ impl Order {
         for key in keys {
             let (content, etag, last_modified) = match (store.fetch(&key, MAX_MANIFEST).await?, &listed) {
                 (
-                    Fetched::Found {
+                    FetchOutcome::Found {
                         bytes,
                         etag,
                         last_modified,
                     },
                     _,
-                ) => (Content::Bytes(bytes), etag, last_modified),
-                (Fetched::TooLarge(size), _) => (Content::TooLarge(size), None, None),
-                (Fetched::Missing, _) => continue,
+                ) => (ManifestContent::Bytes(bytes), etag, last_modified),
+                (FetchOutcome::TooLarge(size), _) => (ManifestContent::TooLarge(size), None, None),
+                (FetchOutcome::Missing, _) => continue,
                 // Without s3:ListBucket S3 says so of what is not there as well.
-                (Fetched::Denied(_), Err(denied)) => {
+                (FetchOutcome::Denied(_), Err(denied)) => {
                     unseen = Some(denied.clone());
                     continue;
                 }
-                (Fetched::Denied(error), Ok(_)) => return Err(unreadable(&key, &error)),
+                (FetchOutcome::Denied(error), Ok(_)) => return Err(unreadable(&key, &error)),
             };
             candidates.push(Candidate {
                 key,
@@ -132,7 +132,7 @@ impl Order {
             });
         }
         if candidates.is_empty() {
-            return Ok(unseen.map_or(Existing::Nothing, Existing::Unseen));
+            return Ok(unseen.map_or(ExistingBackup::Nothing, ExistingBackup::Unseen));
         }
         let (found, chosen) = self.judge(&candidates)?;
         let mut listed = listed.ok();
@@ -172,17 +172,17 @@ impl Order {
             };
             return Err(self.taken(&format!("{} names {}, which {fault}", candidates[chosen].key, object.key)));
         }
-        Ok(Existing::Complete(Box::new(with_etags(found, &listed))))
+        Ok(ExistingBackup::Complete(Box::new(with_etags(found, &listed))))
     }
 
     /// Where nothing may be listed: each object by itself. What may not be looked at cannot be said to be there.
     async fn look_at_each(&self, store: &S3, manifest: &Manifest, key: &str) -> Result<()> {
         for object in &manifest.objects {
             match store.look(&object.key).await? {
-                Look::Found { size, .. } if size == object.size => {}
-                Look::Found { .. } => return Err(self.taken(&format!("{key} names {}, which has another size", object.key))),
-                Look::Missing => return Err(self.taken(&format!("{key} names {}, which is missing", object.key))),
-                Look::Forbidden => return Err(unseen(key, &object.key)),
+                KeyProbe::Found { size, .. } if size == object.size => {}
+                KeyProbe::Found { .. } => return Err(self.taken(&format!("{key} names {}, which has another size", object.key))),
+                KeyProbe::Missing => return Err(self.taken(&format!("{key} names {}, which is missing", object.key))),
+                KeyProbe::Forbidden => return Err(unseen(key, &object.key)),
             }
         }
         Ok(())
@@ -191,14 +191,16 @@ impl Order {
     /// The newest manifest that is of this order in every point, if no other one contradicts it; with its place.
     fn judge(&self, candidates: &[Candidate]) -> Result<(CompletedBackup, usize)> {
         let mut warnings = Vec::new();
-        let mut chosen: Option<(usize, Found)> = None;
-        let mut others: Vec<Found> = Vec::new();
+        let mut chosen: Option<(usize, UnverifiedManifest)> = None;
+        let mut others: Vec<UnverifiedManifest> = Vec::new();
         let mut refused: Option<String> = None;
         for (place, candidate) in candidates.iter().enumerate() {
             let name = candidate.key.rsplit('/').next().unwrap_or(&candidate.key);
             let found = match &candidate.content {
-                Content::TooLarge(size) => Err(format!("it has {size} bytes, and no manifest has more than {MAX_MANIFEST}")),
-                Content::Bytes(bytes) => Found::parse(name, bytes).map_err(|error| format!("it is no manifest ({})", error.message)),
+                ManifestContent::TooLarge(size) => Err(format!("it has {size} bytes, and no manifest has more than {MAX_MANIFEST}")),
+                ManifestContent::Bytes(bytes) => {
+                    UnverifiedManifest::parse(name, bytes).map_err(|error| format!("it is no manifest ({})", error.message))
+                }
             };
             let found = match found {
                 Ok(found) => found,
@@ -232,8 +234,8 @@ impl Order {
         }
         let candidate = &candidates[place];
         let sealed = match &candidate.content {
-            Content::Bytes(bytes) => Object::small(Role::Manifest, candidate.key.clone(), bytes),
-            Content::TooLarge(_) => return Err(Error::new(Code::Bug, "a manifest that was too large was parsed")),
+            ManifestContent::Bytes(bytes) => ManifestObject::small(Role::Manifest, candidate.key.clone(), bytes),
+            ManifestContent::TooLarge(_) => return Err(Error::new(Code::Bug, "a manifest that was too large was parsed")),
         };
         let found = CompletedBackup {
             manifest: manifest.clone(),
@@ -244,7 +246,7 @@ impl Order {
     }
 
     /// In which points a manifest is not of this order, each as a part of a sentence.
-    fn differences(&self, found: &Found, last_modified: Option<OffsetDateTime>) -> Vec<String> {
+    fn differences(&self, found: &UnverifiedManifest, last_modified: Option<OffsetDateTime>) -> Vec<String> {
         let manifest = found.unproven();
         let mut differences = Vec::new();
         match &manifest.source {
@@ -295,7 +297,7 @@ impl Order {
     /// Whether all objects stand where this order would have put them.
     fn is_in_place(&self, manifest: &Manifest) -> Result<(), String> {
         let beginnings = self.stem.beginnings(&manifest.format);
-        let is_elsewhere = |object: &&Object| !beginnings.iter().any(|beginning| object.key.starts_with(beginning));
+        let is_elsewhere = |object: &&ManifestObject| !beginnings.iter().any(|beginning| object.key.starts_with(beginning));
         match manifest.objects.iter().find(is_elsewhere) {
             Some(object) => Err(format!("it names {}, which is in another folder", object.key)),
             None => Ok(()),

@@ -4,36 +4,36 @@ mod attempt;
 mod commit;
 mod estimate;
 mod existing;
-mod places;
-mod send;
 pub mod signer;
+mod sizing;
+mod stream;
 
 pub use estimate::Estimate;
 pub use existing::CompletedBackup;
 
 use crate::background;
 use crate::cancel::Cancel;
+use crate::envelope::data_key::DataKey;
 use crate::envelope::manifest::Timestamp;
-use crate::envelope::seal::Seal;
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
 use crate::panics;
-use crate::pipeline::clients::{self, Client};
+use crate::pipeline::clients::{self, ClientTools};
 use crate::plan::{DatabaseName, Databases, Format, Plan, Stem};
 use crate::rds::Server;
-use crate::rds::databases::{DatabaseList, Listed, databases};
-use crate::receipt::{Entry, Made, Receipt};
+use crate::rds::databases::{DatabaseList, ListedDatabase, databases};
+use crate::receipt::{BackupSummary, Receipt, ReceiptEntry};
 use crate::store::S3;
-use attempt::{Attempt, Stop};
-use existing::{Existing, Order};
-use signer::Signing;
+use attempt::{Attempt, AttemptEnd};
+use existing::{ExistingBackup, ThisOrder};
+use signer::ManifestSigner;
 use std::sync::Arc;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 /// What all databases of one event share.
-pub struct Job<'a> {
+pub struct BackupContext<'a> {
     pub plan: &'a Plan,
     pub env: &'a Env,
     pub server: Server,
@@ -43,11 +43,11 @@ pub struct Job<'a> {
 }
 
 /// Every database that the plan means is tried; one that fails does not stop the others, a cancel does.
-pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> Receipt {
+pub async fn run_backups(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> Receipt {
     // Before the first question to S3: where there are few cores, keys are then there when the server needs one of them.
     let mut seal = Some(begin_seal(plan.format));
     let opened = async {
-        let job = Job::open(plan, env, deadline, cancel).await?;
+        let job = BackupContext::open(plan, env, deadline, cancel).await?;
         let list = job.databases().await?;
         Ok((job, list))
     };
@@ -56,17 +56,17 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
             let mut entries = Vec::with_capacity(databases.len());
             for listed in databases {
                 entries.push(match listed {
-                    Listed::Chosen(name) => {
+                    ListedDatabase::Chosen(name) => {
                         let seal = seal.take().unwrap_or_else(|| begin_seal(plan.format));
-                        job.one(&name, seal).await
+                        job.backup_database(&name, seal).await
                     }
-                    Listed::Skipped { name, reason } => {
+                    ListedDatabase::Skipped { name, reason } => {
                         tracing::warn!(database = name, "skipped: {reason}");
-                        Entry::skipped(&name, reason)
+                        ReceiptEntry::skipped(&name, reason)
                     }
-                    Listed::Failed { name, error, .. } => {
+                    ListedDatabase::Failed { name, error, .. } => {
                         tracing::error!(database = name, code = error.code.name(), hint = error.hint(), "{}", error.message);
-                        Entry::failed(&name, None, error)
+                        ReceiptEntry::failed(&name, None, error)
                     }
                 });
             }
@@ -77,12 +77,12 @@ pub async fn run(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cance
 }
 
 /// A secret and its keys, which are derived beside whatever else is done.
-type Sealing = oneshot::Receiver<Result<Seal>>;
+type Sealing = oneshot::Receiver<Result<DataKey>>;
 
 fn begin_seal(format: Format) -> Sealing {
     let (made, sealing) = oneshot::channel();
     // Without a thread the sender is gone, and who waits does the work.
-    drop(background::start("seal", move || drop(made.send(Seal::new(format)))));
+    drop(background::start("seal", move || drop(made.send(DataKey::new(format)))));
     sealing
 }
 
@@ -91,20 +91,21 @@ fn nothing_tried(plan: &Plan, error: Error) -> Receipt {
     tracing::error!(code = error.code.name(), hint = error.hint(), "{}", error.message);
     match &plan.databases {
         Databases::Named(names) => {
-            let failed =
-                |name: &DatabaseName| Entry::failed(name.as_str(), plan.known_stem(name).map(|stem| stem.to_string()), error.clone());
+            let failed = |name: &DatabaseName| {
+                ReceiptEntry::failed(name.as_str(), plan.known_stem(name).map(|stem| stem.to_string()), error.clone())
+            };
             Receipt::of(names.iter().map(failed).collect(), plan.warnings.clone())
         }
         Databases::All => Receipt::refused(error),
     }
 }
 
-impl<'a> Job<'a> {
+impl<'a> BackupContext<'a> {
     /// Looks at the bucket, then finds the server and its credentials.
     pub async fn open(plan: &'a Plan, env: &'a Env, deadline: Option<OffsetDateTime>, cancel: &'a Cancel) -> Result<Self> {
         let store = Arc::new(S3::open(&plan.destination, env).await?);
-        cancel.race(store.check_bucket()).await?;
-        let server = cancel.race(Server::find(&plan.source)).await?;
+        cancel.run_until_cancelled(store.check_bucket()).await?;
+        let server = cancel.run_until_cancelled(Server::find(&plan.source)).await?;
         Ok(Self {
             plan,
             env,
@@ -125,12 +126,12 @@ impl<'a> Job<'a> {
 
     /// The `pg_dump` for a server of this major. Asking for its version starts a process, which is given a limit, and which
     /// nobody waits for after a cancel.
-    pub async fn find_client(&self, major: u32) -> Result<Client> {
+    pub async fn find_client(&self, major: u32) -> Result<ClientTools> {
         let (folders, path) = (self.plan.client_folders.clone(), self.env.get("PATH").map(str::to_owned));
         let (cancel, limit) = (self.cancel.clone(), self.server.limits.login);
         let search = spawn_blocking(move || clients::find(&folders, path.as_deref(), major, limit, &cancel));
         let found = async { search.await.map_err(|_| Error::new(Code::Bug, "the search for pg_dump panicked"))? };
-        self.cancel.race(found).await
+        self.cancel.run_until_cancelled(found).await
     }
 
     /// What a backup of this database would meet under its name: when the one was finished that stands there already, or
@@ -138,44 +139,44 @@ impl<'a> Job<'a> {
     pub async fn look_under_name(&self, database: &DatabaseName) -> Result<Option<Timestamp>> {
         let stem = self.plan.stem(database, &self.server.host)?;
         let signer = match &self.plan.signing_key {
-            Some(key) => Some(self.cancel.race(Signing::open(key)).await?.verifier()?),
+            Some(key) => Some(self.cancel.run_until_cancelled(ManifestSigner::open(key)).await?.verifier()?),
             None => None,
         };
-        let order = Order::new(self.plan, &self.server, database, &stem, signer);
-        match self.cancel.race(order.find(&self.store)).await? {
-            Existing::Complete(found) => Ok(Some(found.manifest.finished_at)),
-            Existing::Nothing | Existing::Unseen(_) => Ok(None),
+        let order = ThisOrder::new(self.plan, &self.server, database, &stem, signer);
+        match self.cancel.run_until_cancelled(order.find(&self.store)).await? {
+            ExistingBackup::Complete(found) => Ok(Some(found.manifest.finished_at)),
+            ExistingBackup::Nothing | ExistingBackup::Unseen(_) => Ok(None),
         }
     }
 
-    async fn one(&self, database: &DatabaseName, seal: Sealing) -> Entry {
+    async fn backup_database(&self, database: &DatabaseName, seal: Sealing) -> ReceiptEntry {
         let name = database.as_str();
         let stem = match self.plan.stem(database, &self.server.host) {
             Ok(stem) => stem,
-            Err(error) => return Entry::failed(name, None, error),
+            Err(error) => return ReceiptEntry::failed(name, None, error),
         };
         match panics::caught(self.seal(database, &stem, seal)).await {
             Ok(made) => {
                 tracing::info!(database = name, %stem, bytes = made.dumped_bytes, rows = made.rows, "complete");
-                Entry::complete(name, stem.to_string(), made)
+                ReceiptEntry::complete(name, stem.to_string(), made)
             }
-            Err(Stop::AlreadyComplete(found)) => {
-                let mut made = Made::of_completed(*found, self.store.bucket());
+            Err(AttemptEnd::AlreadyComplete(found)) => {
+                let mut made = BackupSummary::of_completed(*found, self.store.bucket());
                 tracing::info!(database = name, %stem, run = made.run, finished_at = %made.finished_at, "already complete");
                 made.warnings.extend(self.plan.lateness.iter().cloned());
                 made.warnings.extend(old(made.finished_at, OffsetDateTime::now_utc()));
-                Entry::already_complete(name, stem.to_string(), made)
+                ReceiptEntry::already_complete(name, stem.to_string(), made)
             }
-            Err(Stop::Failed(error)) => {
+            Err(AttemptEnd::Failed(error)) => {
                 tracing::error!(database = name, code = error.code.name(), hint = error.hint(), "{}", error.message);
-                Entry::failed(name, Some(stem.to_string()), error)
+                ReceiptEntry::failed(name, Some(stem.to_string()), error)
             }
         }
     }
 
     /// The whole of one backup, in the order that the invariants demand: nothing of it counts before the last step.
-    async fn seal(&self, database: &DatabaseName, stem: &Stem, seal: Sealing) -> Result<Made, Stop> {
-        let mut attempt = Attempt::look(self, database, stem, seal).await?;
+    async fn seal(&self, database: &DatabaseName, stem: &Stem, seal: Sealing) -> Result<BackupSummary, AttemptEnd> {
+        let mut attempt = Attempt::preflight(self, database, stem, seal).await?;
         let names_hold_run = self.plan.format == Format::Pgseal1;
         if names_hold_run {
             attempt.write_keys().await?;

@@ -1,6 +1,6 @@
 //! Who signs a manifest: a key in KMS, which never leaves it, or a local one.
 
-use crate::aws::{self, Failed};
+use crate::aws::{self, ServiceError};
 use crate::envelope::manifest::{Signature, Signer};
 use crate::envelope::private_key::{passphrase, warn_if_open_to_all};
 use crate::envelope::sha256;
@@ -13,18 +13,18 @@ use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 /// Ready to sign: found, allowed to say its public key, and of the right kind.
-pub struct Signing {
+pub struct ManifestSigner {
     /// What stands in line 1.
     pub signer: Signer,
-    by: By,
+    by: SigningMethod,
 }
 
-enum By {
+enum SigningMethod {
     Local(LocalSigner),
     Kms { client: Client, key: String },
 }
 
-impl Signing {
+impl ManifestSigner {
     pub async fn open(key: &SigningKey) -> Result<Self> {
         match key {
             SigningKey::File { path, passphrase_file } => {
@@ -38,13 +38,13 @@ impl Signing {
                         fingerprint: local.fingerprint().to_owned(),
                         public_key: BASE64_STANDARD.encode(local.public_key()),
                     },
-                    by: By::Local(local),
+                    by: SigningMethod::Local(local),
                 })
             }
             SigningKey::Kms { key, region } => {
                 let client = Client::new(&aws::config(region).await?);
                 let answer = client.get_public_key().key_id(key).send().await;
-                let answer = answer.map_err(|error| Failed::of(&error).into_error("kms:GetPublicKey", key))?;
+                let answer = answer.map_err(|error| ServiceError::of(&error).into_error("kms:GetPublicKey", key))?;
                 let der = answer.public_key().map(|blob| blob.as_ref().to_vec()).unwrap_or_default();
                 let verifier = Verifier::parse(&der)
                     .map_err(|error| Error::field(Code::BadEvent, "PGSEAL_SIGNING_KEY", error.message))
@@ -54,7 +54,7 @@ impl Signing {
                         fingerprint: verifier.fingerprint,
                         public_key: BASE64_STANDARD.encode(der),
                     },
-                    by: By::Kms { client, key: key.clone() },
+                    by: SigningMethod::Kms { client, key: key.clone() },
                 })
             }
         }
@@ -66,13 +66,13 @@ impl Signing {
         const PROBE: &[u8] = b"pgseal/1 probe of the signing key\n";
         let signing = Self::open(key).await?;
         match &signing.by {
-            By::Local(local) => {
+            SigningMethod::Local(local) => {
                 let signature = local.sign(PROBE)?;
                 Verifier::parse(local.public_key())?
                     .verify(PROBE, &signature)
                     .map_err(|_| Error::field(Code::BadEvent, "PGSEAL_SIGNING_KEY", "does not sign what its public half takes"))?;
             }
-            By::Kms { client, key } => {
+            SigningMethod::Kms { client, key } => {
                 let request = client
                     .sign()
                     .key_id(key)
@@ -83,8 +83,8 @@ impl Signing {
                 match request.send().await {
                     Ok(_) => {}
                     // How KMS says that it would have signed.
-                    Err(error) if Failed::of(&error).code.starts_with("DryRunOperation") => {}
-                    Err(error) => return Err(Failed::of(&error).into_error("kms:Sign", key)),
+                    Err(error) if ServiceError::of(&error).code.starts_with("DryRunOperation") => {}
+                    Err(error) => return Err(ServiceError::of(&error).into_error("kms:Sign", key)),
                 }
             }
         }
@@ -100,8 +100,8 @@ impl Signing {
     /// Signs a manifest's first line, its newline included. KMS is given its SHA-256 only.
     pub async fn sign(&self, line: &[u8]) -> Result<Signature> {
         let der = match &self.by {
-            By::Local(local) => local.sign(line)?,
-            By::Kms { client, key } => {
+            SigningMethod::Local(local) => local.sign(line)?,
+            SigningMethod::Kms { client, key } => {
                 let request = client
                     .sign()
                     .key_id(key)
@@ -109,7 +109,7 @@ impl Signing {
                     .message_type(MessageType::Digest)
                     .signing_algorithm(SigningAlgorithmSpec::EcdsaSha256);
                 let answer = request.send().await;
-                let answer = answer.map_err(|error| Failed::of(&error).into_error("kms:Sign", key))?;
+                let answer = answer.map_err(|error| ServiceError::of(&error).into_error("kms:Sign", key))?;
                 answer.signature().map(|blob| blob.as_ref().to_vec()).unwrap_or_default()
             }
         };

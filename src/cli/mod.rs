@@ -1,18 +1,18 @@
 //! The doors of a shell and of ECS: commands, and the one-shot backup.
 
 mod filter;
-mod home;
 mod report_place;
+mod restore;
 mod version;
 
-pub use home::Said;
+pub use restore::Said;
 pub use version::version;
 
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::event::{Env, Event, MAX_BYTES};
-use crate::handler::{Answer, World, handle};
-use crate::plan::{Action, Place, Plan};
+use crate::handler::{HandlerContext, Response, handle};
+use crate::plan::{Action, Plan, RuntimeLimits};
 use crate::receipt::Receipt;
 use crate::variables;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -51,17 +51,17 @@ pub enum Command {
     /// Says which databases the event means, each as an event of its own with its estimate; writes nothing
     Plan(EventArgument),
     /// Lists whole backups, the newest first, and apart from them what dead runs left
-    List(home::List),
+    List(restore::List),
     /// Compares a backup with its manifest; with the private key, every byte down to the inventory
-    Verify(home::Verify),
+    Verify(restore::Verify),
     /// Restores a backup into an empty database, streaming, stopping at the first error
-    Restore(home::Restore),
+    Restore(restore::Restore),
     /// Restores a backup into a throw-away server, compares it with its inventory, and leaves a report
-    Drill(home::Drill),
+    Drill(restore::Drill),
     /// Gives a backup new recipients; the dump is not touched
-    Rewrap(home::Rewrap),
+    Rewrap(restore::Rewrap),
     /// Gives the dump in clear
-    Decrypt(home::Decrypt),
+    Decrypt(restore::Decrypt),
     /// Lists the codes of all failures
     #[command(hide = true)]
     Codes,
@@ -82,8 +82,8 @@ pub struct EventArgument {
 }
 
 /// Runs a command; gives what goes to stdout, and the exit status.
-pub async fn run(command: &Command, env: &Env, cancel: &Cancel) -> Result<Said> {
-    let world = World {
+pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Result<Said> {
+    let world = HandlerContext {
         env,
         deadline: None,
         cancel,
@@ -103,7 +103,7 @@ pub async fn run(command: &Command, env: &Env, cancel: &Cancel) -> Result<Said> 
             offline: true,
         } => {
             let resolved = event(argument, env, cancel).await.and_then(|event| {
-                let place = Place {
+                let place = RuntimeLimits {
                     now: time::OffsetDateTime::now_utc(),
                     cpus: crate::handler::cpus(),
                     memory: crate::handler::memory(env),
@@ -112,16 +112,16 @@ pub async fn run(command: &Command, env: &Env, cancel: &Cancel) -> Result<Said> 
             });
             match resolved {
                 Ok(plan) => return Ok((Some(crate::check::describe(&plan).to_string()), 0)),
-                Err(error) => Answer::Receipt(Receipt::refused(error)),
+                Err(error) => Response::Receipt(Receipt::refused(error)),
             }
         }
         Command::Plan(argument) => handle(event(argument, env, cancel).await, Some(Action::Plan), &world).await,
-        Command::List(arguments) => return home::list(arguments, env, cancel).await.map_err(misused),
-        Command::Verify(arguments) => return home::verify(arguments, env, cancel).await.map_err(misused),
-        Command::Restore(arguments) => return home::restore(arguments, env, cancel).await.map_err(misused),
-        Command::Drill(arguments) => return home::drill(arguments, env, cancel).await.map_err(misused),
-        Command::Rewrap(arguments) => return home::rewrap(arguments, env, cancel).await.map_err(misused),
-        Command::Decrypt(arguments) => return home::decrypt(arguments, env, cancel).await.map_err(misused),
+        Command::List(arguments) => return restore::list(arguments, env, cancel).await.map_err(misused),
+        Command::Verify(arguments) => return restore::verify(arguments, env, cancel).await.map_err(misused),
+        Command::Restore(arguments) => return restore::restore(arguments, env, cancel).await.map_err(misused),
+        Command::Drill(arguments) => return restore::drill(arguments, env, cancel).await.map_err(misused),
+        Command::Rewrap(arguments) => return restore::rewrap(arguments, env, cancel).await.map_err(misused),
+        Command::Decrypt(arguments) => return restore::decrypt(arguments, env, cancel).await.map_err(misused),
         Command::Codes => return Ok((Some(codes()), 0)),
     };
     Ok((Some(answer.to_json()), answer.exit()))
@@ -154,7 +154,7 @@ pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<Said> {
     let answer = handle(
         event,
         None,
-        &World {
+        &HandlerContext {
             env,
             deadline: None,
             cancel,
@@ -179,7 +179,7 @@ async fn event(argument: &EventArgument, env: &Env, cancel: &Cancel) -> Result<E
             .map_err(|error| unreadable("standard input", &error))
             .and_then(|text| Event::parse(&text)),
         Some(text) if text.trim_start().starts_with(['{', '[']) => Event::parse(text),
-        Some(url) if url.starts_with("s3://") => Event::parse(&cancel.race(from_s3(url, env)).await?),
+        Some(url) if url.starts_with("s3://") => Event::parse(&cancel.run_until_cancelled(from_s3(url, env)).await?),
         Some(path) => {
             let file = std::fs::File::open(Path::new(path)).map_err(|error| unreadable("the file", &error))?;
             bounded(file)

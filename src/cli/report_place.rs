@@ -2,8 +2,8 @@
 
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
-use crate::restore::report::Report;
-use crate::store::{Archive, Location, NewFile, Written};
+use crate::restore::report::DrillReport;
+use crate::store::{Archive, Location, NewFile, PutOutcome};
 
 pub struct ReportPlace(Archive);
 
@@ -23,11 +23,11 @@ impl ReportPlace {
         Ok(Self(archive))
     }
 
-    pub async fn leave(&self, report: &Report) -> Result<()> {
+    pub async fn leave(&self, report: &DrillReport) -> Result<()> {
         let name = report.name();
         for (ending, text) in [("json", report.to_json()), ("html", report.to_html())] {
             let name = format!("{name}.{ending}");
-            if self.0.put_new(&name, text.into()).await? == Written::Exists {
+            if self.0.put_new(&name, text.into()).await? == PutOutcome::Exists {
                 return Err(Error::new(Code::OutputFailed, format!("{name} exists already")).advise("Name another place with --report."));
             }
         }

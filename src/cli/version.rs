@@ -35,6 +35,6 @@ fn installed(program: &str, env: &Env) -> Vec<String> {
     if found.is_empty() {
         return vec![format!("{program}: none found")];
     }
-    let line = |client: &clients::Client| format!("{program}: {} in {}", client.version, client.folder.display());
+    let line = |client: &clients::ClientTools| format!("{program}: {} in {}", client.version, client.folder.display());
     found.iter().map(line).collect()
 }

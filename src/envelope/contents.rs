@@ -3,13 +3,13 @@
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::order::SelectionRecord;
-use crate::pipeline::Table;
+use crate::pipeline::TableRows;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Of the whole dump; what [`crate::pipeline::Counted`] saw pass, and what the server said of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contents {
+pub struct Inventory {
     /// `pgseal/1 inventory`.
     pub format: String,
     pub database: String,
@@ -31,7 +31,7 @@ pub struct Contents {
     pub plain_sha256: String,
     pub rows: u64,
     pub large_objects: u64,
-    pub tables: Vec<Table>,
+    pub tables: Vec<TableRows>,
     pub extensions: Vec<Extension>,
     pub warnings: Vec<String>,
     /// Plain bytes of the objects by their role, `dump` and `globals`; empty in backups by earlier releases.
@@ -47,7 +47,7 @@ pub struct Extension {
     pub version: String,
 }
 
-impl Contents {
+impl Inventory {
     pub const FORMAT: &'static str = "pgseal/1 inventory";
 
     pub fn to_json(&self) -> Result<Vec<u8>> {
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn an_inventory_of_an_earlier_release_is_read() {
-        let contents = Contents::parse(EARLIER.as_bytes()).unwrap();
+        let contents = Inventory::parse(EARLIER.as_bytes()).unwrap();
         assert_eq!(contents.properties, DatabaseProperties::default());
         assert!(contents.plain_lengths.is_empty() && !contents.properties.has_settings());
     }
@@ -98,14 +98,14 @@ mod tests {
             (r"a\u0001", false),
         ] {
             let json = EARLIER.replace(r#""database":"app""#, &format!(r#""database":"app","owner":"{text}""#));
-            let parsed = Contents::parse(json.as_bytes());
+            let parsed = Inventory::parse(json.as_bytes());
             assert_eq!(parsed.is_err_and(|error| error.code == Code::Tampered), is_refused, "{text}");
         }
     }
 
     #[test]
     fn properties_stand_flat_and_come_back() {
-        let mut contents = Contents::parse(EARLIER.as_bytes()).unwrap();
+        let mut contents = Inventory::parse(EARLIER.as_bytes()).unwrap();
         contents.properties.encoding = Some("LATIN1".to_owned());
         contents.properties.settings = [("search_path", "app, public"), ("TimeZone", "UTC")].into_iter().collect();
         contents.plain_lengths.insert("globals".to_owned(), 7);
@@ -114,6 +114,6 @@ mod tests {
         assert_eq!(value["encoding"], "LATIN1");
         assert_eq!(value["settings"]["search_path"], "app, public");
         assert_eq!(value["plain_lengths"]["globals"], 7);
-        assert_eq!(Contents::parse(&json).unwrap(), contents);
+        assert_eq!(Inventory::parse(&json).unwrap(), contents);
     }
 }

@@ -21,7 +21,7 @@ pub fn is_private_key(text: &str) -> bool {
 fn hides_private_key(bytes: &[u8]) -> bool {
     bytes.starts_with(b"openssh-key-v1\0")
         || bytes.windows(11).any(|window| window == b"PRIVATE KEY")
-        || matches!(shape(bytes), Some(Shape::Private))
+        || matches!(shape(bytes), Some(KeyContainer::Private))
 }
 
 /// The DER blobs in a text: of each PEM block, or of the whole where it is bare base64 (of DER, or of such a PEM).
@@ -76,7 +76,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(dense).ok().filter(|bytes| !bytes.is_empty())
 }
 
-pub(super) enum Shape {
+pub(super) enum KeyContainer {
     Spki,
     Pkcs1,
     Certificate,
@@ -84,17 +84,17 @@ pub(super) enum Shape {
 }
 
 /// Tells the kinds apart by the tags below the outer SEQUENCE, whatever a PEM label claims.
-pub(super) fn shape(der: &[u8]) -> Option<Shape> {
+pub(super) fn shape(der: &[u8]) -> Option<KeyContainer> {
     let items = items(der)?;
     let tags: Vec<Tag> = items.iter().map(Tagged::tag).collect();
     match tags.as_slice() {
-        [Tag::Integer, Tag::Integer] => Some(Shape::Pkcs1),
+        [Tag::Integer, Tag::Integer] => Some(KeyContainer::Pkcs1),
         // A version number first: PKCS#8, PKCS#1, SEC1, DSA and PKCS#12.
-        [Tag::Integer, ..] => Some(Shape::Private),
+        [Tag::Integer, ..] => Some(KeyContainer::Private),
         // EncryptedPrivateKeyInfo.
-        [Tag::Sequence, Tag::OctetString] => Some(Shape::Private),
-        [Tag::Sequence, Tag::BitString] => Some(Shape::Spki),
-        [Tag::Sequence, Tag::Sequence, Tag::BitString] => Some(Shape::Certificate),
+        [Tag::Sequence, Tag::OctetString] => Some(KeyContainer::Private),
+        [Tag::Sequence, Tag::BitString] => Some(KeyContainer::Spki),
+        [Tag::Sequence, Tag::Sequence, Tag::BitString] => Some(KeyContainer::Certificate),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! What the image that came before wrote: kept so that its users' restore scripts go on working.
 
-use super::secret::{CipherKey, Secret};
+use super::secret::{CipherKey, DataKeyText};
 use crate::error::{Code, Error, Result};
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -14,7 +14,7 @@ const COLUMNS: usize = 64;
 pub struct LegacySecret {
     file: Zeroizing<Vec<u8>>,
     /// `-pass file:` reads the first line only: these 64 characters (48 random bytes) are the pass phrase.
-    pub secret: Secret,
+    pub secret: DataKeyText,
 }
 
 impl LegacySecret {
@@ -27,7 +27,7 @@ impl LegacySecret {
             file.extend_from_slice(line);
             file.push(b'\n');
         }
-        let secret = Secret::from_passphrase(Zeroizing::new(text[..COLUMNS].to_owned()));
+        let secret = DataKeyText::from_passphrase(Zeroizing::new(text[..COLUMNS].to_owned()));
         Ok(Self { file, secret })
     }
 
@@ -64,7 +64,7 @@ impl Kdf {
         }
     }
 
-    pub fn cipher_key(self, secret: &Secret, salt: &[u8; 8]) -> CipherKey {
+    pub fn cipher_key(self, secret: &DataKeyText, salt: &[u8; 8]) -> CipherKey {
         match self {
             Self::Sha256 => CipherKey::from_bytes_to_key(secret.passphrase(), salt, |parts| {
                 let mut context = Context::new(&SHA256);

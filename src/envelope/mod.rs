@@ -1,15 +1,15 @@
 //! The key schedule and what stands around a dump, FORMAT.md on a few screens: secret, recipients, manifest, and the
 //! format of the image that came before.
 
-pub mod card;
 pub mod contents;
+pub mod data_key;
 pub mod key_text;
 pub mod legacy;
 pub mod manifest;
 mod modulus;
 pub mod private_key;
 pub mod recipient;
-pub mod seal;
+pub mod recovery_instructions;
 pub mod secret;
 pub mod signature;
 pub mod test_keys;

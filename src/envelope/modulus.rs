@@ -6,7 +6,7 @@
 
 /// Why a number cannot be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
+pub enum ModulusFault {
     /// This prime divides it.
     SmallFactor(u64),
     /// This power of a whole number.
@@ -14,7 +14,7 @@ pub enum Flaw {
     Prime,
 }
 
-impl std::fmt::Display for Flaw {
+impl std::fmt::Display for ModulusFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::SmallFactor(prime) => write!(f, "{prime} divides it"),
@@ -52,13 +52,13 @@ const fn primes() -> [u16; COUNT] {
 
 /// The first flaw but primality of an odd number above 2^64, given by its bytes, the most significant first. Every number
 /// that has one is found out; one that has none is blamed with a chance below 2^-60.
-pub fn flaw(modulus: &[u8]) -> Option<Flaw> {
+pub fn flaw(modulus: &[u8]) -> Option<ModulusFault> {
     let limbs = limbs(modulus);
     let residues = residues(&limbs);
     if let Some((prime, _)) = PRIMES.iter().zip(&residues).find(|(_, residue)| **residue == 0) {
-        return Some(Flaw::SmallFactor(u64::from(*prime)));
+        return Some(ModulusFault::SmallFactor(u64::from(*prime)));
     }
-    power(&residues, 64 * limbs.len() as u64).map(Flaw::Power)
+    power(&residues, 64 * limbs.len() as u64).map(ModulusFault::Power)
 }
 
 /// Of an odd number.
@@ -278,23 +278,26 @@ mod tests {
     fn powers_are_found_out_with_their_exponent() {
         let p = mersenne(607);
         let square = product(&p, &p);
-        assert_eq!(flaw(&square), Some(Flaw::Power(2)));
-        assert_eq!(flaw(&product(&square, &p)), Some(Flaw::Power(3)));
-        assert_eq!(flaw(&product(&square, &square)), Some(Flaw::Power(2)));
+        assert_eq!(flaw(&square), Some(ModulusFault::Power(2)));
+        assert_eq!(flaw(&product(&square, &p)), Some(ModulusFault::Power(3)));
+        assert_eq!(flaw(&product(&square, &square)), Some(ModulusFault::Power(2)));
         let fifth = (1..5).fold(mersenne(521), |power, _| product(&power, &mersenne(521)));
-        assert_eq!(flaw(&fifth), Some(Flaw::Power(5)));
+        assert_eq!(flaw(&fifth), Some(ModulusFault::Power(5)));
         // A square of what is itself no prime.
         let n = product(&mersenne(521), &p);
-        assert_eq!(flaw(&product(&n, &n)), Some(Flaw::Power(2)));
+        assert_eq!(flaw(&product(&n, &n)), Some(ModulusFault::Power(2)));
         let long = (1..127).fold(number("010001"), |power, _| product(&power, &number("010001")));
-        assert_eq!(flaw(&long), Some(Flaw::Power(127)));
+        assert_eq!(flaw(&long), Some(ModulusFault::Power(127)));
     }
 
     #[test]
     fn the_smallest_factor_is_named_up_to_the_limit() {
         let p = mersenne(1279);
         for prime in [3u16, 5, 257, 65_519, 65_521] {
-            assert_eq!(flaw(&product(&p, &prime.to_be_bytes())), Some(Flaw::SmallFactor(prime.into())));
+            assert_eq!(
+                flaw(&product(&p, &prime.to_be_bytes())),
+                Some(ModulusFault::SmallFactor(prime.into()))
+            );
         }
         // 65537 is the first that is not looked for: as a factor it is no flaw of ours.
         assert_eq!(flaw(&product(&p, &number("010001"))), None);

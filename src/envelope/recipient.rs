@@ -1,8 +1,8 @@
 //! RSA public keys, as people paste them: who may open a backup.
 
 pub use super::key_text::is_private_key;
-use super::key_text::{Shape, items, public_blobs, shape};
-use super::modulus::{self, Flaw};
+use super::key_text::{KeyContainer, items, public_blobs, shape};
+use super::modulus::{self, ModulusFault};
 use super::{hex, sha256};
 use crate::error::{Code, Error, Result};
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PublicEncryptingKey};
@@ -132,16 +132,16 @@ impl Recipient {
     fn from_der(der: &[u8]) -> Result<Self> {
         let not_a_key = || refused("is not a public key that can be read");
         match shape(der).ok_or_else(not_a_key)? {
-            Shape::Pkcs1 => Self::from_pkcs1(der),
-            Shape::Spki => {
+            KeyContainer::Pkcs1 => Self::from_pkcs1(der),
+            KeyContainer::Spki => {
                 let spki = SubjectPublicKeyInfoOwned::from_der(der).map_err(|_| not_a_key())?;
                 Self::from_spki(&spki)
             }
-            Shape::Certificate => {
+            KeyContainer::Certificate => {
                 let certificate = x509_cert::Certificate::from_der(der).map_err(|_| not_a_key())?;
                 Self::from_spki(certificate.tbs_certificate().subject_public_key_info())
             }
-            Shape::Private => Err(Error::field(
+            KeyContainer::Private => Err(Error::field(
                 Code::PrivateKeyGiven,
                 "public_key",
                 "holds a private key; it was not used",
@@ -184,7 +184,7 @@ impl Recipient {
     /// The last test of the key, unless [`tested`] has waited for it.
     pub fn prove(&self) -> Result<()> {
         match &self.prime_test {
-            Some(test) if test.run() => Err(spoilt(Flaw::Prime)),
+            Some(test) if test.run() => Err(spoilt(ModulusFault::Prime)),
             _ => Ok(()),
         }
     }
@@ -258,7 +258,7 @@ impl Recipient {
     }
 }
 
-fn spoilt(flaw: Flaw) -> Error {
+fn spoilt(flaw: ModulusFault) -> Error {
     refused(&format!(
         "has a modulus that can be no key's ({flaw}): a character of it was spoilt"
     ))

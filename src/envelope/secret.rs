@@ -23,9 +23,9 @@ pub struct CipherKey {
 /// What `openssl enc` takes as pass phrase: in `pgseal/1` 32 random bytes as 64 lower-case hex digits.
 ///
 /// Neither printed nor compared; wiped when dropped.
-pub struct Secret(Zeroizing<String>);
+pub struct DataKeyText(Zeroizing<String>);
 
-impl Secret {
+impl DataKeyText {
     pub fn generate() -> Result<Self> {
         let mut random = Zeroizing::new([0u8; 32]);
         fill(random.as_mut()).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_secret_is_one_line_of_64_hex_digits() {
-        let file = Secret::generate().unwrap().file();
+        let file = DataKeyText::generate().unwrap().file();
         assert_eq!(file.len(), 65);
         assert!(file[..64].iter().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte)));
         assert_eq!(file[64], b'\n');
@@ -115,6 +115,6 @@ mod tests {
 
     #[test]
     fn two_secrets_differ() {
-        assert_ne!(*Secret::generate().unwrap().file(), *Secret::generate().unwrap().file());
+        assert_ne!(*DataKeyText::generate().unwrap().file(), *DataKeyText::generate().unwrap().file());
     }
 }

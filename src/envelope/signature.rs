@@ -4,8 +4,8 @@
 //! Whoever may write to the bucket can forge a whole set with a recipient's public key. A signature closes that, where its
 //! verifier is kept outside the bucket.
 
-use super::key_text::{Shape, decoded, is_private_key, shape};
-use super::private_key::container::{self, ID_EC_PUBLIC_KEY, Key};
+use super::key_text::{KeyContainer, decoded, is_private_key, shape};
+use super::private_key::container::{self, DecodedKey, ID_EC_PUBLIC_KEY};
 use super::recipient::kind;
 use super::{hex, sha256};
 use crate::error::{Code, Error, Result};
@@ -37,7 +37,7 @@ impl Verifier {
     /// Takes an SPKI or a certificate, as PEM, DER (what KMS `GetPublicKey` answers) or its base64.
     pub fn parse(file: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(file).unwrap_or_default();
-        if is_private_key(text) || matches!(shape(file), Some(Shape::Private)) {
+        if is_private_key(text) || matches!(shape(file), Some(KeyContainer::Private)) {
             return Err(unusable("is a private key").advise("Give its public half: `openssl pkey -in KEY -pubout -out signer.pem`."));
         }
         match decoded(text).as_slice() {
@@ -50,12 +50,12 @@ impl Verifier {
     fn from_der(der: &[u8]) -> Result<Self> {
         let unreadable = |_| unusable("is no public key that can be read");
         match shape(der) {
-            Some(Shape::Spki) => Self::from_spki(&SubjectPublicKeyInfoOwned::from_der(der).map_err(unreadable)?),
-            Some(Shape::Certificate) => {
+            Some(KeyContainer::Spki) => Self::from_spki(&SubjectPublicKeyInfoOwned::from_der(der).map_err(unreadable)?),
+            Some(KeyContainer::Certificate) => {
                 let certificate = x509_cert::Certificate::from_der(der).map_err(unreadable)?;
                 Self::from_spki(certificate.tbs_certificate().subject_public_key_info())
             }
-            Some(Shape::Pkcs1) => Err(unusable("is an RSA key")),
+            Some(KeyContainer::Pkcs1) => Err(unusable("is an RSA key")),
             _ => Err(unusable("is no public key that can be read")),
         }
     }
@@ -109,8 +109,8 @@ impl LocalSigner {
     /// Takes PKCS#8 and SEC 1, as PEM or DER, encrypted or not. `passphrase` is asked only where the key is encrypted.
     pub fn parse(file: &[u8], passphrase: impl FnOnce() -> Result<Zeroizing<Vec<u8>>>) -> Result<Self> {
         let der = match container::open(file, passphrase)? {
-            Key::Ec(der) => der,
-            Key::Rsa(_) => {
+            DecodedKey::Ec(der) => der,
+            DecodedKey::Rsa(_) => {
                 return Err(container::refused(
                     "holds an RSA key: a signature needs an EC key on P-256",
                     MAKE_SIGNER,

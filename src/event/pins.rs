@@ -1,6 +1,6 @@
 //! Pins that lie in the image: who may set the variables of a task, as `ecs:RunTask` does, cannot change a file of it.
 
-use super::unique::Unique;
+use super::unique::UniqueNames;
 use super::{Env, MAX_BYTES};
 use crate::error::{Code, Error, Result};
 use crate::variables;
@@ -106,7 +106,7 @@ fn read(file: &Path) -> Result<Option<Map<String, Value>>> {
         return Err(refused(&format_args!("over {MAX_BYTES} bytes")));
     }
     let mut json = serde_json::Deserializer::from_str(&text);
-    let value = Unique.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    let value = UniqueNames.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
     match value.map_err(|error| {
         refused(&format_args!(
             "line {}, column {}: not JSON in which each name stands once",

@@ -5,9 +5,9 @@ use serde_json::Value;
 use std::fmt;
 
 /// The document with every name that stands in it, those that stand twice too: a [`Value`] would have dropped one.
-pub struct Text(pub String);
+pub struct EventText(pub String);
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for EventText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut text = String::new();
         Append(&mut text).deserialize(deserializer)?;
@@ -110,9 +110,9 @@ mod tests {
             r#""ü""#,
             "null",
         ] {
-            assert_eq!(serde_json::from_str::<Text>(text).unwrap().0, text);
+            assert_eq!(serde_json::from_str::<EventText>(text).unwrap().0, text);
         }
-        let twice = serde_json::from_str::<Text>(r#"{"database": "app", "bucket": "b", "database": "part"}"#).unwrap();
+        let twice = serde_json::from_str::<EventText>(r#"{"database": "app", "bucket": "b", "database": "part"}"#).unwrap();
         assert_eq!(Event::parse(&twice.0).err().unwrap().field.as_deref(), Some("database"));
     }
 }

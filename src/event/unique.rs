@@ -6,9 +6,9 @@ use std::fmt;
 
 /// Reads JSON as [`Value`] does, but refuses a name that stands twice in one object: which one counts must not
 /// depend on the reader.
-pub(super) struct Unique;
+pub(super) struct UniqueNames;
 
-impl<'de> DeserializeSeed<'de> for Unique {
+impl<'de> DeserializeSeed<'de> for UniqueNames {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -16,7 +16,7 @@ impl<'de> DeserializeSeed<'de> for Unique {
     }
 }
 
-impl<'de> Visitor<'de> for Unique {
+impl<'de> Visitor<'de> for UniqueNames {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -49,7 +49,7 @@ impl<'de> Visitor<'de> for Unique {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Unique)? {
+        while let Some(item) = items.next_element_seed(UniqueNames)? {
             list.push(item);
         }
         Ok(list.into())
@@ -61,7 +61,7 @@ impl<'de> Visitor<'de> for Unique {
             if object.contains_key(&name) {
                 return Err(serde::de::Error::custom(format_args!("duplicate field `{name}`")));
             }
-            object.insert(name, entries.next_value_seed(Unique)?);
+            object.insert(name, entries.next_value_seed(UniqueNames)?);
         }
         Ok(object.into())
     }

@@ -33,9 +33,9 @@ impl Serialize for Settings {
 
 impl<'de> Deserialize<'de> for Settings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
+        struct CommentedObject;
 
-        impl<'de> Visitor<'de> for Object {
+        impl<'de> Visitor<'de> for CommentedObject {
             type Value = Settings;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for Settings {
             }
         }
 
-        deserializer.deserialize_map(Object)
+        deserializer.deserialize_map(CommentedObject)
     }
 }
 

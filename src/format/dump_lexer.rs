@@ -46,13 +46,13 @@ pub enum Lexed {
 /// A word, quoted name, string, number or symbol of a statement, by where it stands in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    pub kind: Kind,
+    pub kind: StatementKind,
     pub from: usize,
     pub to: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum StatementKind {
     Word,
     /// In double quotes.
     Name,
@@ -63,10 +63,10 @@ pub enum Kind {
 }
 
 #[derive(Debug)]
-enum State {
+enum LexerState {
     Code,
     Word,
-    Number(Number),
+    Number(NumberState),
     /// After `$` and digits.
     Parameter,
     /// After a `$` that may open a dollar quote: the tag so far.
@@ -78,9 +78,9 @@ enum State {
     Return,
     /// After `U&`.
     Unicode,
-    Text(Text),
+    Text(QuotedText),
     /// After a `'` that closes, unless another one follows.
-    TextClosed(Text),
+    TextClosed(QuotedText),
     Name,
     NameClosed,
     /// `$tag$ … $tag$`: the closing tag, and how much of it has just been seen.
@@ -102,7 +102,7 @@ enum State {
 
 /// How far into `12.5e+3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Number {
+enum NumberState {
     Digits,
     Exponent,
     Sign,
@@ -110,7 +110,7 @@ enum Number {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Text {
+enum QuotedText {
     /// `'…'`. `odd`: an odd number of backslashes came last, so that `standard_conforming_strings` decides about a `'`.
     Plain { odd: bool },
     /// `E'…'`; a backslash takes the next byte with it.
@@ -124,7 +124,7 @@ enum Text {
 /// Reads a dump in pieces of any size. Offsets of tokens count from the end of the statement before.
 #[derive(Debug)]
 pub struct DumpLexer {
-    state: State,
+    state: LexerState,
     position: usize,
     from: usize,
     tokens: Vec<Token>,
@@ -163,7 +163,7 @@ struct Traits {
 impl Default for DumpLexer {
     fn default() -> Self {
         Self {
-            state: State::Code,
+            state: LexerState::Code,
             position: 0,
             from: 0,
             tokens: Vec::new(),
@@ -187,9 +187,9 @@ impl DumpLexer {
             self.reset();
         }
         match self.state {
-            State::Opening => self.read_opening(bytes),
-            State::RowStart(_) | State::Row => self.read_rows(bytes),
-            State::Command => self.read_command(bytes),
+            LexerState::Opening => self.read_opening(bytes),
+            LexerState::RowStart(_) | LexerState::Row => self.read_rows(bytes),
+            LexerState::Command => self.read_command(bytes),
             _ => self.read_sql(bytes),
         }
     }
@@ -231,7 +231,10 @@ impl DumpLexer {
 
     /// Forgets what came since the last statement, if it was comments; `false` where a statement may have begun.
     pub fn forget_comments(&mut self) -> bool {
-        let is_between = matches!(self.state, State::Code | State::LineComment | State::BlockComment { .. });
+        let is_between = matches!(
+            self.state,
+            LexerState::Code | LexerState::LineComment | LexerState::BlockComment { .. }
+        );
         let may = is_between && self.count == 0;
         if may {
             self.position = 0;
@@ -242,12 +245,12 @@ impl DumpLexer {
     /// What is open where the text ends.
     pub fn open(&self) -> Option<&'static str> {
         match self.state {
-            State::Text(_) => Some("a string"),
-            State::Name => Some("a quoted name"),
-            State::Body { .. } => Some("a dollar-quoted string"),
-            State::BlockComment { .. } => Some("a comment"),
-            State::Opening | State::RowStart(_) | State::Row => Some(ROWS),
-            State::Code | State::LineComment | State::Command | State::Return if self.count == 0 || self.ended => None,
+            LexerState::Text(_) => Some("a string"),
+            LexerState::Name => Some("a quoted name"),
+            LexerState::Body { .. } => Some("a dollar-quoted string"),
+            LexerState::BlockComment { .. } => Some("a comment"),
+            LexerState::Opening | LexerState::RowStart(_) | LexerState::Row => Some(ROWS),
+            LexerState::Code | LexerState::LineComment | LexerState::Command | LexerState::Return if self.count == 0 || self.ended => None,
             _ => Some("a statement"),
         }
     }
@@ -268,7 +271,7 @@ impl DumpLexer {
     fn read_command(&mut self, bytes: &[u8]) -> (usize, Lexed) {
         let read = match memchr::memchr(b'\n', bytes) {
             Some(end) => {
-                self.state = State::Code;
+                self.state = LexerState::Code;
                 end + 1
             }
             None => bytes.len(),

@@ -1,6 +1,6 @@
 //! One statement of a dump, taken apart.
 
-use super::dump_lexer::{Kind, Token};
+use super::dump_lexer::{StatementKind, Token};
 
 /// Its bytes, from the end of the statement before, and its tokens.
 #[derive(Clone, Copy)]
@@ -66,13 +66,13 @@ impl<'a> Statement<'a> {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    fn kind(&self, at: usize) -> Option<Kind> {
+    fn kind(&self, at: usize) -> Option<StatementKind> {
         self.tokens.get(at).map(|token| token.kind)
     }
 
     /// Whether this word stands there.
     pub fn is(&self, at: usize, word: &str) -> bool {
-        self.kind(at) == Some(Kind::Word) && self.bytes(at, at + 1).eq_ignore_ascii_case(word.as_bytes())
+        self.kind(at) == Some(StatementKind::Word) && self.bytes(at, at + 1).eq_ignore_ascii_case(word.as_bytes())
     }
 
     pub fn is_any(&self, at: usize, words: &[&str]) -> bool {
@@ -85,23 +85,23 @@ impl<'a> Statement<'a> {
     }
 
     pub fn is_symbol(&self, at: usize, symbol: u8) -> bool {
-        self.kind(at) == Some(Kind::Symbol(symbol))
+        self.kind(at) == Some(StatementKind::Symbol(symbol))
     }
 
     pub fn is_text(&self, at: usize) -> bool {
-        self.kind(at) == Some(Kind::Text)
+        self.kind(at) == Some(StatementKind::Text)
     }
 
     pub fn is_number(&self, at: usize) -> bool {
-        self.kind(at) == Some(Kind::Number)
+        self.kind(at) == Some(StatementKind::Number)
     }
 
     /// A name in or without quotes, as PostgreSQL means it; of `U&"…"` what is written.
     pub fn name(&self, at: usize) -> Option<Vec<u8>> {
         let bytes = self.bytes(at, at + 1);
         match self.kind(at)? {
-            Kind::Word => Some(bytes.to_ascii_lowercase()),
-            Kind::Name => {
+            StatementKind::Word => Some(bytes.to_ascii_lowercase()),
+            StatementKind::Name => {
                 let inner = bytes.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
                 Some(undoubled(inner, b'"'))
             }
@@ -132,8 +132,8 @@ impl<'a> Statement<'a> {
         let mut depth = 0u32;
         for at in from..self.len() {
             match self.kind(at) {
-                Some(Kind::Symbol(b'(')) => depth += 1,
-                Some(Kind::Symbol(b')')) => depth = depth.saturating_sub(1),
+                Some(StatementKind::Symbol(b'(')) => depth += 1,
+                Some(StatementKind::Symbol(b')')) => depth = depth.saturating_sub(1),
                 _ if depth == 0 && self.is(at, word) => return Some(at),
                 _ => {}
             }
@@ -155,8 +155,8 @@ impl<'a> Statement<'a> {
         let mut depth = 0u32;
         for at in from..self.len() {
             match self.kind(at) {
-                Some(Kind::Symbol(b'(')) => depth += 1,
-                Some(Kind::Symbol(b')')) => depth = depth.saturating_sub(1),
+                Some(StatementKind::Symbol(b'(')) => depth += 1,
+                Some(StatementKind::Symbol(b')')) => depth = depth.saturating_sub(1),
                 _ => {}
             }
             if depth == 0 {

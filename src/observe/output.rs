@@ -25,23 +25,23 @@ const WAITING: usize = 4096;
 /// How long the end of the program waits for the last lines.
 const FLUSH: Duration = Duration::from_secs(1);
 
-enum Line {
+enum StderrLine {
     Text(Vec<u8>),
     /// To be answered once all before it is written.
     Flush(SyncSender<()>),
 }
 
-static LINES: OnceLock<Option<SyncSender<Line>>> = OnceLock::new();
+static LINES: OnceLock<Option<SyncSender<StderrLine>>> = OnceLock::new();
 
 /// The way to the thread; none if there is no thread to be had, which also changes nothing.
-fn lines() -> Option<&'static SyncSender<Line>> {
+fn lines() -> Option<&'static SyncSender<StderrLine>> {
     let start = || {
-        let (sender, receiver) = sync_channel::<Line>(WAITING);
+        let (sender, receiver) = sync_channel::<StderrLine>(WAITING);
         let write = move || {
             for line in receiver {
                 match line {
-                    Line::Text(text) => drop(io::stderr().write_all(&text)),
-                    Line::Flush(done) => drop(done.try_send(())),
+                    StderrLine::Text(text) => drop(io::stderr().write_all(&text)),
+                    StderrLine::Flush(done) => drop(done.try_send(())),
                 }
             }
         };
@@ -89,7 +89,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 /// Waits a moment for what was said to be written.
 pub fn flush() {
     let (done, written) = sync_channel(1);
-    if lines().is_some_and(|lines| lines.try_send(Line::Flush(done)).is_ok()) {
+    if lines().is_some_and(|lines| lines.try_send(StderrLine::Flush(done)).is_ok()) {
         // Whoever does not read in time misses it.
         let _ = written.recv_timeout(FLUSH);
     }
@@ -107,7 +107,7 @@ impl Stderr {
     fn send(self, bytes: &[u8]) {
         match lines() {
             // A full queue drops the line: its reader is the one who sleeps.
-            Some(lines) => drop(lines.try_send(Line::Text(bytes.to_vec()))),
+            Some(lines) => drop(lines.try_send(StderrLine::Text(bytes.to_vec()))),
             None => drop(io::stderr().write_all(bytes)),
         }
     }

@@ -4,7 +4,7 @@
 //! shape: a cancel while the child is silent is reported as the cancel; a child that closes stdout and hangs ends in
 //! seconds; a grandchild that holds the pipe is killed with the process group.
 
-use super::tether::tether;
+use super::tether::kill_on_parent_death;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use command_fds::{CommandFdExt, FdMapping};
@@ -18,17 +18,17 @@ use std::time::{Duration, Instant};
 
 /// How long a child may take to end after it closed its output, or after it was asked to.
 const GRACE: Duration = Duration::from_secs(5);
-const POLITE: Duration = Duration::from_secs(1);
+const TERM_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is kept of stderr: its beginning tells the cause, its end the effect.
-const KEPT: usize = 16 << 10;
+const STDERR_LIMIT: usize = 16 << 10;
 /// Fewer and larger wake-ups; the kernel may refuse it, which costs speed only.
 const PIPE: usize = 1 << 20;
 /// Left to the child after all that there was has been read, unless it ends: far less than it needs to fill the pipe, and
 /// far more than from one of its small writes to the next, each of which would wake us.
-const BREATH: Duration = Duration::from_micros(500);
+const READ_COALESCE_DELAY: Duration = Duration::from_micros(500);
 
 /// A running child in a process group of its own. Dropped, it is killed and reaped.
-pub struct Process {
+pub struct ChildReader {
     child: Child,
     group: Pid,
     exit: OwnedFd,
@@ -44,7 +44,7 @@ pub struct Process {
     emptied: bool,
 }
 
-impl Process {
+impl ChildReader {
     /// Starts `command` with `files` as its descriptors 3, 4, …; nothing else of ours is inherited.
     pub fn start(command: &mut Command, files: Vec<OwnedFd>, stall: Duration, cancel: &Cancel) -> Result<Self> {
         let failed = |error: &dyn std::fmt::Display| Error::new(Code::DumpFailed, format!("pg_dump cannot be started: {error}"));
@@ -58,7 +58,7 @@ impl Process {
             .stderr(Stdio::piped())
             .process_group(0);
         command.fd_mappings(mappings.collect()).map_err(|error| failed(&error))?;
-        let mut child = tether(command).spawn().map_err(|error| failed(&error))?;
+        let mut child = kill_on_parent_death(command).spawn().map_err(|error| failed(&error))?;
         let group = Pid::from_child(&child);
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(Error::new(Code::Bug, "a child without pipes"));
@@ -103,7 +103,7 @@ impl Process {
             return Ok(0);
         }
         if self.emptied {
-            self.wait_exit(BREATH)?;
+            self.wait_exit(READ_COALESCE_DELAY)?;
         }
         let waiting_since = Instant::now();
         let allowed = self.stall.saturating_add(self.patience);
@@ -142,12 +142,12 @@ impl Process {
     }
 
     /// What it said on stderr, as far as kept.
-    pub fn said(&self) -> String {
+    pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.said).into_owned()
     }
 
     /// Waits for any event; an exit is looked at before the output is, so that nothing of it is missed.
-    fn wait(&self, limit: Duration) -> Result<Seen> {
+    fn wait(&self, limit: Duration) -> Result<PollResult> {
         let nothing = PollFlags::empty();
         let (stderr, events) = match &self.stderr {
             Some(stderr) => (stderr.as_fd(), PollFlags::IN),
@@ -163,7 +163,7 @@ impl Process {
         match poll(&mut watched, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {
                 let spoke = self.stderr.is_some() && watched[2].revents() != nothing;
-                Ok(Seen {
+                Ok(PollResult {
                     exit: watched[0].revents() != nothing,
                     stderr: spoke,
                 })
@@ -180,9 +180,9 @@ impl Process {
                 Ok(0) => self.stderr = None,
                 Ok(read) => {
                     self.said.extend_from_slice(&buffer[..read]);
-                    if self.said.len() > 2 * KEPT {
-                        let surplus = self.said.len() - KEPT;
-                        self.said.drain(KEPT / 2..KEPT / 2 + surplus);
+                    if self.said.len() > 2 * STDERR_LIMIT {
+                        let surplus = self.said.len() - STDERR_LIMIT;
+                        self.said.drain(STDERR_LIMIT / 2..STDERR_LIMIT / 2 + surplus);
                     }
                 }
                 Err(rustix::io::Errno::INTR) => {}
@@ -235,7 +235,7 @@ impl Process {
         let _ = kill_process_group(self.group, Signal::TERM);
         // A stopped process takes no TERM until it goes on.
         let _ = kill_process_group(self.group, Signal::CONT);
-        let timeout = Timespec::try_from(POLITE).unwrap_or_default();
+        let timeout = Timespec::try_from(TERM_TIMEOUT).unwrap_or_default();
         let _ = poll(&mut [PollFd::new(&self.exit, PollFlags::IN)], Some(&timeout));
         let _ = kill_process_group(self.group, Signal::KILL);
         self.status = self.child.wait().ok();
@@ -269,13 +269,13 @@ fn reap_orphans() {
     }
 }
 
-impl Drop for Process {
+impl Drop for ChildReader {
     fn drop(&mut self) {
         self.end();
     }
 }
 
-struct Seen {
+struct PollResult {
     exit: bool,
     stderr: bool,
 }
@@ -286,11 +286,11 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    fn shell(script: &str, stall: Duration, cancel: &Cancel) -> Process {
-        Process::start(Command::new("/bin/sh").args(["-c", script]), Vec::new(), stall, cancel).unwrap()
+    fn shell(script: &str, stall: Duration, cancel: &Cancel) -> ChildReader {
+        ChildReader::start(Command::new("/bin/sh").args(["-c", script]), Vec::new(), stall, cancel).unwrap()
     }
 
-    fn all(process: &mut Process) -> Result<Vec<u8>> {
+    fn all(process: &mut ChildReader) -> Result<Vec<u8>> {
         let (mut bytes, mut buffer) = (Vec::new(), [0; 1000]);
         loop {
             match process.read(&mut buffer)? {
@@ -304,7 +304,10 @@ mod tests {
     fn the_end_tells_the_exit_status_and_what_was_said() {
         let mut process = shell("echo out; echo err >&2; exit 3", LONG, &Cancel::new().unwrap());
         assert_eq!(all(&mut process).unwrap(), b"out\n");
-        assert_eq!((process.status().unwrap().code(), process.said().as_str()), (Some(3), "err\n"));
+        assert_eq!(
+            (process.status().unwrap().code(), process.stderr_text().as_str()),
+            (Some(3), "err\n")
+        );
     }
 
     #[test]
@@ -315,8 +318,8 @@ mod tests {
             &Cancel::new().unwrap(),
         );
         assert_eq!(all(&mut process).unwrap(), b"done\n");
-        let said = process.said();
-        assert!(said.len() <= 2 * KEPT && said.starts_with("first") && said.ends_with("last\n"));
+        let said = process.stderr_text();
+        assert!(said.len() <= 2 * STDERR_LIMIT && said.starts_with("first") && said.ends_with("last\n"));
     }
 
     #[test]

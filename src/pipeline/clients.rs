@@ -1,6 +1,6 @@
 //! Which `pg_dump` to run: the smallest major that is not older than the server, among those installed.
 
-use super::child::Process;
+use super::child::ChildReader;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// More than any of these programs says of its version.
-const MOST: usize = 4096;
+const VERSION_TEXT_LIMIT: usize = 4096;
 /// For a program that is asked outside of a backup.
-const LIMIT: Duration = Duration::from_secs(15);
+const VERSION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One installed `pg_dump` and its neighbours.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Client {
+pub struct ClientTools {
     pub folder: PathBuf,
     pub major: u32,
     /// Such as `18.1`.
     pub version: String,
 }
 
-impl Client {
+impl ClientTools {
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -29,7 +29,7 @@ impl Client {
 
 /// Where to look: folders named by the user, then `/usr/lib/postgresql/*/bin`, then `PATH`.
 /// One that does not say its version within the limit counts as missing.
-pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32, limit: Duration, cancel: &Cancel) -> Result<Client> {
+pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32, limit: Duration, cancel: &Cancel) -> Result<ClientTools> {
     let folders = folders("pg_dump", first, path);
     let chosen = choose(folders, |folder| ask("pg_dump", folder, limit, cancel), server_major);
     // After a cancel nobody was asked properly.
@@ -38,10 +38,10 @@ pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32, limit: Dur
 }
 
 /// Every installed one of another of PostgreSQL's programs, such as `psql`, in the same order.
-pub fn installed(program: &str, first: &[PathBuf], path: Option<&str>) -> Vec<Client> {
+pub fn installed(program: &str, first: &[PathBuf], path: Option<&str>) -> Vec<ClientTools> {
     let Ok(cancel) = Cancel::new() else { return Vec::new() };
     folders(program, first, path)
-        .filter_map(|(folder, _)| ask(program, &folder, LIMIT, &cancel).ok()?)
+        .filter_map(|(folder, _)| ask(program, &folder, VERSION_TIMEOUT, &cancel).ok()?)
         .collect()
 }
 
@@ -67,10 +67,10 @@ fn packaged(program: &str) -> Vec<(PathBuf, Option<u32>)> {
 /// starts a process: one whose folder tells that it is too old is not asked, and an exact match ends the search.
 fn choose(
     folders: impl Iterator<Item = (PathBuf, Option<u32>)>,
-    ask: impl Fn(&Path) -> Result<Option<Client>>,
+    ask: impl Fn(&Path) -> Result<Option<ClientTools>>,
     server_major: u32,
-) -> Result<Client> {
-    let mut best: Option<Client> = None;
+) -> Result<ClientTools> {
+    let mut best: Option<ClientTools> = None;
     let mut too_old = None;
     let mut mute = None;
     for (folder, told) in folders {
@@ -107,7 +107,7 @@ fn choose(
 }
 
 /// `None` where there is no such program; an error where it does not say its version, such as for want of descriptors.
-fn ask(program: &str, folder: &Path, limit: Duration, cancel: &Cancel) -> Result<Option<Client>> {
+fn ask(program: &str, folder: &Path, limit: Duration, cancel: &Cancel) -> Result<Option<ClientTools>> {
     let path = folder.join(program);
     if !path.is_file() {
         return Ok(None);
@@ -119,7 +119,7 @@ fn ask(program: &str, folder: &Path, limit: Duration, cancel: &Cancel) -> Result
     };
     let text = version_text(&path, limit, cancel).map_err(|error| mute(&error.message))?;
     let (version, major) = version_of(&text).ok_or_else(|| mute("it does not answer as PostgreSQL's does"))?;
-    Ok(Some(Client {
+    Ok(Some(ClientTools {
         folder: folder.to_owned(),
         major,
         version,
@@ -138,14 +138,14 @@ fn version_text(program: &Path, limit: Duration, cancel: &Cancel) -> Result<Stri
     let end = Instant::now() + limit;
     let mut command = Command::new(program);
     command.arg("--version").env_clear().env("LC_ALL", "C");
-    let mut process = Process::start(&mut command, Vec::new(), limit, cancel)?;
+    let mut process = ChildReader::start(&mut command, Vec::new(), limit, cancel)?;
     let (mut bytes, mut buffer) = (Vec::new(), [0; 512]);
     loop {
         match process.read(&mut buffer)? {
             0 => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
             read => bytes.extend_from_slice(&buffer[..read]),
         }
-        if bytes.len() > MOST || Instant::now() > end {
+        if bytes.len() > VERSION_TEXT_LIMIT || Instant::now() > end {
             return Err(Error::new(Code::PgDumpMissing, "it went on and on"));
         }
     }
@@ -155,8 +155,8 @@ fn version_text(program: &Path, limit: Duration, cancel: &Cancel) -> Result<Stri
 mod tests {
     use super::*;
 
-    fn client(major: u32) -> Client {
-        Client {
+    fn client(major: u32) -> ClientTools {
+        ClientTools {
             folder: format!("/{major}").into(),
             major,
             version: format!("{major}.1"),
@@ -211,7 +211,7 @@ mod tests {
         }
         cancel.cancel(Error::new(Code::Terminated, "stop"));
         script(folder.path(), "exec sleep 1000");
-        let error = find(&[folder.path().to_owned()], None, 99, LIMIT, &cancel).unwrap_err();
+        let error = find(&[folder.path().to_owned()], None, 99, VERSION_TIMEOUT, &cancel).unwrap_err();
         assert_eq!(error.code, Code::Terminated);
     }
 
@@ -220,7 +220,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         script(folder.path(), "echo no");
         std::fs::write(folder.path().join("pg_dump"), "#!/nowhere/sh\n").unwrap();
-        let error = find(&[folder.path().to_owned()], None, 99, LIMIT, &Cancel::new().unwrap()).unwrap_err();
+        let error = find(&[folder.path().to_owned()], None, 99, VERSION_TIMEOUT, &Cancel::new().unwrap()).unwrap_err();
         assert_eq!(error.code, Code::PgDumpMissing);
         assert!(
             error.message.contains("cannot be started: No such file or directory"),
@@ -233,7 +233,9 @@ mod tests {
     fn a_version_is_read() {
         let folder = tempfile::tempdir().unwrap();
         script(folder.path(), "echo 'pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)'");
-        let client = ask("pg_dump", folder.path(), LIMIT, &Cancel::new().unwrap()).unwrap().unwrap();
+        let client = ask("pg_dump", folder.path(), VERSION_TIMEOUT, &Cancel::new().unwrap())
+            .unwrap()
+            .unwrap();
         assert_eq!((client.major, client.version.as_str()), (17, "17.6"));
     }
 }

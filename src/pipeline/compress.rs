@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::plan::{Compression, block_bytes};
 use pgseal_bzip2::Level;
 use pgseal_bzip2::encode::{Encoder, Splitter, StreamWriter};
-use pool::{Bzip2, Checks, Codec, Job, Pool, Zstd};
+use pool::{Bzip2, Codec, CompressJob, Pool, WitnessPool, Zstd};
 
 /// What is known when the last block has passed.
 pub struct Compressed<D> {
@@ -23,8 +23,8 @@ pub struct Compressed<D> {
 /// Cuts into blocks, has them compressed, and passes the results on in order.
 pub struct Compress<S> {
     /// None if nothing is compressed.
-    work: Option<(Cutter, Pool)>,
-    out: Out<S>,
+    work: Option<(BlockCutter, Pool)>,
+    out: CountedSink<S>,
 }
 
 impl<S: Stage> Compress<S> {
@@ -38,15 +38,15 @@ impl<S: Stage> Compress<S> {
             }
             Compression::Zstd(level) => {
                 let pool = Pool::start(workers, block, None, move || Ok(Box::new(Zstd::new(level)?) as _))?;
-                let cutter = Cutter::Length(Vec::with_capacity(block), block);
+                let cutter = BlockCutter::Length(Vec::with_capacity(block), block);
                 Ok(Self {
                     work: Some((cutter, pool)),
-                    out: Out::new(below),
+                    out: CountedSink::new(below),
                 })
             }
             Compression::None => Ok(Self {
                 work: None,
-                out: Out::new(below),
+                out: CountedSink::new(below),
             }),
         }
     }
@@ -56,12 +56,12 @@ impl<S: Stage> Compress<S> {
         C: Fn() -> Result<Box<dyn Codec>> + Clone + Send + 'static,
     {
         let level = self::level(level)?;
-        let pool = Pool::start(workers, level.block_len(), Some(Checks::new(level, workers, every)), codec)?;
-        let mut out = Out::new(below);
+        let pool = Pool::start(workers, level.block_len(), Some(WitnessPool::new(level, workers, every)), codec)?;
+        let mut out = CountedSink::new(below);
         out.stream = Some(StreamWriter::default());
         out.pass(&level.header())?;
         Ok(Self {
-            work: Some((Cutter::Bzip2(Box::new(Splitter::new(level))), pool)),
+            work: Some((BlockCutter::Bzip2(Box::new(Splitter::new(level))), pool)),
             out,
         })
     }
@@ -101,13 +101,13 @@ impl<S: Stage> Stage for Compress<S> {
 }
 
 /// The way on: what is compressed, counted.
-struct Out<S> {
+struct CountedSink<S> {
     stream: Option<StreamWriter>,
     bytes: u64,
     below: S,
 }
 
-impl<S: Stage> Out<S> {
+impl<S: Stage> CountedSink<S> {
     fn new(below: S) -> Self {
         Self {
             stream: None,
@@ -116,7 +116,7 @@ impl<S: Stage> Out<S> {
         }
     }
 
-    fn take(&mut self, job: &mut Job) -> Result<()> {
+    fn collect(&mut self, job: &mut CompressJob) -> Result<()> {
         if let (Some(stream), Some(info)) = (&mut self.stream, job.info) {
             stream.join(&mut job.output, info);
         }
@@ -129,13 +129,13 @@ impl<S: Stage> Out<S> {
     }
 }
 
-enum Cutter {
+enum BlockCutter {
     Bzip2(Box<Splitter>),
     /// Always at the same length.
     Length(Vec<u8>, usize),
 }
 
-impl Cutter {
+impl BlockCutter {
     /// Of the bytes of each block only bzip2 needs the checksum.
     fn feed(&mut self, mut bytes: &[u8], mut emit: impl FnMut(&mut Vec<u8>, u32) -> Result<()>) -> Result<()> {
         let (block, length) = match self {

@@ -8,15 +8,15 @@ use std::io::Write;
 
 /// Decompresses what passes.
 pub enum Decompress<S: Stage> {
-    Bzip2(Box<ParallelDecoder<Below<S>>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, Below<S>>>),
+    Bzip2(Box<ParallelDecoder<StageSink<S>>>),
+    Zstd(Box<zstd::stream::write::Decoder<'static, StageSink<S>>>),
     None(S),
 }
 
 /// A stage as what the decoders write to.
-pub struct Below<S>(S);
+pub struct StageSink<S>(S);
 
-impl<S: Stage> Write for Below<S> {
+impl<S: Stage> Write for StageSink<S> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.put(bytes)?;
         Ok(bytes.len())
@@ -31,13 +31,13 @@ impl<S: Stage> Decompress<S> {
     pub fn new(compression: Compression, workers: usize, below: S) -> Result<Self> {
         Ok(match compression {
             Compression::Bzip2(_) => {
-                let decoder = ParallelDecoder::new(workers, Below(below));
+                let decoder = ParallelDecoder::new(workers, StageSink(below));
                 Self::Bzip2(Box::new(
                     decoder.map_err(|error| Error::new(Code::Bug, format!("no thread for a worker: {error}")))?,
                 ))
             }
             Compression::Zstd(_) => {
-                let mut decoder = zstd::stream::write::Decoder::new(Below(below)).map_err(broken)?;
+                let mut decoder = zstd::stream::write::Decoder::new(StageSink(below)).map_err(broken)?;
                 // A frame of ours has at most 2 MiB; what asks for a larger window is none.
                 decoder.window_log_max(27).map_err(broken)?;
                 Self::Zstd(Box::new(decoder))

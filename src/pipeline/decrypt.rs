@@ -14,7 +14,7 @@ const MAGIC: &[u8; 8] = b"Salted__";
 
 /// What is known of one part before it comes.
 #[derive(Clone, Copy, Debug)]
-pub struct Expected {
+pub struct ExpectedPart {
     pub offset: u64,
     pub size: u64,
     /// `None` only in the legacy format without a manifest.
@@ -22,15 +22,15 @@ pub struct Expected {
 }
 
 /// How the parts of one object are opened.
-pub struct Opener {
+pub struct PartDecryptor {
     /// The object's name, for messages.
     pub name: String,
     pub key: CipherKey,
     pub salt: [u8; 8],
-    pub parts: Vec<Expected>,
+    pub parts: Vec<ExpectedPart>,
 }
 
-impl Opener {
+impl PartDecryptor {
     /// Checks a part, then deciphers it; `before` is the last block of the part before it.
     pub fn open(&self, index: usize, before: Option<[u8; BLOCK]>, bytes: Bytes) -> Result<Bytes> {
         let part = &self.parts[index];
@@ -86,17 +86,17 @@ impl Opener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envelope::secret::Secret;
+    use crate::envelope::secret::DataKeyText;
     use crate::pipeline::seal_small;
     use proptest::prelude::*;
 
-    fn opener(secret: &Secret, sealed: &[u8], part: usize) -> Opener {
-        let parts = sealed.chunks(part).enumerate().map(|(n, bytes)| Expected {
+    fn opener(secret: &DataKeyText, sealed: &[u8], part: usize) -> PartDecryptor {
+        let parts = sealed.chunks(part).enumerate().map(|(n, bytes)| ExpectedPart {
             offset: (n * part) as u64,
             size: bytes.len() as u64,
             sha256: Some(sha256(bytes)),
         });
-        Opener {
+        PartDecryptor {
             name: "a.sql.enc".into(),
             key: secret.cipher_key(&[3; 8]),
             salt: [3; 8],
@@ -104,7 +104,7 @@ mod tests {
         }
     }
 
-    fn open(opener: &Opener, sealed: &[u8], part: usize) -> Result<Vec<u8>> {
+    fn open(opener: &PartDecryptor, sealed: &[u8], part: usize) -> Result<Vec<u8>> {
         let mut before = None;
         let mut plain = Vec::new();
         for (index, bytes) in sealed.chunks(part).enumerate() {
@@ -117,7 +117,7 @@ mod tests {
     proptest! {
         #[test]
         fn parts_open_to_what_was_sealed(plain in proptest::collection::vec(any::<u8>(), 0..400), blocks in 1usize..6) {
-            let secret = Secret::generate().unwrap();
+            let secret = DataKeyText::generate().unwrap();
             let sealed = seal_small(&plain, &secret.cipher_key(&[3; 8]), [3; 8]).unwrap();
             let part = blocks * BLOCK;
             prop_assert_eq!(open(&opener(&secret, &sealed, part), &sealed, part).unwrap(), plain);
@@ -126,14 +126,14 @@ mod tests {
 
     #[test]
     fn a_first_part_with_the_header_alone() {
-        let secret = Secret::generate().unwrap();
+        let secret = DataKeyText::generate().unwrap();
         let sealed = seal_small(&[7; 40], &secret.cipher_key(&[3; 8]), [3; 8]).unwrap();
         assert_eq!(open(&opener(&secret, &sealed, BLOCK), &sealed, BLOCK).unwrap(), [7; 40]);
     }
 
     #[test]
     fn every_changed_bit_is_found_before_anything_is_released() {
-        let secret = Secret::generate().unwrap();
+        let secret = DataKeyText::generate().unwrap();
         let sealed = seal_small(&[7; 100], &secret.cipher_key(&[3; 8]), [3; 8]).unwrap();
         let opener = opener(&secret, &sealed, 48);
         for bit in 0..8 * sealed.len() {

@@ -70,13 +70,13 @@ impl<S: Stage> Stage for Encrypt<S> {
 
 #[cfg(test)]
 mod tests {
-    use crate::envelope::secret::Secret;
-    use crate::pipeline::{Memory, Stage, seal_small};
+    use crate::envelope::secret::DataKeyText;
+    use crate::pipeline::{BufferSink, Stage, seal_small};
     use std::io::Write;
     use std::process::{Command, Stdio};
 
     /// Opens with the stock tool.
-    fn openssl(secret: &Secret, sealed: &[u8]) -> Vec<u8> {
+    fn openssl(secret: &DataKeyText, sealed: &[u8]) -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("key.txt");
         std::fs::write(&key, &*secret.file()).unwrap();
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn openssl_opens_every_length_around_the_edges() {
-        let secret = Secret::generate().unwrap();
+        let secret = DataKeyText::generate().unwrap();
         for length in [0, 1, 15, 16, 17, 31, 32, 65_535, 65_536, 65_537, 200_000] {
             let plain: Vec<u8> = (0..length).map(|n| (n % 253) as u8).collect();
             let sealed = seal_small(&plain, &secret.cipher_key(&[7; 8]), [7; 8]).unwrap();
@@ -109,11 +109,11 @@ mod tests {
 
     #[test]
     fn pieces_make_no_difference() {
-        let key = Secret::generate().unwrap().cipher_key(&[1; 8]);
+        let key = DataKeyText::generate().unwrap().cipher_key(&[1; 8]);
         let plain = vec![9; 100_000];
         let whole = seal_small(&plain, &key, [1; 8]).unwrap();
         for piece in [1, 7, 16, 1000, 65_536] {
-            let mut encrypt = super::Encrypt::new(&key, [1; 8], Memory::default()).unwrap();
+            let mut encrypt = super::Encrypt::new(&key, [1; 8], BufferSink::default()).unwrap();
             plain.chunks(piece).for_each(|chunk| encrypt.put(chunk).unwrap());
             assert!(encrypt.finish().unwrap() == whole, "{piece}");
         }

@@ -1,9 +1,9 @@
 //! Parts from the store, several at once and in order, each checked and deciphered before anyone sees a byte of it.
 
-use super::decrypt::{BLOCK, Opener};
+use super::decrypt::{BLOCK, PartDecryptor};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::store::{Archive, Pinned};
+use crate::store::{Archive, PinnedObject};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,13 +17,19 @@ const LARGE: u64 = 64 << 20;
 
 /// What comes down the seam between tasks and threads. Its end is said: a channel that merely closes is a failure, so that
 /// nothing which broke off can pass for whole.
-pub enum Piece {
+pub enum PlainChunk {
     Bytes(Bytes),
     End,
 }
 
 /// Reads, checks, deciphers and hands on every part; then says that this was the end.
-pub async fn fetch(archive: &Archive, pinned: &Pinned, opener: Arc<Opener>, pieces: &Sender<Piece>, cancel: &Cancel) -> Result<()> {
+pub async fn fetch(
+    archive: &Archive,
+    pinned: &PinnedObject,
+    opener: Arc<PartDecryptor>,
+    pieces: &Sender<PlainChunk>,
+    cancel: &Cancel,
+) -> Result<()> {
     let at_once = if opener.parts.iter().any(|part| part.size > LARGE) {
         1
     } else {
@@ -43,7 +49,7 @@ pub async fn fetch(archive: &Archive, pinned: &Pinned, opener: Arc<Opener>, piec
             reading.push_back(AbortOnDropHandle::new(tokio::spawn(read)));
         }
         let Some(next) = reading.pop_front() else { break };
-        let bytes: Bytes = cancel.race(async { next.await.map_err(ended)? }).await?;
+        let bytes: Bytes = cancel.run_until_cancelled(async { next.await.map_err(ended)? }).await?;
         let vector = before;
         before = bytes.last_chunk::<BLOCK>().copied();
         let opener = opener.clone();
@@ -58,19 +64,19 @@ pub async fn fetch(archive: &Archive, pinned: &Pinned, opener: Arc<Opener>, piec
     while !opening.is_empty() {
         release(&mut opening, pieces, cancel).await?;
     }
-    send(pieces, Piece::End, cancel).await
+    send(pieces, PlainChunk::End, cancel).await
 }
 
 /// The oldest part, once it is known to be good; all before it were.
-async fn release(opening: &mut VecDeque<AbortOnDropHandle<Result<Bytes>>>, pieces: &Sender<Piece>, cancel: &Cancel) -> Result<()> {
+async fn release(opening: &mut VecDeque<AbortOnDropHandle<Result<Bytes>>>, pieces: &Sender<PlainChunk>, cancel: &Cancel) -> Result<()> {
     let Some(oldest) = opening.pop_front() else { return Ok(()) };
     let plain = oldest.await.map_err(ended)??;
-    send(pieces, Piece::Bytes(plain), cancel).await
+    send(pieces, PlainChunk::Bytes(plain), cancel).await
 }
 
-async fn send(pieces: &Sender<Piece>, piece: Piece, cancel: &Cancel) -> Result<()> {
+async fn send(pieces: &Sender<PlainChunk>, piece: PlainChunk, cancel: &Cancel) -> Result<()> {
     cancel
-        .race(async {
+        .run_until_cancelled(async {
             // The road ends early only with an error of its own, which its caller sees.
             pieces
                 .send(piece)

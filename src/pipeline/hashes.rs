@@ -19,7 +19,7 @@ pub const BLOCK: usize = 64;
 /// The two hashes of a stream that is cut into parts.
 pub enum Hashes {
     #[cfg(target_arch = "x86_64")]
-    Together(Together),
+    Together(PairedHashes),
     Apart {
         whole: Context,
         part: Context,
@@ -30,7 +30,7 @@ impl Hashes {
     pub fn new() -> Self {
         #[cfg(target_arch = "x86_64")]
         if let Some(processor) = ShaNi::detect() {
-            return Self::Together(Together::new(processor));
+            return Self::Together(PairedHashes::new(processor));
         }
         Self::apart()
     }
@@ -93,7 +93,7 @@ const START: State = [
 
 /// Both hashes, which go on block by block in step.
 #[cfg(target_arch = "x86_64")]
-pub struct Together {
+pub struct PairedHashes {
     processor: ShaNi,
     whole: State,
     part: State,
@@ -105,7 +105,7 @@ pub struct Together {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Together {
+impl PairedHashes {
     fn new(processor: ShaNi) -> Self {
         Self {
             processor,

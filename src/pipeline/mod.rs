@@ -5,36 +5,36 @@
 //! channel, so backpressure is unbroken: S3 slow → uploads in flight full → channel full → `Multipart` blocks → the
 //! window of `Compress` fills → nothing is read → the pipe fills → `pg_dump` waits.
 
-mod back;
 mod child;
 pub mod clients;
 mod compress;
+mod count_rows;
 mod decompress;
 mod decrypt;
 mod encrypt;
-mod exact;
 mod fetch;
 mod hashes;
-mod inventory;
+mod length_check;
 mod multipart;
 pub mod pg_dump;
+mod restore;
 pub(crate) mod tether;
 pub mod throttle;
 
-pub use back::{Return, back};
 pub use compress::{Compress, Compressed};
-pub use decrypt::{Expected, Opener};
+pub use count_rows::{DumpStats, RowCounter, TableRows};
+pub use decrypt::{ExpectedPart, PartDecryptor};
 pub use encrypt::Encrypt;
-pub use exact::{Length, RAISE};
-pub use inventory::{Counted, Inventory, Table};
-pub use multipart::{Multipart, Part, PartFacts, Sealed};
+pub use length_check::{LengthLimit, RAISE};
+pub use multipart::{Multipart, Part, PartDigest, UploadedObject};
+pub use restore::{RestorePipeline, back};
 pub use throttle::Throttled;
 
 use crate::cancel::Cancel;
 use crate::envelope::secret::CipherKey;
 use crate::error::{Code, Error, Result, from_io};
 use crate::observe::progress::Progress;
-use crate::plan::{Compression, Ladder, RateLimit};
+use crate::plan::{Compression, PartSizeSchedule, RateLimit};
 use std::io::Read;
 use std::time::Duration;
 use throttle::Throttle;
@@ -55,7 +55,7 @@ pub trait Stage {
 }
 
 /// What one road is to do with its bytes.
-pub struct Road {
+pub struct PipelineOptions {
     pub rate_limit: RateLimit,
     pub compression: Compression,
     pub workers: usize,
@@ -63,26 +63,32 @@ pub struct Road {
     pub checked_blocks: usize,
     pub key: CipherKey,
     pub salt: [u8; 8],
-    pub ladder: Ladder,
+    pub ladder: PartSizeSchedule,
     /// Parts on the wire at once.
     pub in_flight: usize,
 }
 
 /// What is known of a stream that came to its proven end.
-pub struct Arrived {
-    pub counted: Counted,
+pub struct StreamSummary {
+    pub counted: DumpStats,
     pub compressed_bytes: u64,
-    pub sealed: Sealed,
+    pub sealed: UploadedObject,
     pub throttled: Duration,
 }
 
 /// Read → throttle → inventory → compress → encrypt → parts. Returns only if the source came to its proven end, gives it
 /// back, and with it the last part, which is held back until the commit.
-pub fn forward<R: Read>(source: R, road: Road, parts: Sender<Part>, progress: &Progress, cancel: &Cancel) -> Result<(Arrived, Part, R)> {
+pub fn forward<R: Read>(
+    source: R,
+    road: PipelineOptions,
+    parts: Sender<Part>,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Result<(StreamSummary, Part, R)> {
     let multipart = Multipart::new(road.ladder, road.in_flight, parts, cancel.clone());
     let encrypt = Encrypt::new(&road.key, road.salt, multipart)?;
     let compress = Compress::new(road.compression, road.workers, road.checked_blocks, encrypt)?;
-    let mut inventory = Inventory::new(compress);
+    let mut inventory = RowCounter::new(compress);
     let mut source = Throttle::new(source, road.rate_limit, cancel.clone());
 
     let mut buffer = vec![0; READ];
@@ -97,7 +103,7 @@ pub fn forward<R: Read>(source: R, road: Road, parts: Sender<Part>, progress: &P
     let Throttled { inner, waited } = source.finish();
     let (counted, compressed) = inventory.finish()?;
     let (sealed, last) = compressed.below;
-    let arrived = Arrived {
+    let arrived = StreamSummary {
         counted,
         compressed_bytes: compressed.bytes,
         sealed,
@@ -108,9 +114,9 @@ pub fn forward<R: Read>(source: R, road: Road, parts: Sender<Part>, progress: &P
 
 /// A sink for what is small.
 #[derive(Default)]
-pub struct Memory(Vec<u8>);
+pub struct BufferSink(Vec<u8>);
 
-impl Stage for Memory {
+impl Stage for BufferSink {
     type Done = Vec<u8>;
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
@@ -124,9 +130,9 @@ impl Stage for Memory {
 }
 
 /// A sink that keeps nothing: all that counts is that the bytes came.
-pub struct Nowhere;
+pub struct Discard;
 
-impl Stage for Nowhere {
+impl Stage for Discard {
     type Done = ();
 
     fn put(&mut self, _: &[u8]) -> Result<()> {
@@ -140,7 +146,7 @@ impl Stage for Nowhere {
 
 /// Enciphers a small object that is whole in memory, with the same framing as the dump.
 pub fn seal_small(plain: &[u8], key: &CipherKey, salt: [u8; 8]) -> Result<Vec<u8>> {
-    let mut encrypt = Encrypt::new(key, salt, Memory::default())?;
+    let mut encrypt = Encrypt::new(key, salt, BufferSink::default())?;
     encrypt.put(plain)?;
     encrypt.finish()
 }

@@ -4,7 +4,7 @@ use super::hashes::Hashes;
 use super::{Stage, broken};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::plan::Ladder;
+use crate::plan::PartSizeSchedule;
 use bytes::Bytes;
 use tokio::sync::mpsc::Sender;
 
@@ -18,29 +18,29 @@ pub struct Part {
 
 /// What the manifest keeps of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PartFacts {
+pub struct PartDigest {
     pub size: u64,
     pub sha256: [u8; 32],
 }
 
 /// The whole object, as it will stand in S3.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
+pub struct UploadedObject {
     pub size: u64,
     pub sha256: [u8; 32],
-    pub parts: Vec<PartFacts>,
+    pub parts: Vec<PartDigest>,
 }
 
 /// Cuts, hashes and sends. The last part never passes the channel: it is handed out by [`Stage::finish`], and its being
 /// sent is the commit's business.
 pub struct Multipart {
-    ladder: Ladder,
+    ladder: PartSizeSchedule,
     sender: Sender<Part>,
     cancel: Cancel,
     buffer: Vec<u8>,
     room: usize,
     hashes: Hashes,
-    parts: Vec<PartFacts>,
+    parts: Vec<PartDigest>,
     /// Buffers that the road may hold at once: one being filled, one in the channel, the rest on the wire.
     buffers: usize,
     /// Buffers of parts that S3 has come back here: fresh ones for each part would scatter over the heap.
@@ -49,18 +49,18 @@ pub struct Multipart {
 }
 
 /// A part's bytes while they are on their way, in every copy that a retry may need; the last one gives the buffer back.
-struct Lent {
+struct PooledPart {
     buffer: Vec<u8>,
     back: std::sync::mpsc::Sender<Vec<u8>>,
 }
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for PooledPart {
     fn as_ref(&self) -> &[u8] {
         &self.buffer
     }
 }
 
-impl Drop for Lent {
+impl Drop for PooledPart {
     fn drop(&mut self) {
         // The road may have ended before its last parts: then nobody needs the buffer.
         let _ = self.back.send(std::mem::take(&mut self.buffer));
@@ -68,7 +68,7 @@ impl Drop for Lent {
 }
 
 impl Multipart {
-    pub fn new(ladder: Ladder, in_flight: usize, sender: Sender<Part>, cancel: Cancel) -> Self {
+    pub fn new(ladder: PartSizeSchedule, in_flight: usize, sender: Sender<Part>, cancel: Cancel) -> Self {
         let (back, returned) = std::sync::mpsc::channel();
         Self {
             back,
@@ -125,12 +125,12 @@ impl Multipart {
     }
 
     fn cut(&mut self, sha256: [u8; 32]) -> Part {
-        let bytes = Bytes::from_owner(Lent {
+        let bytes = Bytes::from_owner(PooledPart {
             buffer: std::mem::take(&mut self.buffer),
             back: self.back.clone(),
         });
         let size = bytes.len() as u64;
-        self.parts.push(PartFacts { size, sha256 });
+        self.parts.push(PartDigest { size, sha256 });
         Part {
             number: self.parts.len() as u32,
             bytes,
@@ -140,7 +140,7 @@ impl Multipart {
 }
 
 impl Stage for Multipart {
-    type Done = (Sealed, Part);
+    type Done = (UploadedObject, Part);
 
     fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
@@ -167,12 +167,12 @@ impl Stage for Multipart {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(Sealed, Part)> {
+    fn finish(mut self) -> Result<(UploadedObject, Part)> {
         let (sha256, whole) = self.hashes.finish();
         let last = self.cut(sha256);
         let size = self.parts.iter().map(|part| part.size).sum();
         Ok((
-            Sealed {
+            UploadedObject {
                 size,
                 sha256: whole,
                 parts: self.parts,
@@ -188,9 +188,9 @@ mod tests {
     use std::collections::VecDeque;
 
     /// Puts `total` bytes in pieces of `piece`, and gives the parts sent, what was sealed, and the last part.
-    fn through(total: usize, piece: usize) -> (Vec<Part>, Sealed, Part) {
+    fn through(total: usize, piece: usize) -> (Vec<Part>, UploadedObject, Part) {
         let (sender, mut receiver) = tokio::sync::mpsc::channel(1000);
-        let mut multipart = Multipart::new(Ladder::default(), 2, sender, Cancel::new().unwrap());
+        let mut multipart = Multipart::new(PartSizeSchedule::default(), 2, sender, Cancel::new().unwrap());
         let bytes: Vec<u8> = (0..total).map(|n| (n % 251) as u8).collect();
         bytes.chunks(piece).for_each(|chunk| multipart.put(chunk).unwrap());
         let (sealed, last) = multipart.finish().unwrap();
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn buffers_come_back_and_none_is_added() {
         let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
-        let mut multipart = Multipart::new(Ladder::default(), 2, sender, Cancel::new().unwrap());
+        let mut multipart = Multipart::new(PartSizeSchedule::default(), 2, sender, Cancel::new().unwrap());
         let mut places = std::collections::HashSet::new();
         let part = vec![1; 8 << 20];
         multipart.put(&part).unwrap();
@@ -236,7 +236,7 @@ mod tests {
     fn parts_that_grow_hold_no_more_than_the_formula_says() {
         const KIB: usize = 1 << 10;
         let in_flight = 2;
-        let ladder = Ladder::short(8 << 20, 12 << 20, 3);
+        let ladder = PartSizeSchedule::short(8 << 20, 12 << 20, 3);
         let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
         let mut multipart = Multipart::new(ladder, in_flight, sender, Cancel::new().unwrap());
         let (mut wire, mut largest) = (VecDeque::new(), 0);
@@ -270,7 +270,7 @@ mod tests {
         drop(receiver);
         let cancel = Cancel::new().unwrap();
         cancel.cancel(Error::new(Code::S3Denied, "no"));
-        let mut multipart = Multipart::new(Ladder::default(), 2, sender, cancel);
+        let mut multipart = Multipart::new(PartSizeSchedule::default(), 2, sender, cancel);
         let error = multipart.put(&vec![0; 9 << 20]).unwrap_err();
         assert_eq!(error.code, Code::S3Denied);
     }

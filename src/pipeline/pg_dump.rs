@@ -1,7 +1,7 @@
 //! `pg_dump` as a reader whose end means: exit status 0 **and** its closing line seen.
 
-use super::child::Process;
-use super::clients::Client;
+use super::child::ChildReader;
+use super::clients::ClientTools;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::plan::{DatabaseName, TlsMode};
@@ -22,7 +22,7 @@ const TAIL: usize = 512;
 const WARNINGS: usize = 20;
 
 /// What is to be dumped.
-pub enum Scope<'a> {
+pub enum DumpScope<'a> {
     /// One database, or what the patterns mean of it.
     Database {
         name: &'a DatabaseName,
@@ -41,7 +41,7 @@ pub enum Scope<'a> {
 }
 
 /// All that a dump needs to start, on whichever thread that will be.
-pub struct Prepared {
+pub struct PgDumpCommand {
     command: Command,
     files: Vec<OwnedFd>,
     closing: &'static str,
@@ -50,12 +50,12 @@ pub struct Prepared {
     patience: Duration,
 }
 
-impl Prepared {
+impl PgDumpCommand {
     /// The password and the CAs are handed over in memory files: they stand in no argument, no environment and on no disk.
-    pub fn new(client: &Client, server: &Server, scope: &Scope<'_>, password: SecretString) -> Result<Self> {
+    pub fn new(client: &ClientTools, server: &Server, scope: &DumpScope<'_>, password: SecretString) -> Result<Self> {
         let (program, database, closing) = match scope {
-            Scope::Database { name, .. } => ("pg_dump", name, "-- PostgreSQL database dump complete"),
-            Scope::Globals { database, .. } => ("pg_dumpall", database, "-- PostgreSQL database cluster dump complete"),
+            DumpScope::Database { name, .. } => ("pg_dump", name, "-- PostgreSQL database dump complete"),
+            DumpScope::Globals { database, .. } => ("pg_dumpall", database, "-- PostgreSQL database cluster dump complete"),
         };
         let files = vec![
             memory_file("passfile", &passfile(password.expose_secret())?)?,
@@ -83,8 +83,8 @@ impl Prepared {
         ]);
         command.envs(verification(server));
         let patience = match scope {
-            Scope::Database { lock_timeout, .. } => *lock_timeout,
-            Scope::Globals { .. } => Duration::ZERO,
+            DumpScope::Database { lock_timeout, .. } => *lock_timeout,
+            DumpScope::Globals { .. } => Duration::ZERO,
         };
         Ok(Self {
             command,
@@ -97,7 +97,7 @@ impl Prepared {
 
     /// Starts it, tied to the calling thread: that thread reads it to its end.
     pub fn start(mut self, stall: Duration, cancel: &Cancel) -> Result<PgDump> {
-        let mut process = Process::start(&mut self.command, self.files, stall, cancel)?;
+        let mut process = ChildReader::start(&mut self.command, self.files, stall, cancel)?;
         process.be_patient(self.patience);
         Ok(PgDump {
             process,
@@ -111,7 +111,7 @@ impl Prepared {
 
 /// A running dump.
 pub struct PgDump {
-    process: Process,
+    process: ChildReader,
     tail: Vec<u8>,
     bytes: u64,
     closing: &'static str,
@@ -121,7 +121,7 @@ pub struct PgDump {
 impl PgDump {
     /// Lines that it said though it succeeded.
     pub fn warnings(&self) -> Vec<String> {
-        self.said()
+        self.stderr_text()
             .lines()
             .filter(|line| !line.trim().is_empty())
             .take(WARNINGS)
@@ -136,7 +136,7 @@ impl PgDump {
             .status()
             .ok_or_else(|| Error::new(Code::Bug, "pg_dump ended without a status"))?;
         if !status.success() {
-            return Err(diagnose::of_pg_dump(&self.said(), &told(status)));
+            return Err(diagnose::of_pg_dump(&self.stderr_text(), &describe_exit_status(status)));
         }
         if self.bytes == 0 {
             return Err(Error::new(Code::DumpIncomplete, "pg_dump ended without a byte"));
@@ -150,8 +150,8 @@ impl PgDump {
         Ok(())
     }
 
-    fn said(&self) -> String {
-        self.process.said().replace(self.secret.expose_secret(), "[redacted]")
+    fn stderr_text(&self) -> String {
+        self.process.stderr_text().replace(self.secret.expose_secret(), "[redacted]")
     }
 }
 
@@ -171,11 +171,11 @@ impl Read for PgDump {
     }
 }
 
-impl Scope<'_> {
+impl DumpScope<'_> {
     fn encoding(&self) -> &str {
         match self {
-            Scope::Database { selection, .. } => &selection.encoding,
-            Scope::Globals { encoding, .. } => encoding,
+            DumpScope::Database { selection, .. } => &selection.encoding,
+            DumpScope::Globals { encoding, .. } => encoding,
         }
     }
 }
@@ -185,15 +185,15 @@ fn conninfo(database: &str) -> String {
     format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-fn arguments(scope: &Scope<'_>) -> Vec<OsString> {
+fn arguments(scope: &DumpScope<'_>) -> Vec<OsString> {
     let (selection, lock_timeout, on_replica) = match scope {
-        Scope::Database {
+        DumpScope::Database {
             selection,
             lock_timeout,
             on_replica,
             ..
         } => (selection, lock_timeout, on_replica),
-        Scope::Globals {
+        DumpScope::Globals {
             database,
             encoding,
             timeouts,
@@ -280,7 +280,7 @@ fn closes(tail: &[u8], closing: &str) -> bool {
     rest.ends_with('\n') && matches!(lines.as_slice(), [] | [_]) && lines.iter().all(|line| line.starts_with("\\unrestrict "))
 }
 
-pub(crate) fn told(status: std::process::ExitStatus) -> String {
+pub(crate) fn describe_exit_status(status: std::process::ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with exit status {code}"),
@@ -323,7 +323,7 @@ mod tests {
             encoding: "UTF8".to_owned(),
             ..DumpSelection::default()
         };
-        let scope = Scope::Database {
+        let scope = DumpScope::Database {
             name: &name,
             selection: &selection,
             lock_timeout: Duration::from_secs(60),
@@ -345,7 +345,7 @@ mod tests {
     fn timeouts_of_the_login_are_switched_off_for_globals_and_nothing_is_where_there_are_none() {
         let database = DatabaseName::new("app").unwrap();
         let timeouts = ["lock_timeout".to_owned(), "statement_timeout".to_owned()];
-        let scope = |timeouts| Scope::Globals {
+        let scope = |timeouts| DumpScope::Globals {
             database: &database,
             encoding: "UTF8",
             timeouts,
@@ -368,7 +368,7 @@ mod tests {
             ("postgresql://evil/x", "--database=dbname='postgresql://evil/x'"),
         ] {
             let database = DatabaseName::new(name).unwrap();
-            let scope = Scope::Globals {
+            let scope = DumpScope::Globals {
                 database: &database,
                 encoding: "UTF8",
                 timeouts: &[],

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// The child gets SIGKILL when the calling thread ends: call it on the thread that also waits for the child.
-pub fn tether(command: &mut Command) -> &mut Command {
+pub fn kill_on_parent_death(command: &mut Command) -> &mut Command {
     tether_by(Signal::KILL, command)
 }
 
@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn a_child_dies_with_the_thread_that_started_it() {
-        let mut child = std::thread::spawn(|| tether(Command::new("sleep").arg("1000")).spawn().unwrap())
+        let mut child = std::thread::spawn(|| kill_on_parent_death(Command::new("sleep").arg("1000")).spawn().unwrap())
             .join()
             .unwrap();
         use std::os::unix::process::ExitStatusExt;

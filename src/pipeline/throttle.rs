@@ -19,12 +19,12 @@ const READS: u64 = 2;
 /// A reader that lets its bytes through at a rate, measured from its first byte on.
 pub struct Throttle<R> {
     inner: R,
-    bucket: Option<Bucket>,
+    bucket: Option<TokenBucket>,
     cancel: Cancel,
     waited: Duration,
 }
 
-struct Bucket {
+struct TokenBucket {
     limiter: DefaultDirectRateLimiter,
     clock: DefaultClock,
     /// Cells that may be asked for at once.
@@ -44,7 +44,7 @@ impl<R: Read> Throttle<R> {
     pub fn new(inner: R, limit: RateLimit, cancel: Cancel) -> Self {
         Self {
             inner,
-            bucket: limit.bytes_per_second().map(Bucket::new),
+            bucket: limit.bytes_per_second().map(TokenBucket::new),
             cancel,
             waited: Duration::ZERO,
         }
@@ -58,7 +58,7 @@ impl<R: Read> Throttle<R> {
     }
 }
 
-impl Bucket {
+impl TokenBucket {
     fn new(bytes_per_second: u64) -> Self {
         let cell = Duration::from_nanos(((u128::from(CELL) * 1_000_000_000 / u128::from(bytes_per_second)) as u64).max(1));
         let burst = (bytes_per_second.saturating_mul(BURST.as_millis() as u64) / 1000 / CELL).clamp(LEAST_BURST, 1 << 20);

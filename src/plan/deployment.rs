@@ -2,7 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::event::{Env, Event, FIELDS, pins, unknown_field};
-use crate::variables::{self, Kind};
+use crate::variables::{self, VariableKind};
 
 const EVENT_FIELDS: &str = "PGSEAL_EVENT_FIELDS";
 pub const EVENT_DEFAULTS: &str = "PGSEAL_EVENT_DEFAULTS";
@@ -47,7 +47,7 @@ pub fn admit(event: &Event, env: &Env) -> Result<()> {
 /// variable of the field that comes first. Keys may still be chosen: [`may_allow_keys`].
 pub fn keep_pins(event: &Event, defaults: &Event, env: &Env) -> Result<()> {
     for (at, (variable, kind)) in variables::ALL.iter().enumerate() {
-        let Kind::Field(field) = kind else { continue };
+        let VariableKind::Field(field) = kind else { continue };
         if !env.is_pinned(variable) || *field == "public_key" {
             continue;
         }

@@ -1,6 +1,6 @@
 //! Memory by a formula: what the road takes, compared with what there is, before anything starts.
 
-use super::parts::{Ladder, MAX_PART};
+use super::parts::{MAX_PART, PartSizeSchedule};
 use super::values::Compression;
 use crate::error::{Code, Error, Result};
 use serde::Serialize;
@@ -13,7 +13,7 @@ pub const PG_DUMP: u64 = 16 * MIB;
 /// Of so many bzip2 blocks one is decoded again where nothing else is asked for, the first among them; one decoder does for
 /// as many workers. The other implementation takes 42 CPU seconds for a GB of plain dump, the whole pipeline 24: one block in
 /// 80 costs 2 % of it (docs/SCALE.md).
-pub const CHECKED: usize = 80;
+pub const DEFAULT_CHECK_INTERVAL: usize = 80;
 
 /// `base + workers × (encoder + 2 × (block + output)) + check + (in_flight + 2) × part`, in bytes.
 ///
@@ -23,7 +23,7 @@ pub const CHECKED: usize = 80;
 /// The memory there is chooses the parts: `part` is what the expected size needs, and with it the formula gives `peak`. A dump
 /// that outgrows its estimate gets larger ones, up to `part_limit`: with that the formula still stays within what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Memory {
+pub struct MemoryBudget {
     pub base: u64,
     pub workers: u64,
     /// Working memory of one encoder.
@@ -44,17 +44,17 @@ pub struct Memory {
     pub available: Option<u64>,
     /// The sizes of all parts.
     #[serde(skip)]
-    pub ladder: Ladder,
+    pub ladder: PartSizeSchedule,
 }
 
 /// Of the memory there is, what parts may grow to beyond the estimate leaves a quarter: for the catalogue of `pg_dump`.
 const SHARE: (u64, u64) = (3, 4);
 
-impl Memory {
+impl MemoryBudget {
     /// Shrinks what is in flight, then the workers, until the peak fits; where even one of each does not, the parts, down to
     /// what 10,000 of them need; and refuses then. One block in `checked` is decoded again.
     pub fn fit(compression: Compression, workers: usize, checked: usize, expected_bytes: u64, available: Option<u64>) -> Result<Self> {
-        let sealed = sealed_bytes(compression, expected_bytes).min(Ladder::most());
+        let sealed = sealed_bytes(compression, expected_bytes).min(PartSizeSchedule::most());
         let workers = if compression == Compression::None {
             0
         } else {
@@ -62,7 +62,7 @@ impl Memory {
         };
         let of = |workers, in_flight, ladder| Self::of(compression, workers, checked as u64, in_flight, ladder, available);
         let bug = || Error::new(Code::Bug, "no parts for this size");
-        let wanted = Ladder::new(sealed, MAX_PART).ok_or_else(bug)?;
+        let wanted = PartSizeSchedule::new(sealed, MAX_PART).ok_or_else(bug)?;
         let at_once = super::IN_FLIGHT.min((32 * MIB / wanted.usual()).max(1));
         let Some(available) = available else {
             return Ok(of(workers, at_once, wanted));
@@ -80,12 +80,12 @@ impl Memory {
             (room >= wanted.usual()).then_some((*candidate, wanted.usual()))
         };
         let squeezed = |candidate: &(u64, u64)| {
-            let ladder = Ladder::new(sealed, largest(for_us, *candidate))?;
+            let ladder = PartSizeSchedule::new(sealed, largest(for_us, *candidate))?;
             Some((*candidate, ladder.usual()))
         };
         let found = candidates.iter().find_map(fits).or_else(|| candidates.iter().find_map(squeezed));
         let Some(((workers, in_flight), usual)) = found else {
-            let least = of(workers.min(1), 1, wanted).without_parts() + 3 * Ladder::least(sealed) + PG_DUMP;
+            let least = of(workers.min(1), 1, wanted).without_parts() + 3 * PartSizeSchedule::least(sealed) + PG_DUMP;
             return Err(Error::new(
                 Code::NotEnoughMemory,
                 format!("at least {} MiB are needed, {} MiB are there", least.div_ceil(MIB), available / MIB),
@@ -94,11 +94,11 @@ impl Memory {
         let share = (available / SHARE.1 * SHARE.0).saturating_sub(PG_DUMP);
         let most = largest(share, (workers, in_flight)).max(usual);
         // Where the parts are squeezed their limit is the memory's own.
-        let ladder = Ladder::new(sealed, most).or_else(|| Ladder::new(sealed, largest(for_us, (workers, in_flight))));
+        let ladder = PartSizeSchedule::new(sealed, most).or_else(|| PartSizeSchedule::new(sealed, largest(for_us, (workers, in_flight))));
         Ok(of(workers, in_flight, ladder.ok_or_else(bug)?))
     }
 
-    fn of(compression: Compression, workers: u64, checked: u64, in_flight: u64, ladder: Ladder, available: Option<u64>) -> Self {
+    fn of(compression: Compression, workers: u64, checked: u64, in_flight: u64, ladder: PartSizeSchedule, available: Option<u64>) -> Self {
         let (block, encoder) = (block_bytes(compression) as u64, encoder_bytes(compression));
         let check = workers.div_ceil(checked.max(1)) * decoder_bytes(compression);
         let memory = Self {
@@ -170,20 +170,20 @@ mod tests {
 
     #[test]
     fn two_workers_stay_below_128_mib_from_100_mb_to_10_gb() {
-        let small = Memory::fit(Compression::Bzip2(9), 2, CHECKED, 100 << 20, None).unwrap();
-        let large = Memory::fit(Compression::Bzip2(9), 2, CHECKED, 10 << 30, None).unwrap();
+        let small = MemoryBudget::fit(Compression::Bzip2(9), 2, DEFAULT_CHECK_INTERVAL, 100 << 20, None).unwrap();
+        let large = MemoryBudget::fit(Compression::Bzip2(9), 2, DEFAULT_CHECK_INTERVAL, 10 << 30, None).unwrap();
         assert!(small.peak < 128 * MIB, "{small:?}");
         assert!(large.peak as f64 <= 1.05 * small.peak as f64, "{large:?}");
     }
 
     #[test]
     fn little_memory_shrinks_before_it_refuses() {
-        let shrunk = Memory::fit(Compression::Bzip2(9), 6, CHECKED, 0, Some(128 * MIB)).unwrap();
+        let shrunk = MemoryBudget::fit(Compression::Bzip2(9), 6, DEFAULT_CHECK_INTERVAL, 0, Some(128 * MIB)).unwrap();
         assert!(
             shrunk.workers < 6 && shrunk.in_flight == 1 && shrunk.peak + PG_DUMP <= 128 * MIB,
             "{shrunk:?}"
         );
-        let refused = Memory::fit(Compression::Bzip2(9), 1, CHECKED, 0, Some(64 * MIB)).unwrap_err();
+        let refused = MemoryBudget::fit(Compression::Bzip2(9), 1, DEFAULT_CHECK_INTERVAL, 0, Some(64 * MIB)).unwrap_err();
         assert_eq!(refused.code, Code::NotEnoughMemory);
     }
 
@@ -191,7 +191,7 @@ mod tests {
     const TB: u64 = 1_000_000_000_000;
 
     /// The formula with the largest part that may ever come.
-    fn worst(memory: &Memory) -> u64 {
+    fn worst(memory: &MemoryBudget) -> u64 {
         memory.without_parts() + (memory.in_flight + 2) * memory.part_limit + PG_DUMP
     }
 
@@ -199,14 +199,18 @@ mod tests {
     #[test]
     fn five_terabytes_fit_a_task_of_8_gib() {
         for compression in [Compression::Bzip2(9), Compression::Zstd(3), Compression::None] {
-            let memory = Memory::fit(compression, 2, CHECKED, 5 * TB, Some(8 * GIB)).unwrap();
+            let memory = MemoryBudget::fit(compression, 2, DEFAULT_CHECK_INTERVAL, 5 * TB, Some(8 * GIB)).unwrap();
             assert!(memory.peak + PG_DUMP <= 4 * GIB && worst(&memory) <= 8 * GIB, "{memory:?}");
             assert!(memory.ladder.capacity() > 3 * 5 * TB / 2, "{memory:?}");
         }
         // And with bzip2 one of 2 GiB.
-        assert!(Memory::fit(Compression::Bzip2(9), 1, CHECKED, 5 * TB, Some(2 * GIB)).is_ok());
+        assert!(MemoryBudget::fit(Compression::Bzip2(9), 1, DEFAULT_CHECK_INTERVAL, 5 * TB, Some(2 * GIB)).is_ok());
         // There is no cliff.
-        let peak = |tenths: u64| Memory::fit(Compression::Bzip2(9), 2, CHECKED, tenths * TB / 10, None).unwrap().peak;
+        let peak = |tenths: u64| {
+            MemoryBudget::fit(Compression::Bzip2(9), 2, DEFAULT_CHECK_INTERVAL, tenths * TB / 10, None)
+                .unwrap()
+                .peak
+        };
         for tenths in 10..200 {
             assert!(peak(tenths + 1) - peak(tenths) < 80 * MIB, "at {tenths} tenths of a terabyte");
         }
@@ -224,7 +228,7 @@ mod tests {
                 .iter()
                 .flat_map(|compression| [1, 2, 16].map(|workers| (*compression, workers)))
             {
-                let Ok(memory) = Memory::fit(compression, workers, CHECKED, bytes, Some(available)) else {
+                let Ok(memory) = MemoryBudget::fit(compression, workers, DEFAULT_CHECK_INTERVAL, bytes, Some(available)) else {
                     continue;
                 };
                 fitted += 1;
@@ -232,7 +236,7 @@ mod tests {
                 // No part is larger than the last: see `parts`.
                 let last = memory.ladder.size(crate::plan::MAX_PARTS).unwrap();
                 assert!(last <= memory.part_limit, "{memory:?}");
-                let sealed = sealed_bytes(compression, bytes).min(Ladder::most());
+                let sealed = sealed_bytes(compression, bytes).min(PartSizeSchedule::most());
                 assert!(memory.ladder.capacity() >= sealed, "{memory:?}");
             }
         }
@@ -242,15 +246,15 @@ mod tests {
     /// Where nothing is known of the size, the parts follow the memory alone.
     #[test]
     fn an_unknown_size_gets_all_that_the_memory_holds() {
-        let memory = Memory::fit(Compression::Bzip2(9), 2, CHECKED, 0, Some(2 * GIB)).unwrap();
+        let memory = MemoryBudget::fit(Compression::Bzip2(9), 2, DEFAULT_CHECK_INTERVAL, 0, Some(2 * GIB)).unwrap();
         assert_eq!(memory.part, 8 * MIB);
         assert!(memory.ladder.capacity() > 900 * GIB, "{memory:?}");
     }
 
     #[test]
     fn each_worker_has_a_decoder_where_all_is_checked() {
-        let share = Memory::fit(Compression::Bzip2(9), 4, CHECKED, 0, None).unwrap();
-        let all = Memory::fit(Compression::Bzip2(9), 4, 1, 0, None).unwrap();
+        let share = MemoryBudget::fit(Compression::Bzip2(9), 4, DEFAULT_CHECK_INTERVAL, 0, None).unwrap();
+        let all = MemoryBudget::fit(Compression::Bzip2(9), 4, 1, 0, None).unwrap();
         assert_eq!((all.check, all.peak - share.peak), (4 * share.check, 3 * share.check));
     }
 }

@@ -6,7 +6,7 @@ mod limits;
 mod memory;
 mod names;
 mod parts;
-mod rate;
+mod rate_limit;
 mod recipients;
 mod resolve;
 mod schedule;
@@ -15,10 +15,10 @@ pub mod values;
 
 pub use host::{AllowedHosts, Host};
 pub use limits::Limits;
-pub use memory::{CHECKED, Memory, PG_DUMP, block_bytes};
-pub use names::{DatabaseName, MAX_GENERATION, Prefix, Stem, later_generation};
-pub use parts::{Ladder, MAX_PART, MAX_PARTS};
-pub use rate::RateLimit;
+pub use memory::{DEFAULT_CHECK_INTERVAL, MemoryBudget, PG_DUMP, block_bytes};
+pub use names::{DatabaseName, MAX_REVISION, Prefix, Stem, revision_number};
+pub use parts::{MAX_PART, MAX_PARTS, PartSizeSchedule};
+pub use rate_limit::RateLimit;
 pub use storage::ObjectLock;
 pub use values::{Compression, SecretArn, SigningKey};
 
@@ -35,7 +35,7 @@ pub const IN_FLIGHT: u64 = 2;
 
 /// What is true of the place where a plan is made, beside its environment: a parameter, so that resolving is pure.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct RuntimeLimits {
     pub now: OffsetDateTime,
     /// CPUs that the cgroup grants.
     pub cpus: usize,
@@ -58,7 +58,7 @@ pub enum Databases {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum DatabaseTarget {
     Host(Host),
     /// An RDS instance or Aurora cluster, to be looked up.
     Instance(String),
@@ -118,7 +118,7 @@ impl Format {
 /// How the server is reached and who logs in.
 #[derive(Clone, Debug)]
 pub struct Source {
-    pub target: Target,
+    pub target: DatabaseTarget,
     /// As asked; else the one that a look-up finds, else 5432.
     pub port: Option<u16>,
     pub user: String,

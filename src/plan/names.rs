@@ -144,17 +144,17 @@ impl Stem {
     }
 
     /// The manifest of a later generation: new recipients for the same dump, and nothing overwritten.
-    pub fn later_manifest(&self, generation: u32) -> String {
+    pub fn manifest_revision(&self, generation: u32) -> String {
         format!("{self}.manifest.{generation}.jsonl")
     }
 
     /// Which generation's manifest a key is, if it is one of this backup.
-    pub fn generation_of(&self, key: &str) -> Option<u32> {
+    pub fn revision_of(&self, key: &str) -> Option<u32> {
         let rest = key.strip_prefix(&format!("{self}.manifest."))?;
         if rest == "jsonl" {
             return Some(1);
         }
-        later_generation(rest.strip_suffix(".jsonl")?)
+        revision_number(rest.strip_suffix(".jsonl")?)
     }
 
     /// `STEM.RUN.rest`.
@@ -206,13 +206,13 @@ fn bad(field: &str, reason: &str) -> Error {
 }
 
 /// More than recipients ever change. A bound, since anyone who may write to the bucket chooses such names.
-pub const MAX_GENERATION: u32 = 999_999;
+pub const MAX_REVISION: u32 = 999_999;
 
 /// The number in the name of a later generation's objects.
-pub fn later_generation(digits: &str) -> Option<u32> {
+pub fn revision_number(digits: &str) -> Option<u32> {
     let is_plain = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
     let generation = digits.parse().ok().filter(|_| is_plain)?;
-    (2..=MAX_GENERATION).contains(&generation).then_some(generation)
+    (2..=MAX_REVISION).contains(&generation).then_some(generation)
 }
 
 #[cfg(test)]
@@ -267,15 +267,15 @@ mod tests {
         let stem = stem("app").unwrap();
         for (key, generation) in [
             (stem.manifest(), Some(1)),
-            (stem.later_manifest(2), Some(2)),
-            (stem.later_manifest(17), Some(17)),
-            (stem.later_manifest(1), None),
+            (stem.manifest_revision(2), Some(2)),
+            (stem.manifest_revision(17), Some(17)),
+            (stem.manifest_revision(1), None),
             (format!("{stem}.manifest.02.jsonl"), None),
             (format!("{stem}.manifest.+2.jsonl"), None),
             (format!("{stem}.manifest.2.jsonl.bak"), None),
             (format!("x/{}", stem.manifest()), None),
         ] {
-            assert_eq!(stem.generation_of(&key), generation, "{key}");
+            assert_eq!(stem.revision_of(&key), generation, "{key}");
         }
     }
 

@@ -24,7 +24,7 @@ const GRAIN: u64 = 64 * KIB;
 /// parts hold what is expected, and stay. A dump that goes on after these 5,000 gets parts that are a sixteenth larger every 32
 /// parts, up to what the memory holds; whatever the estimate was worth, no part is ever larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ladder {
+pub struct PartSizeSchedule {
     /// What parts rise to.
     usual: u64,
     /// What no part exceeds.
@@ -34,7 +34,7 @@ pub struct Ladder {
 }
 
 /// For an object of unknown size, in memory without a limit.
-impl Default for Ladder {
+impl Default for PartSizeSchedule {
     fn default() -> Self {
         Self {
             usual: SMALLEST,
@@ -44,7 +44,7 @@ impl Default for Ladder {
     }
 }
 
-impl Ladder {
+impl PartSizeSchedule {
     /// For an object of about so many bytes, with parts of at most `largest`; `None` where 10,000 of those are too few.
     pub fn new(bytes: u64, largest: u64) -> Option<Self> {
         let largest = largest.min(MAX_PART) / GRAIN * GRAIN;
@@ -133,7 +133,7 @@ mod tests {
     const GIB: u64 = 1 << 30;
     const TIB: u64 = 1 << 40;
 
-    fn sizes(ladder: Ladder) -> Vec<u64> {
+    fn sizes(ladder: PartSizeSchedule) -> Vec<u64> {
         (1..=MAX_PARTS).map(|number| ladder.size(number).unwrap()).collect()
     }
 
@@ -147,7 +147,7 @@ mod tests {
             (TIB, 5 * GIB),
             (20 * TIB, 5 * GIB),
         ] {
-            let ladder = Ladder::new(bytes, largest).unwrap();
+            let ladder = PartSizeSchedule::new(bytes, largest).unwrap();
             let sizes = sizes(ladder);
             assert_eq!(sizes[0], 8 * MIB);
             assert!(sizes.is_sorted(), "{ladder:?}");
@@ -160,31 +160,31 @@ mod tests {
             assert!(sizes[..EXPECTED as usize].iter().sum::<u64>() >= bytes.min(u64::from(EXPECTED - RISEN) * largest));
             assert!(sizes[..EXPECTED as usize].iter().all(|size| *size <= ladder.usual()));
         }
-        assert_eq!(Ladder::new(0, GIB).unwrap().size(MAX_PARTS + 1), None);
-        assert_eq!(Ladder::new(0, 7 * MIB), None);
+        assert_eq!(PartSizeSchedule::new(0, GIB).unwrap().size(MAX_PARTS + 1), None);
+        assert_eq!(PartSizeSchedule::new(0, 7 * MIB), None);
     }
 
     #[test]
     fn a_small_object_keeps_8_mib_and_may_yet_become_large() {
-        let ladder = Ladder::new(10 * GIB, GIB).unwrap();
+        let ladder = PartSizeSchedule::new(10 * GIB, GIB).unwrap();
         assert_eq!(ladder.usual(), 8 * MIB);
         assert!(ladder.capacity() > 2 * TIB, "{}", ladder.capacity() / GIB);
     }
 
     #[test]
     fn the_ladder_reaches_the_limit_of_s3() {
-        let reached = Ladder::new(Ladder::most(), MAX_PART).unwrap().capacity();
+        let reached = PartSizeSchedule::new(PartSizeSchedule::most(), MAX_PART).unwrap().capacity();
         assert_eq!(format!("{:.1}", reached as f64 / TIB as f64), "48.8");
-        assert_eq!(Ladder::new(u64::from(MAX_PARTS) * MAX_PART, MAX_PART), None);
+        assert_eq!(PartSizeSchedule::new(u64::from(MAX_PARTS) * MAX_PART, MAX_PART), None);
     }
 
     #[test]
     fn every_expected_size_gets_a_ladder_that_holds_it_where_the_least_part_fits() {
         for tib in 1..=48 {
             let bytes = tib * TIB;
-            let least = Ladder::least(bytes);
-            assert!(Ladder::new(bytes, least).unwrap().capacity() >= bytes, "{tib} TiB");
-            assert_eq!(Ladder::new(bytes, least - least / 50), None, "{tib} TiB");
+            let least = PartSizeSchedule::least(bytes);
+            assert!(PartSizeSchedule::new(bytes, least).unwrap().capacity() >= bytes, "{tib} TiB");
+            assert_eq!(PartSizeSchedule::new(bytes, least - least / 50), None, "{tib} TiB");
         }
     }
 }

@@ -4,10 +4,10 @@ use super::deployment;
 use crate::envelope::key_text::is_private_key;
 use crate::envelope::recipient::{MAX_RECIPIENTS, Recipient};
 use crate::error::{Code, Error, Result};
-use crate::event::{Asked, Env};
+use crate::event::{Env, EventFields};
 
 /// Those of the event, as far as the environment allows them.
-pub(super) fn recipients(asked: &Asked<'_>, env: &Env) -> Result<Vec<Recipient>> {
+pub(super) fn recipients(asked: &EventFields<'_>, env: &Env) -> Result<Vec<Recipient>> {
     let variable = env.get("OPENSSL_PUBLIC_KEY");
     if variable.is_some_and(is_private_key) {
         return Err(Error::field(

@@ -5,21 +5,21 @@ use super::values as value;
 use super::*;
 use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
-use crate::event::{Asked, Env, Event, missing};
+use crate::event::{Env, Event, EventFields, missing};
 use crate::variables;
 
 impl Plan {
     /// Every rule of the contract, the refusals that protect keys first.
-    pub fn resolve(event: &Event, env: &Env, place: Place) -> Result<Self> {
+    pub fn resolve(event: &Event, env: &Env, place: RuntimeLimits) -> Result<Self> {
         variables::check(env)?;
         let defaults = deployment::defaults(env)?;
         deployment::admit(event, env)?;
         deployment::keep_pins(event, &defaults, env)?;
-        let asked = Asked::new(event, &defaults, env);
+        let asked = EventFields::new(event, &defaults, env);
         Self::of(&asked, env, place).map_err(|error| deployment::name_defaults(error, event, &defaults))
     }
 
-    fn of(asked: &Asked<'_>, env: &Env, place: Place) -> Result<Self> {
+    fn of(asked: &EventFields<'_>, env: &Env, place: RuntimeLimits) -> Result<Self> {
         let recipients = recipients(asked, env)?;
         let mut warnings = test_keys::admit(&recipients, env)?;
         let action = match asked.text("action", &[])?.as_deref() {
@@ -98,8 +98,8 @@ impl Plan {
         }
         if let Databases::Named(names) = &plan.databases {
             let prefix = match &plan.source.target {
-                Target::Host(host) => plan.destination.prefix.of_host(host),
-                Target::Instance(_) => plan.destination.prefix.of_longest_host(),
+                DatabaseTarget::Host(host) => plan.destination.prefix.of_host(host),
+                DatabaseTarget::Instance(_) => plan.destination.prefix.of_longest_host(),
             };
             names
                 .iter()
@@ -116,15 +116,15 @@ impl Plan {
     /// The same before the server was looked up: `None` where the name depends on that.
     pub fn known_stem(&self, database: &DatabaseName) -> Option<Stem> {
         match &self.source.target {
-            Target::Host(host) => self.stem(database, host).ok(),
-            Target::Instance(_) if self.destination.prefix.names_host() => None,
-            Target::Instance(_) => Stem::new(&self.destination.prefix, database, self.scheduled_time).ok(),
+            DatabaseTarget::Host(host) => self.stem(database, host).ok(),
+            DatabaseTarget::Instance(_) if self.destination.prefix.names_host() => None,
+            DatabaseTarget::Instance(_) => Stem::new(&self.destination.prefix, database, self.scheduled_time).ok(),
         }
     }
 
     /// The formula for a dump of about so many bytes.
-    pub fn memory(&self, expected_bytes: u64) -> Result<Memory> {
-        Memory::fit(
+    pub fn memory(&self, expected_bytes: u64) -> Result<MemoryBudget> {
+        MemoryBudget::fit(
             self.compression,
             self.workers,
             self.checked_blocks,
@@ -138,7 +138,7 @@ fn bad(field: &str, reason: &str) -> Error {
     Error::field(Code::BadEvent, field, reason)
 }
 
-fn databases(asked: &Asked<'_>) -> Result<Databases> {
+fn databases(asked: &EventFields<'_>) -> Result<Databases> {
     let names = asked
         .texts("database", &["POSTGRES_DATABASE"])?
         .ok_or_else(|| missing("database", &["POSTGRES_DATABASE"]))?;
@@ -159,7 +159,7 @@ fn databases(asked: &Asked<'_>) -> Result<Databases> {
     }
 }
 
-fn exclude_databases(asked: &Asked<'_>) -> Result<Vec<String>> {
+fn exclude_databases(asked: &EventFields<'_>) -> Result<Vec<String>> {
     let names = asked.texts("exclude_databases", &[])?.unwrap_or_default();
     if names.iter().any(String::is_empty) {
         return Err(bad("exclude_databases", "must not hold an empty name"));
@@ -167,7 +167,7 @@ fn exclude_databases(asked: &Asked<'_>) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn source(asked: &Asked<'_>, env: &Env) -> Result<Source> {
+fn source(asked: &EventFields<'_>, env: &Env) -> Result<Source> {
     let allowed_hosts = allowed_hosts(asked, env)?;
     let (host, instance) = {
         let asked = asked.of_one_rank(&["host", "instance"]);
@@ -177,8 +177,8 @@ fn source(asked: &Asked<'_>, env: &Env) -> Result<Source> {
         )
     };
     let target = match (host, instance) {
-        (Some(host), None) => Target::Host(allowed_hosts.admit(&host)?),
-        (None, Some(instance)) => Target::Instance(value::instance(instance)?),
+        (Some(host), None) => DatabaseTarget::Host(allowed_hosts.admit(&host)?),
+        (None, Some(instance)) => DatabaseTarget::Instance(value::instance(instance)?),
         (Some(_), Some(_)) => return Err(bad("host", "and `instance` exclude each other: give one")),
         (None, None) => return Err(missing("host", &["POSTGRES_HOST", "POSTGRES_INSTANCE"])),
     };
@@ -193,7 +193,7 @@ fn source(asked: &Asked<'_>, env: &Env) -> Result<Source> {
         Some("password") => Auth::Password(password_source(asked, env)?),
         Some(_) => return Err(bad("auth", "must be iam or password")),
     };
-    if matches!(target, Target::Instance(_)) && region.is_none() {
+    if matches!(target, DatabaseTarget::Instance(_)) && region.is_none() {
         return Err(missing("region", &["REGION", "AWS_REGION"]));
     }
     let user = asked.required("user", &["POSTGRES_USER"])?;
@@ -219,7 +219,7 @@ fn source(asked: &Asked<'_>, env: &Env) -> Result<Source> {
 
 /// A host of the environment's own choice is the only one, where it names no others: an event cannot turn the function into
 /// a probe of the network around it.
-fn allowed_hosts(asked: &Asked<'_>, env: &Env) -> Result<AllowedHosts> {
+fn allowed_hosts(asked: &EventFields<'_>, env: &Env) -> Result<AllowedHosts> {
     match (env.get("PGSEAL_ALLOWED_HOSTS"), env.get("POSTGRES_HOST")) {
         (Some(list), _) => Ok(AllowedHosts::parse(Some(list))),
         (None, None) => Ok(AllowedHosts::parse(None)),
@@ -230,7 +230,7 @@ fn allowed_hosts(asked: &Asked<'_>, env: &Env) -> Result<AllowedHosts> {
     }
 }
 
-fn password_source(asked: &Asked<'_>, env: &Env) -> Result<PasswordSource> {
+fn password_source(asked: &EventFields<'_>, env: &Env) -> Result<PasswordSource> {
     if let Some(arn) = asked.text("password_secret", &[])? {
         return Ok(PasswordSource::Secret(value::secret_arn(arn)?));
     }
@@ -264,7 +264,7 @@ fn tls_mode(auth: &Auth, env: &Env) -> Result<TlsMode> {
     }
 }
 
-fn destination(asked: &Asked<'_>, region: Option<&str>) -> Result<Destination> {
+fn destination(asked: &EventFields<'_>, region: Option<&str>) -> Result<Destination> {
     let bucket_region = asked
         .text("bucket_region", &["S3_REGION"])?
         .map(|text| value::region("bucket_region", text))
@@ -311,7 +311,7 @@ fn legacy_fits(compression: Compression, recipients: &[Recipient]) -> Result<()>
     Ok(())
 }
 
-fn patterns(asked: &Asked<'_>, field: &str) -> Result<Vec<String>> {
+fn patterns(asked: &EventFields<'_>, field: &str) -> Result<Vec<String>> {
     let patterns = asked.texts(field, &[])?.unwrap_or_default();
     if patterns.iter().any(String::is_empty) {
         return Err(bad(field, "must not hold an empty pattern"));
@@ -332,7 +332,7 @@ fn stall_timeout(env: &Env) -> Result<Duration> {
 
 fn checked_blocks(env: &Env) -> Result<usize> {
     match env.get("PGSEAL_CHECK_BLOCKS") {
-        None | Some("share") => Ok(CHECKED),
+        None | Some("share") => Ok(DEFAULT_CHECK_INTERVAL),
         Some("all") => Ok(1),
         Some(_) => Err(Error::new(Code::BadEvent, "PGSEAL_CHECK_BLOCKS must be share or all")),
     }

@@ -2,7 +2,7 @@
 //! missed on the day it is needed.
 
 use super::session::{Row, Session, hex, shown};
-use super::{Server, diagnose::Refusal};
+use super::{Server, diagnose::LoginRefusal};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::plan::DatabaseName;
@@ -10,12 +10,12 @@ use crate::plan::DatabaseName;
 /// What an event means, in order, and what its sender should know.
 #[derive(Debug, Default)]
 pub struct DatabaseList {
-    pub databases: Vec<Listed>,
+    pub databases: Vec<ListedDatabase>,
     pub warnings: Vec<String>,
 }
 
 #[derive(Debug)]
-pub enum Listed {
+pub enum ListedDatabase {
     Chosen(DatabaseName),
     /// PostgreSQL itself forbids to dump it.
     Skipped {
@@ -30,7 +30,7 @@ pub enum Listed {
     },
 }
 
-impl Listed {
+impl ListedDatabase {
     pub fn chosen(&self) -> Option<&DatabaseName> {
         match self {
             Self::Chosen(name) => Some(name),
@@ -42,7 +42,7 @@ impl Listed {
 impl DatabaseList {
     pub fn named(names: &[DatabaseName]) -> Self {
         Self {
-            databases: names.iter().cloned().map(Listed::Chosen).collect(),
+            databases: names.iter().cloned().map(ListedDatabase::Chosen).collect(),
             warnings: Vec::new(),
         }
     }
@@ -50,7 +50,7 @@ impl DatabaseList {
 
 /// One row of `pg_database`.
 #[derive(Debug)]
-struct Found {
+struct DatabaseRow {
     name: Vec<u8>,
     allows_connections: bool,
     connection_limit: i64,
@@ -71,8 +71,8 @@ pub async fn databases(server: &Server, excluded: &[String], cancel: &Cancel) ->
     sort_out(server.in_time(looking).await?, excluded)
 }
 
-fn found(row: &Row) -> Result<Found> {
-    Ok(Found {
+fn found(row: &Row) -> Result<DatabaseRow> {
+    Ok(DatabaseRow {
         name: row.bytes(0)?,
         allows_connections: row.flag(1)?,
         connection_limit: row.text(2)?.parse().unwrap_or(-1),
@@ -89,7 +89,7 @@ async fn open_any(server: &Server, excluded: &[String], cancel: &Cancel) -> Resu
         let Ok(database) = DatabaseName::new(name) else { continue };
         match Session::try_open(server, &database, cancel).await {
             Ok(session) => return Ok(session),
-            Err(Refusal {
+            Err(LoginRefusal {
                 error,
                 of_the_database: true,
             }) => {
@@ -105,10 +105,10 @@ async fn open_any(server: &Server, excluded: &[String], cancel: &Cancel) -> Resu
     ))
 }
 
-fn sort_out(found: Vec<Found>, excluded: &[String]) -> Result<DatabaseList> {
+fn sort_out(found: Vec<DatabaseRow>, excluded: &[String]) -> Result<DatabaseList> {
     let mut list = DatabaseList::default();
     let mut missing: Vec<&String> = excluded.iter().collect();
-    for Found {
+    for DatabaseRow {
         name: bytes,
         allows_connections,
         connection_limit,
@@ -121,11 +121,11 @@ fn sort_out(found: Vec<Found>, excluded: &[String]) -> Result<DatabaseList> {
             continue;
         }
         list.databases.push(match () {
-            () if connection_limit == -2 => Listed::Skipped {
+            () if connection_limit == -2 => ListedDatabase::Skipped {
                 name,
                 reason: "it is invalid: a DROP DATABASE was interrupted, and it can only be dropped",
             },
-            () if !allows_connections => Listed::Skipped {
+            () if !allows_connections => ListedDatabase::Skipped {
                 name,
                 reason: "it allows no connections (datallowconn)",
             },
@@ -138,13 +138,17 @@ fn sort_out(found: Vec<Found>, excluded: &[String]) -> Result<DatabaseList> {
             shown(name.as_bytes())
         ));
     }
-    if !list.databases.iter().any(|listed| !matches!(listed, Listed::Skipped { .. })) {
+    if !list
+        .databases
+        .iter()
+        .any(|listed| !matches!(listed, ListedDatabase::Skipped { .. }))
+    {
         return Err(Error::new(Code::NoDatabase, "there is no database to back up on this server"));
     }
     Ok(list)
 }
 
-fn choose(bytes: &[u8], name: String, may_connect: bool) -> Listed {
+fn choose(bytes: &[u8], name: String, may_connect: bool) -> ListedDatabase {
     if bytes == b"*" {
         return odd(name, "its name means all databases wherever an event names it".to_owned());
     }
@@ -154,22 +158,22 @@ fn choose(bytes: &[u8], name: String, may_connect: bool) -> Listed {
         Err(_) => return odd(name, "its name is not UTF-8".to_owned()),
     };
     if may_connect {
-        return Listed::Chosen(database);
+        return ListedDatabase::Chosen(database);
     }
     let error = Error::new(Code::DbPrivilege, format!("no CONNECT on database {name}"));
-    Listed::Failed {
+    ListedDatabase::Failed {
         name,
         database: Some(database),
         error: error.advise("GRANT CONNECT ON DATABASE name TO the backup user, or leave it out on purpose by `exclude_databases`."),
     }
 }
 
-fn odd(name: String, why: String) -> Listed {
+fn odd(name: String, why: String) -> ListedDatabase {
     let error = Error::new(
         Code::BadName,
         format!("the database {name} cannot be backed up under this name: {why}"),
     );
-    Listed::Failed {
+    ListedDatabase::Failed {
         name,
         database: None,
         error: error.advise("Rename it (ALTER DATABASE … RENAME TO), or leave it out on purpose by `exclude_databases`."),
@@ -180,8 +184,8 @@ fn odd(name: String, why: String) -> Listed {
 mod tests {
     use super::*;
 
-    fn database(name: &[u8]) -> Found {
-        Found {
+    fn database(name: &[u8]) -> DatabaseRow {
+        DatabaseRow {
             name: name.to_owned(),
             allows_connections: true,
             connection_limit: -1,
@@ -189,11 +193,11 @@ mod tests {
         }
     }
 
-    fn told(listed: &Listed) -> String {
+    fn told(listed: &ListedDatabase) -> String {
         match listed {
-            Listed::Chosen(name) => name.as_str().to_owned(),
-            Listed::Skipped { name, .. } => format!("{name}: skipped"),
-            Listed::Failed { name, error, .. } => format!("{name}: {}", error.code.name()),
+            ListedDatabase::Chosen(name) => name.as_str().to_owned(),
+            ListedDatabase::Skipped { name, .. } => format!("{name}: skipped"),
+            ListedDatabase::Failed { name, error, .. } => format!("{name}: {}", error.code.name()),
         }
     }
 
@@ -202,17 +206,17 @@ mod tests {
         let found = vec![
             database(b"app"),
             database(b"caf\xe9"),
-            Found {
+            DatabaseRow {
                 may_connect: false,
                 ..database(b"hr")
             },
             database(b"left_out"),
             database(b"line\nbreak"),
-            Found {
+            DatabaseRow {
                 connection_limit: -2,
                 ..database(b"half_dropped")
             },
-            Found {
+            DatabaseRow {
                 allows_connections: false,
                 ..database(b"closed")
             },
@@ -242,7 +246,7 @@ mod tests {
 
     #[test]
     fn nothing_to_back_up_is_said() {
-        let closed = Found {
+        let closed = DatabaseRow {
             allows_connections: false,
             ..database(b"closed")
         };

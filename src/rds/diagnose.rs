@@ -5,13 +5,13 @@ use crate::error::{Code, Error};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 /// A login that failed.
-pub struct Refusal {
+pub struct LoginRefusal {
     pub error: Error,
     /// The server is there and knows the user; it is this database that is closed to it, or not there.
     pub of_the_database: bool,
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for LoginRefusal {
     fn from(error: Error) -> Self {
         Self {
             error,
@@ -20,7 +20,7 @@ impl From<Error> for Refusal {
     }
 }
 
-impl Refusal {
+impl LoginRefusal {
     /// The advice of `db_auth` is for IAM; a password has another.
     pub(super) fn advised(mut self, server: &Server) -> Self {
         let has_none_of_its_own = self.error.hint() == Code::DbAuth.hint();
@@ -33,8 +33,8 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
+impl From<LoginRefusal> for Error {
+    fn from(refusal: LoginRefusal) -> Self {
         refusal.error
     }
 }
@@ -47,7 +47,7 @@ const NO_LIST: &str = "POSTGRES_DATABASE is one name, or * for all: name several
                        PGSEAL_EVENT_DEFAULTS, such as {\"database\": [\"a\", \"b\"]}.";
 
 /// Our own connection failed. SQLSTATE decides: the words are in the server's language.
-pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> Refusal {
+pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> LoginRefusal {
     if let Some(answer) = error.as_db_error() {
         let code = of_state(answer.code())
             .or_else(|| of_text(answer.message()))
@@ -62,12 +62,12 @@ pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> Re
             SqlState::FEATURE_NOT_SUPPORTED => (error.advise(NO_UTF8), true),
             _ => (error, false),
         };
-        return Refusal { error, of_the_database };
+        return LoginRefusal { error, of_the_database };
     }
     if let Some(ours) = ours_within(error) {
         return ours.clone().into();
     }
-    let said = chain(error);
+    let said = error_chain(error);
     let code = match &said {
         said if said.contains("TLS") || said.contains("certificate") => Code::DbTls,
         // No method of authentication that both sides know, a password missing, a SCRAM exchange that does not add up.
@@ -123,7 +123,7 @@ pub fn ends_the_session(answer: &DbError) -> bool {
 /// The connection ended under a query.
 pub fn of_lost_session(error: &tokio_postgres::Error, address: &str) -> Error {
     let code = error.as_db_error().and_then(|answer| of_state(answer.code()));
-    Error::new(code.unwrap_or(Code::DbUnreachable), format!("{address}: {}", chain(error)))
+    Error::new(code.unwrap_or(Code::DbUnreachable), format!("{address}: {}", error_chain(error)))
 }
 
 /// An error of ours that went through the client as one of the system.
@@ -192,7 +192,7 @@ fn of_text(text: &str) -> Option<Code> {
     SIGNS.iter().find(|(sign, _)| fits(sign)).map(|(_, code)| *code)
 }
 
-fn chain(error: &tokio_postgres::Error) -> String {
+fn error_chain(error: &tokio_postgres::Error) -> String {
     let mut said = error.to_string();
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {

@@ -16,26 +16,26 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 const LONGEST: usize = 8 << 10;
 
 /// A stream from the server, watched until the login is done.
-pub struct Guarded<S> {
+pub struct GuardedStream<S> {
     stream: S,
-    watch: Option<Watch>,
+    watch: Option<LoginWatch>,
 }
 
 /// Follows the messages of a login.
-struct Watch {
+struct LoginWatch {
     message: Vec<u8>,
     /// Of a message that is no authentication, so many bytes are still to come.
     skip: usize,
     offers_binding: Arc<AtomicBool>,
 }
 
-impl<S> Guarded<S> {
+impl<S> GuardedStream<S> {
     /// `offers_binding` is set once the server offers SCRAM with channel binding.
     pub fn new(stream: S, offers_binding: Arc<AtomicBool>) -> Self {
         let (message, skip) = (Vec::new(), 0);
         Self {
             stream,
-            watch: Some(Watch {
+            watch: Some(LoginWatch {
                 message,
                 skip,
                 offers_binding,
@@ -49,7 +49,7 @@ impl<S> Guarded<S> {
     }
 }
 
-impl Watch {
+impl LoginWatch {
     /// Whether the login is done, or the refusal.
     fn read(&mut self, mut bytes: &[u8]) -> Result<bool, Error> {
         while !bytes.is_empty() {
@@ -123,7 +123,7 @@ fn refused(what: &str) -> Error {
     .advise("Use PGSSLMODE=verify-full (the default), or have the server keep this user's password as scram-sha-256 and ask for it so.")
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
@@ -136,7 +136,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
@@ -150,7 +150,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 }
 
-impl<S: TlsStream + Unpin> TlsStream for Guarded<S> {
+impl<S: TlsStream + Unpin> TlsStream for GuardedStream<S> {
     fn channel_binding(&self) -> ChannelBinding {
         self.stream.channel_binding()
     }
@@ -167,7 +167,7 @@ where
     C: TlsConnect<S>,
     C::Future: Send + 'static,
 {
-    type Stream = Guarded<C::Stream>;
+    type Stream = GuardedStream<C::Stream>;
     type Error = C::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, Self::Error>> + Send>>;
 
@@ -176,8 +176,8 @@ where
         Box::pin(async move {
             let stream = connecting.await?;
             Ok(match self.guard {
-                Some(offers_binding) => Guarded::new(stream, offers_binding),
-                None => Guarded::open(stream),
+                Some(offers_binding) => GuardedStream::new(stream, offers_binding),
+                None => GuardedStream::open(stream),
             })
         })
     }
@@ -196,7 +196,7 @@ mod tests {
     /// What the client would see of these bytes, in pieces of this size.
     async fn seen(bytes: &[u8], piece: usize) -> (Result<Vec<u8>, Code>, bool) {
         let (binding, mut all, mut seen) = (Arc::new(AtomicBool::new(false)), bytes, Vec::new());
-        let mut guarded = Guarded::new(&mut all, binding.clone());
+        let mut guarded = GuardedStream::new(&mut all, binding.clone());
         let outcome = loop {
             let mut part = vec![0; piece];
             match guarded.read(&mut part).await {

@@ -1,6 +1,6 @@
 //! From an RDS instance or Aurora cluster identifier to its endpoint.
 
-use crate::aws::Failed;
+use crate::aws::ServiceError;
 use crate::error::{Code, Error, Result};
 use aws_config::SdkConfig;
 
@@ -24,7 +24,7 @@ pub async fn endpoint(config: &SdkConfig, id: &str) -> Result<Endpoint> {
             }
         }
         Err(error) => {
-            let failed = Failed::of(&error);
+            let failed = ServiceError::of(&error);
             if !failed.code.contains("NotFound") {
                 return Err(failed.into_error("rds:DescribeDBInstances", id));
             }
@@ -39,7 +39,7 @@ pub async fn endpoint(config: &SdkConfig, id: &str) -> Result<Endpoint> {
             }
         }
         Err(error) => {
-            let failed = Failed::of(&error);
+            let failed = ServiceError::of(&error);
             if failed.code.contains("NotFound") {
                 Err(unknown(id))
             } else {

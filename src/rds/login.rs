@@ -1,7 +1,7 @@
 //! One try of one login: name, TCP, TLS, startup and authentication, within one limit.
 
-use super::diagnose::{self, Refusal};
-use super::guard::{Guarded, GuardedTls};
+use super::diagnose::{self, LoginRefusal};
+use super::guard::{GuardedStream, GuardedTls};
 use super::{Server, Tls};
 use crate::error::{Code, Error};
 use crate::plan::TlsMode;
@@ -34,13 +34,13 @@ tcp_user_timeout=60000
 ";
 
 /// A connection and the task that drives it.
-pub(super) struct Login {
+pub(super) struct Connection {
     pub client: Client,
     pub driver: AbortHandle,
 }
 
 /// Logs in, or gives up after the limit for one try.
-pub(super) async fn log_in(server: &Server, database: &str, password: &SecretString) -> Result<Login, Refusal> {
+pub(super) async fn log_in(server: &Server, database: &str, password: &SecretString) -> Result<Connection, LoginRefusal> {
     let limit = server.limits.login;
     let trying = connect(server, database, password, Instant::now() + limit);
     match tokio::time::timeout(limit, trying).await {
@@ -56,7 +56,7 @@ pub(super) fn silent(server: &Server, what: &str) -> Error {
     )
 }
 
-async fn connect(server: &Server, database: &str, password: &SecretString, end: Instant) -> Result<Login, Refusal> {
+async fn connect(server: &Server, database: &str, password: &SecretString, end: Instant) -> Result<Connection, LoginRefusal> {
     let host = server.host.as_str();
     let unreachable = |error: io::Error| Error::new(Code::DbUnreachable, format!("{host}:{}: {error}", server.port));
     let stream = dial(host, server.port, end).await.map_err(unreachable)?;
@@ -73,20 +73,20 @@ async fn connect(server: &Server, database: &str, password: &SecretString, end: 
     match client {
         None => {
             let stream = match guard {
-                Some(guard) => Guarded::new(stream, guard),
-                None => Guarded::open(stream),
+                Some(guard) => GuardedStream::new(stream, guard),
+                None => GuardedStream::open(stream),
             };
             let connecting = config.ssl_mode(SslMode::Disable).connect_raw(stream, NoTls);
             let (client, connection) = connecting.await.map_err(refusal)?;
             let driver = spawn(connection).abort_handle();
-            Ok(Login { client, driver })
+            Ok(Connection { client, driver })
         }
         Some(client_config) => {
             let tls = guarded_tls(client_config, host, guard);
             let connecting = config.ssl_mode(SslMode::Require).connect_raw(stream, tls);
             let (client, connection) = connecting.await.map_err(refusal)?;
             let driver = spawn(connection).abort_handle();
-            Ok(Login { client, driver })
+            Ok(Connection { client, driver })
         }
     }
 }

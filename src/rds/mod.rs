@@ -1,8 +1,8 @@
 //! The database's side: finding it, logging in, and looking before the dump starts.
 
-pub mod aftermath;
 pub mod databases;
 pub mod diagnose;
+pub mod dump_failure;
 mod guard;
 mod instance;
 mod login;
@@ -24,7 +24,7 @@ pub use tls::Tls;
 
 use crate::aws;
 use crate::error::{Code, Error, Result};
-use crate::plan::{Auth, Host, Limits, PasswordSource, Source, Target};
+use crate::plan::{Auth, DatabaseTarget, Host, Limits, PasswordSource, Source};
 use aws_config::SdkConfig;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -61,12 +61,12 @@ impl Server {
     pub async fn find(source: &Source) -> Result<Self> {
         let tls = Tls::new(source.tls_mode, source.root_certificates.as_deref())?;
         let (host, port) = match (&source.target, &source.region) {
-            (Target::Host(host), _) => (host.clone(), source.port.unwrap_or(5432)),
-            (Target::Instance(id), Some(region)) => {
+            (DatabaseTarget::Host(host), _) => (host.clone(), source.port.unwrap_or(5432)),
+            (DatabaseTarget::Instance(id), Some(region)) => {
                 let endpoint = instance::endpoint(&aws::config(region).await?, id).await?;
                 (source.allowed_hosts.admit(&endpoint.host)?, source.port.unwrap_or(endpoint.port))
             }
-            (Target::Instance(_), None) => return Err(Error::new(Code::Bug, "an instance without a region")),
+            (DatabaseTarget::Instance(_), None) => return Err(Error::new(Code::Bug, "an instance without a region")),
         };
         let credentials = match &source.auth {
             Auth::Iam { region } => Credentials::Iam {
@@ -96,7 +96,7 @@ impl Server {
     /// What logs in next: a fresh token, or the password.
     pub async fn password(&self, database: &str) -> Result<SecretString> {
         match &self.credentials {
-            Credentials::Iam { region, config } => token::mint(config, region, &self.host, self.port, &self.user).await,
+            Credentials::Iam { region, config } => token::generate_token(config, region, &self.host, self.port, &self.user).await,
             Credentials::Password(password) => Ok(password.clone()),
             Credentials::Passfile(text) => passfile::find(text.expose_secret(), self.host.as_str(), self.port, database, &self.user),
         }

@@ -4,7 +4,7 @@
 //! in time, is a warning: `pg_dump` itself is the judge.
 
 use super::Server;
-use super::session::{Advice, Session, name};
+use super::session::{AdvisoryRows, Session, name};
 use super::{readable, timeouts};
 use crate::cancel::Cancel;
 use crate::envelope::contents::Extension;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// What the server says of itself and of one database.
 #[derive(Clone, Debug, Serialize)]
-pub struct Facts {
+pub struct ServerFacts {
     /// Such as `17.6`.
     pub server_version: String,
     /// Such as 170006.
@@ -31,7 +31,7 @@ pub struct Facts {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub timeouts: Vec<String>,
     #[serde(flatten)]
-    pub size: Size,
+    pub size: SizeEstimate,
     pub extensions: Vec<Extension>,
     /// What could not be looked at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -40,9 +40,9 @@ pub struct Facts {
 
 /// How large a database is, in bytes, and how many of each there are.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Size {
+pub struct SizeEstimate {
     /// `tables`: asked for; `last_analyze`: the planner's numbers, where that would have had to wait; `unknown`.
-    pub size_from: SizeFrom,
+    pub size_from: EstimateSource,
     /// Indexes and dead rows included.
     pub database_bytes: u64,
     /// Tables without their indexes: near to what a plain dump has.
@@ -55,14 +55,14 @@ pub struct Size {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SizeFrom {
+pub enum EstimateSource {
     Tables,
     LastAnalyze,
     #[default]
     Unknown,
 }
 
-impl Facts {
+impl ServerFacts {
     pub fn major(&self) -> u32 {
         self.version_number / 10_000
     }
@@ -130,12 +130,12 @@ const LONG_LOCK: Duration = Duration::from_secs(5);
 
 /// The first few of however many names: an answer must not grow with what is wrong with a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct NameSample {
     pub first: Vec<String>,
     pub total: u64,
 }
 
-impl Names {
+impl NameSample {
     const SHOWN: usize = 5;
 
     pub fn is_empty(&self) -> bool {
@@ -152,7 +152,7 @@ impl Names {
     }
 }
 
-impl fmt::Display for Names {
+impl fmt::Display for NameSample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.first.join(", "))?;
         match self.total.saturating_sub(self.first.len() as u64) {
@@ -163,7 +163,7 @@ impl fmt::Display for Names {
 }
 
 /// Connects and looks, within the limit for everything before a dump.
-pub async fn preflight(server: &Server, database: &DatabaseName, selection: &Selection, cancel: &Cancel) -> Result<Facts> {
+pub async fn preflight(server: &Server, database: &DatabaseName, selection: &Selection, cancel: &Cancel) -> Result<ServerFacts> {
     let looking = async {
         let session = Session::open(server, database, cancel).await?;
         facts(&session, selection).await
@@ -173,13 +173,13 @@ pub async fn preflight(server: &Server, database: &DatabaseName, selection: &Sel
 
 /// A part that the dump could not read is an error here, unless the dump is of a part only: then `pg_dump` itself decides,
 /// since only it knows what its patterns mean.
-pub async fn facts(session: &Session, selection: &Selection) -> Result<Facts> {
+pub async fn facts(session: &Session, selection: &Selection) -> Result<ServerFacts> {
     let state = session.row(STATE).await?;
     let version = state.text(0)?;
     let replica = state.flag(1)?;
     let mut warnings = Vec::new();
     warnings.extend(transactions(state.text(2)? == "serializable", state.flag(3)?, replica)?);
-    let facts = Facts {
+    let facts = ServerFacts {
         server_version: version.split_whitespace().next().unwrap_or_default().to_owned(),
         version_number: session.version_number(),
         replica,
@@ -192,7 +192,7 @@ pub async fn facts(session: &Session, selection: &Selection) -> Result<Facts> {
     if !selection.is_partial() {
         readable::whole(session, &mut warnings).await?;
     }
-    Ok(Facts { warnings, ..facts })
+    Ok(ServerFacts { warnings, ..facts })
 }
 
 /// What database or role set for transactions holds for `pg_dump` until it begins its own: no option of it changes that, and
@@ -215,8 +215,8 @@ async fn extensions(session: &Session, warnings: &mut Vec<String>) -> Result<Vec
         name("x.extversion")
     );
     let rows = match session.advice(&query, LONG_LOCK).await? {
-        Advice::Rows(rows) => rows,
-        Advice::Refused(why) => {
+        AdvisoryRows::Rows(rows) => rows,
+        AdvisoryRows::Refused(why) => {
             warnings.push(format!(
                 "the extensions could not be looked at, and the inventory does not list them: {why}"
             ));
@@ -233,20 +233,23 @@ async fn extensions(session: &Session, warnings: &mut Vec<String>) -> Result<Vec
 }
 
 /// As exact as can be had without waiting.
-async fn size(session: &Session, warnings: &mut Vec<String>) -> Result<Size> {
+async fn size(session: &Session, warnings: &mut Vec<String>) -> Result<SizeEstimate> {
     let mut reason = String::new();
-    for (query, size_from) in [(SIZE_OF_TABLES, SizeFrom::Tables), (SIZE_BY_ANALYZE, SizeFrom::LastAnalyze)] {
+    for (query, size_from) in [
+        (SIZE_OF_TABLES, EstimateSource::Tables),
+        (SIZE_BY_ANALYZE, EstimateSource::LastAnalyze),
+    ] {
         match session.advice(query, SHORT_LOCK).await? {
-            Advice::Rows(rows) => {
+            AdvisoryRows::Rows(rows) => {
                 let row = rows
                     .first()
                     .ok_or_else(|| Error::new(Code::Bug, "the server answered with no row"))?;
-                if size_from == SizeFrom::LastAnalyze {
+                if size_from == EstimateSource::LastAnalyze {
                     warnings.push(format!(
                         "the size is estimated from the last ANALYZE, since the tables could not be asked: {reason}"
                     ));
                 }
-                return Ok(Size {
+                return Ok(SizeEstimate {
                     size_from,
                     database_bytes: row.number(0)?,
                     table_bytes: row.number(1)?,
@@ -255,20 +258,20 @@ async fn size(session: &Session, warnings: &mut Vec<String>) -> Result<Size> {
                     large_objects: row.number(4)?,
                 });
             }
-            Advice::Refused(why) => reason = why,
+            AdvisoryRows::Refused(why) => reason = why,
         }
     }
     warnings.push(format!("the size could not be estimated: {reason}"));
-    Ok(Size::default())
+    Ok(SizeEstimate::default())
 }
 
 /// Names, or why the server would not give them.
-pub async fn names(session: &Session, query: &str) -> Result<Result<Names, String>> {
+pub async fn names(session: &Session, query: &str) -> Result<Result<NameSample, String>> {
     let rows = match session.advice(query, LONG_LOCK).await? {
-        Advice::Rows(rows) => rows,
-        Advice::Refused(why) => return Ok(Err(why)),
+        AdvisoryRows::Rows(rows) => rows,
+        AdvisoryRows::Refused(why) => return Ok(Err(why)),
     };
-    let mut names = Names::default();
+    let mut names = NameSample::default();
     for row in &rows {
         names.first.push(row.name(0)?);
         names.total = row.number(1)?;
@@ -277,8 +280,8 @@ pub async fn names(session: &Session, query: &str) -> Result<Result<Names, Strin
 }
 
 /// Relations that somebody holds an exclusive lock on, in this database.
-pub async fn locked(session: &Session) -> Result<Names> {
-    let query = Names::query(RELATION, LOCKED, "n.nspname, c.relname");
+pub async fn locked(session: &Session) -> Result<NameSample> {
+    let query = NameSample::query(RELATION, LOCKED, "n.nspname, c.relname");
     Ok(names(session, &query).await?.unwrap_or_default())
 }
 
@@ -287,16 +290,16 @@ pub async fn conflicts(session: &Session) -> Result<u64> {
     let query = "SELECT COALESCE(d.conflicts, 0) FROM pg_catalog.pg_stat_database d
                  WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
     match session.advice(query, SHORT_LOCK).await? {
-        Advice::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0)),
-        Advice::Refused(_) => Ok(0),
+        AdvisoryRows::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0)),
+        AdvisoryRows::Refused(_) => Ok(0),
     }
 }
 
 /// The first five, and how many more.
 pub fn some_of(names: &[String]) -> String {
-    let first = names.iter().take(Names::SHOWN).cloned().collect();
+    let first = names.iter().take(NameSample::SHOWN).cloned().collect();
     let total = names.len() as u64;
-    Names { first, total }.to_string()
+    NameSample { first, total }.to_string()
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ mod extension_tables;
 mod roles;
 mod shared_texts;
 
-use super::session::{self, Advice, Session};
+use super::session::{self, AdvisoryRows, Session};
 use crate::error::Result;
 use crate::format::database_properties::{DatabaseProperties, dump_encoding};
 use crate::format::table_name::TableName;
-use crate::pipeline::Table;
+use crate::pipeline::TableRows;
 use crate::plan::Selection;
 use roles::ROLES;
 use shared_texts::SharedTexts;
@@ -22,10 +22,10 @@ const NAMED: usize = 5;
 
 /// The properties, and what a user should know of them.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
+pub struct PropertiesAnswer {
     pub properties: DatabaseProperties,
     /// Names of tables and schemas in the dump's own encoding, and in UTF-8: where these differ.
-    pub names: Names,
+    pub names: EncodedNames,
     pub warnings: Vec<String>,
 }
 
@@ -67,17 +67,17 @@ SELECT pg_catalog.count(*) FROM pg_catalog.pg_shseclabel l JOIN pg_catalog.pg_da
 WHERE l.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_database'::pg_catalog.regclass AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
 
 /// Asks for all of it. Where tables or schemas are chosen, the dump holds no extension.
-pub async fn ask(session: &Session, selection: &Selection) -> Result<Answer> {
-    let mut answer = Answer::default();
+pub async fn ask(session: &Session, selection: &Selection) -> Result<PropertiesAnswer> {
+    let mut answer = PropertiesAnswer::default();
     let query = |roles: &str| format!("SELECT {} {FROM}", session::hex(&format!("{PROPERTIES}{roles})")));
     let mut told = session.advice(&query(ROLES), LOCK_TIMEOUT).await?;
-    if let Advice::Refused(why) = &told {
+    if let AdvisoryRows::Refused(why) = &told {
         // Of more catalogs than all the rest: a lock on one of them must not cost it.
         let roles = format!("the roles that the dump names could not be looked at, and are not in the inventory: {why}");
         told = session.advice(&query("'[]'::pg_catalog.json"), LOCK_TIMEOUT).await?;
         answer.warnings.push(roles);
     }
-    if let Advice::Rows(rows) = told
+    if let AdvisoryRows::Rows(rows) = told
         && let Some(row) = rows.first()
         && let Some(shared) = SharedTexts::read(&row.bytes(0)?)
     {
@@ -97,7 +97,7 @@ pub async fn ask(session: &Session, selection: &Selection) -> Result<Answer> {
         ),
     }
     answer.properties.system_identifier = system_identifier(session).await?;
-    answer.names = Names::ask(session, answer.properties.dump_encoding.as_deref()).await?;
+    answer.names = EncodedNames::ask(session, answer.properties.dump_encoding.as_deref()).await?;
     answer.warnings.extend(left_out(session).await?);
     if selection.tables.is_empty() && selection.schemas.is_empty() {
         answer.warnings.extend(extension_tables::ask(session).await?);
@@ -109,8 +109,8 @@ pub async fn ask(session: &Session, selection: &Selection) -> Result<Answer> {
 async fn system_identifier(session: &Session) -> Result<Option<String>> {
     let query = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()";
     match session.advice(query, LOCK_TIMEOUT).await? {
-        Advice::Rows(rows) => Ok(rows.first().and_then(|row| row.text(0).ok()).map(str::to_owned)),
-        Advice::Refused(_) => Ok(None),
+        AdvisoryRows::Rows(rows) => Ok(rows.first().and_then(|row| row.text(0).ok()).map(str::to_owned)),
+        AdvisoryRows::Refused(_) => Ok(None),
     }
 }
 
@@ -119,7 +119,7 @@ async fn left_out(session: &Session) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     let mapping = session::hex("coalesce(m.usename, 'public') OPERATOR(pg_catalog.||) ' at ' OPERATOR(pg_catalog.||) m.srvname");
     let query = format!("SELECT {mapping}, pg_catalog.count(*) OVER () {HIDDEN_OPTIONS} ORDER BY 1 LIMIT {NAMED}");
-    if let Advice::Rows(rows) = session.advice(&query, LOCK_TIMEOUT).await?
+    if let AdvisoryRows::Rows(rows) = session.advice(&query, LOCK_TIMEOUT).await?
         && let Some(first) = rows.first()
     {
         let count = first.number(1)?;
@@ -134,7 +134,7 @@ async fn left_out(session: &Session) -> Result<Vec<String>> {
             "the options of user mappings are hidden from this user: the dump has these mappings without them: {names}{more}"
         ));
     }
-    if let Advice::Rows(rows) = session.advice(LABELS, LOCK_TIMEOUT).await?
+    if let AdvisoryRows::Rows(rows) = session.advice(LABELS, LOCK_TIMEOUT).await?
         && let Some(row) = rows.first()
         && row.number(0)? > 0
     {
@@ -148,9 +148,9 @@ async fn left_out(session: &Session) -> Result<Vec<String>> {
 
 /// For a dump that is not in UTF-8: what its names are called there. Empty where there is nothing to translate.
 #[derive(Clone, Debug, Default)]
-pub struct Names(HashMap<Vec<u8>, Vec<u8>>);
+pub struct EncodedNames(HashMap<Vec<u8>, Vec<u8>>);
 
-impl Names {
+impl EncodedNames {
     async fn ask(session: &Session, encoding: Option<&str>) -> Result<Self> {
         let Some(encoding) = encoding.filter(|encoding| !matches!(*encoding, "UTF8" | "SQL_ASCII")) else {
             return Ok(Self::default());
@@ -170,17 +170,17 @@ impl Names {
             bytes("UTF8")
         );
         match session.advice(&query, LOCK_TIMEOUT).await? {
-            Advice::Rows(rows) => {
+            AdvisoryRows::Rows(rows) => {
                 let pairs: Result<HashMap<Vec<u8>, Vec<u8>>> = rows.iter().map(|row| Ok((row.bytes(0)?, row.bytes(1)?))).collect();
                 Ok(Self(pairs?))
             }
             // A name that has no place in UTF-8: then all stand as the bytes that they are.
-            Advice::Refused(_) => Ok(Self::default()),
+            AdvisoryRows::Refused(_) => Ok(Self::default()),
         }
     }
 
     /// The same tables under names in UTF-8.
-    pub fn translate(&self, tables: &[Table]) -> Vec<Table> {
+    pub fn translate(&self, tables: &[TableRows]) -> Vec<TableRows> {
         let mut tables = tables.to_vec();
         if self.0.is_empty() {
             return tables;
@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn names_are_translated_by_what_the_server_said() {
-        let names = Names(HashMap::from([(b"gr\xf6\xdfe".to_vec(), "gr\u{f6}\u{df}e".into())]));
-        let table = |name: &str| Table {
+        let names = EncodedNames(HashMap::from([(b"gr\xf6\xdfe".to_vec(), "gr\u{f6}\u{df}e".into())]));
+        let table = |name: &str| TableRows {
             name: name.to_owned(),
             rows: 1,
             bytes: 2,

@@ -1,6 +1,6 @@
 //! What the user may not read: found before the dump starts, by the names of the objects.
 
-use super::preflight::{Names, READ, RELATION, names};
+use super::preflight::{NameSample, READ, RELATION, names};
 use super::session::Session;
 use crate::error::{Code, Error, Result};
 
@@ -33,7 +33,7 @@ const OWNED: &str = "SELECT o.objid FROM pg_catalog.pg_depend o JOIN left_over l
 
 /// Of a whole database, as an error that names it.
 pub async fn whole(session: &Session, warnings: &mut Vec<String>) -> Result<()> {
-    let of = |condition: &str| Names::query(RELATION, &format!("{READ} {condition}"), "n.nspname, c.relname");
+    let of = |condition: &str| NameSample::query(RELATION, &format!("{READ} {condition}"), "n.nspname, c.relname");
     tables(session, of, warnings).await?;
     large_objects(session, warnings).await
 }
@@ -53,7 +53,7 @@ pub async fn part(session: &Session, relations: &str, with_large_objects: bool, 
             "FROM (WITH RECURSIVE {relations} SELECT n.nspname, c.relname {READ} {condition}
                  AND c.oid OPERATOR(pg_catalog.=) ANY ({read})) x"
         );
-        Names::query("pg_catalog.format('%I.%I', x.nspname, x.relname)", &from, "x.nspname, x.relname")
+        NameSample::query("pg_catalog.format('%I.%I', x.nspname, x.relname)", &from, "x.nspname, x.relname")
     };
     tables(session, of, warnings).await?;
     match with_large_objects {
@@ -69,7 +69,7 @@ async fn tables(session: &Session, of: impl Fn(&str) -> String, warnings: &mut V
 }
 
 async fn large_objects(session: &Session, warnings: &mut Vec<String>) -> Result<()> {
-    let query = Names::query("m.oid", CLOSED_OBJECTS, "m.oid");
+    let query = NameSample::query("m.oid", CLOSED_OBJECTS, "m.oid");
     let hint = "GRANT SELECT ON LARGE OBJECT n TO the backup user, for each; pg_read_all_data does not cover them.";
     none(session, &query, "no SELECT on large object", Some(hint), warnings).await
 }

@@ -1,6 +1,6 @@
 //! A password, or a drill's private key, in Secrets Manager.
 
-use crate::aws::{self, Failed};
+use crate::aws::{self, ServiceError};
 use crate::error::{Code, Error, Result};
 use crate::plan::SecretArn;
 use secrecy::{ExposeSecret, SecretString};
@@ -25,7 +25,7 @@ pub async fn password(secret: &SecretArn) -> Result<SecretString> {
 pub async fn text(secret: &SecretArn) -> Result<SecretString> {
     let client = aws_sdk_secretsmanager::Client::new(&aws::config(&secret.region).await?);
     let answer = client.get_secret_value().secret_id(&secret.arn).send().await;
-    let answer = answer.map_err(|error| Failed::of(&error).into_error("secretsmanager:GetSecretValue", &secret.arn))?;
+    let answer = answer.map_err(|error| ServiceError::of(&error).into_error("secretsmanager:GetSecretValue", &secret.arn))?;
     answer
         .secret_string()
         .map(SecretString::from)

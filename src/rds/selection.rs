@@ -4,12 +4,12 @@
 //! The patterns are those of psql (its manual, under "Patterns"), turned into regular expressions as PostgreSQL's own
 //! `processSQLNamePattern` does. `tests/it/fidelity/patterns.rs` holds the two against each other.
 
-mod left;
+mod left_out;
 mod needs;
 mod patterns;
 
 use super::readable;
-use super::session::{self, Advice, Session};
+use super::session::{self, AdvisoryRows, Session};
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::dump_encoding;
 use crate::format::table_name::TableName;
@@ -48,7 +48,7 @@ pub struct Match {
 }
 
 /// The fields of an event that hold patterns, and the options that they become.
-struct Kind {
+struct PatternField {
     field: &'static str,
     option: &'static str,
     /// The option of `pg_dump` that takes children along.
@@ -57,36 +57,36 @@ struct Kind {
     of_schemas: bool,
 }
 
-const KINDS: [Kind; 5] = [
-    Kind {
+const KINDS: [PatternField; 5] = [
+    PatternField {
         field: "tables",
         option: "table",
         with_children: "table-and-children",
         is_exclusion: false,
         of_schemas: false,
     },
-    Kind {
+    PatternField {
         field: "exclude_tables",
         option: "exclude-table",
         with_children: "exclude-table-and-children",
         is_exclusion: true,
         of_schemas: false,
     },
-    Kind {
+    PatternField {
         field: "exclude_table_data",
         option: "exclude-table-data",
         with_children: "exclude-table-data-and-children",
         is_exclusion: true,
         of_schemas: false,
     },
-    Kind {
+    PatternField {
         field: "schemas",
         option: "schema",
         with_children: "schema",
         is_exclusion: false,
         of_schemas: true,
     },
-    Kind {
+    PatternField {
         field: "exclude_schemas",
         option: "exclude-schema",
         with_children: "exclude-schema",
@@ -95,7 +95,7 @@ const KINDS: [Kind; 5] = [
     },
 ];
 
-fn patterns(selection: &Selection) -> [(&'static Kind, &[String]); 5] {
+fn patterns(selection: &Selection) -> [(&'static PatternField, &[String]); 5] {
     let Selection {
         tables,
         exclude_tables,
@@ -173,10 +173,10 @@ pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Sel
             resolved.arguments.extend(of_the_system);
         }
     }
-    resolved.warnings.extend(left::check(session, &conditions, database).await?);
+    resolved.warnings.extend(left_out::check(session, &conditions, database).await?);
     resolved.warnings.extend(needs::check(session, &conditions, selection).await?);
     let is_chosen = !selection.tables.is_empty() || !selection.schemas.is_empty();
-    let relations = left::Left::of(&conditions).relations;
+    let relations = left_out::LeftOutTables::of(&conditions).relations;
     let [_, _, without_rows, ..] = &conditions;
     let relations = format!("{relations}, {}", with_children("without_rows", without_rows));
     readable::part(session, &relations, !is_chosen, &mut resolved.warnings).await?;
@@ -186,8 +186,8 @@ pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Sel
     if is_chosen {
         let count = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata";
         let objects = match session.advice(count, LOCK_TIMEOUT).await? {
-            Advice::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0))?,
-            Advice::Refused(why) => {
+            AdvisoryRows::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0))?,
+            AdvisoryRows::Refused(why) => {
                 let told = format!("whether there are large objects, which are not in this dump, could not be looked at: {why}");
                 resolved.warnings.push(told);
                 0
@@ -256,7 +256,7 @@ const IS_IDENTITY: &str = "(c.relkind OPERATOR(pg_catalog.=) 'S' AND EXISTS (SEL
     WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) c.oid
       AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'i'))";
 
-fn count(kind: &Kind, condition: &str) -> String {
+fn count(kind: &PatternField, condition: &str) -> String {
     match kind.field {
         _ if kind.of_schemas => format!("SELECT pg_catalog.count(*) FROM pg_catalog.pg_namespace n WHERE {OF_USERS} AND {condition}"),
         // Here such a sequence counts: its value is left out.
@@ -291,7 +291,7 @@ fn with_children(name: &str, conditions: &[String]) -> String {
     )
 }
 
-async fn argument(session: &Session, kind: &Kind, pattern: &str, encoding: &str, client_major: u32) -> Result<OsString> {
+async fn argument(session: &Session, kind: &PatternField, pattern: &str, encoding: &str, client_major: u32) -> Result<OsString> {
     let option = if client_major < CHILDREN_SINCE {
         kind.option
     } else {
@@ -323,7 +323,7 @@ fn in_encoding(expression: &str, encoding: &str) -> String {
 }
 
 /// Options that name each child of what the condition means, for a `pg_dump` that does not take them along.
-async fn children(session: &Session, kind: &Kind, condition: &str, encoding: &str) -> Result<Vec<OsString>> {
+async fn children(session: &Session, kind: &PatternField, condition: &str, encoding: &str) -> Result<Vec<OsString>> {
     let query = format!(
         "WITH RECURSIVE {} SELECT {}, {} FROM family f
          JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) f.oid

@@ -8,8 +8,8 @@
 //! Queries name `pg_catalog` all the same, and hold no backslash in a plain literal, whose meaning is a setting of the
 //! server: values go in by [`literal`].
 
-use super::diagnose::{self, Refusal};
-use super::login::{self, Login};
+use super::diagnose::{self, LoginRefusal};
+use super::login::{self, Connection};
 use super::{Server, TRIES, is_transient, pause};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
@@ -24,7 +24,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection to one database whose server has said which it is. Closed when dropped.
 pub struct Session {
-    login: Login,
+    login: Connection,
     cancel: Cancel,
     limits: Limits,
     address: String,
@@ -38,7 +38,7 @@ pub struct Session {
 }
 
 /// What came of a query that the backup can do without.
-pub enum Advice {
+pub enum AdvisoryRows {
     Rows(Vec<Row>),
     /// The server would not, or not in time: its own words.
     Refused(String),
@@ -51,15 +51,15 @@ impl Session {
     }
 
     /// The same, saying by SQLSTATE why not.
-    pub(super) async fn try_open(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Result<Self, Refusal> {
+    pub(super) async fn try_open(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Result<Self, LoginRefusal> {
         let mut tries = 0;
         loop {
             tries += 1;
             // A token takes a call or two of its own: not out of the login's time.
-            let password = cancel.race(server.password(database.as_str())).await?;
+            let password = cancel.run_until_cancelled(server.password(database.as_str())).await?;
             let trying = async { Ok(login::log_in(server, database.as_str(), &password).await) };
-            match cancel.race(trying).await? {
-                Ok(login) => return Self::begin(server, login, cancel).await.map_err(Refusal::from),
+            match cancel.run_until_cancelled(trying).await? {
+                Ok(login) => return Self::begin(server, login, cancel).await.map_err(LoginRefusal::from),
                 Err(refusal) if tries < TRIES && is_transient(refusal.error.code) => {
                     let error = refusal.error;
                     tracing::warn!(code = error.code.name(), tries, "{}", error.message);
@@ -70,7 +70,7 @@ impl Session {
         }
     }
 
-    async fn begin(server: &Server, login: Login, cancel: &Cancel) -> Result<Self> {
+    async fn begin(server: &Server, login: Connection, cancel: &Cancel) -> Result<Self> {
         let mut session = Self {
             login,
             cancel: cancel.clone(),
@@ -120,10 +120,10 @@ impl Session {
 
     /// The rows of a query that nothing depends on: where the server refuses it, runs into a lock or is too slow, that is
     /// an answer too. An error is only what ends everything: a cancel, or a connection that is gone or silent.
-    pub async fn advice(&self, query: &str, lock_timeout: Duration) -> Result<Advice> {
+    pub async fn advice(&self, query: &str, lock_timeout: Duration) -> Result<AdvisoryRows> {
         match self.ask(query, lock_timeout).await? {
-            Ok(rows) => Ok(Advice::Rows(rows)),
-            Err(answer) => Ok(Advice::Refused(answer.message().to_owned())),
+            Ok(rows) => Ok(AdvisoryRows::Rows(rows)),
+            Err(answer) => Ok(AdvisoryRows::Refused(answer.message().to_owned())),
         }
     }
 
@@ -138,7 +138,7 @@ impl Session {
             let asking = self.login.client.simple_query(&message);
             tokio::time::timeout(self.limits.query, asking).await.map_err(|_| self.silent())
         };
-        let messages = match self.cancel.race(answer).await {
+        let messages = match self.cancel.run_until_cancelled(answer).await {
             Ok(Ok(messages)) => messages,
             Ok(Err(error)) => match error.as_db_error() {
                 Some(answer) if !diagnose::ends_the_session(answer) => return Ok(Err(answer.clone())),

@@ -1,7 +1,7 @@
 //! Time-outs that the login or the database sets. `pg_dump` switches them off for its session, `pg_dumpall` does not.
 
-use super::preflight::Facts;
-use super::session::{Advice, Session};
+use super::preflight::ServerFacts;
+use super::session::{AdvisoryRows, Session};
 use crate::error::Result;
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn ask(session: &Session) -> Result<Vec<String>> {
     match session.advice(TIMEOUTS, LOCK_TIMEOUT).await? {
-        Advice::Rows(rows) => rows.iter().map(|row| row.text(0).map(str::to_owned)).collect(),
-        Advice::Refused(_) => Ok(Vec::new()),
+        AdvisoryRows::Rows(rows) => rows.iter().map(|row| row.text(0).map(str::to_owned)).collect(),
+        AdvisoryRows::Refused(_) => Ok(Vec::new()),
     }
 }
 
 /// What `check` says of them where the roles are asked for.
-pub fn warning(facts: &Facts) -> Option<String> {
+pub fn warning(facts: &ServerFacts) -> Option<String> {
     let names = facts.timeouts.join(", ");
     (!names.is_empty()).then(|| {
         format!(

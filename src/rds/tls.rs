@@ -61,7 +61,7 @@ fn client_config(mode: TlsMode, pem: &[u8]) -> Result<ClientConfig> {
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .build()
         .map_err(|error| bug(&error))?;
-    let lenient = Lenient {
+    let lenient = LenientVerifier {
         verifier,
         provider,
         authority: mode == TlsMode::VerifyCa,
@@ -75,13 +75,13 @@ fn client_config(mode: TlsMode, pem: &[u8]) -> Result<ClientConfig> {
 /// libpq's `verify-ca` (any name) and `require` (any certificate): for password logins only, and only where the
 /// environment asks for it.
 #[derive(Debug)]
-struct Lenient {
+struct LenientVerifier {
     verifier: Arc<WebPkiServerVerifier>,
     provider: Arc<CryptoProvider>,
     authority: bool,
 }
 
-impl ServerCertVerifier for Lenient {
+impl ServerCertVerifier for LenientVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

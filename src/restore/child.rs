@@ -3,11 +3,11 @@
 //! The mirror of `pipeline::child`, which reads one. Writing never blocks for good: one poll(2) watches the pipe in, the
 //! pipes out, the exit and the cancel.
 
-use super::confinement::{self, Confinement, Keeper};
-use super::tried::Sieve;
+use super::confinement::{self, Confinement, ParentThread};
+use super::trial_reports::ReportFilter;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::tether::tether;
+use crate::pipeline::tether::kill_on_parent_death;
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -19,39 +19,39 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// How long a child may take to end after it was asked to.
-const POLITE: Duration = Duration::from_secs(1);
+const TERM_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is kept of stderr: its beginning and its end.
-const KEPT: usize = 16 << 10;
+const OUTPUT_LIMIT: usize = 16 << 10;
 /// Fewer and larger wake-ups; the kernel may refuse it, which costs speed only.
 const PIPE: usize = 1 << 20;
 
 /// A running child in a process group of its own, tied to the thread that started it. Dropped, it is ended and reaped.
-pub(super) struct Fed {
+pub(super) struct ChildWriter {
     name: String,
     child: Child,
     group: Pid,
     exit: OwnedFd,
     input: Option<ChildStdin>,
-    output: Output,
-    words: Output,
-    wanted: Wanted,
+    output: OutputTail,
+    words: OutputTail,
+    wanted: OutputWanted,
     cancel: Cancel,
     status: Option<ExitStatus>,
     // Goes last: the process ends with it.
-    _keeper: Option<Keeper>,
+    _keeper: Option<ParentThread>,
 }
 
 /// How much of a child's output is wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum OutputWanted {
     Nothing,
     /// At most so many bytes: more is an error.
     Bytes(usize),
 }
 
-impl Fed {
+impl ChildWriter {
     /// Starts `command` with `files` as its descriptors 3, 4, …; nothing else of ours is inherited.
-    pub(super) fn start(command: &mut Command, files: Vec<OwnedFd>, wanted: Wanted, cancel: &Cancel) -> Result<Self> {
+    pub(super) fn start(command: &mut Command, files: Vec<OwnedFd>, wanted: OutputWanted, cancel: &Cancel) -> Result<Self> {
         Self::start_confined(command, files, wanted, None, cancel)
     }
 
@@ -59,7 +59,7 @@ impl Fed {
     pub(super) fn start_confined(
         command: &mut Command,
         files: Vec<OwnedFd>,
-        wanted: Wanted,
+        wanted: OutputWanted,
         confinement: Option<&Confinement>,
         cancel: &Cancel,
     ) -> Result<Self> {
@@ -71,9 +71,13 @@ impl Fed {
             .zip(3..)
             .map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
         command.stdin(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        command.stdout(if wanted == Wanted::Nothing { Stdio::null() } else { Stdio::piped() });
+        command.stdout(if wanted == OutputWanted::Nothing {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        });
         command.fd_mappings(mappings.collect()).map_err(|error| failed(&error))?;
-        tether(command);
+        kill_on_parent_death(command);
         let (mut child, keeper) = match confinement {
             None => (command.spawn().map_err(|error| failed(&error))?, None),
             Some(confinement) => {
@@ -103,8 +107,8 @@ impl Fed {
                 group,
                 exit,
                 input,
-                output: Output::new(output),
-                words: Output::new(words),
+                output: OutputTail::new(output),
+                words: OutputTail::new(words),
                 wanted,
                 cancel: cancel.clone(),
                 status: None,
@@ -119,7 +123,7 @@ impl Fed {
     }
 
     /// Has lines taken out of what it says on stderr.
-    pub(super) fn sift(&mut self, sieve: Sieve) {
+    pub(super) fn sift(&mut self, sieve: ReportFilter) {
         self.words.sieve = Some(sieve);
     }
 
@@ -163,7 +167,7 @@ impl Fed {
     }
 
     /// What it said on stderr, as far as kept.
-    pub(super) fn said(&self) -> String {
+    pub(super) fn output_text(&self) -> String {
         String::from_utf8_lossy(&self.words.kept).into_owned()
     }
 
@@ -181,14 +185,14 @@ impl Fed {
             Err(error) => return Err(Error::new(Code::Bug, format!("poll: {error}"))),
         }
         let has_exited = watched[0].revents().contains(PollFlags::IN);
-        self.words.take(|kept| {
-            if kept.len() > 2 * KEPT {
-                let surplus = kept.len() - KEPT;
-                kept.drain(KEPT / 2..KEPT / 2 + surplus);
+        self.words.read_available(|kept| {
+            if kept.len() > 2 * OUTPUT_LIMIT {
+                let surplus = kept.len() - OUTPUT_LIMIT;
+                kept.drain(OUTPUT_LIMIT / 2..OUTPUT_LIMIT / 2 + surplus);
             }
         });
-        self.output.take(|_| ());
-        if let Wanted::Bytes(limit) = self.wanted
+        self.output.read_available(|_| ());
+        if let OutputWanted::Bytes(limit) = self.wanted
             && self.output.kept.len() > limit
         {
             return Err(Error::new(
@@ -213,34 +217,34 @@ impl Fed {
         for signal in [Signal::INT, Signal::CONT] {
             let _ = kill_process_group(self.group, signal);
         }
-        let timeout = Timespec::try_from(POLITE).unwrap_or_default();
+        let timeout = Timespec::try_from(TERM_TIMEOUT).unwrap_or_default();
         let _ = poll(&mut [PollFd::new(&self.exit, PollFlags::IN)], Some(&timeout));
         let _ = kill_process_group(self.group, Signal::KILL);
         self.status = self.child.wait().ok();
     }
 }
 
-impl Drop for Fed {
+impl Drop for ChildWriter {
     fn drop(&mut self) {
         self.end();
     }
 }
 
 /// A pipe out of the child, and what came of it.
-struct Output {
+struct OutputTail {
     pipe: Option<OwnedFd>,
-    sieve: Option<Sieve>,
+    sieve: Option<ReportFilter>,
     kept: Vec<u8>,
 }
 
-impl Output {
+impl OutputTail {
     fn new(pipe: Option<OwnedFd>) -> Self {
         let (sieve, kept) = (None, Vec::new());
         Self { pipe, sieve, kept }
     }
 
     /// Takes what is there; `trim` keeps it bounded.
-    fn take(&mut self, trim: impl Fn(&mut Vec<u8>)) {
+    fn read_available(&mut self, trim: impl Fn(&mut Vec<u8>)) {
         let mut buffer = [0; 16 << 10];
         while let Some(pipe) = &self.pipe {
             match rustix::io::read(pipe, &mut buffer) {
@@ -250,7 +254,7 @@ impl Output {
                 }
                 Ok(read) => {
                     match &mut self.sieve {
-                        Some(sieve) => sieve.take(&buffer[..read], &mut self.kept),
+                        Some(sieve) => sieve.filter_line(&buffer[..read], &mut self.kept),
                         None => self.kept.extend_from_slice(&buffer[..read]),
                     }
                     trim(&mut self.kept);
@@ -266,11 +270,11 @@ impl Output {
 mod tests {
     use super::*;
 
-    fn shell(script: &str, wanted: Wanted, cancel: &Cancel) -> Fed {
-        Fed::start(Command::new("/bin/sh").args(["-c", script]), Vec::new(), wanted, cancel).unwrap()
+    fn shell(script: &str, wanted: OutputWanted, cancel: &Cancel) -> ChildWriter {
+        ChildWriter::start(Command::new("/bin/sh").args(["-c", script]), Vec::new(), wanted, cancel).unwrap()
     }
 
-    const SOME: Wanted = Wanted::Bytes(1000);
+    const SOME: OutputWanted = OutputWanted::Bytes(1000);
 
     #[test]
     fn it_reads_what_is_written_and_its_words_are_kept() {
@@ -279,7 +283,7 @@ mod tests {
             assert!(child.write(&[b'x'; 1000]).unwrap());
         }
         assert_eq!(child.finish().unwrap().code(), Some(3));
-        assert_eq!((child.output(), child.said().as_str()), (&b"5000000\n"[..], "err\n"));
+        assert_eq!((child.output(), child.output_text().as_str()), (&b"5000000\n"[..], "err\n"));
     }
 
     #[test]
@@ -292,22 +296,22 @@ mod tests {
 
     #[test]
     fn one_that_does_not_read_is_no_trap() {
-        let mut child = shell("exec <&-; echo gone >&2; exit 1", Wanted::Nothing, &Cancel::new().unwrap());
+        let mut child = shell("exec <&-; echo gone >&2; exit 1", OutputWanted::Nothing, &Cancel::new().unwrap());
         while child.write(&[b'x'; 1 << 16]).unwrap() {}
         assert_eq!(child.finish().unwrap().code(), Some(1));
-        assert_eq!(child.said(), "gone\n");
+        assert_eq!(child.output_text(), "gone\n");
     }
 
     #[test]
     fn a_flood_on_stderr_neither_blocks_nor_fills_memory() {
         let script = "echo first >&2; yes | head -c 5000000 >&2; echo last >&2; cat >/dev/null";
-        let mut child = shell(script, Wanted::Nothing, &Cancel::new().unwrap());
+        let mut child = shell(script, OutputWanted::Nothing, &Cancel::new().unwrap());
         for _ in 0..100 {
             assert!(child.write(&[b'x'; 1 << 16]).unwrap());
         }
         assert!(child.finish().unwrap().success());
-        assert!(child.said().len() <= 2 * KEPT);
-        assert!(child.said().starts_with("first\n") && child.said().ends_with("last\n"));
+        assert!(child.output_text().len() <= 2 * OUTPUT_LIMIT);
+        assert!(child.output_text().starts_with("first\n") && child.output_text().ends_with("last\n"));
     }
 
     #[test]
@@ -323,7 +327,7 @@ mod tests {
         let thread = std::thread::spawn({
             let cancel = cancel.clone();
             move || {
-                let mut child = shell("trap '' INT; exec sleep 1000", Wanted::Nothing, &cancel);
+                let mut child = shell("trap '' INT; exec sleep 1000", OutputWanted::Nothing, &cancel);
                 ready.send(child.group).unwrap();
                 loop {
                     if let Err(error) = child.write(&[b'x'; 1 << 16]) {

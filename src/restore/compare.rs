@@ -1,8 +1,8 @@
 //! What came back, held against the inventory that was counted while the dump was written.
 
-use super::psql::Access;
+use super::psql::PsqlTarget;
 use crate::cancel::Cancel;
-use crate::envelope::contents::{Contents, Extension};
+use crate::envelope::contents::{Extension, Inventory};
 use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
 use crate::format::order::SelectionRecord;
@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The answer: equal if there is no difference.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Comparison {
-    pub tables: Vec<Table>,
-    pub rows: Pair,
-    pub large_objects: Pair,
+    pub tables: Vec<TableComparison>,
+    pub rows: CountPair,
+    pub large_objects: CountPair,
     pub extensions: Vec<Extension>,
     /// How many there are in the restored database.
     pub indexes: u64,
@@ -36,13 +36,13 @@ impl Comparison {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Pair {
+pub struct CountPair {
     pub expected: u64,
     pub found: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Table {
+pub struct TableComparison {
     pub name: String,
     /// By the inventory; `None`: the dump holds no rows of it.
     pub expected_rows: Option<u64>,
@@ -57,7 +57,7 @@ pub struct Table {
 
 /// A table as the restored database has it.
 #[derive(Deserialize)]
-struct Found {
+struct CatalogTable {
     /// Hexadecimal: in a SQL_ASCII database a name need not be text.
     schema: String,
     table: String,
@@ -67,7 +67,7 @@ struct Found {
     root: Option<[String; 2]>,
 }
 
-impl Found {
+impl CatalogTable {
     fn name(&self) -> Result<TableName> {
         let part = |hex: &str| unhex_all(hex).ok_or_else(|| Error::new(Code::RestoreFailed, "the catalog's answer has no names"));
         Ok(TableName::new([part(&self.schema)?, part(&self.table)?]))
@@ -85,7 +85,7 @@ impl Found {
 #[derive(Deserialize)]
 struct Catalog {
     encoding: String,
-    tables: Vec<Found>,
+    tables: Vec<CatalogTable>,
     extensions: Vec<Extension>,
     large_objects: u64,
     indexes: u64,
@@ -143,16 +143,16 @@ SELECT pg_catalog.json_build_object(
 
 /// Counts every table of the database and compares. `left_out`: schema and name of tables that came with extensions which are
 /// not there.
-pub fn compare(inventory: &Contents, left_out: &[Vec<Vec<u8>>], restored: &Access, cancel: &Cancel) -> Result<Comparison> {
+pub fn compare(inventory: &Inventory, left_out: &[Vec<Vec<u8>>], restored: &PsqlTarget, cancel: &Cancel) -> Result<Comparison> {
     let catalog: Catalog = restored.json(CATALOG, cancel)?;
-    let names: Vec<TableName> = catalog.tables.iter().map(Found::name).collect::<Result<_>>()?;
+    let names: Vec<TableName> = catalog.tables.iter().map(CatalogTable::name).collect::<Result<_>>()?;
     let rows = count(&names, &catalog.encoding, restored, cancel)?;
     let mut comparison = Comparison {
-        rows: Pair {
+        rows: CountPair {
             expected: inventory.rows,
             found: 0,
         },
-        large_objects: Pair {
+        large_objects: CountPair {
             expected: inventory.large_objects,
             found: catalog.large_objects,
         },
@@ -163,9 +163,9 @@ pub fn compare(inventory: &Contents, left_out: &[Vec<Vec<u8>>], restored: &Acces
         ..Comparison::default()
     };
     let left_out: BTreeSet<TableName> = left_out.iter().map(|parts| TableName::new(parts.iter().cloned())).collect();
-    comparison.hold_tables(inventory, &left_out, &names, &catalog.tables, &rows);
+    comparison.compare_tables(inventory, &left_out, &names, &catalog.tables, &rows);
     comparison.hold_extensions(inventory, &catalog.extensions);
-    let Pair { expected, found } = comparison.large_objects;
+    let CountPair { expected, found } = comparison.large_objects;
     if expected != found {
         comparison.differ(format!("{found} large objects instead of {expected}"));
     }
@@ -174,7 +174,7 @@ pub fn compare(inventory: &Contents, left_out: &[Vec<Vec<u8>>], restored: &Acces
     }
     for constraint in &catalog.open_constraints {
         // pg_dump keeps a NOT VALID of the source; whatever else is violated has stopped the restore.
-        comparison.note(format!("the constraint {constraint} is not validated, as in the source"));
+        comparison.add_difference(format!("the constraint {constraint} is not validated, as in the source"));
     }
     comparison.extensions = catalog.extensions;
     Ok(comparison)
@@ -185,13 +185,20 @@ impl Comparison {
         self.differences.push(what);
     }
 
-    fn note(&mut self, what: String) {
+    fn add_difference(&mut self, what: String) {
         self.notes.push(what);
     }
 
-    fn hold_tables(&mut self, inventory: &Contents, left_out: &BTreeSet<TableName>, names: &[TableName], found: &[Found], rows: &[u64]) {
+    fn compare_tables(
+        &mut self,
+        inventory: &Inventory,
+        left_out: &BTreeSet<TableName>,
+        names: &[TableName],
+        found: &[CatalogTable],
+        rows: &[u64],
+    ) {
         // By what the names mean: majors differ in which of them they put in quotes.
-        let mut unseen: BTreeMap<&TableName, (&Found, u64)> = names
+        let mut unseen: BTreeMap<&TableName, (&CatalogTable, u64)> = names
             .iter()
             .zip(found.iter().zip(rows))
             .map(|(name, (table, rows))| (name, (table, *rows)))
@@ -210,11 +217,11 @@ impl Comparison {
                 Some((table, rows)) => Some((table.of_extension, table.disk_bytes, rows)),
                 None => {
                     // Rows that were dumped by way of the root, as pg_dump does where a partition's bounds may change.
-                    let is_of_it = |(partition, (table, _)): &(&&TableName, &(&Found, u64))| {
+                    let is_of_it = |(partition, (table, _)): &(&&TableName, &(&CatalogTable, u64))| {
                         !is_named.contains(**partition) && table.is_partition_of(&name)
                     };
                     let partitions: Vec<&TableName> = unseen.iter().filter(is_of_it).map(|(partition, _)| *partition).collect();
-                    let parts: Vec<(&Found, u64)> = partitions.iter().filter_map(|partition| unseen.remove(partition)).collect();
+                    let parts: Vec<(&CatalogTable, u64)> = partitions.iter().filter_map(|partition| unseen.remove(partition)).collect();
                     let sum = parts
                         .iter()
                         .fold((0, 0), |(bytes, rows), (table, more)| (bytes + table.disk_bytes, rows + more));
@@ -223,7 +230,7 @@ impl Comparison {
             };
             if found.is_none() && left_out.contains(&name) {
                 self.rows.expected = self.rows.expected.saturating_sub(expected_rows);
-                self.note(format!(
+                self.add_difference(format!(
                     "the table {name} comes with an extension that is not here: its {expected_rows} rows were left out"
                 ));
                 continue;
@@ -238,7 +245,7 @@ impl Comparison {
                 Some(_) => {}
             }
             self.rows.found += found_rows.map_or(0, |rows| if equal { expected_rows } else { rows });
-            self.tables.push(Table {
+            self.tables.push(TableComparison {
                 name: name.to_string(),
                 expected_rows: Some(expected_rows),
                 found_rows,
@@ -256,11 +263,11 @@ impl Comparison {
                 self.differ(format!("the table {name} has {rows} rows, of which the dump has none"));
                 self.rows.found += rows;
             } else {
-                self.note(format!(
+                self.add_difference(format!(
                     "the table {name} is there without rows: the dump holds only its definition"
                 ));
             }
-            self.tables.push(Table {
+            self.tables.push(TableComparison {
                 name: name.to_string(),
                 expected_rows: None,
                 found_rows: Some(rows),
@@ -273,7 +280,7 @@ impl Comparison {
     }
 
     /// The statements that make them have succeeded, or the restore would have stopped: so none of this is a difference.
-    fn hold_extensions(&mut self, inventory: &Contents, found: &[Extension]) {
+    fn hold_extensions(&mut self, inventory: &Inventory, found: &[Extension]) {
         // With exclusions alone pg_dump writes them all.
         let is_chosen = |selection: &SelectionRecord| !(selection.tables.is_empty() && selection.schemas.is_empty());
         let reason = match inventory.selection.as_ref().map(is_chosen) {
@@ -284,9 +291,9 @@ impl Comparison {
         for extension in &inventory.extensions {
             let Extension { name, version } = extension;
             match found.iter().find(|found| found.name == *name) {
-                None => self.note(format!("the extension {name} is not there: {reason}")),
+                None => self.add_difference(format!("the extension {name} is not there: {reason}")),
                 Some(found) if found.version != *version => {
-                    self.note(format!(
+                    self.add_difference(format!(
                         "the extension {name} is {} here and was {version} in the source",
                         found.version
                     ));
@@ -298,7 +305,7 @@ impl Comparison {
 }
 
 /// One session counts them all. `ONLY`: rows of children are counted with the children, as they are dumped.
-fn count(names: &[TableName], encoding: &str, restored: &Access, cancel: &Cancel) -> Result<Vec<u64>> {
+fn count(names: &[TableName], encoding: &str, restored: &PsqlTarget, cancel: &Cancel) -> Result<Vec<u64>> {
     // Row security shall be an error here, never fewer rows.
     let mut sql = b"SET row_security TO off;\n".to_vec();
     if encoding == "SQL_ASCII" {

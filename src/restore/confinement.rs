@@ -87,7 +87,7 @@ const SHUT: &[libc::c_long] = &[
 
 /// What the kernel enforced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Enforced {
+pub struct EnforcedLayers {
     /// The version of Landlock's interface.
     pub landlock: Option<u32>,
     pub seccomp: bool,
@@ -118,10 +118,10 @@ pub enum NoConfinement {
 }
 
 impl ConfinementReport {
-    pub fn new(enforced: Enforced, users: bool) -> Self {
+    pub fn new(enforced: EnforcedLayers, users: bool) -> Self {
         match (enforced, users) {
-            (Enforced::NONE, false) => Self::NONE,
-            (Enforced { landlock, seccomp }, users) => Self::Held {
+            (EnforcedLayers::NONE, false) => Self::NONE,
+            (EnforcedLayers { landlock, seccomp }, users) => Self::Held {
                 landlock: landlock.map(|abi| Landlock { abi }),
                 seccomp,
                 users,
@@ -145,7 +145,7 @@ impl ConfinementReport {
     }
 }
 
-impl Enforced {
+impl EnforcedLayers {
     const NONE: Self = Self {
         landlock: None,
         seccomp: false,
@@ -169,12 +169,12 @@ pub struct Confinement {
     /// Its own folders.
     writable: Vec<PathBuf>,
     connects: bool,
-    expected: Enforced,
+    expected: EnforcedLayers,
 }
 
 impl Confinement {
     /// For a program of PostgreSQL, which may write to `writable` alone and open connections only if it `connects`.
-    pub fn new(program: &Path, writable: Vec<PathBuf>, connects: bool, expected: Enforced) -> Self {
+    pub fn new(program: &Path, writable: Vec<PathBuf>, connects: bool, expected: EnforcedLayers) -> Self {
         let (loaders, libraries) = loaded(program);
         let installation = program.parent().and_then(Path::parent).filter(|folder| folder.parent().is_some());
         let mut readable: Vec<PathBuf> = READABLE.iter().map(PathBuf::from).collect();
@@ -198,7 +198,7 @@ impl Confinement {
     }
 
     /// Restricts the calling thread and all that it will start, for good. Less than the probe promised is an error.
-    pub fn enforce(&self) -> io::Result<Enforced> {
+    pub fn enforce(&self) -> io::Result<EnforcedLayers> {
         let landlock = self.landlock().map_err(io::Error::other)?;
         let mut seccomp = false;
         for filter in self.filters().unwrap_or_default() {
@@ -210,7 +210,7 @@ impl Confinement {
         if landlock < self.expected.landlock || (self.expected.seccomp && !seccomp) {
             return Err(io::Error::other("its confinement does not hold"));
         }
-        Ok(Enforced { landlock, seccomp })
+        Ok(EnforcedLayers { landlock, seccomp })
     }
 
     fn landlock(&self) -> std::result::Result<Option<u32>, RulesetError> {
@@ -278,12 +278,12 @@ fn loaded(program: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
 }
 
 /// The thread that started a confined process. The kernel ends the process with it, so it stays until this is dropped.
-pub(super) struct Keeper {
+pub(super) struct ParentThread {
     _release: Sender<()>,
 }
 
 /// Starts `command` on a thread that has restricted itself.
-pub(super) fn spawn(mut command: Command, confinement: Confinement) -> io::Result<(Child, Keeper)> {
+pub(super) fn spawn(mut command: Command, confinement: Confinement) -> io::Result<(Child, ParentThread)> {
     let (started, start) = channel();
     let (release, released) = channel::<()>();
     std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
@@ -298,11 +298,11 @@ pub(super) fn spawn(mut command: Command, confinement: Confinement) -> io::Resul
         }
     })?;
     let child = start.recv().map_err(io::Error::other)??;
-    Ok((child, Keeper { _release: release }))
+    Ok((child, ParentThread { _release: release }))
 }
 
 /// Without any confinement a drill is refused, unless somebody wishes so.
-pub(super) fn must_hold(enforced: Enforced, users: bool, unconfined: bool) -> Result<()> {
+pub(super) fn must_hold(enforced: EnforcedLayers, users: bool, unconfined: bool) -> Result<()> {
     if unconfined || users || enforced.landlock.is_some() {
         return Ok(());
     }
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_confined_program_runs_no_other_and_reads_and_writes_its_own() {
-        let enforced = Enforced::probe();
+        let enforced = EnforcedLayers::probe();
         assert!(enforced.landlock.is_some() && enforced.seccomp, "{enforced:?}");
         let (own, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::fs::write(other.path().join("secret"), "s").unwrap();
@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn less_than_was_promised_is_an_error() {
-        let promised = Enforced {
+        let promised = EnforcedLayers {
             landlock: Some(99),
             seccomp: true,
         };
@@ -384,17 +384,17 @@ mod tests {
 
     #[test]
     fn where_nothing_confines_only_the_wish_counts() {
-        let landlock = Enforced {
+        let landlock = EnforcedLayers {
             landlock: Some(1),
             seccomp: false,
         };
         for (enforced, users, unconfined, holds) in [
-            (Enforced::NONE, false, false, false),
-            (Enforced::NONE, false, true, true),
-            (Enforced::NONE, true, false, true),
+            (EnforcedLayers::NONE, false, false, false),
+            (EnforcedLayers::NONE, false, true, true),
+            (EnforcedLayers::NONE, true, false, true),
             (landlock, false, false, true),
             (
-                Enforced {
+                EnforcedLayers {
                     landlock: None,
                     seccomp: true,
                 },
@@ -406,7 +406,7 @@ mod tests {
             assert_eq!(must_hold(enforced, users, unconfined).is_ok(), holds);
         }
         let report = |enforced, users| serde_json::to_value(ConfinementReport::new(enforced, users)).unwrap();
-        assert_eq!(report(Enforced::NONE, false), "none");
+        assert_eq!(report(EnforcedLayers::NONE, false), "none");
         let held = serde_json::json!({"landlock": {"abi": 1}, "seccomp": false, "users": true});
         assert_eq!(report(landlock, true), held);
     }

@@ -1,16 +1,16 @@
 //! Makes a database as its source was: in its encoding, and sorting as it did.
 
-use super::empty::{identifier, literal};
-use super::psql::Access;
+use super::psql::PsqlTarget;
+use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
-use crate::envelope::card::createdb_options;
+use crate::envelope::recovery_instructions::createdb_options;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use std::fmt::{self, Display};
 
 /// How a database is made; what is `None` is left to the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Creation {
+pub struct CreateOptions {
     /// Such as `UTF8`.
     pub encoding: Option<String>,
     /// Such as `en_US.UTF-8`.
@@ -23,7 +23,7 @@ pub struct Creation {
     pub icu_rules: Option<String>,
 }
 
-impl Creation {
+impl CreateOptions {
     /// As the source's database is.
     pub fn from_properties(properties: &DatabaseProperties) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl Creation {
 }
 
 /// For people: `UTF8, de_DE.UTF-8`.
-impl Display for Creation {
+impl Display for CreateOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words: Vec<String> = self.encoding.iter().cloned().collect();
         match (&self.collation, &self.ctype) {
@@ -99,28 +99,28 @@ impl Display for Creation {
 }
 
 /// What came of it.
-pub enum Created {
+pub enum CreateOutcome {
     Yes,
     /// The server's words: it knows no such locale, or not with this encoding.
     LocaleRefused(String),
 }
 
 /// The same server, in a database that lets us in.
-pub(super) fn maintenance(target: &Access, cancel: &Cancel) -> Result<Access> {
+pub(super) fn maintenance(target: &PsqlTarget, cancel: &Cancel) -> Result<PsqlTarget> {
     let server = target.database("postgres");
-    match server.look("SELECT 1;", cancel) {
+    match server.query("SELECT 1;", cancel) {
         Ok(_) => Ok(server),
         // Hardened servers close it, and some have none.
         Err(error) => {
             cancel.check()?;
             let other = target.database("template1");
-            other.look("SELECT 1;", cancel).map(|_| other).map_err(|_| error)
+            other.query("SELECT 1;", cancel).map(|_| other).map_err(|_| error)
         }
     }
 }
 
 /// Makes the database that `target` names; one that exists is refused.
-pub fn try_create(target: &Access, creation: &Creation, cancel: &Cancel) -> Result<Created> {
+pub fn try_create(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Result<CreateOutcome> {
     let name = target
         .conninfo
         .dbname()
@@ -139,8 +139,8 @@ pub fn try_create(target: &Access, creation: &Creation, cancel: &Cancel) -> Resu
     }
     let sql = creation.sql(name, major);
     match server.try_statement(&sql, cancel)? {
-        None => Ok(Created::Yes),
-        Some(refusal) if is_about_the_locale(&refusal.sqlstate) => Ok(Created::LocaleRefused(refusal.message)),
+        None => Ok(CreateOutcome::Yes),
+        Some(refusal) if is_about_the_locale(&refusal.sqlstate) => Ok(CreateOutcome::LocaleRefused(refusal.message)),
         Some(refusal) => Err(Error::new(
             Code::RestoreFailed,
             format!("the database {name} cannot be made: {}", refusal.message),
@@ -149,7 +149,7 @@ pub fn try_create(target: &Access, creation: &Creation, cancel: &Cancel) -> Resu
 }
 
 /// One that was made a moment ago.
-pub fn drop_database(target: &Access, name: &str, cancel: &Cancel) -> Result<()> {
+pub fn drop_database(target: &PsqlTarget, name: &str, cancel: &Cancel) -> Result<()> {
     maintenance(target, cancel)?
         .execute(&format!("DROP DATABASE {};", identifier(name)), cancel)
         .map(drop)
@@ -162,11 +162,11 @@ fn is_about_the_locale(sqlstate: &str) -> bool {
 }
 
 /// The same, where nothing else than the source's own locale will do.
-pub fn create(target: &Access, properties: &DatabaseProperties, cancel: &Cancel) -> Result<()> {
-    let creation = Creation::from_properties(properties);
+pub fn create(target: &PsqlTarget, properties: &DatabaseProperties, cancel: &Cancel) -> Result<()> {
+    let creation = CreateOptions::from_properties(properties);
     match try_create(target, &creation, cancel)? {
-        Created::Yes => Ok(()),
-        Created::LocaleRefused(words) => {
+        CreateOutcome::Yes => Ok(()),
+        CreateOutcome::LocaleRefused(words) => {
             let message = format!("this server cannot make a database with the source's locale ({creation}): {words}");
             let hint = format!(
                 "Install that locale on the server; or make the database yourself, in another locale at your own risk (createdb {} …), \
@@ -180,7 +180,7 @@ pub fn create(target: &Access, properties: &DatabaseProperties, cancel: &Cancel)
 
 /// In a database that somebody else made: bytes without an encoding become text of another one unseen, and what holds in
 /// one order of letters need not in another.
-pub(super) fn another_locale(source: &DatabaseProperties, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+pub(super) fn another_locale(source: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
     let state = "SELECT pg_catalog.json_build_array(pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate, d.datctype)
         FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();";
     let (encoding, collation, ctype): (String, String, String) = target.json(state, cancel)?;
@@ -196,7 +196,7 @@ pub(super) fn another_locale(source: &DatabaseProperties, target: &Access, cance
         warnings.push(format!("the source's encoding is {known}, the target's {encoding}: {kept}"));
     }
     if is_other(&source.collation, &collation) || is_other(&source.ctype, &ctype) {
-        let wanted = Creation::from_properties(source);
+        let wanted = CreateOptions::from_properties(source);
         warnings.push(format!(
             "the source's locale is {wanted}, the target's {collation}: text sorts otherwise"
         ));
@@ -208,8 +208,8 @@ pub(super) fn another_locale(source: &DatabaseProperties, target: &Access, cance
 mod tests {
     use super::*;
 
-    fn creation(provider: &str, locale: Option<&str>, rules: Option<&str>) -> Creation {
-        Creation {
+    fn creation(provider: &str, locale: Option<&str>, rules: Option<&str>) -> CreateOptions {
+        CreateOptions {
             encoding: Some("UTF8".to_owned()),
             collation: Some("en_US.UTF-8".to_owned()),
             ctype: Some("en_US.UTF-8".to_owned()),
@@ -241,7 +241,7 @@ mod tests {
         ] {
             assert_eq!(made.sql("a\"b", major), format!("{head}{words}"));
         }
-        assert_eq!(Creation::default().sql("x", 15), "CREATE DATABASE \"x\" TEMPLATE template0");
+        assert_eq!(CreateOptions::default().sql("x", 15), "CREATE DATABASE \"x\" TEMPLATE template0");
     }
 
     #[test]
@@ -252,9 +252,9 @@ mod tests {
             near.iter()
                 .all(|near| near.encoding.as_deref() == Some("UTF8") && near.provider.is_none())
         );
-        let latin = Creation {
+        let latin = CreateOptions {
             encoding: Some("LATIN1".to_owned()),
-            ..Creation::default()
+            ..CreateOptions::default()
         };
         assert_eq!(latin.nearest()[0].collation.as_deref(), Some("C"));
     }

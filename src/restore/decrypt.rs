@@ -1,9 +1,9 @@
 //! The dump, in clear: to standard output, or to a file that is there whole or not at all.
 
-use super::backup::{Backup, Kind};
+use super::find::{BackupKind, ChosenBackup};
 use super::legacy;
-use super::opened::Opened;
-use super::verify::agrees;
+use super::unsealed::UnsealedBackup;
+use super::verify::check_against_inventory;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
 use crate::envelope::private_key::PrivateKey;
@@ -11,14 +11,14 @@ use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::observe::output;
 use crate::observe::progress::{Progress, Reporter};
-use crate::pipeline::{Counted, Stage};
+use crate::pipeline::{DumpStats, Stage};
 use crate::store::NewFile;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// What is to be deciphered, and how.
-pub struct Ask<'a> {
+pub struct DecryptOptions<'a> {
     pub key: &'a PrivateKey,
     pub signer: Option<&'a Verifier>,
     pub role: Role,
@@ -29,27 +29,28 @@ pub struct Ask<'a> {
 }
 
 /// Standard output may have got some of the dump when this fails: of what was checked, and nothing behind it.
-pub async fn decrypt(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<Counted> {
-    if let Kind::Legacy { key, dump } = &backup.kind {
+pub async fn decrypt(backup: &ChosenBackup, ask: &DecryptOptions<'_>, cancel: &Cancel) -> Result<DumpStats> {
+    if let BackupKind::Legacy { key, dump } = &backup.kind {
         ask.legacy.must_be_given(&backup.stem, ask.signer)?;
         if ask.role != Role::Dump {
             let error = Error::field(Code::BadUsage, "what", "must be dump here: the old image wrote nothing else");
             return Err(error.advise("Leave out --what. Roles and an inventory are in backups of this program."));
         }
-        let sink = Output::open(ask)?;
+        let sink = DecryptOutput::open(ask)?;
         let progress = Progress::new(0);
         let _reporter = Reporter::start(progress.clone(), &backup.stem);
         let limit = ask.legacy.length();
-        let (counted, written) = legacy::bring(backup, key, dump, ask.key, ask.workers, limit, || Ok(sink), &progress, cancel).await?;
-        written.keep()?;
+        let (counted, written) =
+            legacy::fetch_object(backup, key, dump, ask.key, ask.workers, limit, || Ok(sink), &progress, cancel).await?;
+        written.publish()?;
         return Ok(counted);
     }
-    let opened = Opened::open(backup, ask.key, ask.signer).await?;
+    let opened = UnsealedBackup::open(backup, ask.key, ask.signer).await?;
     ask.legacy.must_hold(opened.manifest.plain_bytes)?;
     if opened.manifest.is_partial() {
         tracing::warn!("{}: this backup holds only a part of the database that it was made of", backup.stem);
     }
-    let sink = Output::open(ask)?;
+    let sink = DecryptOutput::open(ask)?;
     let contents = if ask.role == Role::Dump {
         opened.contents(cancel).await?
     } else {
@@ -57,23 +58,23 @@ pub async fn decrypt(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
     };
     let progress = Progress::new(opened.manifest.plain_bytes);
     let _reporter = Reporter::start(progress.clone(), &backup.stem);
-    let (counted, written) = opened.bring(ask.role, ask.workers, || Ok(sink), &progress, cancel).await?;
+    let (counted, written) = opened.fetch_object(ask.role, ask.workers, || Ok(sink), &progress, cancel).await?;
     if let Some(contents) = &contents {
-        agrees(&counted, contents)?;
+        check_against_inventory(&counted, contents)?;
     }
-    written.keep()?;
+    written.publish()?;
     Ok(counted)
 }
 
 /// Where plaintext goes.
-enum Output {
+enum DecryptOutput {
     /// And what it is, in words.
     Stdout(File, &'static str),
     File(NewFile, PathBuf),
 }
 
-impl Output {
-    fn open(ask: &Ask<'_>) -> Result<Self> {
+impl DecryptOutput {
+    fn open(ask: &DecryptOptions<'_>) -> Result<Self> {
         let Some(path) = ask.output else {
             let what = in_words(ask.role);
             return output::for_content()
@@ -91,10 +92,10 @@ impl Output {
         Ok(Self::File(file, path.to_owned()))
     }
 
-    fn keep(self) -> Result<()> {
+    fn publish(self) -> Result<()> {
         match self {
             Self::Stdout(..) => Ok(()),
-            Self::File(file, path) => file.keep().map_err(|error| match error.kind() {
+            Self::File(file, path) => file.publish().map_err(|error| match error.kind() {
                 ErrorKind::AlreadyExists => exists(&path),
                 _ => unwritten(&path, &error),
             }),
@@ -102,7 +103,7 @@ impl Output {
     }
 }
 
-impl Stage for Output {
+impl Stage for DecryptOutput {
     type Done = Self;
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {

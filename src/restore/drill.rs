@@ -1,28 +1,28 @@
 //! A backup that was never restored is a hope. A drill restores it into a throw-away server, counts, and leaves a report.
 
-use super::backup::Backup;
 use super::compare::{Comparison, compare};
-use super::create::{Created, Creation, try_create};
-use super::empty::existing;
-use super::filter::{Changes, Filter, FilterOptions, Head, Unfinished};
-use super::opened::Opened;
-use super::properties::{self, Wanted};
-use super::psql::{self, Access, Manner};
-use super::report::{self, Phase, Report};
+use super::create::{CreateOptions, CreateOutcome, try_create};
+use super::filter::{DumpHead, Filter, FilterChanges, FilterOptions, UnfinishedChanges};
+use super::find::ChosenBackup;
+use super::properties::{self, PropertyChoice};
+use super::psql::{self, PsqlMode, PsqlTarget};
+use super::report::{self, DrillPhase, DrillReport};
 use super::scratch_database;
+use super::scratch_server::{self, ScratchOptions, ScratchServer};
 use super::steps::{blocking, globals, schemas_of_tables, server_major};
-use super::throwaway::{self, ScratchOptions, Throwaway};
-use super::tried::Tried;
-use super::verify::agrees;
+use super::target_database::existing;
+use super::trial_reports::TrialReports;
+use super::unsealed::UnsealedBackup;
+use super::verify::check_against_inventory;
 use crate::cancel::Cancel;
-use crate::envelope::contents::Contents;
+use crate::envelope::contents::Inventory;
 use crate::envelope::manifest::{Role, Timestamp};
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use crate::observe::progress::{Progress, Reporter};
-use crate::pipeline::clients::Client;
+use crate::pipeline::clients::ClientTools;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -31,7 +31,7 @@ use time::OffsetDateTime;
 /// Of the database in the throw-away server.
 const DATABASE: &str = "drill";
 
-pub struct Ask<'a> {
+pub struct DrillOptions<'a> {
     /// Given away: it is gone from memory before any other process is started.
     pub key: PrivateKey,
     pub signer: Option<&'a Verifier>,
@@ -46,22 +46,22 @@ pub struct Ask<'a> {
 }
 
 /// Never fails without a report: what stopped it stands there.
-pub async fn drill(backup: &Backup, ask: Ask<'_>, cancel: &Cancel) -> Report {
+pub async fn drill(backup: &ChosenBackup, ask: DrillOptions<'_>, cancel: &Cancel) -> DrillReport {
     let (started, begun) = (OffsetDateTime::now_utc(), Instant::now());
-    let mut report = Report {
-        format: Report::FORMAT,
-        outcome: report::Outcome::Failed,
+    let mut report = DrillReport {
+        format: DrillReport::FORMAT,
+        outcome: report::DrillOutcome::Failed,
         program: format!("pgseal {}", env!("CARGO_PKG_VERSION")),
         started_at: Timestamp(started),
         finished_at: Timestamp(started),
         duration_ms: 0,
-        options: report::Options::new(&ask.filter, ask.unconfined),
-        backup: report::Backup {
+        options: report::ReportedOptions::new(&ask.filter, ask.unconfined),
+        backup: report::ReportedBackup {
             stem: backup.stem.clone(),
             key_fingerprint: ask.key.fingerprint().to_owned(),
-            ..report::Backup::default()
+            ..report::ReportedBackup::default()
         },
-        restored: report::Restored::default(),
+        restored: report::ReportedRestore::default(),
         confinement: None,
         phases: Vec::new(),
         error: None,
@@ -70,19 +70,19 @@ pub async fn drill(backup: &Backup, ask: Ask<'_>, cancel: &Cancel) -> Report {
         not_restored: Vec::new(),
         warnings: Vec::new(),
     };
-    match run(backup, ask, &mut report, cancel).await {
+    match run_drill(backup, ask, &mut report, cancel).await {
         Ok(comparison) => report.comparison = Some(comparison),
         Err(error) => report.error = Some(error),
     }
-    report.outcome = Report::outcome(report.error.as_ref(), report.comparison.as_ref());
+    report.outcome = DrillReport::outcome(report.error.as_ref(), report.comparison.as_ref());
     report.finished_at = Timestamp(OffsetDateTime::now_utc());
     report.duration_ms = begun.elapsed().as_millis() as u64;
     report
 }
 
-async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<Comparison> {
+async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut DrillReport, cancel: &Cancel) -> Result<Comparison> {
     let begun = Instant::now();
-    let Ask {
+    let DrillOptions {
         key,
         signer,
         unconfined,
@@ -91,7 +91,7 @@ async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel
         client_folders,
         path,
     } = ask;
-    let opened = Opened::open(backup, &key, signer).await?;
+    let opened = UnsealedBackup::open(backup, &key, signer).await?;
     // From here on the data key of this one backup is all that there is to steal.
     drop(key);
     describe(&opened, report);
@@ -115,11 +115,11 @@ async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel
     let restorer_name = server.restorer_name().to_owned();
     report.restored.psql_version = restorer.client.version.clone();
     let (target, stop) = (superuser.clone(), cancel.clone());
-    let creation = Creation::from_properties(&contents.properties);
+    let creation = CreateOptions::from_properties(&contents.properties);
     let (server, version, fallback) = blocking(move || {
         let fallback = make(&target, &creation, &stop)?;
         server.hand_over(DATABASE, &stop)?;
-        Ok((server, target.look("SHOW server_version", &stop)?, fallback))
+        Ok((server, target.query("SHOW server_version", &stop)?, fallback))
     })
     .await?;
     report.restored.server_version = version;
@@ -152,14 +152,14 @@ async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel
         .filter(|(left, _)| *left)
         .map(|(_, what)| what.to_owned())
         .collect();
-    let wanted = Wanted {
+    let wanted = PropertyChoice {
         owner: !filter.no_owner,
         privileges: !filter.no_privileges,
         roles: true,
     };
 
     let begun = Instant::now();
-    let target = Target {
+    let target = DrillTarget {
         superuser: superuser.clone(),
         restorer: restorer.clone(),
         restorer_name,
@@ -186,19 +186,19 @@ async fn run(backup: &Backup, ask: Ask<'_>, report: &mut Report, cancel: &Cancel
 }
 
 /// Makes the database like the source's. A server that lacks the locale has a near one: that is said.
-fn make(target: &Access, creation: &Creation, cancel: &Cancel) -> Result<Option<String>> {
-    let Created::LocaleRefused(words) = try_create(target, creation, cancel)? else {
+fn make(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Result<Option<String>> {
+    let CreateOutcome::LocaleRefused(words) = try_create(target, creation, cancel)? else {
         return Ok(None);
     };
     let mut last = words.clone();
     for near in creation.nearest() {
         match try_create(target, &near, cancel)? {
-            Created::Yes => {
+            CreateOutcome::Yes => {
                 return Ok(Some(format!(
                     "the server of this drill lacks the source's locale ({creation}): the database is in {near} instead, and sorts otherwise ({words})"
                 )));
             }
-            Created::LocaleRefused(words) => last = words,
+            CreateOutcome::LocaleRefused(words) => last = words,
         }
     }
     Err(Error::new(
@@ -217,17 +217,25 @@ fn in_another_locale(mut error: Error, fallback: Option<&str>) -> Error {
 }
 
 /// Of the server and of psql.
-fn find_programs(opened: &Opened<'_>, folders: &[PathBuf], path: Option<&str>) -> Result<(Client, Client)> {
+fn find_programs(opened: &UnsealedBackup<'_>, folders: &[PathBuf], path: Option<&str>) -> Result<(ClientTools, ClientTools)> {
     let version = &opened.manifest.server_version;
     let major = version.split('.').next().and_then(|major| major.parse().ok());
     let major = major.ok_or_else(|| Error::new(Code::Tampered, "the manifest names no version of a server"))?;
-    let server = throwaway::find(folders, path, major)?;
+    let server = scratch_server::find(folders, path, major)?;
     Ok((server, psql::find(folders, path, &opened.manifest.pg_dump_version)?))
 }
 
-async fn start(programs: (Client, Client), properties: &DatabaseProperties, unconfined: bool, cancel: &Cancel) -> Result<Throwaway> {
+async fn start(
+    programs: (ClientTools, ClientTools),
+    properties: &DatabaseProperties,
+    unconfined: bool,
+    cancel: &Cancel,
+) -> Result<ScratchServer> {
     let stop = cancel.clone();
-    let locales: Vec<String> = Creation::from_properties(properties).libc_locales().map(str::to_owned).collect();
+    let locales: Vec<String> = CreateOptions::from_properties(properties)
+        .libc_locales()
+        .map(str::to_owned)
+        .collect();
     blocking(move || {
         let (server, psql) = programs;
         let options = ScratchOptions {
@@ -235,30 +243,30 @@ async fn start(programs: (Client, Client), properties: &DatabaseProperties, unco
             parent: &std::env::temp_dir(),
             unconfined,
         };
-        Throwaway::start(&server, psql, &options, &stop)
+        ScratchServer::start(&server, psql, &options, &stop)
     })
     .await
 }
 
 /// A drill's database, by the two who work at it.
-struct Target {
-    superuser: Access,
-    restorer: Access,
+struct DrillTarget {
+    superuser: PsqlTarget,
+    restorer: PsqlTarget,
     restorer_name: String,
 }
 
 /// Streams the dump into the server, as a role that is no superuser; gives its plain bytes, and what was changed in it, some of
 /// it for the superuser to do at the end.
 async fn load(
-    opened: &Opened<'_>,
-    contents: &Contents,
-    target: Target,
+    opened: &UnsealedBackup<'_>,
+    contents: &Inventory,
+    target: DrillTarget,
     filter: FilterOptions,
     workers: usize,
-    report: &mut Report,
+    report: &mut DrillReport,
     cancel: &Cancel,
-) -> Result<(u64, Changes)> {
-    let Target {
+) -> Result<(u64, FilterChanges)> {
+    let DrillTarget {
         superuser,
         restorer,
         restorer_name,
@@ -269,7 +277,7 @@ async fn load(
         let (restorer, stop) = (restorer.clone(), cancel.clone());
         blocking(move || Ok(existing(&restorer, &stop)?.schemas)).await?
     };
-    let tried = Tried::new()?;
+    let tried = TrialReports::new()?;
     let options = FilterOptions {
         mark: tried.mark().to_owned(),
         // A folder outside of the server's own would stay behind.
@@ -283,24 +291,24 @@ async fn load(
     let progress = Progress::new(contents.plain_bytes);
     let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
     let (stop, excluded) = (cancel.clone(), options.exclude_extensions.clone());
-    let unfinished = Unfinished::default();
+    let unfinished = UnfinishedChanges::default();
     let (recorded, told) = (unfinished.clone(), tried.clone());
     let made_beside: Arc<OnceLock<Option<String>>> = Arc::default();
     let of_extensions = made_beside.clone();
     let sink = move || {
-        let psql = restorer.restore(Manner::all(false), &stop)?.telling(&told);
-        let prepare = move |head: &Head| {
+        let psql = restorer.restore(PsqlMode::all(false), &stop)?.telling(&told);
+        let prepare = move |head: &DumpHead| {
             let prepared = scratch_database::prepare(head, &excluded, &superuser, &restorer_name, &schemas, &stop)?;
             let _ = of_extensions.set(scratch_database::schemas_beside(head, &prepared));
             Ok(prepared)
         };
         Ok(Filter::with_head(options, Box::new(prepare), psql).recording(&recorded))
     };
-    let brought = opened.bring(Role::Dump, workers, sink, &progress, cancel).await;
+    let brought = opened.fetch_object(Role::Dump, workers, sink, &progress, cancel).await;
     report.warnings.extend(made_beside.get().cloned().flatten());
     let (counted, filtered) = brought.map_err(|error| {
-        let mut changes = unfinished.take();
-        changes.not_restored.extend(tried.take());
+        let mut changes = unfinished.take_changes();
+        changes.not_restored.extend(tried.take_not_restored());
         let error = changes.likely_cause(error);
         report.left_out.extend(changes.left_out);
         report.not_restored.extend(changes.not_restored);
@@ -310,14 +318,14 @@ async fn load(
     let mut changes = filtered.changes;
     report.left_out.append(&mut changes.left_out);
     report.not_restored.append(&mut changes.not_restored);
-    report.not_restored.extend(tried.take());
-    agrees(&counted, contents)?;
+    report.not_restored.extend(tried.take_not_restored());
+    check_against_inventory(&counted, contents)?;
     Ok((counted.plain_bytes, changes))
 }
 
-fn describe(opened: &Opened<'_>, report: &mut Report) {
+fn describe(opened: &UnsealedBackup<'_>, report: &mut DrillReport) {
     let manifest = &opened.manifest;
-    report.backup = report::Backup {
+    report.backup = report::ReportedBackup {
         run: manifest.run.clone(),
         database: manifest.database.clone(),
         manifest_sha256: opened.manifest_sha256.clone(),
@@ -335,8 +343,8 @@ fn describe(opened: &Opened<'_>, report: &mut Report) {
     };
 }
 
-fn phase(report: &mut Report, name: &str, begun: Instant, bytes: Option<u64>) {
-    report.phases.push(Phase {
+fn phase(report: &mut DrillReport, name: &str, begun: Instant, bytes: Option<u64>) {
+    report.phases.push(DrillPhase {
         name: name.to_owned(),
         duration_ms: begun.elapsed().as_millis() as u64,
         bytes,

@@ -1,7 +1,7 @@
 //! The roles and tablespaces of a backup, statement by statement: only what `pg_dumpall --globals-only` writes passes, and
 //! nothing is changed that was there before.
 
-use super::filter::Changes;
+use super::filter::FilterChanges;
 use super::filter::guard::{Guard, tampered};
 use crate::error::{Code, Error, Result};
 use crate::format::dump_lexer::{DumpLexer, Lexed};
@@ -21,7 +21,7 @@ pub struct GlobalsOptions {
 #[derive(Debug, Default)]
 pub struct PlannedGlobals {
     pub sql: Vec<u8>,
-    pub changes: Changes,
+    pub changes: FilterChanges,
 }
 
 /// One more than the bytes that a name has at most.
@@ -235,7 +235,7 @@ fn are_role_options(statement: &Statement, mut at: usize) -> bool {
 mod tests {
     use super::*;
 
-    fn planned(globals: &str, existing: &[&str], drill: bool) -> Result<(String, Changes)> {
+    fn planned(globals: &str, existing: &[&str], drill: bool) -> Result<(String, FilterChanges)> {
         let options = GlobalsOptions {
             existing_roles: existing.iter().map(|name| name.as_bytes().to_vec()).collect(),
             existing_tablespaces: BTreeSet::from([b"pg_default".to_vec()]),
@@ -297,7 +297,7 @@ mod tests {
             ALTER ROLE app WITH CONNECTION LIMIT -1;\n";
         let (sql, changes) = planned(globals, &[], false).unwrap();
         assert!(sql.contains("VALID UNTIL") && sql.contains("LIMIT -1"), "{sql}");
-        assert_eq!(changes, Changes::default());
+        assert_eq!(changes, FilterChanges::default());
     }
 
     const GLOBALS: &str = "--\n-- PostgreSQL database cluster dump\n--\n\n\\restrict abc\n\nSET default_transaction_read_only = off;\n\

@@ -1,6 +1,6 @@
 //! Backups of the old image: opened, and labelled as what they are, since nothing in them can be checked.
 
-use super::backup::Backup;
+use super::find::ChosenBackup;
 use crate::cancel::Cancel;
 use crate::envelope::legacy::Kdf;
 use crate::envelope::private_key::PrivateKey;
@@ -8,7 +8,7 @@ use crate::envelope::secret::CipherKey;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::observe::progress::Progress;
-use crate::pipeline::{Counted, Expected, Length, Opener, RAISE, Return, Stage, back};
+use crate::pipeline::{DumpStats, ExpectedPart, LengthLimit, PartDecryptor, RAISE, RestorePipeline, Stage, back};
 use crate::plan::Compression;
 use crate::store::missing;
 use aes::Aes256;
@@ -21,7 +21,7 @@ const MAX_KEY_OBJECT: u64 = 1024;
 /// Read at once; the format itself has no parts.
 const STEP: u64 = 8 << 20;
 /// `Salted__`, the salt, one block.
-const HEAD: u64 = 32;
+const HEADER_LIMIT: u64 = 32;
 
 /// What somebody who opens a backup of the old image has agreed to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,8 +58,8 @@ impl Consent {
         })
     }
 
-    pub(super) fn length(self) -> Length {
-        self.max_output.map_or(Length::Any, Length::Allowed)
+    pub(super) fn length(self) -> LengthLimit {
+        self.max_output.map_or(LengthLimit::Any, LengthLimit::Allowed)
     }
 
     /// A sealed backup says how long it is before anything of it comes.
@@ -77,17 +77,17 @@ impl Consent {
 
 /// Brings the dump back. A damaged one is noticed only where bzip2's own checksums fail.
 #[expect(clippy::too_many_arguments, reason = "two names, one key, and what every road back takes")]
-pub async fn bring<S, F>(
-    backup: &Backup,
+pub async fn fetch_object<S, F>(
+    backup: &ChosenBackup,
     key_name: &str,
     dump: &str,
     key: &PrivateKey,
     workers: usize,
-    plain_bytes: Length,
+    plain_bytes: LengthLimit,
     sink: F,
     progress: &Arc<Progress>,
     cancel: &Cancel,
-) -> Result<(Counted, S::Done)>
+) -> Result<(DumpStats, S::Done)>
 where
     F: FnOnce() -> Result<S> + Send + 'static,
     S: Stage,
@@ -100,10 +100,10 @@ where
     let wrapped = backup.archive.read(key_name, MAX_KEY_OBJECT).await?;
     let secret = key.unwrap_pkcs1(&wrapped)?;
     let pinned = backup.archive.pin(dump).await?.ok_or_else(|| missing(dump))?;
-    if pinned.size < HEAD || !pinned.size.is_multiple_of(16) {
+    if pinned.size < HEADER_LIMIT || !pinned.size.is_multiple_of(16) {
         return Err(Error::new(Code::Tampered, format!("{dump} has {} bytes: it was cut", pinned.size)));
     }
-    let head = backup.archive.range(&pinned, 0..HEAD).await?;
+    let head = backup.archive.range(&pinned, 0..HEADER_LIMIT).await?;
     let header = head.first_chunk::<16>().filter(|header| header.starts_with(b"Salted__"));
     let salt = header.and_then(|header| header.last_chunk::<8>()).copied();
     let salt = salt.ok_or_else(|| Error::new(Code::Tampered, format!("{dump} was not written by `openssl enc`")))?;
@@ -113,8 +113,8 @@ where
         .find(|kdf| begins_bzip2(&kdf.cipher_key(&secret, &salt), first));
     let kdf = kdf.ok_or_else(|| not_opened(dump, key))?;
     tracing::info!(key_derivation = kdf.name(), "opening a backup of the old image");
-    let way = Return {
-        opener: Opener {
+    let way = RestorePipeline {
+        opener: PartDecryptor {
             name: dump.to_owned(),
             key: kdf.cipher_key(&secret, &salt),
             salt,
@@ -127,9 +127,9 @@ where
     back(&backup.archive, &pinned, way, sink, progress, cancel).await
 }
 
-fn steps(size: u64) -> Vec<Expected> {
+fn steps(size: u64) -> Vec<ExpectedPart> {
     let starts = (0..size).step_by(STEP as usize);
-    let step = |offset| Expected {
+    let step = |offset| ExpectedPart {
         offset,
         size: STEP.min(size - offset),
         sha256: None,

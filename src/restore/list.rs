@@ -1,15 +1,15 @@
 //! What is there: whole backups, the newest first, and apart from them what dead runs left.
 
-use super::backup::legacy_pair;
-use super::names::{card_of, compact, is_report, manifest_of, old_spelling, stem_of};
-use super::origin::Origin;
+use super::find::legacy_pair;
+use super::names::{compact, instructions_revision, is_report, manifest_revision, old_spelling, stem_of};
+use super::provenance::Origin;
 use crate::cancel::Cancel;
-use crate::envelope::manifest::{Found, MAX_MANIFEST, Timestamp, base_name, check_signature};
+use crate::envelope::manifest::{MAX_MANIFEST, Timestamp, UnverifiedManifest, base_name, check_signature};
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
 use crate::rds::preflight::some_of;
-use crate::store::{Archive, Listed, Location};
+use crate::store::{Archive, Location, ObjectEntry};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use time::{Duration, OffsetDateTime};
@@ -21,14 +21,14 @@ const AHEAD: Duration = Duration::minutes(5);
 pub struct Listing {
     pub location: String,
     /// The newest first; behind them those of a time to come, which nobody can have made yet.
-    pub backups: Vec<Whole>,
+    pub backups: Vec<BackupEntry>,
     /// Of the old image: nothing in them can be checked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub unauthenticated: Vec<Unauthenticated>,
+    pub unauthenticated: Vec<LegacyEntry>,
     /// Where a manifest is there and may not be read: whether it is a backup cannot be told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub unreadable: Vec<Unreadable>,
-    pub leftovers: Vec<Leftover>,
+    pub unreadable: Vec<UnreadableEntry>,
+    pub leftovers: Vec<LeftoverEntry>,
     /// Of drills that were told to leave them here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<String>,
@@ -39,7 +39,7 @@ pub struct Listing {
 
 /// A backup with a manifest. Whether its objects are what was sealed, `verify` tells.
 #[derive(Debug, Serialize)]
-pub struct Whole {
+pub struct BackupEntry {
     pub stem: String,
     pub database: String,
     pub scheduled_time: Timestamp,
@@ -75,7 +75,7 @@ pub struct Whole {
 
 /// A key file and a dump that no manifest names, as the old image wrote them.
 #[derive(Debug, Serialize)]
-pub struct Unauthenticated {
+pub struct LegacyEntry {
     pub stem: String,
     pub objects: Vec<String>,
     pub bytes: u64,
@@ -83,7 +83,7 @@ pub struct Unauthenticated {
 
 /// The manifest, and what stands under its name and belongs to nothing that can be read.
 #[derive(Debug, Serialize)]
-pub struct Unreadable {
+pub struct UnreadableEntry {
     pub stem: String,
     pub objects: Vec<String>,
     pub bytes: u64,
@@ -92,7 +92,7 @@ pub struct Unreadable {
 
 /// Objects that no manifest names, or a manifest that is none.
 #[derive(Debug, Serialize)]
-pub struct Leftover {
+pub struct LeftoverEntry {
     pub stem: String,
     pub objects: Vec<String>,
     pub bytes: u64,
@@ -102,16 +102,16 @@ pub struct Leftover {
 
 pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Listing> {
     let named = Location::parse(text)?;
-    let (location, archive, listed) = cancel.race(look(&named, env)).await?;
-    let mut groups: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
-    let (reports, objects): (Vec<Listed>, Vec<Listed>) = listed.into_iter().partition(|listed| is_report(&listed.name));
+    let (location, archive, listed) = cancel.run_until_cancelled(open_location(&named, env)).await?;
+    let mut groups: BTreeMap<String, Vec<ObjectEntry>> = BTreeMap::new();
+    let (reports, objects): (Vec<ObjectEntry>, Vec<ObjectEntry>) = listed.into_iter().partition(|listed| is_report(&listed.name));
     for listed in objects {
         let Some(stem) = stem_of(&listed.name) else { continue };
         groups.entry(stem.to_owned()).or_default().push(listed);
     }
     let mut folders = Vec::new();
     if groups.is_empty() {
-        folders = cancel.race(archive.folders()).await?;
+        folders = cancel.run_until_cancelled(archive.folders()).await?;
         let below = match folders.len() {
             0 => "no folder is in it either".to_owned(),
             count => format!("the folders in it are places of their own ({count}): {}", some_of(&folders)),
@@ -131,10 +131,10 @@ pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Can
     let sizes: BTreeMap<String, u64> = groups.values().flatten().map(|listed| (listed.name.clone(), listed.size)).collect();
     let mut errors: BTreeMap<String, Error> = BTreeMap::new();
     for (stem, objects) in &groups {
-        let mut found: Vec<Found> = Vec::new();
-        for listed in objects.iter().filter(|listed| manifest_of(&listed.name).is_some()) {
-            let bytes = cancel.race(archive.read(&listed.name, MAX_MANIFEST)).await;
-            match bytes.and_then(|bytes| Found::parse(&listed.name, &bytes)) {
+        let mut found: Vec<UnverifiedManifest> = Vec::new();
+        for listed in objects.iter().filter(|listed| manifest_revision(&listed.name).is_some()) {
+            let bytes = cancel.run_until_cancelled(archive.read(&listed.name, MAX_MANIFEST)).await;
+            match bytes.and_then(|bytes| UnverifiedManifest::parse(&listed.name, &bytes)) {
                 Ok(manifest) => found.push(manifest),
                 Err(error) if error.code == Code::Terminated => return Err(error),
                 // What may not be read matters more than what is no manifest.
@@ -150,7 +150,9 @@ pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Can
             named.insert(found.name().to_owned());
             named.extend(found.unproven().objects.iter().map(|object| base_name(&object.key).to_owned()));
         }
-        let is_card = |listed: &&Listed| card_of(&listed.name).is_some_and(|generation| generation <= newest.unproven().generation);
+        let is_card = |listed: &&ObjectEntry| {
+            instructions_revision(&listed.name).is_some_and(|generation| generation <= newest.unproven().generation)
+        };
         named.extend(objects.iter().filter(is_card).map(|listed| listed.name.clone()));
         let mut entry = whole(stem, newest, &sizes);
         entry.origin = Origin::new(newest, signer, &location);
@@ -163,25 +165,25 @@ pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Can
     });
     let stems: BTreeSet<String> = groups.keys().cloned().collect();
     for (stem, objects) in groups {
-        let left: Vec<&Listed> = objects.iter().filter(|listed| !named.contains(&listed.name)).collect();
+        let left: Vec<&ObjectEntry> = objects.iter().filter(|listed| !named.contains(&listed.name)).collect();
         if left.is_empty() {
             continue;
         }
         let bytes = left.iter().map(|listed| listed.size).sum();
         let objects: Vec<String> = left.iter().map(|listed| listed.name.clone()).collect();
         match errors.remove(&stem) {
-            Some(error) if error.code != Code::Tampered => listing.unreadable.push(Unreadable {
+            Some(error) if error.code != Code::Tampered => listing.unreadable.push(UnreadableEntry {
                 stem,
                 objects,
                 bytes,
                 error,
             }),
             None if legacy_pair(&objects).is_some() && !stems.contains(&compact(&stem)) => {
-                listing.unauthenticated.push(Unauthenticated { stem, objects, bytes });
+                listing.unauthenticated.push(LegacyEntry { stem, objects, bytes });
             }
             error => {
                 let error = error.or_else(|| legacy_pair(&objects).map(|_| downgraded(&stem)));
-                listing.leftovers.push(Leftover {
+                listing.leftovers.push(LeftoverEntry {
                     stem,
                     objects,
                     bytes,
@@ -194,7 +196,7 @@ pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Can
 }
 
 /// What stands in a place; or of the one backup that its last segment names, as every other command takes it.
-async fn look(named: &Location, env: &Env) -> Result<(Location, Archive, Vec<Listed>)> {
+async fn open_location(named: &Location, env: &Env) -> Result<(Location, Archive, Vec<ObjectEntry>)> {
     let one = named.split().and_then(|(folder, name)| Some((folder, compact(stem_of(&name)?))));
     let archive = Archive::open(named, env).await?;
     // A folder may be called so, too: it goes first.
@@ -218,14 +220,14 @@ async fn look(named: &Location, env: &Env) -> Result<(Location, Archive, Vec<Lis
 }
 
 /// With a pinned signer, what they signed; else the highest number.
-fn newest<'a>(found: &'a [Found], signer: Option<&Verifier>) -> Option<&'a Found> {
+fn newest<'a>(found: &'a [UnverifiedManifest], signer: Option<&Verifier>) -> Option<&'a UnverifiedManifest> {
     let pinned = found
         .iter()
         .find(|found| signer.is_some() && check_signature(found, signer).is_ok());
     pinned.or(found.first())
 }
 
-fn warnings(newest: &Found, all: &[Found], entry: &Whole, signer: Option<&Verifier>) -> Vec<String> {
+fn warnings(newest: &UnverifiedManifest, all: &[UnverifiedManifest], entry: &BackupEntry, signer: Option<&Verifier>) -> Vec<String> {
     let mut warnings: Vec<String> = entry.origin.warning().into_iter().collect();
     if let Err(error) = check_signature(newest, signer) {
         warnings.push(error.message);
@@ -247,10 +249,10 @@ fn downgraded(stem: &str) -> Error {
     )
 }
 
-fn whole(stem: &str, found: &Found, sizes: &BTreeMap<String, u64>) -> Whole {
+fn whole(stem: &str, found: &UnverifiedManifest, sizes: &BTreeMap<String, u64>) -> BackupEntry {
     let manifest = found.unproven();
     let names = manifest.objects.iter().map(|object| base_name(&object.key));
-    Whole {
+    BackupEntry {
         stem: stem.to_owned(),
         database: manifest.database.clone(),
         scheduled_time: manifest.scheduled_time,

@@ -1,7 +1,7 @@
 //! Locales of the C library that a drill's server needs and the machine lacks, made from glibc's sources where these are
 //! installed (Debian's package `locales`): bounds of partitions, checks and unique expressions over text depend on them.
 
-use super::child::{Fed, Wanted};
+use super::child::{ChildWriter, OutputWanted};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ const LIST: usize = 1 << 20;
 
 /// A name such as `de_DE.UTF-8` or `ca_ES.ISO-8859-1@valencia`, as localedef takes it apart.
 #[derive(Debug, PartialEq, Eq)]
-struct Name<'a> {
+struct LocaleName<'a> {
     /// With its modifier: a file of the sources.
     source: String,
     charset: &'a str,
 }
 
-impl<'a> Name<'a> {
+impl<'a> LocaleName<'a> {
     fn parse(name: &'a str) -> Option<Self> {
         let (rest, modifier) = name.split_once('@').map_or((name, None), |(rest, modifier)| (rest, Some(modifier)));
         let (language, charset) = rest.split_once('.')?;
@@ -48,13 +48,13 @@ pub(super) fn make(wanted: &[String], folder: &Path, command: impl Fn(&Path) -> 
     if missing.is_empty() || ![LOCALEDEF, LOCALE].iter().all(|program| Path::new(program).is_file()) {
         return Ok(None);
     }
-    let mut list = Fed::start(command(Path::new(LOCALE)).arg("-a"), Vec::new(), Wanted::Bytes(LIST), cancel)?;
+    let mut list = ChildWriter::start(command(Path::new(LOCALE)).arg("-a"), Vec::new(), OutputWanted::Bytes(LIST), cancel)?;
     list.finish()?;
     let present = String::from_utf8_lossy(list.output()).into_owned();
     missing.retain(|name| !present.lines().any(|present| normal(present) == normal(name)));
     let mut is_any_made = false;
     for name in missing {
-        let Some(Name { source, charset }) = Name::parse(name) else {
+        let Some(LocaleName { source, charset }) = LocaleName::parse(name) else {
             continue;
         };
         if !Path::new(SOURCES).join(&source).is_file() {
@@ -64,7 +64,7 @@ pub(super) fn make(wanted: &[String], folder: &Path, command: impl Fn(&Path) -> 
         localedef
             .args(["--no-archive", "--quiet", "-i", &source, "-f", charset])
             .arg(folder.join(name));
-        let mut made = Fed::start(&mut localedef, Vec::new(), Wanted::Nothing, cancel)?;
+        let mut made = ChildWriter::start(&mut localedef, Vec::new(), OutputWanted::Nothing, cancel)?;
         // Its status is 1 for warnings as well: what counts is what is there.
         made.finish()?;
         is_any_made |= folder.join(name).join("LC_COLLATE").is_file();
@@ -90,15 +90,15 @@ mod tests {
     #[test]
     fn names_are_taken_apart_and_lead_nowhere() {
         let name = |source: &str, charset| {
-            Some(Name {
+            Some(LocaleName {
                 source: source.to_owned(),
                 charset,
             })
         };
-        assert_eq!(Name::parse("de_DE.utf8"), name("de_DE", "UTF-8"));
-        assert_eq!(Name::parse("ca_ES.ISO-8859-1@valencia"), name("ca_ES@valencia", "ISO-8859-1"));
+        assert_eq!(LocaleName::parse("de_DE.utf8"), name("de_DE", "UTF-8"));
+        assert_eq!(LocaleName::parse("ca_ES.ISO-8859-1@valencia"), name("ca_ES@valencia", "ISO-8859-1"));
         for none in ["de_DE", "../x.UTF-8", "de_DE.", ".UTF-8", "a/b.UTF-8", "a.UTF-8@../x", "a b.UTF-8"] {
-            assert_eq!(Name::parse(none), None, "{none}");
+            assert_eq!(LocaleName::parse(none), None, "{none}");
         }
     }
 

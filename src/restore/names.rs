@@ -1,6 +1,6 @@
 //! What the names of objects say.
 
-use crate::plan::later_generation;
+use crate::plan::revision_number;
 
 const TIME: &str = "_ddddddddTddddddZ";
 /// As the old image writes it.
@@ -66,20 +66,20 @@ pub fn is_report(name: &str) -> bool {
 }
 
 /// The stem and generation of a manifest's name.
-pub fn manifest_of(name: &str) -> Option<(&str, u32)> {
+pub fn manifest_revision(name: &str) -> Option<(&str, u32)> {
     let stem = stem_of(name)?;
     let generation = match name[stem.len()..].strip_prefix(".manifest")?.strip_suffix("jsonl")? {
         "." => 1,
-        later => later_generation(later.strip_prefix('.')?.strip_suffix('.')?)?,
+        later => revision_number(later.strip_prefix('.')?.strip_suffix('.')?)?,
     };
     Some((stem, generation))
 }
 
 /// The generation whose card has this name.
-pub fn card_of(name: &str) -> Option<u32> {
+pub fn instructions_revision(name: &str) -> Option<u32> {
     match name[stem_of(name)?.len()..].strip_prefix(".RECOVER")?.strip_suffix("md")? {
         "." => Some(1),
-        later => later_generation(later.strip_prefix('.')?.strip_suffix('.')?),
+        later => revision_number(later.strip_prefix('.')?.strip_suffix('.')?),
     }
 }
 
@@ -157,7 +157,7 @@ mod tests {
             (".sql.bz2.enc", None),
         ] {
             let name = format!("{stem}{rest}");
-            assert_eq!(manifest_of(&name).map(|(_, generation)| generation), generation, "{name}");
+            assert_eq!(manifest_revision(&name).map(|(_, generation)| generation), generation, "{name}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What belongs to the database itself, applied after its dump: settings, comment, privileges, owner. Each statement by
 //! itself, so that one that fails (no such role, no such parameter on this server) costs itself alone, and is told.
 
-use super::empty::{identifier, literal};
-use super::psql::Access;
+use super::psql::PsqlTarget;
+use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::format::database_properties::{DatabaseProperties, Privilege, Settings};
@@ -20,7 +20,7 @@ const LISTS: &[&str] = &[
 
 /// Which of them are wanted.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct PropertyChoice {
     pub owner: bool,
     pub privileges: bool,
     /// Settings of roles in this database; their roles must be there.
@@ -29,14 +29,14 @@ pub struct Wanted {
 
 /// One statement, and what it is for.
 #[derive(Debug, PartialEq, Eq)]
-struct Step {
+struct RestoreStep {
     what: String,
     sql: String,
 }
 
 /// Applies them to the database that `target` names. What could not be applied is in the answer, never an error: the dump
 /// is in by then.
-pub fn apply(properties: &DatabaseProperties, wanted: Wanted, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+pub fn apply(properties: &DatabaseProperties, wanted: PropertyChoice, target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
     try_apply(properties, wanted, target, cancel).or_else(|error| {
         cancel.check()?;
         let missing =
@@ -45,7 +45,7 @@ pub fn apply(properties: &DatabaseProperties, wanted: Wanted, target: &Access, c
     })
 }
 
-fn try_apply(properties: &DatabaseProperties, wanted: Wanted, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+fn try_apply(properties: &DatabaseProperties, wanted: PropertyChoice, target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
     let Some(database) = target.conninfo.dbname() else {
         return Ok(Vec::new());
     };
@@ -73,7 +73,7 @@ fn named(properties: &DatabaseProperties) -> BTreeSet<String> {
 
 /// Those of them that the server has. It is asked for each by its name: other roles of a server can have names that are no
 /// text in this database.
-pub(super) fn existing_among(roles: BTreeSet<String>, target: &Access, cancel: &Cancel) -> Result<BTreeSet<String>> {
+pub(super) fn existing_among(roles: BTreeSet<String>, target: &PsqlTarget, cancel: &Cancel) -> Result<BTreeSet<String>> {
     let question = |role: &String| {
         format!(
             "SELECT WHERE pg_catalog.pg_has_role({}::pg_catalog.name, 'USAGE') IS NULL",
@@ -90,7 +90,12 @@ pub(super) fn existing_among(roles: BTreeSet<String>, target: &Access, cancel: &
         .collect())
 }
 
-fn steps(properties: &DatabaseProperties, database: &str, roles: &BTreeSet<String>, wanted: Wanted) -> (Vec<Step>, Vec<String>) {
+fn steps(
+    properties: &DatabaseProperties,
+    database: &str,
+    roles: &BTreeSet<String>,
+    wanted: PropertyChoice,
+) -> (Vec<RestoreStep>, Vec<String>) {
     let (mut steps, mut warnings) = (Vec::new(), Vec::new());
     let name = identifier(database);
     if !properties.unreadable.is_empty() {
@@ -99,7 +104,7 @@ fn steps(properties: &DatabaseProperties, database: &str, roles: &BTreeSet<Strin
             properties.unreadable.join(", ")
         ));
     }
-    let mut add = |what: String, sql: String| steps.push(Step { what, sql });
+    let mut add = |what: String, sql: String| steps.push(RestoreStep { what, sql });
     set(&mut add, &format!("ALTER DATABASE {name}"), "of the database", &properties.settings);
     if wanted.roles {
         for (role, settings) in &properties.role_settings {
@@ -262,13 +267,13 @@ fn elements(list: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const ALL: Wanted = Wanted {
+    const ALL: PropertyChoice = PropertyChoice {
         owner: true,
         privileges: true,
         roles: true,
     };
 
-    fn told(properties: &DatabaseProperties, wanted: Wanted, roles: &[&str]) -> (Vec<String>, Vec<String>) {
+    fn told(properties: &DatabaseProperties, wanted: PropertyChoice, roles: &[&str]) -> (Vec<String>, Vec<String>) {
         let roles = roles.iter().map(ToString::to_string).collect();
         let (steps, warnings) = steps(properties, "a\"b", &roles, wanted);
         (steps.into_iter().map(|step| step.sql).collect(), warnings)
@@ -357,7 +362,7 @@ mod tests {
             ]
         );
         assert_eq!(warnings.len(), 2, "{warnings:?}");
-        let none = Wanted {
+        let none = PropertyChoice {
             owner: false,
             privileges: false,
             roles: false,

@@ -5,15 +5,15 @@ mod failure;
 mod look;
 
 use super::accounts::{self, Account};
-use super::child::{Fed, Wanted};
+use super::child::{ChildWriter, OutputWanted};
 use super::confinement::Confinement;
 use super::conninfo::Conninfo;
 use super::tls::{SCRAM_ONLY_SINCE, TargetTls};
-use super::tried::{Sieve, Tried, random_word};
+use super::trial_reports::{ReportFilter, TrialReports, random_word};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Stage;
-use crate::pipeline::clients::{self, Client};
+use crate::pipeline::clients::{self, ClientTools};
 use crate::pipeline::pg_dump::memory_file;
 use crate::rds::passfile;
 use failure::failure;
@@ -37,16 +37,16 @@ const PATH: &[u8] = b"SET search_path TO pg_catalog, pg_temp; SET standard_confo
 
 /// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump; one that knows
 /// `\restrict` if there is any.
-pub fn find(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<Client> {
+pub fn find(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<ClientTools> {
     choose(clients::installed("psql", first, path), pg_dump_version, false)
 }
 
 /// The same for a server that may not be who it says: rather one that tells it no password.
-pub fn find_for_others(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<Client> {
+pub fn find_for_others(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<ClientTools> {
     choose(clients::installed("psql", first, path), pg_dump_version, true)
 }
 
-fn choose(installed: Vec<Client>, pg_dump_version: &str, keeps_passwords: bool) -> Result<Client> {
+fn choose(installed: Vec<ClientTools>, pg_dump_version: &str, keeps_passwords: bool) -> Result<ClientTools> {
     let failed = |message: String| Error::new(Code::RestoreFailed, message);
     let advice = "Install a newer postgresql-client, or name its folder in PGSEAL_PG_BIN.";
     let (major, _) = version(pg_dump_version).unwrap_or_default();
@@ -70,13 +70,13 @@ fn choose(installed: Vec<Client>, pg_dump_version: &str, keeps_passwords: bool) 
 
 /// How psql runs what it is fed.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct PsqlMode {
     pub single_transaction: bool,
     /// Where not, errors are only told: right for roles, some of which exist already.
     pub stop_at_errors: bool,
 }
 
-impl Manner {
+impl PsqlMode {
     /// All of it, or an error.
     pub fn all(single_transaction: bool) -> Self {
         Self {
@@ -88,8 +88,8 @@ impl Manner {
 
 /// A psql and the database that it connects to.
 #[derive(Clone)]
-pub struct Access {
-    pub client: Client,
+pub struct PsqlTarget {
+    pub client: ClientTools,
     pub conninfo: Conninfo,
     environment: Vec<(OsString, OsString)>,
     password: Option<SecretString>,
@@ -106,9 +106,9 @@ fn may_have_passfile(conninfo: &Conninfo, environment: &[(OsString, OsString)]) 
     own || is_said("passfile") || is_said("service") || variable("PGPASSFILE").is_some() || variable("PGSERVICE").is_some()
 }
 
-impl Access {
+impl PsqlTarget {
     /// `variables`: ours. libpq's own settings among them reach psql, a password only in a file in memory.
-    pub fn new(client: Client, conninfo: Conninfo, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+    pub fn new(client: ClientTools, conninfo: Conninfo, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut password = conninfo.password().cloned();
         let mut environment = Vec::new();
         for (name, value) in variables {
@@ -166,7 +166,7 @@ impl Access {
     /// before August 2026 (CVE-2026-18408).
     ///
     /// [`Filter`]: super::filter::Filter
-    pub fn restore(&self, manner: Manner, cancel: &Cancel) -> Result<Psql> {
+    pub fn restore(&self, manner: PsqlMode, cancel: &Cancel) -> Result<Psql> {
         let mut command = self.command()?;
         // Until the dump says otherwise.
         command.env("PGCLIENTENCODING", "UTF8");
@@ -177,7 +177,7 @@ impl Access {
             command.arg("--single-transaction");
         }
         let mut psql = Psql {
-            child: self.start(command, Wanted::Nothing, cancel)?,
+            child: self.start(command, OutputWanted::Nothing, cancel)?,
             key: None,
             warning: None,
             password: self.password.clone(),
@@ -210,18 +210,18 @@ impl Access {
     fn output(&self, sql: &[u8], cancel: &Cancel) -> Result<Vec<u8>> {
         let mut command = self.command()?;
         command.args(["--no-align", "--tuples-only"]).env("PGCLIENTENCODING", "UTF8");
-        let mut child = self.start(command, Wanted::Bytes(ANSWER), cancel)?;
+        let mut child = self.start(command, OutputWanted::Bytes(ANSWER), cancel)?;
         child.write(PATH)?;
         child.write(sql)?;
         let status = child.finish()?;
         if !status.success() {
-            return Err(failure(&redacted(&child.said(), self.password.as_ref()), status));
+            return Err(failure(&redacted(&child.output_text(), self.password.as_ref()), status));
         }
         Ok(child.output().to_vec())
     }
 
     /// Runs statements one after the other, whatever becomes of each: for each what the server said against it.
-    pub fn try_statements(&self, statements: &[&str], cancel: &Cancel) -> Result<Vec<Option<Refusal>>> {
+    pub fn try_statements(&self, statements: &[&str], cancel: &Cancel) -> Result<Vec<Option<PsqlRefusal>>> {
         // A message may hold any text: lines of ours begin with what nobody can have guessed.
         let mark = random_word()?;
         let mut script = String::from("\\set ON_ERROR_STOP off\n");
@@ -231,7 +231,7 @@ impl Access {
         // A message can quote bytes that are no UTF-8.
         let answer = self.output(script.as_bytes(), cancel)?;
         let answer = String::from_utf8_lossy(&answer);
-        let outcomes: Vec<Option<Refusal>> = answer.split(&*mark).skip(1).map(Refusal::read).collect();
+        let outcomes: Vec<Option<PsqlRefusal>> = answer.split(&*mark).skip(1).map(PsqlRefusal::read).collect();
         if outcomes.len() != statements.len() {
             return Err(Error::new(Code::RestoreFailed, "psql did not come to the end of its statements"));
         }
@@ -239,7 +239,7 @@ impl Access {
     }
 
     /// The same for one.
-    pub fn try_statement(&self, statement: &str, cancel: &Cancel) -> Result<Option<Refusal>> {
+    pub fn try_statement(&self, statement: &str, cancel: &Cancel) -> Result<Option<PsqlRefusal>> {
         Ok(self.try_statements(&[statement], cancel)?.pop().flatten())
     }
 
@@ -268,8 +268,8 @@ impl Access {
         Ok(command)
     }
 
-    fn start(&self, mut command: Command, wanted: Wanted, cancel: &Cancel) -> Result<Fed> {
-        Fed::start_confined(&mut command, self.files()?, wanted, self.confinement.as_ref(), cancel)
+    fn start(&self, mut command: Command, wanted: OutputWanted, cancel: &Cancel) -> Result<ChildWriter> {
+        ChildWriter::start_confined(&mut command, self.files()?, wanted, self.confinement.as_ref(), cancel)
     }
 
     /// In the order of [`Self::command`].
@@ -288,12 +288,12 @@ impl Access {
 
 /// What a server said against a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct PsqlRefusal {
     pub sqlstate: String,
     pub message: String,
 }
 
-impl Refusal {
+impl PsqlRefusal {
     /// ` true 42501 permission denied`, or ` false 00000 …`.
     fn read(line: &str) -> Option<Self> {
         let mut words = line.trim().splitn(3, ' ');
@@ -307,7 +307,7 @@ impl Refusal {
 
 /// A database that takes a plain dump, up to the first error.
 pub struct Psql {
-    child: Fed,
+    child: ChildWriter,
     /// Of `\restrict`.
     key: Option<String>,
     warning: Option<String>,
@@ -316,15 +316,15 @@ pub struct Psql {
 
 impl Psql {
     /// What it says of statements that were tried is told there.
-    pub(super) fn telling(mut self, tried: &Tried) -> Self {
-        self.child.sift(Sieve::new(tried.clone()));
+    pub(super) fn telling(mut self, tried: &TrialReports) -> Self {
+        self.child.sift(ReportFilter::new(tried.clone()));
         self
     }
 
     /// It has ended, or must now.
     fn ended(&mut self) -> Result<Vec<String>> {
         let status = self.child.finish()?;
-        let said = redacted(&self.child.said(), self.password.as_ref());
+        let said = redacted(&self.child.output_text(), self.password.as_ref());
         if !status.success() {
             return Err(failure(&said, status));
         }

@@ -3,12 +3,12 @@
 mod options;
 mod text;
 
-pub use options::Options;
+pub use options::ReportedOptions;
 
-use super::compare::{Comparison, Pair, Table};
+use super::compare::{Comparison, CountPair, TableComparison};
 use super::confinement::ConfinementReport;
 use super::filter::{LeftOut, NotRestored};
-use super::origin::Origin;
+use super::provenance::Origin;
 use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error};
 use crate::observe::output::visible;
@@ -21,7 +21,7 @@ const TEMPLATE: &str = include_str!("report.html");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum DrillOutcome {
     /// Restored, and equal to the inventory.
     Passed,
     /// It was not restored, or something differs.
@@ -30,21 +30,21 @@ pub enum Outcome {
 
 /// A drill, from the backup's facts to the last count.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct DrillReport {
     pub format: &'static str,
-    pub outcome: Outcome,
+    pub outcome: DrillOutcome,
     pub program: String,
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
     pub duration_ms: u64,
     /// With what it was run.
-    pub options: Options,
-    pub backup: Backup,
-    pub restored: Restored,
+    pub options: ReportedOptions,
+    pub backup: ReportedBackup,
+    pub restored: ReportedRestore,
     /// What kept the backup's code from the machine; `None` where no server was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confinement: Option<ConfinementReport>,
-    pub phases: Vec<Phase>,
+    pub phases: Vec<DrillPhase>,
     /// What stopped the drill, if something did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
@@ -61,7 +61,7 @@ pub struct Report {
 
 /// The backup's identity: with these another person finds the same bytes.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Backup {
+pub struct ReportedBackup {
     pub stem: String,
     pub run: String,
     pub database: String,
@@ -88,7 +88,7 @@ pub struct Backup {
 
 /// How it was restored.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Restored {
+pub struct ReportedRestore {
     pub server_version: String,
     pub psql_version: String,
     /// Statements that were left out on purpose, such as `owners`.
@@ -96,7 +96,7 @@ pub struct Restored {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Phase {
+pub struct DrillPhase {
     /// Such as `start the server`, `restore`, `compare`.
     pub name: String,
     pub duration_ms: u64,
@@ -105,14 +105,14 @@ pub struct Phase {
     pub bytes: Option<u64>,
 }
 
-impl Report {
+impl DrillReport {
     pub const FORMAT: &str = "pgseal/1 drill";
 
     /// By what is known: passed only if nothing stopped it, a comparison was made, and it is equal.
-    pub fn outcome(error: Option<&Error>, comparison: Option<&Comparison>) -> Outcome {
+    pub fn outcome(error: Option<&Error>, comparison: Option<&Comparison>) -> DrillOutcome {
         match (error, comparison) {
-            (None, Some(comparison)) if comparison.is_equal() => Outcome::Passed,
-            _ => Outcome::Failed,
+            (None, Some(comparison)) if comparison.is_equal() => DrillOutcome::Passed,
+            _ => DrillOutcome::Failed,
         }
     }
 
@@ -126,8 +126,8 @@ impl Report {
     pub fn exit(&self) -> u8 {
         match (&self.error, self.outcome) {
             (Some(error), _) => error.code.exit(),
-            (None, Outcome::Passed) => 0,
-            (None, Outcome::Failed) => Code::RestoreFailed.exit(),
+            (None, DrillOutcome::Passed) => 0,
+            (None, DrillOutcome::Failed) => Code::RestoreFailed.exit(),
         }
     }
 
@@ -137,7 +137,7 @@ impl Report {
     }
 
     pub fn to_html(&self) -> String {
-        let passed = self.outcome == Outcome::Passed;
+        let passed = self.outcome == DrillOutcome::Passed;
         let parts = [
             ("database", escaped(&self.backup.database)),
             ("outcome", if passed { "passed" } else { "failed" }.to_owned()),
@@ -155,11 +155,11 @@ impl Report {
 
     fn verdict(&self) -> &'static str {
         match (self.outcome, &self.comparison) {
-            (Outcome::Passed, _) if self.backup.partial => "This partial backup restores",
-            (Outcome::Passed, _) => "This backup restores",
-            (Outcome::Failed, Some(comparison)) if comparison.is_equal() => "Restored, and then the drill failed",
-            (Outcome::Failed, Some(_)) => "Restored, but not the same",
-            (Outcome::Failed, None) => "This backup did not restore",
+            (DrillOutcome::Passed, _) if self.backup.partial => "This partial backup restores",
+            (DrillOutcome::Passed, _) => "This backup restores",
+            (DrillOutcome::Failed, Some(comparison)) if comparison.is_equal() => "Restored, and then the drill failed",
+            (DrillOutcome::Failed, Some(_)) => "Restored, but not the same",
+            (DrillOutcome::Failed, None) => "This backup did not restore",
         }
     }
 
@@ -168,7 +168,7 @@ impl Report {
         let database = format!("{part}<b>{}</b>", escaped(&self.backup.database));
         let dumped = escaped(&readable(&self.backup.dumped_at));
         match (self.outcome, &self.comparison) {
-            (Outcome::Passed, Some(comparison)) => format!(
+            (DrillOutcome::Passed, Some(comparison)) => format!(
                 "{database} of {dumped} was opened, restored into a fresh PostgreSQL and counted: {} in {}, every one as the inventory says.",
                 counted(comparison.rows.found, "row"),
                 counted(comparison.tables.len() as u64, "table"),
@@ -191,7 +191,7 @@ impl Report {
             push(&mut tiles, format_args!("<li><b>{value}</b><span>{name}</span>{note}</li>\n"));
         };
         if let Some(comparison) = &self.comparison {
-            let held = |pair: Pair| {
+            let held = |pair: CountPair| {
                 if pair.expected == pair.found {
                     "as expected".to_owned()
                 } else {
@@ -207,7 +207,7 @@ impl Report {
             };
             tile(grouped(all), "tables", note);
             tile(grouped(comparison.rows.found), "rows", held(comparison.rows));
-            if comparison.large_objects != Pair::default() {
+            if comparison.large_objects != CountPair::default() {
                 tile(
                     grouped(comparison.large_objects.found),
                     "large objects",
@@ -295,7 +295,7 @@ impl Report {
             .unwrap_or_default()
             .max(1);
         // What differs first, then the largest.
-        let mut sorted: Vec<&Table> = comparison.tables.iter().collect();
+        let mut sorted: Vec<&TableComparison> = comparison.tables.iter().collect();
         sorted.sort_by_key(|table| (table.equal, std::cmp::Reverse(table.dump_bytes)));
         let rows: String = sorted.iter().map(|table| table_row(table, largest)).collect();
         format!(
@@ -335,7 +335,7 @@ impl Report {
     }
 
     fn facts(&self) -> String {
-        let Backup { stem, run, origin, .. } = &self.backup;
+        let ReportedBackup { stem, run, origin, .. } = &self.backup;
         let signed_by = |pinned: bool| origin.signed_by.clone().filter(|_| origin.pinned == pinned).unwrap_or_default();
         let extensions = self.comparison.iter().flat_map(|comparison| &comparison.extensions);
         let extensions: Vec<String> = extensions

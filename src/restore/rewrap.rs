@@ -1,24 +1,24 @@
 //! New recipients for a backup that stands: new key objects and a new generation of the manifest. The dump is not touched,
 //! and nothing is overwritten.
 
-use super::backup::{Backup, Kind};
+use super::find::{BackupKind, ChosenBackup};
 use super::legacy::unproven;
-use super::names::{card_of, manifest_of};
-use super::opened::Opened;
-use super::origin::Origin;
+use super::names::{instructions_revision, manifest_revision};
+use super::provenance::Origin;
+use super::unsealed::UnsealedBackup;
 use super::verify::objects::compare;
-use crate::backup::signer::Signing;
+use crate::backup::signer::ManifestSigner;
 use crate::cancel::Cancel;
-use crate::envelope::card::{card, card_name, place_of};
-use crate::envelope::manifest::{Found, Manifest, Object, Proof, Role, Wrapped, base_name, check_signature};
+use crate::envelope::data_key::new_run;
+use crate::envelope::manifest::{Manifest, ManifestObject, Proof, Role, UnverifiedManifest, WrappedKey, base_name, check_signature};
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::recipient::{MAX_RECIPIENTS, Recipient};
-use crate::envelope::seal::new_run;
+use crate::envelope::recovery_instructions::{instructions_name, place_of, recovery_instructions};
 use crate::envelope::signature::Verifier;
 use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
-use crate::plan::{MAX_GENERATION, Prefix};
-use crate::store::{Location, Written};
+use crate::plan::{MAX_REVISION, Prefix};
+use crate::store::{Location, PutOutcome};
 use bytes::Bytes;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 /// More than any recovery instructions have.
 const MAX_CARD: u64 = 1 << 20;
 
-pub struct Ask<'a> {
+pub struct RewrapOptions<'a> {
     /// Of one of the present recipients.
     pub key: &'a PrivateKey,
     pub signer: Option<&'a Verifier>,
@@ -36,13 +36,13 @@ pub struct Ask<'a> {
     pub keep: bool,
     /// Needed where the present manifest is signed. Unless another signer is named, its own is pinned: it vouches for
     /// nothing that it has not signed before.
-    pub signing: Option<Signing>,
+    pub signing: Option<ManifestSigner>,
     /// Signs a backup that nobody has signed yet, on its user's word that it is genuine.
     pub adopt_unsigned: bool,
 }
 
 #[derive(Debug, Serialize)]
-pub struct Rewrapped {
+pub struct RewrapSummary {
     pub status: &'static str,
     pub stem: String,
     pub generation: u32,
@@ -58,8 +58,8 @@ pub struct Rewrapped {
     pub warnings: Vec<String>,
 }
 
-pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<Rewrapped> {
-    let Kind::Sealed { .. } = &backup.kind else {
+pub async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cancel: &Cancel) -> Result<RewrapSummary> {
+    let BackupKind::Sealed { .. } = &backup.kind else {
         return Err(unproven(&backup.stem, ask.signer).advise("Nothing new is vouched for: restore it, and back it up anew."));
     };
     let opened = opened(backup, ask).await?;
@@ -77,22 +77,22 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
         );
     }
     let mut manifest = Manifest::clone(&opened.manifest);
-    manifest.generation = next_generation(backup, opened.manifest.generation).await?;
+    manifest.generation = next_revision(backup, opened.manifest.generation).await?;
     let keys = with_recipients(&mut manifest, &opened, ask)?;
     manifest.signer = ask.signing.as_ref().map(|signing| signing.signer.clone());
 
     let stem = manifest.stem(&Prefix::new("")?)?;
-    let name = stem.later_manifest(manifest.generation);
+    let name = stem.manifest_revision(manifest.generation);
     let contents = opened.contents(cancel).await?;
     let (selection, properties) = contents
         .map(|contents| (contents.selection, contents.properties))
         .unwrap_or_default();
     let place = place(&opened).await;
-    let text = card(&manifest, &name, place.as_deref(), selection.as_ref(), &properties)?;
+    let text = recovery_instructions(&manifest, &name, place.as_deref(), selection.as_ref(), &properties)?;
     manifest.card_sha256 = Some(hex(&sha256(text.as_bytes())));
     let mut bytes = manifest.line()?;
     let signatures = match &ask.signing {
-        Some(signing) => vec![cancel.race(signing.sign(&bytes)).await?],
+        Some(signing) => vec![cancel.run_until_cancelled(signing.sign(&bytes)).await?],
         None => Vec::new(),
     };
     bytes.extend_from_slice(&Proof::new(&opened.manifest_mac(&bytes), signatures).line()?);
@@ -107,13 +107,13 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
         error
     })?;
     // The new generation stands; what is missing from here on is only its card.
-    let of_card = card_name(&backup.stem, manifest.generation);
+    let of_card = instructions_name(&backup.stem, manifest.generation);
     if let Err(error) = put(backup, &of_card, text.into(), &mut written, cancel).await {
         let warning = format!("the recovery card was not written ({}): {}", error.code.name(), error.message);
         tracing::warn!("{warning}");
         warnings.push(warning);
     }
-    Ok(Rewrapped {
+    Ok(RewrapSummary {
         status: "rewrapped",
         stem: backup.stem.clone(),
         generation: manifest.generation,
@@ -127,13 +127,13 @@ pub async fn rewrap(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<R
 }
 
 /// The backup, believed by no less than what its new signature will say.
-async fn opened<'a>(backup: &'a Backup, ask: &Ask<'_>) -> Result<Opened<'a>> {
+async fn opened<'a>(backup: &'a ChosenBackup, ask: &RewrapOptions<'_>) -> Result<UnsealedBackup<'a>> {
     let own = match &ask.signing {
         Some(signing) if ask.signer.is_none() => Some(signing.verifier()?),
         _ => None,
     };
     if !ask.adopt_unsigned {
-        let opened = Opened::open(backup, ask.key, ask.signer.or(own.as_ref())).await;
+        let opened = UnsealedBackup::open(backup, ask.key, ask.signer.or(own.as_ref())).await;
         return opened.map_err(|error| match own {
             Some(_) if error.code == Code::Tampered => error.advise(
                 "The signer of PGSEAL_SIGNING_KEY signs what it has signed before. Name another signer by --signer; a backup that was never signed needs --adopt-unsigned, and your word that it is genuine.",
@@ -141,7 +141,7 @@ async fn opened<'a>(backup: &'a Backup, ask: &Ask<'_>) -> Result<Opened<'a>> {
             _ => error,
         });
     }
-    let opened = Opened::open(backup, ask.key, None).await?;
+    let opened = UnsealedBackup::open(backup, ask.key, None).await?;
     match (&opened.manifest.signer, own) {
         (Some(signer), own) if own.as_ref().is_none_or(|own| own.fingerprint != signer.fingerprint) => Err(Error::new(
             Code::Tampered,
@@ -156,9 +156,9 @@ async fn opened<'a>(backup: &'a Backup, ask: &Ask<'_>) -> Result<Opened<'a>> {
 }
 
 /// What is about to be written, as every reader will see it: what one of them would refuse is never written.
-fn must_be_taken(name: &str, bytes: &[u8], opened: &Opened<'_>, ask: &Ask<'_>) -> Result<Found> {
-    let signer = ask.signing.as_ref().map(Signing::verifier).transpose()?;
-    let taken = Found::parse(name, bytes).and_then(|found| {
+fn must_be_taken(name: &str, bytes: &[u8], opened: &UnsealedBackup<'_>, ask: &RewrapOptions<'_>) -> Result<UnverifiedManifest> {
+    let signer = ask.signing.as_ref().map(ManifestSigner::verifier).transpose()?;
+    let taken = UnverifiedManifest::parse(name, bytes).and_then(|found| {
         opened.prove_other(&found)?;
         check_signature(&found, signer.as_ref())?;
         Ok(found)
@@ -171,14 +171,14 @@ fn must_be_taken(name: &str, bytes: &[u8], opened: &Opened<'_>, ask: &Ask<'_>) -
 }
 
 /// And what was written, as it lies there now.
-async fn read_back(backup: &Backup, written: &Found, names: &[String], cancel: &Cancel) -> Result<()> {
-    let again = Backup::at(backup.folder.clone(), backup.archive.clone(), &backup.stem);
-    let Kind::Sealed { manifests, .. } = cancel.race(again).await?.kind else {
+async fn read_back(backup: &ChosenBackup, written: &UnverifiedManifest, names: &[String], cancel: &Cancel) -> Result<()> {
+    let again = ChosenBackup::at(backup.folder.clone(), backup.archive.clone(), &backup.stem);
+    let BackupKind::Sealed { manifests, .. } = cancel.run_until_cancelled(again).await?.kind else {
         return Err(Error::new(Code::Tampered, "it is gone"));
     };
     let sha256 = written.sha256()?;
     let same = manifests.iter().find(|found| found.name() == written.name());
-    if same.map(Found::sha256).transpose()? != Some(sha256) {
+    if same.map(UnverifiedManifest::sha256).transpose()? != Some(sha256) {
         return Err(Error::new(Code::Tampered, "other bytes stand there"));
     }
     for object in &written.unproven().objects {
@@ -191,19 +191,19 @@ async fn read_back(backup: &Backup, written: &Found, names: &[String], cancel: &
 
 /// Where the objects lie, for whoever follows the recovery instructions: this bucket, or the one that older instructions name,
 /// which are believed by their hash in a manifest that counts. The name of a local folder helps nobody else.
-async fn place(opened: &Opened<'_>) -> Option<String> {
+async fn place(opened: &UnsealedBackup<'_>) -> Option<String> {
     let backup = opened.backup;
     let Location::Directory(_) = &backup.folder else {
         return Some(backup.folder.to_string());
     };
-    let Kind::Sealed { manifests, .. } = &backup.kind else {
+    let BackupKind::Sealed { manifests, .. } = &backup.kind else {
         return None;
     };
     for found in manifests
         .iter()
         .filter(|found| opened.counted.iter().any(|name| name == found.name()))
     {
-        let name = card_name(&backup.stem, found.unproven().generation);
+        let name = instructions_name(&backup.stem, found.unproven().generation);
         let Ok(text) = backup.archive.read(&name, MAX_CARD).await else {
             continue;
         };
@@ -218,13 +218,13 @@ async fn place(opened: &Opened<'_>) -> Option<String> {
 
 /// Key objects that exist stay and are named again; for everyone else there is a new one, under a run of its own: these are
 /// given back, by their names, to be written.
-fn with_recipients(manifest: &mut Manifest, opened: &Opened<'_>, ask: &Ask<'_>) -> Result<Vec<(String, Bytes)>> {
+fn with_recipients(manifest: &mut Manifest, opened: &UnsealedBackup<'_>, ask: &RewrapOptions<'_>) -> Result<Vec<(String, Bytes)>> {
     let mut made = Vec::new();
     let present = std::mem::take(&mut manifest.recipients);
-    let (keys, mut objects): (Vec<Object>, Vec<Object>) = std::mem::take(&mut manifest.objects)
+    let (keys, mut objects): (Vec<ManifestObject>, Vec<ManifestObject>) = std::mem::take(&mut manifest.objects)
         .into_iter()
         .partition(|object| object.role == Role::Key);
-    let stays = |wrapped: &&Wrapped| ask.keep || ask.recipients.iter().any(|new| new.fingerprint == wrapped.fingerprint);
+    let stays = |wrapped: &&WrappedKey| ask.keep || ask.recipients.iter().any(|new| new.fingerprint == wrapped.fingerprint);
     manifest.recipients = present.iter().filter(stays).cloned().collect();
     objects.extend(
         keys.into_iter()
@@ -245,9 +245,9 @@ fn with_recipients(manifest: &mut Manifest, opened: &Opened<'_>, ask: &Ask<'_>) 
         }
         let name = format!("{}.{run}.key.{}.enc", opened.backup.stem, &recipient.fingerprint[..16]);
         let bytes = opened.wrap(recipient)?;
-        let object = Object::small(Role::Key, format!("{folder}{name}"), &bytes);
+        let object = ManifestObject::small(Role::Key, format!("{folder}{name}"), &bytes);
         made.push((name, bytes.into()));
-        manifest.recipients.push(Wrapped::new(recipient, opened.wrapping(), &object.key));
+        manifest.recipients.push(WrappedKey::new(recipient, opened.wrapping(), &object.key));
         objects.push(object);
     }
     if manifest.recipients.len() > MAX_RECIPIENTS {
@@ -264,28 +264,28 @@ fn with_recipients(manifest: &mut Manifest, opened: &Opened<'_>, ask: &Ask<'_>) 
 
 /// The first one above what was opened whose names are free. What stands there need not be a manifest, nor ours: anyone who
 /// may write to the bucket can take the highest number of all.
-async fn next_generation(backup: &Backup, opened: u32) -> Result<u32> {
+async fn next_revision(backup: &ChosenBackup, opened: u32) -> Result<u32> {
     let mut taken = BTreeSet::new();
     for beginning in ["manifest", "RECOVER"] {
         let listed = backup.archive.list(&format!("{}.{beginning}.", backup.stem)).await?;
         taken.extend(
             listed
                 .iter()
-                .filter_map(|listed| manifest_of(&listed.name).map(|(_, generation)| generation)),
+                .filter_map(|listed| manifest_revision(&listed.name).map(|(_, generation)| generation)),
         );
-        taken.extend(listed.iter().filter_map(|listed| card_of(&listed.name)));
+        taken.extend(listed.iter().filter_map(|listed| instructions_revision(&listed.name)));
     }
-    let free = (opened + 1..=MAX_GENERATION).find(|generation| !taken.contains(generation));
+    let free = (opened + 1..=MAX_REVISION).find(|generation| !taken.contains(generation));
     free.ok_or_else(|| Error::new(Code::CommitFailed, "every number of a later manifest is taken"))
 }
 
-async fn put(backup: &Backup, name: &str, bytes: Bytes, written: &mut Vec<String>, cancel: &Cancel) -> Result<()> {
-    match cancel.race(backup.archive.put_new(name, bytes)).await? {
-        Written::Stored { .. } => {
+async fn put(backup: &ChosenBackup, name: &str, bytes: Bytes, written: &mut Vec<String>, cancel: &Cancel) -> Result<()> {
+    match cancel.run_until_cancelled(backup.archive.put_new(name, bytes)).await? {
+        PutOutcome::Stored { .. } => {
             written.push(name.to_owned());
             Ok(())
         }
-        Written::Exists => Err(Error::new(
+        PutOutcome::Exists => Err(Error::new(
             Code::CommitFailed,
             format!("{name} exists already: someone else gives this backup new recipients at the same time"),
         )
@@ -293,7 +293,7 @@ async fn put(backup: &Backup, name: &str, bytes: Bytes, written: &mut Vec<String
     }
 }
 
-impl Rewrapped {
+impl RewrapSummary {
     pub fn to_json(&self) -> String {
         // Every field is a text, number or list: this cannot fail.
         serde_json::to_string(self).unwrap_or_else(|_| "{\"status\":\"rewrapped\"}".to_owned())

@@ -1,8 +1,8 @@
 //! Whether the roles that a dump names must be there before its rows come.
 
-use super::empty;
 use super::filter::FilterOptions;
-use super::psql::Access;
+use super::psql::PsqlTarget;
+use super::target_database;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Manifest;
 use crate::error::Result;
@@ -39,11 +39,11 @@ impl Roles {
     }
 
     /// Told now: hours later, with all rows in, it would come as an error.
-    pub(super) fn look(self, properties: &DatabaseProperties, server: &Access, cancel: &Cancel) -> Result<()> {
+    pub(super) fn check_against(self, properties: &DatabaseProperties, server: &PsqlTarget, cancel: &Cancel) -> Result<()> {
         match self {
-            Self::Needed => empty::must_have_roles(properties, server, cancel),
+            Self::Needed => target_database::must_have_roles(properties, server, cancel),
             Self::SomeMayBeNeeded => {
-                let told = empty::may_lack_roles(properties, server, cancel)?;
+                let told = target_database::may_lack_roles(properties, server, cancel)?;
                 told.iter().for_each(|warning| tracing::warn!("{warning}"));
                 Ok(())
             }

@@ -1,10 +1,10 @@
 //! What a drill's superuser does for a backup, before any code of it exists and after all of it has run: what PostgreSQL keeps
 //! for superusers, and what belongs to others than who restores.
 
-use super::empty::{identifier, literal};
-use super::filter::{Head, HeadExtension, Prepared, Rights};
-use super::psql::Access;
+use super::filter::{DumpHead, HeadExtension, PreparedTarget, ServerRights};
+use super::psql::PsqlTarget;
 use super::steps;
+use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::format::database_properties::DatabaseProperties;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 
 /// Makes the roles that the backup names and nobody made: of them a dump holds the names alone. Nobody logs in as one.
-pub(super) fn make_roles(properties: &DatabaseProperties, superuser: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+pub(super) fn make_roles(properties: &DatabaseProperties, superuser: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
     let of_privileges = properties.privileges.iter().flatten();
     let of_privileges = of_privileges.flat_map(|privilege| privilege.grantee.iter().chain([&privilege.grantor]));
     let named: BTreeSet<&String> = properties
@@ -43,14 +43,14 @@ pub(super) fn make_roles(properties: &DatabaseProperties, superuser: &Access, ca
 /// Makes the extensions of a dump, and the schemas that they go to, while no function or operator of the dump exists that
 /// their scripts could find. What the server lacks is told and left out.
 pub(super) fn prepare(
-    head: &Head,
+    head: &DumpHead,
     excluded: &BTreeSet<Vec<u8>>,
-    superuser: &Access,
+    superuser: &PsqlTarget,
     restorer: &str,
     there: &BTreeSet<Vec<u8>>,
     cancel: &Cancel,
-) -> Result<Prepared> {
-    let mut prepared = Prepared::default();
+) -> Result<PreparedTarget> {
+    let mut prepared = PreparedTarget::default();
     for HeadExtension { name, schema } in head.extensions.iter().filter(|extension| !excluded.contains(&extension.name)) {
         let (Ok(text), Ok(place)) = (std::str::from_utf8(name), schema.as_deref().map(std::str::from_utf8).transpose()) else {
             prepared
@@ -75,7 +75,7 @@ pub(super) fn prepare(
         }
     }
     superuser.execute(&rights(restorer), cancel)?;
-    let Known {
+    let KnownObjects {
         languages,
         settings,
         tables,
@@ -84,7 +84,7 @@ pub(super) fn prepare(
         known,
     } = superuser.json(KNOWN, cancel)?;
     let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes);
-    prepared.rights = Some(Rights {
+    prepared.rights = Some(ServerRights {
         languages: bytes(languages).collect(),
         settings: bytes(settings).collect(),
         tables: tables.into_iter().map(|name| bytes(name).collect()).collect(),
@@ -96,7 +96,7 @@ pub(super) fn prepare(
 }
 
 /// A warning that names what was made here and stands in no statement of the dump: a restore has to find it there.
-pub(super) fn schemas_beside(head: &Head, prepared: &Prepared) -> Option<String> {
+pub(super) fn schemas_beside(head: &DumpHead, prepared: &PreparedTarget) -> Option<String> {
     let beside = prepared.schemas.iter().filter(|schema| !head.schemas.contains(schema));
     let names: Vec<_> = beside.map(|schema| String::from_utf8_lossy(schema)).collect();
     (!names.is_empty()).then(|| {
@@ -131,7 +131,7 @@ const KNOWN: &str = "SELECT pg_catalog.json_build_object(
         WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'))";
 
 #[derive(Deserialize)]
-struct Known {
+struct KnownObjects {
     languages: Vec<String>,
     settings: Vec<String>,
     tables: Vec<Vec<String>>,
@@ -164,9 +164,9 @@ LOOP EXECUTE statement; END LOOP; END $rights$;",
 }
 
 /// Owners and privileges, once everything else has been done and counted: they run no code of the dump.
-pub(super) fn set_owners(aside: &[u8], superuser: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+pub(super) fn set_owners(aside: &[u8], superuser: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
     if aside.is_empty() {
         return Ok(Vec::new());
     }
-    steps::run(aside, superuser, cancel)
+    steps::run_statements(aside, superuser, cancel)
 }

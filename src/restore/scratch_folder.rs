@@ -66,7 +66,7 @@ impl ScratchFolder {
         // Fails where anything of that name exists.
         let make = |path: &Path, mode| std::fs::DirBuilder::new().mode(mode).create(path);
         make(&path, 0o700).map_err(|error| unusable(&error))?;
-        let guard = Removed(path);
+        let guard = RemoveOnDrop(path);
         let filled = || -> std::io::Result<File> {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             // Before anybody else comes into the folder.
@@ -92,7 +92,7 @@ impl ScratchFolder {
         };
         let log = filled().map_err(|error| unusable(&error))?;
         Ok(Self {
-            path: guard.keep(),
+            path: guard.disarm(),
             log,
             abandoned,
         })
@@ -128,7 +128,7 @@ impl ScratchFolder {
 
 impl Drop for ScratchFolder {
     fn drop(&mut self) {
-        drop(Removed(std::mem::take(&mut self.path)));
+        drop(RemoveOnDrop(std::mem::take(&mut self.path)));
     }
 }
 
@@ -170,15 +170,15 @@ fn abandoned(parent: &Path) -> Vec<String> {
 }
 
 /// A folder that goes with this. The standard library follows no link when it removes one, whoever changes it meanwhile.
-struct Removed(PathBuf);
+struct RemoveOnDrop(PathBuf);
 
-impl Removed {
-    fn keep(mut self) -> PathBuf {
+impl RemoveOnDrop {
+    fn disarm(mut self) -> PathBuf {
         std::mem::take(&mut self.0)
     }
 }
 
-impl Drop for Removed {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         if self.0.as_os_str().is_empty() {
             return;

@@ -1,21 +1,21 @@
 //! Steps of a restore into a database, which a drill takes as well.
 
-use super::empty;
-use super::filter::{Changes, Filter, FilterOptions, Filtered, Unfinished};
+use super::filter::{Filter, FilterChanges, FilterOptions, Filtered, UnfinishedChanges};
 use super::globals::{self, GlobalsOptions};
-use super::opened::Opened;
-use super::psql::{Access, Manner};
+use super::psql::{PsqlMode, PsqlTarget};
+use super::target_database;
+use super::unsealed::UnsealedBackup;
 use crate::cancel::Cancel;
-use crate::envelope::contents::Contents;
+use crate::envelope::contents::Inventory;
 use crate::envelope::manifest::Role;
 use crate::error::{Code, Error, Result};
 use crate::format::table_name::TableName;
 use crate::observe::progress::Progress;
-use crate::pipeline::{Counted, Memory, Stage};
+use crate::pipeline::{BufferSink, DumpStats, Stage};
 use std::collections::BTreeSet;
 
 /// `pg_dump --table` writes no schema: those of the chosen tables are made, unless they are there.
-pub(super) async fn schemas_of_tables(contents: &Contents, access: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+pub(super) async fn schemas_of_tables(contents: &Inventory, access: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
     if contents.selection.as_ref().is_none_or(|selection| selection.tables.is_empty()) {
         return Ok(Vec::new());
     }
@@ -24,40 +24,40 @@ pub(super) async fn schemas_of_tables(contents: &Contents, access: &Access, canc
         .filter_map(|name| (name.parts().count() == 2).then(|| name.parts().next().map(<[u8]>::to_vec))?)
         .collect();
     let (target, stop) = (access.clone(), cancel.clone());
-    blocking(move || empty::make_schemas(&schemas, &target, &stop)).await
+    blocking(move || target_database::make_schemas(&schemas, &target, &stop)).await
 }
 
-pub(super) async fn server_major(access: &Access, cancel: &Cancel) -> Result<u32> {
+pub(super) async fn server_major(access: &PsqlTarget, cancel: &Cancel) -> Result<u32> {
     let (access, cancel) = (access.clone(), cancel.clone());
-    let number = blocking(move || access.look("SHOW server_version_num", &cancel)).await?;
+    let number = blocking(move || access.query("SHOW server_version_num", &cancel)).await?;
     let unreadable = || Error::new(Code::RestoreFailed, "the server does not say its version");
     number.trim().parse::<u32>().map(|number| number / 10_000).map_err(|_| unreadable())
 }
 
 /// The roles of the backup, but for those that exist already; errors are only told.
 pub(super) async fn globals(
-    opened: &Opened<'_>,
-    access: &Access,
+    opened: &UnsealedBackup<'_>,
+    access: &PsqlTarget,
     drill: bool,
     workers: usize,
     cancel: &Cancel,
-) -> Result<(Changes, Vec<String>)> {
+) -> Result<(FilterChanges, Vec<String>)> {
     let progress = Progress::new(0);
     let (_, sql) = opened
-        .bring(Role::Globals, workers, || Ok(Memory::default()), &progress, cancel)
+        .fetch_object(Role::Globals, workers, || Ok(BufferSink::default()), &progress, cancel)
         .await?;
     let (target, stop) = (access.clone(), cancel.clone());
     blocking(move || {
-        let existing = empty::existing_globals(&target, &stop)?;
+        let existing = target_database::existing_globals(&target, &stop)?;
         let planned = globals::plan(&sql, &GlobalsOptions { drill, ..existing })?;
-        Ok((planned.changes, run(&planned.sql, &target, &stop)?))
+        Ok((planned.changes, run_statements(&planned.sql, &target, &stop)?))
     })
     .await
 }
 
 /// Runs checked statements, such as those that a [`Filter`] kept aside; gives what was said of those that failed.
-pub(super) fn run(statements: &[u8], target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
-    let manner = Manner {
+pub(super) fn run_statements(statements: &[u8], target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
+    let manner = PsqlMode {
         single_transaction: false,
         stop_at_errors: false,
     };
@@ -67,23 +67,23 @@ pub(super) fn run(statements: &[u8], target: &Access, cancel: &Cancel) -> Result
 }
 
 pub(super) async fn dump(
-    opened: &Opened<'_>,
-    access: &Access,
+    opened: &UnsealedBackup<'_>,
+    access: &PsqlTarget,
     options: FilterOptions,
     single_transaction: bool,
     workers: usize,
     progress: &std::sync::Arc<Progress>,
     cancel: &Cancel,
-) -> Result<(Counted, Filtered<Vec<String>>)> {
+) -> Result<(DumpStats, Filtered<Vec<String>>)> {
     let (target, stop) = (access.clone(), cancel.clone());
-    let unfinished = Unfinished::default();
+    let unfinished = UnfinishedChanges::default();
     let recorded = unfinished.clone();
     let sink = move || {
-        let psql = target.restore(Manner::all(single_transaction), &stop)?;
+        let psql = target.restore(PsqlMode::all(single_transaction), &stop)?;
         Ok(Filter::new(options, psql).recording(&recorded))
     };
-    let brought = opened.bring(Role::Dump, workers, sink, progress, cancel).await;
-    brought.map_err(|error| unfinished.take().likely_cause(error))
+    let brought = opened.fetch_object(Role::Dump, workers, sink, progress, cancel).await;
+    brought.map_err(|error| unfinished.take_changes().likely_cause(error))
 }
 
 /// psql is waited for on a thread that may wait.

@@ -5,7 +5,7 @@
 //! names an `sslmode`, `sslrootcert` or `require_auth` there has it.
 
 use super::conninfo::Conninfo;
-use crate::pipeline::clients::Client;
+use crate::pipeline::clients::ClientTools;
 use crate::rds::tls::RDS_BUNDLE;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(super) struct TargetTls {
 
 impl TargetTls {
     /// `environment`: libpq's variables, as psql gets them.
-    pub fn new(conninfo: &Conninfo, environment: &[(OsString, OsString)], client: &Client, has_password: bool) -> Self {
+    pub fn new(conninfo: &Conninfo, environment: &[(OsString, OsString)], client: &ClientTools, has_password: bool) -> Self {
         let variable = |name: &str| {
             let named = environment.iter().find(|(known, value)| known == name && !value.is_empty());
             named.and_then(|(_, value)| value.to_str())
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     fn tls(text: &str, environment: &[(&str, &str)], major: u32) -> TargetTls {
-        let client = Client {
+        let client = ClientTools {
             folder: PathBuf::new(),
             major,
             version: major.to_string(),

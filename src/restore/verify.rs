@@ -3,28 +3,28 @@
 mod contents;
 pub(super) mod objects;
 
-pub use contents::agrees;
+pub use contents::check_against_inventory;
 
-use super::backup::{Backup, Kind, ends_the_search};
+use super::find::{BackupKind, ChosenBackup, ends_the_search};
 use super::legacy::unproven;
 use super::names::{compact, is_report, stem_of};
-use super::opened::Opened;
-use super::origin::Origin;
+use super::provenance::Origin;
+use super::unsealed::UnsealedBackup;
 use crate::cancel::Cancel;
-use crate::envelope::card::card_name;
-use crate::envelope::manifest::{Found, Manifest, Object, Role, base_name, check_signature};
+use crate::envelope::manifest::{Manifest, ManifestObject, Role, UnverifiedManifest, base_name, check_signature};
 use crate::envelope::private_key::PrivateKey;
+use crate::envelope::recovery_instructions::instructions_name;
 use crate::envelope::signature::Verifier;
 use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
 use crate::observe::progress::{Progress, Reporter};
-use crate::pipeline::Nowhere;
+use crate::pipeline::Discard;
 use objects::{STEP, compare, fits};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// How far a verification goes.
-pub struct Ask<'a> {
+pub struct VerifyOptions<'a> {
     pub key: Option<&'a PrivateKey>,
     pub signer: Option<&'a Verifier>,
     /// Without a key: reads every byte all the same.
@@ -33,7 +33,7 @@ pub struct Ask<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct VerifyReport {
     /// `failed`, or how far it came: `sizes_match`, `hashes_match`, and `verified` only where it opens.
     pub status: &'static str,
     pub stem: String,
@@ -52,7 +52,7 @@ pub struct Report {
     pub opens: bool,
     #[serde(flatten)]
     pub origin: Origin,
-    pub objects: Vec<Looked>,
+    pub objects: Vec<CheckedObject>,
     /// Objects under the backup's name that no manifest which counts names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub strangers: Vec<String>,
@@ -76,7 +76,7 @@ pub struct Report {
 
 /// One object, and the strongest thing that was compared.
 #[derive(Debug, Serialize)]
-pub struct Looked {
+pub struct CheckedObject {
     pub role: Role,
     pub name: String,
     pub size: u64,
@@ -85,8 +85,8 @@ pub struct Looked {
 }
 
 /// Looks at everything that can be looked at; stops at the first thing that is wrong with the backup itself.
-pub async fn verify(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Report {
-    let mut report = Report {
+pub async fn verify(backup: &ChosenBackup, ask: &VerifyOptions<'_>, cancel: &Cancel) -> VerifyReport {
+    let mut report = VerifyReport {
         status: "failed",
         stem: backup.stem.clone(),
         run: None,
@@ -105,7 +105,7 @@ pub async fn verify(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Report {
         plain_bytes: None,
         error: None,
     };
-    match look(backup, ask, &mut report, cancel).await {
+    match check_objects(backup, ask, &mut report, cancel).await {
         Err(error) => {
             // What failed is one thing, and what fits all the same is another: a wrong key is no missing object.
             if !ends_the_search(error.code) && !report.sizes_match {
@@ -121,11 +121,11 @@ pub async fn verify(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Report {
 }
 
 /// Of the manifest that was looked at, or would have been: its objects are there, as it says.
-async fn sizes_match(backup: &Backup, ask: &Ask<'_>, report: &Report, cancel: &Cancel) -> bool {
-    let Kind::Sealed { manifests, .. } = &backup.kind else {
+async fn sizes_match(backup: &ChosenBackup, ask: &VerifyOptions<'_>, report: &VerifyReport, cancel: &Cancel) -> bool {
+    let BackupKind::Sealed { manifests, .. } = &backup.kind else {
         return false;
     };
-    let counts = |found: &&Found| match &report.manifest {
+    let counts = |found: &&UnverifiedManifest| match &report.manifest {
         Some(name) => found.name() == *name,
         None => check_signature(found, ask.signer).is_ok(),
     };
@@ -140,8 +140,8 @@ async fn sizes_match(backup: &Backup, ask: &Ask<'_>, report: &Report, cancel: &C
     true
 }
 
-async fn look(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<()> {
-    let Kind::Sealed { manifests, unreadable } = &backup.kind else {
+async fn check_objects(backup: &ChosenBackup, ask: &VerifyOptions<'_>, report: &mut VerifyReport, cancel: &Cancel) -> Result<()> {
+    let BackupKind::Sealed { manifests, unreadable } = &backup.kind else {
         return Err(unproven(&backup.stem, ask.signer));
     };
     let (counted, passed_over) = match ask.key {
@@ -160,17 +160,17 @@ async fn look(backup: &Backup, ask: &Ask<'_>, report: &mut Report, cancel: &Canc
 }
 
 /// The manifests that count, the newest first, and why others do not.
-type Judged<'a> = (Vec<&'a Found>, Vec<Error>);
+type Judged<'a> = (Vec<&'a UnverifiedManifest>, Vec<Error>);
 
 async fn without_key<'a>(
-    backup: &Backup,
-    manifests: &'a [Found],
+    backup: &ChosenBackup,
+    manifests: &'a [UnverifiedManifest],
     unreadable: &[Error],
-    ask: &Ask<'_>,
-    report: &mut Report,
+    ask: &VerifyOptions<'_>,
+    report: &mut VerifyReport,
     cancel: &Cancel,
 ) -> Result<Judged<'a>> {
-    let mut counted: Vec<&Found> = Vec::new();
+    let mut counted: Vec<&UnverifiedManifest> = Vec::new();
     let mut passed_over: Vec<Error> = Vec::new();
     for found in manifests {
         // Which of several is genuine, only a key or a signer can tell.
@@ -193,18 +193,18 @@ async fn without_key<'a>(
     describe(manifest, Origin::new(newest, ask.signer, &backup.folder), report);
     for object in &manifest.objects {
         let compared = compare(backup, object, ask.deep, cancel).await?;
-        report.note(object, compared);
+        report.record(object, compared);
     }
     card(backup, manifest, report).await?;
     for found in others {
-        other_generation(backup, found.unproven(), ask.deep, report, cancel).await?;
+        other_revision(backup, found.unproven(), ask.deep, report, cancel).await?;
     }
     report.sizes_match = true;
     report.hashes_match = report.objects.iter().all(|looked| looked.compared == "sha256");
     Ok((counted, passed_over))
 }
 
-fn must_agree(one: &Found, other: &Found) -> Result<()> {
+fn must_agree(one: &UnverifiedManifest, other: &UnverifiedManifest) -> Result<()> {
     let (said, told) = (one.unproven(), other.unproven());
     let reason = if !said.names_same_dump(told) {
         "name different dumps"
@@ -213,27 +213,27 @@ fn must_agree(one: &Found, other: &Found) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::new(Code::Tampered, format!("{} and {} {reason}", one.name(), other.name())).advise(super::opened::STRANGE))
+    Err(Error::new(Code::Tampered, format!("{} and {} {reason}", one.name(), other.name())).advise(super::unsealed::STRANGE))
 }
 
 async fn with_key<'a>(
-    backup: &Backup,
-    manifests: &'a [Found],
+    backup: &ChosenBackup,
+    manifests: &'a [UnverifiedManifest],
     key: &PrivateKey,
-    ask: &Ask<'_>,
-    report: &mut Report,
+    ask: &VerifyOptions<'_>,
+    report: &mut VerifyReport,
     cancel: &Cancel,
 ) -> Result<Judged<'a>> {
-    let opened = Opened::open(backup, key, ask.signer).await?;
+    let opened = UnsealedBackup::open(backup, key, ask.signer).await?;
     report.manifest = opened.counted.first().cloned();
     describe(&opened.manifest, opened.origin.clone(), report);
     for object in &opened.manifest.objects {
         match object.role {
             // Decrypted below, where each byte is read anyway.
-            Role::Dump | Role::Inventory | Role::Globals => drop(cancel.race(backup.pin(object)).await?),
+            Role::Dump | Role::Inventory | Role::Globals => drop(cancel.run_until_cancelled(backup.pin(object)).await?),
             _ => {
                 let compared = compare(backup, object, true, cancel).await?;
-                report.note(object, compared);
+                report.record(object, compared);
             }
         }
     }
@@ -244,9 +244,9 @@ async fn with_key<'a>(
         if opened.manifest.object(role).is_none() {
             continue;
         }
-        let (counted, ()) = opened.bring(role, ask.workers, || Ok(Nowhere), &progress, cancel).await?;
+        let (counted, ()) = opened.fetch_object(role, ask.workers, || Ok(Discard), &progress, cancel).await?;
         if let (Role::Dump, Some(contents)) = (role, &contents) {
-            agrees(&counted, contents)?;
+            check_against_inventory(&counted, contents)?;
         }
         if role == Role::Dump && (counted.rows, counted.tables.len() as u64) != (opened.manifest.rows, opened.manifest.tables) {
             return Err(Error::new(Code::Tampered, "the dump has other rows than the manifest counts"));
@@ -255,40 +255,46 @@ async fn with_key<'a>(
     drop(reporter);
     for object in &opened.manifest.objects {
         if matches!(object.role, Role::Dump | Role::Inventory | Role::Globals) {
-            report.note(object, "plaintext");
+            report.record(object, "plaintext");
         }
     }
     card(backup, &opened.manifest, report).await?;
-    let counts = |found: &&Found| opened.counted.iter().any(|name| name == found.name());
-    let counted: Vec<&Found> = manifests.iter().filter(counts).collect();
+    let counts = |found: &&UnverifiedManifest| opened.counted.iter().any(|name| name == found.name());
+    let counted: Vec<&UnverifiedManifest> = manifests.iter().filter(counts).collect();
     let others = counted
         .iter()
         .filter(|found| found.unproven().generation != opened.manifest.generation);
     for found in others {
-        other_generation(backup, found.unproven(), true, report, cancel).await?;
+        other_revision(backup, found.unproven(), true, report, cancel).await?;
     }
     (report.sizes_match, report.hashes_match, report.opens) = (true, true, true);
     Ok((counted, opened.passed_over))
 }
 
 /// Whoever is named by another generation alone counts on that one, and on its key objects.
-async fn other_generation(backup: &Backup, manifest: &Manifest, deep: bool, report: &mut Report, cancel: &Cancel) -> Result<()> {
+async fn other_revision(backup: &ChosenBackup, manifest: &Manifest, deep: bool, report: &mut VerifyReport, cancel: &Cancel) -> Result<()> {
     for object in manifest.objects.iter().filter(|object| object.role == Role::Key) {
         let compared = compare(backup, object, deep, cancel).await?;
         if !report.objects.iter().any(|looked| looked.name == base_name(&object.key)) {
-            report.note(object, compared);
+            report.record(object, compared);
         }
     }
     card(backup, manifest, report).await
 }
 
 /// What else has the backup's name: left by a run that was interrupted, or put there by somebody else.
-async fn strangers(backup: &Backup, counted: &[&Found], ask: &Ask<'_>, report: &mut Report, cancel: &Cancel) -> Result<()> {
+async fn strangers(
+    backup: &ChosenBackup,
+    counted: &[&UnverifiedManifest],
+    ask: &VerifyOptions<'_>,
+    report: &mut VerifyReport,
+    cancel: &Cancel,
+) -> Result<()> {
     let mut known: BTreeSet<String> = report.objects.iter().map(|looked| looked.name.clone()).collect();
     known.extend(counted.iter().map(|found| found.name().to_owned()));
     let dump = counted.iter().find_map(|found| found.unproven().object(Role::Dump));
     let old_stem = dump.and_then(|dump| stem_of(base_name(&dump.key)));
-    let names = cancel.race(backup.names(old_stem)).await?;
+    let names = cancel.run_until_cancelled(backup.names(old_stem)).await?;
     report.strangers = names.into_iter().filter(|name| !known.contains(name) && !is_report(name)).collect();
     if report.strangers.is_empty() {
         return Ok(());
@@ -308,10 +314,10 @@ async fn strangers(backup: &Backup, counted: &[&Found], ask: &Ask<'_>, report: &
 }
 
 fn is_legacy(name: &str) -> bool {
-    super::backup::LEGACY_ENDINGS.iter().flatten().any(|ending| name.ends_with(ending))
+    super::find::LEGACY_ENDINGS.iter().flatten().any(|ending| name.ends_with(ending))
 }
 
-fn describe(manifest: &Manifest, origin: Origin, report: &mut Report) {
+fn describe(manifest: &Manifest, origin: Origin, report: &mut VerifyReport) {
     report.source = Some(manifest.source_text().to_owned());
     report.partial = manifest.is_partial();
     if manifest.is_partial() {
@@ -326,9 +332,9 @@ fn describe(manifest: &Manifest, origin: Origin, report: &mut Report) {
 }
 
 /// The card is written after the manifest, and may be missing where a run ended between the two.
-async fn card(backup: &Backup, manifest: &Manifest, report: &mut Report) -> Result<()> {
+async fn card(backup: &ChosenBackup, manifest: &Manifest, report: &mut VerifyReport) -> Result<()> {
     let Some(expected) = &manifest.card_sha256 else { return Ok(()) };
-    let name = card_name(&backup.stem, manifest.generation);
+    let name = instructions_name(&backup.stem, manifest.generation);
     let Some(pinned) = backup.archive.pin(&name).await? else {
         return Ok(());
     };
@@ -339,7 +345,7 @@ async fn card(backup: &Backup, manifest: &Manifest, report: &mut Report) -> Resu
             format!("{name} has other words than were written: do not follow it"),
         ));
     }
-    report.objects.push(Looked {
+    report.objects.push(CheckedObject {
         role: Role::Card,
         name,
         size: pinned.size,
@@ -348,9 +354,9 @@ async fn card(backup: &Backup, manifest: &Manifest, report: &mut Report) -> Resu
     Ok(())
 }
 
-impl Report {
-    fn note(&mut self, object: &Object, compared: &'static str) {
-        self.objects.push(Looked {
+impl VerifyReport {
+    fn record(&mut self, object: &ManifestObject, compared: &'static str) {
+        self.objects.push(CheckedObject {
             role: object.role,
             name: base_name(&object.key).to_owned(),
             size: object.size,

@@ -1,9 +1,9 @@
 //! The reading side: one folder of objects, in a bucket or in a directory, with the same promises for both.
 
 use super::directory::Directory;
-use super::memory::Memory;
+use super::memory::InMemoryStore;
 use super::s3_reader::S3Reader;
-use super::{Location, Written};
+use super::{Location, PutOutcome};
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
 use bytes::Bytes;
@@ -16,28 +16,28 @@ pub enum Archive {
     S3(S3Reader),
     Directory(Directory),
     /// For tests.
-    Memory(Memory),
+    Memory(InMemoryStore),
 }
 
 /// An object of the folder, by its name there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ObjectEntry {
     pub name: String,
     pub size: u64,
 }
 
 /// An object that stays the same while it is read, whatever happens to its name.
 #[derive(Clone)]
-pub struct Pinned {
+pub struct PinnedObject {
     pub name: String,
     pub size: u64,
     /// What the store says of the bytes: base64 of their SHA-256, or of their parts' hashes with `-N` behind it.
     pub checksum: Option<String>,
-    pub(super) at: At,
+    pub(super) at: ObjectVersion,
 }
 
 #[derive(Clone)]
-pub(super) enum At {
+pub(super) enum ObjectVersion {
     /// Version where the bucket has versions, ETag always.
     S3 {
         etag: Option<String>,
@@ -56,7 +56,7 @@ impl Archive {
     }
 
     /// Every object whose name begins so, sorted by name; folders within are left out.
-    pub async fn list(&self, beginning: &str) -> Result<Vec<Listed>> {
+    pub async fn list(&self, beginning: &str) -> Result<Vec<ObjectEntry>> {
         let mut listed = match self {
             Self::S3(reader) => reader.list(beginning).await?,
             Self::Directory(directory) => directory.list(beginning)?,
@@ -67,7 +67,7 @@ impl Archive {
     }
 
     /// Fixes an object; `None` where there is none.
-    pub async fn pin(&self, name: &str) -> Result<Option<Pinned>> {
+    pub async fn pin(&self, name: &str) -> Result<Option<PinnedObject>> {
         match self {
             Self::S3(reader) => reader.pin(name).await,
             Self::Directory(directory) => directory.pin(name),
@@ -76,7 +76,7 @@ impl Archive {
     }
 
     /// Exactly these bytes of what was pinned.
-    pub async fn range(&self, pinned: &Pinned, range: Range<u64>) -> Result<Bytes> {
+    pub async fn range(&self, pinned: &PinnedObject, range: Range<u64>) -> Result<Bytes> {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
@@ -117,7 +117,7 @@ impl Archive {
     }
 
     /// Writes a new object; never overwrites.
-    pub async fn put_new(&self, name: &str, body: Bytes) -> Result<Written> {
+    pub async fn put_new(&self, name: &str, body: Bytes) -> Result<PutOutcome> {
         match self {
             Self::S3(reader) => reader.put_new(name, body).await,
             Self::Directory(directory) => directory.put_new(name, &body),

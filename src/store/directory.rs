@@ -1,7 +1,7 @@
 //! A directory with the downloaded objects of one or more backups.
 
-use super::archive::{At, Listed, Pinned};
-use super::{NewFile, Written};
+use super::archive::{ObjectEntry, ObjectVersion, PinnedObject};
+use super::{NewFile, PutOutcome};
 use crate::error::{Code, Error, Result};
 use bytes::Bytes;
 use std::fs::File;
@@ -19,7 +19,7 @@ impl Directory {
         Self(path.to_owned())
     }
 
-    pub fn list(&self, beginning: &str) -> Result<Vec<Listed>> {
+    pub fn list(&self, beginning: &str) -> Result<Vec<ObjectEntry>> {
         let failed = |error| unreadable(&self.0, &error);
         let mut listed = Vec::new();
         for entry in std::fs::read_dir(&self.0).map_err(failed)? {
@@ -29,7 +29,7 @@ impl Directory {
             // What a link points at counts, as for every tool.
             let Ok(facts) = std::fs::metadata(entry.path()) else { continue };
             if name.starts_with(beginning) && facts.is_file() {
-                listed.push(Listed { name, size: facts.len() });
+                listed.push(ObjectEntry { name, size: facts.len() });
             }
         }
         Ok(listed)
@@ -48,7 +48,7 @@ impl Directory {
         Ok(folders)
     }
 
-    pub fn pin(&self, name: &str) -> Result<Option<Pinned>> {
+    pub fn pin(&self, name: &str) -> Result<Option<PinnedObject>> {
         let path = self.0.join(name);
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -56,16 +56,16 @@ impl Directory {
             Err(error) => return Err(unreadable(&path, &error)),
         };
         let size = file.metadata().map_err(|error| unreadable(&path, &error))?.len();
-        Ok(Some(Pinned {
+        Ok(Some(PinnedObject {
             name: name.to_owned(),
             size,
             checksum: None,
-            at: At::File(Arc::new(file)),
+            at: ObjectVersion::File(Arc::new(file)),
         }))
     }
 
-    pub async fn range(&self, pinned: &Pinned, range: Range<u64>) -> Result<Bytes> {
-        let At::File(file) = &pinned.at else {
+    pub async fn range(&self, pinned: &PinnedObject, range: Range<u64>) -> Result<Bytes> {
+        let ObjectVersion::File(file) = &pinned.at else {
             return Err(Error::new(Code::Bug, "an object of S3 was looked for in a directory"));
         };
         let (file, path) = (file.clone(), self.0.join(&pinned.name));
@@ -82,7 +82,7 @@ impl Directory {
         })
     }
 
-    pub fn put_new(&self, name: &str, body: &[u8]) -> Result<Written> {
+    pub fn put_new(&self, name: &str, body: &[u8]) -> Result<PutOutcome> {
         let path = self.0.join(name);
         let failed = |error| {
             let error = Error::new(Code::OutputFailed, format!("{} cannot be written: {error}", path.display()));
@@ -91,9 +91,9 @@ impl Directory {
         // For its owner alone; no link that has the name is followed, and no file replaced.
         let mut file = NewFile::create(&path, 0o600).map_err(failed)?;
         file.write_all(body).map_err(failed)?;
-        match file.keep() {
-            Ok(()) => Ok(Written::Stored { etag: String::new() }),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Written::Exists),
+        match file.publish() {
+            Ok(()) => Ok(PutOutcome::Stored { etag: String::new() }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(PutOutcome::Exists),
             Err(error) => Err(failed(error)),
         }
     }
@@ -120,9 +120,9 @@ mod tests {
         }
         std::os::unix::fs::symlink(folder.path().join("nowhere"), folder.path().join("c.enc")).unwrap();
         let directory = Directory::new(folder.path());
-        assert_ne!(directory.put_new("a.enc", b"ours").unwrap(), Written::Exists);
+        assert_ne!(directory.put_new("a.enc", b"ours").unwrap(), PutOutcome::Exists);
         for taken in ["b.enc", "c.enc"] {
-            assert_eq!(directory.put_new(taken, b"ours").unwrap(), Written::Exists, "{taken}");
+            assert_eq!(directory.put_new(taken, b"ours").unwrap(), PutOutcome::Exists, "{taken}");
         }
         assert_eq!(std::fs::read(&other).unwrap(), b"theirs");
         assert!(!folder.path().join("nowhere").exists());
@@ -135,9 +135,9 @@ mod tests {
         let directory = Directory::new(folder.path());
         assert_eq!(
             directory.put_new("a.enc", b"first").unwrap(),
-            Written::Stored { etag: String::new() }
+            PutOutcome::Stored { etag: String::new() }
         );
-        assert_eq!(directory.put_new("a.enc", b"other").unwrap(), Written::Exists);
+        assert_eq!(directory.put_new("a.enc", b"other").unwrap(), PutOutcome::Exists);
         let pinned = directory.pin("a.enc").unwrap().unwrap();
         std::fs::remove_file(folder.path().join("a.enc")).unwrap();
         directory.put_new("a.enc", b"second").unwrap();

@@ -1,8 +1,8 @@
 //! What is there already: listed, read, and compared with what should be there. An object's name proves nothing.
 
-use super::fault::Meaning;
 use super::s3::named;
-use super::{Held, S3};
+use super::s3_error::S3ErrorKind;
+use super::{ObjectMatch, S3};
 use crate::error::{Code, Error, Result};
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::DateTime;
@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 /// Tries of one small object whose body broke off: the SDK repeats requests, not bodies.
 const TRIES: u32 = 5;
 /// More than all the attempts at one backup leave. A bound, since anyone who may write to the bucket can add some.
-const MOST: usize = 20_000;
+const LISTING_LIMIT: usize = 20_000;
 
 /// An object as a listing has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct ListedObject {
 
 /// What came of asking for a small object.
 #[derive(Clone, Debug)]
-pub enum Fetched {
+pub enum FetchOutcome {
     Found {
         bytes: Bytes,
         etag: Option<String>,
@@ -45,7 +45,7 @@ pub enum Fetched {
 
 /// Whether what stands under a key are these bytes, and how far that could be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Identity {
+pub enum ObjectIdentity {
     Same {
         etag: String,
     },
@@ -90,9 +90,9 @@ impl S3 {
                 }
                 Err(error) => {
                     let arn = format!("arn:aws:s3:::{}", d.bucket);
-                    return match Meaning::of(&error, "s3:ListBucket", &arn) {
-                        Meaning::Denied(error) => Ok(Err(error)),
-                        Meaning::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket))),
+                    return match S3ErrorKind::of(&error, "s3:ListBucket", &arn) {
+                        S3ErrorKind::Denied(error) => Ok(Err(error)),
+                        S3ErrorKind::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket))),
                         other => Err(other.into_error("s3:ListBucket", &arn)),
                     };
                 }
@@ -108,10 +108,10 @@ impl S3 {
                     last_modified: object.last_modified().and_then(moment),
                 });
             }
-            if listed.len() > MOST {
+            if listed.len() > LISTING_LIMIT {
                 return Err(Error::new(
                     Code::StemTaken,
-                    format!("more than {MOST} objects stand under {beginning}: no backup makes so many"),
+                    format!("more than {LISTING_LIMIT} objects stand under {beginning}: no backup makes so many"),
                 ));
             }
             match page.next_continuation_token() {
@@ -122,7 +122,7 @@ impl S3 {
     }
 
     /// A small object, whole.
-    pub async fn fetch(&self, key: &str, limit: u64) -> Result<Fetched> {
+    pub async fn fetch(&self, key: &str, limit: u64) -> Result<FetchOutcome> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -135,7 +135,7 @@ impl S3 {
         }
     }
 
-    async fn fetch_once(&self, key: &str, limit: u64) -> Result<Fetched> {
+    async fn fetch_once(&self, key: &str, limit: u64) -> Result<FetchOutcome> {
         let d = &self.destination;
         let arn = self.arn(key);
         let request = self
@@ -147,9 +147,9 @@ impl S3 {
         let found = match request.send().await {
             Ok(found) => found,
             Err(error) => {
-                return match Meaning::of(&error, "s3:GetObject", &arn) {
-                    Meaning::NotFound => Ok(Fetched::Missing),
-                    Meaning::Denied(error) => Ok(Fetched::Denied(error)),
+                return match S3ErrorKind::of(&error, "s3:GetObject", &arn) {
+                    S3ErrorKind::NotFound => Ok(FetchOutcome::Missing),
+                    S3ErrorKind::Denied(error) => Ok(FetchOutcome::Denied(error)),
                     other => Err(other.into_error("s3:GetObject", &arn)),
                 };
             }
@@ -162,20 +162,20 @@ impl S3 {
         let (etag, last_modified) = (plain(found.e_tag()), found.last_modified().and_then(moment));
         let promised = found.content_length().unwrap_or_default().max(0) as u64;
         if promised > limit {
-            return Ok(Fetched::TooLarge(promised));
+            return Ok(FetchOutcome::TooLarge(promised));
         }
         let mut bytes = BytesMut::new();
         let mut body = found.body;
         while let Some(piece) = body.try_next().await.map_err(|error| broken(error.to_string()))? {
             bytes.extend_from_slice(&piece);
             if bytes.len() as u64 > limit {
-                return Ok(Fetched::TooLarge(bytes.len() as u64));
+                return Ok(FetchOutcome::TooLarge(bytes.len() as u64));
             }
         }
         if (bytes.len() as u64) < promised {
             return Err(broken(format!("{} bytes did not come", promised - bytes.len() as u64)));
         }
-        Ok(Fetched::Found {
+        Ok(FetchOutcome::Found {
             bytes: bytes.freeze(),
             etag,
             last_modified,
@@ -184,28 +184,28 @@ impl S3 {
 
     /// Compares what stands under a key with these bytes: by reading it, else by what a listing says of it. The ETag of an
     /// object that no KMS key encrypts is its MD5.
-    pub async fn identify(&self, key: &str, bytes: &Bytes) -> Identity {
-        match self.holds(key, bytes).await {
-            Held::Same { etag } => return Identity::Same { etag },
-            Held::Other => return Identity::Other,
-            Held::Missing => return Identity::Missing,
-            Held::Unknown => {}
+    pub async fn identify(&self, key: &str, bytes: &Bytes) -> ObjectIdentity {
+        match self.compare_object(key, bytes).await {
+            ObjectMatch::Same { etag } => return ObjectIdentity::Same { etag },
+            ObjectMatch::Other => return ObjectIdentity::Other,
+            ObjectMatch::Missing => return ObjectIdentity::Missing,
+            ObjectMatch::Unknown => {}
         }
         let Ok(Ok(listed)) = self.list_under(key).await else {
-            return Identity::Unknown;
+            return ObjectIdentity::Unknown;
         };
         let Some(found) = listed.into_iter().find(|listed| listed.key == key) else {
-            return Identity::Missing;
+            return ObjectIdentity::Missing;
         };
         if found.size != bytes.len() as u64 {
-            return Identity::Other;
+            return ObjectIdentity::Other;
         }
         let md5 = crate::envelope::hex(&md5::Md5::digest(bytes));
         match found.etag {
-            Some(etag) if etag == md5 => Identity::Same {
+            Some(etag) if etag == md5 => ObjectIdentity::Same {
                 etag: format!("\"{etag}\""),
             },
-            etag => Identity::SameSize {
+            etag => ObjectIdentity::SameSize {
                 etag: etag.map(|etag| format!("\"{etag}\"")).unwrap_or_default(),
             },
         }

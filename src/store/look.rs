@@ -1,14 +1,14 @@
 //! Whether an object is there, for a role that may do little.
 
 use super::S3;
-use super::fault::Meaning;
 use super::s3::{named, no_etag};
+use super::s3_error::S3ErrorKind;
 use crate::error::{Code, Error, Result};
 use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart};
 
 /// What a look at one key came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum KeyProbe {
     Found {
         size: u64,
         etag: String,
@@ -20,27 +20,27 @@ pub enum Look {
 
 impl S3 {
     /// By HeadObject; where that is denied, as the documented policy denies it for a dump, by ListObjectsV2.
-    pub async fn look(&self, key: &str) -> Result<Look> {
+    pub async fn look(&self, key: &str) -> Result<KeyProbe> {
         let (action, arn) = ("s3:GetObject (HeadObject)", self.arn(key));
         match self.head_object(key).send().await {
             Ok(found) => match named(found.e_tag()) {
-                Some(etag) => Ok(Look::Found {
+                Some(etag) => Ok(KeyProbe::Found {
                     size: found.content_length().unwrap_or_default().max(0) as u64,
                     etag: etag.to_owned(),
                 }),
                 // Whoever stands in S3's place and says yes to everything knows no ETag.
                 None => Err(no_etag(action, &arn)),
             },
-            Err(error) => match Meaning::of(&error, action, &arn) {
-                Meaning::NotFound => Ok(Look::Missing),
-                Meaning::Denied(_) => self.look_in_list(key).await,
+            Err(error) => match S3ErrorKind::of(&error, action, &arn) {
+                S3ErrorKind::NotFound => Ok(KeyProbe::Missing),
+                S3ErrorKind::Denied(_) => self.look_in_list(key).await,
                 other => Err(other.into_error(action, &arn)),
             },
         }
     }
 
     /// A key is the first of those that begin with it.
-    async fn look_in_list(&self, key: &str) -> Result<Look> {
+    async fn look_in_list(&self, key: &str) -> Result<KeyProbe> {
         let d = &self.destination;
         let (action, arn) = ("s3:ListBucket (ListObjectsV2)", self.bucket_arn());
         let request = self.client.list_objects_v2().bucket(&d.bucket).prefix(key).max_keys(1);
@@ -51,13 +51,13 @@ impl S3 {
             }
             Ok(listed) => {
                 let found = listed.contents().iter().find(|object| object.key() == Some(key));
-                Ok(found.map_or(Look::Missing, |object| Look::Found {
+                Ok(found.map_or(KeyProbe::Missing, |object| KeyProbe::Found {
                     size: object.size().unwrap_or_default().max(0) as u64,
                     etag: object.e_tag().unwrap_or_default().to_owned(),
                 }))
             }
-            Err(error) => match Meaning::of(&error, action, &arn) {
-                Meaning::Denied(_) => Ok(Look::Forbidden),
+            Err(error) => match S3ErrorKind::of(&error, action, &arn) {
+                S3ErrorKind::Denied(_) => Ok(KeyProbe::Forbidden),
                 other => Err(other.into_error(action, &arn)),
             },
         }
@@ -66,13 +66,13 @@ impl S3 {
 
 /// Headers without which nothing protects a backup, and what one of them is for.
 #[derive(Clone, Copy)]
-enum Needed {
+enum RequiredHeader {
     Condition,
     Checksum,
 }
 
 /// What was found out about conditional writes.
-pub enum Support {
+pub enum ConditionalSupport {
     Supported,
     /// Why it could not be told.
     NotChecked(String),
@@ -81,36 +81,36 @@ pub enum Support {
 impl S3 {
     /// Asks whether this server has what our writes need, without writing: it completes an upload that does not exist. Who
     /// knows the headers says so (`NoSuchUpload`), and who does not answers 501. An error is what every write would meet.
-    pub async fn support(&self) -> Result<Support> {
-        match self.complete_nothing(&self.probe_key(), Needed::Condition).await {
-            Meaning::NoUpload => {}
-            Meaning::Unsupported(error) => return Err(lacking(error, Needed::Condition)),
-            Meaning::BadCredentials(error) => return Err(error),
+    pub async fn support(&self) -> Result<ConditionalSupport> {
+        match self.complete_nothing(&self.probe_key(), RequiredHeader::Condition).await {
+            S3ErrorKind::NoUpload => {}
+            S3ErrorKind::Unsupported(error) => return Err(lacking(error, RequiredHeader::Condition)),
+            S3ErrorKind::BadCredentials(error) => return Err(error),
             other => {
                 let error = other.into_error("s3:PutObject (CompleteMultipartUpload)", &self.arn(&self.probe_key()));
-                return Ok(Support::NotChecked(format!("{}: {}", error.code.name(), error.message)));
+                return Ok(ConditionalSupport::NotChecked(format!("{}: {}", error.code.name(), error.message)));
             }
         }
-        match self.complete_nothing(&self.probe_key(), Needed::Checksum).await {
-            Meaning::Unsupported(error) => Err(lacking(error, Needed::Checksum)),
-            _ => Ok(Support::Supported),
+        match self.complete_nothing(&self.probe_key(), RequiredHeader::Checksum).await {
+            S3ErrorKind::Unsupported(error) => Err(lacking(error, RequiredHeader::Checksum)),
+            _ => Ok(ConditionalSupport::Supported),
         }
     }
 
     /// Whether a folder takes what we write, by completing an upload that there is not: nothing is left there.
     pub async fn must_take(&self, folder: &str) -> Result<()> {
         let key = format!("{folder}pgseal-check");
-        match self.complete_nothing(&key, Needed::Condition).await {
-            Meaning::Unsupported(error) => Err(lacking(error, Needed::Condition)),
-            Meaning::Denied(error) | Meaning::BadCredentials(error) => Err(error),
+        match self.complete_nothing(&key, RequiredHeader::Condition).await {
+            S3ErrorKind::Unsupported(error) => Err(lacking(error, RequiredHeader::Condition)),
+            S3ErrorKind::Denied(error) | S3ErrorKind::BadCredentials(error) => Err(error),
             _ => Ok(()),
         }
     }
 
     /// A 501 to one of our writes, which carry both headers, with the name of the one that is not known.
     pub(super) async fn unsupported(&self, error: Error) -> Error {
-        for needed in [Needed::Condition, Needed::Checksum] {
-            if let Meaning::Unsupported(_) = self.complete_nothing(&self.probe_key(), needed).await {
+        for needed in [RequiredHeader::Condition, RequiredHeader::Checksum] {
+            if let S3ErrorKind::Unsupported(_) = self.complete_nothing(&self.probe_key(), needed).await {
                 return lacking(error, needed);
             }
         }
@@ -126,7 +126,7 @@ impl S3 {
         }
     }
 
-    async fn complete_nothing(&self, key: &str, needed: Needed) -> Meaning {
+    async fn complete_nothing(&self, key: &str, needed: RequiredHeader) -> S3ErrorKind {
         let d = &self.destination;
         let part = CompletedPart::builder().part_number(1).e_tag("d41d8cd98f00b204e9800998ecf8427e");
         let request = self
@@ -138,26 +138,26 @@ impl S3 {
             .set_expected_bucket_owner(d.owner.clone())
             .multipart_upload(CompletedMultipartUpload::builder().parts(part.build()).build());
         let request = match needed {
-            Needed::Condition => request.if_none_match("*"),
-            Needed::Checksum => request.checksum_type(ChecksumType::Composite),
+            RequiredHeader::Condition => request.if_none_match("*"),
+            RequiredHeader::Checksum => request.checksum_type(ChecksumType::Composite),
         };
         let action = "s3:PutObject (CompleteMultipartUpload)";
         match request.send().await {
-            Ok(_) => Meaning::Failed(Error::new(
+            Ok(_) => S3ErrorKind::Failed(Error::new(
                 Code::S3Unavailable,
                 "an upload that does not exist was completed: this is no S3",
             )),
-            Err(error) => Meaning::of(&error, action, &self.arn(&self.probe_key())),
+            Err(error) => S3ErrorKind::of(&error, action, &self.arn(&self.probe_key())),
         }
     }
 }
 
-fn lacking(error: Error, needed: Needed) -> Error {
+fn lacking(error: Error, needed: RequiredHeader) -> Error {
     lacking_named(
         error,
         match needed {
-            Needed::Condition => "conditional writes (the header If-None-Match)",
-            Needed::Checksum => "checksums (the headers x-amz-checksum-…)",
+            RequiredHeader::Condition => "conditional writes (the header If-None-Match)",
+            RequiredHeader::Checksum => "checksums (the headers x-amz-checksum-…)",
         },
     )
 }

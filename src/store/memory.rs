@@ -1,7 +1,7 @@
 //! A folder of objects in memory, for tests of the road home: what they change costs neither a disk nor a server.
 
-use super::Written;
-use super::archive::{At, Listed, Pinned};
+use super::PutOutcome;
+use super::archive::{ObjectEntry, ObjectVersion, PinnedObject};
 use crate::error::{Code, Error, Result};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -10,35 +10,35 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Clones share their objects.
 #[derive(Clone, Default)]
-pub struct Memory(Arc<Mutex<BTreeMap<String, Bytes>>>);
+pub struct InMemoryStore(Arc<Mutex<BTreeMap<String, Bytes>>>);
 
-impl Memory {
+impl InMemoryStore {
     pub fn new(objects: BTreeMap<String, Bytes>) -> Self {
         Self(Arc::new(Mutex::new(objects)))
     }
 
-    pub fn list(&self, beginning: &str) -> Vec<Listed> {
+    pub fn list(&self, beginning: &str) -> Vec<ObjectEntry> {
         let objects = self.objects();
         let listed = objects.iter().filter(|(name, _)| name.starts_with(beginning));
-        let listed = listed.map(|(name, body)| Listed {
+        let listed = listed.map(|(name, body)| ObjectEntry {
             name: name.clone(),
             size: body.len() as u64,
         });
         listed.collect()
     }
 
-    pub fn pin(&self, name: &str) -> Option<Pinned> {
+    pub fn pin(&self, name: &str) -> Option<PinnedObject> {
         let body = self.objects().get(name)?.clone();
-        Some(Pinned {
+        Some(PinnedObject {
             name: name.to_owned(),
             size: body.len() as u64,
             checksum: None,
-            at: At::Memory(body),
+            at: ObjectVersion::Memory(body),
         })
     }
 
-    pub fn range(&self, pinned: &Pinned, range: Range<u64>) -> Result<Bytes> {
-        let At::Memory(body) = &pinned.at else {
+    pub fn range(&self, pinned: &PinnedObject, range: Range<u64>) -> Result<Bytes> {
+        let ObjectVersion::Memory(body) = &pinned.at else {
             return Err(Error::new(Code::Bug, "an object of elsewhere was looked for in memory"));
         };
         if range.end > body.len() as u64 {
@@ -47,13 +47,13 @@ impl Memory {
         Ok(body.slice(range.start as usize..range.end as usize))
     }
 
-    pub fn put_new(&self, name: &str, body: Bytes) -> Written {
+    pub fn put_new(&self, name: &str, body: Bytes) -> PutOutcome {
         let mut objects = self.objects();
         if objects.contains_key(name) {
-            return Written::Exists;
+            return PutOutcome::Exists;
         }
         objects.insert(name.to_owned(), body);
-        Written::Stored { etag: String::new() }
+        PutOutcome::Stored { etag: String::new() }
     }
 
     fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Bytes>> {
@@ -68,12 +68,12 @@ mod tests {
 
     #[test]
     fn what_was_pinned_stays_and_nothing_is_overwritten() {
-        let memory = Memory::default();
+        let memory = InMemoryStore::default();
         assert_eq!(
             memory.put_new("a.enc", Bytes::from_static(b"first")),
-            Written::Stored { etag: String::new() }
+            PutOutcome::Stored { etag: String::new() }
         );
-        assert_eq!(memory.put_new("a.enc", Bytes::from_static(b"other")), Written::Exists);
+        assert_eq!(memory.put_new("a.enc", Bytes::from_static(b"other")), PutOutcome::Exists);
         let pinned = memory.pin("a.enc").unwrap();
         memory.objects().clear();
         assert_eq!(memory.range(&pinned, 1..5).unwrap(), "irst");

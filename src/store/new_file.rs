@@ -61,7 +61,7 @@ impl NewFile {
     }
 
     /// Gives it its name, unless another file has that by now: then `AlreadyExists`, and that one stays.
-    pub fn keep(mut self) -> io::Result<()> {
+    pub fn publish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         match &self.partial {
             None => linkat(CWD, place_of(&self.file), CWD, &self.path, AtFlags::SYMLINK_FOLLOW)?,
@@ -137,7 +137,7 @@ mod tests {
 
             let mut kept = way(&path, 0o600).unwrap();
             kept.write_all(b"whole").unwrap();
-            kept.keep().unwrap();
+            kept.publish().unwrap();
             assert_eq!(
                 (std::fs::read(&path).unwrap(), names(folder.path())),
                 (b"whole".to_vec(), vec!["app.sql".to_owned()])
@@ -153,7 +153,7 @@ mod tests {
             let path = folder.path().join("app.sql");
             let ours = way(&path, 0o600).unwrap();
             std::fs::write(&path, "theirs").unwrap();
-            assert_eq!(ours.keep().unwrap_err().kind(), ErrorKind::AlreadyExists);
+            assert_eq!(ours.publish().unwrap_err().kind(), ErrorKind::AlreadyExists);
             assert_eq!(
                 (std::fs::read(&path).unwrap(), names(folder.path())),
                 (b"theirs".to_vec(), vec!["app.sql".to_owned()])
@@ -170,7 +170,7 @@ mod tests {
             NewFile::create_named(&path, 0o600).unwrap(),
         );
         std::mem::forget(killed);
-        other.keep().unwrap();
+        other.publish().unwrap();
         assert_eq!(names(folder.path()), [".pgseal-0.partial", "app.sql"]);
     }
 }

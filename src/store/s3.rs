@@ -1,10 +1,10 @@
 //! The bucket: looked at before anything is written, and written to without ever overwriting.
 
-use super::fault::Meaning;
-use super::look::Look;
-use super::transfer::{Patience, Stalled, Transfer};
+use super::look::KeyProbe;
+use super::s3_error::S3ErrorKind;
+use super::transfer::{StalledTransfer, Transfer, TransferTimeouts};
 use super::whole::Whole;
-use crate::aws::{self, Failed};
+use crate::aws::{self, ServiceError};
 use crate::envelope::sha256;
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
@@ -26,11 +26,11 @@ const READ_STALL: Duration = Duration::from_secs(30);
 pub struct S3 {
     pub(super) client: Client,
     pub(super) destination: Destination,
-    pub(super) patience: Patience,
+    pub(super) patience: TransferTimeouts,
 }
 
 /// A small object, whole in memory.
-pub struct Put {
+pub struct PutRequest {
     pub key: String,
     pub body: Bytes,
     /// The dump itself takes the plan's storage class; what stands beside it stays at hand.
@@ -39,14 +39,14 @@ pub struct Put {
 
 /// What became of a write that overwrites nothing.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Written {
+pub enum PutOutcome {
     Stored { etag: String },
     Exists,
 }
 
 /// What stands under a key, compared with what should.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum ObjectMatch {
     Same {
         etag: String,
     },
@@ -81,12 +81,12 @@ impl S3 {
         Self {
             client: Client::from_conf(config.build()),
             destination,
-            patience: Patience::default(),
+            patience: TransferTimeouts::default(),
         }
     }
 
     /// With other limits than the usual ones: for tests of links that are slow or stand still.
-    pub fn patient(mut self, patience: Patience) -> Self {
+    pub fn patient(mut self, patience: TransferTimeouts) -> Self {
         self.patience = patience;
         self
     }
@@ -109,7 +109,7 @@ impl S3 {
         let resource = self.bucket_arn();
         let region = match &answer {
             Ok(found) => found.bucket_region().map(str::to_owned),
-            Err(error) => Failed::of(error).region,
+            Err(error) => ServiceError::of(error).region,
         };
         if let Some(region) = region.filter(|region| !region.is_empty() && *region != d.region) {
             let error = Error::new(
@@ -119,9 +119,9 @@ impl S3 {
             return Err(error.advise(format!("Set `bucket_region` to {region}.")));
         }
         let Err(error) = answer else { return Ok(()) };
-        match Meaning::of(&error, "s3:ListBucket (HeadBucket)", &resource) {
-            Meaning::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket))),
-            Meaning::Denied(error) => {
+        match S3ErrorKind::of(&error, "s3:ListBucket (HeadBucket)", &resource) {
+            S3ErrorKind::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket))),
+            S3ErrorKind::Denied(error) => {
                 tracing::info!("the bucket cannot be looked at beforehand: {}", error.message);
                 Ok(())
             }
@@ -132,9 +132,9 @@ impl S3 {
     /// The size of an object: `Some(None)` where there is none, `None` where the role may not look.
     pub async fn head(&self, key: &str) -> Result<Option<Option<u64>>> {
         Ok(match self.look(key).await? {
-            Look::Found { size, .. } => Some(Some(size)),
-            Look::Missing => Some(None),
-            Look::Forbidden => None,
+            KeyProbe::Found { size, .. } => Some(Some(size)),
+            KeyProbe::Missing => Some(None),
+            KeyProbe::Forbidden => None,
         })
     }
 
@@ -150,7 +150,7 @@ impl S3 {
     }
 
     /// One PutObject with `If-None-Match: *` and a checksum.
-    pub async fn put(&self, put: Put) -> Result<Written> {
+    pub async fn put(&self, put: PutRequest) -> Result<PutOutcome> {
         let checksum = BASE64_STANDARD.encode(sha256(&put.body));
         let arn = self.arn(&put.key);
         let conflict_ends = Instant::now() + self.patience.conflict;
@@ -158,9 +158,9 @@ impl S3 {
         loop {
             tries += 1;
             let meaning = match self.put_once(&put, &checksum, &arn).await {
-                Ok(Ok(etag)) => return Ok(Written::Stored { etag }),
+                Ok(Ok(etag)) => return Ok(PutOutcome::Stored { etag }),
                 Ok(Err(meaning)) => meaning,
-                Err(Stalled) => {
+                Err(StalledTransfer) => {
                     stalls += 1;
                     if stalls >= self.patience.stalls {
                         return Err(stalled("s3:PutObject", &arn));
@@ -170,22 +170,22 @@ impl S3 {
                 }
             };
             match meaning {
-                Meaning::Exists => return Ok(Written::Exists),
+                S3ErrorKind::Exists => return Ok(PutOutcome::Exists),
                 // Another write of this key, or an earlier try of this one: who it was shows in what stands there then.
-                Meaning::Busy if Instant::now() < conflict_ends => match self.look(&put.key).await {
-                    Ok(Look::Found { .. }) => return Ok(Written::Exists),
+                S3ErrorKind::Busy if Instant::now() < conflict_ends => match self.look(&put.key).await {
+                    Ok(KeyProbe::Found { .. }) => return Ok(PutOutcome::Exists),
                     _ => wait_for(tries).await,
                 },
-                Meaning::Corrupted(_) if tries < 2 => {}
-                Meaning::Senseless(_) if tries < TRIES => wait_for(tries).await,
-                Meaning::Unsupported(error) => return Err(self.unsupported(error).await),
+                S3ErrorKind::Corrupted(_) if tries < 2 => {}
+                S3ErrorKind::Senseless(_) if tries < TRIES => wait_for(tries).await,
+                S3ErrorKind::Unsupported(error) => return Err(self.unsupported(error).await),
                 other => return Err(other.into_error("s3:PutObject", &arn)),
             }
         }
     }
 
     /// The ETag, or what S3 said instead.
-    async fn put_once(&self, put: &Put, checksum: &str, arn: &str) -> Result<Result<String, Meaning>, Stalled> {
+    async fn put_once(&self, put: &PutRequest, checksum: &str, arn: &str) -> Result<Result<String, S3ErrorKind>, StalledTransfer> {
         let d = &self.destination;
         let transfer = Transfer::new(self.patience, put.body.len());
         let request = self
@@ -210,14 +210,14 @@ impl S3 {
         Ok(match transfer.watch(call).await? {
             Ok(stored) => match named(stored.e_tag()) {
                 Some(etag) => Ok(etag.to_owned()),
-                None => Err(Meaning::Senseless(no_etag("s3:PutObject", arn))),
+                None => Err(S3ErrorKind::Senseless(no_etag("s3:PutObject", arn))),
             },
-            Err(error) => Err(Meaning::of(&error, "s3:PutObject", arn)),
+            Err(error) => Err(S3ErrorKind::of(&error, "s3:PutObject", arn)),
         })
     }
 
     /// Whether an object has exactly these bytes.
-    pub async fn holds(&self, key: &str, bytes: &Bytes) -> Held {
+    pub async fn compare_object(&self, key: &str, bytes: &Bytes) -> ObjectMatch {
         let d = &self.destination;
         let request = self
             .client
@@ -227,15 +227,15 @@ impl S3 {
             .set_expected_bucket_owner(d.owner.clone());
         match request.send().await {
             // Not read: whoever put it there chose its size.
-            Ok(found) if found.content_length().is_some_and(|size| size.max(0) as u64 > bytes.len() as u64) => Held::Other,
+            Ok(found) if found.content_length().is_some_and(|size| size.max(0) as u64 > bytes.len() as u64) => ObjectMatch::Other,
             Ok(found) => match (named(found.e_tag()).map(str::to_owned), found.body.collect().await) {
-                (Some(etag), Ok(held)) if held.clone().into_bytes() == *bytes => Held::Same { etag },
-                (Some(_), Ok(_)) => Held::Other,
-                (None, _) | (_, Err(_)) => Held::Unknown,
+                (Some(etag), Ok(held)) if held.clone().into_bytes() == *bytes => ObjectMatch::Same { etag },
+                (Some(_), Ok(_)) => ObjectMatch::Other,
+                (None, _) | (_, Err(_)) => ObjectMatch::Unknown,
             },
-            Err(error) => match Meaning::of(&error, "s3:GetObject", &self.arn(key)) {
-                Meaning::NotFound => Held::Missing,
-                _ => Held::Unknown,
+            Err(error) => match S3ErrorKind::of(&error, "s3:GetObject", &self.arn(key)) {
+                S3ErrorKind::NotFound => ObjectMatch::Missing,
+                _ => ObjectMatch::Unknown,
             },
         }
     }
@@ -328,8 +328,8 @@ pub async fn read_text(region: &str, env: &Env, bucket: &str, key: &str, limit: 
         .set_expected_bucket_owner(destination.owner.clone())
         .send()
         .await;
-    let answer = answer.map_err(|error| match Meaning::of(&error, "s3:GetObject", &arn) {
-        Meaning::NotFound => Error::new(Code::BadUsage, format!("--event: there is no object s3://{bucket}/{key}"))
+    let answer = answer.map_err(|error| match S3ErrorKind::of(&error, "s3:GetObject", &arn) {
+        S3ErrorKind::NotFound => Error::new(Code::BadUsage, format!("--event: there is no object s3://{bucket}/{key}"))
             .advise("Correct the place of the event: its bucket is there."),
         other => other.into_error("s3:GetObject", &arn),
     })?;

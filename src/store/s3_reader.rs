@@ -1,8 +1,8 @@
 //! A folder of a bucket: listed, pinned to versions or ETags, read by ranges.
 
-use super::archive::{At, Listed, Pinned};
-use super::fault::Meaning;
-use super::{Put, S3, Written};
+use super::archive::{ObjectEntry, ObjectVersion, PinnedObject};
+use super::s3_error::S3ErrorKind;
+use super::{PutOutcome, PutRequest, S3};
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
 use crate::plan::Destination;
@@ -56,7 +56,7 @@ impl S3Reader {
         })
     }
 
-    pub async fn list(&self, beginning: &str) -> Result<Vec<Listed>> {
+    pub async fn list(&self, beginning: &str) -> Result<Vec<ObjectEntry>> {
         let d = &self.s3.destination;
         let mut pages = self
             .s3
@@ -71,15 +71,15 @@ impl S3Reader {
         let mut listed = Vec::new();
         while let Some(page) = pages.next().await {
             let arn = self.s3.bucket_arn();
-            let page = page.map_err(|error| match Meaning::of(&error, "s3:ListBucket", &arn) {
-                Meaning::NotFound => Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket)),
+            let page = page.map_err(|error| match S3ErrorKind::of(&error, "s3:ListBucket", &arn) {
+                S3ErrorKind::NotFound => Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket)),
                 other => other.into_error("s3:ListBucket", &arn),
             })?;
             for object in page.contents() {
                 let Some(name) = object.key().and_then(|key| key.strip_prefix(self.folder.as_str())) else {
                     continue;
                 };
-                listed.push(Listed {
+                listed.push(ObjectEntry {
                     name: name.to_owned(),
                     size: object.size().unwrap_or_default().max(0) as u64,
                 });
@@ -100,7 +100,7 @@ impl S3Reader {
             .delimiter("/");
         let arn = self.s3.bucket_arn();
         let page = request.set_expected_bucket_owner(d.owner.clone()).send().await;
-        let page = page.map_err(|error| Meaning::of(&error, "s3:ListBucket", &arn).into_error("s3:ListBucket", &arn))?;
+        let page = page.map_err(|error| S3ErrorKind::of(&error, "s3:ListBucket", &arn).into_error("s3:ListBucket", &arn))?;
         let names = page
             .common_prefixes()
             .iter()
@@ -114,28 +114,28 @@ impl S3Reader {
         self.s3.must_take(&self.folder).await
     }
 
-    pub async fn pin(&self, name: &str) -> Result<Option<Pinned>> {
+    pub async fn pin(&self, name: &str) -> Result<Option<PinnedObject>> {
         let key = format!("{}{name}", self.folder);
         let request = self.s3.head_object(&key);
         match request.checksum_mode(ChecksumMode::Enabled).send().await {
-            Ok(found) => Ok(Some(Pinned {
+            Ok(found) => Ok(Some(PinnedObject {
                 name: name.to_owned(),
                 size: found.content_length().unwrap_or_default().max(0) as u64,
                 checksum: found.checksum_sha256().map(str::to_owned),
-                at: At::S3 {
+                at: ObjectVersion::S3 {
                     etag: found.e_tag().map(str::to_owned),
                     version: found.version_id().filter(|id| *id != "null").map(str::to_owned),
                 },
             })),
-            Err(error) => match Meaning::of(&error, "s3:GetObject (HeadObject)", &self.s3.arn(&key)) {
-                Meaning::NotFound => Ok(None),
-                Meaning::Denied(error) => Err(error.advise(LOOK_DENIED)),
+            Err(error) => match S3ErrorKind::of(&error, "s3:GetObject (HeadObject)", &self.s3.arn(&key)) {
+                S3ErrorKind::NotFound => Ok(None),
+                S3ErrorKind::Denied(error) => Err(error.advise(LOOK_DENIED)),
                 other => Err(other.into_error("s3:GetObject", &self.s3.arn(&key))),
             },
         }
     }
 
-    pub async fn range(&self, pinned: &Pinned, range: Range<u64>) -> Result<Bytes> {
+    pub async fn range(&self, pinned: &PinnedObject, range: Range<u64>) -> Result<Bytes> {
         let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
         let mut tries = 0;
         loop {
@@ -152,8 +152,8 @@ impl S3Reader {
     }
 
     /// Adds what comes; after an error what came stays, and the next try goes on behind it.
-    async fn rest_of(&self, pinned: &Pinned, range: Range<u64>, bytes: &mut BytesMut) -> Result<()> {
-        let At::S3 { etag, version } = &pinned.at else {
+    async fn rest_of(&self, pinned: &PinnedObject, range: Range<u64>, bytes: &mut BytesMut) -> Result<()> {
+        let ObjectVersion::S3 { etag, version } = &pinned.at else {
             return Err(Error::new(Code::Bug, "a file was looked for in S3"));
         };
         let key = format!("{}{}", self.folder, pinned.name);
@@ -170,13 +170,13 @@ impl S3Reader {
             .set_version_id(version.clone())
             .set_expected_bucket_owner(self.s3.destination.owner.clone())
             .range(format!("bytes={}-{}", range.start, range.end - 1));
-        let answer = request.send().await.map_err(|error| match Meaning::of(&error, action, &arn) {
-            Meaning::Denied(error) => {
+        let answer = request.send().await.map_err(|error| match S3ErrorKind::of(&error, action, &arn) {
+            S3ErrorKind::Denied(error) => {
                 let advice = read_denied(&error.message, version.is_some());
                 error.advise(advice)
             }
-            Meaning::Exists => Error::new(Code::Tampered, format!("{arn} was replaced while it was read")),
-            Meaning::NotFound => super::archive::missing(&pinned.name),
+            S3ErrorKind::Exists => Error::new(Code::Tampered, format!("{arn} was replaced while it was read")),
+            S3ErrorKind::NotFound => super::archive::missing(&pinned.name),
             other => other.into_error(action, &arn),
         })?;
         let mut body = answer.body;
@@ -192,8 +192,8 @@ impl S3Reader {
         Ok(())
     }
 
-    pub async fn put_new(&self, name: &str, body: Bytes) -> Result<Written> {
-        let put = Put {
+    pub async fn put_new(&self, name: &str, body: Bytes) -> Result<PutOutcome> {
+        let put = PutRequest {
             key: format!("{}{name}", self.folder),
             body,
             is_dump: false,

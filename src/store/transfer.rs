@@ -26,7 +26,7 @@ const BUFFERED: u64 = 5 << 20;
 
 /// How long a transfer is waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct TransferTimeouts {
     /// From the last byte to the answer.
     pub answer: Duration,
     /// Without a byte moving. It is more than a third of the system's buffer takes at the slowest rate, since a socket takes
@@ -40,7 +40,7 @@ pub struct Patience {
     pub conflict: Duration,
 }
 
-impl Default for Patience {
+impl Default for TransferTimeouts {
     fn default() -> Self {
         Self {
             answer: crate::aws::ANSWER_LIMIT,
@@ -52,7 +52,7 @@ impl Default for Patience {
     }
 }
 
-impl Patience {
+impl TransferTimeouts {
     /// What a body of this size may take, once it moves all the time.
     pub fn whole(&self, size: u64) -> Duration {
         self.answer + Duration::from_secs_f64(size as f64 / self.slowest as f64)
@@ -66,26 +66,26 @@ impl Patience {
 
 /// Nothing moved for too long; the transfer was cut.
 #[derive(Debug)]
-pub struct Stalled;
+pub struct StalledTransfer;
 
 /// One body, and when it last moved: in whichever of the client's own retries.
 #[derive(Clone, Debug)]
 pub struct Transfer {
-    patience: Patience,
+    patience: TransferTimeouts,
     size: u64,
-    moved: Arc<Mutex<Moved>>,
+    moved: Arc<Mutex<ProgressMark>>,
 }
 
 #[derive(Debug)]
-struct Moved {
+struct ProgressMark {
     at: Instant,
     left: u64,
 }
 
 impl Transfer {
-    pub fn new(patience: Patience, size: usize) -> Self {
+    pub fn new(patience: TransferTimeouts, size: usize) -> Self {
         let size = size as u64;
-        let moved = Moved {
+        let moved = ProgressMark {
             at: Instant::now(),
             left: size,
         };
@@ -100,7 +100,7 @@ impl Transfer {
     pub fn body(&self, bytes: Bytes) -> ByteStream {
         let moved = self.moved.clone();
         ByteStream::new(SdkBody::retryable(move || {
-            SdkBody::from_body_1_x(Pieces {
+            SdkBody::from_body_1_x(BodyChunks {
                 bytes: bytes.clone(),
                 moved: moved.clone(),
             })
@@ -120,7 +120,7 @@ impl Transfer {
     }
 
     /// Runs the call that sends the body, and cuts it where nothing moves.
-    pub async fn watch<T>(&self, call: impl Future<Output = T>) -> Result<T, Stalled> {
+    pub async fn watch<T>(&self, call: impl Future<Output = T>) -> Result<T, StalledTransfer> {
         tokio::pin!(call);
         loop {
             let due = self.due();
@@ -130,7 +130,7 @@ impl Transfer {
                 () = tokio::time::sleep_until(due) => {}
             }
             if self.due() <= Instant::now() {
-                return Err(Stalled);
+                return Err(StalledTransfer);
             }
         }
     }
@@ -145,9 +145,9 @@ impl Transfer {
     }
 }
 
-fn note(moved: &Mutex<Moved>, left: u64) {
+fn record_progress(moved: &Mutex<ProgressMark>, left: u64) {
     let mut moved = moved.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    *moved = Moved { at: Instant::now(), left };
+    *moved = ProgressMark { at: Instant::now(), left };
 }
 
 /// A try begins or ends: between two of them nothing moves, and nothing is wrong.
@@ -162,22 +162,22 @@ impl Intercept for Transfer {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        note(&self.moved, self.size);
+        record_progress(&self.moved, self.size);
         Ok(())
     }
 
     fn read_after_attempt(&self, _: &FinalizerInterceptorContextRef<'_>, _: &RuntimeComponents, _: &mut ConfigBag) -> Result<(), BoxError> {
-        note(&self.moved, self.size);
+        record_progress(&self.moved, self.size);
         Ok(())
     }
 }
 
-struct Pieces {
+struct BodyChunks {
     bytes: Bytes,
-    moved: Arc<Mutex<Moved>>,
+    moved: Arc<Mutex<ProgressMark>>,
 }
 
-impl Body for Pieces {
+impl Body for BodyChunks {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -187,7 +187,7 @@ impl Body for Pieces {
         }
         let take = self.bytes.len().min(PIECE);
         let piece = self.bytes.split_to(take);
-        note(&self.moved, self.bytes.len() as u64);
+        record_progress(&self.moved, self.bytes.len() as u64);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_part_of_any_size_has_time_at_100_kb_a_second() {
-        let patience = Patience::default();
+        let patience = TransferTimeouts::default();
         for size in [1, 8 * MIB, 500 * MIB, 5 << 30] {
             assert!(patience.whole(size).as_secs() >= size / 100_000 + 30, "{size}");
         }
@@ -221,10 +221,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_moves_is_waited_for_and_what_stands_still_is_cut() {
-        let patience = Patience::default();
+        let patience = TransferTimeouts::default();
         let transfer = Transfer::new(patience, 10 * PIECE);
         let slow = async {
-            let mut pieces = Box::pin(Pieces {
+            let mut pieces = Box::pin(BodyChunks {
                 bytes: Bytes::from(vec![0; 10 * PIECE]),
                 moved: transfer.moved.clone(),
             });

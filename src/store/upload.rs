@@ -4,18 +4,18 @@ mod create;
 mod etag;
 mod part;
 
-use super::fault::{Meaning, of_another_run};
-use super::look::Look;
+use super::look::KeyProbe;
 use super::s3::{named, no_etag, wait_for};
-use super::{Put, S3, Written};
+use super::s3_error::{S3ErrorKind, of_another_run};
+use super::{PutOutcome, PutRequest, S3};
 use crate::cancel::Cancel;
-use crate::envelope::manifest::{Object, Role};
+use crate::envelope::manifest::{ManifestObject, Role};
 use crate::error::{Code, Error, Result};
-use crate::pipeline::{Part, Sealed};
+use crate::pipeline::{Part, UploadedObject};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
-use create::Tries;
+use create::AttemptCounter;
 use etag::foretold_etag;
 use part::send;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ const ASSEMBLY: Duration = Duration::from_secs(300);
 const COMPLETE_TRIES: u32 = 4;
 
 /// What one call of Complete came to.
-enum Completed {
-    Stored(Stored),
+enum CompleteOutcome {
+    Stored(StoredObject),
     /// S3 knows no such upload, or has the object already: an earlier call may have done it.
     NoUpload,
     /// 409: another write of this key is in the way, perhaps an earlier call of ours.
@@ -54,7 +54,7 @@ enum Completed {
 
 /// An object in S3 as it now stands.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredObject {
     pub etag: String,
 }
 
@@ -96,13 +96,13 @@ impl Upload {
     pub async fn receive(&mut self, parts: &mut Receiver<Part>, limit: usize, cancel: &Cancel) -> Result<()> {
         loop {
             while self.in_flight.len() >= limit {
-                cancel.race(self.landed()).await?;
+                cancel.run_until_cancelled(self.join_next_part()).await?;
             }
             let arrived = tokio::select! {
                 biased;
                 reason = cancel.cancelled() => return Err(reason),
                 landed = self.in_flight.join_next(), if !self.in_flight.is_empty() => {
-                    self.keep(landed)?;
+                    self.record_part(landed)?;
                     continue;
                 }
                 part = parts.recv() => part,
@@ -112,7 +112,7 @@ impl Upload {
                     if self.id.is_none() {
                         self.open(cancel).await?;
                     }
-                    self.launch(part);
+                    self.spawn_part(part);
                 }
                 None => return Ok(()),
             }
@@ -121,8 +121,8 @@ impl Upload {
 
     /// An upload whose id was never learned could not be aborted: where an answer may have been lost, they are looked for.
     async fn open(&mut self, cancel: &Cancel) -> Result<()> {
-        let tries = Tries::default();
-        let created = cancel.settle(GRACE, create::create(&self.s3, &self.key, &tries)).await;
+        let tries = AttemptCounter::default();
+        let created = cancel.run_with_grace(GRACE, create::create(&self.s3, &self.key, &tries)).await;
         let lost = |error: &Error| matches!(error.code, Code::S3Unavailable | Code::Terminated | Code::Deadline);
         let unanswered = tries.count() > 1 || created.as_ref().is_err_and(lost);
         let id = created.as_ref().ok().cloned();
@@ -138,17 +138,17 @@ impl Upload {
         Ok(())
     }
 
-    fn launch(&mut self, part: Part) {
+    fn spawn_part(&mut self, part: Part) {
         let (s3, key, id) = (self.s3.clone(), self.key.clone(), self.id.clone().unwrap_or_default());
         self.in_flight.spawn(async move { send(&s3, &key, &id, part).await });
     }
 
-    async fn landed(&mut self) -> Result<()> {
+    async fn join_next_part(&mut self) -> Result<()> {
         let landed = self.in_flight.join_next().await;
-        self.keep(landed)
+        self.record_part(landed)
     }
 
-    fn keep(&mut self, landed: Option<Result<Result<CompletedPart>, tokio::task::JoinError>>) -> Result<()> {
+    fn record_part(&mut self, landed: Option<Result<Result<CompletedPart>, tokio::task::JoinError>>) -> Result<()> {
         match landed {
             Some(Ok(part)) => self.done.push(part?),
             Some(Err(_)) => return Err(Error::new(Code::Bug, "the upload of a part panicked")),
@@ -158,22 +158,22 @@ impl Upload {
     }
 
     /// Sends the part that was held back and makes the object visible. Only what has been proven whole comes here.
-    pub async fn commit(&mut self, sealed: &Sealed, last: Part, cancel: &Cancel) -> Result<Stored> {
+    pub async fn commit(&mut self, sealed: &UploadedObject, last: Part, cancel: &Cancel) -> Result<StoredObject> {
         self.last = Some(last.bytes.clone());
         if self.id.is_none() {
-            let put = Put {
+            let put = PutRequest {
                 key: self.key.clone(),
                 body: last.bytes,
                 is_dump: true,
             };
-            return match cancel.settle(GRACE, self.s3.put(put)).await? {
-                Written::Stored { etag } => Ok(Stored { etag }),
-                Written::Exists => self.exists_already(sealed).await.map(|(stored, _)| stored),
+            return match cancel.run_with_grace(GRACE, self.s3.put(put)).await? {
+                PutOutcome::Stored { etag } => Ok(StoredObject { etag }),
+                PutOutcome::Exists => self.exists_already(sealed).await.map(|(stored, _)| stored),
             };
         }
-        self.launch(last);
+        self.spawn_part(last);
         while !self.in_flight.is_empty() {
-            cancel.race(self.landed()).await?;
+            cancel.run_until_cancelled(self.join_next_part()).await?;
         }
         self.done.sort_by_key(|part| part.part_number());
         if self.done.len() != sealed.parts.len() {
@@ -182,24 +182,24 @@ impl Upload {
                 format!("{} parts were sent, {} were sealed", self.done.len(), sealed.parts.len()),
             ));
         }
-        cancel.settle(GRACE, self.complete(sealed)).await
+        cancel.run_with_grace(GRACE, self.complete(sealed)).await
     }
 
     /// Never a success without a proper answer: after any other the object itself is looked for, and where it is not
     /// there a call that was answered without sense, or that another write was in the way of, is made again with the same
     /// upload.
-    async fn complete(&mut self, sealed: &Sealed) -> Result<Stored> {
+    async fn complete(&mut self, sealed: &UploadedObject) -> Result<StoredObject> {
         let conflict_ends = Instant::now() + self.s3.patience.conflict;
         let mut tries = 0;
         loop {
             tries += 1;
             let unclear = match self.complete_once(sealed).await? {
-                Completed::Stored(stored) => return Ok(self.completed(stored)),
+                CompleteOutcome::Stored(stored) => return Ok(self.completed(stored)),
                 unclear => unclear,
             };
             let seen = match (self.exists_already(sealed).await, &unclear) {
                 // S3 said of it that it is another one: only proof says otherwise, no size.
-                (Ok((_, false)), Completed::Differs(error)) => return Err(error.clone()),
+                (Ok((_, false)), CompleteOutcome::Differs(error)) => return Err(error.clone()),
                 (Ok((stored, _)), _) => return Ok(self.completed(stored)),
                 (Err(seen), _) => seen,
             };
@@ -208,11 +208,11 @@ impl Upload {
                 return Err(seen);
             }
             match unclear {
-                Completed::Busy if Instant::now() < conflict_ends => wait_for(tries).await,
-                Completed::Senseless(_) if tries < COMPLETE_TRIES => wait_for(tries).await,
-                Completed::Corrupted(_) | Completed::Differs(_) if tries < 2 => {}
-                Completed::Refused(error) | Completed::Differs(error) => return Err(error),
-                Completed::Senseless(error) | Completed::Unanswered(error) | Completed::Corrupted(error)
+                CompleteOutcome::Busy if Instant::now() < conflict_ends => wait_for(tries).await,
+                CompleteOutcome::Senseless(_) if tries < COMPLETE_TRIES => wait_for(tries).await,
+                CompleteOutcome::Corrupted(_) | CompleteOutcome::Differs(_) if tries < 2 => {}
+                CompleteOutcome::Refused(error) | CompleteOutcome::Differs(error) => return Err(error),
+                CompleteOutcome::Senseless(error) | CompleteOutcome::Unanswered(error) | CompleteOutcome::Corrupted(error)
                     if seen.code == Code::S3UploadGone =>
                 {
                     return Err(error);
@@ -223,12 +223,12 @@ impl Upload {
     }
 
     /// There is no upload any more that could be aborted.
-    fn completed(&mut self, stored: Stored) -> Stored {
+    fn completed(&mut self, stored: StoredObject) -> StoredObject {
         self.id = None;
         stored
     }
 
-    async fn complete_once(&self, sealed: &Sealed) -> Result<Completed> {
+    async fn complete_once(&self, sealed: &UploadedObject) -> Result<CompleteOutcome> {
         let (s3, d) = (&self.s3, &self.s3.destination);
         let arn = s3.arn(&self.key);
         let action = "s3:PutObject (CompleteMultipartUpload)";
@@ -252,31 +252,31 @@ impl Upload {
             Ok(answer) => {
                 let differs = |told: &str| !self.object(sealed).has_checksum(told);
                 match (answer.checksum_sha256(), named(answer.e_tag())) {
-                    (Some(told), _) if differs(told) => Ok(Completed::Differs(Error::new(
+                    (Some(told), _) if differs(told) => Ok(CompleteOutcome::Differs(Error::new(
                         Code::S3Integrity,
                         format!("S3 assembled {arn} with another checksum than the parts have"),
                     ))),
-                    (_, Some(etag)) if etag.starts_with('"') != etag.ends_with('"') => Ok(Completed::Senseless(Error::new(
+                    (_, Some(etag)) if etag.starts_with('"') != etag.ends_with('"') => Ok(CompleteOutcome::Senseless(Error::new(
                         Code::S3Unavailable,
                         format!("{action} on {arn}: the answer's ETag has no end"),
                     ))),
                     // An answer without a checksum is one of a server that keeps none.
-                    (_, Some(etag)) => Ok(Completed::Stored(Stored { etag: etag.to_owned() })),
-                    (_, None) => Ok(Completed::Senseless(no_etag(action, &arn))),
+                    (_, Some(etag)) => Ok(CompleteOutcome::Stored(StoredObject { etag: etag.to_owned() })),
+                    (_, None) => Ok(CompleteOutcome::Senseless(no_etag(action, &arn))),
                 }
             }
-            Err(failure) => match Meaning::of(&failure, action, &arn) {
-                Meaning::Exists | Meaning::NoUpload | Meaning::NotFound => Ok(Completed::NoUpload),
-                Meaning::Busy => Ok(Completed::Busy),
-                Meaning::Unsupported(error) => Err(self.s3.unsupported(error).await),
-                Meaning::Denied(error) | Meaning::BadCredentials(error) => Ok(Completed::Refused(error)),
-                Meaning::Corrupted(error) => Ok(Completed::Corrupted(error)),
-                Meaning::Failed(error) if error.code == Code::S3Unavailable => {
+            Err(failure) => match S3ErrorKind::of(&failure, action, &arn) {
+                S3ErrorKind::Exists | S3ErrorKind::NoUpload | S3ErrorKind::NotFound => Ok(CompleteOutcome::NoUpload),
+                S3ErrorKind::Busy => Ok(CompleteOutcome::Busy),
+                S3ErrorKind::Unsupported(error) => Err(self.s3.unsupported(error).await),
+                S3ErrorKind::Denied(error) | S3ErrorKind::BadCredentials(error) => Ok(CompleteOutcome::Refused(error)),
+                S3ErrorKind::Corrupted(error) => Ok(CompleteOutcome::Corrupted(error)),
+                S3ErrorKind::Failed(error) if error.code == Code::S3Unavailable => {
                     let ok = failure.raw_response().is_some_and(|response| response.status().as_u16() == 200);
                     Ok(if ok {
-                        Completed::Senseless(error)
+                        CompleteOutcome::Senseless(error)
                     } else {
-                        Completed::Unanswered(error)
+                        CompleteOutcome::Unanswered(error)
                     })
                 }
                 other => Err(other.into_error(action, &arn)),
@@ -287,24 +287,24 @@ impl Upload {
     /// An object under a key of one run is ours: if it has our size, and our checksum and ETag as far as S3 tells the one and
     /// the other can be foretold, it is the commit. Under another key it must have our checksum. Beside it, whether more than
     /// its size says so.
-    async fn exists_already(&self, sealed: &Sealed) -> Result<(Stored, bool)> {
+    async fn exists_already(&self, sealed: &UploadedObject) -> Result<(StoredObject, bool)> {
         let (arn, size) = (self.s3.arn(&self.key), sealed.size);
         let unknown = || Error::new(Code::CommitUnknown, format!("whether {arn} was completed cannot be told"));
         let (found, etag) = match self.s3.look(&self.key).await {
-            Ok(Look::Found { size, etag }) => (size, etag),
-            Ok(Look::Missing) => {
+            Ok(KeyProbe::Found { size, etag }) => (size, etag),
+            Ok(KeyProbe::Missing) => {
                 return Err(Error::new(
                     Code::S3UploadGone,
                     format!("the upload of {arn} did not become an object: it was aborted by someone else, or S3 refused it"),
                 ));
             }
-            Ok(Look::Forbidden) | Err(_) => return Err(unknown()),
+            Ok(KeyProbe::Forbidden) | Err(_) => return Err(unknown()),
         };
         let told = self.s3.checksum(&self.key).await;
         let is_ours = told.as_ref().map(|told| self.object(sealed).has_checksum(told));
         if !self.is_of_one_run {
             return match is_ours {
-                Some(true) => Ok((Stored { etag }, true)),
+                Some(true) => Ok((StoredObject { etag }, true)),
                 Some(false) => Err(of_another_run(&arn)),
                 None => Err(unknown()),
             };
@@ -315,13 +315,13 @@ impl Upload {
             _ if found != size => differs(&format!("{found} bytes, not {size}")),
             _ if is_ours == Some(false) => differs("another checksum"),
             Some(foretold) if foretold != etag.trim_matches('"') => differs("another ETag"),
-            _ => Ok((Stored { etag }, is_ours.is_some() || foretold.is_some())),
+            _ => Ok((StoredObject { etag }, is_ours.is_some() || foretold.is_some())),
         }
     }
 
     /// The object as it was sent.
-    fn object(&self, sealed: &Sealed) -> Object {
-        Object::sealed(Role::Dump, self.key.clone(), sealed)
+    fn object(&self, sealed: &UploadedObject) -> ManifestObject {
+        ManifestObject::sealed(Role::Dump, self.key.clone(), sealed)
     }
 
     /// Ends the upload, whatever state it is in; awaited by whoever failed. An upload that stays open is told.
@@ -340,8 +340,8 @@ impl Upload {
         let arn = self.s3.arn(&self.key);
         match answer {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => match Meaning::of(&error, "s3:AbortMultipartUpload", &arn) {
-                Meaning::NoUpload | Meaning::NotFound => Ok(()),
+            Ok(Err(error)) => match S3ErrorKind::of(&error, "s3:AbortMultipartUpload", &arn) {
+                S3ErrorKind::NoUpload | S3ErrorKind::NotFound => Ok(()),
                 other => Err(other.into_error("s3:AbortMultipartUpload", &arn)),
             },
             Err(_) => Err(Error::new(

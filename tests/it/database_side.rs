@@ -13,8 +13,8 @@ use crate::support::s3::{Bucket, EmbeddedS3, block_on};
 use crate::support::wait::until;
 use pgseal::cancel::Cancel;
 use pgseal::event::{Env, Event};
-use pgseal::plan::{DatabaseName, Place, Plan};
-use pgseal::rds::session::{Advice, Session};
+use pgseal::plan::{DatabaseName, Plan, RuntimeLimits};
+use pgseal::rds::session::{AdvisoryRows, Session};
 use serde_json::{Value, json};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -236,7 +236,7 @@ fn slow_queries_at_once_each_have_their_own_time() {
         .into_iter()
         .chain(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let event = Event::parse(&fixture.event().to_string()).expect("an event");
-    let place = Place {
+    let place = RuntimeLimits {
         now: OffsetDateTime::now_utc(),
         cpus: 1,
         memory: None,
@@ -251,7 +251,7 @@ fn slow_queries_at_once_each_have_their_own_time() {
         let (one, other) = tokio::join!(slow(), slow());
         [one, other].map(|answer| {
             answer
-                .map(|answer| matches!(answer, Advice::Refused(_)))
+                .map(|answer| matches!(answer, AdvisoryRows::Refused(_)))
                 .map_err(|error| error.to_string())
         })
     });

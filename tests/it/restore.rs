@@ -13,9 +13,9 @@ mod twins;
 use crate::support::postgres::{Server, client_folder, clients_path, debian_major};
 use crate::support::wait::until;
 use pgseal::cancel::Cancel;
-use pgseal::pipeline::clients::{self, Client};
+use pgseal::pipeline::clients::{self, ClientTools};
 use pgseal::restore::conninfo::Conninfo;
-use pgseal::restore::psql::{Access, find};
+use pgseal::restore::psql::{PsqlTarget, find};
 use std::path::PathBuf;
 
 fn cancel() -> Cancel {
@@ -27,20 +27,20 @@ fn debian() -> Vec<PathBuf> {
     vec![PathBuf::from(format!("/usr/lib/postgresql/{}/bin", debian_major()))]
 }
 
-fn psql() -> Client {
+fn psql() -> ClientTools {
     clients::installed("psql", &debian(), None).swap_remove(0)
 }
 
 /// The one for dumps by `pg_dump` 18.
-fn newest_psql() -> Client {
+fn newest_psql() -> ClientTools {
     let folders: Vec<PathBuf> = std::env::split_paths(&clients_path()).collect();
     find(&folders, None, "18.4").expect("psql 18")
 }
 
 /// The superuser through the server's socket.
-fn access(server: &Server, database: &str) -> Access {
+fn access(server: &Server, database: &str) -> PsqlTarget {
     let conninfo = Conninfo::parse(&server.conninfo(database)).expect("the server's conninfo");
-    Access::new(psql(), conninfo, [])
+    PsqlTarget::new(psql(), conninfo, [])
 }
 
 /// A plain dump of `app` by the server's own `pg_dump`.
@@ -54,8 +54,8 @@ fn dump(server: &Server) -> Vec<u8> {
 }
 
 /// A whole inventory of what a test cares about.
-fn inventory(part: serde_json::Value) -> pgseal::envelope::contents::Contents {
-    let mut whole = serde_json::to_value(pgseal::envelope::contents::Contents::default()).expect("JSON");
+fn inventory(part: serde_json::Value) -> pgseal::envelope::contents::Inventory {
+    let mut whole = serde_json::to_value(pgseal::envelope::contents::Inventory::default()).expect("JSON");
     for (name, value) in part.as_object().expect("an object") {
         whole[name] = value.clone();
     }

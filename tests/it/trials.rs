@@ -12,7 +12,7 @@ use crate::support::pgseal::{Pgseal, Said};
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3};
 use crate::support::wait::until;
-use pgseal::envelope::manifest::{Found, base_name};
+use pgseal::envelope::manifest::{UnverifiedManifest, base_name};
 use pgseal::envelope::{hex, sha256};
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -81,7 +81,7 @@ impl Ground {
         let manifests: Vec<_> = keys.iter().filter(|key| key.ends_with(".manifest.jsonl")).collect();
         assert!(manifests.len() <= 1, "{keys:?}");
         for name in &manifests {
-            let found = Found::parse(base_name(name), &bucket.get(name)).expect("a whole manifest");
+            let found = UnverifiedManifest::parse(base_name(name), &bucket.get(name)).expect("a whole manifest");
             let objects = &found.unproven().objects;
             assert!(objects.len() >= 3, "{objects:?}");
             for object in objects {

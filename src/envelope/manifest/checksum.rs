@@ -1,10 +1,10 @@
 //! The checksum that a store keeps of an object, made anew from what its manifest says.
 
-use super::Object;
+use super::ManifestObject;
 use crate::envelope::{sha256, unhex};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
-impl Object {
+impl ManifestObject {
     /// Whether a store's SHA-256 is of this object. S3 makes it of the whole object, or of its parts' hashes with their number
     /// behind it. Not every store tells the number.
     pub fn has_checksum(&self, stored: &str) -> bool {
@@ -30,10 +30,10 @@ mod tests {
     #[test]
     fn a_composite_checksum_is_known_with_and_without_its_number_of_parts() {
         let hashes = [[1; 32], [2; 32]];
-        let object = Object {
+        let object = ManifestObject {
             part_sizes: Some(vec![1, 1]),
             part_sha256: Some(hashes.iter().map(|hash| hex(hash)).collect()),
-            ..Object::small(Role::Dump, "a".into(), b"ab")
+            ..ManifestObject::small(Role::Dump, "a".into(), b"ab")
         };
         let composite = BASE64_STANDARD.encode(sha256(&hashes.concat()));
         let whole = BASE64_STANDARD.encode(sha256(b"ab"));
@@ -50,7 +50,7 @@ mod tests {
         ] {
             assert!(!object.has_checksum(&unknown), "{unknown}");
         }
-        let single = Object::small(Role::Dump, "a".into(), b"ab");
+        let single = ManifestObject::small(Role::Dump, "a".into(), b"ab");
         assert!(single.has_checksum(&whole) && !single.has_checksum(&BASE64_STANDARD.encode(sha256(b""))));
     }
 }

@@ -1,17 +1,17 @@
 //! The manifest: two lines. The first says all that must be believed, the second proves it.
 
 mod checksum;
-mod found;
 mod signed;
+mod unverified;
 
-pub use found::{Found, Proven, base_name};
 pub use signed::check_signature;
+pub use unverified::{UnverifiedManifest, VerifiedManifest, base_name};
 
 use super::hex;
 use super::recipient::Recipient;
 use crate::error::{Code, Error, Result};
 use crate::format::order::UNKNOWN_SOURCE;
-use crate::pipeline::Sealed;
+use crate::pipeline::UploadedObject;
 use crate::plan::{Compression, DatabaseName, Prefix, Stem};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -95,8 +95,8 @@ pub struct Manifest {
     /// By role, hexadecimal.
     pub salts: serde_json::Map<String, serde_json::Value>,
     pub plain_bytes: u64,
-    pub objects: Vec<Object>,
-    pub recipients: Vec<Wrapped>,
+    pub objects: Vec<ManifestObject>,
+    pub recipients: Vec<WrappedKey>,
     pub tables: u64,
     pub rows: u64,
     /// [`source_digest`](crate::format::order::source_digest); `None` before 0.2, like the two behind it.
@@ -137,7 +137,7 @@ fn is_first(generation: &u32) -> bool {
 
 /// One object of the backup beside the manifest itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Object {
+pub struct ManifestObject {
     pub role: Role,
     pub key: String,
     pub size: u64,
@@ -150,7 +150,7 @@ pub struct Object {
     pub part_sha256: Option<Vec<String>>,
 }
 
-impl Object {
+impl ManifestObject {
     pub fn small(role: Role, key: String, bytes: &[u8]) -> Self {
         Self {
             role,
@@ -162,7 +162,7 @@ impl Object {
         }
     }
 
-    pub fn sealed(role: Role, key: String, sealed: &Sealed) -> Self {
+    pub fn sealed(role: Role, key: String, sealed: &UploadedObject) -> Self {
         Self {
             role,
             key,
@@ -176,14 +176,14 @@ impl Object {
 
 /// Who can open it, and by which object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Wrapped {
+pub struct WrappedKey {
     pub fingerprint: String,
     pub bits: usize,
     pub wrap: Cow<'static, str>,
     pub object: String,
 }
 
-impl Wrapped {
+impl WrappedKey {
     pub fn new(recipient: &Recipient, wrap: &'static str, object: &str) -> Self {
         Self {
             fingerprint: recipient.fingerprint.clone(),
@@ -222,7 +222,7 @@ impl Manifest {
         self.run == other.run && dump(self) == dump(other) && of(self) == of(other)
     }
 
-    pub fn object(&self, role: Role) -> Option<&Object> {
+    pub fn object(&self, role: Role) -> Option<&ManifestObject> {
         self.objects.iter().find(|object| object.role == role)
     }
 

@@ -1,12 +1,12 @@
 //! Who signed a manifest, and whether that is whom its reader trusts.
 
-use super::{Found, Signature};
+use super::{Signature, UnverifiedManifest};
 use crate::envelope::signature::{ALGORITHM, Verifier};
 use crate::error::{Code, Error, Result};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 /// A manifest that says who signed it must hold that signature, whoever reads it; with a pinned signer it must be theirs.
-pub fn check_signature(found: &Found, pinned: Option<&Verifier>) -> Result<()> {
+pub fn check_signature(found: &UnverifiedManifest, pinned: Option<&Verifier>) -> Result<()> {
     let tampered = |reason: String| Error::new(Code::Tampered, format!("{}: {reason}", found.name()));
     let signatures = &found.proof.signatures;
     let Some(signer) = &found.unproven().signer else {

@@ -1,8 +1,8 @@
 //! A key file to the one private key in it, or to the sentence that says what was given instead.
 
-use super::encrypted::{self, Failed};
-use super::pem::{self, Block};
-use crate::envelope::key_text::{Shape, items, shape};
+use super::encrypted::{self, DecryptError};
+use super::pem::{self, PemBlock};
+use crate::envelope::key_text::{KeyContainer, items, shape};
 use crate::envelope::recipient::{RSA_ENCRYPTION, kind};
 use crate::error::{Code, Error, Result};
 use std::fs::File;
@@ -23,7 +23,7 @@ const CONVERT: &str = "Write it anew with `openssl pkcs8 -topk8 -v2 aes-256-cbc 
 
 type Der = Zeroizing<Vec<u8>>;
 
-pub enum Key {
+pub enum DecodedKey {
     /// `RSAPrivateKey` (RFC 8017, A.1.2).
     Rsa(Der),
     /// PKCS#8 or `ECPrivateKey` (RFC 5915).
@@ -31,7 +31,7 @@ pub enum Key {
 }
 
 /// What a private key is kept in.
-enum Kept<'a> {
+enum KeyEncoding<'a> {
     Plain(Der),
     /// `EncryptedPrivateKeyInfo`.
     Pkcs8(Der),
@@ -68,27 +68,27 @@ pub fn read(path: &Path) -> Result<Der> {
 }
 
 /// The one private key of a file. `passphrase` is asked only where it is encrypted.
-pub fn open(file: &[u8], passphrase: impl FnOnce() -> Result<Zeroizing<Vec<u8>>>) -> Result<Key> {
+pub fn open(file: &[u8], passphrase: impl FnOnce() -> Result<Zeroizing<Vec<u8>>>) -> Result<DecodedKey> {
     if file.len() > MAX_FILE {
         return Err(refused("is longer than 64 KiB", GIVE_PRIVATE));
     }
     let plain = match find(file)? {
-        Kept::Plain(der) => return key(der),
-        Kept::Pkcs8(der) => encrypted::pkcs8(&der, &passphrase()?),
-        Kept::Traditional(body, dek_info) => encrypted::traditional(&body, dek_info, &passphrase()?),
+        KeyEncoding::Plain(der) => return key(der),
+        KeyEncoding::Pkcs8(der) => encrypted::pkcs8(&der, &passphrase()?),
+        KeyEncoding::Traditional(body, dek_info) => encrypted::traditional(&body, dek_info, &passphrase()?),
     };
     match plain {
         // One wrong passphrase in 256 leaves what looks like padding: then it is no DER.
         Ok(plain) if items(&plain).is_some() => key(plain),
-        Ok(_) | Err(Failed::WrongPassphrase) => Err(refused(
+        Ok(_) | Err(DecryptError::WrongPassphrase) => Err(refused(
             "is not opened by this passphrase",
             "Try again. Of a passphrase file the first line counts, a carriage return at its end included.",
         )),
-        Err(Failed::Unsupported) => Err(refused("is encrypted in a way that is not read here", CONVERT)),
+        Err(DecryptError::Unsupported) => Err(refused("is encrypted in a way that is not read here", CONVERT)),
     }
 }
 
-fn find(file: &[u8]) -> Result<Kept<'_>> {
+fn find(file: &[u8]) -> Result<KeyEncoding<'_>> {
     let blocks = pem::blocks(file).map_err(|reason| refused(reason, "Fetch the key file again: it is damaged."))?;
     if blocks.is_empty() {
         return find_der(file);
@@ -104,7 +104,7 @@ fn find(file: &[u8]) -> Result<Kept<'_>> {
     }
 }
 
-fn find_block<'a>(block: &Block<'a>) -> Result<Kept<'a>> {
+fn find_block<'a>(block: &PemBlock<'a>) -> Result<KeyEncoding<'a>> {
     match block.label {
         "OPENSSH PRIVATE KEY" => {
             return Err(refused(
@@ -119,16 +119,16 @@ fn find_block<'a>(block: &Block<'a>) -> Result<Kept<'a>> {
         .body()
         .ok_or_else(|| refused("holds a PEM block that is not base64", "Fetch the key file again: it is damaged."))?;
     match block.header("DEK-Info") {
-        Some(dek_info) => Ok(Kept::Traditional(body, dek_info)),
+        Some(dek_info) => Ok(KeyEncoding::Traditional(body, dek_info)),
         None => Ok(kept(body)),
     }
 }
 
-fn find_der(file: &[u8]) -> Result<Kept<'_>> {
+fn find_der(file: &[u8]) -> Result<KeyEncoding<'_>> {
     match shape(file) {
-        Some(Shape::Private) => Ok(kept(Zeroizing::new(file.to_vec()))),
-        Some(Shape::Spki | Shape::Pkcs1) => Err(not_private("PUBLIC KEY")),
-        Some(Shape::Certificate) => Err(not_private("CERTIFICATE")),
+        Some(KeyContainer::Private) => Ok(kept(Zeroizing::new(file.to_vec()))),
+        Some(KeyContainer::Spki | KeyContainer::Pkcs1) => Err(not_private("PUBLIC KEY")),
+        Some(KeyContainer::Certificate) => Err(not_private("CERTIFICATE")),
         None if file.starts_with(b"ssh-") || file.starts_with(b"ecdsa-sha2-") => Err(not_private("PUBLIC KEY")),
         None if file.starts_with(b"PuTTY-User-Key-File") => Err(refused(
             "holds a private key in PuTTY's format",
@@ -141,30 +141,30 @@ fn find_der(file: &[u8]) -> Result<Kept<'_>> {
     }
 }
 
-fn kept(der: Der) -> Kept<'static> {
+fn kept(der: Der) -> KeyEncoding<'static> {
     let tags = tags(&der);
     match tags.as_deref() {
-        Some([Tag::Sequence, Tag::OctetString]) => Kept::Pkcs8(der),
-        _ => Kept::Plain(der),
+        Some([Tag::Sequence, Tag::OctetString]) => KeyEncoding::Pkcs8(der),
+        _ => KeyEncoding::Plain(der),
     }
 }
 
 /// Tells keys apart by the tags below the outer SEQUENCE, whatever a PEM label claims.
-fn key(der: Der) -> Result<Key> {
+fn key(der: Der) -> Result<DecodedKey> {
     match tags(&der).as_deref() {
-        Some([Tag::Integer, Tag::OctetString, ..]) => Ok(Key::Ec(der)),
+        Some([Tag::Integer, Tag::OctetString, ..]) => Ok(DecodedKey::Ec(der)),
         Some([Tag::Integer, Tag::Sequence, Tag::OctetString, ..]) => from_pkcs8(der),
         Some([Tag::Integer, Tag::Sequence, ..]) => Err(refused(
             "is a PKCS#12 store",
             "Take the key out: `openssl pkcs12 -in KEY.p12 -nocerts -out KEY.pem`.",
         )),
-        Some([Tag::Integer, rest @ ..]) if rest.starts_with(&[Tag::Integer; 8]) => Ok(Key::Rsa(der)),
+        Some([Tag::Integer, rest @ ..]) if rest.starts_with(&[Tag::Integer; 8]) => Ok(DecodedKey::Rsa(der)),
         Some([Tag::Integer, rest @ ..]) if rest == [Tag::Integer; 5] => Err(other_kind("a DSA")),
         _ => Err(refused("holds a private key that cannot be read", GIVE_PRIVATE)),
     }
 }
 
-fn from_pkcs8(der: Der) -> Result<Key> {
+fn from_pkcs8(der: Der) -> Result<DecodedKey> {
     let broken = || refused("holds a private key that cannot be read", GIVE_PRIVATE);
     let fields = items(&der).ok_or_else(broken)?;
     let [_, algorithm, inner, ..] = fields.as_slice() else {
@@ -175,8 +175,8 @@ fn from_pkcs8(der: Der) -> Result<Key> {
         .and_then(|mut reader| ObjectIdentifier::decode(&mut reader))
         .map_err(|_| broken())?;
     match oid {
-        RSA_ENCRYPTION => Ok(Key::Rsa(Zeroizing::new(inner.value().to_vec()))),
-        ID_EC_PUBLIC_KEY => Ok(Key::Ec(der)),
+        RSA_ENCRYPTION => Ok(DecodedKey::Rsa(Zeroizing::new(inner.value().to_vec()))),
+        ID_EC_PUBLIC_KEY => Ok(DecodedKey::Ec(der)),
         other => Err(other_kind(kind(other))),
     }
 }

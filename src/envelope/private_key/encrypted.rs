@@ -12,23 +12,23 @@ use zeroize::Zeroizing;
 const MAX_SCRYPT_BYTES: u128 = 1 << 30;
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum Failed {
+pub enum DecryptError {
     WrongPassphrase,
     /// Encrypted in a way that is not read here, or broken.
     Unsupported,
 }
 
 /// `EncryptedPrivateKeyInfo` (RFC 5958, 3) to the `PrivateKeyInfo` inside.
-pub fn pkcs8(der: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failed> {
-    let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|_: der::Error| Failed::Unsupported)?;
+pub fn pkcs8(der: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
+    let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|_: der::Error| DecryptError::Unsupported)?;
     if !is_affordable(&info.encryption_algorithm) {
-        return Err(Failed::Unsupported);
+        return Err(DecryptError::Unsupported);
     }
     let mut buffer = Zeroizing::new(info.encrypted_data.as_bytes().to_vec());
     let length = match info.encryption_algorithm.decrypt_in_place(passphrase, &mut buffer) {
         Ok(plain) => plain.len(),
-        Err(pkcs5::Error::DecryptFailed) => return Err(Failed::WrongPassphrase),
-        Err(_) => return Err(Failed::Unsupported),
+        Err(pkcs5::Error::DecryptFailed) => return Err(DecryptError::WrongPassphrase),
+        Err(_) => return Err(DecryptError::Unsupported),
     };
     buffer.truncate(length);
     Ok(buffer)
@@ -46,25 +46,25 @@ fn is_affordable(scheme: &EncryptionScheme) -> bool {
 
 /// A block with `DEK-Info: CIPHER,IV`: the key comes from EVP_BytesToKey with MD5, one round, the IV's first 8 bytes as
 /// salt (PEM_do_header(3)).
-pub fn traditional(body: &[u8], dek_info: &str, passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failed> {
-    let (cipher, iv) = dek_info.split_once(',').ok_or(Failed::Unsupported)?;
-    let iv = unhex(iv.trim()).filter(|iv| iv.len() >= 8).ok_or(Failed::Unsupported)?;
+pub fn traditional(body: &[u8], dek_info: &str, passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
+    let (cipher, iv) = dek_info.split_once(',').ok_or(DecryptError::Unsupported)?;
+    let iv = unhex(iv.trim()).filter(|iv| iv.len() >= 8).ok_or(DecryptError::Unsupported)?;
     let key = |length| bytes_to_key_md5(passphrase, &iv[..8], length);
     match cipher.trim() {
         "AES-128-CBC" => decrypt::<aes::Aes128>(body, &key(16), &iv),
         "AES-192-CBC" => decrypt::<aes::Aes192>(body, &key(24), &iv),
         "AES-256-CBC" => decrypt::<aes::Aes256>(body, &key(32), &iv),
         "DES-EDE3-CBC" => decrypt::<des::TdesEde3>(body, &key(24), &iv),
-        _ => Err(Failed::Unsupported),
+        _ => Err(DecryptError::Unsupported),
     }
 }
 
-fn decrypt<C: BlockCipherDecrypt + KeyInit>(body: &[u8], key: &[u8], iv: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failed> {
-    let cipher = cbc::Decryptor::<C>::new_from_slices(key, iv).map_err(|_| Failed::Unsupported)?;
+fn decrypt<C: BlockCipherDecrypt + KeyInit>(body: &[u8], key: &[u8], iv: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
+    let cipher = cbc::Decryptor::<C>::new_from_slices(key, iv).map_err(|_| DecryptError::Unsupported)?;
     let mut buffer = Zeroizing::new(body.to_vec());
     let length = cipher
         .decrypt_padded::<Pkcs7>(&mut buffer)
-        .map_err(|_| Failed::WrongPassphrase)?
+        .map_err(|_| DecryptError::WrongPassphrase)?
         .len();
     buffer.truncate(length);
     Ok(buffer)

@@ -11,10 +11,10 @@ pub(super) mod tests;
 
 use super::key_text::items;
 use super::recipient::{RSA_ENCRYPTION, Recipient};
-use super::secret::Secret;
+use super::secret::DataKeyText;
 use crate::error::{Code, Error, Result};
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
-use container::Key;
+use container::DecodedKey;
 use pkcs8::der::Encode;
 use pkcs8::der::asn1::{AnyRef, OctetStringRef};
 use pkcs8::spki::AlgorithmIdentifierRef;
@@ -52,8 +52,8 @@ impl PrivateKey {
     /// where the key is encrypted.
     pub fn parse(file: &[u8], passphrase: impl FnOnce() -> Result<Zeroizing<Vec<u8>>>) -> Result<Self> {
         match container::open(file, passphrase)? {
-            Key::Rsa(pkcs1) => Self::from_pkcs1(&pkcs1),
-            Key::Ec(_) => Err(container::refused(
+            DecodedKey::Rsa(pkcs1) => Self::from_pkcs1(&pkcs1),
+            DecodedKey::Ec(_) => Err(container::refused(
                 "holds an EC key: a backup is opened by an RSA key",
                 "Give the RSA private key of one of the backup's recipients.",
             )),
@@ -91,7 +91,7 @@ impl PrivateKey {
     }
 
     /// Opens a key object of `pgseal/1`: RSA-OAEP with SHA-256 and MGF1-SHA-256, no label (RFC 8017, 7.1).
-    pub fn unwrap_oaep(&self, wrapped: &[u8]) -> Result<Secret> {
+    pub fn unwrap_oaep(&self, wrapped: &[u8]) -> Result<DataKeyText> {
         self.check_length(wrapped)?;
         let key = OaepPrivateDecryptingKey::new(self.key.clone()).map_err(|_| self.does_not_open())?;
         let mut buffer = Zeroizing::new(vec![0; key.min_output_size()]);
@@ -105,7 +105,7 @@ impl PrivateKey {
     ///
     /// With a wrong key that may succeed with made-up bytes ("implicit rejection"), so what comes out must look like a key
     /// file. Looks are no proof: the first block of the dump must show that the passphrase is right.
-    pub fn unwrap_pkcs1(&self, wrapped: &[u8]) -> Result<Secret> {
+    pub fn unwrap_pkcs1(&self, wrapped: &[u8]) -> Result<DataKeyText> {
         self.check_length(wrapped)?;
         let key = Pkcs1PrivateDecryptingKey::new(self.key.clone()).map_err(|_| self.does_not_open())?;
         let mut buffer = Zeroizing::new(vec![0; key.min_output_size()]);
@@ -157,14 +157,14 @@ fn pkcs8(pkcs1: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 /// 64 lower-case hex digits and one newline, nothing else.
-fn secret(file: &[u8]) -> Option<Secret> {
+fn secret(file: &[u8]) -> Option<DataKeyText> {
     let digits = file.strip_suffix(b"\n").filter(|digits| digits.len() == SECRET_DIGITS)?;
     let hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     digits.iter().all(hex).then(|| from_ascii(digits))?
 }
 
 /// Plain text whose first line is the passphrase.
-fn legacy_secret(file: &[u8]) -> Option<Secret> {
+fn legacy_secret(file: &[u8]) -> Option<DataKeyText> {
     let text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');
     if file.len() < MIN_TEXT || !file.iter().all(text) {
         return None;
@@ -173,7 +173,7 @@ fn legacy_secret(file: &[u8]) -> Option<Secret> {
     if line.is_empty() { None } else { from_ascii(line) }
 }
 
-fn from_ascii(bytes: &[u8]) -> Option<Secret> {
+fn from_ascii(bytes: &[u8]) -> Option<DataKeyText> {
     let text = std::str::from_utf8(bytes).ok()?;
-    Some(Secret::from_passphrase(Zeroizing::new(text.to_owned())))
+    Some(DataKeyText::from_passphrase(Zeroizing::new(text.to_owned())))
 }

@@ -5,14 +5,14 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use zeroize::Zeroizing;
 
 /// One block, not yet decoded.
-pub struct Block<'a> {
+pub struct PemBlock<'a> {
     pub label: &'a str,
     headers: Vec<&'a str>,
     /// Base64 without its line ends.
     text: Zeroizing<Vec<u8>>,
 }
 
-impl<'a> Block<'a> {
+impl<'a> PemBlock<'a> {
     /// The value of a header such as `DEK-Info`.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.iter().find_map(|line| {
@@ -31,12 +31,12 @@ impl<'a> Block<'a> {
 }
 
 /// The blocks of a file; none where it is no PEM, `Err` where a block has no proper end.
-pub fn blocks(file: &[u8]) -> Result<Vec<Block<'_>>, &'static str> {
+pub fn blocks(file: &[u8]) -> Result<Vec<PemBlock<'_>>, &'static str> {
     let mut blocks = Vec::new();
     let mut lines = file.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii);
     while let Some(line) = lines.next() {
         let Some(label) = boundary(line, "-----BEGIN ") else { continue };
-        let mut block = Block {
+        let mut block = PemBlock {
             label,
             headers: Vec::new(),
             text: Zeroizing::new(Vec::with_capacity(file.len())),

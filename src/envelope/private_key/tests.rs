@@ -276,7 +276,7 @@ fn an_unaffordable_scrypt_is_refused_before_it_starts() {
 
 #[test]
 fn what_the_recipient_wraps_opens() {
-    let secret = Secret::generate().unwrap();
+    let secret = DataKeyText::generate().unwrap();
     let wrapped = keys().recipient().wrap(&secret.file()).unwrap();
     let opened = keys().key().unwrap_oaep(&wrapped).unwrap();
     assert!(*opened.file() == *secret.file());
@@ -296,7 +296,7 @@ fn what_openssl_wraps_opens() {
 
 #[test]
 fn another_key_or_object_is_a_wrong_key() {
-    let wrapped = keys().recipient().wrap(&Secret::generate().unwrap().file()).unwrap();
+    let wrapped = keys().recipient().wrap(&DataKeyText::generate().unwrap().file()).unwrap();
     let error = keys().other().unwrap_oaep(&wrapped).err().unwrap();
     assert_eq!(error.code, Code::WrongKey);
     assert!(error.message.contains(keys().other().fingerprint()), "{error}");

@@ -1,6 +1,6 @@
 //! Code: words, numbers and symbols, and where they end a statement.
 
-use super::{DumpLexer, Kind, Lexed, MAX_TOKENS, Number, State, Text, Token, Traits};
+use super::{DumpLexer, Lexed, LexerState, MAX_TOKENS, NumberState, QuotedText, StatementKind, Token, Traits};
 
 const RUNS_ON: &str = "a number that runs on as a word";
 
@@ -8,40 +8,40 @@ impl DumpLexer {
     /// Reads at least one byte, or changes the state.
     pub(super) fn advance(&mut self, bytes: &[u8]) -> (usize, Lexed) {
         let read = match &mut self.state {
-            State::Code => return self.read_code(bytes[0]),
-            State::Word => self.read_word(bytes),
-            State::Number(number) => {
+            LexerState::Code => return self.read_code(bytes[0]),
+            LexerState::Word => self.read_word(bytes),
+            LexerState::Number(number) => {
                 let number = *number;
                 self.read_number(bytes[0], number)
             }
-            State::Parameter => self.read_parameter(bytes[0]),
-            State::Tag(_) => self.read_tag(bytes[0]),
-            State::Dash if bytes[0] == b'-' => self.become_one(State::LineComment),
-            State::Dash => self.symbol_before(b'-'),
-            State::Slash if bytes[0] == b'*' => self.become_one(State::BlockComment { depth: 1, before: 0 }),
-            State::Slash => self.symbol_before(b'/'),
-            State::Colon if bytes[0] == b':' => {
+            LexerState::Parameter => self.read_parameter(bytes[0]),
+            LexerState::Tag(_) => self.read_tag(bytes[0]),
+            LexerState::Dash if bytes[0] == b'-' => self.become_one(LexerState::LineComment),
+            LexerState::Dash => self.symbol_before(b'-'),
+            LexerState::Slash if bytes[0] == b'*' => self.become_one(LexerState::BlockComment { depth: 1, before: 0 }),
+            LexerState::Slash => self.symbol_before(b'/'),
+            LexerState::Colon if bytes[0] == b':' => {
                 self.symbol_before(b':');
                 1
             }
-            State::Colon => {
+            LexerState::Colon => {
                 self.symbol_before(b':');
                 let begins_name = is_word(bytes[0]) || matches!(bytes[0], b'\'' | b'"' | b'{');
                 return (0, if begins_name { Lexed::Variable } else { Lexed::Sql });
             }
-            State::Return => {
+            LexerState::Return => {
                 if bytes[0] != b'\n' {
                     self.fail("a carriage return inside a line");
                 }
-                self.become_one(State::Code) - 1
+                self.become_one(LexerState::Code) - 1
             }
-            State::Unicode => self.read_unicode(bytes[0]),
+            LexerState::Unicode => self.read_unicode(bytes[0]),
             _ => self.read_quoted(bytes),
         };
         (read, Lexed::Sql)
     }
 
-    fn become_one(&mut self, state: State) -> usize {
+    fn become_one(&mut self, state: LexerState) -> usize {
         self.state = state;
         1
     }
@@ -50,22 +50,22 @@ impl DumpLexer {
         self.from = self.position;
         match byte {
             b' ' | b'\t' | b'\n' | 0x0b | 0x0c => {}
-            b'\r' => self.state = State::Return,
-            b'\'' => self.state = State::Text(Text::Plain { odd: false }),
-            b'"' => self.state = State::Name,
-            b'$' => self.state = State::Tag(vec![b'$']),
-            b'-' => self.state = State::Dash,
-            b'/' => self.state = State::Slash,
-            b':' => self.state = State::Colon,
+            b'\r' => self.state = LexerState::Return,
+            b'\'' => self.state = LexerState::Text(QuotedText::Plain { odd: false }),
+            b'"' => self.state = LexerState::Name,
+            b'$' => self.state = LexerState::Tag(vec![b'$']),
+            b'-' => self.state = LexerState::Dash,
+            b'/' => self.state = LexerState::Slash,
+            b':' => self.state = LexerState::Colon,
             b'\\' => {
-                self.state = State::Command;
+                self.state = LexerState::Command;
                 return (0, Lexed::Command);
             }
             b';' if self.parentheses == 0 && self.begins == 0 => return (1, self.end_statement()),
-            b'0'..=b'9' => self.state = State::Number(Number::Digits),
+            b'0'..=b'9' => self.state = LexerState::Number(NumberState::Digits),
             _ if is_word(byte) => {
                 self.length = 0;
-                self.state = State::Word;
+                self.state = LexerState::Word;
                 return (0, Lexed::Sql);
             }
             _ => {
@@ -74,7 +74,7 @@ impl DumpLexer {
                     b')' => self.parentheses = self.parentheses.saturating_sub(1),
                     _ => {}
                 }
-                self.push(Kind::Symbol(byte), self.position + 1);
+                self.push(StatementKind::Symbol(byte), self.position + 1);
                 self.statement.after_inner_end = byte == b';';
             }
         }
@@ -83,15 +83,19 @@ impl DumpLexer {
 
     fn end_statement(&mut self) -> Lexed {
         self.statement.rows = self.statement.copies && self.statement.reads;
-        self.state = if self.statement.rows { State::Opening } else { State::Code };
+        self.state = if self.statement.rows {
+            LexerState::Opening
+        } else {
+            LexerState::Code
+        };
         self.ended = true;
         Lexed::End
     }
 
     /// A symbol that stood alone after all; the byte behind it is not read yet.
     fn symbol_before(&mut self, byte: u8) -> usize {
-        self.push(Kind::Symbol(byte), self.from + 1);
-        self.state = State::Code;
+        self.push(StatementKind::Symbol(byte), self.from + 1);
+        self.state = LexerState::Code;
         0
     }
 
@@ -109,10 +113,10 @@ impl DumpLexer {
         // A letter in front of quotes belongs to them.
         let letter = if self.length == 1 { self.word[0] } else { 0 };
         self.state = match (letter, bytes[end]) {
-            (b'E', b'\'') => State::Text(Text::Escapes { escaped: false }),
-            (b'B' | b'X', b'\'') => State::Text(Text::Bits),
-            (b'N', b'\'') => State::Text(Text::Plain { odd: false }),
-            (b'U', b'&') => State::Unicode,
+            (b'E', b'\'') => LexerState::Text(QuotedText::Escapes { escaped: false }),
+            (b'B' | b'X', b'\'') => LexerState::Text(QuotedText::Bits),
+            (b'N', b'\'') => LexerState::Text(QuotedText::Plain { odd: false }),
+            (b'U', b'&') => LexerState::Unicode,
             _ => {
                 self.end_word(self.position + end);
                 return end;
@@ -123,11 +127,11 @@ impl DumpLexer {
 
     fn read_unicode(&mut self, byte: u8) -> usize {
         match byte {
-            b'\'' => self.become_one(State::Text(Text::Unicode)),
-            b'"' => self.become_one(State::Name),
+            b'\'' => self.become_one(LexerState::Text(QuotedText::Unicode)),
+            b'"' => self.become_one(LexerState::Name),
             _ => {
                 self.end_word(self.position - 1);
-                self.push(Kind::Symbol(b'&'), self.position);
+                self.push(StatementKind::Symbol(b'&'), self.position);
                 0
             }
         }
@@ -136,7 +140,7 @@ impl DumpLexer {
     fn end_word(&mut self, to: usize) {
         let word = self.word;
         let word = word.get(..self.length).unwrap_or_default();
-        self.state = State::Code;
+        self.state = LexerState::Code;
         if self.count == 0 {
             self.statement.copies = word == b"COPY";
             self.statement.inserts = word == b"INSERT";
@@ -149,7 +153,7 @@ impl DumpLexer {
         }
         self.count_word(word);
         let after_from = self.statement.after_from;
-        self.push(Kind::Word, to);
+        self.push(StatementKind::Word, to);
         if self.statement.copies && self.parentheses == 0 {
             self.statement.after_from = word == b"FROM";
             self.statement.reads = after_from && word == b"STDIN";
@@ -177,21 +181,21 @@ impl DumpLexer {
         }
     }
 
-    fn read_number(&mut self, byte: u8, number: Number) -> usize {
+    fn read_number(&mut self, byte: u8, number: NumberState) -> usize {
         let next = match (number, byte) {
-            (Number::Digits, b'0'..=b'9' | b'.') => Number::Digits,
-            (Number::Digits, b'e' | b'E') => Number::Exponent,
-            (Number::Exponent, b'+' | b'-') => Number::Sign,
-            (Number::Exponent | Number::Sign | Number::ExponentDigits, b'0'..=b'9') => Number::ExponentDigits,
+            (NumberState::Digits, b'0'..=b'9' | b'.') => NumberState::Digits,
+            (NumberState::Digits, b'e' | b'E') => NumberState::Exponent,
+            (NumberState::Exponent, b'+' | b'-') => NumberState::Sign,
+            (NumberState::Exponent | NumberState::Sign | NumberState::ExponentDigits, b'0'..=b'9') => NumberState::ExponentDigits,
             _ => {
                 // Majors differ in where such a number ends, and so in what begins behind it.
-                if matches!(number, Number::Exponent | Number::Sign) || is_word(byte) || byte == b'$' {
+                if matches!(number, NumberState::Exponent | NumberState::Sign) || is_word(byte) || byte == b'$' {
                     self.fail(RUNS_ON);
                 }
-                return self.end_token(Kind::Number);
+                return self.end_token(StatementKind::Number);
             }
         };
-        self.become_one(State::Number(next))
+        self.become_one(LexerState::Number(next))
     }
 
     fn read_parameter(&mut self, byte: u8) -> usize {
@@ -201,17 +205,17 @@ impl DumpLexer {
         if is_word(byte) || byte == b'$' {
             self.fail(RUNS_ON);
         }
-        self.end_token(Kind::Number)
+        self.end_token(StatementKind::Number)
     }
 
     /// The token ends before this byte.
-    pub(super) fn end_token(&mut self, kind: Kind) -> usize {
+    pub(super) fn end_token(&mut self, kind: StatementKind) -> usize {
         self.push(kind, self.position);
-        self.state = State::Code;
+        self.state = LexerState::Code;
         0
     }
 
-    pub(super) fn push(&mut self, kind: Kind, to: usize) {
+    pub(super) fn push(&mut self, kind: StatementKind, to: usize) {
         // Statements begin with words, and so does what CREATE makes: psql counts words alone, and must count as we do.
         let must_be_word = match self.count {
             0 => true,
@@ -219,7 +223,7 @@ impl DumpLexer {
             2 | 3 => self.statement.creates && self.statement.or,
             _ => false,
         };
-        if must_be_word && kind != Kind::Word {
+        if must_be_word && kind != StatementKind::Word {
             self.fail("a statement that does not begin with a word");
         }
         if self.statement.reads {

@@ -1,6 +1,6 @@
 //! Rows of `COPY`: only searched for their end, a line `\.`, at whose end psql takes a carriage return too.
 
-use super::{DumpLexer, Lexed, State};
+use super::{DumpLexer, Lexed, LexerState};
 use memchr::memchr;
 
 impl DumpLexer {
@@ -12,13 +12,13 @@ impl DumpLexer {
             self.fail("something behind a COPY in its line");
         }
         if end.is_some() {
-            self.state = State::RowStart(0);
+            self.state = LexerState::RowStart(0);
         }
         (read, Lexed::Opening)
     }
 
     pub(super) fn read_rows(&mut self, bytes: &[u8]) -> (usize, Lexed) {
-        if let State::RowStart(mut seen) = self.state {
+        if let LexerState::RowStart(mut seen) = self.state {
             let mut is_end = true;
             for (at, byte) in bytes.iter().enumerate() {
                 seen = match (seen, byte) {
@@ -26,7 +26,7 @@ impl DumpLexer {
                     (1, b'.') => 2,
                     (2, b'\r') => 3,
                     (2 | 3, b'\n') => {
-                        self.state = State::Code;
+                        self.state = LexerState::Code;
                         self.ended = true;
                         return (at + 1, Lexed::RowsEnd);
                     }
@@ -37,7 +37,7 @@ impl DumpLexer {
                 };
             }
             if is_end {
-                self.state = State::RowStart(seen);
+                self.state = LexerState::RowStart(seen);
                 return (bytes.len(), Lexed::Mark);
             }
         }
@@ -46,7 +46,7 @@ impl DumpLexer {
             None if bytes.len() > 1 && bytes.ends_with(b"\n\\") => (bytes.len() - 1, true),
             None => (bytes.len(), bytes.ends_with(b"\n")),
         };
-        self.state = if is_start { State::RowStart(0) } else { State::Row };
+        self.state = if is_start { LexerState::RowStart(0) } else { LexerState::Row };
         (read, Lexed::Rows)
     }
 }

@@ -1,7 +1,7 @@
 //! The workers, each with an encoder, and what they have in hand.
 
 use super::witness::Witness;
-use super::{Out, Stage, broken};
+use super::{CountedSink, Stage, broken};
 use crate::error::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use pgseal_bzip2::Level;
@@ -16,22 +16,22 @@ const WINDOW: usize = 2;
 
 /// The workers and what they have in hand. Taking the oldest result gives both the order and the window.
 pub struct Pool {
-    jobs: Sender<(Job, Sender<Result<Job>>)>,
+    jobs: Sender<(CompressJob, Sender<Result<CompressJob>>)>,
     workers: Vec<JoinHandle<()>>,
-    in_work: VecDeque<Receiver<Result<Job>>>,
+    in_work: VecDeque<Receiver<Result<CompressJob>>>,
     /// Buffers that are free again.
-    spare: Vec<Job>,
+    spare: Vec<CompressJob>,
     block: usize,
     dispatched: u64,
 }
 
 impl Pool {
     /// Each worker makes its own codec, on its own thread.
-    pub fn start<C>(workers: usize, block: usize, checks: Option<Checks>, codec: C) -> Result<Self>
+    pub fn start<C>(workers: usize, block: usize, checks: Option<WitnessPool>, codec: C) -> Result<Self>
     where
         C: Fn() -> Result<Box<dyn Codec>> + Clone + Send + 'static,
     {
-        let (jobs, queue) = bounded::<(Job, Sender<Result<Job>>)>(workers);
+        let (jobs, queue) = bounded::<(CompressJob, Sender<Result<CompressJob>>)>(workers);
         let checks = checks.map(Arc::new);
         let mut pool = Self {
             jobs,
@@ -63,11 +63,11 @@ impl Pool {
     }
 
     /// Takes the block and leaves another buffer in its place.
-    pub fn dispatch<S: Stage>(&mut self, block: &mut Vec<u8>, crc: u32, out: &mut Out<S>) -> Result<()> {
+    pub fn dispatch<S: Stage>(&mut self, block: &mut Vec<u8>, crc: u32, out: &mut CountedSink<S>) -> Result<()> {
         while self.in_work.len() >= WINDOW * self.workers.len() {
             self.take_oldest(out)?;
         }
-        let mut job = self.spare.pop().unwrap_or_else(|| Job {
+        let mut job = self.spare.pop().unwrap_or_else(|| CompressJob {
             number: 0,
             crc,
             input: Vec::with_capacity(self.block),
@@ -88,10 +88,10 @@ impl Pool {
         self.in_work.is_empty()
     }
 
-    pub fn take_oldest<S: Stage>(&mut self, out: &mut Out<S>) -> Result<()> {
+    pub fn take_oldest<S: Stage>(&mut self, out: &mut CountedSink<S>) -> Result<()> {
         let Some(result) = self.in_work.pop_front() else { return Ok(()) };
         let mut job = result.recv().map_err(|_| broken("a worker"))??;
-        out.take(&mut job)?;
+        out.collect(&mut job)?;
         self.spare.push(job);
         Ok(())
     }
@@ -107,7 +107,7 @@ impl Drop for Pool {
     }
 }
 
-pub struct Job {
+pub struct CompressJob {
     pub number: u64,
     /// The block; of bzip2 as its splitter made it, with the checksum of the raw bytes.
     pub input: Vec<u8>,
@@ -120,13 +120,13 @@ pub struct Job {
 /// One worker's encoder.
 pub trait Codec {
     /// Replaces the job's output.
-    fn encode(&mut self, job: &mut Job) -> Result<()>;
+    fn encode(&mut self, job: &mut CompressJob) -> Result<()>;
 }
 
 pub struct Bzip2(pub Encoder);
 
 impl Codec for Bzip2 {
-    fn encode(&mut self, job: &mut Job) -> Result<()> {
+    fn encode(&mut self, job: &mut CompressJob) -> Result<()> {
         job.output.clear();
         // Random bytes grow by half a per cent.
         job.output.reserve(job.input.len() + job.input.len() / 100 + 1024);
@@ -157,7 +157,7 @@ impl Zstd {
 }
 
 impl Codec for Zstd {
-    fn encode(&mut self, job: &mut Job) -> Result<()> {
+    fn encode(&mut self, job: &mut CompressJob) -> Result<()> {
         job.output.clear();
         job.output.reserve(zstd::zstd_safe::compress_bound(job.input.len()));
         self.0.compress_to_buffer(&job.input, &mut job.output).map_err(failed)?;
@@ -167,13 +167,13 @@ impl Codec for Zstd {
 
 /// Has a share of the blocks decoded again by another implementation, so that a fault of the encoder or of the memory stops
 /// the backup. There are no more witnesses than that share needs.
-pub struct Checks {
+pub struct WitnessPool {
     level: Level,
     every: u64,
     witnesses: Vec<Mutex<Witness>>,
 }
 
-impl Checks {
+impl WitnessPool {
     pub fn new(level: Level, workers: usize, every: usize) -> Self {
         let every = every.max(1);
         Self {
@@ -183,7 +183,7 @@ impl Checks {
         }
     }
 
-    fn check(&self, worker: usize, job: &Job) -> Result<()> {
+    fn check(&self, worker: usize, job: &CompressJob) -> Result<()> {
         let Some(info) = job.info.filter(|_| job.number.is_multiple_of(self.every)) else {
             return Ok(());
         };

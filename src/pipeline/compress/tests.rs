@@ -1,14 +1,14 @@
 //! In order, as one stream, and stopped by what is wrong.
 
-use super::pool::{Bzip2, Codec, Job};
+use super::pool::{Bzip2, Codec, CompressJob};
 use super::*;
-use crate::pipeline::Memory;
-use crate::plan::CHECKED;
+use crate::pipeline::BufferSink;
+use crate::plan::DEFAULT_CHECK_INTERVAL;
 use pgseal_bzip2::encode::{BlockInfo, Encoder, encode_all};
 use std::io::Read;
 
 fn compressed(compression: Compression, workers: usize, plain: &[u8]) -> Vec<u8> {
-    let mut stage = Compress::new(compression, workers, CHECKED, Memory::default()).unwrap();
+    let mut stage = Compress::new(compression, workers, DEFAULT_CHECK_INTERVAL, BufferSink::default()).unwrap();
     plain.chunks(70_001).for_each(|chunk| stage.put(chunk).unwrap());
     let done = stage.finish().unwrap();
     assert_eq!(done.bytes, done.below.len() as u64);
@@ -45,14 +45,16 @@ fn every_level_is_the_level_that_the_header_says() {
         bzip2::read::BzDecoder::new(packed.as_slice()).read_to_end(&mut back).unwrap();
         assert!(back == plain, "level {level}");
     }
-    assert!(Compress::new(Compression::Bzip2(10), 1, CHECKED, Memory::default()).is_err_and(|error| error.code == Code::Bug));
+    assert!(
+        Compress::new(Compression::Bzip2(10), 1, DEFAULT_CHECK_INTERVAL, BufferSink::default()).is_err_and(|error| error.code == Code::Bug)
+    );
 }
 
 /// An encoder that spoils one block, by a function.
-struct Faulty(Bzip2, u64, fn(&mut Job));
+struct Faulty(Bzip2, u64, fn(&mut CompressJob));
 
 impl Codec for Faulty {
-    fn encode(&mut self, job: &mut Job) -> Result<()> {
+    fn encode(&mut self, job: &mut CompressJob) -> Result<()> {
         self.0.encode(job)?;
         if job.number == self.1 {
             self.2(job);
@@ -61,16 +63,16 @@ impl Codec for Faulty {
     }
 }
 
-fn with_fault(every: usize, number: u64, fault: fn(&mut Job)) -> Result<Vec<u8>> {
+fn with_fault(every: usize, number: u64, fault: fn(&mut CompressJob)) -> Result<Vec<u8>> {
     let codec = move || Ok(Box::new(Faulty(Bzip2(Encoder::new(level(1)?)), number, fault)) as _);
-    let mut stage = Compress::bzip2(1, 3, every, codec, Memory::default())?;
+    let mut stage = Compress::bzip2(1, 3, every, codec, BufferSink::default())?;
     stage.put(&plain(2_000_000))?;
     stage.finish().map(|done| done.below)
 }
 
 #[test]
 fn a_block_that_comes_back_otherwise_stops_the_backup() {
-    let faults: [fn(&mut Job); 4] = [
+    let faults: [fn(&mut CompressJob); 4] = [
         |job| job.output[100] ^= 4,
         |job| job.output.truncate(1000),
         // Sound in itself, but another's.
@@ -83,11 +85,11 @@ fn a_block_that_comes_back_otherwise_stops_the_backup() {
             assert_eq!(error.code, Code::Bug);
             assert!(error.message.contains(&format!("block {number} ")), "{error}");
         }
-        assert_eq!(with_fault(CHECKED, 0, fault).unwrap_err().code, Code::Bug);
+        assert_eq!(with_fault(DEFAULT_CHECK_INTERVAL, 0, fault).unwrap_err().code, Code::Bug);
         assert_eq!(with_fault(4, 16, fault).unwrap_err().code, Code::Bug);
     }
     // The others of the share are not looked at.
-    assert!(with_fault(CHECKED, 15, |job| job.output[100] ^= 4).is_ok());
+    assert!(with_fault(DEFAULT_CHECK_INTERVAL, 15, |job| job.output[100] ^= 4).is_ok());
     assert!(with_fault(4, 15, |job| job.output[100] ^= 4).is_ok());
 }
 
@@ -102,7 +104,7 @@ fn sound_blocks_pass_the_witness_whatever_is_in_them() {
         b"x".to_vec(),
         [vec![0; 4], vec![1; 259]].concat(),
     ] {
-        let mut stage = Compress::new(Compression::Bzip2(1), 2, 1, Memory::default()).unwrap();
+        let mut stage = Compress::new(Compression::Bzip2(1), 2, 1, BufferSink::default()).unwrap();
         stage.put(&text).unwrap();
         let done = stage.finish().unwrap();
         assert_eq!(done.below, encode_all(Level::new(1).unwrap(), &text));
@@ -114,10 +116,10 @@ fn sound_blocks_pass_the_witness_whatever_is_in_them() {
 fn a_bit_that_flipped_in_the_memory_is_found() {
     for (byte, bit) in [(0, 7), (9, 0), (14, 3), (40, 5), (5_000, 1), (20_000, 6)] {
         let codec = move || {
-            let spoil = move |job: &mut Job| job.output[byte] ^= 1 << bit;
+            let spoil = move |job: &mut CompressJob| job.output[byte] ^= 1 << bit;
             Ok(Box::new(Spoiling(Bzip2(Encoder::new(level(1)?)), spoil)) as _)
         };
-        let mut stage = Compress::bzip2(1, 1, 1, codec, Memory::default()).unwrap();
+        let mut stage = Compress::bzip2(1, 1, 1, codec, BufferSink::default()).unwrap();
         let ended = stage.put(&plain(300_000)).and_then(|()| stage.finish().map(|_| ()));
         assert_eq!(ended.unwrap_err().code, Code::Bug, "byte {byte}, bit {bit}");
     }
@@ -125,8 +127,8 @@ fn a_bit_that_flipped_in_the_memory_is_found() {
 
 struct Spoiling<F>(Bzip2, F);
 
-impl<F: Fn(&mut Job)> Codec for Spoiling<F> {
-    fn encode(&mut self, job: &mut Job) -> Result<()> {
+impl<F: Fn(&mut CompressJob)> Codec for Spoiling<F> {
+    fn encode(&mut self, job: &mut CompressJob) -> Result<()> {
         self.0.encode(job)?;
         self.1(job);
         Ok(())
@@ -173,7 +175,7 @@ fn a_failure_below_ends_the_workers_too() {
             Ok(())
         }
     }
-    let mut stage = Compress::new(Compression::Bzip2(1), 2, CHECKED, Broken).unwrap();
+    let mut stage = Compress::new(Compression::Bzip2(1), 2, DEFAULT_CHECK_INTERVAL, Broken).unwrap();
     let error = (0..100).find_map(|_| stage.put(&plain(100_000)).err()).unwrap();
     assert_eq!(error.code, Code::S3Denied);
 }

@@ -1,7 +1,7 @@
 //! The independent witness of our own bzip2 encoder: the crate `bzip2`, a translation of the reference implementation, which
 //! shares no line with it. A block that it cannot read is not sent.
 
-use super::pool::Job;
+use super::pool::CompressJob;
 use bzip2::{Decompress, Status};
 use pgseal_bzip2::Level;
 use pgseal_bzip2::decode::Expander;
@@ -28,7 +28,7 @@ impl Witness {
 
     /// Reads the block as a stream of its own and compares every byte of its text with what was to be compressed. The
     /// checksum at the stream's end is that of the raw bytes, made when they came: the witness compares it as well.
-    pub fn check(&mut self, job: &Job, info: BlockInfo, level: Level) -> Result<(), String> {
+    pub fn check(&mut self, job: &CompressJob, info: BlockInfo, level: Level) -> Result<(), String> {
         if job.output.len() as u64 != info.bits.div_ceil(8) {
             return Err("it has another length".to_owned());
         }

@@ -7,7 +7,7 @@
 //! own, that tells nothing and is not asked.
 
 use crate::error::Result;
-use crate::rds::preflight::{Names, names};
+use crate::rds::preflight::{NameSample, names};
 use crate::rds::session::Session;
 
 const CLASSES: [&str; 7] = [
@@ -101,5 +101,5 @@ fn query() -> String {
         to_user = is_no_member("pg_class", "k.confrelid"),
         classes = classes.join(" OR "),
     );
-    Names::query("coalesce(pg_catalog.pg_describe_object(x.classid, x.objid, 0), '-')", &from, "1")
+    NameSample::query("coalesce(pg_catalog.pg_describe_object(x.classid, x.objid, 0), '-')", &from, "1")
 }

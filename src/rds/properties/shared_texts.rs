@@ -4,7 +4,7 @@
 
 use crate::error::Result;
 use crate::format::database_properties::{DatabaseProperties, Settings};
-use crate::rds::session::{self, Advice, Session};
+use crate::rds::session::{self, AdvisoryRows, Session};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashMap};
@@ -171,11 +171,11 @@ async fn convert(session: &Session, bytes: &[u8], encoding: &str) -> Result<Opti
         session::literal(encoding)
     );
     match session.advice(&query, LOCK_TIMEOUT).await? {
-        Advice::Rows(rows) => match rows.first() {
+        AdvisoryRows::Rows(rows) => match rows.first() {
             Some(row) => Ok(String::from_utf8(row.bytes(0)?).ok()),
             None => Ok(None),
         },
-        Advice::Refused(_) => Ok(None),
+        AdvisoryRows::Refused(_) => Ok(None),
     }
 }
 

@@ -5,10 +5,10 @@
 //! function's body that is text names nothing there.
 
 use super::Selection;
-use super::left::{IN_SCHEMAS, Left, OUTSIDE, is_written};
+use super::left_out::{IN_SCHEMAS, LeftOutTables, OUTSIDE, is_written};
 use super::with_children;
 use crate::error::Result;
-use crate::rds::preflight::{Names, names};
+use crate::rds::preflight::{NameSample, names};
 use crate::rds::session::Session;
 
 /// Catalogs of what belongs to a relation, the columns that say which it is and to which, and the class that `pg_depend` has
@@ -62,7 +62,7 @@ pub(super) async fn check(session: &Session, conditions: &[Vec<String>; 5], sele
 
 /// Foreign keys between a table whose rows come along and one whose rows do not. One that was never validated is restored so.
 fn rows(conditions: &[Vec<String>; 5]) -> String {
-    let relations = Left::of(conditions).relations;
+    let relations = LeftOutTables::of(conditions).relations;
     let [_, _, without_rows, ..] = conditions;
     let from = format!(
         "FROM (WITH RECURSIVE {relations}, {}
@@ -74,7 +74,7 @@ fn rows(conditions: &[Vec<String>; 5]) -> String {
         with_children("without_rows", without_rows)
     );
     let described = "coalesce(pg_catalog.pg_describe_object('pg_catalog.pg_constraint'::pg_catalog.regclass, x.oid, 0), '-')";
-    Names::query(described, &from, "1")
+    NameSample::query(described, &from, "1")
 }
 
 /// SQL that holds of something under a class of `pg_depend`.
@@ -135,7 +135,7 @@ fn written(schemas: &str, is_chosen: bool) -> String {
 }
 
 fn query(conditions: &[Vec<String>; 5]) -> String {
-    let Left { relations, schemas, .. } = Left::of(conditions);
+    let LeftOutTables { relations, schemas, .. } = LeftOutTables::of(conditions);
     let [tables, _, _, chosen_schemas, _] = conditions;
     // What belongs to an extension comes with it. With no part that was chosen by name comes an extension, or anything else
     // that lies in no schema.
@@ -198,5 +198,5 @@ fn query(conditions: &[Vec<String>; 5]) -> String {
         is_relation = is_of("r.classid", "pg_class"),
         is_schema = is_of("r.classid", "pg_namespace"),
     );
-    Names::query("coalesce(pg_catalog.pg_describe_object(x.classid, x.objid, 0), '-')", &from, "1")
+    NameSample::query("coalesce(pg_catalog.pg_describe_object(x.classid, x.objid, 0), '-')", &from, "1")
 }

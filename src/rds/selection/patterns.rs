@@ -1,12 +1,12 @@
 //! The patterns of psql and `pg_dump`, as regular expressions and as conditions in SQL.
 
-use super::Kind;
+use super::PatternField;
 use crate::error::{Code, Error, Result};
 use crate::plan::DatabaseName;
 use crate::rds::session;
 
 /// SQL that holds of the table `c` in the schema `n`, or of the schema `n`, if the pattern means it.
-pub(super) fn condition(kind: &Kind, pattern: &str, database: &DatabaseName, path: &str) -> Result<String> {
+pub(super) fn condition(kind: &PatternField, pattern: &str, database: &DatabaseName, path: &str) -> Result<String> {
     let improper = |why: &str| Err(Error::field(Code::BadEvent, kind.field, format!("the pattern {pattern} {why}")));
     let Expressions { parts, first, dots } = expressions(pattern, if kind.of_schemas { 1 } else { 3 });
     let is = |column: &str, expression: &str| {

@@ -1,7 +1,7 @@
 use super::*;
 
-fn found(of_extension: bool) -> Found {
-    Found {
+fn found(of_extension: bool) -> CatalogTable {
+    CatalogTable {
         schema: String::new(),
         table: String::new(),
         disk_bytes: 8192,
@@ -10,28 +10,28 @@ fn found(of_extension: bool) -> Found {
     }
 }
 
-fn inventory(tables: &[(&str, u64)]) -> Contents {
-    let tables: Vec<crate::pipeline::Table> = tables
+fn inventory(tables: &[(&str, u64)]) -> Inventory {
+    let tables: Vec<crate::pipeline::TableRows> = tables
         .iter()
-        .map(|(name, rows)| crate::pipeline::Table {
+        .map(|(name, rows)| crate::pipeline::TableRows {
             name: (*name).to_owned(),
             rows: *rows,
             bytes: 10,
         })
         .collect();
-    Contents {
+    Inventory {
         rows: tables.iter().map(|table| table.rows).sum(),
         tables,
-        ..Contents::default()
+        ..Inventory::default()
     }
 }
 
 fn held(expected: &[(&str, u64)], there: &[(&str, bool, u64)]) -> Comparison {
     let names: Vec<TableName> = there.iter().map(|(name, ..)| TableName::parse(name).unwrap()).collect();
-    let found: Vec<Found> = there.iter().map(|(_, of_extension, _)| found(*of_extension)).collect();
+    let found: Vec<CatalogTable> = there.iter().map(|(_, of_extension, _)| found(*of_extension)).collect();
     let rows: Vec<u64> = there.iter().map(|(_, _, rows)| *rows).collect();
     let mut comparison = Comparison::default();
-    comparison.hold_tables(&inventory(expected), &BTreeSet::new(), &names, &found, &rows);
+    comparison.compare_tables(&inventory(expected), &BTreeSet::new(), &names, &found, &rows);
     comparison
 }
 
@@ -72,13 +72,13 @@ fn each_difference_is_named() {
 fn rows_by_way_of_a_root_are_those_of_its_partitions() {
     for (rows, equal) in [(25, true), (24, false)] {
         let names = ["s.p0", "s.p1", "s.p2"].map(|name| TableName::parse(name).unwrap());
-        let found = [0, 1, 2].map(|_| Found {
+        let found = [0, 1, 2].map(|_| CatalogTable {
             root: Some(["73".to_owned(), "70".to_owned()]),
             ..found(false)
         });
         let mut comparison = Comparison::default();
         // One partition was dumped by its own name.
-        comparison.hold_tables(
+        comparison.compare_tables(
             &inventory(&[("s.p", 100), ("s.p2", 7)]),
             &BTreeSet::new(),
             &names,
@@ -105,9 +105,9 @@ fn extensions_are_notes() {
         version: version.to_owned(),
     };
     let mut comparison = Comparison::default();
-    let inventory = Contents {
+    let inventory = Inventory {
         extensions: ["a", "b", "c"].map(|name| extension(name, "1")).into(),
-        ..Contents::default()
+        ..Inventory::default()
     };
     comparison.hold_extensions(&inventory, &[extension("a", "1"), extension("b", "2")]);
     assert!(comparison.is_equal());
@@ -123,13 +123,13 @@ fn an_extension_that_is_not_there_is_told_with_its_reason() {
             exclude_tables: vec!["x".to_owned()],
             ..SelectionRecord::default()
         });
-        let inventory = Contents {
+        let inventory = Inventory {
             selection,
             extensions: vec![Extension {
                 name: "hstore".to_owned(),
                 version: "1.8".to_owned(),
             }],
-            ..Contents::default()
+            ..Inventory::default()
         };
         let mut comparison = Comparison::default();
         comparison.hold_extensions(&inventory, &[]);
@@ -150,7 +150,7 @@ fn the_rows_of_a_left_out_extensions_table_are_no_difference() {
     let mut comparison = Comparison::default();
     let left_out = [TableName::new([b"cron".to_vec(), b"job".to_vec()])].into();
     comparison.rows.expected = 9;
-    comparison.hold_tables(&inventory(&[("cron.job", 2), ("s.gone", 7)]), &left_out, &[], &[], &[]);
+    comparison.compare_tables(&inventory(&[("cron.job", 2), ("s.gone", 7)]), &left_out, &[], &[], &[]);
     assert_eq!(
         (comparison.differences.len(), comparison.notes.len(), comparison.rows.expected),
         (1, 1, 7)

@@ -1,9 +1,9 @@
 //! `CREATE TABLE` and `CREATE DOMAIN`, taken apart: which clauses may need what is not there, and how it is made without them.
 
-use super::lost::Lost;
-use super::object::{Kind, Object, elements};
+use super::lost::LostObjects;
+use super::object::{DumpObject, ObjectKind, elements};
 use super::suspects::words;
-use super::trial::{Clause, Instead, Table, replaced};
+use super::trial::{Replacement, TrialClause, TrialTable, replaced};
 use crate::format::dump_statement::Statement;
 
 /// Words that end the type or the expression of a column.
@@ -16,7 +16,7 @@ pub(super) fn type_end(statement: &Statement, from: usize, to: usize) -> usize {
 }
 
 /// The parentheses of a table's columns, and what its columns are of.
-pub(super) fn columns(statement: &Statement, object: &Object) -> Option<(usize, usize)> {
+pub(super) fn columns(statement: &Statement, object: &DumpObject) -> Option<(usize, usize)> {
     let mut open = object.words.1;
     if statement.is(open, "OF") {
         open = statement.qualified(open + 1)?.1;
@@ -32,15 +32,15 @@ pub(super) fn is_constraint(statement: &Statement, at: usize) -> bool {
 }
 
 /// What is found of a table or domain.
-struct Parts<'a> {
+struct StatementParts<'a> {
     statement: &'a Statement<'a>,
-    object: &'a Object,
-    clauses: Vec<Clause>,
+    object: &'a DumpObject,
+    clauses: Vec<TrialClause>,
     /// Columns whose values may not be computed, and the places of their clauses.
     generated: Vec<(Vec<u8>, usize)>,
 }
 
-impl Parts<'_> {
+impl StatementParts<'_> {
     fn sql(&self, before: &str, words: &[u8]) -> Vec<u8> {
         [before.as_bytes(), self.object.sql(self.statement), b" ", words].concat()
     }
@@ -58,16 +58,16 @@ impl Parts<'_> {
 
     fn add(&mut self, what: String, again: Option<Vec<u8>>, needs: Vec<usize>) -> usize {
         let what = format!("{what} of {}", self.object.text(self.statement));
-        self.clauses.push(Clause { what, again, needs });
+        self.clauses.push(TrialClause { what, again, needs });
         self.clauses.len() - 1
     }
 }
 
 /// `None`: nothing in it that it could be made without.
-pub(super) fn table(statement: &Statement, object: &Object, lost: &mut Lost) -> Option<Table> {
+pub(super) fn table(statement: &Statement, object: &DumpObject, lost: &mut LostObjects) -> Option<TrialTable> {
     let (open, close) = columns(statement, object)?;
     let is_typed = statement.is(object.words.1, "OF");
-    let mut parts = Parts {
+    let mut parts = StatementParts {
         statement,
         object,
         clauses: Vec::new(),
@@ -101,7 +101,7 @@ pub(super) fn table(statement: &Statement, object: &Object, lost: &mut Lost) -> 
             lost.suspects.add(&name);
         }
     }
-    let Parts { clauses, generated, .. } = parts;
+    let StatementParts { clauses, generated, .. } = parts;
     for (name, _) in generated {
         lost.suspects.add_generated(object, object.sql(statement), name);
     }
@@ -112,7 +112,7 @@ pub(super) fn table(statement: &Statement, object: &Object, lost: &mut Lost) -> 
         false => [b"(", &*list, b")"].concat(),
     };
     let bytes = statement.span(open, close);
-    let without = Instead {
+    let without = Replacement {
         bytes: bytes.clone(),
         text,
     };
@@ -123,16 +123,16 @@ pub(super) fn table(statement: &Statement, object: &Object, lost: &mut Lost) -> 
         let parents = parents.map(|(from, to)| [b"LIKE ", statement.bytes(from, to)].concat());
         let all: Vec<Vec<u8>> = parents.chain(kept.into_iter().filter(|element| !element.is_empty())).collect();
         let text = [b"(", &*all.join(&b", "[..]), b")"].concat();
-        alone.push(Instead { bytes, text });
+        alone.push(Replacement { bytes, text });
         let bytes = statement.span(close, end);
-        alone.push(Instead { bytes, text: Vec::new() });
+        alone.push(Replacement { bytes, text: Vec::new() });
     }
     let may_go = statement.has(close, "PARTITION BY");
     let is_odd = !clauses.is_empty() || !alone.is_empty() || (may_go && lost.mentioned_in(statement, open, statement.len()));
     if may_go && is_odd {
         lost.suspects.add(&object.own);
     }
-    is_odd.then(|| Table {
+    is_odd.then(|| TrialTable {
         what: object.text(statement),
         name: object.sql(statement).to_vec(),
         without: vec![without],
@@ -143,12 +143,12 @@ pub(super) fn table(statement: &Statement, object: &Object, lost: &mut Lost) -> 
 }
 
 /// A column without the clauses that may need what is not there.
-fn column(parts: &mut Parts<'_>, from: usize, to: usize, is_typed: bool, lost: &Lost) -> Vec<u8> {
+fn column(parts: &mut StatementParts<'_>, from: usize, to: usize, is_typed: bool, lost: &LostObjects) -> Vec<u8> {
     let statement = parts.statement;
     let name = statement.bytes(from, from + 1);
     let base = statement.span(from, to);
     let text = statement.bytes(from, to);
-    let (mut cuts, mut computed): (Vec<Instead>, Option<(usize, usize)>) = (Vec::new(), None);
+    let (mut cuts, mut computed): (Vec<Replacement>, Option<(usize, usize)>) = (Vec::new(), None);
     for (start, first, end) in each(statement, type_end(statement, from + 1, to), to) {
         let is_computed = statement.is(first, "GENERATED") && !statement.is(end - 1, "IDENTITY");
         if !lost.mentioned_in(statement, start, end) || !(is_computed || statement.is_any(first, &["DEFAULT", "CHECK"])) {
@@ -166,7 +166,7 @@ fn column(parts: &mut Parts<'_>, from: usize, to: usize, is_typed: bool, lost: &
         }
         let bytes = statement.span(start, until);
         let place = bytes.start - base.start..bytes.end - base.start;
-        cuts.push(Instead {
+        cuts.push(Replacement {
             bytes: place,
             text: Vec::new(),
         });
@@ -187,7 +187,7 @@ fn column(parts: &mut Parts<'_>, from: usize, to: usize, is_typed: bool, lost: &
             parts.generated.push((name, place));
         }
         if !is_typed {
-            let others: Vec<Instead> = cuts
+            let others: Vec<Replacement> = cuts
                 .iter()
                 .enumerate()
                 .filter(|(cut, _)| *cut != own)
@@ -219,10 +219,10 @@ fn each(statement: &Statement, mut from: usize, to: usize) -> Vec<(usize, usize,
     all
 }
 
-pub(super) fn domain(statement: &Statement, object: &Object, lost: &mut Lost) -> Table {
-    debug_assert_eq!(object.kind, Kind::Type);
+pub(super) fn domain(statement: &Statement, object: &DumpObject, lost: &mut LostObjects) -> TrialTable {
+    debug_assert_eq!(object.kind, ObjectKind::Type);
     let to = statement.len() - usize::from(statement.is_symbol(statement.len() - 1, b';'));
-    let mut parts = Parts {
+    let mut parts = StatementParts {
         statement,
         object,
         clauses: Vec::new(),
@@ -234,14 +234,14 @@ pub(super) fn domain(statement: &Statement, object: &Object, lost: &mut Lost) ->
             continue;
         }
         let bytes = statement.span(start, end);
-        without.push(Instead { bytes, text: Vec::new() });
+        without.push(Replacement { bytes, text: Vec::new() });
         let verb: &[u8] = if statement.is(first, "DEFAULT") { b"SET " } else { b"ADD " };
         let again = parts.sql("ALTER DOMAIN ", &[verb, statement.bytes(start, end)].concat());
         let what = statement.text(start, if start == first { first + 1 } else { first });
         parts.add(what, Some(again), Vec::new());
     }
     lost.suspect(object, statement);
-    Table {
+    TrialTable {
         what: object.text(statement),
         name: object.sql(statement).to_vec(),
         without,

@@ -5,46 +5,46 @@
 
 use super::clauses;
 use super::judge::Verdict;
-use super::lost::Lost;
-use super::object::{Kind, Object, elements, joined, parts_of};
-use super::options::Rights;
+use super::lost::LostObjects;
+use super::object::{DumpObject, ObjectKind, elements, joined, parts_of};
+use super::options::ServerRights;
 use super::superuser;
-use super::trial::{Plain, Told, Trial};
+use super::trial::{PlainTrial, Trial, TrialNotice};
 use crate::format::dump_statement::{Statement, shown};
 
 /// Options of a user mapping that ordinary roles may not set, depending on its wrapper.
 const KEPT_OPTIONS: &[&str] = &["password_required", "sslcert", "sslkey"];
 
-pub(super) enum Fate {
+pub(super) enum DependentVerdict {
     Decided(Verdict),
     /// It passes, changed like this before anything else, and maybe on trial.
     Passes(Option<Verdict>, Option<Trial>),
 }
 
 /// As far as a restore without a superuser goes.
-pub(super) fn judge(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Fate {
+pub(super) fn judge(statement: &Statement, rights: Option<&ServerRights>, lost: &mut LostObjects) -> DependentVerdict {
     if let Some(verdict) = about(statement, rights, lost) {
-        return Fate::Decided(verdict);
+        return DependentVerdict::Decided(verdict);
     }
-    let made = Object::made(statement);
+    let made = DumpObject::made(statement);
     let verdict = superuser::judge(statement, rights, lost).or_else(|| table_without(statement, made.as_ref(), lost));
     match verdict {
         Some(Verdict::Cut(cuts)) => {
             let trial = trial(statement, made.as_ref(), rights, lost);
-            Fate::Passes(Some(Verdict::Cut(cuts)), trial)
+            DependentVerdict::Passes(Some(Verdict::Cut(cuts)), trial)
         }
         Some(verdict) => {
             if let (Some(object), Verdict::NotRestored(..)) = (&made, &verdict) {
                 lost.add(object, statement);
             }
-            Fate::Decided(verdict)
+            DependentVerdict::Decided(verdict)
         }
-        None => Fate::Passes(None, trial(statement, made.as_ref(), rights, lost)),
+        None => DependentVerdict::Passes(None, trial(statement, made.as_ref(), rights, lost)),
     }
 }
 
 /// Something said about what is not there is not worth a word.
-fn about(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Option<Verdict> {
+fn about(statement: &Statement, rights: Option<&ServerRights>, lost: &mut LostObjects) -> Option<Verdict> {
     let is_there = |name: &Vec<Vec<u8>>| rights.is_some_and(|rights| rights.tables.contains(name));
     let is_gone = |name: &Vec<Vec<u8>>| lost.lacks_extensions && lost.unmade.is_unmade(name) && !is_there(name);
     if statement.is(0, "COPY") {
@@ -52,19 +52,19 @@ fn about(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Opt
         if is_gone(&name) {
             return Some(Verdict::LeaveOutRows(name));
         }
-        return lost.has_name(Kind::Relation, &joined(&name)).then_some(Verdict::Drop);
+        return lost.has_name(ObjectKind::Relation, &joined(&name)).then_some(Verdict::Drop);
     }
     if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
         let name = parts_of(&statement.literal(5)?);
-        let is_gone = is_gone(&name) || lost.has_name(Kind::Relation, &joined(&name));
+        let is_gone = is_gone(&name) || lost.has_name(ObjectKind::Relation, &joined(&name));
         return is_gone.then_some(Verdict::Drop);
     }
     if statement.has(0, "SET default_table_access_method") {
         let name = statement.literal(3).or_else(|| statement.name(3))?;
-        let is_lost = lost.has_name(Kind::AccessMethod, &shown(&name));
+        let is_lost = lost.has_name(ObjectKind::AccessMethod, &shown(&name));
         return is_lost.then(|| Verdict::Replace("SET default_table_access_method = heap;".to_owned()));
     }
-    let object = Object::read(statement, said_of(statement)?)?;
+    let object = DumpObject::read(statement, said_of(statement)?)?;
     if !lost.has(&object) {
         return None;
     }
@@ -72,7 +72,7 @@ fn about(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Opt
     if let Some(name) = statement.find_word(2, "SEQUENCE").filter(|name| statement.is(*name + 1, "NAME"))
         && let Some((name, _)) = statement.qualified(name + 2)
     {
-        lost.add_name(Kind::Relation, &joined(&name));
+        lost.add_name(ObjectKind::Relation, &joined(&name));
     }
     Some(Verdict::Drop)
 }
@@ -91,17 +91,17 @@ pub(super) fn said_of(statement: &Statement) -> Option<usize> {
 }
 
 /// Types, tables and sequences that cannot be there: no other statement could give back their rows.
-fn table_without(statement: &Statement, made: Option<&Object>, lost: &Lost) -> Option<Verdict> {
+fn table_without(statement: &Statement, made: Option<&DumpObject>, lost: &LostObjects) -> Option<Verdict> {
     let object = made?;
     let cause = match object.kind {
-        Kind::Relation if statement.is_any(object.words.0, &["TABLE", "UNLOGGED", "SEQUENCE"]) => {
+        ObjectKind::Relation if statement.is_any(object.words.0, &["TABLE", "UNLOGGED", "SEQUENCE"]) => {
             lacking_schema(object, statement, lost).or_else(|| lacking(statement, object, lost))
         }
-        Kind::Type if statement.is(object.words.0, "DOMAIN") => {
+        ObjectKind::Type if statement.is(object.words.0, "DOMAIN") => {
             let to = clauses::type_end(statement, object.words.1 + 1, statement.len());
             lost_type(statement, object.words.1, to, lost)
         }
-        Kind::Type if statement.has(object.words.1, "AS") && statement.is_symbol(object.words.1 + 1, b'(') => {
+        ObjectKind::Type if statement.has(object.words.1, "AS") && statement.is_symbol(object.words.1 + 1, b'(') => {
             lost_type(statement, object.words.1 + 1, statement.len(), lost)
         }
         _ => None,
@@ -112,14 +112,14 @@ fn table_without(statement: &Statement, made: Option<&Object>, lost: &Lost) -> O
     ))
 }
 
-fn lacking_schema(object: &Object, statement: &Statement, lost: &Lost) -> Option<String> {
+fn lacking_schema(object: &DumpObject, statement: &Statement, lost: &LostObjects) -> Option<String> {
     let (parts, _) = statement.qualified(object.at)?;
     let schema = parts.first().filter(|_| parts.len() > 1)?;
     lost.lacks_schema(schema).then(|| format!("SCHEMA {}", shown(schema)))
 }
 
 /// A parent or the type of a column.
-fn lacking(statement: &Statement, object: &Object, lost: &Lost) -> Option<String> {
+fn lacking(statement: &Statement, object: &DumpObject, lost: &LostObjects) -> Option<String> {
     let behind = object.words.1;
     if statement.is_any(behind, &["OF", "PARTITION"]) {
         let of = statement.find(behind, "OF")?;
@@ -140,7 +140,7 @@ fn lacking(statement: &Statement, object: &Object, lost: &Lost) -> Option<String
 }
 
 /// A table is a type, too.
-fn lost_type(statement: &Statement, from: usize, to: usize, lost: &Lost) -> Option<String> {
+fn lost_type(statement: &Statement, from: usize, to: usize, lost: &LostObjects) -> Option<String> {
     let mut at = from;
     while at < to {
         let Some((parts, end)) = statement.qualified(at) else {
@@ -149,7 +149,9 @@ fn lost_type(statement: &Statement, from: usize, to: usize, lost: &Lost) -> Opti
         };
         if parts.len() > 1 {
             let name = joined(&parts);
-            let is_lost = [Kind::Type, Kind::Relation].into_iter().any(|kind| lost.has_name(kind, &name));
+            let is_lost = [ObjectKind::Type, ObjectKind::Relation]
+                .into_iter()
+                .any(|kind| lost.has_name(kind, &name));
             if is_lost || lost.lacks_schema(&parts[0]) {
                 return Some(format!("TYPE {name}"));
             }
@@ -160,8 +162,8 @@ fn lost_type(statement: &Statement, from: usize, to: usize, lost: &Lost) -> Opti
 }
 
 /// For what may need something that is not there.
-fn trial(statement: &Statement, made: Option<&Object>, rights: Option<&Rights>, lost: &mut Lost) -> Option<Trial> {
-    let has_body = made.is_some_and(|object| object.kind == Kind::Routine);
+fn trial(statement: &Statement, made: Option<&DumpObject>, rights: Option<&ServerRights>, lost: &mut LostObjects) -> Option<Trial> {
+    let has_body = made.is_some_and(|object| object.kind == ObjectKind::Routine);
     let suspect = lost.mentioned(statement) || (has_body && lost.lacks_extensions);
     let trial = match made {
         Some(object) => make(statement, object, suspect || may_be_refused(statement, object, rights), lost),
@@ -181,14 +183,14 @@ fn trial(statement: &Statement, made: Option<&Object>, rights: Option<&Rights>, 
 }
 
 /// What a server lets its owner do or not, with nothing lost.
-fn may_be_refused(statement: &Statement, object: &Object, rights: Option<&Rights>) -> bool {
+fn may_be_refused(statement: &Statement, object: &DumpObject, rights: Option<&ServerRights>) -> bool {
     let (from, len) = (object.words.1, statement.len());
     match object.kind {
-        Kind::Cast => true,
-        Kind::UserMapping => KEPT_OPTIONS
+        ObjectKind::Cast => true,
+        ObjectKind::UserMapping => KEPT_OPTIONS
             .iter()
             .any(|option| (from..len).any(|at| statement.name(at).is_some_and(|name| name == option.as_bytes()))),
-        Kind::Server => {
+        ObjectKind::Server => {
             let name = statement.find(from, "WRAPPER").and_then(|wrapper| statement.name(wrapper + 1));
             name.is_some_and(|name| rights.is_some_and(|rights| !rights.wrappers.contains(&name)))
         }
@@ -196,39 +198,39 @@ fn may_be_refused(statement: &Statement, object: &Object, rights: Option<&Rights
     }
 }
 
-fn make(statement: &Statement, object: &Object, suspect: bool, lost: &mut Lost) -> Option<Trial> {
+fn make(statement: &Statement, object: &DumpObject, suspect: bool, lost: &mut LostObjects) -> Option<Trial> {
     if !suspect {
         return None;
     }
-    if object.kind == Kind::Relation && statement.is_any(object.words.0, &["TABLE", "UNLOGGED"]) {
+    if object.kind == ObjectKind::Relation && statement.is_any(object.words.0, &["TABLE", "UNLOGGED"]) {
         return clauses::table(statement, object, lost).map(|table| Trial::Table(Box::new(table)));
     }
-    if object.kind == Kind::Type && statement.is(object.words.0, "DOMAIN") {
+    if object.kind == ObjectKind::Type && statement.is(object.words.0, "DOMAIN") {
         return Some(Trial::Table(Box::new(clauses::domain(statement, object, lost))));
     }
     lost.suspect(object, statement);
-    Some(Trial::Plain(Plain {
+    Some(Trial::Plain(PlainTrial {
         what: object.text(statement),
-        told: Told::Always,
+        told: TrialNotice::Always,
         generated: lost.suspects.generated_in(statement),
     }))
 }
 
-fn alter(statement: &Statement, lost: &mut Lost) -> Option<Trial> {
-    let object = said_of(statement).and_then(|at| Object::read(statement, at));
+fn alter(statement: &Statement, lost: &mut LostObjects) -> Option<Trial> {
+    let object = said_of(statement).and_then(|at| DumpObject::read(statement, at));
     let generated = lost.suspects.generated_in(statement);
-    let plain = |what, told| Some(Trial::Plain(Plain { what, told, generated }));
+    let plain = |what, told| Some(Trial::Plain(PlainTrial { what, told, generated }));
     if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
         let name = joined(&parts_of(&statement.literal(5)?));
         return if lost.doubtful_sequences.contains(&name) {
-            plain(String::new(), Told::Never)
+            plain(String::new(), TrialNotice::Never)
         } else {
             None
         };
     }
     if !statement.is(0, "ALTER") {
         let is_about = statement.is_any(0, &["COMMENT", "SECURITY", "GRANT", "REVOKE"]);
-        return if is_about { plain(String::new(), Told::Never) } else { None };
+        return if is_about { plain(String::new(), TrialNotice::Never) } else { None };
     }
     let end = object.as_ref().map_or(2, |object| object.words.1);
     let is_said = |words: &str| {
@@ -239,9 +241,9 @@ fn alter(statement: &Statement, lost: &mut Lost) -> Option<Trial> {
     let is_about =
         ["OWNER TO", "OWNED BY", "DEPENDS ON"].iter().any(|words| is_said(words)) || statement.is_any(end, &["ENABLE", "DISABLE"]);
     let told = match &object {
-        _ if is_about => Told::Never,
-        Some(object) if object.kind == Kind::Relation => Told::IfThere(object.sql(statement).to_vec()),
-        _ => Told::Always,
+        _ if is_about => TrialNotice::Never,
+        Some(object) if object.kind == ObjectKind::Relation => TrialNotice::IfThere(object.sql(statement).to_vec()),
+        _ => TrialNotice::Always,
     };
     // The sequence of an identity column is made with it, or not.
     if let Some(name) = statement.find_word(end, "SEQUENCE").filter(|name| statement.is(*name + 1, "NAME"))

@@ -2,7 +2,7 @@
 //! the schemas and extensions first.
 
 use super::judge::{created_extension, owner_clause};
-use super::options::Rights;
+use super::options::ServerRights;
 use crate::error::Result;
 use crate::format::dump_lexer::{DumpLexer, Lexed};
 use crate::format::dump_statement::Statement;
@@ -12,7 +12,7 @@ const MAX_HEAD: usize = 16 << 20;
 
 /// Schemas and extensions that a dump makes at its head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct DumpHead {
     pub schemas: Vec<Vec<u8>>,
     pub extensions: Vec<HeadExtension>,
 }
@@ -25,22 +25,22 @@ pub struct HeadExtension {
 
 /// What was made of it; the dump's own statements for these are left out.
 #[derive(Clone, Debug, Default)]
-pub struct Prepared {
+pub struct PreparedTarget {
     pub schemas: Vec<Vec<u8>>,
     pub extensions: Vec<Vec<u8>>,
     /// Extensions that could not be made, and why: they are not restored.
     pub missing: Vec<(Vec<u8>, String)>,
-    pub rights: Option<Rights>,
+    pub rights: Option<ServerRights>,
 }
 
-pub type Prepare = Box<dyn FnOnce(&Head) -> Result<Prepared> + Send>;
+pub type Prepare = Box<dyn FnOnce(&DumpHead) -> Result<PreparedTarget> + Send>;
 
 /// Reads a dump's beginning and keeps it, up to the first statement that is no part of the head.
 pub(super) struct HeadReader {
     lexer: DumpLexer,
     statement: Vec<u8>,
     pub(super) kept: Vec<u8>,
-    pub(super) head: Head,
+    pub(super) head: DumpHead,
     pub(super) prepare: Prepare,
 }
 
@@ -50,7 +50,7 @@ impl HeadReader {
             lexer: DumpLexer::default(),
             statement: Vec::new(),
             kept: Vec::new(),
-            head: Head::default(),
+            head: DumpHead::default(),
             prepare,
         }
     }
@@ -82,7 +82,7 @@ impl HeadReader {
 }
 
 /// Whether it belongs to a head.
-fn see(statement: &Statement, head: &mut Head) -> bool {
+fn see(statement: &Statement, head: &mut DumpHead) -> bool {
     if let Some(at) = created_extension(statement) {
         let Some(name) = statement.name(at) else { return false };
         let schema = statement.find(at + 1, "SCHEMA").and_then(|schema| statement.name(schema + 1));

@@ -1,8 +1,8 @@
 //! One statement: does it pass?
 
-use super::dependents::{self, Fate};
-use super::lost::Lost;
-use super::object::{Kind, Object, joined};
+use super::dependents::{self, DependentVerdict};
+use super::lost::LostObjects;
+use super::object::{DumpObject, ObjectKind, joined};
 use super::options::FilterOptions;
 use super::trial::Trial;
 use crate::format::dump_statement::{Statement, shown};
@@ -24,17 +24,17 @@ pub(super) enum Verdict {
     /// Another one in its place.
     Replace(String),
     /// It passes without these bytes.
-    Cut(Vec<Cut>),
+    Cut(Vec<CutRange>),
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Cut {
+pub(super) struct CutRange {
     pub(super) bytes: Range<usize>,
-    pub(super) note: Note,
+    pub(super) note: FilterNote,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Note {
+pub(super) enum FilterNote {
     LeftOut(&'static str, String),
     NotRestored(String, Cow<'static, str>),
 }
@@ -78,7 +78,7 @@ const OWNED: &[&str] = &[
 ];
 
 /// By its first words, and by those that decide behind them. `lost` holds what was not made.
-pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut Lost) -> (Verdict, Option<Trial>) {
+pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut LostObjects) -> (Verdict, Option<Trial>) {
     if lost.lacks_extensions || !options.exclude_extensions.is_empty() {
         lost.unmade.see(statement, options);
     }
@@ -87,13 +87,13 @@ pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut L
         return (verdict.unwrap_or_else(|| judge_wishes(options, statement, lost)), None);
     }
     match dependents::judge(statement, options.rights.as_ref(), lost) {
-        Fate::Decided(verdict) => (verdict, None),
-        Fate::Passes(verdict, trial) => (verdict.unwrap_or_else(|| judge_wishes(options, statement, lost)), trial),
+        DependentVerdict::Decided(verdict) => (verdict, None),
+        DependentVerdict::Passes(verdict, trial) => (verdict.unwrap_or_else(|| judge_wishes(options, statement, lost)), trial),
     }
 }
 
 /// Their tables' rows, and what is said about what they have.
-fn of_left_out_extensions(options: &FilterOptions, statement: &Statement, lost: &Lost) -> Option<Verdict> {
+fn of_left_out_extensions(options: &FilterOptions, statement: &Statement, lost: &LostObjects) -> Option<Verdict> {
     if options.exclude_extensions.is_empty() {
         return None;
     }
@@ -105,7 +105,7 @@ fn of_left_out_extensions(options: &FilterOptions, statement: &Statement, lost: 
 }
 
 /// What is wished, and what its place makes necessary.
-fn judge_wishes(options: &FilterOptions, statement: &Statement, lost: &mut Lost) -> Verdict {
+fn judge_wishes(options: &FilterOptions, statement: &Statement, lost: &mut LostObjects) -> Verdict {
     let text = |from, to| statement.text(from, to);
     if statement.is_any(0, &["GRANT", "REVOKE"]) || statement.has(0, "ALTER DEFAULT PRIVILEGES") {
         let what = match (
@@ -129,7 +129,7 @@ fn judge_wishes(options: &FilterOptions, statement: &Statement, lost: &mut Lost)
             && statement.literal(5).is_some_and(|setting| setting == b"search_path")
             && statement.literal(7).is_some_and(|value| value.is_empty());
         if is_path {
-            let path = crate::restore::empty::literal(path);
+            let path = crate::restore::target_database::literal(path);
             return Verdict::Replace(format!("SELECT pg_catalog.set_config('search_path', {path}, false);"));
         }
     }
@@ -143,7 +143,7 @@ fn judge_wishes(options: &FilterOptions, statement: &Statement, lost: &mut Lost)
         let verdict = judge_create(options, statement);
         // What is said about it goes with it.
         if matches!(verdict, Verdict::LeaveOut(..))
-            && let Some(object) = Object::made(statement).filter(|object| object.kind == Kind::Policy)
+            && let Some(object) = DumpObject::made(statement).filter(|object| object.kind == ObjectKind::Policy)
         {
             lost.leave_out(&object);
         }
@@ -245,10 +245,10 @@ fn judge_set(options: &FilterOptions, statement: &Statement) -> Verdict {
     Verdict::Pass
 }
 
-fn judge_comment(options: &FilterOptions, statement: &Statement, lost: &Lost) -> Verdict {
+fn judge_comment(options: &FilterOptions, statement: &Statement, lost: &LostObjects) -> Verdict {
     let what = || statement.text(2, statement.find(2, "IS").unwrap_or(2));
-    let is_left_out = |object: Object| lost.has(&object);
-    if options.no_comments || Object::read(statement, 2).is_some_and(is_left_out) {
+    let is_left_out = |object: DumpObject| lost.has(&object);
+    if options.no_comments || DumpObject::read(statement, 2).is_some_and(is_left_out) {
         return Verdict::LeaveOut("comments", what());
     }
     if statement.is(2, "EXTENSION") {
@@ -336,9 +336,9 @@ fn cut_tablespace(options: &FilterOptions, statement: &Statement) -> Verdict {
         return Verdict::Pass;
     }
     match clause() {
-        Some((bytes, name)) => Verdict::Cut(vec![Cut {
+        Some((bytes, name)) => Verdict::Cut(vec![CutRange {
             bytes,
-            note: Note::LeftOut("tablespaces", name),
+            note: FilterNote::LeftOut("tablespaces", name),
         }]),
         None => Verdict::Pass,
     }

@@ -1,7 +1,7 @@
 //! What certainly was not made, by its full identity; and the names of all that may need it.
 
-use super::object::{Kind, Object};
-use super::options::Rights;
+use super::object::{DumpObject, ObjectKind};
+use super::options::ServerRights;
 use super::suspects::Suspects;
 use super::unmade::Unmade;
 use crate::envelope::{hex, sha256};
@@ -21,10 +21,10 @@ fn held(identity: &str) -> String {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Lost {
-    keys: BTreeSet<(Kind, String)>,
+pub(super) struct LostObjects {
+    keys: BTreeSet<(ObjectKind, String)>,
     /// Names without arguments.
-    names: BTreeSet<(Kind, String)>,
+    names: BTreeSet<(ObjectKind, String)>,
     pub(super) suspects: Suspects,
     /// Servers of files, which superusers alone may name.
     file_servers: BTreeSet<String>,
@@ -39,20 +39,20 @@ pub(super) struct Lost {
     known: BTreeSet<Vec<u8>>,
 }
 
-impl Lost {
-    pub(super) fn add(&mut self, object: &Object, statement: &Statement) {
+impl LostObjects {
+    pub(super) fn add(&mut self, object: &DumpObject, statement: &Statement) {
         self.names.insert((object.kind, held(&object.name)));
         self.keys.insert((object.kind, held(&object.key)));
         self.suspect(object, statement);
     }
 
-    pub(super) fn add_name(&mut self, kind: Kind, name: &str) {
+    pub(super) fn add_name(&mut self, kind: ObjectKind, name: &str) {
         self.names.insert((kind, held(name)));
         self.keys.insert((kind, held(name)));
     }
 
     /// By a wish: what is said about it alone goes with it.
-    pub(super) fn leave_out(&mut self, object: &Object) {
+    pub(super) fn leave_out(&mut self, object: &DumpObject) {
         self.keys.insert((object.kind, held(&object.key)));
     }
 
@@ -62,13 +62,13 @@ impl Lost {
     }
 
     /// Its name, and those by which others use it without a name.
-    pub(super) fn suspect(&mut self, object: &Object, statement: &Statement) {
+    pub(super) fn suspect(&mut self, object: &DumpObject, statement: &Statement) {
         let (from, to) = object.words;
-        if !matches!(object.kind, Kind::Cast | Kind::Transform | Kind::UserMapping) {
+        if !matches!(object.kind, ObjectKind::Cast | ObjectKind::Transform | ObjectKind::UserMapping) {
             self.suspects.add(&object.own);
         }
         let mut at = from;
-        let types = if matches!(object.kind, Kind::Cast | Kind::Transform) {
+        let types = if matches!(object.kind, ObjectKind::Cast | ObjectKind::Transform) {
             to
         } else {
             from
@@ -84,7 +84,7 @@ impl Lost {
             }
             at = end;
         }
-        if object.kind == Kind::OperatorClass
+        if object.kind == ObjectKind::OperatorClass
             && statement.has(to, "DEFAULT FOR TYPE")
             && let Some((parts, _)) = statement.qualified(to + 3)
         {
@@ -107,37 +107,37 @@ impl Lost {
     /// An extension that is not there. It may have had a schema of its own name, and has names in the one it went to.
     pub(super) fn add_extension(&mut self, name: &[u8]) {
         let text = shown(name);
-        self.add_name(Kind::Extension, &text);
-        self.add_name(Kind::Schema, &text);
+        self.add_name(ObjectKind::Extension, &text);
+        self.add_name(ObjectKind::Schema, &text);
         self.suspects.add(name);
         self.lacks_extensions = true;
     }
 
     /// What extensions have that the role at hand may not use, and where they have it.
-    pub(super) fn heed(&mut self, rights: &Rights, schemas: impl IntoIterator<Item = Vec<u8>>) {
+    pub(super) fn heed(&mut self, rights: &ServerRights, schemas: impl IntoIterator<Item = Vec<u8>>) {
         let tables = rights.tables.iter().filter_map(|name| name.last());
         tables.chain(&rights.refused).for_each(|name| self.suspects.add(name));
         self.shared.extend(schemas);
         self.known.extend(rights.known.iter().cloned());
     }
 
-    pub(super) fn has(&self, object: &Object) -> bool {
+    pub(super) fn has(&self, object: &DumpObject) -> bool {
         self.keys.contains(&(object.kind, held(&object.key)))
     }
 
-    pub(super) fn has_name(&self, kind: Kind, name: &str) -> bool {
+    pub(super) fn has_name(&self, kind: ObjectKind, name: &str) -> bool {
         self.names.contains(&(kind, held(name)))
     }
 
     pub(super) fn lacks_schema(&self, name: &[u8]) -> bool {
-        self.has_name(Kind::Schema, &shown(name))
+        self.has_name(ObjectKind::Schema, &shown(name))
     }
 
     /// Takes note of one that passes.
-    pub(super) fn made(&mut self, object: &Object) {
-        if object.kind == Kind::Schema {
-            self.keys.remove(&(Kind::Schema, object.key.clone()));
-            self.names.remove(&(Kind::Schema, object.key.clone()));
+    pub(super) fn made(&mut self, object: &DumpObject) {
+        if object.kind == ObjectKind::Schema {
+            self.keys.remove(&(ObjectKind::Schema, object.key.clone()));
+            self.names.remove(&(ObjectKind::Schema, object.key.clone()));
         }
         if !self.shared.is_empty() {
             self.known.insert(object.own.clone());
@@ -168,7 +168,7 @@ impl Lost {
             return false;
         }
         let own = if from == 0 {
-            Object::made(statement).map(|object| object.own)
+            DumpObject::made(statement).map(|object| object.own)
         } else {
             None
         };

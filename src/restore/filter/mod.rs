@@ -19,9 +19,9 @@ mod tests;
 mod trial;
 mod unmade;
 
-pub use head::{Head, HeadExtension, Prepare, Prepared};
-pub use options::{Changes, FilterOptions, Filtered, LeftOut, NotRestored, Rights};
-pub use recorded::Unfinished;
+pub use head::{DumpHead, HeadExtension, Prepare, PreparedTarget};
+pub use options::{FilterChanges, FilterOptions, Filtered, LeftOut, NotRestored, ServerRights};
+pub use recorded::UnfinishedChanges;
 
 use crate::error::{Code, Error, Result};
 use crate::format::dump_lexer::{DumpLexer, Lexed, ROWS};
@@ -29,13 +29,13 @@ use crate::format::dump_statement::{Statement, shown};
 use crate::pipeline::Stage;
 use guard::{Guard, tampered};
 use head::HeadReader;
-use judge::{Note, Verdict, judge};
-use lost::Lost;
-use recorded::Recorded;
-use trial::{Instead, Trial};
+use judge::{FilterNote, Verdict, judge};
+use lost::LostObjects;
+use recorded::ChangeRecorder;
+use trial::{Replacement, Trial};
 
 /// What is held of a statement until its end: more than any that is decided about. A longer one passes.
-const LIMIT: usize = 1 << 20;
+const HELD_STATEMENT_LIMIT: usize = 1 << 20;
 /// So that what stood before and behind a cut does not become one: two hyphens would be a comment, a string that follows
 /// another in a new line goes on with it, and psql would read on otherwise than the lexer did.
 const PLACE_OF_A_CUT: &[u8] = b" /**/ ";
@@ -52,17 +52,17 @@ pub struct Filter<S> {
     held: Vec<u8>,
     /// Where a space ends what psql would take for the name of a variable.
     spaces: Vec<usize>,
-    long: Option<Long>,
-    lost: Lost,
+    long: Option<LongStatement>,
+    lost: LostObjects,
     /// The rows at hand are of a table that was not made.
     skips_rows: bool,
-    changes: Recorded,
+    changes: ChangeRecorder,
     below: S,
 }
 
 /// What becomes of the rest of a statement that was too long to be held.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Long {
+enum LongStatement {
     Pass,
     Drop,
 }
@@ -77,9 +77,9 @@ impl<S: Stage> Filter<S> {
             held: Vec::new(),
             spaces: Vec::new(),
             long: None,
-            lost: Lost::default(),
+            lost: LostObjects::default(),
             skips_rows: false,
-            changes: Recorded::default(),
+            changes: ChangeRecorder::default(),
             below,
         }
     }
@@ -93,7 +93,7 @@ impl<S: Stage> Filter<S> {
     }
 
     /// Should the dump not go in, what was done up to there is found in it.
-    pub fn recording(mut self, unfinished: &Unfinished) -> Self {
+    pub fn recording(mut self, unfinished: &UnfinishedChanges) -> Self {
         self.changes.unfinished = Some(unfinished.clone());
         self
     }
@@ -151,8 +151,8 @@ impl<S: Stage> Filter<S> {
                     if lexed == Lexed::Variable {
                         match self.long {
                             None => self.spaces.push(self.held.len()),
-                            Some(Long::Pass) => self.below.put(b" ")?,
-                            Some(Long::Drop) => {}
+                            Some(LongStatement::Pass) => self.below.put(b" ")?,
+                            Some(LongStatement::Drop) => {}
                         }
                     }
                 }
@@ -170,16 +170,16 @@ impl<S: Stage> Filter<S> {
             self.guard.begin()?;
         }
         match self.long {
-            Some(Long::Pass) => {
+            Some(LongStatement::Pass) => {
                 if self.lexer.depends_on_strings() {
                     self.guard.settings(true, false)?;
                 }
                 return self.below.put(part);
             }
-            Some(Long::Drop) => return Ok(()),
+            Some(LongStatement::Drop) => return Ok(()),
             None => self.held.extend_from_slice(part),
         }
-        if self.held.len() <= LIMIT {
+        if self.held.len() <= HELD_STATEMENT_LIMIT {
             return Ok(());
         }
         if self.lexer.forget_comments() {
@@ -193,23 +193,23 @@ impl<S: Stage> Filter<S> {
         self.long = Some(match verdict {
             Verdict::LeaveOut(what, name) => {
                 self.changes.leave_out(what, name);
-                Long::Drop
+                LongStatement::Drop
             }
             Verdict::LeaveOutRows(name) => {
                 self.changes.leave_out_rows(name);
-                Long::Drop
+                LongStatement::Drop
             }
             Verdict::NotRestored(what, reason) => {
                 self.changes.not_restored(what, reason);
-                Long::Drop
+                LongStatement::Drop
             }
-            Verdict::Drop => Long::Drop,
-            _ => Long::Pass,
+            Verdict::Drop => LongStatement::Drop,
+            _ => LongStatement::Pass,
         });
         if self.lexer.depends_on_strings() {
             self.guard.settings(true, false)?;
         }
-        if self.long == Some(Long::Drop) {
+        if self.long == Some(LongStatement::Drop) {
             self.held.truncate(start);
             return self.release();
         }
@@ -222,7 +222,7 @@ impl<S: Stage> Filter<S> {
 
     fn end_statement(&mut self) -> Result<()> {
         if let Some(long) = self.long.take() {
-            self.skips_rows = long == Long::Drop && self.lexer.rows_follow();
+            self.skips_rows = long == LongStatement::Drop && self.lexer.rows_follow();
             return Ok(());
         }
         let statement = Statement::new(&self.held, self.lexer.tokens());
@@ -268,17 +268,17 @@ impl<S: Stage> Filter<S> {
                 let mut places = Vec::new();
                 for cut in cuts {
                     let text = PLACE_OF_A_CUT.to_vec();
-                    places.push(Instead { bytes: cut.bytes, text });
+                    places.push(Replacement { bytes: cut.bytes, text });
                     match cut.note {
-                        Note::LeftOut(what, name) => self.changes.leave_out(what, name),
-                        Note::NotRestored(what, reason) => self.changes.not_restored(what, reason),
+                        FilterNote::LeftOut(what, name) => self.changes.leave_out(what, name),
+                        FilterNote::NotRestored(what, reason) => self.changes.not_restored(what, reason),
                     }
                 }
                 if trial.is_some() {
                     self.put_on_trial(start, &places, trial)?;
                 } else {
                     let mut from = start;
-                    for Instead { bytes, text } in places {
+                    for Replacement { bytes, text } in places {
                         self.hand_on(from..bytes.start)?;
                         self.below.put(&text)?;
                         from = bytes.end;
@@ -291,7 +291,7 @@ impl<S: Stage> Filter<S> {
         Ok(())
     }
 
-    fn put_on_trial(&mut self, start: usize, cuts: &[Instead], trial: Option<Trial>) -> Result<()> {
+    fn put_on_trial(&mut self, start: usize, cuts: &[Replacement], trial: Option<Trial>) -> Result<()> {
         let Some(trial) = trial else { return Ok(()) };
         self.below.put(&trial::script(&trial, &self.held, start, cuts, &self.options.mark))
     }

@@ -4,7 +4,7 @@ use crate::format::dump_statement::{Statement, shown};
 
 /// What has names of its own in PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum ObjectKind {
     /// Tables, views, sequences and indexes.
     Relation,
     Type,
@@ -38,62 +38,62 @@ pub(super) enum Kind {
 }
 
 /// Longer ones before those that they begin with.
-const KINDS: &[(&str, Kind)] = &[
-    ("FOREIGN DATA WRAPPER", Kind::Wrapper),
-    ("FOREIGN TABLE", Kind::Relation),
-    ("FOREIGN SERVER", Kind::Server),
-    ("UNLOGGED TABLE", Kind::Relation),
-    ("UNLOGGED SEQUENCE", Kind::Relation),
-    ("TABLE", Kind::Relation),
-    ("MATERIALIZED VIEW", Kind::Relation),
-    ("RECURSIVE VIEW", Kind::Relation),
-    ("VIEW", Kind::Relation),
-    ("SEQUENCE", Kind::Relation),
-    ("UNIQUE INDEX", Kind::Relation),
-    ("INDEX", Kind::Relation),
-    ("COLUMN", Kind::Relation),
-    ("TYPE", Kind::Type),
-    ("DOMAIN", Kind::Type),
-    ("FUNCTION", Kind::Routine),
-    ("PROCEDURE", Kind::Routine),
-    ("ROUTINE", Kind::Routine),
-    ("AGGREGATE", Kind::Routine),
-    ("OPERATOR CLASS", Kind::OperatorClass),
-    ("OPERATOR FAMILY", Kind::OperatorFamily),
-    ("OPERATOR", Kind::Operator),
-    ("COLLATION", Kind::Collation),
-    ("DEFAULT CONVERSION", Kind::Conversion),
-    ("CONVERSION", Kind::Conversion),
-    ("STATISTICS", Kind::Statistics),
-    ("CAST", Kind::Cast),
-    ("TRANSFORM", Kind::Transform),
-    ("EVENT TRIGGER", Kind::EventTrigger),
-    ("CONSTRAINT TRIGGER", Kind::Trigger),
-    ("TRIGGER", Kind::Trigger),
-    ("RULE", Kind::Rule),
-    ("POLICY", Kind::Policy),
-    ("CONSTRAINT", Kind::Constraint),
-    ("SERVER", Kind::Server),
-    ("USER MAPPING", Kind::UserMapping),
-    ("TRUSTED PROCEDURAL LANGUAGE", Kind::Language),
-    ("TRUSTED LANGUAGE", Kind::Language),
-    ("PROCEDURAL LANGUAGE", Kind::Language),
-    ("LANGUAGE", Kind::Language),
-    ("ACCESS METHOD", Kind::AccessMethod),
-    ("EXTENSION", Kind::Extension),
-    ("PUBLICATION", Kind::Publication),
-    ("SUBSCRIPTION", Kind::Subscription),
-    ("SCHEMA", Kind::Schema),
-    ("TEXT SEARCH CONFIGURATION", Kind::Configuration),
-    ("TEXT SEARCH DICTIONARY", Kind::Dictionary),
-    ("TEXT SEARCH PARSER", Kind::Parser),
-    ("TEXT SEARCH TEMPLATE", Kind::Template),
+const KINDS: &[(&str, ObjectKind)] = &[
+    ("FOREIGN DATA WRAPPER", ObjectKind::Wrapper),
+    ("FOREIGN TABLE", ObjectKind::Relation),
+    ("FOREIGN SERVER", ObjectKind::Server),
+    ("UNLOGGED TABLE", ObjectKind::Relation),
+    ("UNLOGGED SEQUENCE", ObjectKind::Relation),
+    ("TABLE", ObjectKind::Relation),
+    ("MATERIALIZED VIEW", ObjectKind::Relation),
+    ("RECURSIVE VIEW", ObjectKind::Relation),
+    ("VIEW", ObjectKind::Relation),
+    ("SEQUENCE", ObjectKind::Relation),
+    ("UNIQUE INDEX", ObjectKind::Relation),
+    ("INDEX", ObjectKind::Relation),
+    ("COLUMN", ObjectKind::Relation),
+    ("TYPE", ObjectKind::Type),
+    ("DOMAIN", ObjectKind::Type),
+    ("FUNCTION", ObjectKind::Routine),
+    ("PROCEDURE", ObjectKind::Routine),
+    ("ROUTINE", ObjectKind::Routine),
+    ("AGGREGATE", ObjectKind::Routine),
+    ("OPERATOR CLASS", ObjectKind::OperatorClass),
+    ("OPERATOR FAMILY", ObjectKind::OperatorFamily),
+    ("OPERATOR", ObjectKind::Operator),
+    ("COLLATION", ObjectKind::Collation),
+    ("DEFAULT CONVERSION", ObjectKind::Conversion),
+    ("CONVERSION", ObjectKind::Conversion),
+    ("STATISTICS", ObjectKind::Statistics),
+    ("CAST", ObjectKind::Cast),
+    ("TRANSFORM", ObjectKind::Transform),
+    ("EVENT TRIGGER", ObjectKind::EventTrigger),
+    ("CONSTRAINT TRIGGER", ObjectKind::Trigger),
+    ("TRIGGER", ObjectKind::Trigger),
+    ("RULE", ObjectKind::Rule),
+    ("POLICY", ObjectKind::Policy),
+    ("CONSTRAINT", ObjectKind::Constraint),
+    ("SERVER", ObjectKind::Server),
+    ("USER MAPPING", ObjectKind::UserMapping),
+    ("TRUSTED PROCEDURAL LANGUAGE", ObjectKind::Language),
+    ("TRUSTED LANGUAGE", ObjectKind::Language),
+    ("PROCEDURAL LANGUAGE", ObjectKind::Language),
+    ("LANGUAGE", ObjectKind::Language),
+    ("ACCESS METHOD", ObjectKind::AccessMethod),
+    ("EXTENSION", ObjectKind::Extension),
+    ("PUBLICATION", ObjectKind::Publication),
+    ("SUBSCRIPTION", ObjectKind::Subscription),
+    ("SCHEMA", ObjectKind::Schema),
+    ("TEXT SEARCH CONFIGURATION", ObjectKind::Configuration),
+    ("TEXT SEARCH DICTIONARY", ObjectKind::Dictionary),
+    ("TEXT SEARCH PARSER", ObjectKind::Parser),
+    ("TEXT SEARCH TEMPLATE", ObjectKind::Template),
 ];
 
 /// An object that a statement makes or is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Object {
-    pub(super) kind: Kind,
+pub(super) struct DumpObject {
+    pub(super) kind: ObjectKind,
     /// What tells it from others of its kind.
     pub(super) key: String,
     /// Its name, without arguments.
@@ -106,7 +106,7 @@ pub(super) struct Object {
     pub(super) words: (usize, usize),
 }
 
-impl Object {
+impl DumpObject {
     /// What stands there: a kind, then a name.
     pub(super) fn read(statement: &Statement, at: usize) -> Option<Self> {
         let (words, kind) = KINDS.iter().find(|(words, _)| statement.has(at, words))?;
@@ -126,22 +126,22 @@ impl Object {
             })
         };
         match kind {
-            Kind::Cast => {
+            ObjectKind::Cast => {
                 let end = statement.behind_parentheses(from)?;
                 let key = statement.text(from, end);
                 return object(key.clone(), key, Vec::new(), end);
             }
-            Kind::UserMapping => {
+            ObjectKind::UserMapping => {
                 let end = statement.find(from, "SERVER")? + 2;
                 let key = statement.text(from, end);
                 return object(key.clone(), key, Vec::new(), end);
             }
-            Kind::Transform => {
+            ObjectKind::Transform => {
                 let language = statement.find(from, "LANGUAGE")?;
                 let key = statement.text(from, language + 2);
                 return object(key.clone(), key, Vec::new(), language + 2);
             }
-            Kind::Operator => {
+            ObjectKind::Operator => {
                 let open = statement.find_symbol(from, b'(')?;
                 let end = statement.behind_parentheses(open)?;
                 let name = statement.text(from, open);
@@ -154,24 +154,24 @@ impl Object {
         let (mut parts, mut end) = statement.qualified(from)?;
         let own = parts.last().cloned().unwrap_or_default();
         match kind {
-            Kind::Relation if *words == "COLUMN" => {
+            ObjectKind::Relation if *words == "COLUMN" => {
                 parts.pop();
             }
             // An index is in the schema of its table, and CREATE does not name it.
-            Kind::Relation if words.ends_with("INDEX") && statement.is(end, "ON") => {
+            ObjectKind::Relation if words.ends_with("INDEX") && statement.is(end, "ON") => {
                 let table = end + 1 + usize::from(statement.is(end + 1, "ONLY"));
                 let (table, _) = statement.qualified(table)?;
                 parts = beside(&table, parts.pop()?);
             }
-            Kind::Trigger | Kind::Rule | Kind::Policy | Kind::Constraint => {
+            ObjectKind::Trigger | ObjectKind::Rule | ObjectKind::Policy | ObjectKind::Constraint => {
                 let on = statement.find(end, "ON")?;
-                let is_new_rule = *kind == Kind::Rule && statement.is(end, "AS");
+                let is_new_rule = *kind == ObjectKind::Rule && statement.is(end, "AS");
                 let table = if is_new_rule { statement.find(on, "TO")? } else { on };
                 let (table, behind) = statement.qualified(table + 1)?;
                 parts.extend(table);
                 end = behind;
             }
-            Kind::Routine => {
+            ObjectKind::Routine => {
                 let name = joined(&parts);
                 let behind = statement.behind_parentheses(end)?;
                 return object(format!("{name}({})", arguments(statement, end + 1, behind - 1)), name, own, behind);

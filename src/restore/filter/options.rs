@@ -43,14 +43,14 @@ pub struct FilterOptions {
     /// What PostgreSQL keeps for superusers is left out.
     pub superuser_only: bool,
     /// The same for what depends on the server; `None`: not known.
-    pub rights: Option<Rights>,
+    pub rights: Option<ServerRights>,
     /// In the lines in which the server says what could not be made; no dump can know it.
     pub mark: String,
 }
 
 /// What a role without superuser can do on the server at hand, and what it cannot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rights {
+pub struct ServerRights {
     /// In which it may write functions.
     pub languages: BTreeSet<Vec<u8>>,
     /// Parameters that it may not set.
@@ -100,12 +100,12 @@ pub struct NotRestored {
 /// What became of the dump, and what lay below the filter.
 #[derive(Debug)]
 pub struct Filtered<T> {
-    pub changes: Changes,
+    pub changes: FilterChanges,
     pub below: T,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct FilterChanges {
     pub left_out: Vec<LeftOut>,
     pub not_restored: Vec<NotRestored>,
     /// Beyond those.
@@ -126,7 +126,7 @@ fn shortened(mut words: String) -> String {
     words
 }
 
-impl Changes {
+impl FilterChanges {
     pub fn leave_out(&mut self, what: &'static str, name: String) {
         let known = self.left_out.iter().position(|left| left.what == what);
         let place = known.unwrap_or_else(|| {

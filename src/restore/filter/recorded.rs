@@ -1,6 +1,6 @@
 //! What a filter has done so far, which must be known even if the dump does not go in.
 
-use super::options::Changes;
+use super::options::FilterChanges;
 use crate::error::{Code, Error};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,51 +10,51 @@ const NAMED: usize = 5;
 
 /// Holds the changes of a filter that ended without its [`Filtered`](super::Filtered).
 #[derive(Clone, Debug, Default)]
-pub struct Unfinished(Arc<Mutex<Changes>>);
+pub struct UnfinishedChanges(Arc<Mutex<FilterChanges>>);
 
-impl Unfinished {
-    pub fn take(&self) -> Changes {
+impl UnfinishedChanges {
+    pub fn take_changes(&self) -> FilterChanges {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// The changes of a filter; dropped before they were taken, they go where somebody may ask for them.
 #[derive(Default)]
-pub(super) struct Recorded {
-    changes: Changes,
-    pub(super) unfinished: Option<Unfinished>,
+pub(super) struct ChangeRecorder {
+    changes: FilterChanges,
+    pub(super) unfinished: Option<UnfinishedChanges>,
 }
 
-impl Recorded {
-    pub(super) fn take(&mut self) -> Changes {
+impl ChangeRecorder {
+    pub(super) fn take(&mut self) -> FilterChanges {
         self.unfinished = None;
         std::mem::take(&mut self.changes)
     }
 }
 
-impl Drop for Recorded {
+impl Drop for ChangeRecorder {
     fn drop(&mut self) {
-        if let Some(Unfinished(left)) = self.unfinished.take() {
+        if let Some(UnfinishedChanges(left)) = self.unfinished.take() {
             *left.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut self.changes);
         }
     }
 }
 
-impl Deref for Recorded {
-    type Target = Changes;
+impl Deref for ChangeRecorder {
+    type Target = FilterChanges;
 
-    fn deref(&self) -> &Changes {
+    fn deref(&self) -> &FilterChanges {
         &self.changes
     }
 }
 
-impl DerefMut for Recorded {
-    fn deref_mut(&mut self) -> &mut Changes {
+impl DerefMut for ChangeRecorder {
+    fn deref_mut(&mut self) -> &mut FilterChanges {
         &mut self.changes
     }
 }
 
-impl Changes {
+impl FilterChanges {
     /// Not all that depends on a thing can be seen in a dump's words: what a function does, and casts that nobody wrote.
     pub fn likely_cause(&self, mut error: Error) -> Error {
         // Without its owner or comment a thing is there all the same.
@@ -81,11 +81,11 @@ mod tests {
     use super::super::{Filter, FilterOptions};
     use super::*;
     use crate::error::Result;
-    use crate::pipeline::{Memory, Stage};
+    use crate::pipeline::{BufferSink, Stage};
 
     const DUMP: &[u8] = b"CREATE EVENT TRIGGER audit ON ddl_command_start EXECUTE FUNCTION public.f();\nSELECT 1;\n";
 
-    fn filter<S: Stage>(below: S, unfinished: &Unfinished) -> Filter<S> {
+    fn filter<S: Stage>(below: S, unfinished: &UnfinishedChanges) -> Filter<S> {
         let options = FilterOptions {
             superuser_only: true,
             ..FilterOptions::default()
@@ -94,9 +94,9 @@ mod tests {
     }
 
     /// Ends like a psql that met an error.
-    struct Ends;
+    struct FailingWriter;
 
-    impl Stage for Ends {
+    impl Stage for FailingWriter {
         type Done = ();
 
         fn put(&mut self, _: &[u8]) -> Result<()> {
@@ -110,11 +110,11 @@ mod tests {
 
     #[test]
     fn what_was_left_out_is_known_though_the_dump_did_not_go_in() {
-        let unfinished = Unfinished::default();
-        let mut failing = filter(Ends, &unfinished);
+        let unfinished = UnfinishedChanges::default();
+        let mut failing = filter(FailingWriter, &unfinished);
         failing.put(DUMP).unwrap();
         let error = failing.finish().unwrap_err();
-        let changes = unfinished.take();
+        let changes = unfinished.take_changes();
         assert_eq!(changes.not_restored[0].what, "EVENT TRIGGER audit");
         let told = changes.likely_cause(error).message;
         assert_eq!(told, "ERROR: no; it may need what was left out before: EVENT TRIGGER audit");
@@ -124,10 +124,10 @@ mod tests {
 
     #[test]
     fn what_a_whole_dump_lacked_is_told_once() {
-        let unfinished = Unfinished::default();
-        let mut whole = filter(Memory::default(), &unfinished);
+        let unfinished = UnfinishedChanges::default();
+        let mut whole = filter(BufferSink::default(), &unfinished);
         whole.put(DUMP).unwrap();
         assert_eq!(whole.finish().unwrap().changes.not_restored.len(), 1);
-        assert_eq!(unfinished.take(), Changes::default());
+        assert_eq!(unfinished.take_changes(), FilterChanges::default());
     }
 }

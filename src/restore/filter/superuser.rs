@@ -1,9 +1,9 @@
 //! Statements that PostgreSQL keeps for superusers. Where a restore has none, what they make is not there.
 
-use super::judge::{Cut, Note, Verdict};
-use super::lost::Lost;
+use super::judge::{CutRange, FilterNote, Verdict};
+use super::lost::LostObjects;
 use super::object::{elements, joined};
-use super::options::Rights;
+use super::options::ServerRights;
 use crate::format::dump_statement::{Statement, shown};
 
 const REASON: &str = "PostgreSQL lets only superusers make it, and no code of a dump runs as one here";
@@ -27,7 +27,7 @@ const KINDS: &[&str] = &[
 ];
 
 /// `None`: it needs no superuser.
-pub(super) fn judge(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Option<Verdict> {
+pub(super) fn judge(statement: &Statement, rights: Option<&ServerRights>, lost: &mut LostObjects) -> Option<Verdict> {
     let of = |word: &str| statement.is(0, word);
     if let Some(verdict) = of_extension(statement, rights) {
         return Some(verdict);
@@ -58,7 +58,7 @@ pub(super) fn judge(statement: &Statement, rights: Option<&Rights>, lost: &mut L
 }
 
 /// Row security of a table that an extension made: `pg_dump` writes it, and only the table's owner may say it.
-fn of_extension(statement: &Statement, rights: Option<&Rights>) -> Option<Verdict> {
+fn of_extension(statement: &Statement, rights: Option<&ServerRights>) -> Option<Verdict> {
     let is_policy = statement.has(0, "CREATE POLICY") || statement.has(0, "COMMENT ON POLICY");
     let table = if is_policy {
         statement.find(3, "ON")? + 1
@@ -79,7 +79,7 @@ fn of_extension(statement: &Statement, rights: Option<&Rights>) -> Option<Verdic
     })
 }
 
-fn create(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Option<Verdict> {
+fn create(statement: &Statement, rights: Option<&ServerRights>, lost: &mut LostObjects) -> Option<Verdict> {
     let mut at = if statement.has(1, "OR REPLACE") { 3 } else { 1 };
     at += usize::from(statement.is(at, "TRUSTED"));
     at += usize::from(statement.is(at, "PROCEDURAL"));
@@ -133,13 +133,13 @@ fn create(statement: &Statement, rights: Option<&Rights>, lost: &mut Lost) -> Op
     Some(Verdict::NotRestored(statement.text(at, end), reason.into()))
 }
 
-fn function(statement: &Statement, at: usize, rights: Option<&Rights>) -> Option<Verdict> {
+fn function(statement: &Statement, at: usize, rights: Option<&ServerRights>) -> Option<Verdict> {
     let (_, name_end) = statement.qualified(at + 1)?;
     let end = statement.behind_parentheses(name_end)?;
     let language = statement.find(end, "LANGUAGE").map(|language| language + 1);
     let language = language.and_then(|at| statement.name(at).or_else(|| statement.literal(at)));
     let language = language.map(|name| name.to_ascii_lowercase());
-    let is_refused = |rights: &Rights| language.as_ref().is_some_and(|name| !rights.languages.contains(name));
+    let is_refused = |rights: &ServerRights| language.as_ref().is_some_and(|name| !rights.languages.contains(name));
     let reason = match language.as_deref() {
         Some(b"c" | b"internal") => Some(REASON),
         _ => rights.is_some_and(is_refused).then_some(NO_LANGUAGE),
@@ -152,9 +152,9 @@ fn function(statement: &Statement, at: usize, rights: Option<&Rights>) -> Option
     let body = ["AS", "BEGIN", "RETURN"].iter().filter_map(|word| statement.find(end, word)).min();
     let until = body.unwrap_or(statement.len());
     let mut cut = |from: usize, to: usize, what: &str, reason: &'static str| {
-        let note = Note::NotRestored(format!("{what} of {}", statement.text(at, end)), reason.into());
+        let note = FilterNote::NotRestored(format!("{what} of {}", statement.text(at, end)), reason.into());
         let bytes = statement.span(from, to);
-        cuts.push(Cut { bytes, note });
+        cuts.push(CutRange { bytes, note });
     };
     if let Some(found) = statement
         .find(end, "LEAKPROOF")

@@ -2,7 +2,7 @@
 //!
 //! Any occurrence will do, in code, strings and bodies: the server decides what comes of it, and to be asked costs nothing.
 
-use super::object::{Object, joined};
+use super::object::{DumpObject, joined};
 use crate::format::dump_statement::Statement;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -17,11 +17,11 @@ pub(super) struct Suspects {
     /// Columns, which have their tables with them: their names alone are everywhere.
     columns: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
     /// Those whose values nobody may compute.
-    pub(super) generated: Vec<Generated>,
+    pub(super) generated: Vec<GeneratedColumns>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Generated {
+pub(super) struct GeneratedColumns {
     /// As the dump writes it.
     pub(super) table: Vec<u8>,
     pub(super) column: Vec<u8>,
@@ -54,11 +54,11 @@ impl Suspects {
     }
 
     /// `sql`: the table's name as the dump writes it.
-    pub(super) fn add_generated(&mut self, object: &Object, sql: &[u8], column: Vec<u8>) {
+    pub(super) fn add_generated(&mut self, object: &DumpObject, sql: &[u8], column: Vec<u8>) {
         self.add_column(&object.own, &column);
         if let Some(key) = key(&column) {
             let (key, relation, table) = (key.to_vec(), object.name.clone(), sql.to_vec());
-            self.generated.push(Generated {
+            self.generated.push(GeneratedColumns {
                 table,
                 column,
                 relation,
@@ -77,7 +77,7 @@ impl Suspects {
 
     /// Those among the columns that nobody may compute which are mentioned, with their very table: of another one of that name
     /// the rows themselves are at fault.
-    pub(super) fn generated_in(&self, statement: &Statement) -> Vec<Generated> {
+    pub(super) fn generated_in(&self, statement: &Statement) -> Vec<GeneratedColumns> {
         if self.generated.is_empty() {
             return Vec::new();
         }
@@ -86,7 +86,7 @@ impl Suspects {
             .filter_map(|at| statement.qualified(at))
             .map(|(parts, _)| joined(&parts))
             .collect();
-        let is_in = |one: &&Generated| words.contains(&*one.key) && relations.contains(&one.relation);
+        let is_in = |one: &&GeneratedColumns| words.contains(&*one.key) && relations.contains(&one.relation);
         self.generated.iter().filter(is_in).cloned().collect()
     }
 

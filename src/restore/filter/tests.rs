@@ -4,7 +4,7 @@ mod guard;
 mod pieces;
 
 use super::*;
-use crate::pipeline::Memory;
+use crate::pipeline::BufferSink;
 
 const STRINGS: &str = "\nSET standard_conforming_strings = on;\n";
 const LETTERS: &str = "\nSET client_encoding = 'UTF8';\n";
@@ -20,7 +20,7 @@ fn all() -> FilterOptions {
 }
 
 fn try_filtered(input: &[u8], options: &FilterOptions, piece: usize) -> Result<Filtered<Vec<u8>>> {
-    let mut filter = Filter::new(options.clone(), Memory::default());
+    let mut filter = Filter::new(options.clone(), BufferSink::default());
     input.chunks(piece).try_for_each(|chunk| filter.put(chunk))?;
     filter.finish()
 }
@@ -277,14 +277,14 @@ fn what_only_superusers_make_is_left_out_and_told() {
 fn what_the_server_keeps_from_ordinary_roles_is_left_out_and_told() {
     let without = options(|options| {
         options.superuser_only = true;
-        options.rights = Some(Rights {
+        options.rights = Some(ServerRights {
             languages: ["sql", "plpgsql"].map(|name| name.as_bytes().to_vec()).into(),
             settings: ["log_min_messages", "session_preload_libraries"]
                 .map(|name| name.as_bytes().to_vec())
                 .into(),
             tables: [["ext", "jobs"].map(|part| part.as_bytes().to_vec()).to_vec()].into(),
             wrappers: ["postgres_fdw", "file_fdw"].map(|name| name.as_bytes().to_vec()).into(),
-            ..Rights::default()
+            ..ServerRights::default()
         });
     });
     let lost = "×CREATE FUNCTION public.p() RETURNS trigger LANGUAGE plperlu AS 'x';\n×ALTER FUNCTION public.p() OWNER TO a;\n\
@@ -324,16 +324,16 @@ fn the_head_is_prepared_before_anything_passes() {
     let input = format!("{head}{rest}");
     for piece in [1, 5, 10_000] {
         let (sender, receiver) = std::sync::mpsc::channel();
-        let prepare: Prepare = Box::new(move |head: &Head| {
+        let prepare: Prepare = Box::new(move |head: &DumpHead| {
             sender.send(head.clone()).unwrap();
-            Ok(Prepared {
+            Ok(PreparedTarget {
                 schemas: head.schemas.clone(),
                 extensions: vec![head.extensions[0].name.clone()],
                 missing: vec![(b"aws_s3".to_vec(), "it is not here".to_owned())],
                 rights: None,
             })
         });
-        let mut filter = Filter::with_head(FilterOptions::default(), prepare, Memory::default());
+        let mut filter = Filter::with_head(FilterOptions::default(), prepare, BufferSink::default());
         input.as_bytes().chunks(piece).for_each(|piece| filter.put(piece).unwrap());
         let Filtered { changes, below } = filter.finish().unwrap();
         let head = receiver.recv().unwrap();

@@ -3,9 +3,9 @@
 //!
 //! psql puts no variable into a dollar quote and runs nothing in one; its tag is nowhere in what it holds.
 
-use super::suspects::Generated;
+use super::suspects::GeneratedColumns;
 use crate::envelope::{hex, sha256};
-use crate::restore::tried::told_line;
+use crate::restore::trial_reports::told_line;
 
 /// What a server says of a statement that needs something which is not there, or which is somebody else's.
 const CONDITIONS: &str = "undefined_function OR undefined_object OR undefined_table OR undefined_column OR undefined_parameter \
@@ -23,27 +23,27 @@ const MARK: &str = "pgseal";
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Trial {
-    Plain(Plain),
+    Plain(PlainTrial),
     /// The rows of a materialized view of this name.
     Refresh {
         name: Vec<u8>,
         what: String,
         suspect: bool,
     },
-    Table(Box<Table>),
+    Table(Box<TrialTable>),
 }
 
 /// A statement that makes no rows.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Plain {
+pub(super) struct PlainTrial {
     pub(super) what: String,
-    pub(super) told: Told,
+    pub(super) told: TrialNotice,
     /// Columns that may be null, since nobody computes them.
-    pub(super) generated: Vec<Generated>,
+    pub(super) generated: Vec<GeneratedColumns>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum TrialNotice {
     Always,
     Never,
     /// Unless the relation that it is about is not there either.
@@ -52,27 +52,27 @@ pub(super) enum Told {
 
 /// Its rows, or what others are made of, are worth more than its clauses.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Table {
+pub(super) struct TrialTable {
     pub(super) what: String,
     /// Whose functions the role must be able to run, since its rows do.
     pub(super) name: Vec<u8>,
-    pub(super) without: Vec<Instead>,
+    pub(super) without: Vec<Replacement>,
     /// In place of a parent: a table like it, which stands alone.
-    pub(super) alone: Vec<Instead>,
-    pub(super) clauses: Vec<Clause>,
+    pub(super) alone: Vec<Replacement>,
+    pub(super) clauses: Vec<TrialClause>,
     /// It holds no rows itself.
     pub(super) may_go: bool,
 }
 
 /// In place of these bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Instead {
+pub(super) struct Replacement {
     pub(super) bytes: std::ops::Range<usize>,
     pub(super) text: Vec<u8>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Clause {
+pub(super) struct TrialClause {
     pub(super) what: String,
     /// What puts it there later on.
     pub(super) again: Option<Vec<u8>>,
@@ -81,11 +81,11 @@ pub(super) struct Clause {
 }
 
 /// The bytes there with something else in some places.
-pub(super) fn replaced(bytes: &[u8], start: usize, instead: &[Instead]) -> Vec<u8> {
-    let mut sorted: Vec<&Instead> = instead.iter().collect();
+pub(super) fn replaced(bytes: &[u8], start: usize, instead: &[Replacement]) -> Vec<u8> {
+    let mut sorted: Vec<&Replacement> = instead.iter().collect();
     sorted.sort_by_key(|instead| (instead.bytes.start, instead.bytes.end));
     let (mut text, mut from) = (Vec::new(), start);
-    for Instead { bytes: place, text: new } in sorted {
+    for Replacement { bytes: place, text: new } in sorted {
         text.extend_from_slice(bytes.get(from..place.start).unwrap_or_default());
         text.extend_from_slice(new);
         from = from.max(place.end);
@@ -95,14 +95,14 @@ pub(super) fn replaced(bytes: &[u8], start: usize, instead: &[Instead]) -> Vec<u
 }
 
 /// What passes in place of the statement that begins there. `cuts` are made in any case.
-pub(super) fn script(trial: &Trial, bytes: &[u8], start: usize, cuts: &[Instead], mark: &str) -> Vec<u8> {
+pub(super) fn script(trial: &Trial, bytes: &[u8], start: usize, cuts: &[Replacement], mark: &str) -> Vec<u8> {
     let whole = replaced(bytes, start, cuts);
-    let mut script = Script::new(&whole, mark);
+    let mut script = TrialScript::new(&whole, mark);
     match trial {
         Trial::Plain(plain) => script.plain(plain, &whole),
         Trial::Refresh { name, what, suspect } => script.refresh(name, what, *suspect, &whole),
         Trial::Table(table) => {
-            let with = |more: &[Instead]| replaced(bytes, start, &[cuts, more].concat());
+            let with = |more: &[Replacement]| replaced(bytes, start, &[cuts, more].concat());
             let without = with(&table.without);
             let alone = (!table.alone.is_empty()).then(|| with(&table.alone));
             script.table(table, &whole, &without, alone.as_deref());
@@ -111,13 +111,13 @@ pub(super) fn script(trial: &Trial, bytes: &[u8], start: usize, cuts: &[Instead]
     script.end()
 }
 
-struct Script<'a> {
+struct TrialScript<'a> {
     mark: &'a str,
     tag: String,
     text: Vec<u8>,
 }
 
-impl<'a> Script<'a> {
+impl<'a> TrialScript<'a> {
     fn new(whole: &[u8], mark: &'a str) -> Self {
         // Of 128 bits that are the statement's own: nobody finds one that holds them.
         let tag = format!("t{}", &hex(&sha256(whole))[..32]);
@@ -161,7 +161,7 @@ impl<'a> Script<'a> {
         )
     }
 
-    fn plain(&mut self, plain: &Plain, whole: &[u8]) {
+    fn plain(&mut self, plain: &PlainTrial, whole: &[u8]) {
         self.put("BEGIN ");
         self.execute(whole);
         self.put(&format!(" EXCEPTION WHEN {CONDITIONS} THEN "));
@@ -169,7 +169,7 @@ impl<'a> Script<'a> {
         if !plain.generated.is_empty() {
             // Where its column is computed as ever, the rows are at fault.
             self.put(" WHEN integrity_constraint_violation THEN IF ");
-            for (place, Generated { table, column, .. }) in plain.generated.iter().enumerate() {
+            for (place, GeneratedColumns { table, column, .. }) in plain.generated.iter().enumerate() {
                 self.put(if place > 0 { " OR EXISTS (" } else { "EXISTS (" });
                 self.put("SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(");
                 self.quoted(table);
@@ -184,12 +184,12 @@ impl<'a> Script<'a> {
         self.put("END");
     }
 
-    fn tell(&mut self, plain: &Plain) {
+    fn tell(&mut self, plain: &PlainTrial) {
         let reason = Self::error("PostgreSQL said: ");
         match &plain.told {
-            Told::Never => self.put("NULL; "),
-            Told::Always => self.say(&plain.what, &reason),
-            Told::IfThere(name) => {
+            TrialNotice::Never => self.put("NULL; "),
+            TrialNotice::Always => self.say(&plain.what, &reason),
+            TrialNotice::IfThere(name) => {
                 self.put("IF pg_catalog.to_regclass(");
                 self.quoted(name);
                 self.put(") IS NOT NULL THEN ");
@@ -225,15 +225,15 @@ impl<'a> Script<'a> {
         self.say(what, &said);
         if suspect {
             self.put(&format!("WHEN {CONDITIONS} THEN "));
-            let told = Told::IfThere(name.to_vec());
+            let told = TrialNotice::IfThere(name.to_vec());
             let (what, generated) = (what.to_owned(), Vec::new());
-            self.tell(&Plain { what, told, generated });
+            self.tell(&PlainTrial { what, told, generated });
         }
         self.put("END; END IF; END");
     }
 
-    fn table(&mut self, table: &Table, whole: &[u8], without: &[u8], alone: Option<&[u8]>) {
-        let Table { what, clauses, may_go, .. } = table;
+    fn table(&mut self, table: &TrialTable, whole: &[u8], without: &[u8], alone: Option<&[u8]>) {
+        let TrialTable { what, clauses, may_go, .. } = table;
         let said = Self::error("PostgreSQL said: ");
         self.put("DECLARE ");
         for place in 0..clauses.len() {

@@ -1,7 +1,7 @@
 //! What a dump speaks of and does not make: it comes with an extension, as the tables of pg_cron do, and is not there without it.
 
 use super::judge::created_extension;
-use super::object::{Kind, Object, parts_of};
+use super::object::{DumpObject, ObjectKind, parts_of};
 use super::options::FilterOptions;
 use crate::envelope::sha256;
 use crate::format::dump_statement::Statement;
@@ -42,8 +42,8 @@ impl Unmade {
             }
             return;
         }
-        if let Some(object) = Object::made(statement) {
-            if object.kind == Kind::Schema {
+        if let Some(object) = DumpObject::made(statement) {
+            if object.kind == ObjectKind::Schema {
                 self.schemas.insert(object.own);
             } else if let Some((parts, _)) = statement.qualified(object.at) {
                 self.insert(&parts);
@@ -89,12 +89,12 @@ impl Unmade {
         } else if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
             parts_of(&statement.literal(5)?)
         } else {
-            let object = Object::read(statement, about?)?;
-            if object.kind == Kind::Schema {
+            let object = DumpObject::read(statement, about?)?;
+            if object.kind == ObjectKind::Schema {
                 let is_gone = self.lacks_schema(&object.own) && self.is_of_left_out(&object.own);
                 return is_gone.then(|| vec![object.own]);
             }
-            let is_in_a_schema = matches!(object.kind, Kind::Relation | Kind::Type | Kind::Routine);
+            let is_in_a_schema = matches!(object.kind, ObjectKind::Relation | ObjectKind::Type | ObjectKind::Routine);
             statement.qualified(object.at).filter(|_| is_in_a_schema)?.0
         };
         (self.is_unmade(&parts) && self.is_of_left_out(&parts[0])).then_some(parts)

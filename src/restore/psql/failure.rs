@@ -1,7 +1,7 @@
 //! What psql said, as an error of ours, with what helps against it.
 
 use crate::error::{Code, Error};
-use crate::pipeline::pg_dump::told;
+use crate::pipeline::pg_dump::describe_exit_status;
 use crate::restore::tls;
 
 /// psql's first error with what belongs to it: `psql:<stdin>:12: ERROR:  …` and its DETAIL.
@@ -14,7 +14,7 @@ pub(super) fn failure(said: &str, status: std::process::ExitStatus) -> Error {
     let first = first.or_else(|| lines.iter().rposition(|line| line.starts_with("psql:")));
     let Some(first) = first else {
         let last = lines.last().copied().unwrap_or("it said nothing");
-        return Error::new(Code::RestoreFailed, format!("psql {}: {last}", told(status)));
+        return Error::new(Code::RestoreFailed, format!("psql {}: {last}", describe_exit_status(status)));
     };
     let belongs = |line: &&&str| !line.starts_with("psql:") && !line.starts_with("LINE ") && !line.trim_start().starts_with('^');
     // A statement that was tried is its own context, in full.

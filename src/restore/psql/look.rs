@@ -1,17 +1,17 @@
 //! What is asked of a database that holds other people's code. Every question goes through here: it finds nothing that they
 //! made, and changes nothing.
 
-use super::Access;
+use super::PsqlTarget;
 use crate::cancel::Cancel;
 use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
 use crate::rds::session;
 use serde::de::DeserializeOwned;
 
-impl Access {
+impl PsqlTarget {
     /// Runs a query that only looks, and gives what it prints: a row a line, columns parted by `|`. Its words find nothing
     /// but the catalog's, wherever others put functions, operators and casts of the same names: see [`unqualified`].
-    pub fn look(&self, sql: &str, cancel: &Cancel) -> Result<String> {
+    pub fn query(&self, sql: &str, cancel: &Cancel) -> Result<String> {
         self.look_bytes(sql.as_bytes(), cancel)
     }
 
@@ -29,7 +29,7 @@ impl Access {
     pub fn json<T: DeserializeOwned>(&self, sql: &str, cancel: &Cancel) -> Result<T> {
         // Not `::text`: that would run a cast that somebody made.
         let text = format!("pg_catalog.format('%s', ({}))", sql.trim().trim_end_matches(';'));
-        let ask = |expression: String| self.look(&format!("SELECT {expression};"), cancel);
+        let ask = |expression: String| self.query(&format!("SELECT {expression};"), cancel);
         let answer = match ask(session::name(&text)) {
             // The server's own words, unlike those of a psql that did not reach it.
             Err(error) if error.message.contains(" ERROR: ") => ask(session::hex(&text))?,

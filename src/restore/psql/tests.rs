@@ -1,9 +1,9 @@
 use super::*;
 use std::os::unix::process::ExitStatusExt;
 
-fn client(version: &str) -> Client {
+fn client(version: &str) -> ClientTools {
     let (major, _) = self::version(version).unwrap();
-    Client {
+    ClientTools {
         folder: PathBuf::from("/nowhere"),
         major,
         version: version.to_owned(),

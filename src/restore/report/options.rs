@@ -1,7 +1,7 @@
 //! With what a drill was run, beside its backup and its key, and what was left out for that: what passes only with an option
 //! would fail without it.
 
-use super::Report;
+use super::DrillReport;
 use super::text::counted;
 use crate::restore::filter::FilterOptions;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// As given on the command line, whatever the drill does by itself.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Options {
+pub struct ReportedOptions {
     pub no_owner: bool,
     pub no_privileges: bool,
     pub no_tablespaces: bool,
@@ -20,7 +20,7 @@ pub struct Options {
     pub unconfined: bool,
 }
 
-impl Options {
+impl ReportedOptions {
     pub fn new(filter: &FilterOptions, unconfined: bool) -> Self {
         let name = |name: &Vec<u8>| String::from_utf8_lossy(name).into_owned();
         Self {
@@ -53,7 +53,7 @@ impl Options {
     }
 }
 
-impl Report {
+impl DrillReport {
     /// Each kind by its name; the notes have the rest of it.
     pub(super) fn without(&self) -> String {
         let kinds = self.left_out.iter().map(|left| left.what);

@@ -4,27 +4,27 @@ use crate::error::Code;
 use crate::restore::filter::FilterOptions;
 use time::macros::datetime;
 
-fn report(error: Option<Error>, comparison: Option<Comparison>) -> Report {
-    Report {
-        format: Report::FORMAT,
-        outcome: Report::outcome(error.as_ref(), comparison.as_ref()),
+fn report(error: Option<Error>, comparison: Option<Comparison>) -> DrillReport {
+    DrillReport {
+        format: DrillReport::FORMAT,
+        outcome: DrillReport::outcome(error.as_ref(), comparison.as_ref()),
         program: "pgseal 0.1.0".to_owned(),
         started_at: Timestamp(datetime!(2026-11-24 04:00 UTC)),
         finished_at: Timestamp(datetime!(2026-11-24 04:01:05 UTC)),
         duration_ms: 65_400,
-        options: Options::default(),
-        backup: Backup {
+        options: ReportedOptions::default(),
+        backup: ReportedBackup {
             stem: "backups/app_20261124T020000Z".to_owned(),
             run: "3f9a12bc".to_owned(),
             database: "app".to_owned(),
             manifest_sha256: "ab".repeat(32),
             dumped_at: "2026-11-24T02:00:00Z".to_owned(),
             plain_bytes: 512_000_000,
-            ..Backup::default()
+            ..ReportedBackup::default()
         },
-        restored: Restored::default(),
+        restored: ReportedRestore::default(),
         confinement: None,
-        phases: vec![Phase {
+        phases: vec![DrillPhase {
             name: "restore".to_owned(),
             duration_ms: 2000,
             bytes: Some(4 << 20),
@@ -37,8 +37,8 @@ fn report(error: Option<Error>, comparison: Option<Comparison>) -> Report {
     }
 }
 
-fn table(name: &str, expected: u64, found: Option<u64>) -> Table {
-    Table {
+fn table(name: &str, expected: u64, found: Option<u64>) -> TableComparison {
+    TableComparison {
         name: name.to_owned(),
         expected_rows: Some(expected),
         found_rows: found,
@@ -48,7 +48,7 @@ fn table(name: &str, expected: u64, found: Option<u64>) -> Table {
     }
 }
 
-fn comparison(tables: Vec<Table>, differences: &[&str]) -> Comparison {
+fn comparison(tables: Vec<TableComparison>, differences: &[&str]) -> Comparison {
     Comparison {
         tables,
         differences: differences.iter().map(ToString::to_string).collect(),
@@ -170,13 +170,13 @@ fn only_a_pinned_signer_is_called_one() {
 #[test]
 fn a_report_tells_with_which_options_it_was_run() {
     let mut report = report(None, Some(comparison(vec![table("public.t", 3, Some(3))], &[])));
-    let facts = |report: &Report| {
+    let facts = |report: &DrillReport| {
         let html = report.to_html();
         let rows = html.split("<dt>").skip(1).filter_map(|row| row.split_once("</dt><dd>"));
         rows.filter_map(|(name, rest)| Some((name.to_owned(), rest.split_once("</dd>")?.0.to_owned())))
             .collect::<Vec<_>>()
     };
-    let fact = |report: &Report, name: &str| {
+    let fact = |report: &DrillReport, name: &str| {
         let all = facts(report);
         all.iter()
             .find(|(fact, _)| fact == name)
@@ -199,7 +199,7 @@ fn a_report_tells_with_which_options_it_was_run() {
         search_path: Some("public, pg_catalog".to_owned()),
         ..FilterOptions::default()
     };
-    report.options = Options::new(&filter, false);
+    report.options = ReportedOptions::new(&filter, false);
     report.restored.without = vec!["owners".to_owned()];
     report.left_out = ["extensions", "owners"]
         .map(|what| LeftOut {

@@ -1,7 +1,7 @@
 //! Numbers, times and foreign texts as they stand in a page.
 
 use crate::observe::output::is_hidden;
-use crate::restore::compare::Table;
+use crate::restore::compare::TableComparison;
 use std::fmt::Write;
 
 /// For text and quoted attributes. Controls and the characters that turn the direction of text are shown as codes.
@@ -104,7 +104,7 @@ pub(super) fn filled(template: &str, parts: &[(&str, String)]) -> String {
     page
 }
 
-pub(super) fn table_row(table: &Table, largest: u64) -> String {
+pub(super) fn table_row(table: &TableComparison, largest: u64) -> String {
     let number = |rows: Option<u64>| rows.map_or("–".to_owned(), grouped);
     let (class, result) = match (table.equal, table.expected_rows, table.found_rows) {
         (true, Some(_), _) => ("", "equal"),

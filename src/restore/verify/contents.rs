@@ -3,10 +3,10 @@
 use crate::envelope::hex;
 use crate::error::{Code, Error, Result};
 use crate::format::table_name::TableName;
-use crate::pipeline::{Counted, Table};
+use crate::pipeline::{DumpStats, TableRows};
 
 /// What came out against what was counted when it went in.
-pub fn agrees(counted: &Counted, contents: &crate::envelope::contents::Contents) -> Result<()> {
+pub fn check_against_inventory(counted: &DumpStats, contents: &crate::envelope::contents::Inventory) -> Result<()> {
     let tampered = |what: String| {
         Err(Error::new(
             Code::Tampered,
@@ -29,7 +29,7 @@ pub fn agrees(counted: &Counted, contents: &crate::envelope::contents::Contents)
 /// By order, rows and bytes, and by names where both sides spell them: the plaintext is the same by its hash, and an
 /// inventory may have names in UTF-8 that stand in the dump in the database's own encoding, whose bytes may be text in UTF-8
 /// too, and another one.
-fn same_tables(counted: &[Table], sealed: &[Table], encoding: Option<&str>) -> bool {
+fn same_tables(counted: &[TableRows], sealed: &[TableRows], encoding: Option<&str>) -> bool {
     let is_translated = encoding.is_some_and(|encoding| !matches!(encoding, "UTF8" | "SQL_ASCII"));
     let names = |one: &str, other: &str| {
         let (one, other) = (TableName::parse(one), TableName::parse(other));
@@ -41,7 +41,7 @@ fn same_tables(counted: &[Table], sealed: &[Table], encoding: Option<&str>) -> b
         let both = |is: &dyn Fn(&TableName) -> bool| [&one, &other].into_iter().flatten().all(is);
         one == other || !both(&is_text) || (is_translated && !both(&is_ascii))
     };
-    let same = |(one, other): (&Table, &Table)| (one.rows, one.bytes) == (other.rows, other.bytes) && names(&one.name, &other.name);
+    let same = |(one, other): (&TableRows, &TableRows)| (one.rows, one.bytes) == (other.rows, other.bytes) && names(&one.name, &other.name);
     counted.len() == sealed.len() && counted.iter().zip(sealed).all(same)
 }
 
@@ -52,7 +52,7 @@ mod tests {
     /// A table of EUC_KR whose bytes are another letter in UTF-8: a good backup was tampered with for ever.
     #[test]
     fn a_name_in_another_encoding_may_look_like_utf_8() {
-        let table = |name: &str| Table {
+        let table = |name: &str| TableRows {
             name: name.to_owned(),
             rows: 1,
             bytes: 2,

@@ -1,11 +1,11 @@
 //! One object of a backup as it lies in the store, against what its manifest says of it.
 
 use crate::cancel::Cancel;
-use crate::envelope::manifest::{Object, base_name};
+use crate::envelope::manifest::{ManifestObject, base_name};
 use crate::envelope::{digest, hex};
 use crate::error::{Code, Error, Result};
-use crate::restore::backup::Backup;
-use crate::store::Pinned;
+use crate::restore::find::ChosenBackup;
+use crate::store::PinnedObject;
 use aws_lc_rs::digest::{Context, SHA256};
 
 /// Bytes read at once: a manifest that nothing proves may say of parts what it likes.
@@ -14,8 +14,13 @@ pub(super) const STEP: u64 = 8 << 20;
 /// The strongest thing that was compared: `sha256` where every byte was read, `checksum` where the store's own is the one
 /// that was sealed, `size` where it keeps none. A checksum that says nothing to us (of other parts, or spelled otherwise)
 /// decides nothing: then every byte is read.
-pub(in crate::restore) async fn compare(backup: &Backup, object: &Object, deep: bool, cancel: &Cancel) -> Result<&'static str> {
-    let pinned = cancel.race(backup.pin(object)).await?;
+pub(in crate::restore) async fn compare(
+    backup: &ChosenBackup,
+    object: &ManifestObject,
+    deep: bool,
+    cancel: &Cancel,
+) -> Result<&'static str> {
+    let pinned = cancel.run_until_cancelled(backup.pin(object)).await?;
     match &pinned.checksum {
         Some(stored) if !deep && object.has_checksum(stored) => Ok("checksum"),
         None if !deep => Ok("size"),
@@ -24,13 +29,13 @@ pub(in crate::restore) async fn compare(backup: &Backup, object: &Object, deep: 
 }
 
 /// Whether it is there, in its size, and with the checksum that was sealed where the store keeps one. Reads no byte of it.
-pub(in crate::restore) async fn fits(backup: &Backup, object: &Object, cancel: &Cancel) -> Result<bool> {
-    let pinned = cancel.race(backup.pin(object)).await?;
+pub(in crate::restore) async fn fits(backup: &ChosenBackup, object: &ManifestObject, cancel: &Cancel) -> Result<bool> {
+    let pinned = cancel.run_until_cancelled(backup.pin(object)).await?;
     Ok(pinned.checksum.as_deref().is_none_or(|stored| object.has_checksum(stored)))
 }
 
 /// Reads every byte, a few MiB at once, and finds the part that is wrong.
-async fn read(backup: &Backup, pinned: &Pinned, object: &Object, cancel: &Cancel) -> Result<()> {
+async fn read(backup: &ChosenBackup, pinned: &PinnedObject, object: &ManifestObject, cancel: &Cancel) -> Result<()> {
     let name = base_name(&object.key);
     let mut whole = Context::new(&SHA256);
     let mut from = 0;
@@ -42,7 +47,7 @@ async fn read(backup: &Backup, pinned: &Pinned, object: &Object, cancel: &Cancel
         let mut part = Context::new(&SHA256);
         while from < end {
             let to = end.min(from + STEP);
-            let bytes = cancel.race(backup.archive.range(pinned, from..to)).await?;
+            let bytes = cancel.run_until_cancelled(backup.archive.range(pinned, from..to)).await?;
             part.update(&bytes);
             whole.update(&bytes);
             from = to;

@@ -3,8 +3,8 @@
 
 use crate::error::{Code, Error, Result};
 use crate::store::S3;
-use crate::store::fault::Meaning;
 use crate::store::s3::wait_for;
+use crate::store::s3_error::S3ErrorKind;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
@@ -18,15 +18,15 @@ const TRIES: u32 = 4;
 
 /// How often the call was sent: the client retries by itself, and does not tell.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tries(Arc<AtomicU32>);
+pub(super) struct AttemptCounter(Arc<AtomicU32>);
 
-impl Tries {
+impl AttemptCounter {
     pub(super) fn count(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-impl Intercept for Tries {
+impl Intercept for AttemptCounter {
     fn name(&self) -> &'static str {
         "tries"
     }
@@ -43,7 +43,7 @@ impl Intercept for Tries {
 }
 
 /// The id of a new upload.
-pub(super) async fn create(s3: &S3, key: &str, tries: &Tries) -> Result<String> {
+pub(super) async fn create(s3: &S3, key: &str, tries: &AttemptCounter) -> Result<String> {
     let d = &s3.destination;
     let action = "s3:PutObject (CreateMultipartUpload)";
     let mut calls = 0;
@@ -74,10 +74,10 @@ pub(super) async fn create(s3: &S3, key: &str, tries: &Tries) -> Result<String> 
             },
             Err(failure) => {
                 let senseless = failure.raw_response().is_some_and(|response| response.status().is_success());
-                match Meaning::of(&failure, action, &s3.arn(key)) {
-                    Meaning::Unsupported(error) => return Err(s3.unsupported(error).await),
+                match S3ErrorKind::of(&failure, action, &s3.arn(key)) {
+                    S3ErrorKind::Unsupported(error) => return Err(s3.unsupported(error).await),
                     meaning => {
-                        let again = senseless || matches!(meaning, Meaning::Busy);
+                        let again = senseless || matches!(meaning, S3ErrorKind::Busy);
                         (meaning.into_error(action, &s3.arn(key)), again)
                     }
                 }
@@ -112,13 +112,13 @@ async fn find_and_abort(s3: &S3, key: &str, kept: Option<&str>) -> Result<()> {
     let request = s3.client.list_multipart_uploads().bucket(&d.bucket).prefix(key);
     let listed = request.set_expected_bucket_owner(d.owner.clone()).send().await;
     let action = "s3:ListBucketMultipartUploads";
-    let listed = listed.map_err(|error| Meaning::of(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
+    let listed = listed.map_err(|error| S3ErrorKind::of(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
     let ids = listed.uploads().iter().filter(|upload| upload.key() == Some(key));
     for id in ids.filter_map(|upload| upload.upload_id()).filter(|id| Some(*id) != kept) {
         let request = s3.client.abort_multipart_upload().bucket(&d.bucket).key(key).upload_id(id);
         let action = "s3:AbortMultipartUpload";
         let aborted = request.set_expected_bucket_owner(d.owner.clone()).send().await;
-        aborted.map_err(|error| Meaning::of(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
+        aborted.map_err(|error| S3ErrorKind::of(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
     }
     Ok(())
 }

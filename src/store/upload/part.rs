@@ -3,9 +3,9 @@
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Part;
 use crate::store::S3;
-use crate::store::fault::Meaning;
 use crate::store::s3::{named, no_etag, stalled, wait_for};
-use crate::store::transfer::{Stalled, Transfer};
+use crate::store::s3_error::S3ErrorKind;
+use crate::store::transfer::{StalledTransfer, Transfer};
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedPart};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use std::time::Instant;
@@ -20,7 +20,7 @@ pub(super) async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<Com
         let meaning = match send_once(s3, key, id, &part).await {
             Ok(Ok(completed)) => return Ok(completed),
             Ok(Err(meaning)) => meaning,
-            Err(Stalled) => {
+            Err(StalledTransfer) => {
                 stalls += 1;
                 if stalls >= s3.patience.stalls {
                     return Err(stalled(action, &arn));
@@ -30,17 +30,17 @@ pub(super) async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<Com
             }
         };
         match meaning {
-            Meaning::Corrupted(_) if tries < 2 => {}
-            Meaning::Busy if Instant::now() < conflict_ends => wait_for(tries).await,
-            Meaning::NotFound => return Err(Meaning::NoUpload.into_error(action, &arn)),
-            Meaning::Unsupported(error) => return Err(s3.unsupported(error).await),
+            S3ErrorKind::Corrupted(_) if tries < 2 => {}
+            S3ErrorKind::Busy if Instant::now() < conflict_ends => wait_for(tries).await,
+            S3ErrorKind::NotFound => return Err(S3ErrorKind::NoUpload.into_error(action, &arn)),
+            S3ErrorKind::Unsupported(error) => return Err(s3.unsupported(error).await),
             other => return Err(other.into_error(action, &arn)),
         }
     }
 }
 
 /// The part as it stands in the upload, or what S3 said instead.
-async fn send_once(s3: &S3, key: &str, id: &str, part: &Part) -> Result<Result<CompletedPart, Meaning>, Stalled> {
+async fn send_once(s3: &S3, key: &str, id: &str, part: &Part) -> Result<Result<CompletedPart, S3ErrorKind>, StalledTransfer> {
     let (arn, action) = (s3.arn(key), "s3:PutObject (UploadPart)");
     let checksum = BASE64_STANDARD.encode(part.sha256);
     let transfer = Transfer::new(s3.patience, part.bytes.len());
@@ -59,7 +59,7 @@ async fn send_once(s3: &S3, key: &str, id: &str, part: &Part) -> Result<Result<C
     let call = request.interceptor(transfer.clone()).config_override(transfer.timeouts()).send();
     Ok(match transfer.watch(call).await? {
         Ok(answer) => match (named(answer.e_tag()), answer.checksum_sha256()) {
-            (_, Some(told)) if told != checksum => Err(Meaning::Corrupted(Error::new(
+            (_, Some(told)) if told != checksum => Err(S3ErrorKind::Corrupted(Error::new(
                 Code::S3Integrity,
                 format!("S3 received other bytes of part {} than were sent", part.number),
             ))),
@@ -69,8 +69,8 @@ async fn send_once(s3: &S3, key: &str, id: &str, part: &Part) -> Result<Result<C
                 .checksum_sha256(&checksum)
                 .build()),
             // What arrived, if anything did, cannot be told: once more, like bytes that were refused.
-            (None, _) => Err(Meaning::Corrupted(no_etag(action, &arn))),
+            (None, _) => Err(S3ErrorKind::Corrupted(no_etag(action, &arn))),
         },
-        Err(error) => Err(Meaning::of(&error, action, &arn)),
+        Err(error) => Err(S3ErrorKind::of(&error, action, &arn)),
     })
 }

@@ -5,7 +5,7 @@ use crate::support::postgres::Server;
 use crate::support::s3::block_on;
 use pgseal::cancel::Cancel;
 use pgseal::event::{Env, Event};
-use pgseal::plan::{DatabaseName, Place, Plan};
+use pgseal::plan::{DatabaseName, Plan, RuntimeLimits};
 use pgseal::rds::selection;
 use pgseal::rds::session::Session;
 use serde_json::{Value, json};
@@ -208,7 +208,7 @@ fn cases() -> Vec<Case> {
 fn told(fixture: &Fixture, database: &str, fields: &Value) -> Vec<String> {
     let event = Event::parse(&fixture.event(database, fields).to_string()).expect("an event");
     let env = fixture.bucket.env().into_iter().chain(fixture.server.env());
-    let place = Place {
+    let place = RuntimeLimits {
         now: OffsetDateTime::now_utc(),
         cpus: 1,
         memory: None,

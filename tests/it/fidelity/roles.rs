@@ -5,7 +5,7 @@ use crate::support::postgres::{Server, client_folder};
 use crate::support::s3::block_on;
 use pgseal::cancel::Cancel;
 use pgseal::event::{Env, Event};
-use pgseal::plan::{DatabaseName, Place, Plan};
+use pgseal::plan::{DatabaseName, Plan, RuntimeLimits};
 use pgseal::rds::properties;
 use pgseal::rds::session::Session;
 use serde_json::json;
@@ -77,7 +77,7 @@ fn named(server: &Server, database: &str, roles: &[&str]) -> BTreeSet<String> {
 fn told(fixture: &Fixture, database: &str) -> BTreeSet<String> {
     let event = Event::parse(&fixture.event(database, &json!({})).to_string()).expect("an event");
     let env = fixture.bucket.env().into_iter().chain(fixture.server.env());
-    let place = Place {
+    let place = RuntimeLimits {
         now: OffsetDateTime::now_utc(),
         cpus: 1,
         memory: None,

@@ -8,10 +8,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use changes::{FIELDS, PROOFS, Proofs, VALUES, pointers};
 use pgseal::envelope::manifest::{Proof, Signature};
-use pgseal::envelope::secret::Secret;
+use pgseal::envelope::secret::DataKeyText;
 use pgseal::envelope::signature::{ALGORITHM, LocalSigner, Verifier};
 use pgseal::error::Code;
-use pgseal::restore::verify::Report;
+use pgseal::restore::verify::VerifyReport;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -92,7 +92,7 @@ struct Forger {
 impl Forger {
     fn new() -> Self {
         let order = Order {
-            secret: Hidden::Pgseal1(Secret::generate().expect("random bytes")),
+            secret: Hidden::Pgseal1(DataKeyText::generate().expect("random bytes")),
             ..Order::default()
         };
         let made = order.seal(&dump(200));
@@ -140,7 +140,7 @@ fn is_refused(reader: &Reader, objects: &Objects, stem: &str, what: &str) {
 }
 
 /// Without one it may open. That is all that is said of it.
-fn claims_no_more(looked: Result<Report, pgseal::error::Error>, forger: &Forger, what: &str) {
+fn claims_no_more(looked: Result<VerifyReport, pgseal::error::Error>, forger: &Forger, what: &str) {
     match looked {
         Ok(report) => {
             assert!(!report.origin.pinned, "{what}: {report:?}");

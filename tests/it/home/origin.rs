@@ -6,7 +6,7 @@ use super::{Home, text};
 use crate::support::pgseal::{Pgseal, Said};
 use crate::support::s3::EmbeddedS3;
 use bytes::Bytes;
-use pgseal::envelope::secret::Secret;
+use pgseal::envelope::secret::DataKeyText;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -35,7 +35,7 @@ fn made() -> Made {
 /// The same by somebody who has the public key alone.
 fn forged() -> Made {
     let order = Order {
-        secret: Hidden::Pgseal1(Secret::generate().expect("random bytes")),
+        secret: Hidden::Pgseal1(DataKeyText::generate().expect("random bytes")),
         ..Order::default()
     };
     order.seal(&dump(40))

@@ -2,7 +2,7 @@
 
 use super::sealed::{Hidden, NEWER, Objects, Order, Reader, key};
 use pgseal::envelope::legacy::LegacySecret;
-use pgseal::envelope::secret::{ITERATIONS, Secret};
+use pgseal::envelope::secret::{DataKeyText, ITERATIONS};
 use pgseal::plan::Compression;
 use proptest::prelude::*;
 use std::num::NonZeroU32;
@@ -148,7 +148,7 @@ proptest! {
         // Few enough parts for S3, as a writer makes.
         let part = (16 * blocks).max(length / 5_000 / 16 * 16 + 16);
         let order = Order {
-            secret: Hidden::Pgseal1(Secret::generate().expect("random bytes")),
+            secret: Hidden::Pgseal1(DataKeyText::generate().expect("random bytes")),
             keys: ["recipient-a", "recipient-b", "recipient-c"][..recipients].iter().map(|name| key(name)).collect(),
             compression,
             time: NEWER,

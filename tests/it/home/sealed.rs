@@ -3,22 +3,22 @@
 
 use bytes::Bytes;
 use pgseal::cancel::Cancel;
-use pgseal::envelope::contents::Contents;
+use pgseal::envelope::contents::Inventory;
 use pgseal::envelope::legacy::{Kdf, LegacySecret};
-use pgseal::envelope::manifest::{Manifest, Object, Proof, Role, Timestamp, Wrapped};
+use pgseal::envelope::manifest::{Manifest, ManifestObject, Proof, Role, Timestamp, WrappedKey};
 use pgseal::envelope::private_key::PrivateKey;
-use pgseal::envelope::secret::{CipherKey, Secret};
+use pgseal::envelope::secret::{CipherKey, DataKeyText};
 use pgseal::envelope::signature::Verifier;
 use pgseal::envelope::{hex, sha256};
 use pgseal::error::{Code, Error, Result};
 use pgseal::format::order::{SelectionRecord, source_digest};
 use pgseal::observe::progress::Progress;
-use pgseal::pipeline::{Arrived, PartFacts, Road, Sealed, Stage, forward, seal_small};
-use pgseal::plan::{CHECKED, Compression, DatabaseName, Ladder, Prefix, RateLimit, Stem};
-use pgseal::restore::backup::Backup;
-use pgseal::restore::opened::Opened;
-use pgseal::restore::verify::{Ask, Report, agrees, verify};
-use pgseal::store::{Archive, Location, Memory};
+use pgseal::pipeline::{PartDigest, PipelineOptions, Stage, StreamSummary, UploadedObject, forward, seal_small};
+use pgseal::plan::{Compression, DEFAULT_CHECK_INTERVAL, DatabaseName, PartSizeSchedule, Prefix, RateLimit, Stem};
+use pgseal::restore::find::ChosenBackup;
+use pgseal::restore::unsealed::UnsealedBackup;
+use pgseal::restore::verify::{VerifyOptions, VerifyReport, check_against_inventory, verify};
+use pgseal::store::{Archive, InMemoryStore, Location};
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -52,7 +52,7 @@ pub struct Order {
 }
 
 pub enum Hidden {
-    Pgseal1(Secret),
+    Pgseal1(DataKeyText),
     Legacy(LegacySecret),
 }
 
@@ -75,7 +75,7 @@ pub fn key(name: &str) -> PrivateKey {
 }
 
 /// Always the same secret, so that objects are the same from run to run.
-pub fn fixed_secret() -> Secret {
+pub fn fixed_secret() -> DataKeyText {
     let wrapped = include_bytes!("../fixtures/secret.enc");
     key("recipient-a").unwrap_oaep(wrapped).expect("made for this key")
 }
@@ -116,7 +116,7 @@ impl Order {
         let mut listed = Vec::new();
         let mut recipients = Vec::new();
         let mut add = |role, key: &str, bytes: Vec<u8>| {
-            let object = Object::small(role, format!("backups/{key}"), &bytes);
+            let object = ManifestObject::small(role, format!("backups/{key}"), &bytes);
             objects.insert(key.to_owned(), Bytes::from(bytes));
             object
         };
@@ -128,7 +128,7 @@ impl Order {
             };
             let name = name(&format!("key.{}.enc", &recipient.fingerprint[..16]), "key.txt.enc");
             let object = add(Role::Key, &name, wrapped.expect("wrapped"));
-            recipients.push(Wrapped::new(recipient, how, &object.key));
+            recipients.push(WrappedKey::new(recipient, how, &object.key));
             listed.push(object);
         }
         let (salt, other_salt) = (self.salt("dump"), self.salt("inventory"));
@@ -151,10 +151,10 @@ impl Order {
             let (_, sealed, cut) = self.send(plain, salt);
             let key = stem.object(&run, "globals.sql.enc");
             salts.insert("globals".into(), hex(&salt).into());
-            listed.push(Object::sealed(Role::Globals, format!("backups/{key}"), &cut));
+            listed.push(ManifestObject::sealed(Role::Globals, format!("backups/{key}"), &cut));
             objects.insert(key, Bytes::from(sealed));
         }
-        listed.push(Object::sealed(Role::Dump, format!("backups/{dump}"), &cut));
+        listed.push(ManifestObject::sealed(Role::Dump, format!("backups/{dump}"), &cut));
         let card = format!("# How to restore {stem}\n");
         let manifest = Manifest {
             format: if legacy { "legacy".into() } else { "pgseal/1".into() },
@@ -208,17 +208,17 @@ impl Order {
     }
 
     /// By the road itself; then cut again, if asked for.
-    fn send(&self, plain: &[u8], salt: [u8; 8]) -> (Arrived, Vec<u8>, Sealed) {
+    fn send(&self, plain: &[u8], salt: [u8; 8]) -> (StreamSummary, Vec<u8>, UploadedObject) {
         // More parts than any test has.
         let (sender, mut received) = tokio::sync::mpsc::channel(64);
-        let road = Road {
+        let road = PipelineOptions {
             rate_limit: RateLimit::parse("0").expect("no limit"),
             compression: self.compression,
             workers: self.workers,
-            checked_blocks: CHECKED,
+            checked_blocks: DEFAULT_CHECK_INTERVAL,
             key: self.cipher_key(&salt),
             salt,
-            ladder: Ladder::default(),
+            ladder: PartSizeSchedule::default(),
             in_flight: 1,
         };
         let cancel = Cancel::new().expect("a descriptor");
@@ -230,7 +230,7 @@ impl Order {
         sealed.extend_from_slice(&last.bytes);
         let mut cut = arrived.sealed.clone();
         if let Some(part) = self.part {
-            let facts = |bytes: &[u8]| PartFacts {
+            let facts = |bytes: &[u8]| PartDigest {
                 size: bytes.len() as u64,
                 sha256: sha256(bytes),
             };
@@ -260,10 +260,10 @@ impl Order {
     }
 }
 
-fn contents(arrived: &Arrived) -> Contents {
+fn contents(arrived: &StreamSummary) -> Inventory {
     let counted = &arrived.counted;
-    Contents {
-        format: Contents::FORMAT.into(),
+    Inventory {
+        format: Inventory::FORMAT.into(),
         database: "app".into(),
         host: Some("db.example.com".into()),
         port: Some(5432),
@@ -278,7 +278,7 @@ fn contents(arrived: &Arrived) -> Contents {
         tables: counted.tables.clone(),
         extensions: Vec::new(),
         warnings: Vec::new(),
-        ..Contents::default()
+        ..Inventory::default()
     }
 }
 
@@ -320,19 +320,19 @@ impl Reader {
     }
 
     /// Every byte and every count, with the key.
-    pub fn verify(&self, objects: &Objects, stem: &str) -> Result<Report> {
+    pub fn verify(&self, objects: &Objects, stem: &str) -> Result<VerifyReport> {
         self.look(objects, stem, Some(&self.key))
     }
 
     /// Every byte, without it.
-    pub fn verify_without_key(&self, objects: &Objects, stem: &str) -> Result<Report> {
+    pub fn verify_without_key(&self, objects: &Objects, stem: &str) -> Result<VerifyReport> {
         self.look(objects, stem, None)
     }
 
-    fn look(&self, objects: &Objects, stem: &str, key: Option<&PrivateKey>) -> Result<Report> {
+    fn look(&self, objects: &Objects, stem: &str, key: Option<&PrivateKey>) -> Result<VerifyReport> {
         self.runtime.block_on(async {
             let backup = find(objects, stem).await?;
-            let ask = Ask {
+            let ask = VerifyOptions {
                 key,
                 signer: self.signer.as_ref(),
                 deep: true,
@@ -352,19 +352,21 @@ impl Reader {
         let sink = recorder.clone();
         let done = self.runtime.block_on(async {
             let backup = find(objects, stem).await?;
-            let opened = Opened::open(&backup, &self.key, self.signer.as_ref()).await?;
+            let opened = UnsealedBackup::open(&backup, &self.key, self.signer.as_ref()).await?;
             let contents = opened.contents(&self.cancel).await?;
-            let (counted, ()) = opened.bring(Role::Dump, 2, || Ok(sink), &Progress::new(0), &self.cancel).await?;
-            contents.map_or(Ok(()), |contents| agrees(&counted, &contents))
+            let (counted, ()) = opened
+                .fetch_object(Role::Dump, 2, || Ok(sink), &Progress::new(0), &self.cancel)
+                .await?;
+            contents.map_or(Ok(()), |contents| check_against_inventory(&counted, &contents))
         });
         let released = std::mem::take(&mut *recorder.0.lock().expect("no panic"));
         (released, done)
     }
 }
 
-async fn find(objects: &Objects, stem: &str) -> Result<Backup> {
-    let archive = Archive::Memory(Memory::new(objects.clone()));
-    Backup::at(Location::parse("memory").expect("a place"), archive, stem).await
+async fn find(objects: &Objects, stem: &str) -> Result<ChosenBackup> {
+    let archive = Archive::Memory(InMemoryStore::new(objects.clone()));
+    ChosenBackup::at(Location::parse("memory").expect("a place"), archive, stem).await
 }
 
 /// Anything but these two is a defect of the reader: a bug, or a fault that is taken for another one.

@@ -3,7 +3,7 @@
 use super::{minimal, offline, root};
 use crate::support::pgseal::Pgseal;
 use crate::support::restore::{readme, rows, table};
-use pgseal::variables::{ALL, Kind};
+use pgseal::variables::{ALL, VariableKind};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -43,7 +43,7 @@ fn the_tables_of_variables_are_the_programs_own() {
         .chain(settings.iter().map(|row| &row[0]))
         .flat_map(|cell| names(cell))
         .collect();
-    let known = |kind: &Kind| matches!(kind, Kind::Field(_) | Kind::Setting | Kind::Pin);
+    let known = |kind: &VariableKind| matches!(kind, VariableKind::Field(_) | VariableKind::Setting | VariableKind::Pin);
     let ours = ALL
         .iter()
         .filter(|(_, kind)| known(kind))

@@ -2,7 +2,7 @@
 
 use super::{access, cancel};
 use crate::support::postgres::Server;
-use pgseal::restore::compare::{Pair, compare};
+use pgseal::restore::compare::{CountPair, compare};
 use serde_json::json;
 
 const SCHEMA: &str = "
@@ -41,7 +41,7 @@ fn an_equal_database_is_equal_on_every_server() {
         let inventory = super::inventory(inventory);
         let comparison = compare(&inventory, &[], &access(&server, "app"), &cancel()).expect("a comparison");
         assert_eq!(comparison.differences, [""; 0], "{major}");
-        assert_eq!(comparison.rows, Pair { expected: 6, found: 6 });
+        assert_eq!(comparison.rows, CountPair { expected: 6, found: 6 });
         let notes = &comparison.notes;
         assert!(notes.iter().any(|note| note.contains("positive of public.child")), "{notes:?}");
         assert!(notes.iter().any(|note| note.contains("public.unlogged_one")), "{notes:?}");
@@ -77,5 +77,5 @@ fn what_differs_is_named() {
             "the index public.part_pkey is not valid",
         ]
     );
-    assert_eq!(comparison.rows, Pair { expected: 13, found: 6 });
+    assert_eq!(comparison.rows, CountPair { expected: 13, found: 6 });
 }

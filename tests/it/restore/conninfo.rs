@@ -3,7 +3,7 @@
 use super::{cancel, psql};
 use crate::support::postgres::Server;
 use pgseal::restore::conninfo::Conninfo;
-use pgseal::restore::psql::Access;
+use pgseal::restore::psql::PsqlTarget;
 use std::process::Command;
 
 const SEEN: &str = "SELECT current_database() || '/' || current_user || '/' || current_setting('application_name')";
@@ -21,7 +21,7 @@ fn by_psql(conninfo: &str) -> String {
 }
 
 fn by_us(conninfo: &str) -> String {
-    let access = Access::new(psql(), Conninfo::parse(conninfo).expect(conninfo), []);
+    let access = PsqlTarget::new(psql(), Conninfo::parse(conninfo).expect(conninfo), []);
     access.execute(&format!("{SEEN};"), &cancel()).expect(conninfo)
 }
 
@@ -66,13 +66,13 @@ fn a_password_of_the_environment_serves_too() {
         ("PGPASSWORD".into(), server.password().into()),
         ("AWS_SECRET_ACCESS_KEY".into(), "s".into()),
     ];
-    let access = Access::new(psql(), target.clone(), variables);
+    let access = PsqlTarget::new(psql(), target.clone(), variables);
     // What the child has in its environment, by its own word.
     let seen = access.execute("\\! tr '\\0' '\\n' < /proc/$PPID/environ\nSELECT current_user;", &cancel());
     let seen = seen.expect("a login");
     assert!(seen.ends_with("owner") && seen.contains("PGPASSFILE=/proc/self/fd/3"), "{seen}");
     assert!(!seen.contains(server.password()) && !seen.contains("AWS_"), "{seen}");
-    let error = Access::new(psql(), target, [])
+    let error = PsqlTarget::new(psql(), target, [])
         .execute("SELECT 1;", &cancel())
         .expect_err("no password");
     assert!(error.message.contains("no password supplied"), "{error}");

@@ -5,7 +5,7 @@ use crate::support::postgres::Server;
 use pgseal::error::Code;
 use pgseal::format::database_properties::DatabaseProperties;
 use pgseal::restore::create::create;
-use pgseal::restore::empty::must_be_empty;
+use pgseal::restore::target_database::must_be_empty;
 
 #[test]
 fn whatever_a_user_made_is_named() {

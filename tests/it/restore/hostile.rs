@@ -6,15 +6,15 @@ use crate::support::postgres::{Server, clients_path};
 use pgseal::error::{Code, Error};
 use pgseal::format::dump_lexer::{DumpLexer, Lexed};
 use pgseal::pipeline::Stage;
-use pgseal::pipeline::clients::{self, Client};
+use pgseal::pipeline::clients::{self, ClientTools};
 use pgseal::restore::filter::{Filter, FilterOptions};
-use pgseal::restore::psql::{Access, Manner};
+use pgseal::restore::psql::{PsqlMode, PsqlTarget};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// One psql of each version that is installed.
-fn psqls() -> Vec<Client> {
+fn psqls() -> Vec<ClientTools> {
     let folders: Vec<_> = std::env::split_paths(&clients_path()).collect();
     let mut found = clients::installed("psql", &folders, None);
     found.sort_by(|one, other| one.version.cmp(&other.version));
@@ -23,7 +23,7 @@ fn psqls() -> Vec<Client> {
 }
 
 /// What a psql without any guard prints, going on after errors.
-fn unguarded(psql: &Client, server: &Server, database: &str, dump: &[u8]) -> String {
+fn unguarded(psql: &ClientTools, server: &Server, database: &str, dump: &[u8]) -> String {
     let mut child = Command::new(psql.program("psql"))
         .args(["--no-psqlrc", "--quiet", "--file=-", "--dbname", &server.conninfo(database)])
         .stdin(Stdio::piped())
@@ -172,8 +172,8 @@ fn what_the_lexer_calls_a_command_is_what_psql_runs() {
 }
 
 /// Through the filter, into a psql that is told not to refuse anything by itself.
-fn guarded(target: &Access, dump: &[u8]) -> Result<Vec<String>, Error> {
-    let mut filter = Filter::new(FilterOptions::default(), target.restore(Manner::all(false), &cancel())?);
+fn guarded(target: &PsqlTarget, dump: &[u8]) -> Result<Vec<String>, Error> {
+    let mut filter = Filter::new(FilterOptions::default(), target.restore(PsqlMode::all(false), &cancel())?);
     filter.put(dump)?;
     Ok(filter.finish()?.below)
 }

@@ -5,17 +5,17 @@ use crate::support::postgres::Server;
 use pgseal::error::{Code, Error};
 use pgseal::pipeline::Stage;
 use pgseal::restore::filter::{Filter, FilterOptions};
-use pgseal::restore::psql::{Access, Manner};
+use pgseal::restore::psql::{PsqlMode, PsqlTarget};
 
 /// A psql 18 for a server's database.
-fn target(server: &Server, database: &str) -> Access {
+fn target(server: &Server, database: &str) -> PsqlTarget {
     let mut access = access(server, database);
     access.client = newest_psql();
     access
 }
 
-fn restore(target: &Access, single: bool, dump: &[u8], options: FilterOptions) -> Result<Vec<String>, Error> {
-    let mut filter = Filter::new(options, target.restore(Manner::all(single), &cancel())?);
+fn restore(target: &PsqlTarget, single: bool, dump: &[u8], options: FilterOptions) -> Result<Vec<String>, Error> {
+    let mut filter = Filter::new(options, target.restore(PsqlMode::all(single), &cancel())?);
     for piece in dump.chunks(100_000) {
         filter.put(piece)?;
     }
@@ -113,7 +113,7 @@ fn a_cancel_ends_it_and_its_query() {
     let restore = std::thread::spawn({
         let cancel = cancel.clone();
         move || {
-            let mut psql = target.restore(Manner::all(true), &cancel)?;
+            let mut psql = target.restore(PsqlMode::all(true), &cancel)?;
             psql.put(b"CREATE TABLE a ();\nSELECT pg_sleep(1000);\n")?;
             psql.finish()
         }

@@ -6,13 +6,13 @@ use pgseal::cancel::Cancel;
 use pgseal::error::{Code, Error};
 use pgseal::format::database_properties::DatabaseProperties;
 use pgseal::pipeline::Stage;
-use pgseal::pipeline::clients::Client;
+use pgseal::pipeline::clients::ClientTools;
 use pgseal::restore::compare::compare;
 use pgseal::restore::create::create;
-use pgseal::restore::empty::must_be_empty;
 use pgseal::restore::filter::{Filter, FilterOptions};
-use pgseal::restore::psql::Manner;
-use pgseal::restore::throwaway::{ScratchOptions, Throwaway, find};
+use pgseal::restore::psql::PsqlMode;
+use pgseal::restore::scratch_server::{ScratchOptions, ScratchServer, find};
+use pgseal::restore::target_database::must_be_empty;
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -33,14 +33,14 @@ fn parent() -> tempfile::TempDir {
     folder
 }
 
-fn start(parent: &Path, cancel: &Cancel) -> pgseal::error::Result<Throwaway> {
+fn start(parent: &Path, cancel: &Cancel) -> pgseal::error::Result<ScratchServer> {
     let server = find(&debian(), None, 10).expect("a server");
     let options = ScratchOptions {
         locales: &[],
         parent,
         unconfined: false,
     };
-    Throwaway::start(&server, psql(), &options, cancel)
+    ScratchServer::start(&server, psql(), &options, cancel)
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_dump_is_restored_into_it_and_compared() {
         settings_newer_than: Some(psql().major),
         ..FilterOptions::default()
     };
-    let mut filter = Filter::new(options, target.restore(Manner::all(true), &cancel()).expect("psql starts"));
+    let mut filter = Filter::new(options, target.restore(PsqlMode::all(true), &cancel()).expect("psql starts"));
     filter.put(&dump).expect("psql reads");
     assert_eq!(filter.finish().expect("a restore").below, Vec::<String>::new());
     for (rows, equal) in [(1000, true), (1001, false)] {
@@ -154,12 +154,12 @@ fn an_installation_that_the_drills_users_may_not_read_is_named() {
         unconfined: false,
     };
     let open = find(&debian(), None, 10).expect("a server");
-    let at_closed = |client: &Client| Client {
+    let at_closed = |client: &ClientTools| ClientTools {
         folder: closed.path().to_owned(),
         ..client.clone()
     };
     for (server, client, named) in [(at_closed(&open), psql(), "initdb"), (open.clone(), at_closed(&psql()), "psql")] {
-        let error = Throwaway::start(&server, client, &options, &cancel())
+        let error = ScratchServer::start(&server, client, &options, &cancel())
             .map(drop)
             .expect_err("closed");
         let program = closed.path().join(named).display().to_string();

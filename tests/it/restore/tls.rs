@@ -4,7 +4,7 @@ use super::{cancel, newest_psql, psql};
 use crate::support::postgres::Server;
 use pgseal::error::{Code, Error};
 use pgseal::restore::conninfo::Conninfo;
-use pgseal::restore::psql::Access;
+use pgseal::restore::psql::PsqlTarget;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -56,7 +56,7 @@ fn asked(conninfo: &str, environment: &[(&str, &str)]) -> Result<String, Error> 
     // Debian's speaks TLS, the newest knows `require_auth`.
     let is_scram = conninfo.contains("sslmode=disable") || conninfo.contains("sslmode=prefer");
     let client = if is_scram { newest_psql() } else { psql() };
-    Access::new(client, target, environment).execute("SELECT 1;", &cancel())
+    PsqlTarget::new(client, target, environment).execute("SELECT 1;", &cancel())
 }
 
 /// libpq's own default told it to anyone who answered; what must be verified ends before a login, what need not be at SCRAM.

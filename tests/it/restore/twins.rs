@@ -6,8 +6,8 @@ use pgseal::error::Code;
 use pgseal::format::database_properties::DatabaseProperties;
 use pgseal::restore::compare::{Comparison, compare};
 use pgseal::restore::create::create;
-use pgseal::restore::empty::{existing, existing_globals, must_be_empty};
-use pgseal::restore::properties::{self, Wanted};
+use pgseal::restore::properties::{self, PropertyChoice};
+use pgseal::restore::target_database::{existing, existing_globals, must_be_empty};
 use serde_json::json;
 
 const TWINS: &str = include_str!("../fixtures/twins.sql");
@@ -103,7 +103,7 @@ fn a_hostile_twin_changes_no_answer_and_sees_no_question() {
         comment: Some("a comment".to_owned()),
         ..DatabaseProperties::default()
     };
-    let wanted = Wanted {
+    let wanted = PropertyChoice {
         owner: true,
         privileges: true,
         roles: true,

@@ -10,9 +10,9 @@ use pgseal::cancel::Cancel;
 use pgseal::envelope::sha256;
 use pgseal::error::Code;
 use pgseal::event::Env;
-use pgseal::pipeline::{Part, PartFacts, Sealed};
+use pgseal::pipeline::{Part, PartDigest, UploadedObject};
 use pgseal::plan::Destination;
-use pgseal::store::{Patience, Put, S3, Stored, Upload, Written};
+use pgseal::store::{PutOutcome, PutRequest, S3, StoredObject, TransferTimeouts, Upload};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,12 +30,12 @@ fn store(bucket: &Bucket, link: &SlowLink) -> S3 {
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(LIMIT).build())
         .retry_config(RetryConfig::standard().with_max_attempts(2))
         .force_path_style(true);
-    let patience = Patience {
+    let patience = TransferTimeouts {
         answer: LIMIT,
         stall: LIMIT,
         slowest: 1_000_000,
         stalls: 2,
-        ..Patience::default()
+        ..TransferTimeouts::default()
     };
     let destination = Destination::reading(&bucket.name, REGION, &Env::default()).expect("a bucket");
     S3::with_config(config, destination).patient(patience)
@@ -56,14 +56,14 @@ fn a_slow_link_is_waited_for_in_parts_and_in_one_piece() {
     };
     let link = SlowLink::before(&bucket, manner);
     let store = Arc::new(store(&bucket, &link));
-    let put = Put {
+    let put = PutRequest {
         key: "whole".to_owned(),
         body: bytes(),
         is_dump: true,
     };
     let began = Instant::now();
     let written = block_on(store.put(put)).expect("it is stored");
-    assert!(matches!(written, Written::Stored { .. }), "{written:?}");
+    assert!(matches!(written, PutOutcome::Stored { .. }), "{written:?}");
     // Else it proves nothing.
     assert!(began.elapsed() > LIMIT, "the link was not slow");
 
@@ -80,15 +80,15 @@ fn a_slow_link_is_waited_for_in_parts_and_in_one_piece() {
     assert_eq!(bucket.open_uploads(), []);
 }
 
-pub(super) fn upload(store: Arc<S3>, key: &str, parts: Vec<Part>) -> pgseal::error::Result<Stored> {
+pub(super) fn upload(store: Arc<S3>, key: &str, parts: Vec<Part>) -> pgseal::error::Result<StoredObject> {
     let facts: Vec<_> = parts
         .iter()
-        .map(|part| PartFacts {
+        .map(|part| PartDigest {
             size: part.bytes.len() as u64,
             sha256: part.sha256,
         })
         .collect();
-    let sealed = Sealed {
+    let sealed = UploadedObject {
         size: facts.iter().map(|part| part.size).sum(),
         sha256: [0; 32],
         parts: facts,
@@ -123,7 +123,7 @@ fn a_transfer_that_stands_still_is_cut_and_made_again() {
         bytes_per_second: 50_000_000,
         stands_still: Some((first, 1 << 20)),
     };
-    let put = || Put {
+    let put = || PutRequest {
         key: "whole".to_owned(),
         body: bytes(),
         is_dump: true,
@@ -135,7 +135,7 @@ fn a_transfer_that_stands_still_is_cut_and_made_again() {
 
     let recovered = SlowLink::before(&bucket, manner(1));
     let written = block_on(store(&bucket, &recovered).put(put())).expect("it is stored");
-    assert!(matches!(written, Written::Stored { .. }), "{written:?}");
+    assert!(matches!(written, PutOutcome::Stored { .. }), "{written:?}");
     assert_eq!(recovered.connections(), 2);
     assert_eq!(bucket.get("whole"), bytes());
 }
@@ -154,14 +154,14 @@ fn bodies_of_any_size_share_a_connection() {
     let store = Arc::new(store(&bucket, &link));
     block_on(async {
         for size in [1, 1000, 300_000] {
-            let put = Put {
+            let put = PutRequest {
                 key: size.to_string(),
                 body: bytes().slice(..size),
                 is_dump: false,
             };
             store.put(put).await.expect("it is stored");
-            let held = store.holds(&size.to_string(), &bytes().slice(..size)).await;
-            assert!(matches!(held, pgseal::store::Held::Same { .. }), "{held:?}");
+            let held = store.compare_object(&size.to_string(), &bytes().slice(..size)).await;
+            assert!(matches!(held, pgseal::store::ObjectMatch::Same { .. }), "{held:?}");
         }
     });
     assert_eq!(link.connections(), 1);

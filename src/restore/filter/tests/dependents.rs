@@ -270,21 +270,21 @@ fn what_depends_on_an_extension_that_is_not_there_is_tried() {
     let dump = "CREATE EXTENSION IF NOT EXISTS prefix WITH SCHEMA public;\nCREATE TABLE public.prefix (code text);\n\
                 CREATE VIEW public.v AS SELECT prefix.code FROM public.prefix;\nCREATE VIEW public.w AS SELECT public.starts('x');\n\
                 CREATE VIEW public.x AS SELECT public.known('x');\nCREATE TABLE gone.t (a integer);\nCOPY gone.t (a) FROM stdin;\n1\n\\.\n";
-    let prepare: Prepare = Box::new(|_: &Head| {
-        Ok(Prepared {
+    let prepare: Prepare = Box::new(|_: &DumpHead| {
+        Ok(PreparedTarget {
             missing: [b"prefix".to_vec(), b"gone".to_vec()]
                 .map(|name| (name, "it is not here".to_owned()))
                 .into(),
-            rights: Some(Rights {
+            rights: Some(ServerRights {
                 known: [b"known".to_vec()].into(),
                 refused: [b"secret".to_vec()].into(),
-                ..Rights::default()
+                ..ServerRights::default()
             }),
-            ..Prepared::default()
+            ..PreparedTarget::default()
         })
     });
     let options = options(|options| options.superuser_only = true);
-    let mut filter = Filter::with_head(options, prepare, Memory::default());
+    let mut filter = Filter::with_head(options, prepare, BufferSink::default());
     let secret = "CREATE INDEX i ON public.prefix USING btree (public.known(code));\nCREATE INDEX j ON s.t USING btree (s.secret(code));\n";
     filter.put(format!("{dump}{secret}").as_bytes()).unwrap();
     let Filtered { changes, below } = filter.finish().unwrap();

@@ -52,20 +52,20 @@ fn what_a_left_out_extension_has_goes_with_it() {
 /// A drill lacks the extension without having wished so; of those that are there, the server tells which tables they have.
 #[test]
 fn the_rows_of_a_missing_extensions_tables_are_left_out_of_a_drill() {
-    let prepare: Prepare = Box::new(|head: &Head| {
-        let rights = Rights {
+    let prepare: Prepare = Box::new(|head: &DumpHead| {
+        let rights = ServerRights {
             tables: [vec![b"ext".to_vec(), b"config".to_vec()]].into(),
-            ..Rights::default()
+            ..ServerRights::default()
         };
-        Ok(Prepared {
+        Ok(PreparedTarget {
             extensions: vec![head.extensions[1].name.clone()],
             missing: vec![(b"pg_cron".to_vec(), "it is not here".to_owned())],
             rights: Some(rights),
-            ..Prepared::default()
+            ..PreparedTarget::default()
         })
     });
     let superuser_only = options(|options| options.superuser_only = true);
-    let mut filter = Filter::with_head(superuser_only, prepare, Memory::default());
+    let mut filter = Filter::with_head(superuser_only, prepare, BufferSink::default());
     DUMP.as_bytes().chunks(11).for_each(|piece| filter.put(piece).unwrap());
     let Filtered { changes, below } = filter.finish().unwrap();
     let below = String::from_utf8(below).unwrap();

@@ -104,14 +104,14 @@ fn the_rows_of_a_copy_that_does_not_pass_do_not_pass_either() {
     };
     let passed = filtered(input(1).as_bytes(), &options, usize::MAX);
     assert_eq!(String::from_utf8(passed).unwrap().trim(), "SELECT 1;");
-    let refused = try_filtered(input(LIMIT + 10).as_bytes(), &options, usize::MAX).unwrap_err();
+    let refused = try_filtered(input(HELD_STATEMENT_LIMIT + 10).as_bytes(), &options, usize::MAX).unwrap_err();
     assert_eq!(refused.code, Code::Tampered);
 }
 
 /// They ended the one transaction of a restore half way, and nothing of it was said to be kept.
 #[test]
 fn transactions_other_than_those_of_pg_dump_are_tampering() {
-    let blanks = " ".repeat(LIMIT + 10);
+    let blanks = " ".repeat(HELD_STATEMENT_LIMIT + 10);
     for statement in [
         "END",
         "COMMIT WORK",
@@ -139,7 +139,7 @@ fn transactions_other_than_those_of_pg_dump_are_tampering() {
 #[test]
 fn a_zero_byte_is_refused_before_anybody_reads_a_name() {
     let prepare: Prepare = Box::new(|_| panic!("nothing is prepared"));
-    let mut filter = Filter::with_head(FilterOptions::default(), prepare, Memory::default());
+    let mut filter = Filter::with_head(FilterOptions::default(), prepare, BufferSink::default());
     let refused = filter.put(b"CREATE EXTENSION \"a\0\";\nCREATE TABLE t ();\n");
     assert_eq!(refused.unwrap_err().code, Code::Tampered);
 }
@@ -250,14 +250,14 @@ fn a_long_statement_is_not_held() {
             filter.put(&[b'0'; 1000]).unwrap();
         }
         filter.put(end.as_bytes()).unwrap();
-        assert!(filter.held.capacity() <= 3 * LIMIT, "{statement}");
-        assert!(filter.finish().unwrap().below <= LIMIT + 1000);
+        assert!(filter.held.capacity() <= 3 * HELD_STATEMENT_LIMIT, "{statement}");
+        assert!(filter.finish().unwrap().below <= HELD_STATEMENT_LIMIT + 1000);
     }
 }
 
 #[test]
 fn a_long_statement_comes_with_its_settings_and_goes_whole() {
-    let long = "x".repeat(LIMIT);
+    let long = "x".repeat(HELD_STATEMENT_LIMIT);
     let input = format!("SELECT 1;\nSELECT '{long}', 'é\\';\nGRANT \"{long}\" TO b;\nSELECT 2;\n");
     let expected = format!(
         "SELECT 1;\n\nSET standard_conforming_strings = on;\nSET client_encoding = 'UTF8';\nSELECT '{long}', 'é\\';\n\nSELECT 2;\n"

@@ -55,7 +55,7 @@ fn sql() -> impl Strategy<Value = Vec<u8>> {
 
 /// The output or the code of the refusal.
 fn in_pieces(input: &[u8], options: FilterOptions, cuts: &[usize]) -> Result<Vec<u8>, Code> {
-    let mut filter = Filter::new(options, Memory::default());
+    let mut filter = Filter::new(options, BufferSink::default());
     let mut rest = input;
     for cut in cuts {
         let (piece, other) = rest.split_at((*cut).min(rest.len()));

@@ -2,7 +2,7 @@
 //! SQLSTATE. So the server is asked, in its own terms: is it there, what is locked, what may not be read, did the replica
 //! cancel something. What `pg_dump` itself says is English (`LC_ALL=C`), as is the SQL that it quotes.
 
-use super::preflight::{self, Facts, Names};
+use super::preflight::{self, NameSample, ServerFacts};
 use super::readable;
 use super::{Server, Session};
 use crate::cancel::Cancel;
@@ -10,11 +10,11 @@ use crate::error::{Code, Error, Result};
 use crate::plan::{DatabaseName, Selection};
 
 /// The failure of one dump.
-pub struct Failure<'a> {
+pub struct DumpFailure<'a> {
     pub database: &'a DatabaseName,
     pub selection: &'a Selection,
     /// Before the dump.
-    pub facts: &'a Facts,
+    pub facts: &'a ServerFacts,
     /// Whether any of the dump had come.
     pub has_begun: bool,
     pub error: Error,
@@ -22,7 +22,7 @@ pub struct Failure<'a> {
 
 /// The same failure with what the server can still tell of it: the relation behind a lock time-out, and the code where the
 /// words had none. Asking is limited like everything before a dump, and changes nothing where there is no answer.
-pub async fn explain(server: &Server, failure: Failure<'_>, cancel: &Cancel) -> Error {
+pub async fn explain(server: &Server, failure: DumpFailure<'_>, cancel: &Cancel) -> Error {
     let asking = async {
         Ok(match failure.error.code {
             Code::DbLockTimeout => locked(server, &failure, cancel).await?,
@@ -36,17 +36,17 @@ pub async fn explain(server: &Server, failure: Failure<'_>, cancel: &Cancel) -> 
     }
 }
 
-async fn locked(server: &Server, failure: &Failure<'_>, cancel: &Cancel) -> Result<Option<Error>> {
+async fn locked(server: &Server, failure: &DumpFailure<'_>, cancel: &Cancel) -> Result<Option<Error>> {
     let session = Session::open(server, failure.database, cancel).await?;
     let locked = preflight::locked(&session).await?;
     Ok((!locked.is_empty()).then(|| behind_lock(&locked, &failure.error)))
 }
 
-fn behind_lock(locked: &Names, error: &Error) -> Error {
+fn behind_lock(locked: &NameSample, error: &Error) -> Error {
     Error::new(Code::DbLockTimeout, format!("locked exclusively now: {locked}; {}", error.message))
 }
 
-async fn cause(server: &Server, failure: &Failure<'_>, cancel: &Cancel) -> Result<Option<Error>> {
+async fn cause(server: &Server, failure: &DumpFailure<'_>, cancel: &Cancel) -> Result<Option<Error>> {
     let with_words = |mut explained: Error| {
         explained.message = format!("{}; {}", explained.message, failure.error.message);
         Some(explained)

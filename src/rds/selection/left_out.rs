@@ -89,14 +89,14 @@ pub(super) async fn check(session: &Session, conditions: &[Vec<String>; 5], data
 
 /// What a selection leaves: common table expressions of relations (`wanted` and, less what is left out, `left_over`), and
 /// conditions on schemas.
-pub(super) struct Left {
+pub(super) struct LeftOutTables {
     pub relations: String,
     chosen: String,
     /// Of schemas `n` whose other objects are dumped: none where tables are chosen.
     pub schemas: String,
 }
 
-impl Left {
+impl LeftOutTables {
     pub fn of([tables, exclude_tables, _, schemas, exclude_schemas]: &[Vec<String>; 5]) -> Self {
         let any = |conditions: &[String]| match conditions {
             [] => "false".to_owned(),
@@ -130,7 +130,7 @@ impl Left {
 /// Six flags: for relations, for all else, and for schemas themselves, whether one is meant and whether one is left.
 fn query(conditions: &[Vec<String>; 5]) -> String {
     let [tables, _, _, schemas, _] = conditions;
-    let left = Left::of(conditions);
+    let left = LeftOutTables::of(conditions);
     // A schema named public is there anyway, unless it was chosen.
     let named = match &schemas[..] {
         [] => "n.nspname OPERATOR(pg_catalog.<>) 'public'",
@@ -152,7 +152,7 @@ fn query(conditions: &[Vec<String>; 5]) -> String {
     let relation = |of: &str| {
         format!("EXISTS (SELECT FROM {of} JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) {of}.oid WHERE NOT {IS_IDENTITY})")
     };
-    let Left {
+    let LeftOutTables {
         relations,
         chosen,
         schemas: of_left,

@@ -5,7 +5,7 @@ use crate::error::{Code, Error, Result};
 
 /// How many bytes an object may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
+pub enum LengthLimit {
     Exactly(u64),
     /// Where the backup does not say: no more than anyone would have.
     AtMost(u64),
@@ -15,14 +15,14 @@ pub enum Length {
 }
 
 /// Lets as many bytes pass as an object may have.
-pub struct Exact<S> {
-    promised: Length,
+pub struct LengthCheck<S> {
+    promised: LengthLimit,
     passed: u64,
     below: S,
 }
 
-impl<S: Stage> Exact<S> {
-    pub fn new(promised: Length, below: S) -> Self {
+impl<S: Stage> LengthCheck<S> {
+    pub fn new(promised: LengthLimit, below: S) -> Self {
         Self {
             promised,
             passed: 0,
@@ -31,18 +31,18 @@ impl<S: Stage> Exact<S> {
     }
 }
 
-impl<S: Stage> Stage for Exact<S> {
+impl<S: Stage> Stage for LengthCheck<S> {
     type Done = S::Done;
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.passed += bytes.len() as u64;
         match self.promised {
-            Length::Exactly(promised) if self.passed > promised => Err(tampered(promised, "more than")),
-            Length::AtMost(limit) if self.passed > limit => Err(Error::new(
+            LengthLimit::Exactly(promised) if self.passed > promised => Err(tampered(promised, "more than")),
+            LengthLimit::AtMost(limit) if self.passed > limit => Err(Error::new(
                 Code::Tampered,
                 format!("the object has more than {limit} bytes of plaintext, which is the limit"),
             )),
-            Length::Allowed(limit) if self.passed > limit => Err(Error::new(
+            LengthLimit::Allowed(limit) if self.passed > limit => Err(Error::new(
                 Code::BadUsage,
                 format!("the dump has more than {limit} bytes, which --max-output allows"),
             )
@@ -53,7 +53,7 @@ impl<S: Stage> Stage for Exact<S> {
 
     fn finish(self) -> Result<S::Done> {
         match self.promised {
-            Length::Exactly(promised) if self.passed != promised => Err(tampered(promised, "fewer than")),
+            LengthLimit::Exactly(promised) if self.passed != promised => Err(tampered(promised, "fewer than")),
             _ => self.below.finish(),
         }
     }

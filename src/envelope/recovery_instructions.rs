@@ -2,8 +2,8 @@
 //!
 //! It holds no secret, and stands beside the backup, for whoever finds it years from now. Its hash stands in the manifest.
 
-use super::manifest::{Manifest, Object, Role, Wrapped, base_name};
-use super::seal::PKCS1;
+use super::data_key::PKCS1;
+use super::manifest::{Manifest, ManifestObject, Role, WrappedKey, base_name};
 use crate::error::Result;
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::order::SelectionRecord;
@@ -18,7 +18,7 @@ const ALL: &str = " . --recursive --exclude '*'";
 /// `name` is the manifest's; `place` the folder of the objects, such as `s3://acme/backups`, if that is known; `selection` says
 /// of which part a partial dump is, as far as that is known. Of the properties it tells encoding and locale, without which the
 /// dump may not restore; settings, names of roles and the like stay sealed.
-pub fn card(
+pub fn recovery_instructions(
     manifest: &Manifest,
     name: &str,
     place: Option<&str>,
@@ -97,7 +97,7 @@ fn partial(manifest: &Manifest, selection: Option<&SelectionRecord>) -> String {
 }
 
 /// The name of the card beside a manifest.
-pub fn card_name(stem: &str, generation: u32) -> String {
+pub fn instructions_name(stem: &str, generation: u32) -> String {
     match generation {
         1 => format!("{stem}.RECOVER.md"),
         later => format!("{stem}.RECOVER.{later}.md"),
@@ -176,7 +176,7 @@ fn roles(manifest: &Manifest) -> Result<String> {
 }
 
 /// Finds the copy for the private key at hand.
-fn unwrapping(recipients: &[Wrapped]) -> String {
+fn unwrapping(recipients: &[WrappedKey]) -> String {
     let legacy = recipients.iter().any(|wrapped| wrapped.wrap == PKCS1);
     let padding = if legacy {
         "rsa_padding_mode:pkcs1"
@@ -259,7 +259,7 @@ pub fn createdb_options(properties: &DatabaseProperties) -> String {
 }
 
 /// The command that gives an object's SQL.
-fn plain(manifest: &Manifest, object: &Object) -> Result<String> {
+fn plain(manifest: &Manifest, object: &ManifestObject) -> Result<String> {
     let decompress = match manifest.compression()? {
         Compression::Bzip2(_) => " | bzip2 -d",
         Compression::Zstd(_) => " | zstd -d",
@@ -269,7 +269,7 @@ fn plain(manifest: &Manifest, object: &Object) -> Result<String> {
 }
 
 /// The command that deciphers an object.
-fn opened(manifest: &Manifest, object: &Object) -> String {
+fn opened(manifest: &Manifest, object: &ManifestObject) -> String {
     let derivation = match &*manifest.kdf {
         "pbkdf2-hmac-sha256" => format!("-pbkdf2 -iter {} -md sha256", manifest.iterations),
         _ => "-md sha256".to_owned(),
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn each_generation_has_a_card_of_its_own() {
-        assert_eq!(card_name("app_20261124T020000Z", 1), "app_20261124T020000Z.RECOVER.md");
-        assert_eq!(card_name("app_20261124T020000Z", 3), "app_20261124T020000Z.RECOVER.3.md");
+        assert_eq!(instructions_name("app_20261124T020000Z", 1), "app_20261124T020000Z.RECOVER.md");
+        assert_eq!(instructions_name("app_20261124T020000Z", 3), "app_20261124T020000Z.RECOVER.3.md");
     }
 }

@@ -1,14 +1,14 @@
 //! A manifest as it was found: nothing of it is believed but the list of recipients, until the secret proves it.
 
 use super::{Manifest, Proof, Role};
-use crate::envelope::secret::Secret;
+use crate::envelope::secret::DataKeyText;
 use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
 use crate::plan::{MAX_PART, MAX_PARTS, Prefix};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 /// Two lines of well-formed JSON, whoever wrote them.
-pub struct Found {
+pub struct UnverifiedManifest {
     /// The object's name, without any folder.
     name: String,
     line: Vec<u8>,
@@ -17,9 +17,9 @@ pub struct Found {
 }
 
 /// A manifest that its secret proved.
-pub struct Proven(Manifest);
+pub struct VerifiedManifest(Manifest);
 
-impl std::ops::Deref for Proven {
+impl std::ops::Deref for VerifiedManifest {
     type Target = Manifest;
 
     fn deref(&self) -> &Manifest {
@@ -27,7 +27,7 @@ impl std::ops::Deref for Proven {
     }
 }
 
-impl Found {
+impl UnverifiedManifest {
     /// Takes exactly what a writer makes: two lines, line 2 in its one spelling, names that follow from line 1.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
         let bad = |reason: String| tampered(name, &reason);
@@ -68,11 +68,11 @@ impl Found {
     }
 
     /// Believes the manifest if the secret made it. In constant time.
-    pub fn prove(&self, secret: &Secret) -> Result<Proven> {
+    pub fn prove(&self, secret: &DataKeyText) -> Result<VerifiedManifest> {
         let expected = format!("hmac-sha256:{}", hex(&secret.manifest_mac(&self.line)));
         verify_slices_are_equal(expected.as_bytes(), self.proof.mac.as_bytes())
             .map_err(|_| tampered(&self.name, "its MAC does not fit its first line"))?;
-        Ok(Proven(self.manifest.clone()))
+        Ok(VerifiedManifest(self.manifest.clone()))
     }
 
     /// Names, sizes and counts that agree with each other: a set that was renamed, spliced or rolled back shows here.
@@ -86,7 +86,7 @@ impl Found {
         let stem = m.stem(&Prefix::new("")?)?;
         let name = match m.generation {
             1 => stem.manifest(),
-            later => stem.later_manifest(later),
+            later => stem.manifest_revision(later),
         };
         if name != self.name {
             return bad("it belongs to another database or time than its name says");

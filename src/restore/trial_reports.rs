@@ -17,19 +17,19 @@ const BEGINNING: &str = "pgseal tried ";
 
 /// Shared by who starts psql and who reads what it says.
 #[derive(Clone, Debug)]
-pub(super) struct Tried {
+pub(super) struct TrialReports {
     mark: String,
-    told: Arc<Mutex<Told>>,
+    told: Arc<Mutex<TrialReport>>,
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct TrialReport {
     lines: Vec<NotRestored>,
     seen: BTreeSet<String>,
     more: u64,
 }
 
-impl Tried {
+impl TrialReports {
     pub(super) fn new() -> Result<Self> {
         Ok(Self {
             mark: random_word()?,
@@ -42,8 +42,8 @@ impl Tried {
         &self.mark
     }
 
-    pub(super) fn take(&self) -> Vec<NotRestored> {
-        let Told { mut lines, more, .. } = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+    pub(super) fn take_not_restored(&self) -> Vec<NotRestored> {
+        let TrialReport { mut lines, more, .. } = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
         if more > 0 {
             lines.push(NotRestored {
                 what: format!("{more} more"),
@@ -100,20 +100,20 @@ fn proof_of(mark: &str, statement: &str, what: &str) -> String {
 }
 
 /// Takes the marked lines out of what comes.
-pub(super) struct Sieve {
-    tried: Tried,
+pub(super) struct ReportFilter {
+    tried: TrialReports,
     line: Vec<u8>,
     /// The rest of a line that was too long to be one.
     passes: bool,
 }
 
-impl Sieve {
-    pub(super) fn new(tried: Tried) -> Self {
+impl ReportFilter {
+    pub(super) fn new(tried: TrialReports) -> Self {
         let (line, passes) = (Vec::new(), false);
         Self { tried, line, passes }
     }
 
-    pub(super) fn take(&mut self, bytes: &[u8], kept: &mut Vec<u8>) {
+    pub(super) fn filter_line(&mut self, bytes: &[u8], kept: &mut Vec<u8>) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let is_end = piece.ends_with(b"\n");
             self.line.extend_from_slice(piece);
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn marked_lines_are_found_in_pieces_of_any_size_and_taken_out() {
-        let tried = Tried::new().unwrap();
+        let tried = TrialReports::new().unwrap();
         let (one, other) = (
             told_line(tried.mark(), "t1", "VIEW s.v"),
             told_line(tried.mark(), "t2", "VIEW \u{e9}"),
@@ -165,11 +165,11 @@ mod tests {
         );
         let taken = format!("W:  {one} PostgreSQL said: no\nW:  {other} y\nW:  {one} again\n").len();
         for size in [1, 7, 1 << 20] {
-            let (mut sieve, mut kept) = (Sieve::new(tried.clone()), Vec::new());
-            said.as_bytes().chunks(size).for_each(|piece| sieve.take(piece, &mut kept));
+            let (mut sieve, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
+            said.as_bytes().chunks(size).for_each(|piece| sieve.filter_line(piece, &mut kept));
             sieve.finish(&mut kept);
             assert_eq!(kept.len(), said.len() - taken);
-            let told = tried.take();
+            let told = tried.take_not_restored();
             let what: Vec<&str> = told.iter().map(|lost| &*lost.what).collect();
             assert_eq!((what, &*told[0].reason), (vec!["VIEW s.v", "VIEW \u{e9}"], "PostgreSQL said: no"));
         }
@@ -178,28 +178,28 @@ mod tests {
     /// The loss of one unique index was hidden by another one of its name, whose own expression had told a reason of its own.
     #[test]
     fn two_statements_about_things_of_one_name_are_told_both() {
-        let tried = Tried::new().unwrap();
-        let (mut sieve, mut kept) = (Sieve::new(tried.clone()), Vec::new());
+        let tried = TrialReports::new().unwrap();
+        let (mut sieve, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
         for (statement, reason) in [("t1", "retired in March"), ("t1", "again"), ("t2", "no such function")] {
             let line = format!("{} {reason}\n", told_line(tried.mark(), statement, "UNIQUE INDEX once"));
-            sieve.take(line.as_bytes(), &mut kept);
+            sieve.filter_line(line.as_bytes(), &mut kept);
         }
-        let reasons: Vec<String> = tried.take().into_iter().map(|lost| lost.reason).collect();
+        let reasons: Vec<String> = tried.take_not_restored().into_iter().map(|lost| lost.reason).collect();
         assert_eq!(reasons, ["retired in March", "no such function"]);
     }
 
     #[test]
     fn beyond_a_bound_marked_lines_are_counted() {
-        let tried = Tried::new().unwrap();
-        let (mut sieve, mut kept) = (Sieve::new(tried.clone()), Vec::new());
+        let tried = TrialReports::new().unwrap();
+        let (mut sieve, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
         for number in 0..MAX_LINES + 5 {
             let line = format!(
                 "{} no\n",
                 told_line(tried.mark(), "t1", &format!("{number}{}", "long".repeat(1000)))
             );
-            sieve.take(line.as_bytes(), &mut kept);
+            sieve.filter_line(line.as_bytes(), &mut kept);
         }
-        let told = tried.take();
+        let told = tried.take_not_restored();
         assert_eq!((told.len(), &*told[MAX_LINES].what, kept.len()), (MAX_LINES + 1, "5 more", 0));
         assert!(told[0].what.len() <= MAX_NAME);
     }

@@ -1,6 +1,6 @@
 //! Where a dump can run, how long it takes there and what that costs: from measured work and AWS's prices.
 
-use crate::plan::{CHECKED, Compression, Memory, PG_DUMP};
+use crate::plan::{Compression, DEFAULT_CHECK_INTERVAL, MemoryBudget, PG_DUMP};
 use serde::Serialize;
 
 /// What one `pg_dump` gives at most, in bytes per second.
@@ -24,13 +24,13 @@ const FARGATE_CPUS: [(u64, u64); 5] = [(1, 8), (2, 16), (4, 30), (8, 60), (16, 1
 
 /// How fast a dump goes, and why not faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct ThroughputEstimate {
     pub seconds: u64,
     /// `rate_limit`, `compression` or `pg_dump`.
     pub limited_by: &'static str,
 }
 
-impl Pace {
+impl ThroughputEstimate {
     /// Of `bytes` of plain dump, on so many CPUs.
     pub fn of(bytes: u64, rate_limit: Option<u64>, compression: Compression, cpus: u64) -> Self {
         let work = bytes as f64 / GB * cpu_seconds(compression);
@@ -62,14 +62,14 @@ const SOON: u64 = 60;
 
 /// The smallest place of each kind that does it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Places {
+pub struct Sizing {
     /// None where it takes longer than a function may run.
-    pub lambda: Option<Place>,
-    pub fargate: Option<Place>,
+    pub lambda: Option<ComputeSize>,
+    pub fargate: Option<ComputeSize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Place {
+pub struct ComputeSize {
     pub cpus: u64,
     pub memory_mib: u64,
     pub seconds: u64,
@@ -77,11 +77,11 @@ pub struct Place {
     pub usd: f64,
 }
 
-impl Places {
+impl Sizing {
     pub fn of(bytes: u64, rate_limit: Option<u64>, compression: Compression) -> Self {
         let needs = |cpus: u64| {
-            let memory = Memory::fit(compression, cpus as usize, CHECKED, bytes, None).ok()?;
-            let pace = Pace::of(bytes, rate_limit, compression, cpus);
+            let memory = MemoryBudget::fit(compression, cpus as usize, DEFAULT_CHECK_INTERVAL, bytes, None).ok()?;
+            let pace = ThroughputEstimate::of(bytes, rate_limit, compression, cpus);
             Some(((memory.peak + PG_DUMP).div_ceil(MIB), pace))
         };
         let lambda = (1..=LAMBDA_MIB / LAMBDA_MIB_PER_CPU).find_map(|cpus| {
@@ -89,7 +89,7 @@ impl Places {
             let memory_mib = memory.max(cpus * LAMBDA_MIB_PER_CPU);
             let seconds = pace.seconds;
             let usd = cents(seconds as f64 * memory_mib as f64 / 1024.0 * LAMBDA_USD);
-            (seconds <= LAMBDA_SECONDS && memory_mib <= LAMBDA_MIB).then_some(Place {
+            (seconds <= LAMBDA_SECONDS && memory_mib <= LAMBDA_MIB).then_some(ComputeSize {
                 cpus,
                 memory_mib,
                 seconds,
@@ -97,14 +97,14 @@ impl Places {
             })
         });
         let fargate = FARGATE_CPUS.into_iter().find_map(|(cpus, most_gib)| {
-            let (memory, Pace { seconds, limited_by }) = needs(cpus)?;
+            let (memory, ThroughputEstimate { seconds, limited_by }) = needs(cpus)?;
             // A task has at least two GiB for each CPU, and whole ones.
             let gib = memory.div_ceil(1024).max(2 * cpus);
             let usd = cents(seconds as f64 / 3600.0 * (cpus as f64 * FARGATE_USD.0 + gib as f64 * FARGATE_USD.1));
             let memory_mib = gib * 1024;
             // More CPUs help only where compression is what takes the time, and a short run is short enough.
             let enough = limited_by != "compression" || seconds <= SOON || cpus == 16;
-            (enough && gib <= most_gib).then_some(Place {
+            (enough && gib <= most_gib).then_some(ComputeSize {
                 cpus,
                 memory_mib,
                 seconds,
@@ -135,7 +135,7 @@ mod tests {
         }
     }
 
-    fn place(place: Option<Place>) -> String {
+    fn place(place: Option<ComputeSize>) -> String {
         place.map_or("-".to_owned(), |place| {
             format!("{} CPU, {} MiB, ${:.4}", place.cpus, place.memory_mib, place.usd)
         })
@@ -149,10 +149,10 @@ mod tests {
                 let bytes = bytes * 1_000_000_000;
                 let limit = RateLimit::parse(rate).unwrap().bytes_per_second();
                 let times = [1, 2, 4].map(|cpus| {
-                    let pace = Pace::of(bytes, limit, Compression::Bzip2(9), cpus);
+                    let pace = ThroughputEstimate::of(bytes, limit, Compression::Bzip2(9), cpus);
                     format!("{} ({})", time(pace.seconds), pace.limited_by)
                 });
-                let places = Places::of(bytes, limit, Compression::Bzip2(9));
+                let places = Sizing::of(bytes, limit, Compression::Bzip2(9));
                 let [one, two, four] = times;
                 let (lambda, fargate) = (place(places.lambda), place(places.fargate));
                 let _ = writeln!(rows, "| {name} | `{rate}` | {one} | {two} | {four} | {lambda} | {fargate} |");
@@ -169,27 +169,27 @@ mod tests {
 
     #[test]
     fn more_processors_help_until_something_else_is_slower() {
-        let pace = |cpus| Pace::of(100_000_000_000, None, Compression::Bzip2(9), cpus);
+        let pace = |cpus| ThroughputEstimate::of(100_000_000_000, None, Compression::Bzip2(9), cpus);
         assert_eq!(pace(1).limited_by, "compression");
         assert_eq!(pace(2).seconds, pace(1).seconds / 2);
         assert_eq!(pace(16), pace(8));
         assert_eq!(pace(16).limited_by, "pg_dump");
-        let slow = Pace::of(1 << 30, Some(1 << 20), Compression::Bzip2(9), 2);
+        let slow = ThroughputEstimate::of(1 << 30, Some(1 << 20), Compression::Bzip2(9), 2);
         assert_eq!((slow.seconds, slow.limited_by), (1024, "rate_limit"));
-        assert_eq!(Pace::of(0, None, Compression::None, 1).seconds, 0);
+        assert_eq!(ThroughputEstimate::of(0, None, Compression::None, 1).seconds, 0);
     }
 
     #[test]
     fn what_takes_longer_than_a_function_may_run_is_a_task() {
-        let small = Places::of(1 << 30, Some(10 << 20), Compression::Bzip2(9));
+        let small = Sizing::of(1 << 30, Some(10 << 20), Compression::Bzip2(9));
         assert_eq!(small.lambda.unwrap().cpus, 1);
-        let large = Places::of(1 << 40, Some(10 << 20), Compression::Bzip2(9));
+        let large = Sizing::of(1 << 40, Some(10 << 20), Compression::Bzip2(9));
         assert!(large.lambda.is_none() && large.fargate.unwrap().cpus == 1, "{large:?}");
     }
 
     #[test]
     fn the_largest_object_of_s3_still_has_a_place() {
-        let whole = Places::of(48 << 40, None, Compression::None);
+        let whole = Sizing::of(48 << 40, None, Compression::None);
         assert!(whole.fargate.unwrap().memory_mib < 120 * 1024, "{whole:?}");
     }
 }

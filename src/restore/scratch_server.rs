@@ -2,17 +2,17 @@
 //! afterwards with all that was in it, however the drill ends.
 
 use super::accounts::{Account, Accounts, give, give_tree, run_as};
-use super::child::{Fed, Wanted};
-use super::confinement::{Confinement, ConfinementReport, Enforced, must_hold};
+use super::child::{ChildWriter, OutputWanted};
+use super::confinement::{Confinement, ConfinementReport, EnforcedLayers, must_hold};
 use super::conninfo::Conninfo;
-use super::empty::{identifier, literal};
 use super::locales;
-use super::psql::Access;
+use super::psql::PsqlTarget;
 use super::scratch_folder::ScratchFolder;
+use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::envelope::hex;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::clients::{self, Client};
+use crate::pipeline::clients::{self, ClientTools};
 use crate::pipeline::pg_dump::memory_file;
 use crate::pipeline::tether::tether_by;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -56,9 +56,9 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// Among the installed servers the smallest major that is not older than the one the backup is from.
-pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32) -> Result<Client> {
+pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32) -> Result<ClientTools> {
     let installed = clients::installed("postgres", first, path);
-    let whole = |client: &&Client| client.program("initdb").is_file();
+    let whole = |client: &&ClientTools| client.program("initdb").is_file();
     let suitable = installed.iter().filter(whole).filter(|client| client.major >= server_major);
     if let Some(server) = suitable.min_by_key(|client| client.major) {
         return Ok(server.clone());
@@ -82,21 +82,21 @@ pub struct ScratchOptions<'a> {
 }
 
 /// A running server. Dropped, it is shut down and its folder removed.
-pub struct Throwaway {
+pub struct ScratchServer {
     // In this order: the server goes before its folder.
-    server: Running,
-    superuser: Access,
-    restorer: Access,
+    server: ServerThread,
+    superuser: PsqlTarget,
+    restorer: PsqlTarget,
     restorer_name: String,
     confinement: ConfinementReport,
     folder: ScratchFolder,
 }
 
-impl Throwaway {
+impl ScratchServer {
     /// Makes and starts one in a new folder; `psql` is what connects to it. Locales of the system that are missing are made
     /// for it, where that can be done.
-    pub fn start(server: &Client, psql: Client, options: &ScratchOptions, cancel: &Cancel) -> Result<Self> {
-        let (accounts, enforced) = (Accounts::choose()?, Enforced::probe());
+    pub fn start(server: &ClientTools, psql: ClientTools, options: &ScratchOptions, cancel: &Cancel) -> Result<Self> {
+        let (accounts, enforced) = (Accounts::choose()?, EnforcedLayers::probe());
         must_hold(enforced, accounts.are_used(), options.unconfined)?;
         for (client, program, account) in [
             (server, "initdb", accounts.maker),
@@ -108,20 +108,20 @@ impl Throwaway {
         let folder = ScratchFolder::new(options.parent, &accounts)?;
         let as_maker = |program: &Path| run_as(program, accounts.maker);
         let locales = locales::make(options.locales, &folder.locales(), as_maker, cancel)?;
-        let [superuser, restorer] = [Login::new("pgseal_drill")?, Login::new("pgseal_restore")?];
+        let [superuser, restorer] = [DrillLogin::new("pgseal_drill")?, DrillLogin::new("pgseal_restore")?];
         initdb(server, &folder, &superuser, accounts.maker, cancel)?;
         // Whoever else is the user that made it comes no further from here on.
         give_tree(&folder.data(), accounts.server).map_err(|error| failed(&format!("its folder cannot be given away: {error}")))?;
-        let running = Running::start(server, &folder, accounts.server, locales.as_deref(), enforced)?;
+        let running = ServerThread::start(server, &folder, accounts.server, locales.as_deref(), enforced)?;
         let program = psql.program("psql");
         let program = program.canonicalize().unwrap_or(program);
         let confinement = Confinement::new(&program, Vec::new(), true, enforced);
         let conninfo = Conninfo::parse("port=5432 dbname=postgres connect_timeout=10")?.with("host", &folder.socket().to_string_lossy());
-        let access = |login: &Login| {
+        let access = |login: &DrillLogin| {
             let conninfo = conninfo.clone().with("user", &login.name);
             // None of our variables: PGOPTIONS and the like are meant for other servers.
             let password = [(OsString::from("PGPASSWORD"), OsString::from(&login.password))];
-            Access::new(psql.clone(), conninfo, password).confined(accounts.psql, Some(confinement.clone()))
+            PsqlTarget::new(psql.clone(), conninfo, password).confined(accounts.psql, Some(confinement.clone()))
         };
         let mut superuser_access = access(&superuser);
         superuser_access.conninfo = superuser_access.conninfo.with("options", SUPERUSER_OPTIONS);
@@ -148,12 +148,12 @@ impl Throwaway {
     }
 
     /// Its superuser, at the database `postgres`.
-    pub fn access(&self) -> &Access {
+    pub fn access(&self) -> &PsqlTarget {
         &self.superuser
     }
 
     /// Who restores and counts: the owner of its database, and no superuser. Whatever a backup brings runs as this role.
-    pub fn restorer(&self) -> &Access {
+    pub fn restorer(&self) -> &PsqlTarget {
         &self.restorer
     }
 
@@ -186,7 +186,7 @@ impl Throwaway {
     fn wait_until_ready(&mut self, cancel: &Cancel) -> Result<()> {
         let deadline = Instant::now() + START;
         loop {
-            let refused = match self.superuser.look("SELECT 1;", cancel) {
+            let refused = match self.superuser.query("SELECT 1;", cancel) {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
@@ -230,12 +230,12 @@ fn must_run(program: &Path, account: Option<Account>) -> Result<()> {
 }
 
 /// A role of the drill's own: no dump can name it, and nobody who reaches the socket has its password.
-struct Login {
+struct DrillLogin {
     name: String,
     password: String,
 }
 
-impl Login {
+impl DrillLogin {
     fn new(name: &str) -> Result<Self> {
         let mut bytes = [0; 28];
         aws_lc_rs::rand::fill(&mut bytes).map_err(|_| failed("no random bytes"))?;
@@ -247,7 +247,7 @@ impl Login {
 }
 
 /// With UTF-8's rules for letters where the system has them: a constraint may depend on them.
-fn initdb(server: &Client, folder: &ScratchFolder, superuser: &Login, maker: Option<Account>, cancel: &Cancel) -> Result<()> {
+fn initdb(server: &ClientTools, folder: &ScratchFolder, superuser: &DrillLogin, maker: Option<Account>, cancel: &Cancel) -> Result<()> {
     let mut said = String::new();
     for locale in ["C.UTF-8", "C"] {
         let mut command = run_as(&server.program("initdb"), maker);
@@ -258,30 +258,30 @@ fn initdb(server: &Client, folder: &ScratchFolder, superuser: &Login, maker: Opt
         command.arg("-D").arg(folder.data());
         let password = memory_file("password", format!("{}\n", superuser.password).as_bytes())?;
         give(&password, maker).map_err(|error| failed(&format!("initdb: {error}")))?;
-        let mut child = Fed::start(&mut command, vec![password], Wanted::Nothing, cancel)?;
+        let mut child = ChildWriter::start(&mut command, vec![password], OutputWanted::Nothing, cancel)?;
         if child.finish()?.success() {
             return Ok(());
         }
-        said = child.said();
+        said = child.output_text();
     }
     let words: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
     Err(failed(&format!("initdb: {}", words.join(" · "))))
 }
 
 /// The server process, and the thread that started it and waits for it: when that thread ends, the kernel ends the server.
-struct Running {
+struct ServerThread {
     process: OwnedFd,
     ended: Receiver<()>,
     keeper: Option<JoinHandle<()>>,
 }
 
-impl Running {
+impl ServerThread {
     fn start(
-        server: &Client,
+        server: &ClientTools,
         folder: &ScratchFolder,
         account: Option<Account>,
         locales: Option<&Path>,
-        enforced: Enforced,
+        enforced: EnforcedLayers,
     ) -> Result<Self> {
         let failed = |error: &dyn std::fmt::Display| failed(&format!("the server cannot be started: {error}"));
         let log = folder.log().map_err(|error| failed(&error))?;
@@ -344,7 +344,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ServerThread {
     fn drop(&mut self) {
         let _ = pidfd_send_signal(&self.process, Signal::QUIT);
         if self.ended.recv_timeout(STOP) == Err(RecvTimeoutError::Timeout) {

@@ -4,7 +4,7 @@
 
 /// Has all threads share one heap, from now on. To be called before there are other threads. False where the library has no
 /// such setting, which costs memory and nothing else.
-pub fn share() -> bool {
+pub fn limit_malloc_arenas() -> bool {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes two numbers, and is called while there is one thread only (mallopt(3): MT-Unsafe init).
     unsafe {
@@ -16,8 +16,10 @@ pub fn share() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_setting_is_taken() {
-        assert_eq!(super::share(), cfg!(target_env = "gnu"));
+        assert_eq!(limit_malloc_arenas(), cfg!(target_env = "gnu"));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::globals::GlobalsOptions;
 use super::properties::existing_among;
-use super::psql::Access;
+use super::psql::PsqlTarget;
 use crate::cancel::Cancel;
 use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
@@ -62,20 +62,20 @@ const EXISTING: &str = "SELECT pg_catalog.json_build_object(
 
 /// What a restore finds and leaves as it is.
 #[derive(Debug, Default)]
-pub struct Existing {
+pub struct ExistingObjects {
     pub schemas: BTreeSet<Vec<u8>>,
     pub extensions: BTreeSet<Vec<u8>>,
 }
 
 /// In the target's database. `public` is there in each, and no dump makes it unless somebody changed it.
-pub fn existing(target: &Access, cancel: &Cancel) -> Result<Existing> {
+pub fn existing(target: &PsqlTarget, cancel: &Cancel) -> Result<ExistingObjects> {
     let [schemas, extensions] = names(target, EXISTING, ["schemas", "extensions"], cancel)?;
-    Ok(Existing { schemas, extensions })
+    Ok(ExistingObjects { schemas, extensions })
 }
 
 /// In the target's whole server. Names that all of its databases share can be in any encoding: each counts as this database
 /// reads it, and by its very bytes.
-pub fn existing_globals(target: &Access, cancel: &Cancel) -> Result<GlobalsOptions> {
+pub fn existing_globals(target: &PsqlTarget, cancel: &Cancel) -> Result<GlobalsOptions> {
     let of = |name: &str, catalog: &str| {
         format!(
             "(SELECT coalesce(pg_catalog.json_agg({name}), '[]') FROM pg_catalog.{catalog} x)",
@@ -100,7 +100,7 @@ pub fn existing_globals(target: &Access, cancel: &Cancel) -> Result<GlobalsOptio
     })
 }
 
-fn names<const N: usize>(target: &Access, sql: &str, kinds: [&str; N], cancel: &Cancel) -> Result<[BTreeSet<Vec<u8>>; N]> {
+fn names<const N: usize>(target: &PsqlTarget, sql: &str, kinds: [&str; N], cancel: &Cancel) -> Result<[BTreeSet<Vec<u8>>; N]> {
     let mut found: BTreeMap<String, Vec<String>> = target.json(sql, cancel)?;
     Ok(kinds.map(|kind| {
         let names = found.remove(kind).unwrap_or_default();
@@ -109,7 +109,7 @@ fn names<const N: usize>(target: &Access, sql: &str, kinds: [&str; N], cancel: &
 }
 
 /// Makes those that are missing; one that cannot be made is told, and the restore will say what it is missing for.
-pub fn make_schemas(schemas: &BTreeSet<Vec<u8>>, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+pub fn make_schemas(schemas: &BTreeSet<Vec<u8>>, target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
     let there = existing(target, cancel)?.schemas;
     let missing: Vec<String> = schemas
         .difference(&there)
@@ -129,7 +129,7 @@ pub fn make_schemas(schemas: &BTreeSet<Vec<u8>>, target: &Access, cancel: &Cance
 }
 
 /// Whatever stands in a template is in every database that is made of it from then on.
-pub fn must_be_no_template(target: &Access, cancel: &Cancel) -> Result<()> {
+pub fn must_be_no_template(target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
     let state = "SELECT pg_catalog.json_build_array(d.datname, d.datistemplate OR d.datname OPERATOR(pg_catalog.=) ANY ('{template0,template1}'::pg_catalog.name[]))
         FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();";
     let (name, is_template): (String, bool) = target.json(state, cancel)?;
@@ -141,7 +141,7 @@ pub fn must_be_no_template(target: &Access, cancel: &Cancel) -> Result<()> {
 }
 
 /// What the dump's owners and grants name, and the target lacks.
-fn missing_roles(properties: &DatabaseProperties, target: &Access, cancel: &Cancel) -> Result<Option<String>> {
+fn missing_roles(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<Option<String>> {
     let needed: BTreeSet<String> = properties.roles.iter().cloned().collect();
     if needed.is_empty() {
         return Ok(None);
@@ -157,7 +157,7 @@ fn missing_roles(properties: &DatabaseProperties, target: &Access, cancel: &Canc
 }
 
 /// They must be there before its rows: privileges and policies come behind them.
-pub fn must_have_roles(properties: &DatabaseProperties, target: &Access, cancel: &Cancel) -> Result<()> {
+pub fn must_have_roles(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
     let Some(message) = missing_roles(properties, target, cancel)? else {
         return Ok(());
     };
@@ -167,14 +167,14 @@ pub fn must_have_roles(properties: &DatabaseProperties, target: &Access, cancel:
 }
 
 /// Where only a part of the dump is restored, which need not name any of them.
-pub fn may_lack_roles(properties: &DatabaseProperties, target: &Access, cancel: &Cancel) -> Result<Vec<String>> {
+pub fn may_lack_roles(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
     let missing = missing_roles(properties, target, cancel)?;
     let told = |message| format!("{message}; if a statement of this part names one of them, the restore fails there");
     Ok(missing.into_iter().map(told).collect())
 }
 
 /// `restore_failed` with the first objects, unless nothing is there.
-pub fn must_be_empty(target: &Access, cancel: &Cancel) -> Result<()> {
+pub fn must_be_empty(target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
     let objects: Vec<String> = target.json(OBJECTS, cancel)?;
     if objects.is_empty() {
         return Ok(());
@@ -184,7 +184,7 @@ pub fn must_be_empty(target: &Access, cancel: &Cancel) -> Result<()> {
 }
 
 /// For a part of a database, whose tables may need others: those are there already, and these must not be.
-pub fn must_have_none_of(tables: &[String], target: &Access, cancel: &Cancel) -> Result<()> {
+pub fn must_have_none_of(tables: &[String], target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
     let mut objects: Vec<String> = target.json(OBJECTS, cancel)?;
     let is_one = |object: &str, table: &str| object.strip_suffix(table).is_some_and(|kind| kind.ends_with(' '));
     objects.retain(|object| tables.iter().any(|table| is_one(object, table)));

@@ -1,20 +1,20 @@
 //! Into a database: checked, deciphered and decompressed bytes stream into psql, which stops at the first error.
 
-use super::backup::{Backup, Kind};
 use super::conninfo::Conninfo;
 use super::create::{another_locale, create, drop_database, maintenance};
-use super::empty;
 use super::filter::{Filter, FilterOptions, LeftOut};
+use super::find::{BackupKind, ChosenBackup};
 use super::legacy;
-use super::opened::Opened;
-use super::origin::Origin;
-use super::properties::{self, Wanted};
-use super::psql::{self, Access, Manner};
+use super::properties::{self, PropertyChoice};
+use super::provenance::Origin;
+use super::psql::{self, PsqlMode, PsqlTarget};
 use super::roles::Roles;
 use super::steps::{blocking, dump, globals, schemas_of_tables, server_major};
-use super::verify::agrees;
+use super::target_database;
+use super::unsealed::UnsealedBackup;
+use super::verify::check_against_inventory;
 use crate::cancel::Cancel;
-use crate::envelope::contents::Contents;
+use crate::envelope::contents::Inventory;
 use crate::envelope::manifest::Role;
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
@@ -22,12 +22,12 @@ use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::order::UNKNOWN_SOURCE;
 use crate::observe::progress::{Progress, Reporter};
-use crate::pipeline::Counted;
+use crate::pipeline::DumpStats;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
 
-pub struct Ask<'a> {
+pub struct LoadOptions<'a> {
     pub key: &'a PrivateKey,
     pub signer: Option<&'a Verifier>,
     pub to: Conninfo,
@@ -48,7 +48,7 @@ pub struct Ask<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Restored {
+pub struct RestoreSummary {
     pub status: &'static str,
     pub stem: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,17 +78,17 @@ pub struct Restored {
 const UNKNOWN_PROPERTIES: &str = "this backup does not know encoding, locale, settings, comment and privileges of its database: \
      the new one has the server's own";
 
-pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<Restored> {
+pub async fn restore(backup: &ChosenBackup, ask: &LoadOptions<'_>, cancel: &Cancel) -> Result<RestoreSummary> {
     let begun = Instant::now();
-    if let Kind::Legacy { key, dump } = &backup.kind {
+    if let BackupKind::Legacy { key, dump } = &backup.kind {
         return unauthenticated(backup, key, dump, ask, begun, cancel).await;
     }
-    let opened = Opened::open(backup, ask.key, ask.signer).await?;
+    let opened = UnsealedBackup::open(backup, ask.key, ask.signer).await?;
     let manifest = &opened.manifest;
     ask.legacy.must_hold(manifest.plain_bytes)?;
     let contents = opened.contents(cancel).await?;
     let client = psql::find_for_others(&ask.client_folders, ask.path.as_deref(), &manifest.pg_dump_version)?;
-    let access = Access::new(client, ask.to.clone(), std::env::vars_os());
+    let access = PsqlTarget::new(client, ask.to.clone(), std::env::vars_os());
     let properties = contents.as_ref().map(|contents| contents.properties.clone()).unwrap_or_default();
     if ask.globals && manifest.object(Role::Globals).is_none() {
         let error = Error::field(Code::BadUsage, "globals", "are not in this backup: it was made without them");
@@ -121,7 +121,7 @@ pub async fn restore(backup: &Backup, ask: &Ask<'_>, cancel: &Cancel) -> Result<
 
 /// What is left of a restore whose dump did not go in: nothing where it was one transaction, else a part that may be all
 /// that somebody has.
-async fn left_behind(mut error: Error, access: &Access, ask: &Ask<'_>, is_part: bool) -> Error {
+async fn left_behind(mut error: Error, access: &PsqlTarget, ask: &LoadOptions<'_>, is_part: bool) -> Error {
     let name = access.conninfo.dbname().unwrap_or("that --to names").to_owned();
     let left = match (ask.single_transaction, ask.create) {
         (true, false) => "nothing of it was kept".to_owned(),
@@ -148,21 +148,21 @@ async fn left_behind(mut error: Error, access: &Access, ask: &Ask<'_>, is_part: 
 }
 
 /// What came of a dump that is in.
-struct Filled {
-    counted: Counted,
+struct LoadedDump {
+    counted: DumpStats,
     left_out: Vec<LeftOut>,
     warnings: Vec<String>,
 }
 
 /// All that the backup's objects hold, up to the end of the dump.
 async fn fill(
-    opened: &Opened<'_>,
-    contents: Option<&Contents>,
+    opened: &UnsealedBackup<'_>,
+    contents: Option<&Inventory>,
     properties: &DatabaseProperties,
-    access: &Access,
-    ask: &Ask<'_>,
+    access: &PsqlTarget,
+    ask: &LoadOptions<'_>,
     cancel: &Cancel,
-) -> Result<Filled> {
+) -> Result<LoadedDump> {
     let mut warnings = opened.warnings();
     if !ask.create {
         let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
@@ -183,7 +183,7 @@ async fn fill(
             properties.clone(),
             Roles::of(&opened.manifest, &ask.filter),
         );
-        blocking(move || roles.look(&source, &target, &stop)).await?;
+        blocking(move || roles.check_against(&source, &target, &stop)).await?;
     }
     if let Some(contents) = contents {
         warnings.extend(schemas_of_tables(contents, access, cancel).await?);
@@ -195,7 +195,7 @@ async fn fill(
     let (counted, filtered) = dump(opened, access, options, single, ask.workers, &progress, cancel).await?;
     warnings.extend(filtered.below);
     left_out.extend(filtered.changes.left_out);
-    Ok(Filled {
+    Ok(LoadedDump {
         counted,
         left_out,
         warnings,
@@ -205,22 +205,22 @@ async fn fill(
 /// What comes when the rows are in: the comparison with the inventory, and what belongs to the database itself.
 #[expect(clippy::too_many_arguments, reason = "what a restore knows by then")]
 async fn finish(
-    backup: &Backup,
-    opened: &Opened<'_>,
-    contents: Option<&Contents>,
-    access: &Access,
-    ask: &Ask<'_>,
-    filled: Filled,
+    backup: &ChosenBackup,
+    opened: &UnsealedBackup<'_>,
+    contents: Option<&Inventory>,
+    access: &PsqlTarget,
+    ask: &LoadOptions<'_>,
+    filled: LoadedDump,
     begun: Instant,
     cancel: &Cancel,
-) -> Result<Restored> {
-    let Filled {
+) -> Result<RestoreSummary> {
+    let LoadedDump {
         counted,
         left_out,
         mut warnings,
     } = filled;
     if let Some(contents) = contents {
-        agrees(&counted, contents)?;
+        check_against_inventory(&counted, contents)?;
     }
     let properties = contents.map(|contents| contents.properties.clone()).unwrap_or_default();
     warnings.extend(database_level(&properties, access, ask, cancel).await?);
@@ -233,11 +233,18 @@ async fn finish(
 }
 
 /// Of the old image: only on demand, since a changed dump would run as SQL.
-async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, begun: Instant, cancel: &Cancel) -> Result<Restored> {
+async fn unauthenticated(
+    backup: &ChosenBackup,
+    key: &str,
+    dump: &str,
+    ask: &LoadOptions<'_>,
+    begun: Instant,
+    cancel: &Cancel,
+) -> Result<RestoreSummary> {
     ask.legacy.must_be_given(&backup.stem, ask.signer)?;
     let client = psql::find_for_others(&ask.client_folders, ask.path.as_deref(), "")?;
     let access = prepared(
-        Access::new(client, ask.to.clone(), std::env::vars_os()),
+        PsqlTarget::new(client, ask.to.clone(), std::env::vars_os()),
         ask,
         "restored",
         &DatabaseProperties::default(),
@@ -253,9 +260,9 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
     let progress = Progress::new(0);
     let _reporter = Reporter::start(progress.clone(), &backup.stem);
     let (target, stop, single) = (access.clone(), cancel.clone(), ask.single_transaction);
-    let sink = move || Ok(Filter::new(options, target.restore(Manner::all(single), &stop)?));
+    let sink = move || Ok(Filter::new(options, target.restore(PsqlMode::all(single), &stop)?));
     let limit = ask.legacy.length();
-    let brought = legacy::bring(backup, key, dump, ask.key, ask.workers, limit, sink, &progress, cancel).await;
+    let brought = legacy::fetch_object(backup, key, dump, ask.key, ask.workers, limit, sink, &progress, cancel).await;
     let (counted, filtered) = match brought {
         Ok(brought) => brought,
         Err(error) => return Err(left_behind(error, &access, ask, false).await),
@@ -272,14 +279,14 @@ async fn unauthenticated(backup: &Backup, key: &str, dump: &str, ask: &Ask<'_>, 
 /// The target, made or found empty; its name is the backup's where none was given. `part`: the tables of a backup that is
 /// not of a whole database.
 async fn prepared(
-    access: Access,
-    ask: &Ask<'_>,
+    access: PsqlTarget,
+    ask: &LoadOptions<'_>,
     database: &str,
     properties: &DatabaseProperties,
     part: Option<Vec<String>>,
     roles: Roles,
     cancel: &Cancel,
-) -> Result<Access> {
+) -> Result<PsqlTarget> {
     let (is_new, cancel, properties) = (ask.create, cancel.clone(), properties.clone());
     if !is_new && !access.names_database() {
         let error = Error::field(Code::BadUsage, "to", "names no database");
@@ -291,14 +298,16 @@ async fn prepared(
     };
     blocking(move || {
         if !is_new {
-            empty::must_be_no_template(&access, &cancel)?;
+            target_database::must_be_no_template(&access, &cancel)?;
             match part {
-                Some(tables) => empty::must_have_none_of(&tables, &access, &cancel)?,
-                None => empty::must_be_empty(&access, &cancel)?,
+                Some(tables) => target_database::must_have_none_of(&tables, &access, &cancel)?,
+                None => target_database::must_be_empty(&access, &cancel)?,
             }
         }
         let server = if is_new { maintenance(&access, &cancel)? } else { access.clone() };
-        roles.asked_elsewhere(is_new, &properties).look(&properties, &server, &cancel)?;
+        roles
+            .asked_elsewhere(is_new, &properties)
+            .check_against(&properties, &server, &cancel)?;
         if is_new {
             create(&access, &properties, &cancel)?;
         }
@@ -308,7 +317,12 @@ async fn prepared(
 }
 
 /// What no dump holds: applied to a database of our making, and only spoken of where somebody else made it.
-async fn database_level(properties: &DatabaseProperties, access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<Vec<String>> {
+async fn database_level(
+    properties: &DatabaseProperties,
+    access: &PsqlTarget,
+    ask: &LoadOptions<'_>,
+    cancel: &Cancel,
+) -> Result<Vec<String>> {
     if !ask.create {
         let mut warnings = Vec::new();
         let told = "settings, comment and privileges of the source's database itself were not applied: they come with --create, \
@@ -321,7 +335,7 @@ async fn database_level(properties: &DatabaseProperties, access: &Access, ask: &
     if properties.encoding.is_none() {
         return Ok(vec![UNKNOWN_PROPERTIES.to_owned()]);
     }
-    let wanted = Wanted {
+    let wanted = PropertyChoice {
         owner: !ask.filter.no_owner,
         privileges: !ask.filter.no_privileges,
         roles: true,
@@ -331,9 +345,9 @@ async fn database_level(properties: &DatabaseProperties, access: &Access, ask: &
 }
 
 /// What is wished, and what the target makes necessary.
-async fn options(access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<FilterOptions> {
+async fn options(access: &PsqlTarget, ask: &LoadOptions<'_>, cancel: &Cancel) -> Result<FilterOptions> {
     let (target, stop) = (access.clone(), cancel.clone());
-    let existing = blocking(move || empty::existing(&target, &stop)).await?;
+    let existing = blocking(move || target_database::existing(&target, &stop)).await?;
     Ok(FilterOptions {
         // Large objects bring a transaction of their own, whose end would end ours half way.
         no_transactions: ask.single_transaction,
@@ -345,15 +359,15 @@ async fn options(access: &Access, ask: &Ask<'_>, cancel: &Cancel) -> Result<Filt
 }
 
 fn report(
-    backup: &Backup,
-    opened: Option<&Opened<'_>>,
-    access: &Access,
-    counted: &Counted,
+    backup: &ChosenBackup,
+    opened: Option<&UnsealedBackup<'_>>,
+    access: &PsqlTarget,
+    counted: &DumpStats,
     warnings: Vec<String>,
     begun: Instant,
-) -> Restored {
+) -> RestoreSummary {
     let manifest = opened.map(|opened| &*opened.manifest);
-    Restored {
+    RestoreSummary {
         status: "restored",
         stem: backup.stem.clone(),
         opens: opened.is_some(),
@@ -372,7 +386,7 @@ fn report(
     }
 }
 
-impl Restored {
+impl RestoreSummary {
     pub fn to_json(&self) -> String {
         // Every field is a text, number or list: this cannot fail.
         serde_json::to_string(self).unwrap_or_else(|_| "{\"status\":\"restored\"}".to_owned())

@@ -1,13 +1,13 @@
 //! A failed call to S3, as the code that its user can act on.
 
-use crate::aws::{EXPIRED, Failed, SKEWED};
+use crate::aws::{EXPIRED, SKEWED, ServiceError};
 use crate::error::{Code, Error};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// What S3's answer means for the caller, where that is not simply an error.
-pub enum Meaning {
+pub enum S3ErrorKind {
     /// 412: the key exists (`If-None-Match: *`).
     Exists,
     /// 409: another write of this key is under way; try again.
@@ -44,12 +44,12 @@ const UNKNOWN_HINT: &str = "The access key, its secret or the session token is w
 const SKEWED_HINT: &str = "S3 takes this machine's clock for wrong, though it was corrected by S3's own: set the clock (NTP), and look \
                            for a proxy that delays requests.";
 
-impl Meaning {
+impl S3ErrorKind {
     pub fn of<E>(error: &SdkError<E, HttpResponse>, action: &str, resource: &str) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let failed = Failed::of(error);
+        let failed = ServiceError::of(error);
         let tell = |code: Code| Error::new(code, failed.sentence(action, resource));
         match (failed.code.as_str(), failed.status) {
             ("PreconditionFailed", _) | (_, Some(412)) => Self::Exists,

@@ -1,24 +1,24 @@
 //! Which backup is meant, and what stands there under its name.
 
-use super::names::{compact, is_of_sealed, manifest_of, stem_of};
-use crate::envelope::manifest::{Found, MAX_MANIFEST, Object, base_name};
+use super::names::{compact, is_of_sealed, manifest_revision, stem_of};
+use crate::envelope::manifest::{MAX_MANIFEST, ManifestObject, UnverifiedManifest, base_name};
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
-use crate::store::{Archive, Location, Pinned, missing};
+use crate::store::{Archive, Location, PinnedObject, missing};
 
 /// One backup in its folder. Nothing of it is believed yet.
-pub struct Backup {
+pub struct ChosenBackup {
     pub folder: Location,
     pub archive: Archive,
     pub stem: String,
-    pub kind: Kind,
+    pub kind: BackupKind,
 }
 
-pub enum Kind {
+pub enum BackupKind {
     /// Of this program: one manifest, and one more for each change of its recipients.
     Sealed {
         /// The newest first; at least one.
-        manifests: Vec<Found>,
+        manifests: Vec<UnverifiedManifest>,
         /// Generations that are none, or may not be read.
         unreadable: Vec<Error>,
     },
@@ -26,7 +26,7 @@ pub enum Kind {
     Legacy { key: String, dump: String },
 }
 
-impl Backup {
+impl ChosenBackup {
     /// Takes `folder/STEM`, the name of any of its objects, or a folder that holds one backup only.
     pub async fn find(text: &str, env: &Env) -> Result<Self> {
         let location = Location::parse(text)?;
@@ -38,7 +38,7 @@ impl Backup {
         }
         let archive = Archive::open(&location, env).await?;
         let names: Vec<String> = archive.list("").await?.into_iter().map(|listed| listed.name).collect();
-        let mut stems: Vec<&str> = names.iter().filter_map(|name| Some(manifest_of(name)?.0)).collect();
+        let mut stems: Vec<&str> = names.iter().filter_map(|name| Some(manifest_revision(name)?.0)).collect();
         stems.dedup();
         match stems.as_slice() {
             [stem] => {
@@ -52,7 +52,7 @@ impl Backup {
                         stem: stem_of(&dump).unwrap_or(&dump).to_owned(),
                         folder: location,
                         archive,
-                        kind: Kind::Legacy { key, dump },
+                        kind: BackupKind::Legacy { key, dump },
                     })
                 }
                 None => Err(Error::new(Code::NoBackup, format!("there is no backup in {location}"))),
@@ -76,7 +76,7 @@ impl Backup {
         let mut generations: Vec<(u32, &String)> = names
             .iter()
             .filter_map(|name| {
-                manifest_of(name)
+                manifest_revision(name)
                     .filter(|(of, _)| *of == sealed)
                     .map(|(_, generation)| (generation, name))
             })
@@ -85,14 +85,14 @@ impl Backup {
         let (mut manifests, mut unreadable) = (Vec::new(), Vec::new());
         for (_, name) in &generations {
             let bytes = archive.read(name, MAX_MANIFEST).await;
-            match bytes.and_then(|bytes| Found::parse(name, &bytes)) {
+            match bytes.and_then(|bytes| UnverifiedManifest::parse(name, &bytes)) {
                 Ok(found) => manifests.push(found),
                 Err(error) if ends_the_search(error.code) => return Err(error),
                 Err(error) => unreadable.push(error),
             }
         }
         let (stem, kind) = match (manifests.is_empty(), unreadable) {
-            (false, unreadable) => (sealed, Kind::Sealed { manifests, unreadable }),
+            (false, unreadable) => (sealed, BackupKind::Sealed { manifests, unreadable }),
             (true, unreadable) if !unreadable.is_empty() => return Err(unreadable[0].clone()),
             (true, _) => {
                 let of_sealed = sealed_among(&names);
@@ -101,7 +101,7 @@ impl Backup {
                 }
                 let (key, dump) = legacy_pair(&names).ok_or_else(|| nothing(&folder, stem, &names))?;
                 must_be_alone(&of_sealed)?;
-                (stem.to_owned(), Kind::Legacy { key, dump })
+                (stem.to_owned(), BackupKind::Legacy { key, dump })
             }
         };
         Ok(Self {
@@ -122,7 +122,7 @@ impl Backup {
     }
 
     /// What the manifest promises must be there, in the promised size.
-    pub async fn pin(&self, object: &Object) -> Result<Pinned> {
+    pub async fn pin(&self, object: &ManifestObject) -> Result<PinnedObject> {
         let name = base_name(&object.key);
         let pinned = self.archive.pin(name).await?.ok_or_else(|| missing(name))?;
         if pinned.size != object.size {

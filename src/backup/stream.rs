@@ -4,9 +4,9 @@ use super::attempt::Attempt;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::observe::progress::{Progress, Reporter};
-use crate::pipeline::pg_dump::{Prepared, Scope};
-use crate::pipeline::{Arrived, Part, Road, forward};
-use crate::rds::aftermath::{Failure, explain};
+use crate::pipeline::pg_dump::{DumpScope, PgDumpCommand};
+use crate::pipeline::{Part, PipelineOptions, StreamSummary, forward};
+use crate::rds::dump_failure::{DumpFailure, explain};
 use crate::rds::{TRIES, is_transient, pause};
 use crate::store::Upload;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::sync::oneshot;
 
 /// A stream that came to its proven end: its salt, what is known of it, and the part that is still held back.
-pub(super) struct Sent {
+pub(super) struct SentStream {
     pub salt: [u8; 8],
-    pub arrived: Arrived,
+    pub arrived: StreamSummary,
     pub last: Part,
     /// What `pg_dump` said on stderr though it succeeded.
     pub warnings: Vec<String>,
@@ -25,18 +25,18 @@ pub(super) struct Sent {
 
 /// Sends all of a stream but its last part. A server that is busy or out of reach is tried again, with a new token, as
 /// long as no byte has come.
-pub(super) async fn send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Scope<'_>) -> Result<Sent> {
+pub(super) async fn send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<'_>) -> Result<SentStream> {
     let mut tries = 0;
     loop {
         tries += 1;
         let progress = Progress::new(attempt.estimate.dump_bytes);
-        match once(attempt, upload, scope, &progress).await {
+        match try_send(attempt, upload, scope, &progress).await {
             Err(error) if tries < TRIES && is_transient(error.code) && progress.bytes() == 0 => {
                 tracing::warn!(code = error.code.name(), tries, "{}", error.message);
                 attempt.job.cancel.pause(pause(attempt.job.server.limits, tries)).await?;
             }
             Err(error) => {
-                let failure = Failure {
+                let failure = DumpFailure {
                     database: attempt.database,
                     selection: &attempt.job.plan.selection,
                     facts: &attempt.facts,
@@ -50,15 +50,15 @@ pub(super) async fn send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Sco
     }
 }
 
-async fn once(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Scope<'_>, progress: &Arc<Progress>) -> Result<Sent> {
+async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<'_>, progress: &Arc<Progress>) -> Result<SentStream> {
     let job = attempt.job;
     let cancel = job.cancel.child()?;
     let _ends = cancel.cancel_on_drop();
-    let password = cancel.race(job.server.password(attempt.database.as_str())).await?;
-    let dump = Prepared::new(&attempt.client, &job.server, scope, password)?;
+    let password = cancel.run_until_cancelled(job.server.password(attempt.database.as_str())).await?;
+    let dump = PgDumpCommand::new(&attempt.client, &job.server, scope, password)?;
     let (salt, key) = attempt.seal.cipher_key()?;
     let memory = &attempt.estimate.memory;
-    let road = Road {
+    let road = PipelineOptions {
         rate_limit: job.plan.rate_limit,
         compression: job.plan.compression,
         workers: memory.workers.max(1) as usize,
@@ -84,7 +84,7 @@ async fn once(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Scope<'_>, pro
     let (uploaded, arrived) = tokio::join!(uploading, driving);
     uploaded?;
     let (arrived, last, warnings) = arrived?;
-    Ok(Sent {
+    Ok(SentStream {
         salt,
         arrived,
         last,
@@ -94,13 +94,13 @@ async fn once(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Scope<'_>, pro
 
 /// Runs the road on a thread of its own, the one that `pg_dump` is tied to, until both have ended.
 async fn drive(
-    dump: Prepared,
+    dump: PgDumpCommand,
     stall: Duration,
-    road: Road,
+    road: PipelineOptions,
     parts: Sender<Part>,
     progress: Arc<Progress>,
     cancel: Cancel,
-) -> Result<(Arrived, Part, Vec<String>)> {
+) -> Result<(StreamSummary, Part, Vec<String>)> {
     let (ended, outcome) = oneshot::channel();
     let work = move || {
         let arrived = dump.start(stall, &cancel).and_then(|dump| {

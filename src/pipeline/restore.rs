@@ -1,45 +1,45 @@
 //! The way back of [`super::forward`]: fetch → check → decrypt → decompress → inventory → sink.
 
 use super::decompress::Decompress;
-use super::decrypt::Opener;
-use super::exact::{Exact, Length};
-use super::fetch::{Piece, fetch};
-use super::{Counted, Inventory, Stage, broken};
+use super::decrypt::PartDecryptor;
+use super::fetch::{PlainChunk, fetch};
+use super::length_check::{LengthCheck, LengthLimit};
+use super::{DumpStats, RowCounter, Stage, broken};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::observe::progress::Progress;
 use crate::plan::Compression;
-use crate::store::{Archive, Pinned};
+use crate::store::{Archive, PinnedObject};
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::sync::oneshot;
 
 /// What one road back is to do with its bytes.
-pub struct Return {
-    pub opener: Opener,
+pub struct RestorePipeline {
+    pub opener: PartDecryptor,
     pub compression: Compression,
     pub workers: usize,
     /// The bytes that must arrive at the sink, as far as that is known.
-    pub plain_bytes: Length,
+    pub plain_bytes: LengthLimit,
 }
 
 /// Brings one object back. The sink is made on the road's own thread, since a child process ends with the thread that
 /// started it; it is finished only if all of the object was right, and dropped otherwise.
 pub async fn back<S, F>(
     archive: &Archive,
-    pinned: &Pinned,
-    way: Return,
+    pinned: &PinnedObject,
+    way: RestorePipeline,
     sink: F,
     progress: &Arc<Progress>,
     cancel: &Cancel,
-) -> Result<(Counted, S::Done)>
+) -> Result<(DumpStats, S::Done)>
 where
     F: FnOnce() -> Result<S> + Send + 'static,
     S: Stage,
     S::Done: Send + 'static,
 {
     let cancel = cancel.child()?;
-    let Return {
+    let RestorePipeline {
         opener,
         compression,
         workers,
@@ -50,8 +50,8 @@ where
     let (ended, outcome) = oneshot::channel();
     let (progress, on_thread) = (progress.clone(), cancel.clone());
     let work = move || {
-        let road = |pieces: &mut Receiver<Piece>| {
-            let inventory = Inventory::new(Exact::new(plain_bytes, sink()?));
+        let road = |pieces: &mut Receiver<PlainChunk>| {
+            let inventory = RowCounter::new(LengthCheck::new(plain_bytes, sink()?));
             drive(Decompress::new(compression, workers, inventory)?, pieces, &progress)
         };
         let done = road(&mut pieces);
@@ -81,14 +81,18 @@ where
     }
 }
 
-fn drive<S: Stage>(mut road: Decompress<Inventory<S>>, pieces: &mut Receiver<Piece>, progress: &Progress) -> Result<(Counted, S::Done)> {
+fn drive<S: Stage>(
+    mut road: Decompress<RowCounter<S>>,
+    pieces: &mut Receiver<PlainChunk>,
+    progress: &Progress,
+) -> Result<(DumpStats, S::Done)> {
     loop {
         match pieces.blocking_recv() {
-            Some(Piece::Bytes(bytes)) => {
+            Some(PlainChunk::Bytes(bytes)) => {
                 road.put(&bytes)?;
                 progress.dumped(bytes.len() as u64, 0);
             }
-            Some(Piece::End) => return road.finish(),
+            Some(PlainChunk::End) => return road.finish(),
             None => return Err(broken("the reading")),
         }
     }

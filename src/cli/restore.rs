@@ -2,7 +2,7 @@
 
 use super::filter::FilterArguments;
 use super::report_place::ReportPlace;
-use crate::backup::signer::Signing;
+use crate::backup::signer::ManifestSigner;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
 use crate::envelope::private_key::{PrivateKey, passphrase};
@@ -14,11 +14,11 @@ use crate::event::Env;
 use crate::plan::values::secret_arn;
 use crate::plan::{RateLimit, SigningKey};
 use crate::rds::secret;
-use crate::restore::backup::Backup;
 use crate::restore::conninfo::Conninfo;
+use crate::restore::find::ChosenBackup;
 use crate::restore::legacy::Consent;
-use crate::restore::list::Unreadable;
-use crate::restore::{decrypt, drill, into, list, rewrap, verify};
+use crate::restore::list::UnreadableEntry;
+use crate::restore::{decrypt, drill, list, load, rewrap, verify};
 use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret;
 use std::path::{Path, PathBuf};
@@ -106,14 +106,14 @@ pub struct Decrypt {
     #[command(flatten)]
     legacy: LegacyArguments,
     /// Which object
-    #[arg(long, value_enum, default_value_t = What::Dump)]
-    what: What,
+    #[arg(long, value_enum, default_value_t = DecryptedObject::Dump)]
+    what: DecryptedObject,
     #[command(flatten)]
     trust: Trust,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum What {
+enum DecryptedObject {
     /// The dump: SQL for psql
     Dump,
     /// What should be in it, table by table: JSON
@@ -201,12 +201,18 @@ pub type Said = (Option<String>, u8);
 
 pub async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Result<Said> {
     let key = match &arguments.key {
-        Some(key) => Some(cancel.race(private_key(key, arguments.passphrase_file.as_deref())).await?),
+        Some(key) => Some(
+            cancel
+                .run_until_cancelled(private_key(key, arguments.passphrase_file.as_deref()))
+                .await?,
+        ),
         None => None,
     };
     let signer = arguments.trust.signer()?;
-    let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
-    let ask = verify::Ask {
+    let backup = cancel
+        .run_until_cancelled(ChosenBackup::find(&arguments.backup.backup, env))
+        .await?;
+    let ask = verify::VerifyOptions {
         key: key.as_ref(),
         signer: signer.as_ref(),
         deep: arguments.deep,
@@ -218,16 +224,18 @@ pub async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Result<Sa
 }
 
 pub async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<Said> {
-    let key = cancel.race(arguments.key.open()).await?;
+    let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
-    let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
-    let ask = decrypt::Ask {
+    let backup = cancel
+        .run_until_cancelled(ChosenBackup::find(&arguments.backup.backup, env))
+        .await?;
+    let ask = decrypt::DecryptOptions {
         key: &key,
         signer: signer.as_ref(),
         role: match arguments.what {
-            What::Dump => Role::Dump,
-            What::Inventory => Role::Inventory,
-            What::Globals => Role::Globals,
+            DecryptedObject::Dump => Role::Dump,
+            DecryptedObject::Inventory => Role::Inventory,
+            DecryptedObject::Globals => Role::Globals,
         },
         output: arguments.output.as_deref(),
         legacy: arguments.legacy.consent(),
@@ -246,11 +254,13 @@ pub async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<
 
 pub async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<Said> {
     let to = Conninfo::parse(&arguments.to)?;
-    let key = cancel.race(arguments.key.open()).await?;
+    let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
-    let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
+    let backup = cancel
+        .run_until_cancelled(ChosenBackup::find(&arguments.backup.backup, env))
+        .await?;
     let (client_folders, path) = clients(env);
-    let ask = into::Ask {
+    let ask = load::LoadOptions {
         key: &key,
         signer: signer.as_ref(),
         to,
@@ -263,17 +273,19 @@ pub async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<
         client_folders,
         path,
     };
-    let restored = into::restore(&backup, &ask, cancel).await?;
+    let restored = load::restore(&backup, &ask, cancel).await?;
     Ok((Some(restored.to_json()), 0))
 }
 
 pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<Said> {
-    let key = cancel.race(arguments.key.open()).await?;
+    let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
     let place = ReportPlace::open(&arguments.report, env).await?;
-    let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
+    let backup = cancel
+        .run_until_cancelled(ChosenBackup::find(&arguments.backup.backup, env))
+        .await?;
     let (client_folders, path) = clients(env);
-    let ask = drill::Ask {
+    let ask = drill::DrillOptions {
         key,
         signer: signer.as_ref(),
         unconfined: arguments.unconfined,
@@ -310,18 +322,20 @@ pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<Sa
         Ok(recipient)
     };
     let recipients = arguments.recipients.iter().map(read).collect::<Result<Vec<_>>>()?;
-    cancel.race(recipient::tested(&recipients)).await?;
+    cancel.run_until_cancelled(recipient::tested(&recipients)).await?;
     let signing = match env.get("PGSEAL_SIGNING_KEY") {
         Some(text) => {
             let key = SigningKey::parse(text, env.get("PGSEAL_SIGNING_PASSPHRASE_FILE"))?;
-            Some(cancel.race(Signing::tried(&key)).await?)
+            Some(cancel.run_until_cancelled(ManifestSigner::tried(&key)).await?)
         }
         None => None,
     };
     let signer = verifier(arguments.signer.as_deref())?;
-    let key = cancel.race(arguments.key.open()).await?;
-    let backup = cancel.race(Backup::find(&arguments.backup.backup, env)).await?;
-    let ask = rewrap::Ask {
+    let key = cancel.run_until_cancelled(arguments.key.open()).await?;
+    let backup = cancel
+        .run_until_cancelled(ChosenBackup::find(&arguments.backup.backup, env))
+        .await?;
+    let ask = rewrap::RewrapOptions {
         key: &key,
         signer: signer.as_ref(),
         recipients,
@@ -337,7 +351,7 @@ pub async fn list(arguments: &List, env: &Env, cancel: &Cancel) -> Result<Said> 
     let signer = verifier(arguments.signer.as_deref())?;
     let listing = list::list(&arguments.location, signer.as_ref(), env, cancel).await?;
     let exit = listing.unreadable.first().map_or(0, |entry| {
-        let Unreadable { stem, error, .. } = entry;
+        let UnreadableEntry { stem, error, .. } = entry;
         tracing::error!(
             code = error.code.name(),
             "{stem} cannot be read: {}. {}",

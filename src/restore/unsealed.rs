@@ -1,22 +1,22 @@
 //! A backup that its private key opened: from here on its manifest is believed.
 
-use super::backup::{Backup, Kind, ends_the_search};
+use super::find::{BackupKind, ChosenBackup, ends_the_search};
 use super::legacy::unproven;
-use super::origin::Origin;
+use super::provenance::Origin;
 use crate::cancel::Cancel;
-use crate::envelope::contents::Contents;
+use crate::envelope::contents::Inventory;
+use crate::envelope::data_key::{OAEP, PKCS1};
 use crate::envelope::legacy::Kdf;
-use crate::envelope::manifest::{Found, Object, Proven, Role, base_name, check_signature};
+use crate::envelope::manifest::{ManifestObject, Role, UnverifiedManifest, VerifiedManifest, base_name, check_signature};
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::recipient::Recipient;
-use crate::envelope::seal::{OAEP, PKCS1};
-use crate::envelope::secret::{CipherKey, Secret};
+use crate::envelope::secret::{CipherKey, DataKeyText};
 use crate::envelope::signature::Verifier;
 use crate::envelope::{hex, sha256, unhex};
 use crate::error::{Code, Error, Result};
 use crate::format::order::{SelectionRecord, source_digest};
 use crate::observe::progress::Progress;
-use crate::pipeline::{Counted, Expected, Length, Memory, Opener, Return, Stage, back};
+use crate::pipeline::{BufferSink, DumpStats, ExpectedPart, LengthLimit, PartDecryptor, RestorePipeline, Stage, back};
 use crate::plan::Compression;
 use std::num::NonZeroU32;
 
@@ -28,9 +28,9 @@ const MAX_INVENTORY: u64 = 256 << 20;
 /// Of plaintext, in backups by releases that sealed no length of it: a few hundred bytes are written for a role.
 const MAX_GLOBALS: u64 = 256 << 20;
 
-pub struct Opened<'a> {
-    pub backup: &'a Backup,
-    pub manifest: Proven,
+pub struct UnsealedBackup<'a> {
+    pub backup: &'a ChosenBackup,
+    pub manifest: VerifiedManifest,
     /// Of the whole manifest object: it stands for the backup in reports.
     pub manifest_sha256: String,
     pub origin: Origin,
@@ -39,14 +39,14 @@ pub struct Opened<'a> {
     /// Why other manifests under the same name do not count.
     pub passed_over: Vec<Error>,
     manifest_name: String,
-    secret: Secret,
+    secret: DataKeyText,
 }
 
-impl<'a> Opened<'a> {
+impl<'a> UnsealedBackup<'a> {
     /// The newest manifest that names the key and that its secret proves. A manifest that nothing proves is passed over with
     /// a warning; one that contradicts the proven one is not: see [`Self::must_agree`].
-    pub async fn open(backup: &'a Backup, key: &PrivateKey, signer: Option<&Verifier>) -> Result<Self> {
-        let Kind::Sealed { manifests, unreadable } = &backup.kind else {
+    pub async fn open(backup: &'a ChosenBackup, key: &PrivateKey, signer: Option<&Verifier>) -> Result<Self> {
+        let BackupKind::Sealed { manifests, unreadable } = &backup.kind else {
             return Err(unproven(&backup.stem, signer));
         };
         let mut failures: Vec<Error> = Vec::new();
@@ -83,7 +83,13 @@ impl<'a> Opened<'a> {
         Err(first.unwrap_or_else(|| not_a_recipient(manifests, key)))
     }
 
-    async fn prove(backup: &'a Backup, found: &Found, object: &str, key: &PrivateKey, signer: Option<&Verifier>) -> Result<Self> {
+    async fn prove(
+        backup: &'a ChosenBackup,
+        found: &UnverifiedManifest,
+        object: &str,
+        key: &PrivateKey,
+        signer: Option<&Verifier>,
+    ) -> Result<Self> {
         check_signature(found, signer)?;
         let tampered = |reason: String| Error::new(Code::Tampered, reason);
         let unproven = found.unproven();
@@ -116,7 +122,7 @@ impl<'a> Opened<'a> {
     /// A stem has one data key and one dump. Whoever may write to the bucket could add a newer manifest, genuine by a data key
     /// of their own: so every other manifest that somebody proves must be of the same data key, name the same dump, and be
     /// signed if this one is. With a pinned signer, who did not sign does not count.
-    async fn must_agree(&mut self, manifests: &[Found], key: &PrivateKey, signer: Option<&Verifier>) -> Result<()> {
+    async fn must_agree(&mut self, manifests: &[UnverifiedManifest], key: &PrivateKey, signer: Option<&Verifier>) -> Result<()> {
         for other in manifests.iter().filter(|other| other.name() != self.manifest_name) {
             let said = other.unproven();
             let refused = |reason: &str| {
@@ -168,7 +174,7 @@ impl<'a> Opened<'a> {
     }
 
     /// How an object is opened, by what the manifest says of it.
-    fn opener(&self, object: &Object) -> Result<Opener> {
+    fn opener(&self, object: &ManifestObject) -> Result<PartDecryptor> {
         let bad = |reason: &str| Error::new(Code::Tampered, format!("the manifest is not consistent: {reason}"));
         let salt = self
             .manifest
@@ -182,14 +188,14 @@ impl<'a> Opened<'a> {
         let mut offset = 0;
         let mut parts = Vec::with_capacity(sizes.len());
         for (size, sha256) in sizes.into_iter().zip(&hashes) {
-            parts.push(Expected {
+            parts.push(ExpectedPart {
                 offset,
                 size,
                 sha256: Some(hash(sha256)?),
             });
             offset += size;
         }
-        Ok(Opener {
+        Ok(PartDecryptor {
             name: base_name(&object.key).to_owned(),
             key: self.cipher_key(&salt)?,
             salt,
@@ -210,7 +216,7 @@ impl<'a> Opened<'a> {
     }
 
     /// Believes another manifest of this backup, if the secret made it.
-    pub fn prove_other(&self, found: &Found) -> Result<Proven> {
+    pub fn prove_other(&self, found: &UnverifiedManifest) -> Result<VerifiedManifest> {
         found.prove(&self.secret)
     }
 
@@ -235,7 +241,7 @@ impl<'a> Opened<'a> {
         }
     }
 
-    pub fn object(&self, role: Role) -> Result<&Object> {
+    pub fn object(&self, role: Role) -> Result<&ManifestObject> {
         let missing = || {
             let message = format!("the backup {} was made without {}", self.backup.stem, role.as_str());
             match role {
@@ -249,14 +255,14 @@ impl<'a> Opened<'a> {
     }
 
     /// Brings an object back into a sink.
-    pub async fn bring<S, F>(
+    pub async fn fetch_object<S, F>(
         &self,
         role: Role,
         workers: usize,
         sink: F,
         progress: &std::sync::Arc<Progress>,
         cancel: &Cancel,
-    ) -> Result<(Counted, S::Done)>
+    ) -> Result<(DumpStats, S::Done)>
     where
         F: FnOnce() -> Result<S> + Send + 'static,
         S: Stage,
@@ -264,7 +270,7 @@ impl<'a> Opened<'a> {
     {
         let object = self.object(role)?;
         let pinned = self.backup.pin(object).await?;
-        let way = Return {
+        let way = RestorePipeline {
             opener: self.opener(object)?,
             compression: match role {
                 Role::Inventory => Compression::None,
@@ -277,21 +283,21 @@ impl<'a> Opened<'a> {
     }
 
     /// Of an object's plaintext: of all but the dump the inventory knows it.
-    async fn length(&self, role: Role, cancel: &Cancel) -> Result<Length> {
+    async fn length(&self, role: Role, cancel: &Cancel) -> Result<LengthLimit> {
         match role {
-            Role::Dump => Ok(Length::Exactly(self.manifest.plain_bytes)),
+            Role::Dump => Ok(LengthLimit::Exactly(self.manifest.plain_bytes)),
             Role::Globals => {
                 // Its own length is not in question here: `contents` asks for the inventory alone.
                 let contents = Box::pin(self.contents(cancel)).await?;
                 let sealed = contents.and_then(|contents| contents.plain_lengths.get(role.as_str()).copied());
-                Ok(sealed.map_or(Length::AtMost(MAX_GLOBALS), Length::Exactly))
+                Ok(sealed.map_or(LengthLimit::AtMost(MAX_GLOBALS), LengthLimit::Exactly))
             }
-            _ => Ok(Length::Any),
+            _ => Ok(LengthLimit::Any),
         }
     }
 
     /// The plain values of the inventory against their digests in line 1: one writer made both.
-    fn must_tell_the_same(&self, contents: &Contents) -> Result<()> {
+    fn must_tell_the_same(&self, contents: &Inventory) -> Result<()> {
         let manifest = &self.manifest;
         let source = contents.host.as_deref().zip(contents.port);
         let source = source.map(|(host, port)| source_digest(host, port, &contents.database));
@@ -307,15 +313,15 @@ impl<'a> Opened<'a> {
     }
 
     /// What should be in the dump; `None` in the legacy format, which keeps no inventory.
-    pub async fn contents(&self, cancel: &Cancel) -> Result<Option<Contents>> {
+    pub async fn contents(&self, cancel: &Cancel) -> Result<Option<Inventory>> {
         match self.manifest.object(Role::Inventory) {
             None => Ok(None),
             Some(object) if object.size > MAX_INVENTORY => Err(Error::new(Code::Tampered, "the inventory is too large to be one")),
             Some(_) => {
                 let (_, json) = self
-                    .bring(Role::Inventory, 1, || Ok(Memory::default()), &Progress::new(0), cancel)
+                    .fetch_object(Role::Inventory, 1, || Ok(BufferSink::default()), &Progress::new(0), cancel)
                     .await?;
-                let contents = Contents::parse(&json)?;
+                let contents = Inventory::parse(&json)?;
                 self.must_tell_the_same(&contents)?;
                 Ok(Some(contents))
             }
@@ -323,7 +329,7 @@ impl<'a> Opened<'a> {
     }
 }
 
-fn not_a_recipient(manifests: &[Found], key: &PrivateKey) -> Error {
+fn not_a_recipient(manifests: &[UnverifiedManifest], key: &PrivateKey) -> Error {
     let recipients = manifests.iter().flat_map(|found| &found.unproven().recipients);
     let mut needed: Vec<&str> = recipients.map(|wrapped| wrapped.fingerprint.as_str()).collect();
     needed.sort_unstable();

@@ -1,20 +1,20 @@
 //! `plan`: which databases one event means, each as an event of its own that can be sent to a function or task of its own.
 
-use crate::backup::{Estimate, Job};
+use crate::backup::{BackupContext, Estimate};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::event::{Env, Event};
 use crate::plan::{DatabaseName, Plan};
-use crate::rds::databases::Listed;
+use crate::rds::databases::ListedDatabase;
 use crate::rds::preflight::preflight;
 use serde::Serialize;
 use serde_json::Value;
 
 /// What an event means, database by database.
 #[derive(Debug, Serialize)]
-pub struct Fleet {
+pub struct BackupPlan {
     pub status: &'static str,
-    pub backups: Vec<Planned>,
+    pub backups: Vec<PlannedBackup>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -23,7 +23,7 @@ pub struct Fleet {
 
 /// One backup to come. A database that cannot be looked at keeps its event: what stands in the way may be gone by then.
 #[derive(Debug, Serialize)]
-pub struct Planned {
+pub struct PlannedBackup {
     pub database: String,
     /// `skipped`: PostgreSQL itself forbids to dump it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,7 @@ pub struct Planned {
     fails: bool,
 }
 
-impl Fleet {
+impl BackupPlan {
     pub fn failure(&self) -> Option<&Error> {
         self.error.as_ref().or_else(|| {
             self.backups
@@ -61,15 +61,15 @@ impl Fleet {
 }
 
 /// Looks at every database that the plan means; writes nothing.
-pub async fn run(event: &Event, plan: &Plan, env: &Env, cancel: &Cancel) -> Fleet {
-    let mut fleet = Fleet {
+pub async fn plan_backups(event: &Event, plan: &Plan, env: &Env, cancel: &Cancel) -> BackupPlan {
+    let mut fleet = BackupPlan {
         status: "planned",
         backups: Vec::new(),
         error: None,
         warnings: Vec::new(),
     };
     let opened = async {
-        let job = Job::open(plan, env, None, cancel).await?;
+        let job = BackupContext::open(plan, env, None, cancel).await?;
         let list = job.databases().await?;
         Ok((job, list))
     };
@@ -88,9 +88,9 @@ pub async fn run(event: &Event, plan: &Plan, env: &Env, cancel: &Cancel) -> Flee
     fleet
 }
 
-async fn planned(event: &Event, job: &Job<'_>, listed: Listed) -> Planned {
-    let order = |name: &DatabaseName| Some(event.narrowed(name.as_str()));
-    let nothing = Planned {
+async fn planned(event: &Event, job: &BackupContext<'_>, listed: ListedDatabase) -> PlannedBackup {
+    let order = |name: &DatabaseName| Some(event.for_database(name.as_str()));
+    let nothing = PlannedBackup {
         database: String::new(),
         status: None,
         event: None,
@@ -100,12 +100,12 @@ async fn planned(event: &Event, job: &Job<'_>, listed: Listed) -> Planned {
         fails: false,
     };
     match listed {
-        Listed::Chosen(name) => {
+        ListedDatabase::Chosen(name) => {
             let (estimate, error) = match estimate(job, &name).await {
                 Ok(estimate) => (Some(estimate), None),
                 Err(error) => (None, Some(error)),
             };
-            Planned {
+            PlannedBackup {
                 database: name.as_str().to_owned(),
                 event: order(&name),
                 estimate,
@@ -114,13 +114,13 @@ async fn planned(event: &Event, job: &Job<'_>, listed: Listed) -> Planned {
                 ..nothing
             }
         }
-        Listed::Skipped { name, reason } => Planned {
+        ListedDatabase::Skipped { name, reason } => PlannedBackup {
             database: name,
             status: Some("skipped"),
             reason: Some(reason),
             ..nothing
         },
-        Listed::Failed { name, database, error } => Planned {
+        ListedDatabase::Failed { name, database, error } => PlannedBackup {
             database: name,
             event: database.as_ref().and_then(order),
             error: Some(error),
@@ -129,7 +129,7 @@ async fn planned(event: &Event, job: &Job<'_>, listed: Listed) -> Planned {
     }
 }
 
-async fn estimate(job: &Job<'_>, name: &DatabaseName) -> Result<Estimate> {
+async fn estimate(job: &BackupContext<'_>, name: &DatabaseName) -> Result<Estimate> {
     let facts = preflight(&job.server, name, &job.plan.selection, job.cancel).await?;
     Estimate::of(job.plan, &facts)
 }

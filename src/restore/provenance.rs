@@ -3,7 +3,7 @@
 //! A recipient's public key is public, so anybody can make a set that its private key opens. Only a signature says whose
 //! set it is, and only where its reader named the signer (`--signer`).
 
-use crate::envelope::manifest::{Found, Manifest, Role, base_name, check_signature};
+use crate::envelope::manifest::{Manifest, Role, UnverifiedManifest, base_name, check_signature};
 use crate::envelope::signature::Verifier;
 use crate::store::Location;
 use serde::Serialize;
@@ -23,7 +23,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    pub fn new(found: &Found, signer: Option<&Verifier>, folder: &Location) -> Self {
+    pub fn new(found: &UnverifiedManifest, signer: Option<&Verifier>, folder: &Location) -> Self {
         let manifest = found.unproven();
         let named = manifest.signer.as_ref().filter(|_| check_signature(found, None).is_ok());
         let written_to = written_to(manifest);

@@ -14,11 +14,11 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 /// What is kept of a statement: more than any `COPY` head that PostgreSQL can write (1,600 columns of 63 bytes, quoted).
-const HEAD: usize = 256 << 10;
+const HEADER_LIMIT: usize = 256 << 10;
 
 /// A table whose rows are in the dump.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Table {
+pub struct TableRows {
     /// `schema.table`, as [`TableName`] shows it.
     pub name: String,
     pub rows: u64,
@@ -28,8 +28,8 @@ pub struct Table {
 
 /// Everything counted, and what lay below.
 #[derive(Debug)]
-pub struct Counted {
-    pub tables: Vec<Table>,
+pub struct DumpStats {
+    pub tables: Vec<TableRows>,
     pub rows: u64,
     pub large_objects: u64,
     pub plain_bytes: u64,
@@ -41,7 +41,7 @@ pub struct Counted {
     pub refused: Option<String>,
 }
 
-impl Counted {
+impl DumpStats {
     /// A second proof of a dump beside its closing line: whoever cut rows, a string or a function's body short left it open.
     pub fn must_end_between_statements(&self) -> Result<()> {
         match self.ends_inside {
@@ -52,17 +52,17 @@ impl Counted {
 }
 
 /// Counts and hashes what passes.
-pub struct Inventory<S> {
-    counter: Counter,
+pub struct RowCounter<S> {
+    counter: CountedTable,
     hash: Context,
     bytes: u64,
     below: S,
 }
 
-impl<S: Stage> Inventory<S> {
+impl<S: Stage> RowCounter<S> {
     pub fn new(below: S) -> Self {
         Self {
-            counter: Counter::default(),
+            counter: CountedTable::default(),
             hash: Context::new(&SHA256),
             bytes: 0,
             below,
@@ -75,8 +75,8 @@ impl<S: Stage> Inventory<S> {
     }
 }
 
-impl<S: Stage> Stage for Inventory<S> {
-    type Done = (Counted, S::Done);
+impl<S: Stage> Stage for RowCounter<S> {
+    type Done = (DumpStats, S::Done);
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.counter.read(bytes);
@@ -86,7 +86,7 @@ impl<S: Stage> Stage for Inventory<S> {
     }
 
     fn finish(self) -> Result<Self::Done> {
-        let counted = Counted {
+        let counted = DumpStats {
             ends_inside: self.counter.lexer.open(),
             refused: self.counter.refused(),
             rows: self.counter.rows,
@@ -101,7 +101,7 @@ impl<S: Stage> Stage for Inventory<S> {
 
 /// The lexer, and what is counted by it.
 #[derive(Default)]
-struct Counter {
+struct CountedTable {
     lexer: DumpLexer,
     /// The statement at hand, if it may be one that counts.
     statement: Vec<u8>,
@@ -110,12 +110,12 @@ struct Counter {
     refused: Option<String>,
     /// Of rows, or of their end.
     mark: u64,
-    tables: Vec<Table>,
+    tables: Vec<TableRows>,
     rows: u64,
     large_objects: u64,
 }
 
-impl Counter {
+impl CountedTable {
     fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let (read, lexed) = self.lexer.read(bytes);
@@ -127,9 +127,9 @@ impl Counter {
                 Lexed::RowsEnd => self.mark = 0,
                 Lexed::Opening => {}
                 Lexed::Command => self.command(part),
-                Lexed::Sql | Lexed::Variable => self.keep(part),
+                Lexed::Sql | Lexed::Variable => self.buffer_head(part),
                 Lexed::End => {
-                    self.keep(part);
+                    self.buffer_head(part);
                     self.end_statement();
                 }
             }
@@ -141,7 +141,7 @@ impl Counter {
         if self.refused.is_none() {
             self.refused = self.commands.read(part, inside, self.has_statements).err();
         }
-        if inside { self.keep(part) } else { self.statement.clear() }
+        if inside { self.buffer_head(part) } else { self.statement.clear() }
     }
 
     fn refused(&self) -> Option<String> {
@@ -160,9 +160,9 @@ impl Counter {
     }
 
     /// `--inserts` gives rows that are statements: nothing of them is kept.
-    fn keep(&mut self, part: &[u8]) {
+    fn buffer_head(&mut self, part: &[u8]) {
         if !self.lexer.is_insert() {
-            let room = HEAD - self.statement.len();
+            let room = HEADER_LIMIT - self.statement.len();
             self.statement.extend_from_slice(&part[..part.len().min(room)]);
         }
     }
@@ -175,7 +175,7 @@ impl Counter {
         if self.lexer.rows_follow() {
             let name = TableName::from_sql(&self.statement[statement.span(1, 2).start..]);
             let name = name.map_or_else(String::new, |(name, _)| name.to_string());
-            self.tables.push(Table { name, rows: 0, bytes: 0 });
+            self.tables.push(TableRows { name, rows: 0, bytes: 0 });
         }
         self.has_statements = true;
         self.statement.clear();
@@ -188,7 +188,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn tables(text: &str, piece: usize) -> Vec<(String, u64, u64)> {
-        let mut counter = Counter::default();
+        let mut counter = CountedTable::default();
         text.as_bytes().chunks(piece).for_each(|chunk| counter.read(chunk));
         assert!(counter.lexer.open().is_none());
         counter
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn names_that_are_no_utf8_stay_apart() {
-        let mut counter = Counter::default();
+        let mut counter = CountedTable::default();
         counter.read(b"COPY \"public\".\"n\xe9\" (\"i\") FROM stdin;\n1\n\\.\nCOPY \"public\".\"n\xe8\" (\"i\") FROM stdin;\n\\.\n");
         let names: Vec<&str> = counter.tables.iter().map(|table| &*table.name).collect();
         assert_eq!(names, ["public.E\"n\\xe9\"", "public.E\"n\\xe8\""]);
@@ -288,7 +288,7 @@ mod tests {
             ("ALTER TABLE t", Some("a statement")),
             ("ALTER TABLE t\n-- PostgreSQL database dump complete\n--\n", Some("a statement")),
         ] {
-            let mut inventory = Inventory::new(super::super::Memory::default());
+            let mut inventory = RowCounter::new(super::super::BufferSink::default());
             inventory.put(text.as_bytes()).unwrap();
             let (counted, _) = inventory.finish().unwrap();
             match (counted.must_end_between_statements(), inside) {
@@ -317,7 +317,7 @@ mod tests {
             ("SELECT 1;\n\\! id", Some("\\! id")),
         ] {
             for piece in [1, 3, 64] {
-                let mut inventory = Inventory::new(super::super::Memory::default());
+                let mut inventory = RowCounter::new(super::super::BufferSink::default());
                 text.as_bytes().chunks(piece).for_each(|chunk| inventory.put(chunk).unwrap());
                 let (counted, _) = inventory.finish().unwrap();
                 assert_eq!(counted.refused.is_some(), refused.is_some(), "{text:?}: {:?}", counted.refused);
@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn large_objects_are_counted() {
         let text = "SELECT pg_catalog.lo_open('16400', 131072);\nSELECT pg_catalog.lowrite(0, '\\x00');\nSELECT pg_catalog.lo_close(0);\n";
-        let mut counter = Counter::default();
+        let mut counter = CountedTable::default();
         counter.read(text.as_bytes());
         assert_eq!(counter.large_objects, 1);
     }
@@ -339,7 +339,7 @@ mod tests {
         #[test]
         fn pieces_of_sql_make_no_difference(text in "(['\"$;\\\\\n -]|E'|--|\\$a\\$|[ab1_]{1,4}){0,60}", cut in 1usize..20) {
             let read = |piece| {
-                let mut counter = Counter::default();
+                let mut counter = CountedTable::default();
                 text.as_bytes().chunks(piece).for_each(|chunk| counter.read(chunk));
                 (counter.lexer.open(), counter.statement, counter.rows)
             };

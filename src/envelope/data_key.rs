@@ -3,7 +3,7 @@
 use super::hex;
 use super::legacy::{Kdf, LegacySecret};
 use super::recipient::Recipient;
-use super::secret::{CipherKey, ITERATIONS, Secret, new_salt};
+use super::secret::{CipherKey, DataKeyText, ITERATIONS, new_salt};
 use crate::error::{Code, Error, Result};
 use crate::plan::Format;
 use std::sync::{Mutex, PoisonError};
@@ -23,25 +23,25 @@ pub fn new_run() -> Result<String> {
 const ALWAYS: usize = 2;
 
 /// A fresh secret for one attempt to make a backup; wiped when dropped.
-pub struct Seal {
+pub struct DataKey {
     /// 8 lower-case hex digits: the objects of two attempts never meet.
     pub run: String,
-    kind: Kind,
+    kind: DataKeyKind,
     /// Keys that no object has yet.
     derived: Mutex<Vec<([u8; 8], CipherKey)>>,
 }
 
-enum Kind {
-    Pgseal1(Secret),
+enum DataKeyKind {
+    Pgseal1(DataKeyText),
     Legacy(LegacySecret),
 }
 
-impl Seal {
+impl DataKey {
     /// With the keys that every backup needs, which takes some milliseconds.
     pub fn new(format: Format) -> Result<Self> {
         let kind = match format {
-            Format::Pgseal1 => Kind::Pgseal1(Secret::generate()?),
-            Format::Legacy => Kind::Legacy(LegacySecret::generate()?),
+            Format::Pgseal1 => DataKeyKind::Pgseal1(DataKeyText::generate()?),
+            Format::Legacy => DataKeyKind::Legacy(LegacySecret::generate()?),
         };
         let mut seal = Self {
             run: new_run()?,
@@ -62,8 +62,8 @@ impl Seal {
     fn derive(&self) -> Result<([u8; 8], CipherKey)> {
         let salt = new_salt()?;
         let key = match &self.kind {
-            Kind::Pgseal1(secret) => secret.cipher_key(&salt),
-            Kind::Legacy(legacy) => legacy.cipher_key(&salt),
+            DataKeyKind::Pgseal1(secret) => secret.cipher_key(&salt),
+            DataKeyKind::Legacy(legacy) => legacy.cipher_key(&salt),
         };
         Ok((salt, key))
     }
@@ -71,31 +71,31 @@ impl Seal {
     /// The secret, wrapped for one recipient: the content of a key object.
     pub fn wrap(&self, recipient: &Recipient) -> Result<Vec<u8>> {
         match &self.kind {
-            Kind::Pgseal1(secret) => recipient.wrap(&secret.file()),
-            Kind::Legacy(legacy) => recipient.wrap_pkcs1(legacy.file()),
+            DataKeyKind::Pgseal1(secret) => recipient.wrap(&secret.file()),
+            DataKeyKind::Legacy(legacy) => recipient.wrap_pkcs1(legacy.file()),
         }
     }
 
     /// How it is wrapped, for the manifest.
     pub fn wrapping(&self) -> &'static str {
         match self.kind {
-            Kind::Pgseal1(_) => OAEP,
-            Kind::Legacy(_) => PKCS1,
+            DataKeyKind::Pgseal1(_) => OAEP,
+            DataKeyKind::Legacy(_) => PKCS1,
         }
     }
 
     /// Key derivation and its iterations, for the manifest.
     pub fn kdf(&self) -> (&'static str, u32) {
         match self.kind {
-            Kind::Pgseal1(_) => (Kdf::Pbkdf2.name(), ITERATIONS.get()),
-            Kind::Legacy(_) => (Kdf::Sha256.name(), 1),
+            DataKeyKind::Pgseal1(_) => (Kdf::Pbkdf2.name(), ITERATIONS.get()),
+            DataKeyKind::Legacy(_) => (Kdf::Sha256.name(), 1),
         }
     }
 
     pub fn manifest_mac(&self, line: &[u8]) -> [u8; 32] {
         match &self.kind {
-            Kind::Pgseal1(secret) => secret.manifest_mac(line),
-            Kind::Legacy(legacy) => legacy.secret.manifest_mac(line),
+            DataKeyKind::Pgseal1(secret) => secret.manifest_mac(line),
+            DataKeyKind::Legacy(legacy) => legacy.secret.manifest_mac(line),
         }
     }
 }

@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
 /// What is asked for: a field of the event, else of the deployment's defaults, else the variables behind it, in order.
-pub struct Asked<'a> {
+pub struct EventFields<'a> {
     event: Option<&'a Event>,
     defaults: Option<&'a Event>,
     env: Option<&'a Env>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> EventFields<'a> {
     pub fn new(event: &'a Event, defaults: &'a Event, env: &'a Env) -> Self {
         Self {
             event: Some(event),
