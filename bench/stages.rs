@@ -7,11 +7,13 @@ mod dump;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pgseal::cancel::Cancel;
 use pgseal::envelope::secret::DataKeyText;
-use pgseal::envelope::sha256;
+use pgseal::format::compression::Compression;
+use pgseal::format::parts::PartSizeSchedule;
+use pgseal::format::sha256;
 use pgseal::observe::progress::Progress;
 use pgseal::pipeline::throttle::Throttle;
 use pgseal::pipeline::{Discard, Encrypt, PipelineOptions, RowCounter, Stage, forward};
-use pgseal::plan::{Compression, DEFAULT_CHECK_INTERVAL, PartSizeSchedule, RateLimit};
+use pgseal::plan::{DEFAULT_CHECK_INTERVAL, RateLimit};
 use std::hint::black_box;
 use std::io::Read;
 

@@ -9,8 +9,9 @@
 use pgseal::cancel::Cancel;
 use pgseal::error::Result;
 use pgseal::event::Env;
+use pgseal::format::parts::PartSizeSchedule;
 use pgseal::pipeline::{Multipart, Part, Stage, UploadedObject};
-use pgseal::plan::{Destination, IN_FLIGHT, PartSizeSchedule};
+use pgseal::plan::{Destination, IN_FLIGHT};
 use pgseal::store::{S3, Upload};
 use std::error::Error;
 use std::io::{self, Read};

@@ -1,5 +1,6 @@
 //! What every AWS service shares: configuration for a region, and how a failed call is told.
 
+pub mod manifest_signer;
 mod refresh;
 mod trust;
 

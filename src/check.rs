@@ -1,14 +1,15 @@
 //! `check`: everything short of the dump, as a report that a machine can read. Writes nothing.
 
 use crate::aws::endpoints_in_clear;
-use crate::backup::signer::ManifestSigner;
+use crate::aws::manifest_signer::ManifestSigner;
 use crate::backup::{BackupContext, Estimate};
 use crate::cancel::Cancel;
 use crate::envelope::data_key::DataKey;
 use crate::envelope::recipient;
 use crate::error::{Error, Result};
 use crate::event::Env;
-use crate::plan::{DatabaseName, MemoryBudget, Plan};
+use crate::format::names::DatabaseName;
+use crate::plan::{MemoryBudget, Plan};
 use crate::rds::Server;
 use crate::rds::databases::ListedDatabase;
 use crate::rds::preflight::{ServerFacts, facts};

@@ -24,6 +24,7 @@ pub mod panics;
 pub mod pipeline;
 pub mod plan;
 pub mod plan_events;
+pub mod process;
 pub mod rds;
 pub mod receipt;
 pub mod restore;

@@ -66,7 +66,7 @@ pub fn small_e_tag(path: &Path) -> Option<ETag> {
     use md5::Digest;
     let is_small = std::fs::metadata(path).is_ok_and(|file| file.len() <= 1 << 20);
     let bytes = is_small.then(|| std::fs::read(path).ok()).flatten()?;
-    Some(ETag::Strong(pgseal::envelope::hex(&md5::Md5::digest(&bytes))))
+    Some(ETag::Strong(pgseal::format::hex(&md5::Md5::digest(&bytes))))
 }
 
 pub fn hash(bytes: &[u8]) -> [u8; 32] {

@@ -12,7 +12,7 @@
 //! fine for parts. Open uploads and composite checksums are not kept over a restart.
 
 use super::parts::{Parts, base64, hash, small_e_tag};
-use pgseal::envelope::hex;
+use pgseal::format::hex;
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::*;
 use s3s::{Body, S3, S3Error, S3Request, S3Response, S3Result, s3_error};

@@ -5,13 +5,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use pgseal::envelope::card::card;
-use pgseal::envelope::contents::Contents;
+use pgseal::format::inventory::Contents;
 use pgseal::envelope::manifest::{Found, Manifest, Proof, base_name};
 use pgseal::envelope::secret::Secret;
-use pgseal::envelope::{hex, sha256};
+use pgseal::format::{hex, sha256};
 use pgseal::format::database_properties::DatabaseProperties;
-use pgseal::plan::Prefix;
-use pgseal::restore::names::manifest_of;
+use pgseal::format::names::Prefix;
+use pgseal::format::object_names::manifest_of;
 use serde_json::Value;
 use std::sync::LazyLock;
 

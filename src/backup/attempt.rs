@@ -1,20 +1,21 @@
 //! One attempt at one backup: each step leaves nothing visible behind but the last.
 
 use super::existing::{CompletedBackup, ExistingBackup, ThisOrder};
-use super::signer::ManifestSigner;
 use super::stream::{SentStream, send};
 use super::{BackupContext, Estimate, Sealing};
-use crate::envelope::contents::Inventory;
+use crate::aws::manifest_signer::ManifestSigner;
 use crate::envelope::data_key::DataKey;
-use crate::envelope::hex;
 use crate::envelope::manifest::{ManifestObject, Role, WrappedKey};
 use crate::envelope::recipient;
 use crate::error::{Code, Error, Result};
+use crate::format::hex;
+use crate::format::inventory::Inventory;
+use crate::format::names::{DatabaseName, Stem};
 use crate::panics;
-use crate::pipeline::clients::ClientTools;
 use crate::pipeline::pg_dump::DumpScope;
 use crate::pipeline::{StreamSummary, seal_small};
-use crate::plan::{DatabaseName, Format, Stem};
+use crate::plan::Format;
+use crate::process::client_tools::ClientTools;
 use crate::rds::Session;
 use crate::rds::preflight::{ServerFacts, facts};
 use crate::rds::properties;

@@ -4,8 +4,9 @@
 use crate::envelope::manifest::{MAX_MANIFEST, Manifest, ManifestObject, Role, Timestamp, UnverifiedManifest, check_signature};
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
+use crate::format::names::{DatabaseName, Stem};
 use crate::format::order::{SelectionRecord, source_digest};
-use crate::plan::{DatabaseName, Plan, Stem};
+use crate::plan::Plan;
 use crate::rds::Server;
 use crate::store::{FetchOutcome, KeyProbe, ListedObject, S3};
 use bytes::Bytes;

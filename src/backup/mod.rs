@@ -4,29 +4,29 @@ mod attempt;
 mod commit;
 mod estimate;
 mod existing;
-pub mod signer;
 mod sizing;
 mod stream;
 
 pub use estimate::Estimate;
 pub use existing::CompletedBackup;
 
+use crate::aws::manifest_signer::ManifestSigner;
 use crate::background;
 use crate::cancel::Cancel;
 use crate::envelope::data_key::DataKey;
 use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
+use crate::format::names::{DatabaseName, Stem};
 use crate::panics;
-use crate::pipeline::clients::{self, ClientTools};
-use crate::plan::{DatabaseName, Databases, Format, Plan, Stem};
+use crate::plan::{Databases, Format, Plan};
+use crate::process::client_tools::{self, ClientTools};
 use crate::rds::Server;
 use crate::rds::databases::{DatabaseList, ListedDatabase, databases};
 use crate::receipt::{BackupSummary, Receipt, ReceiptEntry};
 use crate::store::S3;
 use attempt::{Attempt, AttemptEnd};
 use existing::{ExistingBackup, ThisOrder};
-use signer::ManifestSigner;
 use std::sync::Arc;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
@@ -129,7 +129,7 @@ impl<'a> BackupContext<'a> {
     pub async fn find_client(&self, major: u32) -> Result<ClientTools> {
         let (folders, path) = (self.plan.client_folders.clone(), self.env.get("PATH").map(str::to_owned));
         let (cancel, limit) = (self.cancel.clone(), self.server.limits.login);
-        let search = spawn_blocking(move || clients::find(&folders, path.as_deref(), major, limit, &cancel));
+        let search = spawn_blocking(move || client_tools::find(&folders, path.as_deref(), major, limit, &cancel));
         let found = async { search.await.map_err(|_| Error::new(Code::Bug, "the search for pg_dump panicked"))? };
         self.cancel.run_until_cancelled(found).await
     }

@@ -1,6 +1,7 @@
 //! Where a dump can run, how long it takes there and what that costs: from measured work and AWS's prices.
 
-use crate::plan::{Compression, DEFAULT_CHECK_INTERVAL, MemoryBudget, PG_DUMP};
+use crate::format::compression::Compression;
+use crate::plan::{DEFAULT_CHECK_INTERVAL, MemoryBudget, PG_DUMP};
 use serde::Serialize;
 
 /// What one `pg_dump` gives at most, in bytes per second.

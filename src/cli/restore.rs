@@ -2,7 +2,7 @@
 
 use super::filter::FilterArguments;
 use super::report_place::ReportPlace;
-use crate::backup::signer::ManifestSigner;
+use crate::aws::manifest_signer::ManifestSigner;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
 use crate::envelope::private_key::{PrivateKey, passphrase};

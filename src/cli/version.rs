@@ -1,7 +1,7 @@
 //! Which program this is: its version, and on request what it was built from and the clients that it would run.
 
 use crate::event::Env;
-use crate::pipeline::clients;
+use crate::process::client_tools;
 use std::collections::BTreeSet;
 use std::env::consts::ARCH;
 use std::path::PathBuf;
@@ -29,12 +29,12 @@ fn installed(program: &str, env: &Env) -> Vec<String> {
         .map(|list| std::env::split_paths(list).collect())
         .unwrap_or_default();
     let mut seen = BTreeSet::new();
-    let mut found = clients::installed(program, &first, env.get("PATH"));
+    let mut found = client_tools::installed(program, &first, env.get("PATH"));
     // One folder may have two names, as /bin and /usr/bin have.
     found.retain(|client| seen.insert(client.program(program).canonicalize().ok()));
     if found.is_empty() {
         return vec![format!("{program}: none found")];
     }
-    let line = |client: &clients::ClientTools| format!("{program}: {} in {}", client.version, client.folder.display());
+    let line = |client: &client_tools::ClientTools| format!("{program}: {} in {}", client.version, client.folder.display());
     found.iter().map(line).collect()
 }

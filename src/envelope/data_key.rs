@@ -1,10 +1,10 @@
 //! The secret of one attempt, in either format, with the salts that go with it.
 
-use super::hex;
 use super::legacy::{Kdf, LegacySecret};
 use super::recipient::Recipient;
 use super::secret::{CipherKey, DataKeyText, ITERATIONS, new_salt};
 use crate::error::{Code, Error, Result};
+use crate::format::hex;
 use crate::plan::Format;
 use std::sync::{Mutex, PoisonError};
 

@@ -3,8 +3,8 @@
 pub use super::key_text::is_private_key;
 use super::key_text::{KeyContainer, items, public_blobs, shape};
 use super::modulus::{self, ModulusFault};
-use super::{hex, sha256};
 use crate::error::{Code, Error, Result};
+use crate::format::{hex, sha256};
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PublicEncryptingKey};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};

@@ -5,9 +5,10 @@
 use super::data_key::PKCS1;
 use super::manifest::{Manifest, ManifestObject, Role, WrappedKey, base_name};
 use crate::error::Result;
+use crate::format::compression::Compression;
 use crate::format::database_properties::DatabaseProperties;
+use crate::format::names::Prefix;
 use crate::format::order::SelectionRecord;
-use crate::plan::{Compression, Prefix};
 
 /// Around the place in the line that fetches.
 const FETCH: &str = "    aws s3 cp ";

@@ -29,7 +29,7 @@ impl DataKeyText {
     pub fn generate() -> Result<Self> {
         let mut random = Zeroizing::new([0u8; 32]);
         fill(random.as_mut()).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
-        Ok(Self(Zeroizing::new(super::hex(random.as_ref()))))
+        Ok(Self(Zeroizing::new(crate::format::hex(random.as_ref()))))
     }
 
     pub(super) fn from_passphrase(passphrase: Zeroizing<String>) -> Self {

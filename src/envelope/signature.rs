@@ -7,8 +7,8 @@
 use super::key_text::{KeyContainer, decoded, is_private_key, shape};
 use super::private_key::container::{self, DecodedKey, ID_EC_PUBLIC_KEY};
 use super::recipient::kind;
-use super::{hex, sha256};
 use crate::error::{Code, Error, Result};
+use crate::format::{hex, sha256};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey};

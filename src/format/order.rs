@@ -1,7 +1,7 @@
 //! What a backup is a backup of: its source and its selection. As digests they stand in line 1 of the manifest, so that a
 //! writer without the data key sees whether a manifest is of its own order; the plain values stand in the sealed inventory.
 
-use crate::envelope::{hex, sha256};
+use crate::format::{hex, sha256};
 use crate::plan::Selection;
 use serde::{Deserialize, Serialize};
 

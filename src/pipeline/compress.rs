@@ -9,7 +9,8 @@ mod witness;
 
 use super::{Stage, broken};
 use crate::error::{Code, Error, Result};
-use crate::plan::{Compression, block_bytes};
+use crate::format::compression::Compression;
+use crate::plan::block_bytes;
 use pgseal_bzip2::Level;
 use pgseal_bzip2::encode::{Encoder, Splitter, StreamWriter};
 use pool::{Bzip2, Codec, CompressJob, Pool, WitnessPool, Zstd};

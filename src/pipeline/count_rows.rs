@@ -4,8 +4,8 @@
 //! function's body, a quoted name or a comment can pass for a `COPY`; the blocks are only searched for line ends.
 
 use super::Stage;
-use crate::envelope::digest;
 use crate::error::{Code, Error, Result};
+use crate::format::digest;
 use crate::format::dump_commands::DumpCommands;
 use crate::format::dump_lexer::{DumpLexer, Lexed};
 use crate::format::dump_statement::Statement;

@@ -2,7 +2,7 @@
 
 use super::Stage;
 use crate::error::{Code, Error, Result, from_io};
-use crate::plan::Compression;
+use crate::format::compression::Compression;
 use pgseal_bzip2::decode::ParallelDecoder;
 use std::io::Write;
 

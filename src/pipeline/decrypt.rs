@@ -1,8 +1,8 @@
 //! The way back of `encrypt`: each part by itself, since a CBC block needs only the one before it.
 
 use crate::envelope::secret::CipherKey;
-use crate::envelope::sha256;
 use crate::error::{Code, Error, Result};
+use crate::format::sha256;
 use aes::Aes256;
 use bytes::{Bytes, BytesMut};
 use cbc::Decryptor;

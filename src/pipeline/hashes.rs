@@ -7,7 +7,7 @@
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;
 
-use crate::envelope::digest;
+use crate::format::digest;
 use aws_lc_rs::digest::{Context, SHA256};
 #[cfg(target_arch = "x86_64")]
 use sha_ni::ShaNi;
@@ -165,7 +165,7 @@ impl PairedHashes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envelope::sha256;
+    use crate::format::sha256;
     use proptest::prelude::*;
 
     /// Each kind there is on this processor.

@@ -5,8 +5,6 @@
 //! channel, so backpressure is unbroken: S3 slow → uploads in flight full → channel full → `Multipart` blocks → the
 //! window of `Compress` fills → nothing is read → the pipe fills → `pg_dump` waits.
 
-mod child;
-pub mod clients;
 mod compress;
 mod count_rows;
 mod decompress;
@@ -18,7 +16,6 @@ mod length_check;
 mod multipart;
 pub mod pg_dump;
 mod restore;
-pub(crate) mod tether;
 pub mod throttle;
 
 pub use compress::{Compress, Compressed};
@@ -33,8 +30,10 @@ pub use throttle::Throttled;
 use crate::cancel::Cancel;
 use crate::envelope::secret::CipherKey;
 use crate::error::{Code, Error, Result, from_io};
+use crate::format::compression::Compression;
+use crate::format::parts::PartSizeSchedule;
 use crate::observe::progress::Progress;
-use crate::plan::{Compression, PartSizeSchedule, RateLimit};
+use crate::plan::RateLimit;
 use std::io::Read;
 use std::time::Duration;
 use throttle::Throttle;

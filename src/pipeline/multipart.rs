@@ -4,7 +4,7 @@ use super::hashes::Hashes;
 use super::{Stage, broken};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::plan::PartSizeSchedule;
+use crate::format::parts::PartSizeSchedule;
 use bytes::Bytes;
 use tokio::sync::mpsc::Sender;
 
@@ -211,7 +211,7 @@ mod tests {
             assert_eq!(sealed.parts.len(), sent + 1);
             let mut whole: Vec<u8> = parts.iter().flat_map(|part| part.bytes.to_vec()).collect();
             whole.extend_from_slice(&last.bytes);
-            assert_eq!(crate::envelope::sha256(&whole), sealed.sha256);
+            assert_eq!(crate::format::sha256(&whole), sealed.sha256);
         }
     }
 

@@ -1,10 +1,11 @@
 //! `pg_dump` as a reader whose end means: exit status 0 **and** its closing line seen.
 
-use super::child::ChildReader;
-use super::clients::ClientTools;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::plan::{DatabaseName, TlsMode};
+use crate::format::names::DatabaseName;
+use crate::plan::TlsMode;
+use crate::process::client_tools::ClientTools;
+use crate::process::reader::ChildReader;
 use crate::rds::selection::DumpSelection;
 use crate::rds::{SERVICE, Server, diagnose, passfile};
 use rustix::fs::{MemfdFlags, Mode, fchmod, memfd_create};

@@ -1,8 +1,8 @@
 //! Memory by a formula: what the road takes, compared with what there is, before anything starts.
 
-use super::parts::{MAX_PART, PartSizeSchedule};
-use super::values::Compression;
 use crate::error::{Code, Error, Result};
+use crate::format::compression::Compression;
+use crate::format::parts::{MAX_PART, PartSizeSchedule};
 use serde::Serialize;
 
 const MIB: u64 = 1 << 20;
@@ -234,7 +234,7 @@ mod tests {
                 fitted += 1;
                 assert!(memory.peak + PG_DUMP <= available && worst(&memory) <= available, "{memory:?}");
                 // No part is larger than the last: see `parts`.
-                let last = memory.ladder.size(crate::plan::MAX_PARTS).unwrap();
+                let last = memory.ladder.size(crate::format::parts::MAX_PARTS).unwrap();
                 assert!(last <= memory.part_limit, "{memory:?}");
                 let sealed = sealed_bytes(compression, bytes).min(PartSizeSchedule::most());
                 assert!(memory.ladder.capacity() >= sealed, "{memory:?}");

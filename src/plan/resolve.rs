@@ -98,7 +98,7 @@ impl Plan {
         }
         if let Databases::Named(names) = &plan.databases {
             let prefix = match &plan.source.target {
-                DatabaseTarget::Host(host) => plan.destination.prefix.of_host(host),
+                DatabaseTarget::Host(host) => plan.destination.prefix.for_host(host.label()),
                 DatabaseTarget::Instance(_) => plan.destination.prefix.of_longest_host(),
             };
             names
@@ -110,7 +110,7 @@ impl Plan {
 
     /// What a backup of this database on this server is named.
     pub fn stem(&self, database: &DatabaseName, host: &Host) -> Result<Stem> {
-        Stem::new(&self.destination.prefix.of_host(host), database, self.scheduled_time)
+        Stem::new(&self.destination.prefix.for_host(host.label()), database, self.scheduled_time)
     }
 
     /// The same before the server was looked up: `None` where the name depends on that.

@@ -5,7 +5,7 @@ use super::session::{Row, Session, hex, shown};
 use super::{Server, diagnose::LoginRefusal};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::plan::DatabaseName;
+use crate::format::names::DatabaseName;
 
 /// What an event means, in order, and what its sender should know.
 #[derive(Debug, Default)]

@@ -7,7 +7,8 @@ use super::readable;
 use super::{Server, Session};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::plan::{DatabaseName, Selection};
+use crate::format::names::DatabaseName;
+use crate::plan::Selection;
 
 /// The failure of one dump.
 pub struct DumpFailure<'a> {

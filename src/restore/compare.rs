@@ -2,11 +2,11 @@
 
 use super::psql::PsqlTarget;
 use crate::cancel::Cancel;
-use crate::envelope::contents::{Extension, Inventory};
-use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
+use crate::format::inventory::{Extension, Inventory};
 use crate::format::order::SelectionRecord;
 use crate::format::table_name::TableName;
+use crate::format::unhex_all;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,13 +1,13 @@
 //! What is there: whole backups, the newest first, and apart from them what dead runs left.
 
 use super::find::legacy_pair;
-use super::names::{compact, instructions_revision, is_report, manifest_revision, old_spelling, stem_of};
 use super::provenance::Origin;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::{MAX_MANIFEST, Timestamp, UnverifiedManifest, base_name, check_signature};
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::event::Env;
+use crate::format::object_names::{compact, instructions_revision, is_report, manifest_revision, old_spelling, stem_of};
 use crate::rds::preflight::some_of;
 use crate::store::{Archive, Location, ObjectEntry};
 use serde::Serialize;

@@ -1,9 +1,9 @@
 //! Locales of the C library that a drill's server needs and the machine lacks, made from glibc's sources where these are
 //! installed (Debian's package `locales`): bounds of partitions, checks and unique expressions over text depend on them.
 
-use super::child::{ChildWriter, OutputWanted};
 use crate::cancel::Cancel;
 use crate::error::Result;
+use crate::process::writer::{ChildWriter, OutputWanted};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,10 +1,7 @@
 //! The road home, for a person in an emergency: which backup, is it what was written, and its bytes back; into a database
 //! by `psql`, or into a throw-away server whose content is compared.
 
-mod accounts;
-mod child;
 pub mod compare;
-pub mod confinement;
 pub mod conninfo;
 pub mod create;
 pub mod decrypt;
@@ -16,7 +13,6 @@ pub mod legacy;
 pub mod list;
 pub mod load;
 mod locales;
-pub mod names;
 pub mod properties;
 pub mod provenance;
 pub mod psql;

@@ -4,17 +4,17 @@
 mod failure;
 mod look;
 
-use super::accounts::{self, Account};
-use super::child::{ChildWriter, OutputWanted};
-use super::confinement::Confinement;
 use super::conninfo::Conninfo;
 use super::tls::{SCRAM_ONLY_SINCE, TargetTls};
 use super::trial_reports::{ReportFilter, TrialReports, random_word};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Stage;
-use crate::pipeline::clients::{self, ClientTools};
 use crate::pipeline::pg_dump::memory_file;
+use crate::process::accounts::{self, Account};
+use crate::process::client_tools::{self, ClientTools};
+use crate::process::confinement::Confinement;
+use crate::process::writer::{ChildWriter, OutputWanted};
 use crate::rds::passfile;
 use failure::failure;
 use secrecy::{ExposeSecret, SecretString};
@@ -38,12 +38,12 @@ const PATH: &[u8] = b"SET search_path TO pg_catalog, pg_temp; SET standard_confo
 /// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump; one that knows
 /// `\restrict` if there is any.
 pub fn find(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<ClientTools> {
-    choose(clients::installed("psql", first, path), pg_dump_version, false)
+    choose(client_tools::installed("psql", first, path), pg_dump_version, false)
 }
 
 /// The same for a server that may not be who it says: rather one that tells it no password.
 pub fn find_for_others(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<ClientTools> {
-    choose(clients::installed("psql", first, path), pg_dump_version, true)
+    choose(client_tools::installed("psql", first, path), pg_dump_version, true)
 }
 
 fn choose(installed: Vec<ClientTools>, pg_dump_version: &str, keeps_passwords: bool) -> Result<ClientTools> {
@@ -317,7 +317,7 @@ pub struct Psql {
 impl Psql {
     /// What it says of statements that were tried is told there.
     pub(super) fn telling(mut self, tried: &TrialReports) -> Self {
-        self.child.sift(ReportFilter::new(tried.clone()));
+        self.child.filter_stderr(Box::new(ReportFilter::new(tried.clone())));
         self
     }
 

@@ -6,12 +6,12 @@ mod text;
 pub use options::ReportedOptions;
 
 use super::compare::{Comparison, CountPair, TableComparison};
-use super::confinement::ConfinementReport;
 use super::filter::{LeftOut, NotRestored};
 use super::provenance::Origin;
 use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error};
 use crate::observe::output::visible;
+use crate::process::confinement::ConfinementReport;
 use serde::Serialize;
 use text::{counted, escaped, filled, grouped, lasting, postgres, push, readable, sized, table_row};
 

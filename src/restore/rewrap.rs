@@ -3,11 +3,10 @@
 
 use super::find::{BackupKind, ChosenBackup};
 use super::legacy::unproven;
-use super::names::{instructions_revision, manifest_revision};
 use super::provenance::Origin;
 use super::unsealed::UnsealedBackup;
 use super::verify::objects::compare;
-use crate::backup::signer::ManifestSigner;
+use crate::aws::manifest_signer::ManifestSigner;
 use crate::cancel::Cancel;
 use crate::envelope::data_key::new_run;
 use crate::envelope::manifest::{Manifest, ManifestObject, Proof, Role, UnverifiedManifest, WrappedKey, base_name, check_signature};
@@ -15,9 +14,10 @@ use crate::envelope::private_key::PrivateKey;
 use crate::envelope::recipient::{MAX_RECIPIENTS, Recipient};
 use crate::envelope::recovery_instructions::{instructions_name, place_of, recovery_instructions};
 use crate::envelope::signature::Verifier;
-use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
-use crate::plan::{MAX_REVISION, Prefix};
+use crate::format::names::{MAX_REVISION, Prefix};
+use crate::format::object_names::{instructions_revision, manifest_revision};
+use crate::format::{hex, sha256};
 use crate::store::{Location, PutOutcome};
 use bytes::Bytes;
 use serde::Serialize;

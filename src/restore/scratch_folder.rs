@@ -8,9 +8,9 @@
 //!   log                        ours: the server has it open and cannot open it; locked as long as one of the two lives
 //! ```
 
-use super::accounts::{Account, Accounts, give, give_tree};
-use crate::envelope::hex;
 use crate::error::{Code, Error, Result};
+use crate::format::hex;
+use crate::process::accounts::{Account, Accounts, give, give_tree};
 use crate::rds::preflight::some_of;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use std::fs::File;

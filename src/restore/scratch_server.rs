@@ -1,20 +1,20 @@
 //! A PostgreSQL server of our own, for one drill: on a socket in a folder that nobody else can enter, confined, and gone
 //! afterwards with all that was in it, however the drill ends.
 
-use super::accounts::{Account, Accounts, give, give_tree, run_as};
-use super::child::{ChildWriter, OutputWanted};
-use super::confinement::{Confinement, ConfinementReport, EnforcedLayers, must_hold};
 use super::conninfo::Conninfo;
 use super::locales;
 use super::psql::PsqlTarget;
 use super::scratch_folder::ScratchFolder;
 use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
-use crate::envelope::hex;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::clients::{self, ClientTools};
+use crate::format::hex;
 use crate::pipeline::pg_dump::memory_file;
-use crate::pipeline::tether::tether_by;
+use crate::process::accounts::{Account, Accounts, give, give_tree, run_as};
+use crate::process::client_tools::{self, ClientTools};
+use crate::process::confinement::{Confinement, ConfinementReport, EnforcedLayers, must_hold};
+use crate::process::parent_death::tether_by;
+use crate::process::writer::{ChildWriter, OutputWanted};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -57,7 +57,7 @@ const SETTINGS: &[&str] = &[
 
 /// Among the installed servers the smallest major that is not older than the one the backup is from.
 pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32) -> Result<ClientTools> {
-    let installed = clients::installed("postgres", first, path);
+    let installed = client_tools::installed("postgres", first, path);
     let whole = |client: &&ClientTools| client.program("initdb").is_file();
     let suitable = installed.iter().filter(whole).filter(|client| client.major >= server_major);
     if let Some(server) = suitable.min_by_key(|client| client.major) {

@@ -5,7 +5,7 @@
 //! names an `sslmode`, `sslrootcert` or `require_auth` there has it.
 
 use super::conninfo::Conninfo;
-use crate::pipeline::clients::ClientTools;
+use crate::process::client_tools::ClientTools;
 use crate::rds::tls::RDS_BUNDLE;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

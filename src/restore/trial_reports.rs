@@ -1,8 +1,9 @@
 //! What a server says of the statements that were tried, in lines of psql's stderr that a mark tells from all others.
 
 use super::filter::NotRestored;
-use crate::envelope::{hex, sha256, unhex_all};
 use crate::error::{Code, Error, Result};
+use crate::format::{hex, sha256, unhex_all};
+use crate::process::writer::LineFilter;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -112,8 +113,10 @@ impl ReportFilter {
         let (line, passes) = (Vec::new(), false);
         Self { tried, line, passes }
     }
+}
 
-    pub(super) fn filter_line(&mut self, bytes: &[u8], kept: &mut Vec<u8>) {
+impl LineFilter for ReportFilter {
+    fn read(&mut self, bytes: &[u8], kept: &mut Vec<u8>) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let is_end = piece.ends_with(b"\n");
             self.line.extend_from_slice(piece);
@@ -128,8 +131,7 @@ impl ReportFilter {
         }
     }
 
-    /// A line that did not end.
-    pub(super) fn finish(&mut self, kept: &mut Vec<u8>) {
+    fn finish(&mut self, kept: &mut Vec<u8>) {
         kept.append(&mut self.line);
     }
 }
@@ -137,7 +139,7 @@ impl ReportFilter {
 pub(super) fn random_word() -> Result<String> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::new(Code::Bug, "no random bytes"))?;
-    Ok(crate::envelope::hex(&bytes))
+    Ok(crate::format::hex(&bytes))
 }
 
 #[cfg(test)]
@@ -165,9 +167,9 @@ mod tests {
         );
         let taken = format!("W:  {one} PostgreSQL said: no\nW:  {other} y\nW:  {one} again\n").len();
         for size in [1, 7, 1 << 20] {
-            let (mut sieve, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
-            said.as_bytes().chunks(size).for_each(|piece| sieve.filter_line(piece, &mut kept));
-            sieve.finish(&mut kept);
+            let (mut filter, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
+            said.as_bytes().chunks(size).for_each(|piece| filter.read(piece, &mut kept));
+            filter.finish(&mut kept);
             assert_eq!(kept.len(), said.len() - taken);
             let told = tried.take_not_restored();
             let what: Vec<&str> = told.iter().map(|lost| &*lost.what).collect();
@@ -179,10 +181,10 @@ mod tests {
     #[test]
     fn two_statements_about_things_of_one_name_are_told_both() {
         let tried = TrialReports::new().unwrap();
-        let (mut sieve, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
+        let (mut filter, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
         for (statement, reason) in [("t1", "retired in March"), ("t1", "again"), ("t2", "no such function")] {
             let line = format!("{} {reason}\n", told_line(tried.mark(), statement, "UNIQUE INDEX once"));
-            sieve.filter_line(line.as_bytes(), &mut kept);
+            filter.read(line.as_bytes(), &mut kept);
         }
         let reasons: Vec<String> = tried.take_not_restored().into_iter().map(|lost| lost.reason).collect();
         assert_eq!(reasons, ["retired in March", "no such function"]);
@@ -191,13 +193,13 @@ mod tests {
     #[test]
     fn beyond_a_bound_marked_lines_are_counted() {
         let tried = TrialReports::new().unwrap();
-        let (mut sieve, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
+        let (mut filter, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
         for number in 0..MAX_LINES + 5 {
             let line = format!(
                 "{} no\n",
                 told_line(tried.mark(), "t1", &format!("{number}{}", "long".repeat(1000)))
             );
-            sieve.filter_line(line.as_bytes(), &mut kept);
+            filter.read(line.as_bytes(), &mut kept);
         }
         let told = tried.take_not_restored();
         assert_eq!((told.len(), &*told[MAX_LINES].what, kept.len()), (MAX_LINES + 1, "5 more", 0));

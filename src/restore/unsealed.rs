@@ -4,7 +4,6 @@ use super::find::{BackupKind, ChosenBackup, ends_the_search};
 use super::legacy::unproven;
 use super::provenance::Origin;
 use crate::cancel::Cancel;
-use crate::envelope::contents::Inventory;
 use crate::envelope::data_key::{OAEP, PKCS1};
 use crate::envelope::legacy::Kdf;
 use crate::envelope::manifest::{ManifestObject, Role, UnverifiedManifest, VerifiedManifest, base_name, check_signature};
@@ -12,12 +11,13 @@ use crate::envelope::private_key::PrivateKey;
 use crate::envelope::recipient::Recipient;
 use crate::envelope::secret::{CipherKey, DataKeyText};
 use crate::envelope::signature::Verifier;
-use crate::envelope::{hex, sha256, unhex};
 use crate::error::{Code, Error, Result};
+use crate::format::compression::Compression;
+use crate::format::inventory::Inventory;
 use crate::format::order::{SelectionRecord, source_digest};
+use crate::format::{hex, sha256, unhex};
 use crate::observe::progress::Progress;
 use crate::pipeline::{BufferSink, DumpStats, ExpectedPart, LengthLimit, PartDecryptor, RestorePipeline, Stage, back};
-use crate::plan::Compression;
 use std::num::NonZeroU32;
 
 /// More than any RSA key object has: 8192 bits.

@@ -7,7 +7,6 @@ pub use contents::check_against_inventory;
 
 use super::find::{BackupKind, ChosenBackup, ends_the_search};
 use super::legacy::unproven;
-use super::names::{compact, is_report, stem_of};
 use super::provenance::Origin;
 use super::unsealed::UnsealedBackup;
 use crate::cancel::Cancel;
@@ -15,8 +14,9 @@ use crate::envelope::manifest::{Manifest, ManifestObject, Role, UnverifiedManife
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::recovery_instructions::instructions_name;
 use crate::envelope::signature::Verifier;
-use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
+use crate::format::object_names::{compact, is_report, stem_of};
+use crate::format::{hex, sha256};
 use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::Discard;
 use objects::{STEP, compare, fits};

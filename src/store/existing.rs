@@ -200,7 +200,7 @@ impl S3 {
         if found.size != bytes.len() as u64 {
             return ObjectIdentity::Other;
         }
-        let md5 = crate::envelope::hex(&md5::Md5::digest(bytes));
+        let md5 = crate::format::hex(&md5::Md5::digest(bytes));
         match found.etag {
             Some(etag) if etag == md5 => ObjectIdentity::Same {
                 etag: format!("\"{etag}\""),

@@ -13,7 +13,7 @@ mod twins;
 use crate::support::postgres::{Server, client_folder, clients_path, debian_major};
 use crate::support::wait::until;
 use pgseal::cancel::Cancel;
-use pgseal::pipeline::clients::{self, ClientTools};
+use pgseal::process::client_tools::{self, ClientTools};
 use pgseal::restore::conninfo::Conninfo;
 use pgseal::restore::psql::{PsqlTarget, find};
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ fn debian() -> Vec<PathBuf> {
 }
 
 fn psql() -> ClientTools {
-    clients::installed("psql", &debian(), None).swap_remove(0)
+    client_tools::installed("psql", &debian(), None).swap_remove(0)
 }
 
 /// The one for dumps by `pg_dump` 18.
@@ -54,8 +54,8 @@ fn dump(server: &Server) -> Vec<u8> {
 }
 
 /// A whole inventory of what a test cares about.
-fn inventory(part: serde_json::Value) -> pgseal::envelope::contents::Inventory {
-    let mut whole = serde_json::to_value(pgseal::envelope::contents::Inventory::default()).expect("JSON");
+fn inventory(part: serde_json::Value) -> pgseal::format::inventory::Inventory {
+    let mut whole = serde_json::to_value(pgseal::format::inventory::Inventory::default()).expect("JSON");
     for (name, value) in part.as_object().expect("an object") {
         whole[name] = value.clone();
     }

@@ -13,7 +13,7 @@ use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3};
 use crate::support::wait::until;
 use pgseal::envelope::manifest::{UnverifiedManifest, base_name};
-use pgseal::envelope::{hex, sha256};
+use pgseal::format::{hex, sha256};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::path::PathBuf;

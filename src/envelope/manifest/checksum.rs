@@ -1,7 +1,7 @@
 //! The checksum that a store keeps of an object, made anew from what its manifest says.
 
 use super::ManifestObject;
-use crate::envelope::{sha256, unhex};
+use crate::format::{sha256, unhex};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 impl ManifestObject {
@@ -23,8 +23,8 @@ impl ManifestObject {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envelope::hex;
     use crate::envelope::manifest::Role;
+    use crate::format::hex;
 
     /// A composite checksum without the number of parts was called tampered.
     #[test]

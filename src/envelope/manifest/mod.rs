@@ -7,12 +7,13 @@ mod unverified;
 pub use signed::check_signature;
 pub use unverified::{UnverifiedManifest, VerifiedManifest, base_name};
 
-use super::hex;
 use super::recipient::Recipient;
 use crate::error::{Code, Error, Result};
+use crate::format::compression::Compression;
+use crate::format::hex;
+use crate::format::names::{DatabaseName, Prefix, Stem};
 use crate::format::order::UNKNOWN_SOURCE;
 use crate::pipeline::UploadedObject;
-use crate::plan::{Compression, DatabaseName, Prefix, Stem};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
@@ -156,7 +157,7 @@ impl ManifestObject {
             role,
             key,
             size: bytes.len() as u64,
-            sha256: hex(&super::sha256(bytes)),
+            sha256: hex(&crate::format::sha256(bytes)),
             part_sizes: None,
             part_sha256: None,
         }

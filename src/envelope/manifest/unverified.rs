@@ -2,9 +2,10 @@
 
 use super::{Manifest, Proof, Role};
 use crate::envelope::secret::DataKeyText;
-use crate::envelope::{hex, sha256};
 use crate::error::{Code, Error, Result};
-use crate::plan::{MAX_PART, MAX_PARTS, Prefix};
+use crate::format::names::Prefix;
+use crate::format::parts::{MAX_PART, MAX_PARTS};
+use crate::format::{hex, sha256};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 /// Two lines of well-formed JSON, whoever wrote them.

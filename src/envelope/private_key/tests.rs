@@ -1,7 +1,7 @@
 //! Keys that the `openssl` command line makes, in every form in which people keep them.
 
 use super::*;
-use crate::envelope::{hex, sha256};
+use crate::format::{hex, sha256};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;

@@ -167,7 +167,7 @@ fn bytes(text: &str) -> Vec<u8> {
 async fn convert(session: &Session, bytes: &[u8], encoding: &str) -> Result<Option<String>> {
     let query = format!(
         "SELECT pg_catalog.encode(pg_catalog.convert(pg_catalog.decode({}, 'hex'), {}, 'UTF8'), 'hex')",
-        session::literal(&crate::envelope::hex(bytes)),
+        session::literal(&crate::format::hex(bytes)),
         session::literal(encoding)
     );
     match session.advice(&query, LOCK_TIMEOUT).await? {

@@ -2,7 +2,7 @@
 
 use super::{IS_IDENTITY, OF_USERS, TABLES, with_children};
 use crate::error::{Code, Error, Result};
-use crate::plan::DatabaseName;
+use crate::format::names::DatabaseName;
 use crate::rds::session::Session;
 
 /// What lies in a schema beside relations, and the column that says in which. Statistics go with their table.

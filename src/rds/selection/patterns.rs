@@ -2,7 +2,7 @@
 
 use super::PatternField;
 use crate::error::{Code, Error, Result};
-use crate::plan::DatabaseName;
+use crate::format::names::DatabaseName;
 use crate::rds::session;
 
 /// SQL that holds of the table `c` in the schema `n`, or of the schema `n`, if the pattern means it.

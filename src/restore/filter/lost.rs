@@ -4,8 +4,8 @@ use super::object::{DumpObject, ObjectKind};
 use super::options::ServerRights;
 use super::suspects::Suspects;
 use super::unmade::Unmade;
-use crate::envelope::{hex, sha256};
 use crate::format::dump_statement::{Statement, shown};
+use crate::format::{hex, sha256};
 use std::collections::BTreeSet;
 
 /// More than any honest database has; a hostile dump may consist of nothing else.

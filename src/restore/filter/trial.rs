@@ -4,7 +4,7 @@
 //! psql puts no variable into a dollar quote and runs nothing in one; its tag is nowhere in what it holds.
 
 use super::suspects::GeneratedColumns;
-use crate::envelope::{hex, sha256};
+use crate::format::{hex, sha256};
 use crate::restore::trial_reports::told_line;
 
 /// What a server says of a statement that needs something which is not there, or which is somebody else's.

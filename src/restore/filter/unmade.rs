@@ -3,8 +3,8 @@
 use super::judge::created_extension;
 use super::object::{DumpObject, ObjectKind, parts_of};
 use super::options::FilterOptions;
-use crate::envelope::sha256;
 use crate::format::dump_statement::Statement;
+use crate::format::sha256;
 use std::collections::{BTreeSet, HashSet};
 
 /// More than any database has, at 16 bytes each; beyond that nothing is called unmade.

@@ -3,8 +3,8 @@
 
 use super::PsqlTarget;
 use crate::cancel::Cancel;
-use crate::envelope::unhex_all;
 use crate::error::{Code, Error, Result};
+use crate::format::unhex_all;
 use crate::rds::session;
 use serde::de::DeserializeOwned;
 

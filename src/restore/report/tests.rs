@@ -1,6 +1,6 @@
 use super::*;
-use crate::envelope::contents::Extension;
 use crate::error::Code;
+use crate::format::inventory::Extension;
 use crate::restore::filter::FilterOptions;
 use time::macros::datetime;
 

@@ -1,12 +1,12 @@
 //! What came out of a dump against its inventory.
 
-use crate::envelope::hex;
 use crate::error::{Code, Error, Result};
+use crate::format::hex;
 use crate::format::table_name::TableName;
 use crate::pipeline::{DumpStats, TableRows};
 
 /// What came out against what was counted when it went in.
-pub fn check_against_inventory(counted: &DumpStats, contents: &crate::envelope::contents::Inventory) -> Result<()> {
+pub fn check_against_inventory(counted: &DumpStats, contents: &crate::format::inventory::Inventory) -> Result<()> {
     let tampered = |what: String| {
         Err(Error::new(
             Code::Tampered,

@@ -2,8 +2,8 @@
 
 use crate::cancel::Cancel;
 use crate::envelope::manifest::{ManifestObject, base_name};
-use crate::envelope::{digest, hex};
 use crate::error::{Code, Error, Result};
+use crate::format::{digest, hex};
 use crate::restore::find::ChosenBackup;
 use crate::store::PinnedObject;
 use aws_lc_rs::digest::{Context, SHA256};

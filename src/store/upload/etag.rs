@@ -1,6 +1,6 @@
 //! The ETag of an object in parts, as far as it can be foretold.
 
-use crate::envelope::hex;
+use crate::format::hex;
 use aws_sdk_s3::types::CompletedPart;
 use md5::{Digest, Md5};
 

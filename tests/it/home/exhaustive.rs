@@ -3,7 +3,7 @@
 
 use super::sealed::{Made, Objects, Order, Reader, dump, is_found, key};
 use bytes::Bytes;
-use pgseal::plan::Compression;
+use pgseal::format::compression::Compression;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Threads of one test; the machine that this is made for has two cores.

@@ -7,7 +7,7 @@ use super::{Home, text};
 use crate::support::aws::testbed;
 use crate::support::pgseal::{Pgseal, Said};
 use pgseal::envelope::secret::ITERATIONS;
-use pgseal::plan::Compression;
+use pgseal::format::compression::Compression;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

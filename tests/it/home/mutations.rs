@@ -4,7 +4,7 @@
 use super::sealed::{Made, NEWER, OLDER, Objects, Order, Reader, dump, is_found, key};
 use bytes::Bytes;
 use pgseal::error::Code;
-use pgseal::plan::Compression;
+use pgseal::format::compression::Compression;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -319,10 +319,7 @@ fn edited(random: &mut Random, manifest: Vec<u8>, other: &[u8]) -> Vec<u8> {
         7 => format!("{{\"x\":{},{}\n{second}", digit(random), &first[1..]),
         8 => text.replacen("\"iterations\":1", &format!("\"iterations\":1{}", digit(random)), 1),
         9 => text.replacen("\"plain_bytes\":", &format!("\"plain_bytes\":{}", 1 + random.below(9)), 1),
-        _ => format!(
-            "{first}\n{{\"mac\":\"hmac-sha256:{}\"}}\n",
-            pgseal::envelope::hex(&random.bytes(32))
-        ),
+        _ => format!("{first}\n{{\"mac\":\"hmac-sha256:{}\"}}\n", pgseal::format::hex(&random.bytes(32))),
     };
     edited.into_bytes()
 }

@@ -3,7 +3,7 @@
 use super::sealed::{Hidden, NEWER, Objects, Order, Reader, key};
 use pgseal::envelope::legacy::LegacySecret;
 use pgseal::envelope::secret::{DataKeyText, ITERATIONS};
-use pgseal::plan::Compression;
+use pgseal::format::compression::Compression;
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 

@@ -3,18 +3,21 @@
 
 use bytes::Bytes;
 use pgseal::cancel::Cancel;
-use pgseal::envelope::contents::Inventory;
 use pgseal::envelope::legacy::{Kdf, LegacySecret};
 use pgseal::envelope::manifest::{Manifest, ManifestObject, Proof, Role, Timestamp, WrappedKey};
 use pgseal::envelope::private_key::PrivateKey;
 use pgseal::envelope::secret::{CipherKey, DataKeyText};
 use pgseal::envelope::signature::Verifier;
-use pgseal::envelope::{hex, sha256};
 use pgseal::error::{Code, Error, Result};
+use pgseal::format::compression::Compression;
+use pgseal::format::inventory::Inventory;
+use pgseal::format::names::{DatabaseName, Prefix, Stem};
 use pgseal::format::order::{SelectionRecord, source_digest};
+use pgseal::format::parts::PartSizeSchedule;
+use pgseal::format::{hex, sha256};
 use pgseal::observe::progress::Progress;
 use pgseal::pipeline::{PartDigest, PipelineOptions, Stage, StreamSummary, UploadedObject, forward, seal_small};
-use pgseal::plan::{Compression, DEFAULT_CHECK_INTERVAL, DatabaseName, PartSizeSchedule, Prefix, RateLimit, Stem};
+use pgseal::plan::{DEFAULT_CHECK_INTERVAL, RateLimit};
 use pgseal::restore::find::ChosenBackup;
 use pgseal::restore::unsealed::UnsealedBackup;
 use pgseal::restore::verify::{VerifyOptions, VerifyReport, check_against_inventory, verify};

@@ -3,7 +3,7 @@
 use super::text;
 use crate::support::pgseal::Pgseal;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use pgseal::envelope::{hex, sha256};
+use pgseal::format::{hex, sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

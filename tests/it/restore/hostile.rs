@@ -6,7 +6,7 @@ use crate::support::postgres::{Server, clients_path};
 use pgseal::error::{Code, Error};
 use pgseal::format::dump_lexer::{DumpLexer, Lexed};
 use pgseal::pipeline::Stage;
-use pgseal::pipeline::clients::{self, ClientTools};
+use pgseal::process::client_tools::{self, ClientTools};
 use pgseal::restore::filter::{Filter, FilterOptions};
 use pgseal::restore::psql::{PsqlMode, PsqlTarget};
 use std::io::Write;
@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 /// One psql of each version that is installed.
 fn psqls() -> Vec<ClientTools> {
     let folders: Vec<_> = std::env::split_paths(&clients_path()).collect();
-    let mut found = clients::installed("psql", &folders, None);
+    let mut found = client_tools::installed("psql", &folders, None);
     found.sort_by(|one, other| one.version.cmp(&other.version));
     found.dedup_by(|one, other| one.version == other.version);
     found

@@ -6,7 +6,7 @@ use pgseal::cancel::Cancel;
 use pgseal::error::{Code, Error};
 use pgseal::format::database_properties::DatabaseProperties;
 use pgseal::pipeline::Stage;
-use pgseal::pipeline::clients::ClientTools;
+use pgseal::process::client_tools::ClientTools;
 use pgseal::restore::compare::compare;
 use pgseal::restore::create::create;
 use pgseal::restore::filter::{Filter, FilterOptions};

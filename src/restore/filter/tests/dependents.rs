@@ -178,7 +178,7 @@ fn a_table_is_tried_as_it_is_then_without_the_clauses_that_may_fail_and_then_wit
         assert!(is_tried(&passed, made), "{passed}");
         let place = |text: &str| {
             // What is told is in hexadecimal.
-            let found = passed.find(text).or_else(|| passed.find(&crate::envelope::hex(text.as_bytes())));
+            let found = passed.find(text).or_else(|| passed.find(&crate::format::hex(text.as_bytes())));
             found.unwrap_or_else(|| panic!("{text} in {passed}"))
         };
         let mut last = place(kept);
@@ -257,7 +257,7 @@ fn rows_of_materialized_views_are_asked_for_on_trial() {
     let passed = behind("", refresh);
     assert!(is_tried(&passed, refresh), "{passed}");
     assert!(
-        passed.contains(&crate::envelope::hex(b"the rows of MATERIALIZED VIEW s.m")) && passed.contains("WITH RECURSIVE reached"),
+        passed.contains(&crate::format::hex(b"the rows of MATERIALIZED VIEW s.m")) && passed.contains("WITH RECURSIVE reached"),
         "{passed}"
     );
     assert!(!passed.contains("undefined_function"), "{passed}");

@@ -109,6 +109,6 @@ fn an_index_is_told_with_its_table() {
     let index = |schema: &str| format!("CREATE UNIQUE INDEX once ON {schema}.t USING btree (s.lost(a));\n");
     let below = whole(&format!("{lost}{}{}", index("a"), index("b")), options);
     for text in ["UNIQUE INDEX once ON a.t", "UNIQUE INDEX once ON b.t"] {
-        assert!(below.contains(&crate::envelope::hex(text.as_bytes())), "{text} in {below}");
+        assert!(below.contains(&crate::format::hex(text.as_bytes())), "{text} in {below}");
     }
 }

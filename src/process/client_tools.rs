@@ -1,8 +1,8 @@
 //! Which `pg_dump` to run: the smallest major that is not older than the server, among those installed.
 
-use super::child::ChildReader;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
+use crate::process::reader::ChildReader;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -278,12 +278,12 @@ fn loaded(program: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
 }
 
 /// The thread that started a confined process. The kernel ends the process with it, so it stays until this is dropped.
-pub(super) struct ParentThread {
+pub(crate) struct ParentThread {
     _release: Sender<()>,
 }
 
 /// Starts `command` on a thread that has restricted itself.
-pub(super) fn spawn(mut command: Command, confinement: Confinement) -> io::Result<(Child, ParentThread)> {
+pub(crate) fn spawn(mut command: Command, confinement: Confinement) -> io::Result<(Child, ParentThread)> {
     let (started, start) = channel();
     let (release, released) = channel::<()>();
     std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
@@ -302,7 +302,7 @@ pub(super) fn spawn(mut command: Command, confinement: Confinement) -> io::Resul
 }
 
 /// Without any confinement a drill is refused, unless somebody wishes so.
-pub(super) fn must_hold(enforced: EnforcedLayers, users: bool, unconfined: bool) -> Result<()> {
+pub(crate) fn must_hold(enforced: EnforcedLayers, users: bool, unconfined: bool) -> Result<()> {
     if unconfined || users || enforced.landlock.is_some() {
         return Ok(());
     }

@@ -4,7 +4,7 @@
 //! shape: a cancel while the child is silent is reported as the cancel; a child that closes stdout and hangs ends in
 //! seconds; a grandchild that holds the pipe is killed with the process group.
 
-use super::tether::kill_on_parent_death;
+use super::parent_death::kill_on_parent_death;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use command_fds::{CommandFdExt, FdMapping};

@@ -1,6 +1,5 @@
 //! Names and where they end up: databases, prefixes, object keys.
 
-use super::Host;
 use crate::error::{Code, Error, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use time::OffsetDateTime;
@@ -88,8 +87,8 @@ impl Prefix {
     }
 
     /// The folder of one server: the first label of its name, or its address, in place of `{host}`.
-    pub fn of_host(&self, host: &Host) -> Self {
-        self.filled(&utf8_percent_encode(host.label(), ENCODED).to_string())
+    pub fn for_host(&self, label: &str) -> Self {
+        self.filled(&utf8_percent_encode(label, ENCODED).to_string())
     }
 
     /// As long as it can become, for a server that is still to be looked up.
@@ -245,7 +244,7 @@ mod tests {
         let allowed = crate::plan::AllowedHosts::parse(Some("*"));
         let of = |prefix: &str, host: &str| {
             let host = allowed.admit(host).unwrap();
-            Prefix::new(prefix).unwrap().of_host(&host).as_str().to_owned()
+            Prefix::new(prefix).unwrap().for_host(host.label()).as_str().to_owned()
         };
         for (prefix, host, expected) in [
             ("backups/{host}", "Orders.cxa1.eu-west-1.rds.amazonaws.com", "backups/orders"),

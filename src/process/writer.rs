@@ -3,11 +3,10 @@
 //! The mirror of `pipeline::child`, which reads one. Writing never blocks for good: one poll(2) watches the pipe in, the
 //! pipes out, the exit and the cancel.
 
-use super::confinement::{self, Confinement, ParentThread};
-use super::trial_reports::ReportFilter;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::tether::kill_on_parent_death;
+use crate::process::confinement::{self, Confinement, ParentThread};
+use crate::process::parent_death::kill_on_parent_death;
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -26,7 +25,7 @@ const OUTPUT_LIMIT: usize = 16 << 10;
 const PIPE: usize = 1 << 20;
 
 /// A running child in a process group of its own, tied to the thread that started it. Dropped, it is ended and reaped.
-pub(super) struct ChildWriter {
+pub(crate) struct ChildWriter {
     name: String,
     child: Child,
     group: Pid,
@@ -41,9 +40,18 @@ pub(super) struct ChildWriter {
     _keeper: Option<ParentThread>,
 }
 
+/// Takes lines out of an output.
+pub(crate) trait LineFilter {
+    /// Bytes as they come; what stays goes to `kept`.
+    fn read(&mut self, bytes: &[u8], kept: &mut Vec<u8>);
+
+    /// A line that did not end.
+    fn finish(&mut self, kept: &mut Vec<u8>);
+}
+
 /// How much of a child's output is wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum OutputWanted {
+pub(crate) enum OutputWanted {
     Nothing,
     /// At most so many bytes: more is an error.
     Bytes(usize),
@@ -51,12 +59,12 @@ pub(super) enum OutputWanted {
 
 impl ChildWriter {
     /// Starts `command` with `files` as its descriptors 3, 4, …; nothing else of ours is inherited.
-    pub(super) fn start(command: &mut Command, files: Vec<OwnedFd>, wanted: OutputWanted, cancel: &Cancel) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command, files: Vec<OwnedFd>, wanted: OutputWanted, cancel: &Cancel) -> Result<Self> {
         Self::start_confined(command, files, wanted, None, cancel)
     }
 
     /// The same by a thread that is confined, so that the child is. `command` is used up.
-    pub(super) fn start_confined(
+    pub(crate) fn start_confined(
         command: &mut Command,
         files: Vec<OwnedFd>,
         wanted: OutputWanted,
@@ -123,13 +131,13 @@ impl ChildWriter {
     }
 
     /// Has lines taken out of what it says on stderr.
-    pub(super) fn sift(&mut self, sieve: ReportFilter) {
-        self.words.sieve = Some(sieve);
+    pub(crate) fn filter_stderr(&mut self, filter: Box<dyn LineFilter + Send>) {
+        self.words.filter = Some(filter);
     }
 
     /// Writes all of it; `false` where the child does not read any more. All that psql ever reads comes through here: it
     /// takes a line up to its first zero byte, and what stood in quotes behind that would no longer be in any.
-    pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<bool> {
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<bool> {
         if memchr::memchr(0, bytes).is_some() {
             return Err(Error::new(
                 Code::Tampered,
@@ -150,7 +158,7 @@ impl ChildWriter {
     }
 
     /// Closes its input and waits for its end, however long that takes: the last statement may build an index.
-    pub(super) fn finish(&mut self) -> Result<ExitStatus> {
+    pub(crate) fn finish(&mut self) -> Result<ExitStatus> {
         self.input = None;
         loop {
             self.cancel.check()?;
@@ -162,12 +170,12 @@ impl ChildWriter {
     }
 
     /// What it wrote to stdout; to be asked after [`Self::finish`].
-    pub(super) fn output(&self) -> &[u8] {
+    pub(crate) fn output(&self) -> &[u8] {
         &self.output.kept
     }
 
     /// What it said on stderr, as far as kept.
-    pub(super) fn output_text(&self) -> String {
+    pub(crate) fn output_text(&self) -> String {
         String::from_utf8_lossy(&self.words.kept).into_owned()
     }
 
@@ -233,14 +241,14 @@ impl Drop for ChildWriter {
 /// A pipe out of the child, and what came of it.
 struct OutputTail {
     pipe: Option<OwnedFd>,
-    sieve: Option<ReportFilter>,
+    filter: Option<Box<dyn LineFilter + Send>>,
     kept: Vec<u8>,
 }
 
 impl OutputTail {
     fn new(pipe: Option<OwnedFd>) -> Self {
-        let (sieve, kept) = (None, Vec::new());
-        Self { pipe, sieve, kept }
+        let (filter, kept) = (None, Vec::new());
+        Self { pipe, filter, kept }
     }
 
     /// Takes what is there; `trim` keeps it bounded.
@@ -250,11 +258,11 @@ impl OutputTail {
             match rustix::io::read(pipe, &mut buffer) {
                 Ok(0) => {
                     self.pipe = None;
-                    self.sieve.iter_mut().for_each(|sieve| sieve.finish(&mut self.kept));
+                    self.filter.iter_mut().for_each(|filter| filter.finish(&mut self.kept));
                 }
                 Ok(read) => {
-                    match &mut self.sieve {
-                        Some(sieve) => sieve.filter_line(&buffer[..read], &mut self.kept),
+                    match &mut self.filter {
+                        Some(filter) => filter.read(&buffer[..read], &mut self.kept),
                         None => self.kept.extend_from_slice(&buffer[..read]),
                     }
                     trim(&mut self.kept);

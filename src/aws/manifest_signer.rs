@@ -3,9 +3,9 @@
 use crate::aws::{self, ServiceError};
 use crate::envelope::manifest::{Signature, Signer};
 use crate::envelope::private_key::{passphrase, warn_if_open_to_all};
-use crate::envelope::sha256;
 use crate::envelope::signature::{ALGORITHM, LocalSigner, Verifier};
 use crate::error::{Code, Error, Result};
+use crate::format::sha256;
 use crate::plan::SigningKey;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::primitives::Blob;

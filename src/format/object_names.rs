@@ -1,6 +1,6 @@
 //! What the names of objects say.
 
-use crate::plan::revision_number;
+use crate::format::names::revision_number;
 
 const TIME: &str = "_ddddddddTddddddZ";
 /// As the old image writes it.
