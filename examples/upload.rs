@@ -8,11 +8,12 @@
 
 use pgseal::cancel::Cancel;
 use pgseal::error::Result;
-use pgseal::event::Env;
 use pgseal::format::parts::PartSizeSchedule;
-use pgseal::pipeline::{Multipart, Part, Stage, UploadedObject};
+use pgseal::format::parts::{Part, UploadedObject};
+use pgseal::pipeline::{Multipart, Stage};
 use pgseal::plan::{Destination, IN_FLIGHT};
 use pgseal::store::{S3, Upload};
+use pgseal::variables::Env;
 use std::error::Error;
 use std::io::{self, Read};
 use std::sync::Arc;

@@ -4,21 +4,15 @@
 //! No message from here holds a value of the event.
 
 mod fields;
-pub mod pins;
 mod text;
-mod unique;
 
 pub use fields::{EventFields, missing};
 pub use text::EventText;
 
 use crate::error::{Code, Error, Result};
-use crate::variables;
+use crate::format::unique_names::UniqueNames;
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::path::Path;
-use unique::UniqueNames;
 
 /// EventBridge and asynchronous Lambda calls end at 256 KiB; so do we, through every door.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -59,74 +53,6 @@ pub const FIELDS: &[&str] = &[
     "bucket_owner",
     "scheduled_time",
 ];
-
-/// The environment as it stood at the start. An empty variable counts as unset: that is how templates pass "none".
-#[derive(Clone, Default)]
-pub struct Env {
-    values: BTreeMap<String, String>,
-    /// Names of variables that are not UTF-8, or whose values are not.
-    unreadable: Vec<String>,
-    /// Names of variables that a file of the image sets.
-    pinned: BTreeSet<String>,
-    /// Why that file cannot be used.
-    fault: Option<Error>,
-}
-
-impl Env {
-    pub fn of_process() -> Self {
-        Self::of(std::env::vars_os()).pinned_by(Path::new(pins::FILE))
-    }
-
-    pub fn of(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let mut env = Self::default();
-        for (name, value) in pairs {
-            match (name.into_string(), value.into_string()) {
-                (Ok(name), Ok(value)) => drop(env.values.insert(name, value)),
-                (Ok(name), Err(_)) => env.unreadable.push(name),
-                (Err(name), _) => env.unreadable.push(name.to_string_lossy().into_owned()),
-            }
-        }
-        env
-    }
-
-    /// # Panics
-    /// In builds with debug assertions, if the name is not in the table of [`variables`].
-    pub fn get(&self, name: &str) -> Option<&str> {
-        debug_assert!(variables::is_known(name), "{name} is not in the table of src/variables.rs");
-        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    /// Whether it is there, be it empty.
-    pub fn is_set(&self, name: &str) -> bool {
-        self.values.contains_key(name)
-    }
-
-    /// Whether its value is the image's own.
-    pub fn is_pinned(&self, name: &str) -> bool {
-        self.pinned.contains(name)
-    }
-
-    pub fn fault(&self) -> Option<&Error> {
-        self.fault.as_ref()
-    }
-
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.values.keys().map(String::as_str)
-    }
-
-    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
-        self.unreadable.iter().map(String::as_str)
-    }
-}
-
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self {
-            values: pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-            ..Self::default()
-        }
-    }
-}
 
 /// One event: a JSON object of known fields.
 #[derive(Clone, Default)]
@@ -281,7 +207,7 @@ mod tests {
     fn an_envelope_gives_its_time() {
         let event = Event::parse(r#"{"source": "me", "detail-type": "backup", "time": "2026-11-24T02:00:00Z", "detail": {"bucket": "b"}}"#)
             .unwrap();
-        let env = Env::default();
+        let env = crate::variables::Env::default();
         let none = Event::default();
         let asked = EventFields::new(&event, &none, &env);
         assert_eq!(asked.text("scheduled_time", &[]).unwrap().as_deref(), Some("2026-11-24T02:00:00Z"));

@@ -5,11 +5,12 @@ use crate::cancel::Cancel;
 use crate::check::{self, CheckReport};
 use crate::envelope::recipient;
 use crate::error::{Error, Result};
-use crate::event::{Env, Event};
+use crate::event::Event;
 use crate::panics;
 use crate::plan::{Action, Plan, RuntimeLimits};
 use crate::plan_events::{self, BackupPlan};
 use crate::receipt::Receipt;
+use crate::variables::Env;
 use std::path::Path;
 use time::OffsetDateTime;
 

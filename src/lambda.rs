@@ -2,10 +2,11 @@
 
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::event::{Env, Event, EventText};
+use crate::event::{Event, EventText};
 use crate::handler::{HandlerContext, Response, handle};
 use crate::panics;
 use crate::receipt::Receipt;
+use crate::variables::Env;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};

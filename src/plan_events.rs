@@ -3,11 +3,12 @@
 use crate::backup::{BackupContext, Estimate};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::event::{Env, Event};
+use crate::event::Event;
 use crate::format::names::DatabaseName;
 use crate::plan::Plan;
 use crate::rds::databases::ListedDatabase;
 use crate::rds::preflight::preflight;
+use crate::variables::Env;
 use serde::Serialize;
 use serde_json::Value;
 

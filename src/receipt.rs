@@ -1,9 +1,17 @@
 //! What is said when a backup is done, or is not.
 
-use crate::backup::CompletedBackup;
-use crate::envelope::manifest::{ManifestObject, Role, Timestamp};
+use crate::envelope::manifest::{Manifest, ManifestObject, Role, Timestamp};
 use crate::error::{Code, Error};
 use serde::Serialize;
+
+/// A backup of this very order, that an earlier delivery made.
+#[derive(Debug)]
+pub struct CompletedBackup {
+    pub manifest: Manifest,
+    /// All objects that the manifest names, then the manifest, each with its ETag where S3 told one.
+    pub objects: Vec<(ManifestObject, Option<String>)>,
+    pub warnings: Vec<String>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

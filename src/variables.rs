@@ -3,8 +3,12 @@
 //! A name that is not in it cannot be read ([`Env::get`] says so in every build that is tested), and a `PGSEAL_` name that is
 //! not in it, or a value that is no text, is refused: a pin with a spelling mistake must not be no pin.
 
+mod env;
+pub mod pins;
+
+pub use env::Env;
+
 use crate::error::{Code, Error, Result};
-use crate::event::Env;
 use std::path::PathBuf;
 
 /// What a variable is to the program.

@@ -5,7 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pgseal::error::Error;
-use pgseal::event::{Env, Event};
+use pgseal::event::Event;
+use pgseal::variables::Env;
 use pgseal::plan::{Action, Databases, Place, Plan};
 use serde_json::Value;
 use std::sync::LazyLock;

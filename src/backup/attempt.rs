@@ -1,6 +1,6 @@
 //! One attempt at one backup: each step leaves nothing visible behind but the last.
 
-use super::existing::{CompletedBackup, ExistingBackup, ThisOrder};
+use super::existing::{ExistingBackup, ThisOrder};
 use super::stream::{SentStream, send};
 use super::{BackupContext, Estimate, Sealing};
 use crate::aws::manifest_signer::ManifestSigner;
@@ -8,18 +8,19 @@ use crate::envelope::data_key::DataKey;
 use crate::envelope::manifest::{ManifestObject, Role, WrappedKey};
 use crate::envelope::recipient;
 use crate::error::{Code, Error, Result};
+use crate::format::backup_format::Format;
 use crate::format::hex;
 use crate::format::inventory::Inventory;
 use crate::format::names::{DatabaseName, Stem};
 use crate::panics;
 use crate::pipeline::pg_dump::DumpScope;
 use crate::pipeline::{StreamSummary, seal_small};
-use crate::plan::Format;
 use crate::process::client_tools::ClientTools;
 use crate::rds::Session;
 use crate::rds::preflight::{ServerFacts, facts};
 use crate::rds::properties;
 use crate::rds::selection::{self, DumpSelection};
+use crate::receipt::CompletedBackup;
 use crate::store::{ObjectIdentity, PutOutcome, PutRequest, StoredObject, Upload, of_another_run};
 use bytes::Bytes;
 use serde_json::{Map, Value};

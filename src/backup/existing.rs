@@ -8,6 +8,7 @@ use crate::format::names::{DatabaseName, Stem};
 use crate::format::order::{SelectionRecord, source_digest};
 use crate::plan::Plan;
 use crate::rds::Server;
+use crate::receipt::CompletedBackup;
 use crate::store::{FetchOutcome, KeyProbe, ListedObject, S3};
 use bytes::Bytes;
 use time::{Duration, OffsetDateTime};
@@ -39,15 +40,6 @@ pub(super) enum ExistingBackup {
     /// Neither listed nor read: what stands there, if anything does, shows at the commit.
     Unseen(Error),
     Complete(Box<CompletedBackup>),
-}
-
-/// A backup of this very order, that an earlier delivery made.
-#[derive(Debug)]
-pub struct CompletedBackup {
-    pub manifest: Manifest,
-    /// All objects that the manifest names, then the manifest, each with its ETag where S3 told one.
-    pub objects: Vec<(ManifestObject, Option<String>)>,
-    pub warnings: Vec<String>,
 }
 
 /// One manifest as it was fetched.

@@ -3,9 +3,10 @@
 use super::attempt::Attempt;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
+use crate::format::parts::Part;
 use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::pg_dump::{DumpScope, PgDumpCommand};
-use crate::pipeline::{Part, PipelineOptions, StreamSummary, forward};
+use crate::pipeline::{PipelineOptions, StreamSummary, forward};
 use crate::rds::dump_failure::{DumpFailure, explain};
 use crate::rds::{TRIES, is_transient, pause};
 use crate::store::Upload;

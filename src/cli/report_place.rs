@@ -1,9 +1,9 @@
 //! Where a drill leaves its report: looked at before the drill, which may take hours.
 
 use crate::error::{Code, Error, Result};
-use crate::event::Env;
 use crate::restore::report::DrillReport;
 use crate::store::{Archive, Location, NewFile, PutOutcome};
+use crate::variables::Env;
 
 pub struct ReportPlace(Archive);
 

@@ -1,7 +1,7 @@
 //! Which program this is: its version, and on request what it was built from and the clients that it would run.
 
-use crate::event::Env;
 use crate::process::client_tools;
+use crate::variables::Env;
 use std::collections::BTreeSet;
 use std::env::consts::ARCH;
 use std::path::PathBuf;

@@ -4,8 +4,8 @@ use super::legacy::{Kdf, LegacySecret};
 use super::recipient::Recipient;
 use super::secret::{CipherKey, DataKeyText, ITERATIONS, new_salt};
 use crate::error::{Code, Error, Result};
+use crate::format::backup_format::Format;
 use crate::format::hex;
-use crate::plan::Format;
 use std::sync::{Mutex, PoisonError};
 
 /// How a secret is wrapped, as a manifest names it.

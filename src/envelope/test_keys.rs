@@ -3,7 +3,7 @@
 
 use super::recipient::Recipient;
 use crate::error::{Code, Error, Result};
-use crate::event::Env;
+use crate::variables::Env;
 
 /// In builds with debug assertions, which are for tests: a released program has no such variable.
 #[cfg(debug_assertions)]

@@ -1,7 +1,8 @@
 //! One field at a time, of the right type, from wherever it is given first.
 
-use super::{Env, Event};
+use super::Event;
 use crate::error::{Code, Error, Result};
+use crate::variables::Env;
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 

@@ -3,11 +3,20 @@
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::order::SelectionRecord;
-use crate::pipeline::TableRows;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Of the whole dump; what [`crate::pipeline::Counted`] saw pass, and what the server said of itself.
+/// A table whose rows are in the dump.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRows {
+    /// `schema.table`, as [`TableName`] shows it.
+    pub name: String,
+    pub rows: u64,
+    /// Of its rows in COPY's text format, line ends included.
+    pub bytes: u64,
+}
+
+/// Of the whole dump; what the row counter saw pass, and what the server said of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// `pgseal/1 inventory`.
@@ -41,10 +50,16 @@ pub struct Inventory {
     pub properties: DatabaseProperties,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extension {
     pub name: String,
     pub version: String,
+    /// That it made, and that no dump makes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemas: Vec<String>,
+    /// Tables, views and sequences that it made, by schema and name: of some a dump holds the rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relations: Vec<[String; 2]>,
 }
 
 impl Inventory {

@@ -2,7 +2,6 @@
 //! writer without the data key sees whether a manifest is of its own order; the plain values stand in the sealed inventory.
 
 use crate::format::{hex, sha256};
-use crate::plan::Selection;
 use serde::{Deserialize, Serialize};
 
 /// What a reader says of a manifest from before 0.2.
@@ -13,6 +12,23 @@ pub const UNKNOWN_SOURCE: &str = "source unknown";
 pub fn source_digest(host: &str, port: u16, database: &str) -> String {
     let text = format!("pgseal/1 source\n{}\n{port}\n{database}", host.to_ascii_lowercase());
     hex(&sha256(text.as_bytes()))
+}
+
+/// What of the database is dumped: `pg_dump`'s own patterns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    pub tables: Vec<String>,
+    pub exclude_tables: Vec<String>,
+    pub exclude_table_data: Vec<String>,
+    pub schemas: Vec<String>,
+    pub exclude_schemas: Vec<String>,
+}
+
+impl Selection {
+    /// Whether the dump is of less than the whole database.
+    pub fn is_partial(&self) -> bool {
+        *self != Self::default()
+    }
 }
 
 /// What of the database was asked for, in the one shape that its digest is made of: this order of fields, lists sorted,

@@ -1,5 +1,7 @@
-//! How large each part of the upload is: S3 takes 10,000 parts of 5 MiB to 5 GiB, and the size of a dump is not known
+//! The parts of an upload, and how large each is: S3 takes 10,000 parts of 5 MiB to 5 GiB, and the size of a dump is not known
 //! before its end, so parts grow.
+
+use bytes::Bytes;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -8,6 +10,29 @@ pub const MAX_PARTS: u32 = 10_000;
 pub const MAX_PART: u64 = 5 << 30;
 /// The first part's size.
 pub const SMALLEST: u64 = 8 * MIB;
+
+/// A part on its way to S3.
+pub struct Part {
+    /// From 1.
+    pub number: u32,
+    pub bytes: Bytes,
+    pub sha256: [u8; 32],
+}
+
+/// What the manifest keeps of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartDigest {
+    pub size: u64,
+    pub sha256: [u8; 32],
+}
+
+/// The whole object, as it will stand in S3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadedObject {
+    pub size: u64,
+    pub sha256: [u8; 32],
+    pub parts: Vec<PartDigest>,
+}
 
 /// Parts in which the growth from the first part's size to the one that is kept takes place.
 const RISE: u32 = 16;

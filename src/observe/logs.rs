@@ -1,7 +1,7 @@
 //! Logs on stderr: JSON lines for machines, plain lines for a person at a terminal.
 
 use super::output::{VisibleStderr, stderr_is_terminal};
-use crate::event::Env;
+use crate::variables::Env;
 use crate::variables::LEVELS;
 use tracing_subscriber::filter::EnvFilter;
 

@@ -9,22 +9,12 @@ use crate::format::digest;
 use crate::format::dump_commands::DumpCommands;
 use crate::format::dump_lexer::{DumpLexer, Lexed};
 use crate::format::dump_statement::Statement;
+use crate::format::inventory::TableRows;
 use crate::format::table_name::TableName;
 use aws_lc_rs::digest::{Context, SHA256};
-use serde::{Deserialize, Serialize};
 
 /// What is kept of a statement: more than any `COPY` head that PostgreSQL can write (1,600 columns of 63 bytes, quoted).
 const HEADER_LIMIT: usize = 256 << 10;
-
-/// A table whose rows are in the dump.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableRows {
-    /// `schema.table`, as [`TableName`] shows it.
-    pub name: String,
-    pub rows: u64,
-    /// Of its rows in COPY's text format, line ends included.
-    pub bytes: u64,
-}
 
 /// Everything counted, and what lay below.
 #[derive(Debug)]

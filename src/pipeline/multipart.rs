@@ -4,32 +4,9 @@ use super::hashes::Hashes;
 use super::{Stage, broken};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::format::parts::PartSizeSchedule;
+use crate::format::parts::{Part, PartDigest, PartSizeSchedule, UploadedObject};
 use bytes::Bytes;
 use tokio::sync::mpsc::Sender;
-
-/// A part on its way to S3.
-pub struct Part {
-    /// From 1.
-    pub number: u32,
-    pub bytes: Bytes,
-    pub sha256: [u8; 32],
-}
-
-/// What the manifest keeps of a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PartDigest {
-    pub size: u64,
-    pub sha256: [u8; 32],
-}
-
-/// The whole object, as it will stand in S3.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UploadedObject {
-    pub size: u64,
-    pub sha256: [u8; 32],
-    pub parts: Vec<PartDigest>,
-}
 
 /// Cuts, hashes and sends. The last part never passes the channel: it is handed out by [`Stage::finish`], and its being
 /// sent is the commit's business.

@@ -1,8 +1,9 @@
 //! What whoever deploys says about events: which fields they may set, and what stands where they set none.
 
 use crate::error::{Code, Error, Result};
-use crate::event::{Env, Event, FIELDS, pins, unknown_field};
+use crate::event::{Event, FIELDS, unknown_field};
 use crate::variables::{self, VariableKind};
+use crate::variables::{Env, pins};
 
 const EVENT_FIELDS: &str = "PGSEAL_EVENT_FIELDS";
 pub const EVENT_DEFAULTS: &str = "PGSEAL_EVENT_DEFAULTS";

@@ -3,7 +3,7 @@
 
 use super::values;
 use crate::error::{Code, Error, Result};
-use crate::event::Env;
+use crate::variables::Env;
 use std::time::Duration;
 
 /// The variable that shortens all of them together.

@@ -4,7 +4,8 @@ use super::deployment;
 use crate::envelope::key_text::is_private_key;
 use crate::envelope::recipient::{MAX_RECIPIENTS, Recipient};
 use crate::error::{Code, Error, Result};
-use crate::event::{Env, EventFields};
+use crate::event::EventFields;
+use crate::variables::Env;
 
 /// Those of the event, as far as the environment allows them.
 pub(super) fn recipients(asked: &EventFields<'_>, env: &Env) -> Result<Vec<Recipient>> {

@@ -5,8 +5,9 @@ use super::values as value;
 use super::*;
 use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
-use crate::event::{Env, Event, EventFields, missing};
+use crate::event::{Event, EventFields, missing};
 use crate::variables;
+use crate::variables::Env;
 
 impl Plan {
     /// Every rule of the contract, the refusals that protect keys first.

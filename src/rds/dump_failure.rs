@@ -8,7 +8,7 @@ use super::{Server, Session};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::names::DatabaseName;
-use crate::plan::Selection;
+use crate::format::order::Selection;
 
 /// The failure of one dump.
 pub struct DumpFailure<'a> {

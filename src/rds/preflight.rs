@@ -4,13 +4,14 @@
 //! in time, is a warning: `pg_dump` itself is the judge.
 
 use super::Server;
-use super::session::{AdvisoryRows, Session, name};
+use super::session::{AdvisoryRows, Session, name, shown};
 use super::{readable, timeouts};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::inventory::Extension;
 use crate::format::names::DatabaseName;
-use crate::plan::Selection;
+use crate::format::order::Selection;
+use crate::format::unhex_all;
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
@@ -210,10 +211,25 @@ fn transactions(are_serializable: bool, waits: bool, replica: bool) -> Result<Op
 
 /// For the inventory: a backup without this list is one all the same.
 async fn extensions(session: &Session, warnings: &mut Vec<String>) -> Result<Vec<Extension>> {
+    let members = "FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid \
+        JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
+        WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+        AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
+        AND d.refobjid OPERATOR(pg_catalog.=) x.oid AND d.deptype OPERATOR(pg_catalog.=) 'e' \
+        AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,S,f}'::pg_catalog.\"char\"[])";
+    let schemas = "FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.objid \
+        WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+        AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
+        AND d.refobjid OPERATOR(pg_catalog.=) x.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'";
+    // Lists as text: hexadecimal names hold neither commas nor dots.
     let query = format!(
-        "SELECT {}, {} FROM pg_catalog.pg_extension x ORDER BY x.extname",
+        "SELECT {}, {}, COALESCE((SELECT pg_catalog.string_agg({schema}, ',' ORDER BY n.nspname) {schemas}), ''), \
+         COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat({schema}, '.', {relation}), ',' ORDER BY n.nspname, c.relname) {members}), '') \
+         FROM pg_catalog.pg_extension x ORDER BY x.extname",
         name("x.extname"),
-        name("x.extversion")
+        name("x.extversion"),
+        schema = name("n.nspname"),
+        relation = name("c.relname"),
     );
     let rows = match session.advice(&query, LONG_LOCK).await? {
         AdvisoryRows::Rows(rows) => rows,
@@ -225,9 +241,22 @@ async fn extensions(session: &Session, warnings: &mut Vec<String>) -> Result<Vec
         }
     };
     let extension = |row: &super::session::Row| {
+        let text = |hex: &str| unhex_all(hex).map(|name| shown(&name)).unwrap_or_default();
+        let listed = |column| {
+            Ok::<_, Error>(
+                row.text(column)?
+                    .split(',')
+                    .filter(|name| !name.is_empty())
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let relation = |name: &String| name.split_once('.').map(|(schema, name)| [text(schema), text(name)]);
         Ok(Extension {
             name: row.name(0)?,
             version: row.name(1)?,
+            schemas: listed(2)?.iter().map(|name| text(name)).collect(),
+            relations: listed(3)?.iter().filter_map(relation).collect(),
         })
     };
     rows.iter().map(extension).collect()

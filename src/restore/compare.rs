@@ -289,7 +289,7 @@ impl Comparison {
             None => "the dump is of a part that holds none, it was left out of this restore, or this server lacks it",
         };
         for extension in &inventory.extensions {
-            let Extension { name, version } = extension;
+            let Extension { name, version, .. } = extension;
             match found.iter().find(|found| found.name == *name) {
                 None => self.add_difference(format!("the extension {name} is not there: {reason}")),
                 Some(found) if found.version != *version => {

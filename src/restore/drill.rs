@@ -2,7 +2,7 @@
 
 use super::compare::{Comparison, compare};
 use super::create::{CreateOptions, CreateOutcome, try_create};
-use super::filter::{DumpHead, Filter, FilterChanges, FilterOptions, UnfinishedChanges};
+use super::filter::{DumpHead, ExtensionMembers, Filter, FilterChanges, FilterOptions, UnfinishedChanges};
 use super::find::ChosenBackup;
 use super::properties::{self, PropertyChoice};
 use super::psql::{self, PsqlMode, PsqlTarget};
@@ -286,6 +286,7 @@ async fn load(
         existing_schemas: schemas.clone(),
         set_aside: true,
         superuser_only: true,
+        members: ExtensionMembers::new(&contents.extensions),
         ..filter
     };
     let progress = Progress::new(contents.plain_bytes);

@@ -2,9 +2,9 @@
 
 use crate::envelope::manifest::{MAX_MANIFEST, ManifestObject, UnverifiedManifest, base_name};
 use crate::error::{Code, Error, Result};
-use crate::event::Env;
 use crate::format::object_names::{compact, is_of_sealed, manifest_revision, stem_of};
 use crate::store::{Archive, Location, PinnedObject, missing};
+use crate::variables::Env;
 
 /// One backup in its folder. Nothing of it is believed yet.
 pub struct ChosenBackup {

@@ -6,10 +6,10 @@ use crate::cancel::Cancel;
 use crate::envelope::manifest::{MAX_MANIFEST, Timestamp, UnverifiedManifest, base_name, check_signature};
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
-use crate::event::Env;
 use crate::format::object_names::{compact, instructions_revision, is_report, manifest_revision, old_spelling, stem_of};
 use crate::rds::preflight::some_of;
 use crate::store::{Archive, Location, ObjectEntry};
+use crate::variables::Env;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use time::{Duration, OffsetDateTime};
@@ -151,7 +151,7 @@ pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Can
             named.extend(found.unproven().objects.iter().map(|object| base_name(&object.key).to_owned()));
         }
         let is_card = |listed: &&ObjectEntry| {
-            instructions_revision(&listed.name).is_some_and(|generation| generation <= newest.unproven().generation)
+            instructions_revision(&listed.name).is_some_and(|revision| found.iter().any(|found| found.unproven().generation == revision))
         };
         named.extend(objects.iter().filter(is_card).map(|listed| listed.name.clone()));
         let mut entry = whole(stem, newest, &sizes);

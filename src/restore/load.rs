@@ -2,7 +2,7 @@
 
 use super::conninfo::Conninfo;
 use super::create::{another_locale, create, drop_database, maintenance};
-use super::filter::{Filter, FilterOptions, LeftOut};
+use super::filter::{ExtensionMembers, Filter, FilterOptions, LeftOut};
 use super::find::{BackupKind, ChosenBackup};
 use super::legacy;
 use super::properties::{self, PropertyChoice};
@@ -188,7 +188,7 @@ async fn fill(
     if let Some(contents) = contents {
         warnings.extend(schemas_of_tables(contents, access, cancel).await?);
     }
-    let options = options(access, ask, cancel).await?;
+    let options = options(contents, access, ask, cancel).await?;
     let progress = Progress::new(opened.manifest.plain_bytes);
     let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
     let single = ask.single_transaction;
@@ -253,7 +253,7 @@ async fn unauthenticated(
         cancel,
     )
     .await?;
-    let options = match options(&access, ask, cancel).await {
+    let options = match options(None, &access, ask, cancel).await {
         Ok(options) => options,
         Err(error) => return Err(left_behind(error, &access, ask, false).await),
     };
@@ -345,7 +345,7 @@ async fn database_level(
 }
 
 /// What is wished, and what the target makes necessary.
-async fn options(access: &PsqlTarget, ask: &LoadOptions<'_>, cancel: &Cancel) -> Result<FilterOptions> {
+async fn options(contents: Option<&Inventory>, access: &PsqlTarget, ask: &LoadOptions<'_>, cancel: &Cancel) -> Result<FilterOptions> {
     let (target, stop) = (access.clone(), cancel.clone());
     let existing = blocking(move || target_database::existing(&target, &stop)).await?;
     Ok(FilterOptions {
@@ -354,6 +354,9 @@ async fn options(access: &PsqlTarget, ask: &LoadOptions<'_>, cancel: &Cancel) ->
         settings_newer_than: Some(server_major(access, cancel).await?),
         existing_schemas: existing.schemas,
         existing_extensions: existing.extensions,
+        members: contents
+            .map(|contents| ExtensionMembers::new(&contents.extensions))
+            .unwrap_or_default(),
         ..ask.filter.clone()
     })
 }

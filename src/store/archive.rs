@@ -5,7 +5,7 @@ use super::memory::InMemoryStore;
 use super::s3_reader::S3Reader;
 use super::{Location, PutOutcome};
 use crate::error::{Code, Error, Result};
-use crate::event::Env;
+use crate::variables::Env;
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use super::{PutOutcome, PutRequest, S3};
 use crate::cancel::Cancel;
 use crate::envelope::manifest::{ManifestObject, Role};
 use crate::error::{Code, Error, Result};
-use crate::pipeline::{Part, UploadedObject};
+use crate::format::parts::{Part, UploadedObject};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;

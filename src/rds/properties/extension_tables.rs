@@ -4,7 +4,8 @@
 //! The catalog does not say who made it: parts of tables are no members of an extension. A trigger is a user's if its function
 //! is, a foreign key if it references a user's table. All else is one's if it is younger than the table's membership and of
 //! no transaction in which the extension was made or changed. Where `pg_upgrade` made every object in a transaction of its
-//! own, that tells nothing and is not asked.
+//! own, or many in one (since 17), that tells nothing and is not asked. `REINDEX CONCURRENTLY` makes an index young: then an
+//! extension's own is told, too.
 
 use crate::error::Result;
 use crate::rds::preflight::{NameSample, names};
@@ -26,7 +27,7 @@ pub(super) async fn ask(session: &Session) -> Result<Option<String>> {
         Ok(names) if names.is_empty() => None,
         Ok(names) => Some(format!(
             "pg_dump leaves the tables of extensions to CREATE EXTENSION, and what was added to them out of the dump; add it again after a \
-             restore: {names}"
+             restore (an index that REINDEX CONCURRENTLY has rebuilt may be the extension's own): {names}"
         )),
         Err(why) => Some(format!(
             "whether something was added to tables of extensions, which no dump holds, could not be looked at: {why}"
@@ -61,7 +62,14 @@ fn query() -> String {
                          AND m.made OPERATOR(pg_catalog.=) b.made)
                    AND NOT EXISTS (
                      SELECT FROM memberships m WHERE m.extension OPERATOR(pg_catalog.=) b.extension
-                         AND pg_catalog.age(m.made) OPERATOR(pg_catalog.>) pg_catalog.age(b.made))),
+                         AND pg_catalog.age(m.made) OPERATOR(pg_catalog.>) pg_catalog.age(b.made))
+                   AND NOT EXISTS (
+                     SELECT FROM pg_catalog.pg_depend s JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) s.objid
+                         AND c.relkind OPERATOR(pg_catalog.=) 'r'
+                     WHERE s.classid OPERATOR(pg_catalog.=) {relation} AND s.refclassid OPERATOR(pg_catalog.=) {namespace}
+                         AND s.xmin OPERATOR(pg_catalog.=) b.made
+                         AND NOT EXISTS (SELECT FROM memberships o WHERE o.classid OPERATOR(pg_catalog.=) {relation}
+                             AND o.objid OPERATOR(pg_catalog.=) c.oid))),
              parts AS (
                  SELECT p.classid, p.objid, p.xmin AS made, m.extension, m.made AS member_since FROM memberships m
                  JOIN pg_catalog.pg_depend p ON p.refclassid OPERATOR(pg_catalog.=) m.classid

@@ -11,9 +11,9 @@ fn found(of_extension: bool) -> CatalogTable {
 }
 
 fn inventory(tables: &[(&str, u64)]) -> Inventory {
-    let tables: Vec<crate::pipeline::TableRows> = tables
+    let tables: Vec<crate::format::inventory::TableRows> = tables
         .iter()
-        .map(|(name, rows)| crate::pipeline::TableRows {
+        .map(|(name, rows)| crate::format::inventory::TableRows {
             name: (*name).to_owned(),
             rows: *rows,
             bytes: 10,
@@ -103,6 +103,7 @@ fn extensions_are_notes() {
     let extension = |name: &str, version: &str| Extension {
         name: name.to_owned(),
         version: version.to_owned(),
+        ..Extension::default()
     };
     let mut comparison = Comparison::default();
     let inventory = Inventory {
@@ -128,6 +129,7 @@ fn an_extension_that_is_not_there_is_told_with_its_reason() {
             extensions: vec![Extension {
                 name: "hstore".to_owned(),
                 version: "1.8".to_owned(),
+                ..Extension::default()
             }],
             ..Inventory::default()
         };

@@ -23,7 +23,7 @@ pub(super) enum DependentVerdict {
 
 /// As far as a restore without a superuser goes.
 pub(super) fn judge(statement: &Statement, rights: Option<&ServerRights>, lost: &mut LostObjects) -> DependentVerdict {
-    if let Some(verdict) = about(statement, rights, lost) {
+    if let Some(verdict) = about(statement, lost) {
         return DependentVerdict::Decided(verdict);
     }
     let made = DumpObject::made(statement);
@@ -44,20 +44,17 @@ pub(super) fn judge(statement: &Statement, rights: Option<&ServerRights>, lost: 
 }
 
 /// Something said about what is not there is not worth a word.
-fn about(statement: &Statement, rights: Option<&ServerRights>, lost: &mut LostObjects) -> Option<Verdict> {
-    let is_there = |name: &Vec<Vec<u8>>| rights.is_some_and(|rights| rights.tables.contains(name));
-    let is_gone = |name: &Vec<Vec<u8>>| lost.lacks_extensions && lost.unmade.is_unmade(name) && !is_there(name);
+fn about(statement: &Statement, lost: &mut LostObjects) -> Option<Verdict> {
     if statement.is(0, "COPY") {
         let (name, _) = statement.qualified(1)?;
-        if is_gone(&name) {
+        if lost.missing.relations.contains(&name) {
             return Some(Verdict::LeaveOutRows(name));
         }
         return lost.has_name(ObjectKind::Relation, &joined(&name)).then_some(Verdict::Drop);
     }
     if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
-        let name = parts_of(&statement.literal(5)?);
-        let is_gone = is_gone(&name) || lost.has_name(ObjectKind::Relation, &joined(&name));
-        return is_gone.then_some(Verdict::Drop);
+        let name = joined(&parts_of(&statement.literal(5)?));
+        return lost.has_name(ObjectKind::Relation, &name).then_some(Verdict::Drop);
     }
     if statement.has(0, "SET default_table_access_method") {
         let name = statement.literal(3).or_else(|| statement.name(3))?;

@@ -79,11 +79,8 @@ const OWNED: &[&str] = &[
 
 /// By its first words, and by those that decide behind them. `lost` holds what was not made.
 pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut LostObjects) -> (Verdict, Option<Trial>) {
-    if lost.lacks_extensions || !options.exclude_extensions.is_empty() {
-        lost.unmade.see(statement, options);
-    }
     if !options.superuser_only {
-        let verdict = of_left_out_extensions(options, statement, lost);
+        let verdict = of_missing_extensions(statement, lost);
         return (verdict.unwrap_or_else(|| judge_wishes(options, statement, lost)), None);
     }
     match dependents::judge(statement, options.rights.as_ref(), lost) {
@@ -93,11 +90,8 @@ pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut L
 }
 
 /// Their tables' rows, and what is said about what they have.
-fn of_left_out_extensions(options: &FilterOptions, statement: &Statement, lost: &LostObjects) -> Option<Verdict> {
-    if options.exclude_extensions.is_empty() {
-        return None;
-    }
-    let parts = lost.unmade.of_left_out(statement, dependents::said_of(statement))?;
+fn of_missing_extensions(statement: &Statement, lost: &LostObjects) -> Option<Verdict> {
+    let parts = lost.missing.named_by(statement, dependents::said_of(statement))?;
     Some(match statement.is(0, "COPY") {
         true => Verdict::LeaveOutRows(parts),
         false => Verdict::LeaveOut(OF_EXTENSIONS, joined(&parts)),

@@ -1,9 +1,9 @@
 //! What certainly was not made, by its full identity; and the names of all that may need it.
 
-use super::object::{DumpObject, ObjectKind};
+use super::missing::Members;
+use super::object::{DumpObject, ObjectKind, joined};
 use super::options::ServerRights;
 use super::suspects::Suspects;
-use super::unmade::Unmade;
 use crate::format::dump_statement::{Statement, shown};
 use crate::format::{hex, sha256};
 use std::collections::BTreeSet;
@@ -32,7 +32,8 @@ pub(super) struct LostObjects {
     pub(super) lacks_extensions: bool,
     /// Sequences of identity columns that may not be there.
     pub(super) doubtful_sequences: BTreeSet<String>,
-    pub(super) unmade: Unmade,
+    /// What those extensions had, as far as the backup tells.
+    pub(super) missing: Members,
     /// Schemas in which extensions have what no dump names.
     shared: BTreeSet<Vec<u8>>,
     /// Names of what the dump makes, and of what is in those schemas before.
@@ -105,12 +106,22 @@ impl LostObjects {
     }
 
     /// An extension that is not there. It may have had a schema of its own name, and has names in the one it went to.
-    pub(super) fn add_extension(&mut self, name: &[u8]) {
+    pub(super) fn add_extension(&mut self, name: &[u8], members: Option<&Members>) {
         let text = shown(name);
         self.add_name(ObjectKind::Extension, &text);
         self.add_name(ObjectKind::Schema, &text);
         self.suspects.add(name);
         self.lacks_extensions = true;
+        let Some(members) = members else { return };
+        self.missing.add(members);
+        for schema in &members.schemas {
+            self.add_name(ObjectKind::Schema, &shown(schema));
+            self.suspects.add(schema);
+        }
+        for relation in &members.relations {
+            self.add_name(ObjectKind::Relation, &joined(relation));
+            relation.last().into_iter().for_each(|name| self.suspects.add(name));
+        }
     }
 
     /// What extensions have that the role at hand may not use, and where they have it.
@@ -161,10 +172,9 @@ impl LostObjects {
         self.suspects.mentioned(statement.bytes(from, to)) || self.names_unknown(statement, from, to)
     }
 
-    /// `schema.name` of an extension's schema that nobody has made: it was added to an extension, or one lacks that has it, maybe
-    /// with a schema of its own.
+    /// `schema.name` of an extension's schema that nobody has made: it was added to an extension, or one lacks that has it.
     fn names_unknown(&self, statement: &Statement, from: usize, to: usize) -> bool {
-        if self.shared.is_empty() && !self.lacks_extensions {
+        if self.shared.is_empty() {
             return false;
         }
         let own = if from == 0 {
@@ -178,13 +188,6 @@ impl LostObjects {
                 at += 1;
                 continue;
             };
-            let lacks = |schema: &[u8]| self.lacks_extensions && self.unmade.lacks_schema(schema);
-            if parts.len() > 1 && lacks(&parts[0]) {
-                return true;
-            }
-            if at > 0 && statement.is(at - 1, "SCHEMA") && parts.len() == 1 && lacks(&parts[0]) {
-                return true;
-            }
             if let [schema, name, ..] = &*parts
                 && self.shared.contains(schema)
                 && !self.known.contains(name)

@@ -1,5 +1,6 @@
 //! What is wished of the filter, and what it did.
 
+use super::missing::ExtensionMembers;
 use super::object::joined;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -25,6 +26,8 @@ pub struct FilterOptions {
     pub no_policies: bool,
     /// `CREATE EXTENSION` of these, and their comments.
     pub exclude_extensions: BTreeSet<Vec<u8>>,
+    /// What the source's extensions have: of one that is not made, a dump's words about it do not pass either.
+    pub members: ExtensionMembers,
     /// In place of the empty one that `pg_dump` sets.
     pub search_path: Option<String>,
     /// `BEGIN` and `COMMIT`, which `pg_dump` writes around large objects: inside `psql --single-transaction` its `COMMIT`

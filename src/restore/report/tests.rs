@@ -95,6 +95,7 @@ fn the_page_loads_nothing_and_believes_nothing() {
             extensions: vec![Extension {
                 name: evil.to_owned(),
                 version: evil.to_owned(),
+                ..Extension::default()
             }],
             ..Comparison::default()
         }),

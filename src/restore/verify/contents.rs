@@ -2,8 +2,9 @@
 
 use crate::error::{Code, Error, Result};
 use crate::format::hex;
+use crate::format::inventory::TableRows;
 use crate::format::table_name::TableName;
-use crate::pipeline::{DumpStats, TableRows};
+use crate::pipeline::DumpStats;
 
 /// What came out against what was counted when it went in.
 pub fn check_against_inventory(counted: &DumpStats, contents: &crate::format::inventory::Inventory) -> Result<()> {

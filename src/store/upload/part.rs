@@ -1,7 +1,7 @@
 //! One part on its way.
 
 use crate::error::{Code, Error, Result};
-use crate::pipeline::Part;
+use crate::format::parts::Part;
 use crate::store::S3;
 use crate::store::s3::{named, no_etag, stalled, wait_for};
 use crate::store::s3_error::S3ErrorKind;

@@ -4,11 +4,12 @@ use super::{Fixture, some_tells};
 use crate::support::postgres::Server;
 use crate::support::s3::block_on;
 use pgseal::cancel::Cancel;
-use pgseal::event::{Env, Event};
+use pgseal::event::Event;
 use pgseal::format::names::DatabaseName;
 use pgseal::plan::{Plan, RuntimeLimits};
 use pgseal::rds::selection;
 use pgseal::rds::session::Session;
+use pgseal::variables::Env;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 

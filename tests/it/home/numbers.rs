@@ -51,6 +51,9 @@ fn no_name_in_the_place_of_a_later_manifest_blocks_a_rewrap() {
     }
     let (code, answer) = rewrap(&home, text(&new));
     assert_eq!((code, &answer["generation"]), (0, &json!(4)), "{answer:#}");
+    // What stands beside it under a number without a manifest is no part of it.
+    let listing = Home::offline(&["list", text(&home.fetched())]).receipt();
+    assert!(listing["leftovers"].to_string().contains("RECOVER.3.md"), "{listing:#}");
     let (code, answer) = rewrap(&home, text(&pair(&home, "newer").1));
     assert_eq!((code, &answer["generation"]), (0, &json!(5)), "{answer:#}");
 }

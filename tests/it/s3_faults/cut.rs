@@ -6,11 +6,11 @@ use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
 use crate::support::s3::{ACCESS_KEY, EmbeddedS3, SECRET_KEY, block_on};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use pgseal::error::Code;
-use pgseal::event::Env;
+use pgseal::format::parts::Part;
 use pgseal::format::sha256;
-use pgseal::pipeline::Part;
 use pgseal::plan::Destination;
 use pgseal::store::S3;
+use pgseal::variables::Env;
 use std::sync::Arc;
 
 fn store(bucket: &str, proxy: &FaultProxy) -> Arc<S3> {

@@ -8,11 +8,11 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use pgseal::cancel::Cancel;
 use pgseal::error::Code;
-use pgseal::event::Env;
+use pgseal::format::parts::{Part, PartDigest, UploadedObject};
 use pgseal::format::sha256;
-use pgseal::pipeline::{Part, PartDigest, UploadedObject};
 use pgseal::plan::Destination;
 use pgseal::store::{PutOutcome, PutRequest, S3, StoredObject, TransferTimeouts, Upload};
+use pgseal::variables::Env;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -19,11 +19,11 @@ mod restore;
 pub mod throttle;
 
 pub use compress::{Compress, Compressed};
-pub use count_rows::{DumpStats, RowCounter, TableRows};
+pub use count_rows::{DumpStats, RowCounter};
 pub use decrypt::{ExpectedPart, PartDecryptor};
 pub use encrypt::Encrypt;
 pub use length_check::{LengthLimit, RAISE};
-pub use multipart::{Multipart, Part, PartDigest, UploadedObject};
+pub use multipart::Multipart;
 pub use restore::{RestorePipeline, back};
 pub use throttle::Throttled;
 
@@ -31,7 +31,7 @@ use crate::cancel::Cancel;
 use crate::envelope::secret::CipherKey;
 use crate::error::{Code, Error, Result, from_io};
 use crate::format::compression::Compression;
-use crate::format::parts::PartSizeSchedule;
+use crate::format::parts::{Part, PartSizeSchedule, UploadedObject};
 use crate::observe::progress::Progress;
 use crate::plan::RateLimit;
 use std::io::Read;

@@ -13,7 +13,7 @@ use crate::format::compression::Compression;
 use crate::format::hex;
 use crate::format::names::{DatabaseName, Prefix, Stem};
 use crate::format::order::UNKNOWN_SOURCE;
-use crate::pipeline::UploadedObject;
+use crate::format::parts::UploadedObject;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;

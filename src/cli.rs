@@ -10,11 +10,12 @@ pub use version::version;
 
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::event::{Env, Event, MAX_BYTES};
+use crate::event::{Event, MAX_BYTES};
 use crate::handler::{HandlerContext, Response, handle};
 use crate::plan::{Action, Plan, RuntimeLimits};
 use crate::receipt::Receipt;
 use crate::variables;
+use crate::variables::Env;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::io::Read;
 use std::path::Path;

@@ -8,7 +8,6 @@ mod sizing;
 mod stream;
 
 pub use estimate::Estimate;
-pub use existing::CompletedBackup;
 
 use crate::aws::manifest_signer::ManifestSigner;
 use crate::background;
@@ -16,15 +15,16 @@ use crate::cancel::Cancel;
 use crate::envelope::data_key::DataKey;
 use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error, Result};
-use crate::event::Env;
+use crate::format::backup_format::Format;
 use crate::format::names::{DatabaseName, Stem};
 use crate::panics;
-use crate::plan::{Databases, Format, Plan};
+use crate::plan::{Databases, Plan};
 use crate::process::client_tools::{self, ClientTools};
 use crate::rds::Server;
 use crate::rds::databases::{DatabaseList, ListedDatabase, databases};
 use crate::receipt::{BackupSummary, Receipt, ReceiptEntry};
 use crate::store::S3;
+use crate::variables::Env;
 use attempt::{Attempt, AttemptEnd};
 use existing::{ExistingBackup, ThisOrder};
 use std::sync::Arc;

@@ -20,9 +20,11 @@ pub use values::{SecretArn, SigningKey};
 
 use crate::envelope::recipient::Recipient;
 use crate::error::Result;
-use crate::event::Env;
+use crate::format::backup_format::Format;
 use crate::format::compression::Compression;
 use crate::format::names::{DatabaseName, Prefix, Stem};
+use crate::format::order::Selection;
+use crate::variables::Env;
 use secrecy::SecretString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -98,21 +100,6 @@ impl TlsMode {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Pgseal1,
-    Legacy,
-}
-
-impl Format {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pgseal1 => "pgseal/1",
-            Self::Legacy => "legacy",
-        }
-    }
-}
-
 /// How the server is reached and who logs in.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -171,23 +158,6 @@ impl Destination {
             tags: None,
             object_lock: None,
         })
-    }
-}
-
-/// What of the database is dumped: `pg_dump`'s own patterns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
-    pub tables: Vec<String>,
-    pub exclude_tables: Vec<String>,
-    pub exclude_table_data: Vec<String>,
-    pub schemas: Vec<String>,
-    pub exclude_schemas: Vec<String>,
-}
-
-impl Selection {
-    /// Whether the dump is of less than the whole database.
-    pub fn is_partial(&self) -> bool {
-        *self != Self::default()
     }
 }
 

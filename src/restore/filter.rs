@@ -9,6 +9,7 @@ pub(super) mod guard;
 mod head;
 mod judge;
 mod lost;
+mod missing;
 mod object;
 mod options;
 mod recorded;
@@ -17,9 +18,9 @@ mod suspects;
 #[cfg(test)]
 mod tests;
 mod trial;
-mod unmade;
 
 pub use head::{DumpHead, HeadExtension, Prepare, PreparedTarget};
+pub use missing::ExtensionMembers;
 pub use options::{FilterChanges, FilterOptions, Filtered, LeftOut, NotRestored, ServerRights};
 pub use recorded::UnfinishedChanges;
 
@@ -69,6 +70,11 @@ enum LongStatement {
 
 impl<S: Stage> Filter<S> {
     pub fn new(options: FilterOptions, below: S) -> Self {
+        let mut lost = LostObjects::default();
+        // What is there already has what it has.
+        for name in options.exclude_extensions.difference(&options.existing_extensions) {
+            options.members.of(name).into_iter().for_each(|members| lost.missing.add(members));
+        }
         Self {
             options,
             head: None,
@@ -77,7 +83,7 @@ impl<S: Stage> Filter<S> {
             held: Vec::new(),
             spaces: Vec::new(),
             long: None,
-            lost: LostObjects::default(),
+            lost,
             skips_rows: false,
             changes: ChangeRecorder::default(),
             below,
@@ -110,21 +116,13 @@ impl<S: Stage> Filter<S> {
         }
         for extension in &reader.head.extensions {
             if self.options.exclude_extensions.contains(&extension.name) {
-                self.lost.add_extension(&extension.name);
+                self.lost.add_extension(&extension.name, self.options.members.of(&extension.name));
             }
         }
         for (name, reason) in prepared.missing {
-            self.lost.add_extension(&name);
+            self.lost.add_extension(&name, self.options.members.of(&name));
             self.changes.not_restored(format!("EXTENSION {}", shown(&name)), reason);
             self.options.exclude_extensions.insert(name);
-        }
-        self.lost
-            .unmade
-            .there(self.options.existing_schemas.iter().chain(&self.options.made_schemas).cloned());
-        if let Some(rights) = &self.options.rights {
-            self.lost
-                .unmade
-                .there(rights.tables.iter().filter_map(|name| name.first().cloned()));
         }
         self.pass_on(&reader.kept)
     }

@@ -1,13 +1,16 @@
 //! Pins that lie in the image: who may set the variables of a task, as `ecs:RunTask` does, cannot change a file of it.
 
-use super::unique::UniqueNames;
-use super::{Env, MAX_BYTES};
+use super::Env;
 use crate::error::{Code, Error, Result};
+use crate::format::unique_names::UniqueNames;
 use crate::variables;
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
+
+/// Far more than all variables together.
+const MAX_BYTES: usize = 256 * 1024;
 
 /// A JSON object of variables: a text is the variable's value, and `null` says that it must not be set; a name that is
 /// forbidden may end with `*`. The place is no setting, since a setting could be set.

@@ -1,0 +1,75 @@
+//! The environment, read once.
+
+use super::pins;
+use crate::error::Error;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::Path;
+
+/// The environment as it stood at the start. An empty variable counts as unset: that is how templates pass "none".
+#[derive(Clone, Default)]
+pub struct Env {
+    pub(super) values: BTreeMap<String, String>,
+    /// Names of variables that are not UTF-8, or whose values are not.
+    pub(super) unreadable: Vec<String>,
+    /// Names of variables that a file of the image sets.
+    pub(super) pinned: BTreeSet<String>,
+    /// Why that file cannot be used.
+    pub(super) fault: Option<Error>,
+}
+
+impl Env {
+    pub fn of_process() -> Self {
+        Self::of(std::env::vars_os()).pinned_by(Path::new(pins::FILE))
+    }
+
+    pub fn of(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let mut env = Self::default();
+        for (name, value) in pairs {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => drop(env.values.insert(name, value)),
+                (Ok(name), Err(_)) => env.unreadable.push(name),
+                (Err(name), _) => env.unreadable.push(name.to_string_lossy().into_owned()),
+            }
+        }
+        env
+    }
+
+    /// # Panics
+    /// In builds with debug assertions, if the name is not in the table of [`variables`].
+    pub fn get(&self, name: &str) -> Option<&str> {
+        debug_assert!(super::is_known(name), "{name} is not in the table of src/variables.rs");
+        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether it is there, be it empty.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// Whether its value is the image's own.
+    pub fn is_pinned(&self, name: &str) -> bool {
+        self.pinned.contains(name)
+    }
+
+    pub fn fault(&self) -> Option<&Error> {
+        self.fault.as_ref()
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
+    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+        self.unreadable.iter().map(String::as_str)
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Self {
+            values: pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            ..Self::default()
+        }
+    }
+}
