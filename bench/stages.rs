@@ -1,4 +1,4 @@
-//! What each stage of the road costs: `cargo bench --bench stages`; the codec alone: `cargo bench -p pgseal-bzip2`.
+//! What each stage of the pipeline costs: `cargo bench --bench stages`; the codec alone: `cargo bench -p pgseal-bzip2`.
 //! `cargo test` runs each once, without a judgement.
 
 #[path = "../crates/bzip2/benches/dump/mod.rs"]
@@ -18,7 +18,7 @@ use std::hint::black_box;
 use std::io::Read;
 
 const MEGABYTE: usize = 1_000_000;
-/// A read of the road.
+/// A read of the pipeline.
 const READ: usize = 128 << 10;
 
 /// Rows with a `COPY` around them.

@@ -1,4 +1,4 @@
-//! Standard input to S3 as it is, by the last stage of the road: for measurements.
+//! Standard input to S3 as it is, by the last stage of the pipeline: for measurements.
 //!
 //! ```text
 //! cargo run --release --example upload -- BUCKET KEY < FILE

@@ -49,7 +49,7 @@ impl Cancel {
         self.0.cancel(reason);
     }
 
-    /// Cancels when it is dropped: what was begun under this ends with whoever began it, even by a panic.
+    /// Cancels when it is dropped: what was begun under this ends with the caller that began it, even by a panic.
     pub fn cancel_on_drop(&self) -> CancelOnDrop {
         CancelOnDrop(self.clone())
     }

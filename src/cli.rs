@@ -1,4 +1,4 @@
-//! The doors of a shell and of ECS: commands, and the one-shot backup.
+//! The entry points of a shell and of ECS: commands, and the one-shot backup.
 
 mod filter;
 mod report_place;
@@ -51,7 +51,7 @@ pub enum Command {
     },
     /// Says which databases the event means, each as an event of its own with its estimate; writes nothing
     Plan(EventArgument),
-    /// Lists whole backups, the newest first, and apart from them what dead runs left
+    /// Lists whole backups, the newest first, and apart from them what interrupted runs left
     List(restore::List),
     /// Compares a backup with its manifest; with the private key, every byte down to the inventory
     Verify(restore::Verify),
@@ -137,7 +137,7 @@ fn misused(mut error: Error) -> Error {
     error
 }
 
-/// The door of ECS, cron and a shell. `None`: there is neither an event nor the variables of one.
+/// The entry point of ECS, cron and a shell. `None`: there is neither an event nor the variables of one.
 pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<Said> {
     // A variable that cannot be read may be the event itself.
     let event = match variables::check(env).map(|()| env.get("BACKUP_EVENT")) {

@@ -151,7 +151,7 @@ impl Serialize for Error {
     }
 }
 
-/// The road's stages speak `std::io`; an [`Error`] rides inside and is found again by [`from_io`].
+/// The pipeline's stages speak `std::io`; an [`Error`] rides inside and is found again by [`from_io`].
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         std::io::Error::other(error)

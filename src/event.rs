@@ -14,7 +14,7 @@ use crate::format::unique_names::UniqueNames;
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 
-/// EventBridge and asynchronous Lambda calls end at 256 KiB; so do we, through every door.
+/// EventBridge and asynchronous Lambda calls end at 256 KiB; so do we, at every entry point.
 pub const MAX_BYTES: usize = 256 * 1024;
 
 /// Every field that an event may have, in the order of the documentation.
@@ -58,7 +58,7 @@ pub const FIELDS: &[&str] = &[
 #[derive(Clone, Default)]
 pub struct Event {
     fields: Map<String, Value>,
-    /// The scheduled time is an envelope's own: whoever sent the event did not set it.
+    /// The scheduled time is an envelope's own: anyone who sent the event did not set it.
     has_time_of_envelope: bool,
 }
 

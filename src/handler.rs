@@ -1,4 +1,4 @@
-//! The one handler behind the three doors: an event in, an answer out.
+//! The one handler behind the three entry points: an event in, an answer out.
 
 use crate::backup;
 use crate::cancel::Cancel;
@@ -21,7 +21,7 @@ pub enum Response {
     Fleet(BackupPlan),
 }
 
-/// What a door knows: the world as a parameter.
+/// What an entry point knows, as a parameter.
 pub struct HandlerContext<'a> {
     pub env: &'a Env,
     /// When the platform will end us; our own end comes earlier.

@@ -1,4 +1,4 @@
-//! The Lambda door: the runtime loop, one event after the other in the same process.
+//! The Lambda entry point: the runtime loop, one event after the other in the same process.
 
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};

@@ -1,7 +1,7 @@
 //! Sealed backups of PostgreSQL on RDS, straight to S3.
 //!
 //! The map, in the order in which a byte meets the rooms: an event is read ([`event`]), resolved to a [`plan`], run by
-//! [`backup`], which logs in ([`rds`]), joins the stages of the road ([`pipeline`]) under a fresh secret
+//! [`backup`], which logs in ([`rds`]), joins the stages of the pipeline ([`pipeline`]) under a fresh secret
 //! ([`envelope`]), stores the parts ([`store`]) and says what was done ([`receipt`]).
 
 pub mod allocator;

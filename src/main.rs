@@ -1,4 +1,4 @@
-//! Which door, and the exit code.
+//! Which entry point, and the exit code.
 
 use clap::Parser;
 use pgseal::allocator;
@@ -27,14 +27,14 @@ fn main() -> ExitCode {
             let env = Env::of_process();
             logs::start(&env);
             harden_process();
-            let door = EntryPoint::of(cli, &env);
-            if matches!(door, EntryPoint::Lambda) || door.takes_an_event() {
+            let entry = EntryPoint::of(cli, &env);
+            if matches!(entry, EntryPoint::Lambda) || entry.takes_an_event() {
                 aws::read_system_roots_ahead();
             }
             let answer = Arc::new(AnswerOnce::default());
-            let outcome = open(&door, &env, &answer);
+            let outcome = open(&entry, &env, &answer);
             // None: the watch over signals has answered, and ends the process.
-            answer.give(|| say(&door, outcome)).unwrap_or(Code::Terminated.exit())
+            answer.give(|| say(&entry, outcome)).unwrap_or(Code::Terminated.exit())
         }
         Err(usage) => misused(&usage),
     };
@@ -72,17 +72,17 @@ impl EntryPoint {
 
 /// What was done, or why not, a panic included. Whatever still waits in a thread by then (a silent name server) is not
 /// waited for.
-fn open(door: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Option<Said>> {
-    // One thread for all that waits: an answer then wakes no thread beside the one that asked. What takes time, the road
+fn open(entry: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Option<Said>> {
+    // One thread for all that waits: an answer then wakes no thread beside the one that asked. What takes time, the pipeline
     // and its workers, has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::new(Code::Bug, format!("no runtime: {error}")))?;
     let cancel = Cancel::new()?;
-    signals::watch(&cancel, answer, door.takes_an_event())?;
+    signals::watch(&cancel, answer, entry.takes_an_event())?;
     let work = async {
-        match door {
+        match entry {
             EntryPoint::Version { verbose } => Ok(Some((Some(cli::version(*verbose, env)), 0))),
             EntryPoint::Command(command) => cli::run_command(command, env, &cancel).await.map(Some),
             EntryPoint::Lambda => lambda::serve(env, &cancel).await.map(|()| Some((None, 0))),
@@ -99,7 +99,7 @@ fn open(door: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Option
 }
 
 /// Says the outcome, and gives the exit status.
-fn say(door: &EntryPoint, outcome: Result<Option<Said>>) -> u8 {
+fn say(entry: &EntryPoint, outcome: Result<Option<Said>>) -> u8 {
     let (answer, exit) = match outcome {
         Ok(Some((None, exit))) => return exit,
         Ok(Some((Some(answer), exit))) => (answer, exit),
@@ -109,7 +109,7 @@ fn say(door: &EntryPoint, outcome: Result<Option<Said>>) -> u8 {
         }
         Err(error) => {
             tell(&error);
-            if !door.takes_an_event() {
+            if !entry.takes_an_event() {
                 return error.code.exit();
             }
             let exit = error.code.exit();
@@ -120,7 +120,7 @@ fn say(door: &EntryPoint, outcome: Result<Option<Said>>) -> u8 {
         Ok(()) => exit,
         Err(unsaid) => {
             tell(&unsaid);
-            if door.takes_an_event() {
+            if entry.takes_an_event() {
                 output::tell(&format!("{answer}\n"));
             }
             // A failure is worth more than that nobody could read of it.

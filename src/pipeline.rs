@@ -1,4 +1,4 @@
-//! The road of a byte, one stage a file, there and back. [`forward`] and [`back`] are the only places where the stages are
+//! The pipeline of a byte, one stage a file, there and back. [`forward`] and [`back`] are the only places where the stages are
 //! joined.
 //!
 //! Everything here computes and runs on threads; uploads wait for the network and are tasks. They touch at one bounded
@@ -53,7 +53,7 @@ pub trait Stage {
     fn finish(self) -> Result<Self::Done>;
 }
 
-/// What one road is to do with its bytes.
+/// What one options is to do with its bytes.
 pub struct PipelineOptions {
     pub rate_limit: RateLimit,
     pub compression: Compression,
@@ -79,16 +79,16 @@ pub struct StreamSummary {
 /// back, and with it the last part, which is held back until the commit.
 pub fn forward<R: Read>(
     source: R,
-    road: PipelineOptions,
+    options: PipelineOptions,
     parts: Sender<Part>,
     progress: &Progress,
     cancel: &Cancel,
 ) -> Result<(StreamSummary, Part, R)> {
-    let multipart = Multipart::new(road.ladder, road.in_flight, parts, cancel.clone());
-    let encrypt = Encrypt::new(&road.key, road.salt, multipart)?;
-    let compress = Compress::new(road.compression, road.workers, road.checked_blocks, encrypt)?;
+    let multipart = Multipart::new(options.ladder, options.in_flight, parts, cancel.clone());
+    let encrypt = Encrypt::new(&options.key, options.salt, multipart)?;
+    let compress = Compress::new(options.compression, options.workers, options.checked_blocks, encrypt)?;
     let mut inventory = RowCounter::new(compress);
-    let mut source = Throttle::new(source, road.rate_limit, cancel.clone());
+    let mut source = Throttle::new(source, options.rate_limit, cancel.clone());
 
     let mut buffer = vec![0; READ];
     loop {

@@ -1,4 +1,4 @@
-//! The road home, for a person in an emergency: which backup, is it what was written, and its bytes back; into a database
+//! The restore pipeline, for a person in an emergency: which backup, is it what was written, and its bytes back; into a database
 //! by `psql`, or into a throw-away server whose content is compared.
 
 pub mod compare;

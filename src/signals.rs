@@ -93,7 +93,7 @@ async fn first(signals: &mut [(Signal, &'static str)]) -> &'static str {
     .await
 }
 
-/// Ends the process. Whoever should read the receipt may hang as well, so it is written beside, for a moment.
+/// Ends the process. Anyone who should read the receipt may hang as well, so it is written beside, for a moment.
 fn end(answer: &Arc<AnswerOnce>, error: Error, with_receipt: bool) -> ! {
     let (said, done) = std::sync::mpsc::sync_channel(1);
     let (answer_there, exit) = (answer.clone(), error.code.exit());

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub enum VariableKind {
     /// Stands behind this field of the event; of two for one field the first in the table counts.
     Field(&'static str),
-    /// For whoever deploys: an event has no such field.
+    /// For anyone who deploys: an event has no such field.
     Setting,
     /// The same, and what it protects is gone without it: refused where it is set and empty.
     Pin,
@@ -211,7 +211,7 @@ pub fn check(env: &Env) -> Result<()> {
     }
 }
 
-/// In small letters too: whoever writes so means ours.
+/// In small letters too: anyone who writes so means ours.
 fn is_ours(name: &str) -> bool {
     name.to_ascii_uppercase().starts_with(OURS)
 }

@@ -1,4 +1,4 @@
-//! Backups of the old image: any key file and any dump. What cannot be checked may come out wrong, but only as an error or as
+//! Backups of the legacy image: any key file and any dump. What cannot be checked may come out wrong, but only as an error or as
 //! bytes that the passphrase really opens.
 //!
 //! Input: a byte that says how, the key file's text up to a NUL, the dump.

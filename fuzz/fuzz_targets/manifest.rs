@@ -1,5 +1,5 @@
 //! A manifest as it is found. What is taken is spelled as a writer spells it, agrees with itself, is believed for the right
-//! secret alone, and makes a recovery card.
+//! secret alone, and makes a recovery instructions.
 
 #![no_main]
 
@@ -75,7 +75,7 @@ fn agrees(name: &str, found: &Found, bytes: &[u8]) {
         let again: Manifest = serde_json::from_slice(&line).expect("what is written is read");
         assert_eq!(again.line().expect("JSON"), line);
     }
-    card(manifest, name, Some("s3://acme/backups"), None, &DatabaseProperties::default()).expect("a card");
+    card(manifest, name, Some("s3://acme/backups"), None, &DatabaseProperties::default()).expect("recovery instructions");
 }
 
 /// One other byte, and it is no longer believed.

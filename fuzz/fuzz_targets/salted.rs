@@ -1,4 +1,4 @@
-//! The reader of `Salted__` objects, part by part, and all the road behind it: deciphering, zstd, bzip2, the inventory.
+//! The reader of `Salted__` objects, part by part, and all the pipeline behind it: decrypting, zstd, bzip2, the inventory.
 //!
 //! Input: a byte that says how, the parts' length in blocks less one, data. In one case in four the data is an object as it
 //! lies there, else it is what stands inside one.
@@ -118,7 +118,7 @@ fn changed(sealed: &[u8], part: usize, seed: &[u8]) {
     assert_eq!(error.map_err(|error| error.code).err(), Some(Code::Tampered));
 }
 
-/// What comes out at the end of the road.
+/// What comes out at the end of the pipeline.
 struct Sink(Vec<u8>);
 
 impl Stage for Sink {

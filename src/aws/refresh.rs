@@ -45,7 +45,7 @@ impl Refresh {
         self.credentials.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    /// What is cached is forgotten: whoever asks next asks the role.
+    /// What is cached is forgotten: anyone who asks next asks the role.
     fn forget(&self) {
         *self.credentials.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = IdentityCache::lazy().build();
     }

@@ -266,7 +266,7 @@ impl<'a> Attempt<'a> {
         Ok((arrived, stored))
     }
 
-    /// Rows and bytes of each table, enciphered like the dump: names of tables are data.
+    /// Rows and bytes of each table, encrypted like the dump: names of tables are data.
     async fn write_inventory(&mut self, arrived: &StreamSummary) -> Result<(), AttemptEnd> {
         if self.job.plan.format == Format::Legacy {
             return Ok(());

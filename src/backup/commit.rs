@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 
 /// How long an answer is waited for when a signal or the deadline comes while it is on its way.
 const GRACE: Duration = Duration::from_secs(2);
-/// What the recovery card may take: the backup stands without it, and a function's reserve is short.
+/// What the recovery instructions may take: the backup stands without it, and a function's reserve is short.
 const CARD_LIMIT: Duration = Duration::from_secs(8);
 
 impl Attempt<'_> {
@@ -153,7 +153,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// How to restore this very backup, for whoever finds it.
+    /// How to restore this very backup, for anyone who finds it.
     fn card(&self, manifest: &Manifest) -> Result<Vec<u8>> {
         let key = self.stem.manifest();
         let name = base_name(&key);
@@ -164,7 +164,7 @@ impl Attempt<'_> {
         Ok(recovery_instructions(manifest, name, Some(place), selection, properties)?.into_bytes())
     }
 
-    /// The backup stands already: without its card it is a backup all the same.
+    /// The backup stands already: without its recovery instructions it is a backup all the same.
     async fn write_card(&mut self, card: Vec<u8>) {
         let object = ManifestObject::small(Role::Card, instructions_name(&self.stem.to_string(), 1), &card);
         let body = Bytes::from(card);
@@ -185,7 +185,7 @@ impl Attempt<'_> {
                 }
             }
             Err(error) => self.warnings.push(format!(
-                "the recovery card was not written ({}): {}",
+                "the recovery instructions were not written ({}): {}",
                 error.code.name(),
                 error.message
             )),

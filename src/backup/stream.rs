@@ -1,4 +1,4 @@
-//! The seam of one stream: the road on its thread, the upload as a task, ended together whichever fails first.
+//! The seam of one stream: the pipeline on its thread, the upload as a task, ended together whichever fails first.
 
 use super::attempt::Attempt;
 use crate::cancel::Cancel;
@@ -59,7 +59,7 @@ async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<
     let dump = PgDumpCommand::new(&attempt.client, &job.server, scope, password)?;
     let (salt, key) = attempt.seal.cipher_key()?;
     let memory = &attempt.estimate.memory;
-    let road = PipelineOptions {
+    let options = PipelineOptions {
         rate_limit: job.plan.rate_limit,
         compression: job.plan.compression,
         workers: memory.workers.max(1) as usize,
@@ -77,11 +77,11 @@ async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<
         if let Err(error) = &outcome {
             cancel.cancel(error.clone());
         }
-        // The road may wait for room in the channel: now it learns that there will be none.
+        // The pipeline may wait for room in the channel: now it learns that there will be none.
         received.close();
         outcome
     };
-    let driving = drive(dump, job.plan.stall_timeout, road, parts, progress.clone(), cancel.clone());
+    let driving = drive(dump, job.plan.stall_timeout, options, parts, progress.clone(), cancel.clone());
     let (uploaded, arrived) = tokio::join!(uploading, driving);
     uploaded?;
     let (arrived, last, warnings) = arrived?;
@@ -93,11 +93,11 @@ async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<
     })
 }
 
-/// Runs the road on a thread of its own, the one that `pg_dump` is tied to, until both have ended.
+/// Runs the pipeline on a thread of its own, the one that `pg_dump` is tied to, until both have ended.
 async fn drive(
     dump: PgDumpCommand,
     stall: Duration,
-    road: PipelineOptions,
+    options: PipelineOptions,
     parts: Sender<Part>,
     progress: Arc<Progress>,
     cancel: Cancel,
@@ -105,7 +105,7 @@ async fn drive(
     let (ended, outcome) = oneshot::channel();
     let work = move || {
         let arrived = dump.start(stall, &cancel).and_then(|dump| {
-            let (arrived, last, dump) = forward(dump, road, parts, &progress, &cancel)?;
+            let (arrived, last, dump) = forward(dump, options, parts, &progress, &cancel)?;
             arrived.counted.must_end_between_statements()?;
             Ok((arrived, last, dump.warnings()))
         });
@@ -113,8 +113,10 @@ async fn drive(
         let _ = ended.send(arrived);
     };
     std::thread::Builder::new()
-        .name("road".to_owned())
+        .name("options".to_owned())
         .spawn(work)
-        .map_err(|error| Error::new(Code::Bug, format!("no thread for the road: {error}")))?;
-    outcome.await.unwrap_or_else(|_| Err(Error::new(Code::Bug, "the road panicked")))
+        .map_err(|error| Error::new(Code::Bug, format!("no thread for the pipeline: {error}")))?;
+    outcome
+        .await
+        .unwrap_or_else(|_| Err(Error::new(Code::Bug, "the pipeline panicked")))
 }

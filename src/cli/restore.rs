@@ -1,4 +1,4 @@
-//! The commands of the road home.
+//! The commands of the restore pipeline.
 
 use super::filter::FilterArguments;
 use super::report_place::ReportPlace;
@@ -41,13 +41,13 @@ pub struct KeyArguments {
     passphrase_file: Option<PathBuf>,
 }
 
-/// For backups of the old image.
+/// For backups of the legacy image.
 #[derive(Args)]
 pub struct LegacyArguments {
-    /// Opens a backup of the old image, of which nobody can tell whether it was changed
+    /// Opens a backup of the legacy image, of which nobody can tell whether it was changed
     #[arg(long)]
     unauthenticated: bool,
-    /// Ends with an error when the dump is longer, such as 50G: a backup of the old image does not say how long it is
+    /// Ends with an error when the dump is longer, such as 50G: a backup of the legacy image does not say how long it is
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     max_output: Option<u64>,
 }
@@ -72,7 +72,7 @@ pub struct Trust {
     /// The public key of the one who must have signed: an unsigned or otherwise signed backup is refused
     #[arg(long, value_name = "FILE")]
     signer: Option<PathBuf>,
-    /// Threads that decipher and decompress
+    /// Threads that decrypt and decompress
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
 }

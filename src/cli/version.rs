@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::env::consts::ARCH;
 use std::path::PathBuf;
 
-/// Given by whoever builds, as the Dockerfile does: a checkout that has changed since its commit cannot say so by itself.
+/// Given by anyone who builds, as the Dockerfile does: a checkout that has changed since its commit cannot say so by itself.
 const REVISION: Option<&str> = option_env!("SOURCE_REVISION");
 
 /// The ABI's part of the target's name.

@@ -19,7 +19,7 @@ pub fn new_run() -> Result<String> {
     Ok(hex(&random))
 }
 
-/// Objects that every backup enciphers: the dump and its inventory.
+/// Objects that every backup encrypts: the dump and its inventory.
 const ALWAYS: usize = 2;
 
 /// A fresh secret for one attempt to make a backup; wiped when dropped.

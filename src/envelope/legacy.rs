@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// `openssl rand -base64 128`: lines of 64, 64 and 44 characters.
 const COLUMNS: usize = 64;
 
-/// The old image's key file, and what of it counts.
+/// The legacy image's key file, and what of it counts.
 pub struct LegacySecret {
     file: Zeroizing<Vec<u8>>,
     /// `-pass file:` reads the first line only: these 64 characters (48 random bytes) are the pass phrase.

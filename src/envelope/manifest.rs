@@ -109,7 +109,7 @@ pub struct Manifest {
     /// Whether tables or schemas were chosen or left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<bool>,
-    /// SHA-256 of the recovery card, which is written after the manifest.
+    /// SHA-256 of the recovery instructions, which are written after the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card_sha256: Option<String>,
     /// Whose signature line 2 must hold.

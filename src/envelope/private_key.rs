@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 /// Hex digits of a `pgseal/1` secret.
 const SECRET_DIGITS: usize = 64;
-/// A key file of the legacy format holds at least this much text. The old image wrote 175 bytes; of made-up bytes one in
+/// A key file of the legacy format holds at least this much text. The legacy image wrote 175 bytes; of made-up bytes one in
 /// 10^13 is all text over this length.
 const MIN_TEXT: usize = 32;
 

@@ -1,6 +1,6 @@
-//! The recovery card: how to restore one very backup with stock tools, its names and numbers filled in.
+//! The recovery instructions: how to restore one very backup with stock tools, its names and numbers filled in.
 //!
-//! It holds no secret, and stands beside the backup, for whoever finds it years from now. Its hash stands in the manifest.
+//! It holds no secret, and stands beside the backup, for anyone who finds it years from now. Its hash stands in the manifest.
 
 use super::data_key::PKCS1;
 use super::manifest::{Manifest, ManifestObject, Role, WrappedKey, base_name};
@@ -14,7 +14,7 @@ use crate::format::order::SelectionRecord;
 const FETCH: &str = "    aws s3 cp ";
 const ALL: &str = " . --recursive --exclude '*'";
 
-/// The card of a manifest, whose own hash is the one thing that it does not say.
+/// The recovery instructions of a manifest, whose own hash is the one thing that it does not say.
 ///
 /// `name` is the manifest's; `place` the folder of the objects, such as `s3://acme/backups`, if that is known; `selection` says
 /// of which part a partial dump is, as far as that is known. Of the properties it tells encoding and locale, without which the
@@ -57,7 +57,7 @@ pub fn recovery_instructions(
     text.push_str(&roles(manifest)?);
     if let Some(dump) = manifest.object(Role::Dump) {
         text.push_str(
-            "A dump is SQL and rows. Whoever could write to the source may have put commands for psql into it (`\\!` starts a program);\n\
+            "A dump is SQL and rows. Anyone who could write to the source may have put commands for psql into it (`\\!` starts a program);\n\
              its first command, `\\restrict`, has psql refuse them up to `\\unrestrict` at its end. A `psql` that does not know it is older\n\
              than August 2025, and one of before August 2026 can be led around it: take a newer one. A dump without `\\restrict`\n\
              is by an older pg_dump: read it first, or give it to `pgseal restore`, which refuses such commands in any dump.\n\
@@ -83,7 +83,7 @@ pub fn recovery_instructions(
     Ok(text)
 }
 
-/// The warning on the card of a partial dump: in general words, since names of tables never stand in clear.
+/// The warning on the recovery instructions of a partial dump: in general words, since names of tables never stand in clear.
 fn partial(manifest: &Manifest, selection: Option<&SelectionRecord>) -> String {
     if !manifest.is_partial() {
         return String::new();
@@ -97,7 +97,7 @@ fn partial(manifest: &Manifest, selection: Option<&SelectionRecord>) -> String {
     )
 }
 
-/// The name of the card beside a manifest.
+/// The name of the recovery instructions beside a manifest.
 pub fn instructions_name(stem: &str, generation: u32) -> String {
     match generation {
         1 => format!("{stem}.RECOVER.md"),
@@ -135,7 +135,7 @@ fn fetching(manifest: &Manifest, place: Option<&str>) -> Result<String> {
     ))
 }
 
-/// The place in S3 that a card fetches from, if it names one.
+/// The place in S3 that recovery instructions fetch from, if it names one.
 pub fn place_of(card: &str) -> Option<String> {
     let fetch = card.lines().find_map(|line| line.strip_prefix(FETCH))?;
     let (word, _) = fetch.split_once(ALL)?;
@@ -269,7 +269,7 @@ fn plain(manifest: &Manifest, object: &ManifestObject) -> Result<String> {
     Ok(format!("{}{decompress}", opened(manifest, object)))
 }
 
-/// The command that deciphers an object.
+/// The command that decrypts an object.
 fn opened(manifest: &Manifest, object: &ManifestObject) -> String {
     let derivation = match &*manifest.kdf {
         "pbkdf2-hmac-sha256" => format!("-pbkdf2 -iter {} -md sha256", manifest.iterations),

@@ -1,7 +1,7 @@
 //! Signatures over a manifest's first line: ECDSA on P-256 over SHA-256, in DER, as `openssl dgst -sign` and KMS `Sign` make
 //! them.
 //!
-//! Whoever may write to the bucket can forge a whole set with a recipient's public key. A signature closes that, where its
+//! Anyone who may write to the bucket can forge a whole set with a recipient's public key. A signature closes that, where its
 //! verifier is kept outside the bucket.
 
 use super::key_text::{KeyContainer, decoded, is_private_key, shape};

@@ -1,4 +1,4 @@
-//! The keys that lie in this repository, for its tests and examples: whoever copies one of them has a backup that anybody can
+//! The keys that lie in this repository, for its tests and examples: anyone who copies one of them has a backup that anybody can
 //! open, or nobody.
 
 use super::recipient::Recipient;

@@ -1,4 +1,4 @@
-//! The inventory object: what is in a dump, enciphered like it, since names of tables are data.
+//! The inventory object: what is in a dump, encrypted like it, since names of tables are data.
 
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;

@@ -161,7 +161,7 @@ impl Stem {
         format!("{self}.{run}.{rest}")
     }
 
-    /// A name of the old image: `{prefix}/{database}_{YYYY-MM-DDTHH:MM:SSZ}.rest`.
+    /// A name of the legacy image: `{prefix}/{database}_{YYYY-MM-DDTHH:MM:SSZ}.rest`.
     pub fn legacy_object(&self, rest: &str) -> String {
         let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
         self.prefix
@@ -169,7 +169,7 @@ impl Stem {
     }
 
     /// What the keys of a backup's objects begin with: one of these. In the old format the dump and its key file have the
-    /// old image's names; what that image never wrote (roles, key objects of later recipients) has ours.
+    /// legacy image's names; what that image never wrote (roles, key objects of later recipients) has ours.
     pub fn beginnings(&self, format: &str) -> Vec<String> {
         let ours = format!("{self}.");
         match format {

@@ -3,10 +3,10 @@
 use crate::format::names::revision_number;
 
 const TIME: &str = "_ddddddddTddddddZ";
-/// As the old image writes it.
+/// As the legacy image writes it.
 const OLD_TIME: &str = "_dddd-dd-ddTdd:dd:ddZ";
 
-/// The stem at the beginning of a name: up to the time of a backup, as this program or the old image writes it.
+/// The stem at the beginning of a name: up to the time of a backup, as this program or the legacy image writes it.
 ///
 /// `app_20261124T020000Z.3f9a12bc.sql.bz2.enc` → `app_20261124T020000Z`. A database's name may itself look like a time, so
 /// the last time that ends the name, or has a dot behind it, counts: what follows a stem never holds one.
@@ -25,7 +25,7 @@ fn ends_like(text: &str, shape: &str) -> bool {
     text.len() > shape.len() && text.iter().rev().zip(shape.iter().rev()).all(same)
 }
 
-/// The stem as this program writes it: its manifests have it even where the other objects are named as the old image did.
+/// The stem as this program writes it: its manifests have it even where the other objects are named as the legacy image did.
 ///
 /// `app_2026-11-24T02:00:00Z` → `app_20261124T020000Z`.
 pub fn compact(stem: &str) -> String {
@@ -35,7 +35,7 @@ pub fn compact(stem: &str) -> String {
     }
 }
 
-/// The stem as the old image writes it.
+/// The stem as the legacy image writes it.
 ///
 /// `app_20261124T020000Z` → `app_2026-11-24T02:00:00Z`.
 pub fn old_spelling(stem: &str) -> String {

@@ -90,7 +90,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 pub fn flush() {
     let (done, written) = sync_channel(1);
     if lines().is_some_and(|lines| lines.try_send(StderrLine::Flush(done)).is_ok()) {
-        // Whoever does not read in time misses it.
+        // Anyone who does not read in time misses it.
         let _ = written.recv_timeout(FLUSH);
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 const EVERY: Duration = Duration::from_secs(10);
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// Counters that the road moves and a reporter reads.
+/// Counters that the pipeline moves and a reporter reads.
 pub struct Progress {
     dumped: AtomicU64,
     rows: AtomicU64,

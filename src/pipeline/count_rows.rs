@@ -32,7 +32,7 @@ pub struct DumpStats {
 }
 
 impl DumpStats {
-    /// A second proof of a dump beside its closing line: whoever cut rows, a string or a function's body short left it open.
+    /// A second proof of a dump beside its closing line: anyone who cut rows, a string or a function's body short left it open.
     pub fn must_end_between_statements(&self) -> Result<()> {
         match self.ends_inside {
             None => Ok(()),
@@ -291,7 +291,7 @@ mod tests {
         }
     }
 
-    /// Whoever can name an object could once put a command into an old `pg_dump`'s comments: told when it is written, not years
+    /// Anyone who can name an object could once put a command into an old `pg_dump`'s comments: told when it is written, not years
     /// later.
     #[test]
     fn a_command_that_is_not_pg_dumps_own_is_seen() {

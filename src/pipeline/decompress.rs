@@ -1,4 +1,4 @@
-//! The way back of `compress`.
+//! The restore of `compress`.
 
 use super::Stage;
 use crate::error::{Code, Error, Result, from_io};

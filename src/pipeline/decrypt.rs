@@ -1,4 +1,4 @@
-//! The way back of `encrypt`: each part by itself, since a CBC block needs only the one before it.
+//! The restore of `encrypt`: each part by itself, since a CBC block needs only the one before it.
 
 use crate::envelope::secret::CipherKey;
 use crate::error::{Code, Error, Result};
@@ -31,7 +31,7 @@ pub struct PartDecryptor {
 }
 
 impl PartDecryptor {
-    /// Checks a part, then deciphers it; `before` is the last block of the part before it.
+    /// Checks a part, then decrypts it; `before` is the last block of the part before it.
     pub fn open(&self, index: usize, before: Option<[u8; BLOCK]>, bytes: Bytes) -> Result<Bytes> {
         let part = &self.parts[index];
         if let Some(expected) = part.sha256

@@ -1,4 +1,4 @@
-//! Parts from the store, several at once and in order, each checked and deciphered before anyone sees a byte of it.
+//! Parts from the store, several at once and in order, each checked and decrypted before anyone sees a byte of it.
 
 use super::decrypt::{BLOCK, PartDecryptor};
 use crate::cancel::Cancel;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Parts that are read at once, and parts that are checked and deciphered at once.
+/// Parts that are read at once, and parts that are checked and decrypted at once.
 const AT_ONCE: usize = 2;
 /// Of larger parts it is one: a part is in memory whole, since nothing of it is released before all of it was checked.
 const LARGE: u64 = 64 << 20;
@@ -22,7 +22,7 @@ pub enum PlainChunk {
     End,
 }
 
-/// Reads, checks, deciphers and hands on every part; then says that this was the end.
+/// Reads, checks, decrypts and hands on every part; then says that this was the end.
 pub async fn fetch(
     archive: &Archive,
     pinned: &PinnedObject,
@@ -77,15 +77,15 @@ async fn release(opening: &mut VecDeque<AbortOnDropHandle<Result<Bytes>>>, piece
 async fn send(pieces: &Sender<PlainChunk>, piece: PlainChunk, cancel: &Cancel) -> Result<()> {
     cancel
         .run_until_cancelled(async {
-            // The road ends early only with an error of its own, which its caller sees.
+            // The pipeline ends early only with an error of its own, which its caller sees.
             pieces
                 .send(piece)
                 .await
-                .map_err(|_| Error::new(Code::Bug, "the road back ended before its bytes did"))
+                .map_err(|_| Error::new(Code::Bug, "the pipeline back ended before its bytes did"))
         })
         .await
 }
 
 fn ended(error: tokio::task::JoinError) -> Error {
-    Error::new(Code::Bug, format!("a task of the road back ended: {error}"))
+    Error::new(Code::Bug, format!("a task of the pipeline back ended: {error}"))
 }

@@ -18,7 +18,7 @@ pub struct Multipart {
     room: usize,
     hashes: Hashes,
     parts: Vec<PartDigest>,
-    /// Buffers that the road may hold at once: one being filled, one in the channel, the rest on the wire.
+    /// Buffers that the pipeline may hold at once: one being filled, one in the channel, the rest on the wire.
     buffers: usize,
     /// Buffers of parts that S3 has come back here: fresh ones for each part would scatter over the heap.
     returned: std::sync::mpsc::Receiver<Vec<u8>>,
@@ -39,7 +39,7 @@ impl AsRef<[u8]> for PooledPart {
 
 impl Drop for PooledPart {
     fn drop(&mut self) {
-        // The road may have ended before its last parts: then nobody needs the buffer.
+        // The pipeline may have ended before its last parts: then nobody needs the buffer.
         let _ = self.back.send(std::mem::take(&mut self.buffer));
     }
 }

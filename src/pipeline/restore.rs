@@ -1,4 +1,4 @@
-//! The way back of [`super::forward`]: fetch → check → decrypt → decompress → inventory → sink.
+//! The restore of [`super::forward`]: fetch → check → decrypt → decompress → inventory → sink.
 
 use super::decompress::Decompress;
 use super::decrypt::PartDecryptor;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::sync::oneshot;
 
-/// What one road back is to do with its bytes.
+/// What one restore pipeline is to do with its bytes.
 pub struct RestorePipeline {
     pub opener: PartDecryptor,
     pub compression: Compression,
@@ -23,7 +23,7 @@ pub struct RestorePipeline {
     pub plain_bytes: LengthLimit,
 }
 
-/// Brings one object back. The sink is made on the road's own thread, since a child process ends with the thread that
+/// Brings one object back. The sink is made on the pipeline's own thread, since a child process ends with the thread that
 /// started it; it is finished only if all of the object was right, and dropped otherwise.
 pub async fn back<S, F>(
     archive: &Archive,
@@ -50,11 +50,11 @@ where
     let (ended, outcome) = oneshot::channel();
     let (progress, on_thread) = (progress.clone(), cancel.clone());
     let work = move || {
-        let road = |pieces: &mut Receiver<PlainChunk>| {
+        let pipeline = |pieces: &mut Receiver<PlainChunk>| {
             let inventory = RowCounter::new(LengthCheck::new(plain_bytes, sink()?));
             drive(Decompress::new(compression, workers, inventory)?, pieces, &progress)
         };
-        let done = road(&mut pieces);
+        let done = pipeline(&mut pieces);
         if let Err(error) = &done {
             // Nobody needs to read on.
             on_thread.cancel(error.clone());
@@ -63,9 +63,9 @@ where
         let _ = ended.send(done);
     };
     std::thread::Builder::new()
-        .name("road-back".to_owned())
+        .name("restore".to_owned())
         .spawn(work)
-        .map_err(|error| Error::new(Code::Bug, format!("no thread for the road back: {error}")))?;
+        .map_err(|error| Error::new(Code::Bug, format!("no thread for the pipeline back: {error}")))?;
     let fetched = fetch(archive, pinned, Arc::new(opener), &sender, &cancel).await;
     if let Err(error) = &fetched {
         cancel.cancel(error.clone());
@@ -73,7 +73,7 @@ where
     drop(sender);
     let arrived = outcome
         .await
-        .unwrap_or_else(|_| Err(Error::new(Code::Bug, "the road back panicked")));
+        .unwrap_or_else(|_| Err(Error::new(Code::Bug, "the pipeline back panicked")));
     // The first reason stands: what broke the other side only follows from it.
     match cancel.reason() {
         Some(reason) => Err(reason.clone()),
@@ -82,17 +82,17 @@ where
 }
 
 fn drive<S: Stage>(
-    mut road: Decompress<RowCounter<S>>,
+    mut pipeline: Decompress<RowCounter<S>>,
     pieces: &mut Receiver<PlainChunk>,
     progress: &Progress,
 ) -> Result<(DumpStats, S::Done)> {
     loop {
         match pieces.blocking_recv() {
             Some(PlainChunk::Bytes(bytes)) => {
-                road.put(&bytes)?;
+                pipeline.put(&bytes)?;
                 progress.dumped(bytes.len() as u64, 0);
             }
-            Some(PlainChunk::End) => return road.finish(),
+            Some(PlainChunk::End) => return pipeline.finish(),
             None => return Err(broken("the reading")),
         }
     }

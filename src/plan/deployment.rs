@@ -1,4 +1,4 @@
-//! What whoever deploys says about events: which fields they may set, and what stands where they set none.
+//! What anyone who deploys says about events: which fields they may set, and what stands where they set none.
 
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, FIELDS, unknown_field};

@@ -1,4 +1,4 @@
-//! Memory by a formula: what the road takes, compared with what there is, before anything starts.
+//! Memory by a formula: what the pipeline takes, compared with what there is, before anything starts.
 
 use crate::error::{Code, Error, Result};
 use crate::format::compression::Compression;
@@ -17,7 +17,7 @@ pub const DEFAULT_CHECK_INTERVAL: usize = 80;
 
 /// `base + workers × (encoder + 2 × (block + output)) + check + (in_flight + 2) × part`, in bytes.
 ///
-/// Two blocks a worker are on the road: one in its hands, one waiting or done. A decoder for each eighty workers, or for
+/// Two blocks a worker are on the pipeline: one in its hands, one waiting or done. A decoder for each eighty workers, or for
 /// each, checks what they made. A part is being filled, one waits in the channel, `in_flight` are on the wire.
 ///
 /// The memory there is chooses the parts: `part` is what the expected size needs, and with it the formula gives `peak`. A dump

@@ -159,7 +159,7 @@ impl SigningKey {
     }
 }
 
-/// Who must own the bucket, for the way home too.
+/// Who must own the bucket, for the restore too.
 pub const OWNER_VARIABLE: &str = "S3_BUCKET_OWNER";
 
 /// A twelve-digit AWS account.

@@ -1,5 +1,5 @@
-//! What a process of a drill may do: by Landlock, which files it reads, writes and runs; by seccomp, which doors of the kernel
-//! it finds shut. Both hold for a thread and for all that it starts, and nothing lifts them again: so whoever starts such a
+//! What a process of a drill may do: by Landlock, which files it reads, writes and runs; by seccomp, which system calls
+//! it may not make. Both hold for a thread and for all that it starts, and nothing lifts them again: so anyone who starts such a
 //! process restricts a thread of its own first.
 
 use crate::error::{Code, Error, Result};

@@ -248,7 +248,7 @@ fn exit_descriptor(child: Pid) -> rustix::io::Result<OwnedFd> {
     pidfd_open(child, PidfdFlags::empty()).or_else(|_| watch_exit(child))
 }
 
-/// The thread leaves the process to be reaped, and ends with it at the latest: whoever starts one also ends it.
+/// The thread leaves the process to be reaped, and ends with it at the latest: anyone who starts one also ends it.
 fn watch_exit(child: Pid) -> rustix::io::Result<OwnedFd> {
     let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let tell = ended.try_clone().map_err(|_| rustix::io::Errno::MFILE)?;

@@ -77,7 +77,7 @@ pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> Lo
     Error::new(code, format!("{host}:{port}: {said}")).into()
 }
 
-/// What an SQLSTATE means, whoever met it. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+/// What an SQLSTATE means, no matter who met it. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 fn of_state(state: &SqlState) -> Option<Code> {
     Some(match *state {
         SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Code::DbAuth,

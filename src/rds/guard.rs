@@ -1,4 +1,4 @@
-//! No password in clear text or as MD5 where the server is not verified: whoever answers there would have it.
+//! No password in clear text or as MD5 where the server is not verified: anyone who answers there would have it.
 //!
 //! tokio-postgres answers whatever way of authentication the server asks for. So the server's messages are read here
 //! first, up to the end of the login: one that asks for more than SCRAM ends the connection before the client sees it.

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// A password file for one login: whoever gets it may use it for nothing else, so the first four fields match all.
+/// A password file for one login: anyone who gets it may use it for nothing else, so the first four fields match all.
 pub fn passfile(password: &str) -> Result<Zeroizing<Vec<u8>>> {
     if password.contains(['\n', '\r', '\0']) {
         return Err(Error::new(Code::DbAuth, "the password holds a line break, which libpq cannot take"));

@@ -34,7 +34,7 @@ pub struct Session {
     /// Held while a query is out: the server answers them one by one, and the time of one must not run while it waits for
     /// another.
     turn: Mutex<()>,
-    /// Why it was given up, for whoever waits for their turn then.
+    /// Why it was given up, for anyone who waits for their turn then.
     ended: OnceLock<Error>,
 }
 

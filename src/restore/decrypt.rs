@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// What is to be deciphered, and how.
+/// What is to be decrypted, and how.
 pub struct DecryptOptions<'a> {
     pub key: &'a PrivateKey,
     pub signer: Option<&'a Verifier>,
@@ -33,7 +33,7 @@ pub async fn decrypt(backup: &ChosenBackup, ask: &DecryptOptions<'_>, cancel: &C
     if let BackupKind::Legacy { key, dump } = &backup.kind {
         ask.legacy.must_be_given(&backup.stem, ask.signer)?;
         if ask.role != Role::Dump {
-            let error = Error::field(Code::BadUsage, "what", "must be dump here: the old image wrote nothing else");
+            let error = Error::field(Code::BadUsage, "what", "must be dump here: the legacy image wrote nothing else");
             return Err(error.advise("Leave out --what. Roles and an inventory are in backups of this program."));
         }
         let sink = DecryptOutput::open(ask)?;

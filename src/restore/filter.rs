@@ -356,7 +356,7 @@ impl<S: Stage> Stage for Filter<S> {
     type Done = Filtered<S::Done>;
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        // psql takes a line up to it, whoever else reads further.
+        // psql takes a line up to it, no matter who else reads further.
         if memchr::memchr(0, bytes).is_some() {
             return Err(tampered("a zero byte"));
         }

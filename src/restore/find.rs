@@ -22,7 +22,7 @@ pub enum BackupKind {
         /// Generations that are none, or may not be read.
         unreadable: Vec<Error>,
     },
-    /// Of the old image, with nothing that could be checked: the names of its key file and its dump.
+    /// Of the legacy image, with nothing that could be checked: the names of its key file and its dump.
     Legacy { key: String, dump: String },
 }
 
@@ -112,7 +112,7 @@ impl ChosenBackup {
         })
     }
 
-    /// Every name under the stem, and under the old image's spelling of it.
+    /// Every name under the stem, and under the legacy image's spelling of it.
     pub async fn names(&self, old_stem: Option<&str>) -> Result<Vec<String>> {
         let mut names = names_of(&self.archive, &self.stem).await?;
         if let Some(old) = old_stem.filter(|old| *old != self.stem) {
@@ -140,7 +140,7 @@ async fn names_of(archive: &Archive, stem: &str) -> Result<Vec<String>> {
     Ok(listed.into_iter().map(|listed| listed.name).collect())
 }
 
-/// What no other manifest would change: the way to the store, or who waits. Anything else may be the doing of whoever put
+/// What no other manifest would change: the way to the store, or who waits. Anything else may be the doing of anyone who put
 /// that manifest there, and must not stand in the way of a genuine one.
 pub(super) fn ends_the_search(code: Code) -> bool {
     matches!(
@@ -152,7 +152,7 @@ pub(super) fn ends_the_search(code: Code) -> bool {
 /// Of the key file and of the dump, in either spelling.
 pub const LEGACY_ENDINGS: [[&str; 2]; 2] = [[".key.txt.enc", "key.bin.enc"], [".sql.bz.enc", "backup.sql.gz.enc"]];
 
-/// The one key file and the one dump of an old backup, by the old image's names or by those in its README.
+/// The one key file and the one dump of an old backup, by the legacy image's names or by those in its README.
 pub fn legacy_pair(names: &[String]) -> Option<(String, String)> {
     let one = |endings: [&str; 2]| {
         let mut fitting = names.iter().filter(|name| endings.iter().any(|ending| name.ends_with(ending)));
@@ -162,21 +162,21 @@ pub fn legacy_pair(names: &[String]) -> Option<(String, String)> {
     Some((one(key)?, one(dump)?))
 }
 
-/// Objects of a sealed backup, or under such a backup's name: what the old image never wrote.
+/// Objects of a sealed backup, or under such a backup's name: what the legacy image never wrote.
 fn sealed_among(names: &[String]) -> Vec<String> {
     names.iter().filter(|name| is_of_sealed(name)).cloned().collect()
 }
 
-/// Whoever may write to the bucket could take a sealed backup's manifest away, or keep it back, and put a backup of the old
+/// Anyone who may write to the bucket could take a sealed backup's manifest away, or keep it back, and put a backup of the old
 /// kind in its place, of which nothing is proven.
 fn must_be_alone(sealed: &[String]) -> Result<()> {
     let Some(name) = sealed.first() else { return Ok(()) };
     Err(Error::new(
         Code::Tampered,
-        format!("beside objects of the old image's kind stands {name}, which is of a sealed backup whose manifest is not here"),
+        format!("beside objects of the legacy image's kind stands {name}, which is of a sealed backup whose manifest is not here"),
     )
     .advise(
-        "Fetch the manifest too; where it is gone, somebody took it away. What the old image wrote is opened from a folder of its own.",
+        "Fetch the manifest too; where it is gone, somebody took it away. What the legacy image wrote is opened from a folder of its own.",
     ))
 }
 

@@ -160,7 +160,7 @@ impl Planner<'_> {
         self.planned.sql.push(b'\n');
     }
 
-    /// The role that a word names, unless it is one of those that mean whoever is there: `current_user`, or all. A name that
+    /// The role that a word names, unless it is one of those that mean anyone who is there: `current_user`, or all. A name that
     /// the server would cut would become another's.
     fn role_name(&self, statement: &Statement, at: usize) -> Option<Vec<u8>> {
         const WORDS: [&str; 7] = ["CURRENT_USER", "CURRENT_ROLE", "SESSION_USER", "USER", "PUBLIC", "ALL", "NONE"];

@@ -1,4 +1,4 @@
-//! Backups of the old image: opened, and labelled as what they are, since nothing in them can be checked.
+//! Backups of the legacy image: opened, and labelled as what they are, since nothing in them can be checked.
 
 use super::find::ChosenBackup;
 use crate::cancel::Cancel;
@@ -23,7 +23,7 @@ const STEP: u64 = 8 << 20;
 /// `Salted__`, the salt, one block.
 const HEADER_LIMIT: u64 = 32;
 
-/// What somebody who opens a backup of the old image has agreed to.
+/// What somebody who opens a backup of the legacy image has agreed to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Consent {
     /// Nobody can tell whether it was changed.
@@ -32,15 +32,15 @@ pub struct Consent {
     pub max_output: Option<u64>,
 }
 
-/// Of a command that needs a proof: the old image wrote no manifest, which is nobody's doing. A signer whom somebody named has
+/// Of a command that needs a proof: the legacy image wrote no manifest, which is nobody's doing. A signer whom somebody named has
 /// not signed it, though.
 pub fn unproven(stem: &str, signer: Option<&Verifier>) -> Error {
     if signer.is_some() {
-        return Error::new(Code::Tampered, format!("{stem} is not signed: the old image signed nothing"));
+        return Error::new(Code::Tampered, format!("{stem} is not signed: the legacy image signed nothing"));
     }
     Error::new(
         Code::NoBackup,
-        format!("{stem} was written by the old image: it has no manifest, so that nobody can tell whether it was changed"),
+        format!("{stem} was written by the legacy image: it has no manifest, so that nobody can tell whether it was changed"),
     )
     .advise("Where you trust everyone who can write to the bucket: `pgseal restore` and `pgseal decrypt` open it with --unauthenticated.")
 }
@@ -76,7 +76,7 @@ impl Consent {
 }
 
 /// Brings the dump back. A damaged one is noticed only where bzip2's own checksums fail.
-#[expect(clippy::too_many_arguments, reason = "two names, one key, and what every road back takes")]
+#[expect(clippy::too_many_arguments, reason = "two names, one key, and what every restore pipeline takes")]
 pub async fn fetch_object<S, F>(
     backup: &ChosenBackup,
     key_name: &str,
@@ -94,7 +94,7 @@ where
     S::Done: Send + 'static,
 {
     tracing::warn!(
-        "{} is unauthenticated: the old image's format cannot tell whether it was changed",
+        "{} is unauthenticated: the legacy image's format cannot tell whether it was changed",
         backup.stem
     );
     let wrapped = backup.archive.read(key_name, MAX_KEY_OBJECT).await?;
@@ -112,7 +112,7 @@ where
         .into_iter()
         .find(|kdf| begins_bzip2(&kdf.cipher_key(&secret, &salt), first));
     let kdf = kdf.ok_or_else(|| not_opened(dump, key))?;
-    tracing::info!(key_derivation = kdf.name(), "opening a backup of the old image");
+    tracing::info!(key_derivation = kdf.name(), "opening a backup of the legacy image");
     let way = RestorePipeline {
         opener: PartDecryptor {
             name: dump.to_owned(),

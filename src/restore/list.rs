@@ -1,4 +1,4 @@
-//! What is there: whole backups, the newest first, and apart from them what dead runs left.
+//! What is there: whole backups, the newest first, and apart from them what interrupted runs left.
 
 use super::find::legacy_pair;
 use super::provenance::Origin;
@@ -22,7 +22,7 @@ pub struct Listing {
     pub location: String,
     /// The newest first; behind them those of a time to come, which nobody can have made yet.
     pub backups: Vec<BackupEntry>,
-    /// Of the old image: nothing in them can be checked.
+    /// Of the legacy image: nothing in them can be checked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unauthenticated: Vec<LegacyEntry>,
     /// Where a manifest is there and may not be read: whether it is a backup cannot be told.
@@ -73,7 +73,7 @@ pub struct BackupEntry {
     pub missing: Vec<String>,
 }
 
-/// A key file and a dump that no manifest names, as the old image wrote them.
+/// A key file and a dump that no manifest names, as the legacy image wrote them.
 #[derive(Debug, Serialize)]
 pub struct LegacyEntry {
     pub stem: String,
@@ -245,7 +245,7 @@ fn warnings(newest: &UnverifiedManifest, all: &[UnverifiedManifest], entry: &Bac
 fn downgraded(stem: &str) -> Error {
     Error::new(
         Code::Tampered,
-        format!("objects of the old image's kind stand under {stem}, the name of a sealed backup"),
+        format!("objects of the legacy image's kind stand under {stem}, the name of a sealed backup"),
     )
 }
 

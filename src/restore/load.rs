@@ -1,4 +1,4 @@
-//! Into a database: checked, deciphered and decompressed bytes stream into psql, which stops at the first error.
+//! Into a database: checked, decrypted and decompressed bytes stream into psql, which stops at the first error.
 
 use super::conninfo::Conninfo;
 use super::create::{another_locale, create, drop_database, maintenance};
@@ -39,7 +39,7 @@ pub struct LoadOptions<'a> {
     pub filter: FilterOptions,
     /// The roles first.
     pub globals: bool,
-    /// A backup of the old image, of which nothing can be checked, may go into a database.
+    /// A backup of the legacy image, of which nothing can be checked, may go into a database.
     pub legacy: legacy::Consent,
     pub workers: usize,
     /// Folders to look for psql in, before the usual ones.
@@ -53,7 +53,7 @@ pub struct RestoreSummary {
     pub stem: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// The private key opened it, and the dump is what its inventory says. `false` of a backup of the old image.
+    /// The private key opened it, and the dump is what its inventory says. `false` of a backup of the legacy image.
     pub opens: bool,
     #[serde(flatten)]
     pub origin: Origin,
@@ -232,7 +232,7 @@ async fn finish(
     Ok(restored)
 }
 
-/// Of the old image: only on demand, since a changed dump would run as SQL.
+/// Of the legacy image: only on demand, since a changed dump would run as SQL.
 async fn unauthenticated(
     backup: &ChosenBackup,
     key: &str,

@@ -1,4 +1,4 @@
-//! psql: the end of the way back, and the way in which a target is asked things. Every option of libpq that a conninfo can
+//! psql: the end of the restore, and the way in which a target is asked things. Every option of libpq that a conninfo can
 //! hold works for both.
 
 mod failure;

@@ -106,10 +106,14 @@ pub async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cancel: &Can
         error.message = format!("{name} was written, and is not read back as it was meant: {}", error.message);
         error
     })?;
-    // The new generation stands; what is missing from here on is only its card.
+    // The new generation stands; what is missing from here on is only its recovery instructions.
     let of_card = instructions_name(&backup.stem, manifest.generation);
     if let Err(error) = put(backup, &of_card, text.into(), &mut written, cancel).await {
-        let warning = format!("the recovery card was not written ({}): {}", error.code.name(), error.message);
+        let warning = format!(
+            "the recovery instructions were not written ({}): {}",
+            error.code.name(),
+            error.message
+        );
         tracing::warn!("{warning}");
         warnings.push(warning);
     }
@@ -189,7 +193,7 @@ async fn read_back(backup: &ChosenBackup, written: &UnverifiedManifest, names: &
     Ok(())
 }
 
-/// Where the objects lie, for whoever follows the recovery instructions: this bucket, or the one that older instructions name,
+/// Where the objects lie, for anyone who follows the recovery instructions: this bucket, or the one that older instructions name,
 /// which are believed by their hash in a manifest that counts. The name of a local folder helps nobody else.
 async fn place(opened: &UnsealedBackup<'_>) -> Option<String> {
     let backup = opened.backup;

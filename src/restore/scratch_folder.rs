@@ -169,7 +169,7 @@ fn abandoned(parent: &Path) -> Vec<String> {
     left
 }
 
-/// A folder that goes with this. The standard library follows no link when it removes one, whoever changes it meanwhile.
+/// A folder that goes with this. The standard library follows no link when it removes one, no matter who changes it meanwhile.
 struct RemoveOnDrop(PathBuf);
 
 impl RemoveOnDrop {

@@ -110,7 +110,7 @@ impl ScratchServer {
         let locales = locales::make(options.locales, &folder.locales(), as_maker, cancel)?;
         let [superuser, restorer] = [DrillLogin::new("pgseal_drill")?, DrillLogin::new("pgseal_restore")?];
         initdb(server, &folder, &superuser, accounts.maker, cancel)?;
-        // Whoever else is the user that made it comes no further from here on.
+        // Anyone who else is the user that made it comes no further from here on.
         give_tree(&folder.data(), accounts.server).map_err(|error| failed(&format!("its folder cannot be given away: {error}")))?;
         let running = ServerThread::start(server, &folder, accounts.server, locales.as_deref(), enforced)?;
         let program = psql.program("psql");

@@ -1,7 +1,7 @@
 //! How the server that a backup is restored to is verified. libpq's own default (`sslmode=prefer`) tells the password, and
-//! then the dump, to whoever answers.
+//! then the dump, to anyone who answers.
 //!
-//! What stands here goes into psql's environment, which ranks below the connection string and the service file: whoever
+//! What stands here goes into psql's environment, which ranks below the connection string and the service file: anyone who
 //! names an `sslmode`, `sslrootcert` or `require_auth` there has it.
 
 use super::conninfo::Conninfo;
@@ -55,7 +55,7 @@ impl TargetTls {
             }
             return tls;
         }
-        // Whoever answers unverified may ask for proof of the password, but not for the password.
+        // Anyone who answers unverified may ask for proof of the password, but not for the password.
         if said("require_auth", "PGREQUIREAUTH").is_none() {
             tls.variables.push(("PGREQUIREAUTH", "none,scram-sha-256"));
         }
@@ -64,7 +64,7 @@ impl TargetTls {
             tls.variables.push(("PGCHANNELBINDING", "require"));
         } else if is_deaf && has_password {
             tracing::warn!(
-                "the target is not verified, and psql {} cannot be held to SCRAM: whoever answers could ask for the password itself; \
+                "the target is not verified, and psql {} cannot be held to SCRAM: anyone who answers could ask for the password itself; \
                  install psql 16 or newer, or leave sslmode out",
                 client.version
             );

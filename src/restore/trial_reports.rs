@@ -84,7 +84,7 @@ impl TrialReports {
     }
 }
 
-/// What a server is to say of a thing. Whoever reads the statement, as its own code can, learns to say this again, and nothing
+/// What a server is to say of a thing. Anyone who reads the statement, as its own code can, learns to say this again, and nothing
 /// of any other statement, which a word without spaces tells from all others. Hexadecimal, since the session may be in any
 /// encoding.
 pub(super) fn told_line(mark: &str, statement: &str, what: &str) -> String {

@@ -119,7 +119,7 @@ impl<'a> UnsealedBackup<'a> {
         })
     }
 
-    /// A stem has one data key and one dump. Whoever may write to the bucket could add a newer manifest, genuine by a data key
+    /// A stem has one data key and one dump. Anyone who may write to the bucket could add a newer manifest, genuine by a data key
     /// of their own: so every other manifest that somebody proves must be of the same data key, name the same dump, and be
     /// signed if this one is. With a pinned signer, who did not sign does not count.
     async fn must_agree(&mut self, manifests: &[UnverifiedManifest], key: &PrivateKey, signer: Option<&Verifier>) -> Result<()> {
@@ -167,7 +167,7 @@ impl<'a> UnsealedBackup<'a> {
         Ok(())
     }
 
-    /// What whoever restores it has to know of its origin.
+    /// What anyone who restores it has to know of its origin.
     pub fn warnings(&self) -> Vec<String> {
         let passed_over = self.passed_over.iter().map(|error| error.message.clone());
         self.origin.warning().into_iter().chain(passed_over).collect()

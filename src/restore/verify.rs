@@ -271,7 +271,7 @@ async fn with_key<'a>(
     Ok((counted, opened.passed_over))
 }
 
-/// Whoever is named by another generation alone counts on that one, and on its key objects.
+/// Anyone who is named by another generation alone counts on that one, and on its key objects.
 async fn other_revision(backup: &ChosenBackup, manifest: &Manifest, deep: bool, report: &mut VerifyReport, cancel: &Cancel) -> Result<()> {
     for object in manifest.objects.iter().filter(|object| object.role == Role::Key) {
         let compared = compare(backup, object, deep, cancel).await?;
@@ -307,7 +307,7 @@ async fn strangers(
     match report.strangers.iter().find(is_old) {
         Some(name) if ask.signer.is_none() => Err(Error::new(
             Code::Tampered,
-            format!("{name} is named as the old image names its objects: nothing of ours is, under a sealed backup's name"),
+            format!("{name} is named as the legacy image names its objects: nothing of ours is, under a sealed backup's name"),
         )),
         _ => Ok(()),
     }
@@ -331,7 +331,7 @@ fn describe(manifest: &Manifest, origin: Origin, report: &mut VerifyReport) {
     report.plain_bytes = Some(manifest.plain_bytes);
 }
 
-/// The card is written after the manifest, and may be missing where a run ended between the two.
+/// The recovery instructions are written after the manifest, and may be missing where a run ended between the two.
 async fn card(backup: &ChosenBackup, manifest: &Manifest, report: &mut VerifyReport) -> Result<()> {
     let Some(expected) = &manifest.card_sha256 else { return Ok(()) };
     let name = instructions_name(&backup.stem, manifest.generation);

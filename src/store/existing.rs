@@ -155,7 +155,7 @@ impl S3 {
             }
         };
         let broken = |reason: String| Error::new(Code::S3Unavailable, format!("s3:GetObject on {arn}: {reason}"));
-        // Whoever stands in S3's place and says yes to everything knows no ETag.
+        // Anyone who stands in S3's place and says yes to everything knows no ETag.
         if named(found.e_tag()).is_none() {
             return Err(broken("the answer names no ETag".to_owned()));
         }

@@ -28,7 +28,7 @@ impl S3 {
                     size: found.content_length().unwrap_or_default().max(0) as u64,
                     etag: etag.to_owned(),
                 }),
-                // Whoever stands in S3's place and says yes to everything knows no ETag.
+                // Anyone who stands in S3's place and says yes to everything knows no ETag.
                 None => Err(no_etag(action, &arn)),
             },
             Err(error) => match S3ErrorKind::of(&error, action, &arn) {

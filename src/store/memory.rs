@@ -1,4 +1,4 @@
-//! A folder of objects in memory, for tests of the road home: what they change costs neither a disk nor a server.
+//! A folder of objects in memory, for tests of the restore pipeline: what they change costs neither a disk nor a server.
 
 use super::PutOutcome;
 use super::archive::{ObjectEntry, ObjectVersion, PinnedObject};
@@ -57,7 +57,7 @@ impl InMemoryStore {
     }
 
     fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Bytes>> {
-        // Whoever panicked while it held the lock had finished its one change, or made none.
+        // Anyone who panicked while it held the lock had finished its one change, or made none.
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

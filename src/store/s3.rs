@@ -226,7 +226,7 @@ impl S3 {
             .key(key)
             .set_expected_bucket_owner(d.owner.clone());
         match request.send().await {
-            // Not read: whoever put it there chose its size.
+            // Not read: anyone who put it there chose its size.
             Ok(found) if found.content_length().is_some_and(|size| size.max(0) as u64 > bytes.len() as u64) => ObjectMatch::Other,
             Ok(found) => match (named(found.e_tag()).map(str::to_owned), found.body.collect().await) {
                 (Some(etag), Ok(held)) if held.clone().into_bytes() == *bytes => ObjectMatch::Same { etag },

@@ -101,7 +101,7 @@ impl S3ErrorKind {
     }
 }
 
-/// Objects of the old format have no name of their own for each run. Whoever deleted this one might take it from a run
+/// Objects of the old format have no name of their own for each run. Anyone who deleted this one might take it from a run
 /// that goes on.
 pub fn of_another_run(object: &str) -> Error {
     Error::new(

@@ -324,7 +324,7 @@ impl Upload {
         ManifestObject::sealed(Role::Dump, self.key.clone(), sealed)
     }
 
-    /// Ends the upload, whatever state it is in; awaited by whoever failed. An upload that stays open is told.
+    /// Ends the upload, whatever state it is in; awaited by the one that failed. An upload that stays open is told.
     pub async fn abort(mut self) -> Result<()> {
         self.in_flight.shutdown().await;
         let Some(id) = self.id.take() else { return Ok(()) };

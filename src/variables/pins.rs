@@ -59,7 +59,7 @@ impl Env {
             Some(beginning) => set.starts_with(beginning),
             None => set == name,
         };
-        // A misspelt name forbids nothing, and whoever wrote it would not know.
+        // A misspelt name forbids nothing, and anyone who wrote it would not know.
         if !variables::can_be_forbidden(is_meant) {
             return Err(bad(name, "is no variable that this program, AWS's SDK or libpq reads"));
         }

@@ -141,7 +141,7 @@ fn sslmode_require_means_the_same_to_both_tls_stacks() {
     }
 }
 
-/// Whoever answers under `require` or `disable` must not get the password by asking.
+/// Anyone who answers under `require` or `disable` must not get the password by asking.
 #[test]
 fn no_password_is_sent_to_an_unverified_server_that_asks_for_it() {
     let fixture = Fixture::on(Server::builder().tls(&["localhost"]).hba("hostssl all owner all password"));

@@ -58,7 +58,7 @@ fn one_shot_takes_backup_event() {
     assert_eq!(receipt["backups"][0]["rows"], 100);
 }
 
-/// What a task definition of the old image sets, and `POSTGRES_AUTH` since this server has no IAM.
+/// What a task definition of the legacy image sets, and `POSTGRES_AUTH` since this server has no IAM.
 fn old_variables(ground: &Ground) -> Vec<(&'static str, String)> {
     vec![
         ("POSTGRES_DATABASE", "app".to_owned()),

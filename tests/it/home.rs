@@ -1,4 +1,4 @@
-//! The road home: what was backed up comes back, from S3 and from a directory, and what was changed does not.
+//! The restore pipeline: what was backed up comes back, from S3 and from a directory, and what was changed does not.
 
 use crate::support::invariants::event;
 use crate::support::pgseal::{Pgseal, Said};
@@ -242,7 +242,7 @@ fn the_list_has_whole_backups_and_leftovers_apart() {
     assert_eq!(listing["leftovers"].as_array().map(Vec::len), Some(1), "{listing}");
 }
 
-/// Where `drill --report` is the place of the backups, its reports were taken for what dead runs left.
+/// Where `drill --report` is the place of the backups, its reports were taken for what interrupted runs left.
 #[test]
 fn reports_of_drills_are_no_leftovers() {
     let home = Home::new(json!({}));
@@ -358,7 +358,7 @@ fn backups_of_the_old_image_are_listed_as_unauthenticated() {
     assert_eq!(stems("leftovers"), ["app_2020-01-02T00:00:00Z"], "{listing}");
 }
 
-/// Named by the old image's stem, it was opened as that image's: unauthenticated, whatever had been done to it.
+/// Named by the legacy image's stem, it was opened as that image's: unauthenticated, whatever had been done to it.
 #[test]
 fn a_set_in_the_old_format_is_proven_by_its_manifest_whichever_of_its_names_is_given() {
     let home = Home::new(json!({"format": "legacy"}));

@@ -95,7 +95,7 @@ fn pins_in_the_image_rank_above_everything_that_a_task_is_started_with() {
         let receipt = check(&pins, &environment, &event).failed(code, 2);
         assert_eq!(receipt["error"]["field"], field, "{environment:?} {event}: {receipt}");
     }
-    // Without an event too, and on the way home.
+    // Without an event too, and when restoring.
     with_pins(&pins, &[("S3_BUCKET", "mallory")], &[]).failed("bad_event", 2);
     let said = with_pins(
         &json!({"S3_BUCKET_OWNER": "111122223333"}),

@@ -1,4 +1,4 @@
-//! The rooms above the way back, each against real servers: where to restore to, psql, an empty target, a throw-away server,
+//! The rooms above the restore, each against real servers: where to restore to, psql, an empty target, a throw-away server,
 //! the comparison.
 
 mod compare;

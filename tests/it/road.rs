@@ -208,7 +208,7 @@ fn the_legacy_format_comes_back_and_has_its_manifest() {
 
     let key_file = String::from_utf8(fs::read(folder.path().join("key.txt")).expect("key.txt")).expect("base64");
     let lines: Vec<usize> = key_file.lines().map(str::len).collect();
-    assert_eq!(lines, [64, 64, 44], "the old image's key file");
+    assert_eq!(lines, [64, 64, 44], "the legacy image's key file");
     let manifest = manifest(folder.path());
     for object in objects(&manifest) {
         let bytes = bucket.get(object["key"].as_str().expect("a key"));

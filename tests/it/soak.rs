@@ -62,7 +62,7 @@ fn round_after_round_ends_whole_or_with_nothing() {
         event["compression"] = json!(["none", "bzip2:1", "zstd"][round % 3]);
         let child = Pgseal::backup(&event).envs(proxy.env()).envs(server.env()).spawn();
         if dice.below(100) == 0 {
-            // Whoever dumps at some moment of this; perhaps nobody.
+            // Anyone who dumps at some moment of this; perhaps nobody.
             let end = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgseal'";
             server.psql("postgres", end);
         }

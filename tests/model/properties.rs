@@ -16,7 +16,7 @@ pub const COMMIT_FAILED: &str = "commit_failed is true when it is said";
 pub const ABORTED: &str = "an upload stays open only where that is told";
 pub const NAMELESS: &str = "uploads are looked for where an answer to Create was lost";
 pub const UNDISTURBED: &str = "a delivery that no fault touched succeeds";
-pub const CARD: &str = "the card is of the backup that stands";
+pub const CARD: &str = "the recovery instructions are of the backup that stands";
 
 type Properties = Vec<Property<World>>;
 

@@ -5,7 +5,7 @@ use crate::envelope::signature::{ALGORITHM, Verifier};
 use crate::error::{Code, Error, Result};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
-/// A manifest that says who signed it must hold that signature, whoever reads it; with a pinned signer it must be theirs.
+/// A manifest that says who signed it must hold that signature, no matter who reads it; with a pinned signer it must be theirs.
 pub fn check_signature(found: &UnverifiedManifest, pinned: Option<&Verifier>) -> Result<()> {
     let tampered = |reason: String| Error::new(Code::Tampered, format!("{}: {reason}", found.name()));
     let signatures = &found.proof.signatures;

@@ -8,7 +8,7 @@ use crate::format::parts::{MAX_PART, MAX_PARTS};
 use crate::format::{hex, sha256};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-/// Two lines of well-formed JSON, whoever wrote them.
+/// Two lines of well-formed JSON, no matter who wrote them.
 pub struct UnverifiedManifest {
     /// The object's name, without any folder.
     name: String,
@@ -116,7 +116,7 @@ impl UnverifiedManifest {
             if parts.len() != hashes.len() || parts.len() > MAX_PARTS as usize || (in_parts && sum != Some(object.size)) {
                 return bad("sizes of parts do not add up");
             }
-            // Whoever reads a part makes room for it.
+            // Anyone who reads a part makes room for it.
             if parts.iter().any(|size| *size > MAX_PART) {
                 return bad("a part is larger than S3 takes");
             }

@@ -21,7 +21,7 @@ impl<'a> PemBlock<'a> {
         })
     }
 
-    /// The DER, or what it was enciphered to.
+    /// The DER, or what it was encrypted to.
     pub fn body(&self) -> Option<Zeroizing<Vec<u8>>> {
         let mut body = Zeroizing::new(vec![0; base64::decoded_len_estimate(self.text.len())]);
         let length = BASE64_STANDARD.decode_slice(&*self.text, &mut body).ok()?;

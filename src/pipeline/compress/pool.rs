@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use zstd::zstd_safe::{CParameter, Strategy};
 
-/// Blocks on the road for each worker: one in its hands, one waiting or done.
+/// Blocks on the pipeline for each worker: one in its hands, one waiting or done.
 const WINDOW: usize = 2;
 
 /// The workers and what they have in hand. Taking the oldest result gives both the order and the window.

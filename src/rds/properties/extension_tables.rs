@@ -1,5 +1,5 @@
 //! What users added to an extension's tables and domains: `pg_dump` leaves these to `CREATE EXTENSION`, and with them every
-//! index, trigger, constraint, rule, policy, statistics object and default, whoever made it.
+//! index, trigger, constraint, rule, policy, statistics object and default, no matter who made it.
 //!
 //! The catalog does not say who made it: parts of tables are no members of an extension. A trigger is a user's if its function
 //! is, a foreign key if it references a user's table. All else is one's if it is younger than the table's membership and of

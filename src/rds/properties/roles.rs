@@ -2,7 +2,7 @@
 //! them before its first row.
 //!
 //! `pg_shdepend` lists what depends on a role, with two exceptions. The role that initdb made (oid 10, `postgres` on most
-//! servers, `rdsadmin` on RDS) is never listed: whoever may name it is looked through. And what belongs to an extension is
+//! servers, `rdsadmin` on RDS) is never listed: anyone who may name it is looked through. And what belongs to an extension is
 //! listed, though no dump tells whose it is, and so is what sessions have for themselves. Subscriptions are all databases';
 //! `pg_dump` writes them for a superuser only. Objects of initdb have oids below 16384; a large object has any.
 

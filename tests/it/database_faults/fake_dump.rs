@@ -47,7 +47,7 @@ impl Fake {
         self.folder.path().join(name)
     }
 
-    /// The process whose id the script noted is gone, or a zombie that waits for whoever inherited it.
+    /// The process whose id the script noted is gone, or a zombie that waits for the process that inherited it.
     fn is_gone(&self, note: &str) {
         let id = fs::read_to_string(self.note(note)).expect("the script's note");
         let state = fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();

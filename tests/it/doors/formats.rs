@@ -41,7 +41,7 @@ impl KeyPair {
         self.open_stream(bucket, &format!("!(*.globals){}", name.trim_start_matches('*')), tool)
     }
 
-    /// One enciphered stream of the only backup in the bucket.
+    /// One encrypted stream of the only backup in the bucket.
     fn open_stream(&self, bucket: &Bucket, name: &str, tool: &str) -> String {
         let objects = tempfile::tempdir_in(self.folder.path()).expect("a temporary folder");
         bucket.download(objects.path());

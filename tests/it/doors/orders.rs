@@ -258,7 +258,7 @@ fn an_object_that_was_replaced_by_another_of_its_size_is_no_success() {
         }
         let good = ground.bucket.get(key);
         let other = vec![7; good.len()];
-        // S3 tells the checksum that whoever wrote it gave along.
+        // S3 tells the checksum that anyone who wrote it gave along.
         let put = ground.bucket.client().put_object().bucket(&ground.bucket.name).key(key);
         let put = put.checksum_algorithm(ChecksumAlgorithm::Sha256).body(other.clone().into());
         block_on(put.send()).expect("it is replaced");

@@ -64,7 +64,7 @@ pub const CALLS: [Call; 11] = [
         Role::Commits,
     ),
     call(
-        "PutObject of the card",
+        "PutObject of the recovery instructions",
         Operation::PutObject,
         ".RECOVER.md",
         0,
@@ -91,7 +91,7 @@ impl Call {
         match self.role {
             Role::Commits => Promise::FailsLate { code: "commit_failed" },
             Role::Explains => Promise::Complete {
-                warned: "the recovery card",
+                warned: "the recovery instructions",
             },
             Role::Looks | Role::Writes | Role::Uploads => fails(code),
         }

@@ -11,8 +11,8 @@ pub fn points() -> Vec<Point> {
         let promise = || match call.name {
             "PutObject of the manifest" => Promise::FailsLate { code: "terminated" },
             // The backup stands by then.
-            "PutObject of the card" => Promise::Complete {
-                warned: "the recovery card",
+            "PutObject of the recovery instructions" => Promise::Complete {
+                warned: "the recovery instructions",
             },
             _ => fails("terminated"),
         };

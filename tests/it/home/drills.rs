@@ -182,7 +182,7 @@ fn planted_code_gets_out_of_no_drill_and_honest_objects_are_restored() {
     });
 }
 
-/// Whoever may write to the bucket can seal any SQL for the recipient: it runs where no signer is pinned, and gets nowhere.
+/// Anyone who may write to the bucket can seal any SQL for the recipient: it runs where no signer is pinned, and gets nowhere.
 #[test]
 fn a_block_of_a_forged_set_gets_nowhere() {
     let (folder, mark) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));

@@ -101,7 +101,7 @@ fn found(reader: &Reader, made: &Made, name: &str, change: Change) {
         Err(error) => assert!(is_found(&error), "{name}, {change:?}: {error:?}"),
     }
     if name == made.manifest || name.ends_with(".RECOVER.md") {
-        // Nothing is read behind a manifest that is not proven, and nobody reads a card but by its hash.
+        // Nothing is read behind a manifest that is not proven, and nobody reads recovery instructions but by its hash.
         return;
     }
     if let Ok(report) = reader.verify_without_key(&objects, &made.stem) {

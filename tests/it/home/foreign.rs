@@ -228,7 +228,7 @@ fn chosen_tables_come_back_with_their_schema() {
     );
 }
 
-/// Complete and proven, by somebody who has the public key alone; or of the old image, which nothing proves.
+/// Complete and proven, by somebody who has the public key alone; or of the legacy image, which nothing proves.
 #[test]
 fn a_forged_dump_runs_nothing_but_sql() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -326,7 +326,7 @@ fn a_forged_revision_never_replaces_or_blocks_what_the_signer_signed() {
     }
 }
 
-/// What it said of its dump was asked before its proof: whoever may write to the bucket could block every restore by a line.
+/// What it said of its dump was asked before its proof: anyone who may write to the bucket could block every restore by a line.
 #[test]
 fn an_unproven_manifest_of_another_dump_does_not_block_a_proven_one_without_a_signer() {
     let genuine = Order::default().seal(&dump(300));

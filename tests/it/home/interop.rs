@@ -1,5 +1,5 @@
 //! With other programs: what is written here opens with the stock tools and with a current OpenSSL, and what the shell
-//! pipeline of the old image writes opens here.
+//! pipeline of the legacy image writes opens here.
 
 use super::round_trips::plain;
 use super::sealed::{Made, Order, dump, key};
@@ -23,7 +23,7 @@ head -n1 *.manifest.jsonl | grep -q "\"sha256\":\"$(openssl dgst -sha256 -r *.sq
 openssl enc -d -aes-256-cbc -pbkdf2 -iter 10000 -md sha256 -pass file:key.txt -in *.sql*.enc | $DECOMPRESS
 "#;
 
-/// Those of the old image's README, by the names that the image really wrote.
+/// Those of the legacy image's README, by the names that the image really wrote.
 const OLD_README: &str = r#"
 openssl rsautl -decrypt -inkey "$PRIVATE" -in *.key.txt.enc -out key.bin.dec
 openssl enc -d -aes-256-cbc -salt -in *.sql.bz.enc -out backup.sql.bz2 --pass file:./key.bin.dec
@@ -133,7 +133,7 @@ fn what_is_written_opens_with_a_current_openssl() {
     }
 }
 
-/// What the old image ran, with the switches of the versions of OpenSSL that it came to be run with.
+/// What the legacy image ran, with the switches of the versions of OpenSSL that it came to be run with.
 pub(super) fn old_image(folder: &Path, plain: &[u8], wrap: &str, switches: &str, names: [&str; 2]) {
     std::fs::write(folder.join("plain"), plain).expect("written");
     let [key, dump] = names;

@@ -201,7 +201,7 @@ fn mutate(random: &mut Random, pair: &Pair, objects: &mut Objects, stem: &mut St
     }
 }
 
-/// Half of all changes meet the dump. Not the card: no one needs it but a reader without this program.
+/// Half of all changes meet the dump. Not the recovery instructions: no one needs it but a reader without this program.
 fn one_of(random: &mut Random, objects: &Objects) -> String {
     let names: Vec<&String> = objects.keys().filter(|name| !name.ends_with(".RECOVER.md")).collect();
     let dump = names.iter().find(|name| name.contains(".sql"));

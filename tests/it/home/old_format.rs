@@ -1,4 +1,4 @@
-//! The format of the old image, written by this program: with the roles, and for new recipients. Nothing is said to be done
+//! The format of the legacy image, written by this program: with the roles, and for new recipients. Nothing is said to be done
 //! that the program itself does not read.
 
 use super::recipients::{follow, pair};
@@ -106,7 +106,7 @@ fn new_recipients_open_it() {
 
 /// It fetched every backup of the database that there ever was.
 fn fetches_its_own_alone(home: &Home, folder: &Path, card: &str) {
-    let card = std::fs::read_to_string(folder.join(card)).expect("the card");
+    let card = std::fs::read_to_string(folder.join(card)).expect("the recovery instructions");
     let line = card.lines().find(|line| line.contains("aws s3 cp")).expect("how to fetch");
     let (stem, old) = (home.name_of("manifest"), home.name_of("dump"));
     let (stem, old) = (stem.replace("manifest.jsonl", "*"), old.replace("sql.bz.enc", "*"));
@@ -126,7 +126,7 @@ fn a_drill_says_that_it_has_no_inventory() {
     let said = into(&home, &["drill", text(&fetched), "--key", &home.key(), "--report", text(&reports)]);
     let report = said.receipt();
     assert_eq!((said.code, &report["error"]["code"]), (2, &json!("bad_usage")), "{report}");
-    // What the old image wrote has no manifest either.
+    // What the legacy image wrote has no manifest either.
     for entry in std::fs::read_dir(&fetched).expect("the folder").flatten() {
         let name = entry.file_name().into_string().expect("UTF-8");
         if !name.ends_with(".key.txt.enc") && !name.ends_with(".sql.bz.enc") {

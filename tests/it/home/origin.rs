@@ -1,4 +1,4 @@
-//! Whose a backup is: signers, revisions, folders, the old image's kind, and what else has a backup's name. By the program,
+//! Whose a backup is: signers, revisions, folders, the legacy image's kind, and what else has a backup's name. By the program,
 //! on sets that are made in memory.
 
 use super::sealed::{Hidden, Made, NEWER, Objects, Order, dump, write};

@@ -1,4 +1,4 @@
-//! README.md's commands for the way back, as they stand, on a backup with the names that they use.
+//! README.md's commands for the restore, as they stand, on a backup with the names that they use.
 
 use super::{Home, openssl, text};
 use crate::support::aws::REGION;

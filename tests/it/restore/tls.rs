@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-/// Speaks no TLS, asks whoever comes for the password itself, and keeps what it hears.
+/// Speaks no TLS, asks anyone who comes for the password itself, and keeps what it hears.
 struct Fake {
     port: u16,
     heard: Arc<Mutex<Vec<u8>>>,
@@ -82,7 +82,7 @@ fn a_server_that_nobody_verified_never_gets_the_password_itself() {
         );
     }
     assert!(!fake.heard(PASSWORD), "the password was told");
-    // Whoever asks for it has it.
+    // Anyone who asks for it has it.
     let conninfo = format!("host=127.0.0.1 port={port} user=owner password={PASSWORD} sslmode=disable require_auth=password");
     asked(&conninfo, &[]).expect_err("no server");
     assert!(fake.heard(PASSWORD), "the fake server hears nothing at all");

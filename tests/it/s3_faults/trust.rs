@@ -6,7 +6,7 @@ use crate::support::postgres::Server;
 use crate::support::s3::EmbeddedS3;
 use crate::support::tls_front::TlsFront;
 
-/// The AWS CLI of the old image honours it; the SDK does not, and it ended as a network that is down.
+/// The AWS CLI of the legacy image honours it; the SDK does not, and it ended as a network that is down.
 #[test]
 fn the_bundle_of_aws_ca_bundle_is_trusted() {
     let server = Server::start();

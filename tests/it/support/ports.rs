@@ -1,4 +1,4 @@
-//! Ports that nobody else gets. A port that was free a moment ago belongs to whoever asks next: so a port is never looked up
+//! Ports that nobody else gets. A port that was free a moment ago belongs to anyone who asks next: so a port is never looked up
 //! and let go, but kept by a socket that is bound and does not listen.
 
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt};
@@ -36,7 +36,7 @@ impl Reserved {
     }
 }
 
-/// A port where nobody listens, for as long as the tests run: whoever connects is refused.
+/// A port where nobody listens, for as long as the tests run: anyone who connects is refused.
 pub fn nobody_listens() -> u16 {
     static PORT: OnceLock<Reserved> = OnceLock::new();
     PORT.get_or_init(|| Reserved::bind(false)).port

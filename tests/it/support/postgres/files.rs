@@ -92,7 +92,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A command in a bare environment that runs as the server's user and ends with whoever started it.
+/// A command in a bare environment that runs as the server's user and ends with anyone who started it.
 pub fn as_server_user(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command
@@ -199,7 +199,7 @@ impl Home {
     }
 }
 
-/// The initialised cluster of a release, in the cache: made by whoever comes first, everyone else waits.
+/// The initialised cluster of a release, in the cache: made by anyone who comes first, everyone else waits.
 fn template(bin: &Path) -> PathBuf {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| fs::create_dir_all(pgseal_cache().join("pg-templates")).expect("the cache can be written"));
