@@ -25,14 +25,14 @@ lint: ## Formatting, clippy, shell scripts, dependencies
 	testbed/lint.sh
 
 test-large: testbed ## The round trip with a table of 1 GB
-	TESTBED_BULK_MB=1024 cargo test --test it -- road::the_rich --nocapture
+	TESTBED_BULK_MB=1024 cargo test --test it -- end_to_end::the_rich --nocapture
 
 mutations: testbed ## A million random changes to sealed backups, each of which must be found
-	TESTBED_MUTATIONS=1000000 cargo test --test it -- home::mutations --nocapture
+	TESTBED_MUTATIONS=1000000 cargo test --test it -- restore_cli::mutations --nocapture
 
 kill-trials: testbed ## Ten thousand backups killed, at each call and at random moments
 	TESTBED_KILLS=10000 TESTBED_SIGNALS=1000 TESTBED_DEADLINES=1000 \
-		cargo test --release --test it -- trials --nocapture
+		cargo test --release --test it -- crash_trials --nocapture
 
 coverage: testbed ## Lines of src and crates that the tests reach; fails below 90 %
 	scripts/coverage.sh

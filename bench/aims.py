@@ -45,7 +45,7 @@ AIMS = [
     Aim("memory a worker, MB", "worker memory", 11, 9, form="{:.1f}"),
     *(Aim(f"decoder, user CPU against `lbzip2 -n1 -d`, {name}", f"decoder {name}", 0.50, 0.30) for name in ("mix", "d100")),
     Aim("whole road against lbzip2's, speed", "road wall lbzip2", 2.2, 2.6, at_least=True),
-    Aim("whole road against the old image's, speed", "road wall bzip2", 5, 6, at_least=True),
+    Aim("whole road against the legacy image's, speed", "road wall bzip2", 5, 6, at_least=True),
     Aim("whole road, CPU against lbzip2's", "road cpu lbzip2", 0.42, 0.35),
     Aim("peak memory, two workers, without pg_dump, MiB", "peak", 96, 64, form="{:.0f}"),
     # "Flat": what allocators and timing differ by from run to run is less than this.
@@ -54,7 +54,7 @@ AIMS = [
     Aim("a backup of 1 kB, without the database's part, ms", "start", 25, 15, form="{:.0f}"),
     Aim("throttle, 1 to 200 MiB/s, largest error, %", "throttle", 1, 0.3),
     Aim("zstd road against `zstd -3 -T0`'s, speed", "road wall zstd", 1.2, 1.5, at_least=True),
-    Aim("throttle, inventory and encryption, part of the road's CPU, %", "stages", 3, None, form="{:.1f}"),
+    Aim("throttle, inventory and encryption, part of the pipeline's CPU, %", "stages", 3, None, form="{:.1f}"),
     Aim("the SHA-256 of the plain text, which is not among them, %", "plain hash", None, None, form="{:.1f}"),
 ]
 

@@ -1,4 +1,4 @@
-"""Measures the road and its parts against the tools that do the same: `make bench`, see run.sh."""
+"""Measures the pipeline and its parts against the tools that do the same: `make bench`, see run.sh."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Memory of the road: its peak by the size of the dump, and over time."""
+"""Memory of the pipeline: its peak by the size of the dump, and over time."""
 
 from usage import Sampler
 

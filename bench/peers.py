@@ -6,9 +6,9 @@ from ground import BUCKET
 from settings import CORES
 from usage import run
 
-# What each has in the place of the compressor. pv stands before bzip2's kind since the old image had it there.
+# What each has in the place of the compressor. pv stands before bzip2's kind since the legacy image had it there.
 COMPRESSORS = {
-    "bzip2": [["pv", "-q", "-L", "10G"], ["bzip2"]],  # the old image's
+    "bzip2": [["pv", "-q", "-L", "10G"], ["bzip2"]],  # the legacy image's
     "pbzip2": [["pv", "-q", "-L", "10G"], ["pbzip2", "-c", f"-p{CORES}"]],
     "lbzip2": [["pv", "-q", "-L", "10G"], ["lbzip2", "-n", str(CORES)]],
     "zstd": [["zstd", "-q", "-3", "-T0", "-c"]],

@@ -60,7 +60,7 @@ def workers(report, data, runs):
 
 
 def decrypt(report, ground, data, megabytes, runs):
-    """The way back of one dump, against stock tools."""
+    """The restore of one dump, against stock tools."""
     fetched = f"{ground.folder}/fetched"
     os.mkdir(fetched)
     ground.backup(ground.stand_in(data.sets["mix"], megabytes * 1_000_000), keep=fetched)
@@ -72,4 +72,4 @@ def decrypt(report, ground, data, megabytes, runs):
     theirs = [[*ENC, "-d", "-pass", f"file:{secret}", "-in", dump], ["lbzip2", "-n", str(CORES), "-d"]]
     tools = {"pgseal": lambda: run([ours], env={**os.environ, "PGSEAL_LOG": "error"}), "openssl, lbzip2": lambda: run(theirs)}
     rounds = Rounds(report, "decrypt", "mix", runs, tools)
-    report.table("decrypt", "The way back: `openssl enc -d | lbzip2 -d`", columns_of("tool"), rows_of(rounds))
+    report.table("decrypt", "The restore: `openssl enc -d | lbzip2 -d`", columns_of("tool"), rows_of(rounds))

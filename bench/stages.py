@@ -1,4 +1,4 @@
-"""The codec and the light stages of the road, by Criterion (stages.rs): what they cost together of the whole."""
+"""The codec and the light stages of the pipeline, by Criterion (stages.rs): what they cost together of the whole."""
 
 import json
 import os
@@ -14,7 +14,7 @@ STAGES = [*CODEC, *LIGHT, "road/none", "road/zstd", "road/bzip2"]
 
 
 def stages(report, settings):
-    """The cipher gets what the compressor leaves; the whole is the road of the figures `road` and `encoder`."""
+    """The cipher gets what the compressor leaves; the whole is the pipeline of the figures `road` and `encoder`."""
     for benches in (["--bench", "stages"], ["-p", "pgseal-bzip2", "--bench", "blocks"]):
         subprocess.run(["cargo", "bench", "--quiet", *benches], cwd=PROJECT, env=os.environ, stdout=subprocess.DEVNULL, check=True)
     seconds = {stage: seconds_per_gb(stage) for stage in STAGES}
@@ -22,7 +22,7 @@ def stages(report, settings):
     road = next((row["CPU, s"] for row in report.rows("road") if row["tool"] == "pgseal"), None)
     packed = next((row["bytes in / out"] for row in report.rows("encoder") if row["set"] == "mix"), None)
     if road and packed:
-        # The inventory's own work is to find the rows; the hash is the format's, whoever takes it.
+        # The inventory's own work is to find the rows; the hash is the format's, no matter who takes it.
         light = seconds["light/throttle"] + seconds["light/inventory"] - seconds["light/sha256"] + seconds["light/encrypt"] / packed
         of_road = 100 / (1000 * road / settings.megabytes)
         report.figures |= {"stages": of_road * light, "plain hash": of_road * seconds["light/sha256"]}

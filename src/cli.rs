@@ -1,6 +1,7 @@
 //! The entry points of a shell and of ECS: commands, and the one-shot backup.
 
 mod filter;
+mod key_arguments;
 mod report_place;
 mod restore;
 mod version;

@@ -143,7 +143,7 @@ impl Stage for Discard {
     }
 }
 
-/// Enciphers a small object that is whole in memory, with the same framing as the dump.
+/// Encrypts a small object that is whole in memory, with the same framing as the dump.
 pub fn seal_small(plain: &[u8], key: &CipherKey, salt: [u8; 8]) -> Result<Vec<u8>> {
     let mut encrypt = Encrypt::new(key, salt, BufferSink::default())?;
     encrypt.put(plain)?;

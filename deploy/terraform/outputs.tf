@@ -9,6 +9,6 @@ output "log_group" {
 }
 
 output "reader_policy" {
-  description = "JSON of a policy for whoever verifies, drills and restores"
+  description = "JSON of a policy for anyone who verifies, drills and restores"
   value       = data.aws_iam_policy_document.reader.json
 }

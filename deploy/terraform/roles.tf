@@ -125,7 +125,7 @@ resource "aws_iam_role_policy" "scheduler" {
   policy = data.aws_iam_policy_document.scheduler.json
 }
 
-# For whoever verifies, drills and restores: not attached to anything here.
+# For anyone who verifies, drills and restores: not attached to anything here.
 data "aws_iam_policy_document" "reader" {
   # What is read of a versioned bucket is pinned to its version.
   statement {

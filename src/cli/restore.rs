@@ -1,21 +1,20 @@
 //! The commands of the restore pipeline.
 
 use super::filter::FilterArguments;
+use super::key_arguments::{KeyArguments, LegacyArguments, Trust, verifier};
 use super::report_place::ReportPlace;
 use crate::aws::manifest_signer::ManifestSigner;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
 use crate::envelope::private_key::{PrivateKey, passphrase};
 use crate::envelope::recipient::{self, Recipient};
-use crate::envelope::signature::Verifier;
 use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
+use crate::plan::SigningKey;
 use crate::plan::values::secret_arn;
-use crate::plan::{RateLimit, SigningKey};
 use crate::rds::secret;
 use crate::restore::conninfo::Conninfo;
 use crate::restore::find::ChosenBackup;
-use crate::restore::legacy::Consent;
 use crate::restore::list::UnreadableEntry;
 use crate::restore::{decrypt, drill, list, load, rewrap, verify};
 use crate::variables::Env;
@@ -29,52 +28,6 @@ pub struct BackupArgument {
     /// s3://bucket/prefix/STEM, or a directory with the downloaded objects: directory[/STEM]
     #[arg(value_name = "BACKUP")]
     backup: String,
-}
-
-#[derive(Args)]
-pub struct KeyArguments {
-    /// The RSA private key of one of the backup's recipients: a PEM file, or the ARN of a secret in Secrets Manager
-    #[arg(long, value_name = "KEY")]
-    key: String,
-    /// A file, or /dev/fd/N, whose first line is the key's passphrase; asked at the terminal otherwise
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
-}
-
-/// For backups of the legacy image.
-#[derive(Args)]
-pub struct LegacyArguments {
-    /// Opens a backup of the legacy image, of which nobody can tell whether it was changed
-    #[arg(long)]
-    unauthenticated: bool,
-    /// Ends with an error when the dump is longer, such as 50G: a backup of the legacy image does not say how long it is
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
-    max_output: Option<u64>,
-}
-
-impl LegacyArguments {
-    fn consent(&self) -> Consent {
-        Consent {
-            unauthenticated: self.unauthenticated,
-            max_output: self.max_output,
-        }
-    }
-}
-
-/// In the syntax of `rate_limit`.
-fn bytes(text: &str) -> Result<u64, String> {
-    let number = RateLimit::parse(text).ok().and_then(RateLimit::bytes_per_second);
-    number.ok_or_else(|| "a number above 0 and one of k, m, g, t is needed, such as 50G".to_owned())
-}
-
-#[derive(Args)]
-pub struct Trust {
-    /// The public key of the one who must have signed: an unsigned or otherwise signed backup is refused
-    #[arg(long, value_name = "FILE")]
-    signer: Option<PathBuf>,
-    /// Threads that decrypt and decompress
-    #[arg(long, value_name = "N")]
-    workers: Option<usize>,
 }
 
 #[derive(Args)]
@@ -377,34 +330,12 @@ fn of_option(mut error: Error, path: &Path) -> Error {
     }
 }
 
-impl KeyArguments {
-    async fn open(&self) -> Result<PrivateKey> {
-        private_key(&self.key, self.passphrase_file.as_deref()).await
-    }
-}
-
-impl Trust {
-    fn signer(&self) -> Result<Option<Verifier>> {
-        verifier(self.signer.as_deref())
-    }
-
-    fn workers(&self) -> usize {
-        self.workers.unwrap_or_else(crate::handler::cpus).clamp(1, 256)
-    }
-}
-
 /// From a file, or from a secret: a drill on ECS has no file of its own.
-async fn private_key(place: &str, passphrase_file: Option<&Path>) -> Result<PrivateKey> {
+pub(super) async fn private_key(place: &str, passphrase_file: Option<&Path>) -> Result<PrivateKey> {
     if !place.starts_with("arn:") {
         return PrivateKey::open(Path::new(place), passphrase_file);
     }
     let secret = secret_arn(place.to_owned()).map_err(|error| Error::field(Code::BadEvent, "key", error.message))?;
     let text = secret::text(&secret).await?;
     PrivateKey::parse(text.expose_secret().as_bytes(), || passphrase::ask(place, passphrase_file))
-}
-
-fn verifier(path: Option<&Path>) -> Result<Option<Verifier>> {
-    let Some(path) = path else { return Ok(None) };
-    let unreadable = |error| Error::new(Code::BadUsage, format!("--signer: {} cannot be read: {error}", path.display()));
-    Verifier::parse(&std::fs::read(path).map_err(unreadable)?).map(Some)
 }

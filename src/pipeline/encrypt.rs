@@ -10,10 +10,10 @@ use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
 
 const BLOCK: usize = 16;
 const MAGIC: &[u8; 8] = b"Salted__";
-/// Enciphered and passed on at once: small enough for the cache.
+/// Encrypted and passed on at once: small enough for the cache.
 const STEP: usize = 64 << 10;
 
-/// Enciphers what passes. One chain over the whole object, as the format demands.
+/// Encrypts what passes. One chain over the whole object, as the format demands.
 pub struct Encrypt<S> {
     cipher: Encryptor<Aes256>,
     /// Less than one block that waits for more.
@@ -34,7 +34,7 @@ impl<S: Stage> Encrypt<S> {
         })
     }
 
-    /// Enciphers what is in `scratch`, whole blocks, and passes it on.
+    /// Encrypts what is in `scratch`, whole blocks, and passes it on.
     fn pass(&mut self) -> Result<()> {
         let (blocks, _) = Array::slice_as_chunks_mut(&mut self.scratch);
         self.cipher.encrypt_blocks(blocks);

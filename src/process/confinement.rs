@@ -2,6 +2,10 @@
 //! it may not make. Both hold for a thread and for all that it starts, and nothing lifts them again: so anyone who starts such a
 //! process restricts a thread of its own first.
 
+mod report;
+
+pub use report::{ConfinementReport, EnforcedLayers, Landlock, NoConfinement};
+
 use crate::error::{Code, Error, Result};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, LandlockStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
@@ -10,7 +14,6 @@ use landlock::{
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch, apply_filter,
 };
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -84,81 +87,6 @@ const SHUT: &[libc::c_long] = &[
     libc::SYS_swapon,
     libc::SYS_swapoff,
 ];
-
-/// What the kernel enforced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EnforcedLayers {
-    /// The version of Landlock's interface.
-    pub landlock: Option<u32>,
-    pub seccomp: bool,
-}
-
-/// Which confinement held in a drill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Landlock {
-    pub abi: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum ConfinementReport {
-    Held {
-        landlock: Option<Landlock>,
-        seccomp: bool,
-        /// Server and psql ran as users of their own.
-        users: bool,
-    },
-    None(NoConfinement),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NoConfinement {
-    None,
-}
-
-impl ConfinementReport {
-    pub fn new(enforced: EnforcedLayers, users: bool) -> Self {
-        match (enforced, users) {
-            (EnforcedLayers::NONE, false) => Self::NONE,
-            (EnforcedLayers { landlock, seccomp }, users) => Self::Held {
-                landlock: landlock.map(|abi| Landlock { abi }),
-                seccomp,
-                users,
-            },
-        }
-    }
-
-    pub const NONE: Self = Self::None(NoConfinement::None);
-
-    /// For people.
-    pub fn in_words(&self) -> String {
-        let Self::Held { landlock, seccomp, users } = self else {
-            return "none: the backup's code ran with the rights of who drilled".to_owned();
-        };
-        let words = [
-            landlock.map(|landlock| format!("Landlock (ABI {})", landlock.abi)),
-            seccomp.then(|| "seccomp".to_owned()),
-            users.then(|| "users of their own".to_owned()),
-        ];
-        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
-    }
-}
-
-impl EnforcedLayers {
-    const NONE: Self = Self {
-        landlock: None,
-        seccomp: false,
-    };
-
-    /// What this machine enforces, tried on a thread that ends with it.
-    pub fn probe() -> Self {
-        let nothing = Confinement::default();
-        std::thread::spawn(move || nothing.enforce().unwrap_or_default())
-            .join()
-            .unwrap_or_default()
-    }
-}
 
 /// The rules of one program.
 #[derive(Clone, Debug, Default)]

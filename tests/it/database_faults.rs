@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use std::process::Child;
 
 /// A server with a database `app` of some size and a bucket.
-struct Ground {
+struct Fixture {
     server: Server,
     bucket: Bucket,
 }
 
-impl Ground {
+impl Fixture {
     fn new() -> Self {
         Self::on(Server::builder())
     }
@@ -91,16 +91,16 @@ fn says(error: &Value, what: &str) {
 const DUMPING: &str = "from pg_stat_activity where state = 'active' and query like 'COPY \"public\".\"bulk\"%'";
 
 /// A dump caught in the middle of the bulk; `uploading`: when a part of it is already on its way.
-fn mid_dump(ground: &Ground, uploading: bool) -> Child {
-    let mut event = ground.event();
+fn mid_dump(fixture: &Fixture, uploading: bool) -> Child {
+    let mut event = fixture.event();
     event["compression"] = json!("none");
     event["rate_limit"] = json!(if uploading { "3M" } else { "1M" });
-    let child = ground.prepared(&event).spawn();
+    let child = fixture.prepared(&event).spawn();
     until("pg_dump copies", || {
-        ground.sql("postgres", &format!("select count(*) {DUMPING}")) == "1"
+        fixture.sql("postgres", &format!("select count(*) {DUMPING}")) == "1"
     });
     if uploading {
-        until("an upload is open", || !ground.bucket.open_uploads().is_empty());
+        until("an upload is open", || !fixture.bucket.open_uploads().is_empty());
     }
     child
 }
@@ -111,32 +111,32 @@ fn ended(child: Child) -> Said {
 
 #[test]
 fn a_backend_terminated_early_is_dump_failed() {
-    let ground = Ground::new().with_bulk();
-    let child = mid_dump(&ground, false);
-    ground.sql("postgres", &format!("select pg_terminate_backend(pid) {DUMPING}"));
-    let error = ground.failed(&ended(child), "dump_failed");
+    let fixture = Fixture::new().with_bulk();
+    let child = mid_dump(&fixture, false);
+    fixture.sql("postgres", &format!("select pg_terminate_backend(pid) {DUMPING}"));
+    let error = fixture.failed(&ended(child), "dump_failed");
     // The server's own word on it may be lost with the connection; which query it was is always known.
     says(&error, "bulk");
 }
 
 #[test]
 fn a_backend_terminated_while_parts_are_uploaded_is_dump_failed() {
-    let ground = Ground::new().with_bulk();
-    let child = mid_dump(&ground, true);
-    ground.sql("postgres", &format!("select pg_terminate_backend(pid) {DUMPING}"));
-    ground.failed(&ended(child), "dump_failed");
+    let fixture = Fixture::new().with_bulk();
+    let child = mid_dump(&fixture, true);
+    fixture.sql("postgres", &format!("select pg_terminate_backend(pid) {DUMPING}"));
+    fixture.failed(&ended(child), "dump_failed");
 }
 
 #[test]
 fn a_server_that_crashes_is_dump_failed() {
-    let ground = Ground::new().with_bulk();
-    let child = mid_dump(&ground, true);
-    let backend = ground.sql("postgres", &format!("select pid {DUMPING}"));
+    let fixture = Fixture::new().with_bulk();
+    let child = mid_dump(&fixture, true);
+    let backend = fixture.sql("postgres", &format!("select pid {DUMPING}"));
     kill(&backend);
     let said = ended(child);
     // One backend killed brings all down; the server then recovers.
     let asked = || {
-        ground
+        fixture
             .server
             .psql_command("postgres")
             .args(["-c", "select 1"])
@@ -144,17 +144,17 @@ fn a_server_that_crashes_is_dump_failed() {
             .expect("psql ends")
     };
     until("the server is back", || asked().status.success());
-    ground.failed(&said, "dump_failed");
+    fixture.failed(&said, "dump_failed");
 }
 
 #[test]
 fn a_killed_pg_dump_is_dump_failed() {
-    let ground = Ground::new().with_bulk();
-    let child = mid_dump(&ground, true);
-    let clients = crate::support::invariants::clients_of(&ground.server);
+    let fixture = Fixture::new().with_bulk();
+    let child = mid_dump(&fixture, true);
+    let clients = crate::support::invariants::clients_of(&fixture.server);
     let [dump] = &clients[..] else { panic!("one pg_dump: {clients:?}") };
     kill(dump.split(' ').next().expect("its id"));
-    let error = ground.failed(&ended(child), "dump_failed");
+    let error = fixture.failed(&ended(child), "dump_failed");
     says(&error, "signal");
 }
 
@@ -166,112 +166,112 @@ fn kill(process: &str) {
 /// A replica that does not wait: what the primary clears away, it takes from under the dump.
 #[test]
 fn a_dump_that_a_replica_cancels_is_replica_conflict() {
-    let ground = Ground::new().with_bulk();
+    let fixture = Fixture::new().with_bulk();
     let standby = Server::builder()
-        .standby_of(&ground.server)
+        .standby_of(&fixture.server)
         .setting("max_standby_streaming_delay", "0")
         .start();
-    until("the replica has the data", || caught_up(&ground, &standby));
-    let replica = Ground {
+    until("the replica has the data", || caught_up(&fixture, &standby));
+    let replica = Fixture {
         server: standby,
         bucket: Ministack::shared().bucket(),
     };
     let child = mid_dump(&replica, false);
-    ground.sql("app", "delete from bulk");
-    ground.sql("app", "vacuum bulk");
+    fixture.sql("app", "delete from bulk");
+    fixture.sql("app", "vacuum bulk");
     let error = replica.failed(&ended(child), "replica_conflict");
     assert!(error["hint"].to_string().contains("hot_standby_feedback"), "advice: {error}");
 }
 
-fn caught_up(primary: &Ground, standby: &Server) -> bool {
+fn caught_up(primary: &Fixture, standby: &Server) -> bool {
     let written = primary.sql("postgres", "select pg_current_wal_lsn()");
     standby.psql("postgres", &format!("select pg_last_wal_replay_lsn() >= '{written}'")) == "t"
 }
 
 #[test]
 fn a_table_without_select_is_named_before_the_dump() {
-    let ground = Ground::new();
-    let event = ground.reader();
-    ground.sql("app", "create schema inner_; grant usage on schema inner_ to reader");
-    ground.sql("app", "create table inner_.\"Kept Back\" (id int)");
-    let error = ground.fails(&event, "db_privilege");
+    let fixture = Fixture::new();
+    let event = fixture.reader();
+    fixture.sql("app", "create schema inner_; grant usage on schema inner_ to reader");
+    fixture.sql("app", "create table inner_.\"Kept Back\" (id int)");
+    let error = fixture.fails(&event, "db_privilege");
     says(&error, "inner_");
     says(&error, "Kept Back");
-    assert!(!ground.was_dumped(), "{}", ground.server.log());
+    assert!(!fixture.was_dumped(), "{}", fixture.server.log());
 
     // What the event leaves out need not be readable.
     let mut without = event.clone();
     without["exclude_tables"] = json!(["inner_.*"]);
-    backup_stands(&ground.bucket, &ground.prepared(&without).run().complete());
+    backup_stands(&fixture.bucket, &fixture.prepared(&without).run().complete());
 }
 
 #[test]
 fn a_sequence_without_select_is_named_before_the_dump() {
-    let ground = Ground::new();
-    let event = ground.reader();
-    ground.sql("app", "create sequence counter_kept_back");
-    says(&ground.fails(&event, "db_privilege"), "counter_kept_back");
-    assert!(!ground.was_dumped(), "{}", ground.server.log());
+    let fixture = Fixture::new();
+    let event = fixture.reader();
+    fixture.sql("app", "create sequence counter_kept_back");
+    says(&fixture.fails(&event, "db_privilege"), "counter_kept_back");
+    assert!(!fixture.was_dumped(), "{}", fixture.server.log());
 }
 
 #[test]
 fn row_security_is_never_a_silent_subset() {
-    let ground = Ground::new();
-    ground.sql(
+    let fixture = Fixture::new();
+    fixture.sql(
         "app",
         "create table tenants (id int); alter table tenants enable row level security",
     );
-    ground.sql("app", "create policy few on tenants using (id < 10)");
-    ground.sql("app", "insert into tenants select generate_series(1, 99)");
-    says(&ground.fails(&ground.event(), "db_privilege"), "tenants");
-    assert!(!ground.was_dumped(), "{}", ground.server.log());
+    fixture.sql("app", "create policy few on tenants using (id < 10)");
+    fixture.sql("app", "insert into tenants select generate_series(1, 99)");
+    says(&fixture.fails(&fixture.event(), "db_privilege"), "tenants");
+    assert!(!fixture.was_dumped(), "{}", fixture.server.log());
 
-    ground.sql("postgres", "alter role dumper bypassrls");
-    let receipt = ground.prepared(&ground.event()).run().complete();
+    fixture.sql("postgres", "alter role dumper bypassrls");
+    let receipt = fixture.prepared(&fixture.event()).run().complete();
     assert_eq!(receipt["backups"][0]["rows"], 199);
-    assert!(ground.was_dumped(), "{}", ground.server.log());
+    assert!(fixture.was_dumped(), "{}", fixture.server.log());
 }
 
 #[test]
 fn a_large_object_that_cannot_be_read_is_named_before_the_dump() {
-    let ground = Ground::new();
-    ground.sql("app", "select lo_from_bytea(424242, 'kept back')");
-    says(&ground.fails(&ground.event(), "db_privilege"), "424242");
-    assert!(!ground.was_dumped(), "{}", ground.server.log());
+    let fixture = Fixture::new();
+    fixture.sql("app", "select lo_from_bytea(424242, 'kept back')");
+    says(&fixture.fails(&fixture.event(), "db_privilege"), "424242");
+    assert!(!fixture.was_dumped(), "{}", fixture.server.log());
 
-    ground.sql("app", "grant select on large object 424242 to dumper");
-    backup_stands(&ground.bucket, &ground.prepared(&ground.event()).run().complete());
+    fixture.sql("app", "grant select on large object 424242 to dumper");
+    backup_stands(&fixture.bucket, &fixture.prepared(&fixture.event()).run().complete());
 }
 
 #[test]
 fn a_lock_that_is_held_is_named_when_time_is_up() {
-    let ground = Ground::new();
-    ground.sql("app", "create table \"Busy Table\" (id int)");
-    let mut holder = ground.server.session("app");
+    let fixture = Fixture::new();
+    fixture.sql("app", "create table \"Busy Table\" (id int)");
+    let mut holder = fixture.server.session("app");
     holder.run("begin; lock table \"Busy Table\" in access exclusive mode");
-    let mut event = ground.event();
+    let mut event = fixture.event();
     event["lock_timeout"] = json!("1s");
-    says(&ground.fails(&event, "db_lock_timeout"), "Busy Table");
+    says(&fixture.fails(&event, "db_lock_timeout"), "Busy Table");
 
     drop(holder);
-    ground.prepared(&event).run().complete();
+    fixture.prepared(&event).run().complete();
 }
 
 #[test]
 fn an_unknown_database_is_said() {
-    let ground = Ground::new();
-    let event = event(&ground.server, "no such database", &ground.bucket);
-    ground.fails(&event, "no_database");
+    let fixture = Fixture::new();
+    let event = event(&fixture.server, "no such database", &fixture.bucket);
+    fixture.fails(&event, "no_database");
 }
 
 /// The variable is never cut at a comma, which a name may hold.
 #[test]
 fn several_names_in_postgres_database_are_told_where_a_list_goes() {
-    let ground = Ground::new();
-    let mut event = ground.event();
+    let fixture = Fixture::new();
+    let mut event = fixture.event();
     event.as_object_mut().unwrap().remove("database");
-    let said = ground.prepared(&event).env("POSTGRES_DATABASE", "a,b").run();
-    let error = ground.failed(&said, "no_database");
+    let said = fixture.prepared(&event).env("POSTGRES_DATABASE", "a,b").run();
+    let error = fixture.failed(&said, "no_database");
     assert!(
         error["hint"].as_str().unwrap().contains("{\"database\": [\"a\", \"b\"]}"),
         "{error}"
@@ -280,19 +280,19 @@ fn several_names_in_postgres_database_are_told_where_a_list_goes() {
 
 #[test]
 fn nobody_listening_is_db_unreachable() {
-    let ground = Ground::new();
-    let mut event = ground.event();
+    let fixture = Fixture::new();
+    let mut event = fixture.event();
     event["port"] = json!(nobody_listens());
-    ground.fails(&event, "db_unreachable");
+    fixture.fails(&event, "db_unreachable");
 }
 
 #[test]
 fn a_name_that_does_not_resolve_is_db_unreachable() {
-    let ground = Ground::new();
-    let mut event = ground.event();
+    let fixture = Fixture::new();
+    let mut event = fixture.event();
     event["host"] = json!("nowhere.invalid");
-    let said = ground.prepared(&event).env("PGSEAL_ALLOWED_HOSTS", "nowhere.invalid").run();
-    ground.failed(&said, "db_unreachable");
+    let said = fixture.prepared(&event).env("PGSEAL_ALLOWED_HOSTS", "nowhere.invalid").run();
+    fixture.failed(&said, "db_unreachable");
 }
 
 /// Five slots, three of them for superusers.
@@ -304,51 +304,51 @@ fn narrow() -> Builder {
 
 #[test]
 fn too_many_connections_are_db_busy() {
-    let ground = Ground::on(narrow());
-    let held: Vec<_> = (0..2).map(|_| ground.server.session("postgres")).collect();
-    ground.fails(&ground.event(), "db_busy");
+    let fixture = Fixture::on(narrow());
+    let held: Vec<_> = (0..2).map(|_| fixture.server.session("postgres")).collect();
+    fixture.fails(&fixture.event(), "db_busy");
     drop(held);
 
     for (limited, freed) in [
         ("alter role dumper connection limit 0", "alter role dumper connection limit -1"),
         ("alter database app connection limit 0", "alter database app connection limit -1"),
     ] {
-        ground.sql("postgres", limited);
-        ground.fails(&ground.event(), "db_busy");
-        ground.sql("postgres", freed);
+        fixture.sql("postgres", limited);
+        fixture.fails(&fixture.event(), "db_busy");
+        fixture.sql("postgres", freed);
     }
 }
 
 #[test]
 fn a_busy_server_is_tried_again() {
-    let ground = Ground::new();
-    ground.sql("postgres", "alter role dumper connection limit 0");
-    let child = ground.prepared(&ground.event()).spawn();
+    let fixture = Fixture::new();
+    fixture.sql("postgres", "alter role dumper connection limit 0");
+    let child = fixture.prepared(&fixture.event()).spawn();
     until("a login is refused", || {
-        ground.server.log().contains("too many connections for role")
+        fixture.server.log().contains("too many connections for role")
     });
-    ground.sql("postgres", "alter role dumper connection limit -1");
-    backup_stands(&ground.bucket, &ended(child).complete());
+    fixture.sql("postgres", "alter role dumper connection limit -1");
+    backup_stands(&fixture.bucket, &ended(child).complete());
 }
 
 #[test]
 fn a_password_is_not_sent_to_an_unknown_authority_either() {
-    let ground = Ground::on(Server::builder().tls(&["localhost"]));
+    let fixture = Fixture::on(Server::builder().tls(&["localhost"]));
     let stranger = Authority::new();
-    let said = ground.prepared(&ground.event()).env("PGSSLROOTCERT", stranger.pem()).run();
-    ground.failed(&said, "db_tls");
+    let said = fixture.prepared(&fixture.event()).env("PGSSLROOTCERT", stranger.pem()).run();
+    fixture.failed(&said, "db_tls");
 }
 
 #[test]
 fn a_server_without_tls_is_db_tls_unless_that_was_asked_for() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let authority = Authority::new();
     for mode in ["", "require", "verify-ca", "verify-full"] {
-        let run = ground
-            .prepared(&ground.event())
+        let run = fixture
+            .prepared(&fixture.event())
             .env("PGSSLMODE", mode)
             .env("PGSSLROOTCERT", authority.pem());
-        ground.failed(&run.run(), "db_tls");
+        fixture.failed(&run.run(), "db_tls");
     }
-    ground.prepared(&ground.event()).env("PGSSLMODE", "disable").run().complete();
+    fixture.prepared(&fixture.event()).env("PGSSLMODE", "disable").run().complete();
 }

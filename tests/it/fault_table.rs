@@ -79,7 +79,7 @@ pub fn fails(code: &'static str) -> Promise {
 }
 
 /// What all rows share; each walker has a database of its own.
-struct Ground {
+struct Fixture {
     server: Server,
     s3: EmbeddedS3,
     walkers: AtomicUsize,
@@ -88,7 +88,7 @@ struct Ground {
 /// A major before Debian's, so that a script which calls itself the pg_dump of this major is the one that is chosen.
 const MAJOR: u32 = 14;
 
-impl Ground {
+impl Fixture {
     fn new() -> Self {
         let server = Server::builder().major(MAJOR).setting("max_connections", "100").start();
         // Two parts of at least 8 MiB.
@@ -247,10 +247,10 @@ fn after_every_fault_the_promise_holds() {
         points.retain(|point| point.name.contains(&only));
     }
     points.reverse(); // they are taken from the end
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let points = Mutex::new(points);
     let outcomes: Vec<_> = std::thread::scope(|scope| {
-        let walkers: Vec<_> = (0..WALKERS).map(|_| scope.spawn(|| ground.walk(&points))).collect();
+        let walkers: Vec<_> = (0..WALKERS).map(|_| scope.spawn(|| fixture.walk(&points))).collect();
         walkers
             .into_iter()
             .flat_map(|walker| walker.join().expect("no walker panics"))

@@ -14,7 +14,7 @@ use crate::support::s3::{Bucket, EmbeddedS3};
 use serde_json::{Value, json};
 
 /// A database whose dump goes out in three parts, and an S3 server.
-struct Ground {
+struct Fixture {
     server: Server,
     s3: EmbeddedS3,
 }
@@ -26,7 +26,7 @@ struct Run {
     said: Said,
 }
 
-impl Ground {
+impl Fixture {
     fn new() -> Self {
         let server = Server::start();
         server.create_app("create table wide as select i, repeat('x', 1000) as x from generate_series(1, 20000) as i");
@@ -96,8 +96,8 @@ const WRITES: [(Operation, &str); 7] = [
 
 #[test]
 fn without_a_fault_each_call_is_made_once() {
-    let ground = Ground::new();
-    let run = ground.survives("no fault", []);
+    let fixture = Fixture::new();
+    let run = fixture.survives("no fault", []);
     let counts = [
         (Operation::CreateUpload, 1),
         (Operation::UploadPart, 3),
@@ -112,10 +112,10 @@ fn without_a_fault_each_call_is_made_once() {
 
 #[test]
 fn a_part_that_breaks_off_is_sent_again_whole() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     for bytes in [0, 1, 100_000, 8 * 1024 * 1024 - 1] {
         let rule = Rule::on(Operation::UploadPart).after(1).times(1).then(Fault::ResetInBody(bytes));
-        let run = ground.survives(&format!("reset after {bytes} bytes"), [rule]);
+        let run = fixture.survives(&format!("reset after {bytes} bytes"), [rule]);
         assert_eq!(run.proxy.count(Operation::UploadPart), 4);
     }
 }
@@ -133,21 +133,21 @@ fn bad_answers() -> [(&'static str, Canned); 4] {
 
 #[test]
 fn a_commit_that_was_carried_out_stands_however_badly_it_is_answered() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     for (name, canned) in bad_answers() {
         let rule = Rule::on(Operation::CompleteUpload).times(1).then(Fault::ReplaceAnswer(canned));
-        ground.survives(name, [rule]);
+        fixture.survives(name, [rule]);
     }
     let rule = Rule::on(Operation::CompleteUpload).times(1).then(Fault::CutAnswer { missing: 40 });
-    ground.survives("an answer that ends early", [rule]);
+    fixture.survives("an answer that ends early", [rule]);
 }
 
 #[test]
 fn a_commit_that_was_not_carried_out_is_repeated_whatever_was_answered() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let mut wrong = Vec::new();
     for (name, canned) in bad_answers() {
-        let run = ground.run([Rule::on(Operation::CompleteUpload).times(1).then(Fault::Answer(canned))]);
+        let run = fixture.run([Rule::on(Operation::CompleteUpload).times(1).then(Fault::Answer(canned))]);
         let calls = run.proxy.count(Operation::CompleteUpload);
         if run.said.code == 0 {
             backup_stands(&run.bucket, &run.said.complete());
@@ -160,18 +160,18 @@ fn a_commit_that_was_not_carried_out_is_repeated_whatever_was_answered() {
 
 #[test]
 fn a_commit_that_is_never_carried_out_fails() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let rule = Rule::on(Operation::CompleteUpload).then(Fault::Answer(Canned::new(200, "")));
-    let (run, _) = ground.fails("an empty 200, always", [rule], "s3_unavailable");
+    let (run, _) = fixture.fails("an empty 200, always", [rule], "s3_unavailable");
     assert!(run.proxy.count(Operation::AbortUpload) >= 1);
 }
 
 #[test]
 fn a_refusal_names_what_was_refused() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     for (operation, key) in &WRITES[..5] {
         let name = format!("denied at {operation:?} {key}");
-        let (run, error) = ground.fails(&name, [Rule::on(*operation).key(key).then(denied())], "s3_denied");
+        let (run, error) = fixture.fails(&name, [Rule::on(*operation).key(key).then(denied())], "s3_denied");
         let message = error["message"].as_str().expect("a message");
         assert!(
             message.contains("s3:PutObject") && message.contains(&format!("arn:aws:s3:::{}/backups/app_", run.bucket.name)),
@@ -182,12 +182,12 @@ fn a_refusal_names_what_was_refused() {
 
 #[test]
 fn an_abort_that_is_refused_is_told() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let rules = [
         Rule::on(Operation::UploadPart).then(denied()),
         Rule::on(Operation::AbortUpload).then(denied()),
     ];
-    let (run, error) = ground.fails_late("denied, and the abort too", rules, "s3_denied");
+    let (run, error) = fixture.fails_late("denied, and the abort too", rules, "s3_denied");
     assert!(
         error["message"].as_str().is_some_and(|message| message.contains("stays open")),
         "{error}"
@@ -198,12 +198,12 @@ fn an_abort_that_is_refused_is_told() {
 /// It stood in the log alone, of a run that succeeded.
 #[test]
 fn an_upload_that_may_stay_open_is_told_in_the_receipt() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let rules = [
         Rule::on(Operation::ListUploads).then(denied()),
         Rule::on(Operation::CreateUpload).times(1).then(Fault::LoseAnswer),
     ];
-    let run = ground.run(rules);
+    let run = fixture.run(rules);
     let warnings = run.said.complete()["backups"][0]["warnings"].to_string();
     assert!(
         warnings.contains("an upload may stay open") && warnings.contains("s3:ListBucketMultipartUploads"),
@@ -214,9 +214,9 @@ fn an_upload_that_may_stay_open_is_told_in_the_receipt() {
 
 #[test]
 fn without_the_manifest_there_is_no_backup() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let rule = Rule::on(Operation::PutObject).key(".manifest.jsonl").then(denied());
-    let (run, error) = ground.fails_late("the manifest denied", [rule], "commit_failed");
+    let (run, error) = fixture.fails_late("the manifest denied", [rule], "commit_failed");
     let run_id = run
         .bucket
         .keys()
@@ -232,24 +232,24 @@ fn without_the_manifest_there_is_no_backup() {
 
 #[test]
 fn a_role_that_may_not_look_can_back_up_all_the_same() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let rules = [
         Rule::on(Operation::HeadBucket).then(denied()),
         Rule::on(Operation::HeadObject).then(denied()),
     ];
-    ground.survives("only s3:PutObject", rules);
+    fixture.survives("only s3:PutObject", rules);
 }
 
 /// Names of the old format are shared by all runs of an event: a dump of the same size was once taken for the run's own,
 /// and the backup could not be opened.
 #[test]
 fn a_dump_of_the_old_format_is_never_taken_from_another_run() {
-    let ground = Ground::new();
-    let bucket = ground.s3.bucket();
-    let mut event = event(&ground.server, "app", &bucket);
+    let fixture = Fixture::new();
+    let bucket = fixture.s3.bucket();
+    let mut event = event(&fixture.server, "app", &bucket);
     event["format"] = json!("legacy");
     event["scheduled_time"] = json!("2026-11-24T02:00:00Z");
-    let backup = || Pgseal::backup(&event).envs(bucket.env()).envs(ground.server.env()).run();
+    let backup = || Pgseal::backup(&event).envs(bucket.env()).envs(fixture.server.env()).run();
     backup().complete();
     // What stays when a run dies before its manifest, and somebody then deletes its key.
     for key in bucket.keys().iter().filter(|key| !key.ends_with(".sql.bz.enc")) {

@@ -16,13 +16,13 @@ use tempfile::TempDir;
 
 const SESSION_TOKEN: &str = "FwoGcanaryOfASessionTokenThatNobodyMaySee//////////";
 
-struct Ground {
+struct Fixture {
     server: Server,
     s3: EmbeddedS3,
     folder: TempDir,
 }
 
-impl Ground {
+impl Fixture {
     fn new() -> Self {
         let server = Server::start();
         server.create_app("create table plain as select generate_series(1, 1000) as id");
@@ -60,7 +60,7 @@ impl Ground {
         assert!(left.is_empty(), "files were left: {left:?}");
     }
 
-    /// What nobody may see of this ground.
+    /// What nobody may see of this fixture.
     fn canaries(&self) -> [&str; 3] {
         [SECRET_KEY, SESSION_TOKEN, self.server.password()]
     }
@@ -83,11 +83,11 @@ fn path(path: &Path) -> &str {
 /// The secret of one backup is known to nobody but its recipients: here one of them asks stock openssl for it.
 #[test]
 fn no_log_at_any_level_holds_a_secret_of_a_good_run() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let private = keys().join("recipient-a.pem");
     let public = openssl(&["pkey", "-pubout", "-in", path(&private)]);
-    let event = ground.event(&String::from_utf8(public).expect("PEM"));
-    let said = ground.talkative(&["backup", "--event", &event.to_string()]).run();
+    let event = fixture.event(&String::from_utf8(public).expect("PEM"));
+    let said = fixture.talkative(&["backup", "--event", &event.to_string()]).run();
     let receipt = said.complete();
     assert!(said.stderr.contains("starting"), "it said nothing: {}", said.stderr);
 
@@ -97,7 +97,7 @@ fn no_log_at_any_level_holds_a_secret_of_a_good_run() {
     let wrapped = objects.iter().find(|object| object["role"] == "key").expect("a key")["key"]
         .as_str()
         .expect("its name");
-    let object = ground.s3.path(bucket, wrapped);
+    let object = fixture.s3.path(bucket, wrapped);
     let secret = openssl(&[
         "pkeyutl",
         "-decrypt",
@@ -121,7 +121,7 @@ fn no_log_at_any_level_holds_a_secret_of_a_good_run() {
         vec!["list", &place],
     ];
     let mut told = vec![said];
-    told.extend(home.iter().map(|arguments| ground.talkative(arguments).run()));
+    told.extend(home.iter().map(|arguments| fixture.talkative(arguments).run()));
     assert!(
         told.iter().all(|said| said.code == 0),
         "{}",
@@ -129,7 +129,7 @@ fn no_log_at_any_level_holds_a_secret_of_a_good_run() {
     );
     let lines: Vec<String> = fs::read_to_string(&private).expect("PEM").lines().map(str::to_owned).collect();
     for said in &told {
-        hunt(said, &ground.canaries());
+        hunt(said, &fixture.canaries());
         hunt(said, &[secret.trim_end()]);
         hunt(
             said,
@@ -140,16 +140,16 @@ fn no_log_at_any_level_holds_a_secret_of_a_good_run() {
                 .collect::<Vec<_>>(),
         );
     }
-    ground.left_nothing();
+    fixture.left_nothing();
 }
 
 #[test]
 fn no_error_at_any_level_holds_a_secret() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let private = fs::read_to_string(keys().join("recipient-a.pem")).expect("PEM");
     let body: String = private.lines().filter(|line| !line.starts_with("-----")).take(1).collect();
     let changed = |name: &str, value: Value| {
-        let mut event = ground.event(&RECIPIENT);
+        let mut event = fixture.event(&RECIPIENT);
         event[name] = value;
         event
     };
@@ -170,25 +170,25 @@ fn no_error_at_any_level_holds_a_secret() {
         changed("database", json!("missing")),
         changed("user", json!("nobody")),
         changed("bucket", json!("no-such-bucket-here")),
-        changed("password", json!(ground.server.password())),
+        changed("password", json!(fixture.server.password())),
         changed("password_secret", json!("no ARN")),
     ];
     for (number, event) in events.iter().enumerate() {
-        let said = ground.talkative(&["backup", "--event", &event.to_string()]).run();
+        let said = fixture.talkative(&["backup", "--event", &event.to_string()]).run();
         assert_ne!(said.code, 0, "event {number}: {}", said.stdout);
         if number < 5 {
             said.failed("private_key_given", 2);
         }
-        hunt(&said, &ground.canaries());
+        hunt(&said, &fixture.canaries());
         hunt(&said, &[&body]);
     }
-    ground.left_nothing();
+    fixture.left_nothing();
 }
 
 /// The pg_dump of this run, once it waits for a lock.
-fn waiting(ground: &Ground, run: u32) -> u32 {
+fn waiting(fixture: &Fixture, run: u32) -> u32 {
     let waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
-    until("a pg_dump waits", || ground.server.psql("postgres", waits) != "0");
+    until("a pg_dump waits", || fixture.server.psql("postgres", waits) != "0");
     child_of(run).expect("a pg_dump")
 }
 
@@ -204,19 +204,19 @@ fn named_files(process: u32) -> Vec<PathBuf> {
 
 #[test]
 fn processes_of_a_run_show_no_secret_and_leave_no_core() {
-    let ground = Ground::new();
-    let mut holder = ground.server.session("app");
+    let fixture = Fixture::new();
+    let mut holder = fixture.server.session("app");
     holder.run("begin; lock table plain in access exclusive mode");
-    let event = ground.event(&RECIPIENT);
-    let child = ground.talkative(&["backup", "--event", &event.to_string()]).spawn();
-    let dump = waiting(&ground, child.id());
+    let event = fixture.event(&RECIPIENT);
+    let child = fixture.talkative(&["backup", "--event", &event.to_string()]).spawn();
+    let dump = waiting(&fixture, child.id());
 
     let read = |process: u32, file: &str| {
         String::from_utf8_lossy(&fs::read(format!("/proc/{process}/{file}")).expect("root reads all")).into_owned()
     };
     // Our own environment is our user's; whatever we start has none of it.
     let shown = [read(child.id(), "cmdline"), read(dump, "cmdline"), read(dump, "environ")].concat();
-    for canary in ground.canaries() {
+    for canary in fixture.canaries() {
         assert!(!shown.contains(canary), "a process shows {canary}");
     }
     for process in [child.id(), dump] {
@@ -238,6 +238,6 @@ fn processes_of_a_run_show_no_secret_and_leave_no_core() {
         !std::os::unix::process::ExitStatusExt::core_dumped(&output.status),
         "it left a core"
     );
-    hunt(&Said::from(output), &ground.canaries());
-    ground.left_nothing();
+    hunt(&Said::from(output), &fixture.canaries());
+    fixture.left_nothing();
 }

@@ -1,3 +1,5 @@
+//! Statements, rows and commands of dumps that were made up for it.
+
 use super::*;
 use proptest::prelude::*;
 

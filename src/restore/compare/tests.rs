@@ -1,3 +1,5 @@
+//! Inventories and catalogs that differ.
+
 use super::*;
 
 fn found(of_extension: bool) -> CatalogTable {

@@ -1,3 +1,5 @@
+//! What passes of a dump, by what is wished.
+
 mod dependents;
 mod extensions;
 mod guard;

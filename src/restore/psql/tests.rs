@@ -1,3 +1,5 @@
+//! Which psql is chosen, and what its words mean.
+
 use super::*;
 use std::os::unix::process::ExitStatusExt;
 

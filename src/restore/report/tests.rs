@@ -1,3 +1,5 @@
+//! Reports as JSON and as pages.
+
 use super::*;
 use crate::error::Code;
 use crate::format::inventory::Extension;

@@ -1,6 +1,6 @@
 //! What a pg_dump may do that the real one hardly can be made to: scripts in its place.
 
-use super::{Ground, ended, says, until};
+use super::{Fixture, ended, says, until};
 use crate::support::invariants::{backup_stands, no_secret};
 use crate::support::pgseal::{Pgseal, Said};
 use crate::support::postgres::{Server, debian_major};
@@ -16,14 +16,14 @@ const HEADER: &str = "echo '--'; echo '-- PostgreSQL database dump'; echo '--'";
 const CLOSING: &str = "echo '--'; echo '-- PostgreSQL database dump complete'; echo '--'; echo";
 
 struct Fake {
-    ground: Ground,
+    fixture: Fixture,
     folder: TempDir,
 }
 
 impl Fake {
     /// A pg_dump that does what the script says. `$FOLDER` is a place for its notes, `$REAL` the real pg_dump.
     fn new(script: &str) -> Self {
-        let ground = Ground::on(Server::builder().major(MAJOR));
+        let fixture = Fixture::on(Server::builder().major(MAJOR));
         let folder = TempDir::with_prefix("pgseal-fake-").expect("a temporary folder");
         let program = folder.path().join("pg_dump");
         let real = format!("/usr/lib/postgresql/{}/bin/pg_dump", debian_major());
@@ -31,11 +31,11 @@ impl Fake {
         let places = format!("PATH=/usr/bin:/bin FOLDER='{}' REAL={real}", folder.path().display());
         fs::write(&program, format!("#!/bin/bash\n{version}\n{places}\n{script}\n")).expect("the script is written");
         fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("the script can be run");
-        Self { ground, folder }
+        Self { fixture, folder }
     }
 
     fn prepared(&self) -> Pgseal {
-        let run = self.ground.prepared(&self.ground.event());
+        let run = self.fixture.prepared(&self.fixture.event());
         run.env("PGSEAL_PG_BIN", self.folder.path().as_os_str())
     }
 
@@ -68,7 +68,7 @@ fn success_without_the_closing_line_is_dump_incomplete() {
         &format!("{CLOSING}; echo more"),
     ] {
         let fake = Fake::new(script);
-        fake.ground.failed(&fake.run(), "dump_incomplete");
+        fake.fixture.failed(&fake.run(), "dump_incomplete");
     }
 }
 
@@ -81,7 +81,7 @@ fn a_closing_line_inside_rows_or_text_is_none() {
         ("COMMENT ON TABLE t IS '\\''cut", "a string"),
     ] {
         let fake = Fake::new(&format!("{HEADER}; echo -e '{begun}'; {CLOSING}"));
-        says(&fake.ground.failed(&fake.run(), "dump_incomplete"), inside);
+        says(&fake.fixture.failed(&fake.run(), "dump_incomplete"), inside);
     }
 }
 
@@ -90,7 +90,7 @@ fn a_whole_dump_with_a_bad_exit_status_is_dump_failed() {
     let fake = Fake::new(&format!(
         "{HEADER}; {CLOSING}; echo 'pg_dump: error: the disk of dreams is full' >&2; exit 1"
     ));
-    says(&fake.ground.failed(&fake.run(), "dump_failed"), "the disk of dreams is full");
+    says(&fake.fixture.failed(&fake.run(), "dump_failed"), "the disk of dreams is full");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_dump_that_closes_its_output_and_hangs_is_ended() {
     let said = fake.prepared().env("PGSEAL_STALL_TIMEOUT", "2s").run();
     fake.is_gone("id");
     assert_eq!(said.code, 5, "never a success: {}", said.stdout);
-    fake.ground.failed(&said, &said.error_code());
+    fake.fixture.failed(&said, &said.error_code());
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_grandchild_that_holds_the_pipe_is_killed_with_the_group() {
     let said = fake.prepared().env("PGSEAL_STALL_TIMEOUT", "2s").run();
     fake.is_gone("id");
     assert_eq!(said.code, 5, "{}", said.stdout);
-    fake.ground.failed(&said, &said.error_code());
+    fake.fixture.failed(&said, &said.error_code());
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn silence_is_dump_stalled() {
     let fake = Fake::new(&format!("{HEADER}; echo $$ >$FOLDER/id; exec sleep 600"));
     let said = fake.prepared().env("PGSEAL_STALL_TIMEOUT", "1s").run();
     fake.is_gone("id");
-    fake.ground.failed(&said, "dump_stalled");
+    fake.fixture.failed(&said, "dump_stalled");
 }
 
 /// A cancel while the child says nothing is reported as the cancel, not as the signal that ended the child.
@@ -132,7 +132,7 @@ fn a_cancel_during_silence_is_the_cancel() {
     let said = ended(child);
     fake.is_gone("id");
     said.failed("terminated", 6);
-    crate::support::invariants::nothing_left(&fake.ground.server, &fake.ground.bucket, &said, &[]);
+    crate::support::invariants::nothing_left(&fake.fixture.server, &fake.fixture.bucket, &said, &[]);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn warnings_are_told_beside_the_success() {
     let receipt = said.complete();
     let warnings = receipt["backups"][0]["warnings"].to_string();
     assert!(warnings.contains("there are circular foreign keys"), "{receipt}");
-    backup_stands(&fake.ground.bucket, &receipt);
+    backup_stands(&fake.fixture.bucket, &receipt);
 }
 
 /// Whatever pg_dump says is shown, but not the password, in no shape that it is handed over in.
@@ -150,15 +150,15 @@ fn warnings_are_told_beside_the_success() {
 fn a_password_in_its_last_words_is_not_passed_on() {
     let fake = Fake::new("echo 'pg_dump: error: I was given' >&2; cat \"$PGPASSFILE\" >&2; exit 1");
     let said = fake.run();
-    says(&fake.ground.failed(&said, "dump_failed"), "I was given");
-    no_secret(&said, &[fake.ground.server.password()]);
+    says(&fake.fixture.failed(&said, "dump_failed"), "I was given");
+    no_secret(&said, &[fake.fixture.server.password()]);
 }
 
 #[test]
 fn endless_complaints_are_drained_and_cut() {
     let fake = Fake::new("yes 'pg_dump: error: again and again' | head -c 30000000 >&2; exit 1");
     let said = fake.run();
-    fake.ground.failed(&said, "dump_failed");
+    fake.fixture.failed(&said, "dump_failed");
     assert!(said.stdout.len() < 20_000, "the receipt has {} bytes", said.stdout.len());
     assert!(said.stderr.len() < 200_000, "the log has {} bytes", said.stderr.len());
 }

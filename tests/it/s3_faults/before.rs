@@ -1,6 +1,6 @@
 //! What is found before the dump: no login is made, nothing is written. ministack knows regions.
 
-use super::{Ground, denied};
+use super::{Fixture, denied};
 use crate::support::aws::Ministack;
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
 use crate::support::invariants::event;
@@ -86,12 +86,12 @@ fn a_redirect_is_not_followed_but_told() {
 
 #[test]
 fn a_role_that_may_not_write_is_found_by_the_first_small_object() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let rules = [
         Rule::on(Operation::PutObject).then(denied()),
         Rule::on(Operation::CreateUpload).then(denied()),
     ];
-    let (run, _) = ground.fails("nothing may be written", rules, "s3_denied");
+    let (run, _) = fixture.fails("nothing may be written", rules, "s3_denied");
     assert_eq!(run.proxy.count(Operation::CreateUpload), 0, "{:?}", run.proxy.seen());
     assert_eq!(run.bucket.keys(), [""; 0]);
 }

@@ -1,6 +1,6 @@
 //! Credentials that a role hands out for a while: a long upload outlives them.
 
-use super::Ground;
+use super::Fixture;
 use crate::support::fault_proxy::{FaultProxy, Operation};
 use crate::support::invariants::{backup_stands, event};
 use crate::support::pgseal::Pgseal;
@@ -40,14 +40,14 @@ fn role() -> String {
 
 #[test]
 fn credentials_that_expire_in_mid_upload_are_refreshed() {
-    let ground = Ground::new();
-    let bucket = ground.s3.bucket();
+    let fixture = Fixture::new();
+    let bucket = fixture.s3.bucket();
     let proxy = FaultProxy::before(&bucket, []);
-    let mut event = event(&ground.server, "app", &bucket);
+    let mut event = event(&fixture.server, "app", &bucket);
     event["compression"] = json!("none");
     let is_fixed = |name: &str| ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].contains(&name);
     let without_keys = proxy.env().into_iter().filter(|(name, _)| !is_fixed(name));
-    let run = Pgseal::backup(&event).envs(without_keys).envs(ground.server.env());
+    let run = Pgseal::backup(&event).envs(without_keys).envs(fixture.server.env());
     let said = run.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", role()).run();
     backup_stands(&bucket, &said.complete());
     let parts = proxy.seen().into_iter().filter(|seen| seen.operation == Operation::UploadPart);

@@ -1,0 +1,78 @@
+//! With which key a backup is opened, and who is trusted.
+
+use super::restore::private_key;
+use crate::envelope::private_key::PrivateKey;
+use crate::envelope::signature::Verifier;
+use crate::error::{Code, Error, Result};
+use crate::plan::RateLimit;
+use crate::restore::legacy::Consent;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+pub struct KeyArguments {
+    /// The RSA private key of one of the backup's recipients: a PEM file, or the ARN of a secret in Secrets Manager
+    #[arg(long, value_name = "KEY")]
+    pub(super) key: String,
+    /// A file, or /dev/fd/N, whose first line is the key's passphrase; asked at the terminal otherwise
+    #[arg(long, value_name = "FILE")]
+    pub(super) passphrase_file: Option<PathBuf>,
+}
+
+/// For backups of the legacy image.
+#[derive(Args)]
+pub struct LegacyArguments {
+    /// Opens a backup of the legacy image, of which nobody can tell whether it was changed
+    #[arg(long)]
+    pub(super) unauthenticated: bool,
+    /// Ends with an error when the dump is longer, such as 50G: a backup of the legacy image does not say how long it is
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(super) max_output: Option<u64>,
+}
+
+impl LegacyArguments {
+    pub(super) fn consent(&self) -> Consent {
+        Consent {
+            unauthenticated: self.unauthenticated,
+            max_output: self.max_output,
+        }
+    }
+}
+
+/// In the syntax of `rate_limit`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let number = RateLimit::parse(text).ok().and_then(RateLimit::bytes_per_second);
+    number.ok_or_else(|| "a number above 0 and one of k, m, g, t is needed, such as 50G".to_owned())
+}
+
+#[derive(Args)]
+pub struct Trust {
+    /// The public key of the one who must have signed: an unsigned or otherwise signed backup is refused
+    #[arg(long, value_name = "FILE")]
+    pub(super) signer: Option<PathBuf>,
+    /// Threads that decrypt and decompress
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+}
+
+impl KeyArguments {
+    pub(super) async fn open(&self) -> Result<PrivateKey> {
+        private_key(&self.key, self.passphrase_file.as_deref()).await
+    }
+}
+
+impl Trust {
+    pub(super) fn signer(&self) -> Result<Option<Verifier>> {
+        verifier(self.signer.as_deref())
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.workers.unwrap_or_else(crate::handler::cpus).clamp(1, 256)
+    }
+}
+
+pub(super) fn verifier(path: Option<&Path>) -> Result<Option<Verifier>> {
+    let Some(path) = path else { return Ok(None) };
+    let unreadable = |error| Error::new(Code::BadUsage, format!("--signer: {} cannot be read: {error}", path.display()));
+    Verifier::parse(&std::fs::read(path).map_err(unreadable)?).map(Some)
+}

@@ -1,0 +1,151 @@
+//! Drills of honest databases in which something depends on what an ordinary role cannot restore.
+
+use super::Fixture;
+use super::drills::{backup, drill};
+use serde_json::json;
+
+const PLANTED: &str = include_str!("../fixtures/dependents.sql");
+
+#[test]
+fn what_depends_on_something_not_restored_goes_with_it_and_the_drill_passes() {
+    let fixture = Fixture::new(json!({}));
+    fixture.server.psql("app", PLANTED);
+    backup(&fixture, json!({}));
+    let said = drill(&fixture, None, &[]);
+    let report = said.receipt();
+    assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{report:#}");
+    let lost = report["not_restored"].as_array().expect("a list").iter();
+    let lost: Vec<String> = lost
+        .map(|lost| format!("{}: {}", lost["what"], lost["reason"]).replace(['"', '\\'], ""))
+        .collect();
+    for (what, reason) in [
+        ("CAST (integer AS text", "superusers"),
+        ("FUNCTION dep.internal_abs", "superusers"),
+        (
+            "CONSTRAINT checked of TABLE dep.t",
+            "function dep.internal_abs(integer) does not exist",
+        ),
+        ("DEFAULT of b of TABLE dep.t", "function dep.internal_abs(integer) does not exist"),
+        ("VIEW dep.over_function", "function dep.internal_abs(integer) does not exist"),
+        ("VIEW dep.over_view", "relation dep.over_function does not exist"),
+        ("INDEX in_function", "function dep.internal_abs(integer) does not exist"),
+        ("INDEX in_class", "operator class dep.class does not exist"),
+        ("SERVER without_wrapper", "foreign-data wrapper own does not exist"),
+        ("FOREIGN TABLE dep.of_wrapper", "server without_wrapper does not exist"),
+        ("VIEW dep.over_foreign", "relation dep.of_wrapper does not exist"),
+        ("ALTER TABLE", ""),
+        (
+            "TEXT SEARCH DICTIONARY dep.words",
+            "text search template dep.template does not exist",
+        ),
+        ("the rows of MATERIALIZED VIEW dep.files", "superusers"),
+        ("the rows of MATERIALIZED VIEW dep.others", "another server"),
+        ("POLICY p ON dep.t", "function dep.internal_abs(integer) does not exist"),
+    ] {
+        let is_there = |line: &&String| line.starts_with(what) || (what == "ALTER TABLE" && line.contains("ATTACH PARTITION"));
+        let found = lost.iter().find(is_there);
+        assert!(found.is_some_and(|line| line.contains(reason)), "{what}: {reason} in {lost:#?}");
+    }
+}
+
+/// Each schema of it once failed the drill, or cost it what depended on nothing.
+#[test]
+fn what_may_depend_on_something_not_restored_is_up_to_the_server() {
+    let fixture = Fixture::new(json!({}));
+    fixture.server.psql("app", include_str!("../fixtures/tried.sql"));
+    backup(&fixture, json!({}));
+    let said = drill(&fixture, None, &[]);
+    let report = said.receipt();
+    assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{report:#}");
+    let lost = report["not_restored"].as_array().expect("a list").iter();
+    let mut told: Vec<String> = lost.map(|lost| lost["what"].to_string().replace(['"', '\\'], "")).collect();
+    told.sort_unstable();
+    assert_eq!(told, TOLD, "{report:#}");
+    // What is not told is there.
+    let comparison = &report["comparison"];
+    assert_eq!(comparison["indexes"], json!(5), "{report:#}");
+    assert!(comparison["constraints"].as_u64().expect("a number") >= 7, "{report:#}");
+    assert_eq!(report["warnings"], json!([]), "{report:#}");
+}
+
+const TOLD: &[&str] = &[
+    "AGGREGATE cut_comma.mine(numeric)",
+    "CAST (public.hstore AS integer)",
+    "CONSTRAINT by_extension_i_check of TABLE public.by_extension",
+    "CONSTRAINT by_refused_check of TABLE public.by_refused",
+    "CONSTRAINT c of TABLE cut_comma.t",
+    "CONSTRAINT c2 of TABLE cut_comma.typed",
+    "CONSTRAINT pos of DOMAIN cut_comma.d",
+    "CONSTRAINT t_check of TABLE computed.t",
+    "CONSTRAINT t_g_check of TABLE computed.t",
+    "CONSTRAINT whole_a_check of TABLE computed.part",
+    "CONSTRAINT whole_a_check of TABLE computed.whole",
+    "DEFAULT of a of TABLE computed.part",
+    "DEFAULT of a of TABLE computed.whole",
+    "DEFAULT of a of TABLE cut_comma.t",
+    "DEFAULT of a of TABLE cut_comma.typed",
+    "DEFAULT of i of TABLE public.by_member",
+    "DEFAULT of j of TABLE public.by_extension",
+    "EXTENSION far_away",
+    "EXTENSION prefix",
+    "FOREIGN TABLE orders.archive",
+    "FUNCTION classes.of_range(x classes.back_range)",
+    "FUNCTION overloads.len(text)",
+    "FUNCTION overloads.oi(integer, integer)",
+    "FUNCTION own.lostf(integer)",
+    "GENERATED of b of TABLE computed.part",
+    "GENERATED of b of TABLE computed.whole",
+    "GENERATED of g of TABLE computed.t",
+    "INDEX in_default ON classes.t",
+    "OPERATOR CLASS classes.backwards",
+    "OPERATOR CLASS classes.json_ops",
+    "OPERATOR FAMILY classes.backwards",
+    "OPERATOR FAMILY classes.json_ops",
+    "OPERATOR overloads.=== ( FUNCTION = overloads.oi, LEFTARG = integer, RIGHTARG = integer )",
+    "TABLE ONLY computed.t ADD CONSTRAINT t_pkey PRIMARY KEY",
+    "TABLE ONLY computed.u ADD CONSTRAINT u_x_fkey FOREIGN KEY",
+    "TABLE ONLY public.to_added ADD CONSTRAINT to_added_i_fkey FOREIGN KEY",
+    "TABLE computed.by_lost",
+    "TABLE name_collision.t ADD CONSTRAINT positive CHECK",
+    "TYPE classes.back_range",
+    "UNIQUE INDEX in_g ON computed.t",
+    "USER MAPPING FOR pg_monitor SERVER far",
+    "USER MAPPING FOR postgres SERVER far",
+    "VIEW cut_comma.of_aggregate",
+    "VIEW overloads.gone",
+    "VIEW public.by_cast",
+    "VIEW public.by_literal",
+    "VIEW public.by_operator",
+    "the rows of MATERIALIZED VIEW far.by_link",
+    "the rows of MATERIALIZED VIEW far.over_child",
+    "the rows of MATERIALIZED VIEW far.over_partition",
+    "the rows of MATERIALIZED VIEW far.over_view",
+    "the rows of MATERIALIZED VIEW far.refused",
+];
+
+/// A body is text to a dump: that the function calls one that is not there comes out when the rows go in.
+#[test]
+fn a_failed_drill_tells_what_was_not_restored() {
+    let fixture = Fixture::new(json!({}));
+    fixture.server.psql(
+        "app",
+        "CREATE FUNCTION public.within(integer) RETURNS integer LANGUAGE internal IMMUTABLE AS 'int4abs';
+        CREATE FUNCTION public.calls(n integer) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN public.within(n) > 0; END $$;
+        CREATE TABLE public.checked (n integer CHECK (public.calls(n)));
+        INSERT INTO public.checked VALUES (1);",
+    );
+    backup(&fixture, json!({}));
+    let said = drill(&fixture, None, &[]);
+    let report = said.receipt();
+    assert_eq!((said.code, &report["outcome"]), (7, &json!("failed")), "{report:#}");
+    assert_eq!(
+        report["not_restored"][0]["what"],
+        json!("FUNCTION public.within(integer)"),
+        "{report:#}"
+    );
+    let message = report["error"]["message"].as_str().expect("a message");
+    assert!(
+        message.contains("it may need what was left out before: FUNCTION public.within(integer)"),
+        "{message}"
+    );
+}

@@ -1,0 +1,96 @@
+//! Databases with extensions that only their own server has, as RDS has some, whose tables hold rows of the users'.
+
+use super::Fixture;
+use super::drills::{backup, drill};
+use crate::support::postgres::{Server, copied_installation};
+use serde_json::json;
+
+/// Like pg_cron: a schema and tables of its own, which a dump fills.
+const JOBS: &str = "create schema jobs; create table jobs.job (id serial primary key, what text);
+    select pg_catalog.pg_extension_config_dump('jobs.job', ''); select pg_catalog.pg_extension_config_dump('jobs.job_id_seq', '');
+    create function jobs.schedule(text) returns void language sql as 'insert into jobs.job (what) values ($1)';";
+/// Like PostGIS: a table and a function in the schema that it is put to.
+const SHAPES: &str = "create table systems (id int primary key); select pg_catalog.pg_extension_config_dump('systems', '');
+    create function area(int) returns int language sql immutable as 'select $1 * $1';";
+
+/// A server that has these, as no other one does.
+fn server(folder: &std::path::Path) -> Server {
+    let (bin, extensions) = copied_installation(folder);
+    for (name, script, schema) in [("pgseal_jobs", JOBS, "schema = 'pg_catalog'\n"), ("pgseal_shapes", SHAPES, "")] {
+        let control = format!("default_version = '1'\nrelocatable = false\n{schema}");
+        std::fs::write(extensions.join(format!("{name}.control")), control).expect("written");
+        std::fs::write(extensions.join(format!("{name}--1.sql")), script).expect("written");
+    }
+    Server::builder().installed_in(bin).start()
+}
+
+/// Drills and restores failed: the rows of such a table are in every dump, and no extension was there to make it.
+#[test]
+fn what_an_extension_has_that_is_nowhere_else_fails_no_drill_and_no_restore() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sql = "create extension pgseal_jobs; select jobs.schedule('vacuum'); grant usage on schema jobs to public;
+        grant select on jobs.job to public; create extension pgseal_shapes; insert into systems values (7);
+        create table land (side int check (area(side) > 0)); insert into land values (3);";
+    let fixture = Fixture::on(server(folder.path()), sql, json!({}));
+    let fetched = backup(&fixture, json!({}));
+    let said = drill(&fixture, None, &[]);
+    let report = said.receipt();
+    assert_eq!(
+        (said.code, &report["outcome"]),
+        (0, &json!("passed")),
+        "{report:#}\n{}",
+        said.stderr
+    );
+    let told = |what: &str| {
+        report["left_out"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|left| left["what"] == what)
+            .cloned()
+    };
+    let rows = told("rows of left-out extensions").unwrap_or_else(|| panic!("{report:#}"));
+    assert_eq!(rows["names"], json!(["jobs.job", "public.systems"]), "{report:#}");
+    let lost = report["not_restored"].to_string();
+    for what in ["EXTENSION pgseal_jobs", "EXTENSION pgseal_shapes", "of TABLE public.land"] {
+        assert!(lost.replace(['\\', '"'], "").contains(what), "{what}: {report:#}");
+    }
+    let tables = report["comparison"]["tables"].as_array().expect("tables");
+    assert_eq!(tables.len(), 2, "plain and land: {report:#}");
+
+    let target = Server::start();
+    let to = format!("{} dbname=back", target.conninfo("postgres"));
+    let key = fixture.key();
+    let restore = |options: &[&str]| {
+        let arguments = [
+            "restore",
+            &fetched,
+            "--key",
+            &key,
+            "--create",
+            "--to",
+            &to,
+            "--no-owner",
+            "--no-privileges",
+        ];
+        crate::support::pgseal::Pgseal::new(&[&arguments, options].concat())
+            .env("PGSEAL_PG_BIN", target.bin())
+            .run()
+    };
+    let said = restore(&["--single-transaction", "--exclude-extension", "pgseal_jobs"]);
+    assert_eq!(said.code, 7, "the other one is missing, too: {}", said.stdout);
+    target.psql("postgres", "create database area_there");
+    target.psql(
+        "area_there",
+        "create function area(int) returns int language sql immutable as 'select 1'",
+    );
+    let both = ["--exclude-extension", "pgseal_jobs", "--exclude-extension", "pgseal_shapes"];
+    let said = restore(&both);
+    // Its check needs the function: that is told, with what to do.
+    assert!(
+        said.code == 7 && said.stderr.contains("function public.area(integer) does not exist"),
+        "{}",
+        said.stderr
+    );
+    assert!(!said.stderr.contains("jobs") || said.stderr.contains("left out"), "{}", said.stderr);
+}
