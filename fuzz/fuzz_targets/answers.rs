@@ -15,10 +15,10 @@ use pgseal::cancel::Cancel;
 use pgseal::format::sha256;
 use pgseal::error::{Code, Result};
 use pgseal::format::parts::Part;
-use pgseal::pipeline::{PartFacts, Sealed};
+use pgseal::pipeline::{PartDigest, UploadedObject};
 use pgseal::format::names::Prefix;
 use pgseal::plan::Destination;
-use pgseal::store::{Held, Put, S3, Stored, Upload, Written};
+use pgseal::store::{ObjectMatch, PutRequest, S3, StoredObject, Upload, PutOutcome};
 use pgseal_fuzz::Input;
 use pgseal_fuzz::server::{Answer, Kind, Server};
 use std::sync::{Arc, LazyLock};
@@ -89,11 +89,11 @@ fn part(number: u32) -> Part {
 
 async fn upload(count: u32) {
     let size = PART.len() as u64;
-    let sealed = Sealed {
+    let sealed = UploadedObject {
         size: size * u64::from(count),
         sha256: sha256(&PART.repeat(count as usize)),
         parts: vec![
-            PartFacts {
+            PartDigest {
                 size,
                 sha256: sha256(PART)
             };
@@ -121,7 +121,7 @@ async fn upload(count: u32) {
     }
 }
 
-async fn send(upload: &mut Upload, sealed: &Sealed, cancel: &Cancel) -> Result<Stored> {
+async fn send(upload: &mut Upload, sealed: &UploadedObject, cancel: &Cancel) -> Result<StoredObject> {
     let count = sealed.parts.len() as u32;
     let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
     for number in 1..count {
@@ -133,7 +133,7 @@ async fn send(upload: &mut Upload, sealed: &Sealed, cancel: &Cancel) -> Result<S
 }
 
 /// The last answer says that the object stands, and each part was taken as it was sent.
-fn is_stored(log: &[Answer], stored: &Stored, sealed: &Sealed) {
+fn is_stored(log: &[Answer], stored: &StoredObject, sealed: &UploadedObject) {
     let last = log.last().expect("a success without an answer");
     match last.kind {
         Kind::Head => {
@@ -147,7 +147,7 @@ fn is_stored(log: &[Answer], stored: &Stored, sealed: &Sealed) {
             );
             assert!(last.says(&stored.etag) || last.says("&") || last.says("CDATA"), "{last:?}");
         }
-        Kind::Put => assert!(last.is_success() && last.names_etag() && sealed.parts.len() == 1),
+        Kind::PutRequest => assert!(last.is_success() && last.names_etag() && sealed.parts.len() == 1),
         other => panic!("a success after {other:?}"),
     }
     if sealed.parts.len() == 1 {
@@ -164,7 +164,7 @@ fn is_stored(log: &[Answer], stored: &Stored, sealed: &Sealed) {
 }
 
 async fn put() {
-    let put = Put {
+    let put = PutRequest {
         key: KEY.into(),
         body: Bytes::from_static(PART),
         is_dump: false,
@@ -173,9 +173,9 @@ async fn put() {
     let log = SERVER.log();
     let last = log.last().expect("an answer");
     match written {
-        Ok(Written::Stored { etag }) => assert!(last.is_success() && last.names_etag() && last.header("etag") == Some(&etag)),
+        Ok(PutOutcome::StoredObject { etag }) => assert!(last.is_success() && last.names_etag() && last.header("etag") == Some(&etag)),
         // Said outright, or seen by a look after a conflict.
-        Ok(Written::Exists) => {
+        Ok(PutOutcome::Exists) => {
             let conflict = |answer: &Answer| answer.status == 409 || answer.says("ConditionalRequestConflict");
             assert!(last.status == 412 || last.says("PreconditionFailed") || log.iter().any(conflict) && last.is_success());
         }
@@ -188,10 +188,10 @@ async fn holds() {
     let log = SERVER.log();
     let last = log.last().expect("an answer");
     match held {
-        Held::Same { etag } => assert!(last.is_whole() && last.header("etag") == Some(&etag) && last.body == PART),
-        Held::Other => assert!(last.is_whole() && last.names_etag() && last.body != PART),
-        Held::Missing => assert!(!last.is_success()),
-        Held::Unknown => {}
+        ObjectMatch::Same { etag } => assert!(last.is_whole() && last.header("etag") == Some(&etag) && last.body == PART),
+        ObjectMatch::Other => assert!(last.is_whole() && last.names_etag() && last.body != PART),
+        ObjectMatch::Missing => assert!(!last.is_success()),
+        ObjectMatch::Unknown => {}
     }
 }
 

@@ -9,9 +9,9 @@ use libfuzzer_sys::fuzz_target;
 use pgseal::envelope::manifest::Timestamp;
 use pgseal::error::{Code, Error};
 use pgseal::observe::output::is_hidden;
-use pgseal::restore::compare::{Comparison, Table};
-use pgseal::restore::origin::Origin;
-use pgseal::restore::report::{Backup, Phase, Report, Restored};
+use pgseal::restore::compare::{Comparison, TableComparison};
+use pgseal::restore::provenance::Origin;
+use pgseal::restore::report::{ReportedBackup, DrillPhase, DrillReport, ReportedRestore};
 use pgseal_fuzz::Input;
 use time::macros::datetime;
 
@@ -36,11 +36,11 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(read["warnings"][0], texts[2].as_str());
 });
 
-fn report(choice: u8, texts: &[String; 8]) -> Report {
+fn report(choice: u8, texts: &[String; 8]) -> DrillReport {
     let [database, stem, warning, table, difference, words, signer, version] = texts.clone();
     let error = (choice & 1 != 0).then(|| Error::new(Code::RestoreFailed, words));
     let comparison = (choice & 2 != 0).then(|| Comparison {
-        tables: vec![Table {
+        tables: vec![TableComparison {
             name: table,
             expected_rows: Some(3),
             found_rows: (choice & 4 != 0).then_some(3),
@@ -52,15 +52,15 @@ fn report(choice: u8, texts: &[String; 8]) -> Report {
         notes: vec![difference],
         ..Comparison::default()
     });
-    Report {
-        format: Report::FORMAT,
-        outcome: Report::outcome(error.as_ref(), comparison.as_ref()),
+    DrillReport {
+        format: DrillReport::FORMAT,
+        outcome: DrillReport::outcome(error.as_ref(), comparison.as_ref()),
         program: "pgseal".to_owned(),
         started_at: Timestamp(datetime!(2026-11-24 04:00 UTC)),
         finished_at: Timestamp(datetime!(2026-11-24 04:01 UTC)),
         duration_ms: 60_000,
         options: Default::default(),
-        backup: Backup {
+        backup: ReportedBackup {
             stem,
             database: database.clone(),
             server_version: version.clone(),
@@ -71,13 +71,13 @@ fn report(choice: u8, texts: &[String; 8]) -> Report {
                 written_to: Some(signer),
                 moved: false,
             },
-            ..Backup::default()
+            ..ReportedBackup::default()
         },
-        restored: Restored {
+        restored: ReportedRestore {
             server_version: version,
-            ..Restored::default()
+            ..ReportedRestore::default()
         },
-        phases: vec![Phase {
+        phases: vec![DrillPhase {
             name: database,
             duration_ms: 2000,
             bytes: None,

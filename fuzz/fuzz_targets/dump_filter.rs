@@ -8,7 +8,7 @@
 use libfuzzer_sys::fuzz_target;
 use pgseal::error::Code;
 use pgseal::format::dump_lexer::{DumpLexer, Lexed};
-use pgseal::pipeline::{Memory, Stage};
+use pgseal::pipeline::{BufferSink, Stage};
 use pgseal::restore::filter::{Filter, FilterOptions};
 use pgseal_fuzz::Input;
 
@@ -54,7 +54,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn filtered(text: &[u8], options: &FilterOptions, piece: usize) -> Result<Vec<u8>, Code> {
-    let mut filter = Filter::new(options.clone(), Memory::default());
+    let mut filter = Filter::new(options.clone(), BufferSink::default());
     for piece in text.chunks(piece) {
         filter.put(piece).map_err(|error| error.code)?;
     }

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use pgseal::error::Error;
 use pgseal::event::Event;
 use pgseal::variables::Env;
-use pgseal::plan::{Action, Databases, Place, Plan};
+use pgseal::plan::{Action, Databases, RuntimeLimits, Plan};
 use serde_json::Value;
 use std::sync::LazyLock;
 use time::macros::datetime;
@@ -43,7 +43,7 @@ fuzz_target!(|data: &[u8]| {
         Ok(event) => event,
         Err(error) => return says_no_value(text, &error),
     };
-    let place = Place {
+    let place = RuntimeLimits {
         now: datetime!(2026-11-24 02:00 UTC),
         cpus: 2,
         memory: Some(1 << 30),
@@ -56,7 +56,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-fn keeps_its_promises(event: &Event, env: &Env, place: Place, plan: &Plan) {
+fn keeps_its_promises(event: &Event, env: &Env, place: RuntimeLimits, plan: &Plan) {
     assert!((1..=16).contains(&plan.recipients.len()));
     assert!((1..=256).contains(&plan.workers));
     if let Some(key) = env.get("OPENSSL_PUBLIC_KEY") {

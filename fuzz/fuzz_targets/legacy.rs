@@ -12,9 +12,9 @@ use pgseal::envelope::legacy::Kdf;
 use pgseal::envelope::private_key::PrivateKey;
 use pgseal::error::{Code, Error, Result};
 use pgseal::observe::progress::Progress;
-use pgseal::pipeline::{Length, Stage, seal_small};
-use pgseal::restore::backup::{Backup, Kind};
-use pgseal::restore::legacy::bring;
+use pgseal::pipeline::{LengthLimit, Stage, seal_small};
+use pgseal::restore::find::{Backup, Kind};
+use pgseal::restore::legacy::fetch_object;
 use pgseal::store::{Archive, Location, Memory};
 use pgseal_fuzz::Input;
 use std::io::Read;
@@ -60,7 +60,7 @@ fuzz_target!(|data: &[u8]| {
             &dump_name,
             &KEY,
             1,
-            Length::Any,
+            LengthLimit::Any,
             || Ok(Sink(Vec::new())),
             &progress,
             &cancel,

@@ -4,18 +4,18 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pgseal::envelope::card::card;
+use pgseal::envelope::recovery_instructions::recovery_instructions;
 use pgseal::format::inventory::Contents;
 use pgseal::envelope::manifest::{Found, Manifest, Proof, base_name};
-use pgseal::envelope::secret::Secret;
+use pgseal::envelope::secret::DataKeyText;
 use pgseal::format::{hex, sha256};
 use pgseal::format::database_properties::DatabaseProperties;
 use pgseal::format::names::Prefix;
-use pgseal::format::object_names::manifest_of;
+use pgseal::format::object_names::manifest_revision;
 use serde_json::Value;
 use std::sync::LazyLock;
 
-static SECRETS: LazyLock<[Secret; 2]> = LazyLock::new(|| [(); 2].map(|()| Secret::generate().expect("random bytes")));
+static SECRETS: LazyLock<[DataKeyText; 2]> = LazyLock::new(|| [(); 2].map(|()| DataKeyText::generate().expect("random bytes")));
 
 fuzz_target!(|data: &[u8]| {
     let _ = Contents::parse(data);
@@ -56,7 +56,7 @@ fn agrees(name: &str, found: &Found, bytes: &[u8]) {
     let stem = manifest.stem(&Prefix::new("").expect("no prefix")).expect("a stem");
     let stem = stem.to_string();
     assert_eq!(
-        manifest_of(name),
+        manifest_revision(name),
         Some((stem.as_str(), manifest.generation)),
         "it is looked for under this name"
     );

@@ -7,7 +7,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::percent_decode_str;
-use pgseal::envelope::card::card_name;
+use pgseal::envelope::recovery_instructions::instructions_name;
 use pgseal::envelope::manifest::base_name;
 use pgseal::format::names::{DatabaseName, Prefix, Stem};
 use pgseal::format::object_names::{compact, manifest_of, stem_of};
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
     for text in [prefix, first, second] {
         let stem = stem_of(text);
         assert!(stem.is_none_or(|stem| text.starts_with(stem)));
-        if let Some((stem, generation)) = manifest_of(text) {
+        if let Some((stem, generation)) = manifest_revision(text) {
             assert!(generation > 0 && text.len() > stem.len());
         }
         compact(text);
@@ -63,13 +63,13 @@ fn round_trip(prefix: &Prefix, name: &DatabaseName) {
     let text = stem.to_string();
     let base = base_name(&text);
     let mut names: Vec<String> = OBJECTS.iter().map(|rest| stem.object(RUN, rest)).collect();
-    names.extend([stem.manifest(), stem.later_manifest(2), card_name(&text, 1), card_name(&text, 2)]);
+    names.extend([stem.manifest(), stem.later_manifest(2), instructions_name(&text, 1), instructions_name(&text, 2)]);
     for object in &names {
         assert!(object.len() <= 1024);
         assert_eq!(stem_of(base_name(object)), Some(base), "{object}");
     }
-    assert_eq!(manifest_of(base_name(&stem.manifest())), Some((base, 1)));
-    assert_eq!(manifest_of(base_name(&stem.later_manifest(17))), Some((base, 17)));
+    assert_eq!(manifest_revision(base_name(&stem.manifest())), Some((base, 1)));
+    assert_eq!(manifest_revision(base_name(&stem.later_manifest(17))), Some((base, 17)));
     let old = stem.legacy_object("sql.bz.enc");
     let old_stem = stem_of(base_name(&old)).expect("a stem");
     assert!(old.len() <= 1024);
@@ -93,7 +93,7 @@ fn apart(prefix: &Prefix, one: (&DatabaseName, OffsetDateTime), other: (&Databas
             stem.legacy_object("sql.bz.enc"),
             stem.legacy_object("key.txt.enc"),
         ]);
-        names.push(card_name(&stem.to_string(), 1));
+        names.push(instructions_name(&stem.to_string(), 1));
         names
     };
     let (a, b) = (all(&a), all(&b));

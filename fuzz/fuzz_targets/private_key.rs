@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use libfuzzer_sys::fuzz_target;
 use pgseal::envelope::private_key::PrivateKey;
 use pgseal::envelope::recipient::{Recipient, is_private_key};
-use pgseal::envelope::secret::Secret;
+use pgseal::envelope::secret::DataKeyText;
 use pgseal::envelope::signature::LocalSigner;
 use pgseal::error::Code;
 use zeroize::Zeroizing;
@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
         is_refused(&BASE64_STANDARD.encode(data));
     }
     if let Ok(key) = rsa {
-        let secret = Secret::generate().expect("random bytes");
+        let secret = DataKeyText::generate().expect("random bytes");
         let wrapped = key.recipient().wrap(&secret.file()).expect("wrapped");
         let opened = key.unwrap_oaep(&wrapped).expect("a key opens what was wrapped for it");
         assert_eq!(*opened.file(), *secret.file());

@@ -14,7 +14,7 @@ use pgseal::envelope::secret::CipherKey;
 use pgseal::format::sha256;
 use pgseal::error::{Code, Result};
 use pgseal::observe::progress::Progress;
-use pgseal::pipeline::{Counted, Expected, Length, Opener, Return, Stage, back, seal_small};
+use pgseal::pipeline::{DumpStats, ExpectedPart, LengthLimit, PartDecryptor, RestorePipeline, Stage, back, seal_small};
 use pgseal::format::compression::Compression;
 use pgseal::store::{Archive, Memory};
 use pgseal_fuzz::Input;
@@ -53,13 +53,13 @@ fn key() -> CipherKey {
     }
 }
 
-fn opener(sealed: &[u8], part: usize, hashed: bool) -> Opener {
-    let parts = sealed.chunks(part).enumerate().map(|(n, bytes)| Expected {
+fn opener(sealed: &[u8], part: usize, hashed: bool) -> PartDecryptor {
+    let parts = sealed.chunks(part).enumerate().map(|(n, bytes)| ExpectedPart {
         offset: (n * part) as u64,
         size: bytes.len() as u64,
         sha256: hashed.then(|| sha256(bytes)),
     });
-    Opener {
+    PartDecryptor {
         name: NAME.into(),
         key: key(),
         salt: SALT,
@@ -67,7 +67,7 @@ fn opener(sealed: &[u8], part: usize, hashed: bool) -> Opener {
     }
 }
 
-fn open(opener: &Opener, sealed: &[u8], part: usize) -> Result<Vec<u8>> {
+fn open(opener: &PartDecryptor, sealed: &[u8], part: usize) -> Result<Vec<u8>> {
     let mut before = None;
     let mut plain = Vec::new();
     for (index, bytes) in sealed.chunks(part).enumerate() {
@@ -156,13 +156,13 @@ fn road(sealed: &[u8], part: usize, compression: Compression, data: &[u8]) {
     }
 }
 
-fn bring(sealed: &[u8], part: usize, compression: Compression) -> Result<(Counted, Vec<u8>)> {
+fn bring(sealed: &[u8], part: usize, compression: Compression) -> Result<(DumpStats, Vec<u8>)> {
     let archive = Archive::Memory(Memory::new([(NAME.to_owned(), Bytes::copy_from_slice(sealed))].into()));
-    let way = Return {
+    let way = RestorePipeline {
         opener: opener(sealed, part, true),
         compression,
         workers: 1,
-        plain_bytes: Length::Any,
+        plain_bytes: LengthLimit::Any,
     };
     RUNTIME.block_on(async {
         let pinned = archive.pin(NAME).await?.expect("the object");
