@@ -12,13 +12,13 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use pgseal::cancel::Cancel;
-use pgseal::format::sha256;
 use pgseal::error::{Code, Result};
-use pgseal::format::parts::Part;
-use pgseal::pipeline::{PartDigest, UploadedObject};
 use pgseal::format::names::Prefix;
+use pgseal::format::parts::Part;
+use pgseal::format::parts::{PartDigest, UploadedObject};
+use pgseal::format::sha256;
 use pgseal::plan::Destination;
-use pgseal::store::{ObjectMatch, PutRequest, S3, StoredObject, Upload, PutOutcome};
+use pgseal::store::{ObjectMatch, PutOutcome, PutRequest, S3, StoredObject, Upload};
 use pgseal_fuzz::Input;
 use pgseal_fuzz::server::{Answer, Kind, Server};
 use std::sync::{Arc, LazyLock};
@@ -147,7 +147,7 @@ fn is_stored(log: &[Answer], stored: &StoredObject, sealed: &UploadedObject) {
             );
             assert!(last.says(&stored.etag) || last.says("&") || last.says("CDATA"), "{last:?}");
         }
-        Kind::PutRequest => assert!(last.is_success() && last.names_etag() && sealed.parts.len() == 1),
+        Kind::Put => assert!(last.is_success() && last.names_etag() && sealed.parts.len() == 1),
         other => panic!("a success after {other:?}"),
     }
     if sealed.parts.len() == 1 {
@@ -173,7 +173,7 @@ async fn put() {
     let log = SERVER.log();
     let last = log.last().expect("an answer");
     match written {
-        Ok(PutOutcome::StoredObject { etag }) => assert!(last.is_success() && last.names_etag() && last.header("etag") == Some(&etag)),
+        Ok(PutOutcome::Stored { etag }) => assert!(last.is_success() && last.names_etag() && last.header("etag") == Some(&etag)),
         // Said outright, or seen by a look after a conflict.
         Ok(PutOutcome::Exists) => {
             let conflict = |answer: &Answer| answer.status == 409 || answer.says("ConditionalRequestConflict");
@@ -184,7 +184,7 @@ async fn put() {
 }
 
 async fn holds() {
-    let held = STORE.holds(KEY, &Bytes::from_static(PART)).await;
+    let held = STORE.compare_object(KEY, &Bytes::from_static(PART)).await;
     let log = SERVER.log();
     let last = log.last().expect("an answer");
     match held {

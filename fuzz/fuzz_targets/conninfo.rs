@@ -12,7 +12,13 @@ use pgseal_fuzz::Input;
 use secrecy::ExposeSecret;
 
 /// Parameters that would be readable in the list of processes.
-const SECRET: [&str; 5] = ["password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"];
+const SECRET: [&str; 5] = [
+    "password",
+    "sslpassword",
+    "scram_client_key",
+    "scram_server_key",
+    "oauth_client_secret",
+];
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -33,7 +39,17 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(again.render(), rendered);
     assert!(again.password().is_none() && SECRET.iter().all(|name| target.get(name).is_none()));
     assert!(!rendered.contains('\0'));
-    for name in ["host", "hostaddr", "port", "user", "dbname", "sslmode", "sslrootcert", "service", "options"] {
+    for name in [
+        "host",
+        "hostaddr",
+        "port",
+        "user",
+        "dbname",
+        "sslmode",
+        "sslrootcert",
+        "service",
+        "options",
+    ] {
         assert_eq!(again.get(name), target.get(name), "{name}");
     }
     let other = target.with_dbname(database);

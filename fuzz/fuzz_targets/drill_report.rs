@@ -11,7 +11,7 @@ use pgseal::error::{Code, Error};
 use pgseal::observe::output::is_hidden;
 use pgseal::restore::compare::{Comparison, TableComparison};
 use pgseal::restore::provenance::Origin;
-use pgseal::restore::report::{ReportedBackup, DrillPhase, DrillReport, ReportedRestore};
+use pgseal::restore::report::{DrillPhase, DrillReport, ReportedBackup, ReportedRestore};
 use pgseal_fuzz::Input;
 use time::macros::datetime;
 
@@ -32,7 +32,10 @@ fuzz_target!(|data: &[u8]| {
     let json = report(*choice, &texts).to_json();
     assert!(!json.chars().any(|c| is_hidden(c) && c != '\n' && c != '\t'));
     let read: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-    assert_eq!((&read["backup"]["database"], &read["backup"]["stem"]), (&texts[0].as_str().into(), &texts[1].as_str().into()));
+    assert_eq!(
+        (&read["backup"]["database"], &read["backup"]["stem"]),
+        (&texts[0].as_str().into(), &texts[1].as_str().into())
+    );
     assert_eq!(read["warnings"][0], texts[2].as_str());
 });
 

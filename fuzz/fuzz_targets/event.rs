@@ -6,8 +6,8 @@
 use libfuzzer_sys::fuzz_target;
 use pgseal::error::Error;
 use pgseal::event::Event;
+use pgseal::plan::{Action, Databases, Plan, RuntimeLimits};
 use pgseal::variables::Env;
-use pgseal::plan::{Action, Databases, RuntimeLimits, Plan};
 use serde_json::Value;
 use std::sync::LazyLock;
 use time::macros::datetime;
@@ -77,7 +77,7 @@ fn keeps_its_promises(event: &Event, env: &Env, place: RuntimeLimits, plan: &Pla
         assert!(stem.object("3f9a12bc", "key.0123456789abcdef.enc").len() <= 1024);
     }
     // What `pgseal plan` prints for one database means the same.
-    let narrowed = event.narrowed(names[0].as_str()).to_string();
+    let narrowed = event.for_database(names[0].as_str()).to_string();
     if narrowed.len() > pgseal::event::MAX_BYTES {
         return;
     }

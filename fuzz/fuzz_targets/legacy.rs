@@ -13,9 +13,9 @@ use pgseal::envelope::private_key::PrivateKey;
 use pgseal::error::{Code, Error, Result};
 use pgseal::observe::progress::Progress;
 use pgseal::pipeline::{LengthLimit, Stage, seal_small};
-use pgseal::restore::find::{Backup, Kind};
+use pgseal::restore::find::{BackupKind, ChosenBackup};
 use pgseal::restore::legacy::fetch_object;
-use pgseal::store::{Archive, Location, Memory};
+use pgseal::store::{Archive, InMemoryStore, Location};
 use pgseal_fuzz::Input;
 use std::io::Read;
 use std::sync::LazyLock;
@@ -48,13 +48,13 @@ fuzz_target!(|data: &[u8]| {
     };
     let [key_name, dump_name] = [".key.txt.enc", ".sql.bz.enc"].map(|end| format!("{STEM}{end}"));
     let objects = [(key_name.clone(), Bytes::from(wrapped)), (dump_name.clone(), Bytes::from(dump))];
-    let archive = Archive::Memory(Memory::new(objects.into()));
+    let archive = Archive::Memory(InMemoryStore::new(objects.into()));
     let brought = RUNTIME.block_on(async {
         let folder = Location::parse("s3://acme/backups")?;
-        let backup = Backup::at(folder, archive, STEM).await?;
-        assert!(matches!(backup.kind, Kind::Legacy { .. }));
+        let backup = ChosenBackup::at(folder, archive, STEM).await?;
+        assert!(matches!(backup.kind, BackupKind::Legacy { .. }));
         let (progress, cancel) = (Progress::new(0), Cancel::new()?);
-        bring(
+        fetch_object(
             &backup,
             &key_name,
             &dump_name,

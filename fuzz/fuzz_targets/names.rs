@@ -7,10 +7,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::percent_decode_str;
-use pgseal::envelope::recovery_instructions::instructions_name;
 use pgseal::envelope::manifest::base_name;
+use pgseal::envelope::recovery_instructions::instructions_name;
 use pgseal::format::names::{DatabaseName, Prefix, Stem};
-use pgseal::format::object_names::{compact, manifest_of, stem_of};
+use pgseal::format::object_names::{compact, manifest_revision, stem_of};
 use pgseal_fuzz::Input;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -63,13 +63,18 @@ fn round_trip(prefix: &Prefix, name: &DatabaseName) {
     let text = stem.to_string();
     let base = base_name(&text);
     let mut names: Vec<String> = OBJECTS.iter().map(|rest| stem.object(RUN, rest)).collect();
-    names.extend([stem.manifest(), stem.later_manifest(2), instructions_name(&text, 1), instructions_name(&text, 2)]);
+    names.extend([
+        stem.manifest(),
+        stem.manifest_revision(2),
+        instructions_name(&text, 1),
+        instructions_name(&text, 2),
+    ]);
     for object in &names {
         assert!(object.len() <= 1024);
         assert_eq!(stem_of(base_name(object)), Some(base), "{object}");
     }
     assert_eq!(manifest_revision(base_name(&stem.manifest())), Some((base, 1)));
-    assert_eq!(manifest_revision(base_name(&stem.later_manifest(17))), Some((base, 17)));
+    assert_eq!(manifest_revision(base_name(&stem.manifest_revision(17))), Some((base, 17)));
     let old = stem.legacy_object("sql.bz.enc");
     let old_stem = stem_of(base_name(&old)).expect("a stem");
     assert!(old.len() <= 1024);
@@ -89,7 +94,7 @@ fn apart(prefix: &Prefix, one: (&DatabaseName, OffsetDateTime), other: (&Databas
         let mut names: Vec<String> = OBJECTS.iter().map(|rest| stem.object(RUN, rest)).collect();
         names.extend([
             stem.manifest(),
-            stem.later_manifest(2),
+            stem.manifest_revision(2),
             stem.legacy_object("sql.bz.enc"),
             stem.legacy_object("key.txt.enc"),
         ]);

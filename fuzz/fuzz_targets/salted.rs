@@ -11,12 +11,12 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use pgseal::cancel::Cancel;
 use pgseal::envelope::secret::CipherKey;
-use pgseal::format::sha256;
 use pgseal::error::{Code, Result};
+use pgseal::format::compression::Compression;
+use pgseal::format::sha256;
 use pgseal::observe::progress::Progress;
 use pgseal::pipeline::{DumpStats, ExpectedPart, LengthLimit, PartDecryptor, RestorePipeline, Stage, back, seal_small};
-use pgseal::format::compression::Compression;
-use pgseal::store::{Archive, Memory};
+use pgseal::store::{Archive, InMemoryStore};
 use pgseal_fuzz::Input;
 use std::sync::LazyLock;
 use tokio::runtime::{Builder, Runtime};
@@ -157,7 +157,7 @@ fn road(sealed: &[u8], part: usize, compression: Compression, data: &[u8]) {
 }
 
 fn bring(sealed: &[u8], part: usize, compression: Compression) -> Result<(DumpStats, Vec<u8>)> {
-    let archive = Archive::Memory(Memory::new([(NAME.to_owned(), Bytes::copy_from_slice(sealed))].into()));
+    let archive = Archive::Memory(InMemoryStore::new([(NAME.to_owned(), Bytes::copy_from_slice(sealed))].into()));
     let way = RestorePipeline {
         opener: opener(sealed, part, true),
         compression,
