@@ -59,7 +59,7 @@ fuzz_target!(|data: &[u8]| {
     // By a password's own keyword alone it is known where it stands.
     if let Some(password) = target.password().map(ExposeSecret::expose_secret) {
         let apart = Conninfo::parse("host=h").expect("a conninfo").with("user", "u");
-        assert!(!format!("{:?} {}", apart, apart.render()).contains("password"));
+        assert!(!apart.render().contains("password"));
         let shown = format!("{target:?} {rendered} {}", target.describe());
         assert!(password.len() < 16 || text.matches(password).count() != 1 || !shown.contains(password));
     }
