@@ -1,4 +1,4 @@
-//! Outputs that break, and signals: what was done stands, anyone who reads of it, and it always ends.
+//! Outputs that break, and signals: what was done stands, no matter who reads of it, and it always ends.
 
 use crate::support::invariants::{RECIPIENT, backup_stands, event};
 use crate::support::pgseal::{Pgseal, Said, bare};

@@ -37,7 +37,8 @@ impl Members {
         self.relations.extend(more.relations.iter().cloned());
     }
 
-    /// The name of what a statement is about, if it is one of these, or in a schema of these.
+    /// The name of what a statement is about, if it is one of these; words about what else is in a schema
+    /// of these go with it.
     pub(super) fn named_by(&self, statement: &Statement, about: Option<usize>) -> Option<Vec<Vec<u8>>> {
         let parts = if statement.is(0, "COPY") {
             statement.qualified(1)?.0
@@ -50,7 +51,9 @@ impl Members {
             }
             statement.qualified(object.at)?.0
         };
-        let is_in_schema = parts.len() > 1 && self.schemas.contains(&parts[0]);
+        // Rows are one's own wherever they are: a user's table may stand beside those of the extension.
+        let is_said = statement.is_any(0, &["GRANT", "REVOKE", "COMMENT"]);
+        let is_in_schema = is_said && parts.len() > 1 && self.schemas.contains(&parts[0]);
         // A column's name may follow.
         (is_in_schema || self.relations.contains(&parts[..parts.len().min(2)])).then_some(parts)
     }

@@ -1,4 +1,4 @@
-//! Dumps of the same database before and after a restore differ where SQL promises nothing, anyone who restores:
+//! Dumps of the same database before and after a restore differ where SQL promises nothing, no matter who restores:
 //!
 //! - Rows stand in no order. After updates, or where a wide row did not fit into the page that was being filled, they
 //!   lie elsewhere in the table that a restore fills anew, and `pg_dump` reads them as they lie.

@@ -67,6 +67,9 @@ fn what_a_left_out_extension_has_goes_with_it() {
         "{below}"
     );
     assert_eq!(changes.rows_left_out, [[b"ext".to_vec(), b"config".to_vec()]]);
+    // A user's own table beside those of the extension keeps its rows.
+    let own = "CREATE TABLE cron.archive (a integer);\nCOPY cron.archive (a) FROM stdin;\n9\n\\.\n";
+    assert_eq!(whole(own, without("pg_cron")), own);
     // It is there already, whatever was wished: then its tables are, too.
     let mut there = without("pg_cron");
     there.existing_extensions.insert(b"pg_cron".to_vec());
