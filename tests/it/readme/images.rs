@@ -11,28 +11,18 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What these commands read of a checkout, in a folder where a reader's own files may lie about.
+/// A whole checkout, without what was built in it, in a folder where a reader's own files may lie about.
 fn checkout() -> tempfile::TempDir {
     // The layers, once for all tests: without them each build here would be a cold one.
     docker::image("ecs");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let files = [
-        "Dockerfile",
-        ".cargo",
-        ".dockerignore",
-        "Cargo.toml",
-        "Cargo.lock",
-        "src",
-        "scripts",
-        "template.yaml",
-        "events",
-    ];
-    let copied = Command::new("cp")
-        .arg("-a")
-        .args(files.map(|file| root().join(file)))
+    const COPY: &str = "tar -c --exclude=./.git --exclude=target . | tar -x -C \"$0\"";
+    let copied = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", COPY])
         .arg(folder.path())
+        .current_dir(root())
         .status();
-    assert!(copied.expect("cp starts").success());
+    assert!(copied.expect("bash starts").success());
     folder
 }
 
