@@ -3,6 +3,9 @@
 pub mod accounts;
 pub mod client_tools;
 pub mod confinement;
+pub mod group;
+pub mod memory_file;
+pub mod output;
 pub mod parent_death;
 pub mod reader;
 pub mod writer;

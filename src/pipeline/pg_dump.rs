@@ -5,13 +5,14 @@ use crate::error::{Code, Error, Result};
 use crate::format::names::DatabaseName;
 use crate::plan::TlsMode;
 use crate::process::client_tools::ClientTools;
+use crate::process::group::describe_exit_status;
+use crate::process::memory_file::memory_file;
 use crate::process::reader::ChildReader;
 use crate::rds::selection::DumpSelection;
 use crate::rds::{SERVICE, Server, diagnose, passfile};
-use rustix::fs::{MemfdFlags, Mode, fchmod, memfd_create};
 use secrecy::{ExposeSecret, SecretString};
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::sync::atomic::Ordering;
@@ -97,8 +98,8 @@ impl PgDumpCommand {
     }
 
     /// Starts it, tied to the calling thread: that thread reads it to its end.
-    pub fn start(mut self, stall: Duration, cancel: &Cancel) -> Result<PgDump> {
-        let mut process = ChildReader::start(&mut self.command, self.files, stall, cancel)?;
+    pub fn start(self, stall: Duration, cancel: &Cancel) -> Result<PgDump> {
+        let mut process = ChildReader::start(self.command, self.files, stall, cancel)?;
         process.be_patient(self.patience);
         Ok(PgDump {
             process,
@@ -261,16 +262,6 @@ fn verification(server: &Server) -> Vec<(&'static str, &'static str)> {
     variables
 }
 
-/// A file that exists in memory only, readable by its owner as libpq demands of a password file.
-pub(crate) fn memory_file(name: &str, content: &[u8]) -> Result<OwnedFd> {
-    let failed = |error: &dyn std::fmt::Display| Error::new(Code::Bug, format!("no memory file: {error}"));
-    let descriptor = memfd_create(name, MemfdFlags::CLOEXEC).map_err(|error| failed(&error))?;
-    fchmod(&descriptor, Mode::RUSR | Mode::WUSR).map_err(|error| failed(&error))?;
-    let mut file = std::fs::File::from(descriptor);
-    file.write_all(content).map_err(|error| failed(&error))?;
-    Ok(file.into())
-}
-
 /// Whether the output ends with the closing comment, and behind it at most the `\unrestrict KEY` of August 2025.
 fn closes(tail: &[u8], closing: &str) -> bool {
     let text = String::from_utf8_lossy(tail);
@@ -279,15 +270,6 @@ fn closes(tail: &[u8], closing: &str) -> bool {
     };
     let lines: Vec<&str> = rest.lines().filter(|line| !line.is_empty()).collect();
     rest.ends_with('\n') && matches!(lines.as_slice(), [] | [_]) && lines.iter().all(|line| line.starts_with("\\unrestrict "))
-}
-
-pub(crate) fn describe_exit_status(status: std::process::ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with exit status {code}"),
-        (None, Some(9)) => "was killed by signal 9 (out of memory?)".to_owned(),
-        (None, signal) => format!("was killed by signal {}", signal.unwrap_or_default()),
-    }
 }
 
 #[cfg(test)]

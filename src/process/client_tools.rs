@@ -138,7 +138,7 @@ fn version_text(program: &Path, limit: Duration, cancel: &Cancel) -> Result<Stri
     let end = Instant::now() + limit;
     let mut command = Command::new(program);
     command.arg("--version").env_clear().env("LC_ALL", "C");
-    let mut process = ChildReader::start(&mut command, Vec::new(), limit, cancel)?;
+    let mut process = ChildReader::start(command, Vec::new(), limit, cancel)?;
     let (mut bytes, mut buffer) = (Vec::new(), [0; 512]);
     loop {
         match process.read(&mut buffer)? {

@@ -8,13 +8,8 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// The child gets SIGKILL when the calling thread ends: call it on the thread that also waits for the child.
-pub fn kill_on_parent_death(command: &mut Command) -> &mut Command {
-    tether_by(Signal::KILL, command)
-}
-
-/// The same by another signal: one that lets the child take its own children with it.
-pub fn tether_by(signal: Signal, command: &mut Command) -> &mut Command {
+/// The child gets `signal` when the calling thread ends: call it on the thread that also waits for the child.
+pub fn die_with_parent(signal: Signal, command: &mut Command) -> &mut Command {
     let start = move || set_parent_process_death_signal(Some(signal)).map_err(std::io::Error::from);
     // SAFETY: the closure makes one prctl(2) system call and touches no memory but its stack: no allocation, no lock.
     unsafe { command.pre_exec(start) }
@@ -26,7 +21,7 @@ mod tests {
 
     #[test]
     fn a_child_dies_with_the_thread_that_started_it() {
-        let mut child = std::thread::spawn(|| kill_on_parent_death(Command::new("sleep").arg("1000")).spawn().unwrap())
+        let mut child = std::thread::spawn(|| die_with_parent(Signal::KILL, Command::new("sleep").arg("1000")).spawn().unwrap())
             .join()
             .unwrap();
         use std::os::unix::process::ExitStatusExt;

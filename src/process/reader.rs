@@ -4,92 +4,54 @@
 //! shape: a cancel while the child is silent is reported as the cancel; a child that closes stdout and hangs ends in
 //! seconds; a grandchild that holds the pipe is killed with the process group.
 
-use super::parent_death::kill_on_parent_death;
+use super::group::{Ending, ProcessGroup, timespec};
+use super::output::{ChildOutput, STDERR_LIMIT};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use command_fds::{CommandFdExt, FdMapping};
-use rustix::event::{EventfdFlags, eventfd};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, pidfd_open, waitid};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::Signal;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a child may take to end after it closed its output, or after it was asked to.
+/// How long a child may take to end after it closed its output.
 const GRACE: Duration = Duration::from_secs(5);
-const TERM_TIMEOUT: Duration = Duration::from_secs(1);
-/// What is kept of stderr: its beginning tells the cause, its end the effect.
-const STDERR_LIMIT: usize = 16 << 10;
-/// Fewer and larger wake-ups; the kernel may refuse it, which costs speed only.
-const PIPE: usize = 1 << 20;
 /// Left to the child after all that there was has been read, unless it ends: far less than it needs to fill the pipe, and
 /// far more than from one of its small writes to the next, each of which would wake us.
 const READ_COALESCE_DELAY: Duration = Duration::from_micros(500);
 
-/// A running child in a process group of its own. Dropped, it is killed and reaped.
+/// A running child. Dropped, it is ended (`pg_dump` then cancels its query on the server) and reaped.
 pub struct ChildReader {
-    child: Child,
-    group: Pid,
-    exit: OwnedFd,
+    process: ProcessGroup,
     stdout: ChildStdout,
-    stderr: Option<ChildStderr>,
-    said: Vec<u8>,
+    stderr: ChildOutput,
     cancel: Cancel,
     stall: Duration,
     /// Beside that, before the first byte.
     patience: Duration,
-    status: Option<ExitStatus>,
     /// The last read took all that there was.
     emptied: bool,
 }
 
 impl ChildReader {
     /// Starts `command` with `files` as its descriptors 3, 4, …; nothing else of ours is inherited.
-    pub fn start(command: &mut Command, files: Vec<OwnedFd>, stall: Duration, cancel: &Cancel) -> Result<Self> {
-        let failed = |error: &dyn std::fmt::Display| Error::new(Code::DumpFailed, format!("pg_dump cannot be started: {error}"));
-        let mappings = files
-            .into_iter()
-            .zip(3..)
-            .map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        command.fd_mappings(mappings.collect()).map_err(|error| failed(&error))?;
-        let mut child = kill_on_parent_death(command).spawn().map_err(|error| failed(&error))?;
-        let group = Pid::from_child(&child);
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(Error::new(Code::Bug, "a child without pipes"));
-        };
-        let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
-        let prepared = rustix::io::ioctl_fionbio(&stdout, true)
-            .and_then(|()| rustix::io::ioctl_fionbio(&stderr, true))
-            .and_then(|()| exit_descriptor(group));
-        match prepared {
-            Ok(exit) => {
-                let (said, cancel) = (Vec::new(), cancel.clone());
-                Ok(Self {
-                    child,
-                    group,
-                    exit,
-                    stdout,
-                    stderr: Some(stderr),
-                    said,
-                    cancel,
-                    stall,
-                    patience: Duration::ZERO,
-                    status: None,
-                    emptied: false,
-                })
-            }
-            Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(failed(&error))
-            }
-        }
+    pub fn start(mut command: Command, files: Vec<OwnedFd>, stall: Duration, cancel: &Cancel) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::new(Code::DumpFailed, format!("pg_dump cannot be started: {error}"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = ProcessGroup::start(command, files, None, Ending::by(Signal::TERM)).map_err(failed)?;
+        let stdout = process.take_stdout().map_err(failed)?;
+        let stdout = stdout.ok_or_else(|| Error::new(Code::Bug, "a child without a pipe"))?;
+        let stderr = ChildOutput::new(process.take_stderr().map_err(failed)?, STDERR_LIMIT);
+        Ok(Self {
+            process,
+            stdout,
+            stderr,
+            cancel: cancel.clone(),
+            stall,
+            patience: Duration::ZERO,
+            emptied: false,
+        })
     }
 
     /// How much longer than usual it may be silent before its first byte: it may have to wait for locks.
@@ -99,7 +61,7 @@ impl ChildReader {
 
     /// Bytes of stdout; `0` after the child has exited, whose status is then known.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        if self.status.is_some() {
+        if self.status().is_some() {
             return Ok(0);
         }
         if self.emptied {
@@ -111,16 +73,14 @@ impl ChildReader {
             self.cancel.check()?;
             let left = allowed.saturating_sub(waiting_since.elapsed());
             if left.is_zero() {
-                self.end();
+                self.process.end();
                 return Err(Error::new(
                     Code::DumpStalled,
                     format!("pg_dump sent nothing for {} s", allowed.as_secs()),
                 ));
             }
-            let seen = self.wait(left)?;
-            if seen.stderr {
-                self.listen();
-            }
+            let has_exited = self.wait(left)?;
+            self.stderr.read_available();
             match rustix::io::read(&self.stdout, &mut *buffer) {
                 Ok(0) => return self.exited().map(|()| 0),
                 Ok(read) => {
@@ -129,8 +89,8 @@ impl ChildReader {
                     return Ok(read);
                 }
                 // It has exited and its output is empty, yet somebody holds the pipe open: a grandchild.
-                Err(rustix::io::Errno::AGAIN) if seen.exit => return self.exited().map(|()| 0),
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+                Err(Errno::AGAIN) if has_exited => return self.exited().map(|()| 0),
+                Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(error) => return Err(Error::new(Code::DumpFailed, format!("pg_dump's output cannot be read: {error}"))),
             }
         }
@@ -138,56 +98,34 @@ impl ChildReader {
 
     /// How it ended, once [`Self::read`] has returned 0.
     pub fn status(&self) -> Option<ExitStatus> {
-        self.status
+        self.process.status()
     }
 
     /// What it said on stderr, as far as kept.
     pub fn stderr_text(&self) -> String {
-        String::from_utf8_lossy(&self.said).into_owned()
+        self.stderr.text()
     }
 
-    /// Waits for any event; an exit is looked at before the output is, so that nothing of it is missed.
-    fn wait(&self, limit: Duration) -> Result<PollResult> {
-        let nothing = PollFlags::empty();
-        let (stderr, events) = match &self.stderr {
-            Some(stderr) => (stderr.as_fd(), PollFlags::IN),
-            None => (self.exit.as_fd(), nothing),
-        };
-        let mut watched = [
-            PollFd::new(&self.exit, PollFlags::IN),
-            PollFd::new(&self.stdout, PollFlags::IN),
-            PollFd::from_borrowed_fd(stderr, events),
-            PollFd::from_borrowed_fd(self.cancel.wake(), PollFlags::IN),
-        ];
-        let timeout = Timespec::try_from(limit).unwrap_or(Timespec { tv_sec: 3600, tv_nsec: 0 });
-        match poll(&mut watched, Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {
-                let spoke = self.stderr.is_some() && watched[2].revents() != nothing;
-                Ok(PollResult {
-                    exit: watched[0].revents() != nothing,
-                    stderr: spoke,
-                })
-            }
+    /// Waits for any event. Whether it has exited is told of a moment before the output is read: nothing of it is missed.
+    fn wait(&self, limit: Duration) -> Result<bool> {
+        let outputs = [self.stdout.as_fd()].into_iter().chain(self.stderr.pipe().map(AsFd::as_fd));
+        self.poll(outputs, limit)
+    }
+
+    fn wait_exit(&self, limit: Duration) -> Result<bool> {
+        self.poll([], limit)
+    }
+
+    fn poll<'a>(&'a self, outputs: impl IntoIterator<Item = BorrowedFd<'a>>, limit: Duration) -> Result<bool> {
+        let ends = [self.process.exit(), self.cancel.wake()];
+        let mut watched: Vec<_> = ends
+            .into_iter()
+            .chain(outputs)
+            .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN))
+            .collect();
+        match poll(&mut watched, Some(&timespec(limit))) {
+            Ok(_) | Err(Errno::INTR) => Ok(!watched[0].revents().is_empty()),
             Err(error) => Err(Error::new(Code::Bug, format!("poll: {error}"))),
-        }
-    }
-
-    /// Drains stderr: a child must never block on it, and must not fill our memory with it.
-    fn listen(&mut self) {
-        let mut buffer = [0; 4096];
-        while let Some(stderr) = &self.stderr {
-            match rustix::io::read(stderr, &mut buffer) {
-                Ok(0) => self.stderr = None,
-                Ok(read) => {
-                    self.said.extend_from_slice(&buffer[..read]);
-                    if self.said.len() > 2 * STDERR_LIMIT {
-                        let surplus = self.said.len() - STDERR_LIMIT;
-                        self.said.drain(STDERR_LIMIT / 2..STDERR_LIMIT / 2 + surplus);
-                    }
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return,
-            }
         }
     }
 
@@ -196,17 +134,14 @@ impl ChildReader {
         let deadline = Instant::now() + GRACE;
         loop {
             self.cancel.check()?;
-            let seen = self.wait_exit(deadline.saturating_duration_since(Instant::now()))?;
-            self.listen();
-            if seen {
-                // What it left behind in its group goes with it.
-                let _ = kill_process_group(self.group, Signal::KILL);
-                self.status = self.child.wait().ok();
-                reap_orphans();
+            let has_exited = self.wait_exit(deadline.saturating_duration_since(Instant::now()))?;
+            self.stderr.read_available();
+            if has_exited {
+                self.process.reap();
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                self.end();
+                self.process.end();
                 return Err(Error::new(
                     Code::DumpFailed,
                     "pg_dump closed its output and did not end; it was killed",
@@ -214,70 +149,6 @@ impl ChildReader {
             }
         }
     }
-
-    fn wait_exit(&self, limit: Duration) -> Result<bool> {
-        let mut watched = [
-            PollFd::new(&self.exit, PollFlags::IN),
-            PollFd::from_borrowed_fd(self.cancel.wake(), PollFlags::IN),
-        ];
-        let timeout = Timespec::try_from(limit).unwrap_or(Timespec { tv_sec: 3600, tv_nsec: 0 });
-        match poll(&mut watched, Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(watched[0].revents() != PollFlags::empty()),
-            Err(error) => Err(Error::new(Code::Bug, format!("poll: {error}"))),
-        }
-    }
-
-    /// Asks it to end (`pg_dump` then cancels its query on the server), and kills the whole group if it does not.
-    fn end(&mut self) {
-        if self.status.is_some() {
-            return;
-        }
-        let _ = kill_process_group(self.group, Signal::TERM);
-        // A stopped process takes no TERM until it goes on.
-        let _ = kill_process_group(self.group, Signal::CONT);
-        let timeout = Timespec::try_from(TERM_TIMEOUT).unwrap_or_default();
-        let _ = poll(&mut [PollFd::new(&self.exit, PollFlags::IN)], Some(&timeout));
-        let _ = kill_process_group(self.group, Signal::KILL);
-        self.status = self.child.wait().ok();
-        reap_orphans();
-    }
-}
-
-/// Readable once the process has ended. Old kernels and old seccomp profiles have no pidfd: a thread waits instead.
-fn exit_descriptor(child: Pid) -> rustix::io::Result<OwnedFd> {
-    pidfd_open(child, PidfdFlags::empty()).or_else(|_| watch_exit(child))
-}
-
-/// The thread leaves the process to be reaped, and ends with it at the latest: anyone who starts one also ends it.
-fn watch_exit(child: Pid) -> rustix::io::Result<OwnedFd> {
-    let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    let tell = ended.try_clone().map_err(|_| rustix::io::Errno::MFILE)?;
-    let watch = move || {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while matches!(waitid(WaitId::Pid(child), options), Err(rustix::io::Errno::INTR)) {}
-        // An eventfd can only refuse a write when its counter is full, and then it is readable already.
-        let _ = rustix::io::write(&tell, &1u64.to_ne_bytes());
-    };
-    let started = std::thread::Builder::new().name("exit".to_owned()).spawn(watch);
-    started.map(|_| ended).map_err(|_| rustix::io::Errno::AGAIN)
-}
-
-/// As process 1 of a container we inherit what a child leaves behind. Called when no child of our own is waited for.
-fn reap_orphans() {
-    if rustix::process::getpid().is_init() {
-        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-    }
-}
-
-impl Drop for ChildReader {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-struct PollResult {
-    exit: bool,
-    stderr: bool,
 }
 
 #[cfg(test)]
@@ -287,7 +158,9 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3600);
 
     fn shell(script: &str, stall: Duration, cancel: &Cancel) -> ChildReader {
-        ChildReader::start(Command::new("/bin/sh").args(["-c", script]), Vec::new(), stall, cancel).unwrap()
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        ChildReader::start(command, Vec::new(), stall, cancel).unwrap()
     }
 
     fn all(process: &mut ChildReader) -> Result<Vec<u8>> {
@@ -379,21 +252,12 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_is_noticed_without_pidfd_too() {
-        let mut child = Command::new("/bin/sh").args(["-c", "exit 7"]).spawn().unwrap();
-        let ended = watch_exit(Pid::from_child(&child)).unwrap();
-        let seen = poll(&mut [PollFd::new(&ended, PollFlags::IN)], None).unwrap();
-        // It is still there to be reaped, with its status.
-        assert_eq!((seen, child.wait().unwrap().code()), (1, Some(7)));
-    }
-
-    #[test]
     fn a_dropped_child_is_gone_even_if_it_was_stopped() {
         let mut process = shell("echo $$; kill -STOP $$", LONG, &Cancel::new().unwrap());
         let mut buffer = [0; 100];
         let read = process.read(&mut buffer).unwrap();
         let pid: i32 = std::str::from_utf8(&buffer[..read]).unwrap().trim().parse().unwrap();
         drop(process);
-        assert!(rustix::process::test_kill_process(Pid::from_raw(pid).unwrap()).is_err());
+        assert!(rustix::process::test_kill_process(rustix::process::Pid::from_raw(pid).unwrap()).is_err());
     }
 }

@@ -48,7 +48,9 @@ pub(super) fn make(wanted: &[String], folder: &Path, command: impl Fn(&Path) -> 
     if missing.is_empty() || ![LOCALEDEF, LOCALE].iter().all(|program| Path::new(program).is_file()) {
         return Ok(None);
     }
-    let mut list = ChildWriter::start(command(Path::new(LOCALE)).arg("-a"), Vec::new(), OutputWanted::Bytes(LIST), cancel)?;
+    let mut names = command(Path::new(LOCALE));
+    names.arg("-a");
+    let mut list = ChildWriter::start(names, Vec::new(), OutputWanted::Bytes(LIST), cancel)?;
     list.finish()?;
     let present = String::from_utf8_lossy(list.output()).into_owned();
     missing.retain(|name| !present.lines().any(|present| normal(present) == normal(name)));
@@ -64,7 +66,7 @@ pub(super) fn make(wanted: &[String], folder: &Path, command: impl Fn(&Path) -> 
         localedef
             .args(["--no-archive", "--quiet", "-i", &source, "-f", charset])
             .arg(folder.join(name));
-        let mut made = ChildWriter::start(&mut localedef, Vec::new(), OutputWanted::Nothing, cancel)?;
+        let mut made = ChildWriter::start(localedef, Vec::new(), OutputWanted::Nothing, cancel)?;
         // Its status is 1 for warnings as well: what counts is what is there.
         made.finish()?;
         is_any_made |= folder.join(name).join("LC_COLLATE").is_file();

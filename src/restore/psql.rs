@@ -10,10 +10,10 @@ use super::trial_reports::{ReportFilter, TrialReports, random_word};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Stage;
-use crate::pipeline::pg_dump::memory_file;
 use crate::process::accounts::{self, Account};
 use crate::process::client_tools::{self, ClientTools};
 use crate::process::confinement::Confinement;
+use crate::process::memory_file::memory_file;
 use crate::process::writer::{ChildWriter, OutputWanted};
 use crate::rds::passfile;
 use failure::failure;
@@ -215,7 +215,7 @@ impl PsqlTarget {
         child.write(sql)?;
         let status = child.finish()?;
         if !status.success() {
-            return Err(failure(&redacted(&child.output_text(), self.password.as_ref()), status));
+            return Err(failure(&redacted(&child.stderr_text(), self.password.as_ref()), status));
         }
         Ok(child.output().to_vec())
     }
@@ -268,8 +268,8 @@ impl PsqlTarget {
         Ok(command)
     }
 
-    fn start(&self, mut command: Command, wanted: OutputWanted, cancel: &Cancel) -> Result<ChildWriter> {
-        ChildWriter::start_confined(&mut command, self.files()?, wanted, self.confinement.as_ref(), cancel)
+    fn start(&self, command: Command, wanted: OutputWanted, cancel: &Cancel) -> Result<ChildWriter> {
+        ChildWriter::start_confined(command, self.files()?, wanted, self.confinement.as_ref(), cancel)
     }
 
     /// In the order of [`Self::command`].
@@ -324,7 +324,7 @@ impl Psql {
     /// It has ended, or must now.
     fn ended(&mut self) -> Result<Vec<String>> {
         let status = self.child.finish()?;
-        let said = redacted(&self.child.output_text(), self.password.as_ref());
+        let said = redacted(&self.child.stderr_text(), self.password.as_ref());
         if !status.success() {
             return Err(failure(&said, status));
         }

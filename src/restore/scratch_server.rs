@@ -9,26 +9,26 @@ use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::hex;
-use crate::pipeline::pg_dump::memory_file;
 use crate::process::accounts::{Account, Accounts, give, give_tree, run_as};
 use crate::process::client_tools::{self, ClientTools};
 use crate::process::confinement::{Confinement, ConfinementReport, EnforcedLayers, must_hold};
-use crate::process::parent_death::tether_by;
+use crate::process::group::{Ending, ProcessGroup};
+use crate::process::memory_file::memory_file;
 use crate::process::writer::{ChildWriter, OutputWanted};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::Signal;
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Longest start and longest immediate shutdown.
 const START: Duration = Duration::from_secs(120);
-const STOP: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
+/// PostgreSQL's immediate shutdown: it takes its backends with it and frees shared memory.
+const SHUTDOWN: Ending = Ending {
+    asks: Signal::QUIT,
+    grace: Duration::from_secs(10),
+    with_parent: Signal::QUIT,
+};
 
 /// Whatever the restored database sets for its sessions, the superuser's begin without: nothing is loaded or found by it.
 const SUPERUSER_OPTIONS: &str = "-c search_path=pg_catalog -c session_preload_libraries= -c local_preload_libraries=";
@@ -84,7 +84,7 @@ pub struct ScratchOptions<'a> {
 /// A running server. Dropped, it is shut down and its folder removed.
 pub struct ScratchServer {
     // In this order: the server goes before its folder.
-    server: ServerThread,
+    server: ProcessGroup,
     superuser: PsqlTarget,
     restorer: PsqlTarget,
     restorer_name: String,
@@ -112,7 +112,7 @@ impl ScratchServer {
         initdb(server, &folder, &superuser, accounts.maker, cancel)?;
         // Anyone who else is the user that made it comes no further from here on.
         give_tree(&folder.data(), accounts.server).map_err(|error| failed(&format!("its folder cannot be given away: {error}")))?;
-        let running = ServerThread::start(server, &folder, accounts.server, locales.as_deref(), enforced)?;
+        let running = start_server(server, &folder, accounts.server, locales.as_deref(), enforced)?;
         let program = psql.program("psql");
         let program = program.canonicalize().unwrap_or(program);
         let confinement = Confinement::new(&program, Vec::new(), true, enforced);
@@ -258,100 +258,46 @@ fn initdb(server: &ClientTools, folder: &ScratchFolder, superuser: &DrillLogin, 
         command.arg("-D").arg(folder.data());
         let password = memory_file("password", format!("{}\n", superuser.password).as_bytes())?;
         give(&password, maker).map_err(|error| failed(&format!("initdb: {error}")))?;
-        let mut child = ChildWriter::start(&mut command, vec![password], OutputWanted::Nothing, cancel)?;
+        let mut child = ChildWriter::start(command, vec![password], OutputWanted::Nothing, cancel)?;
         if child.finish()?.success() {
             return Ok(());
         }
-        said = child.output_text();
+        said = child.stderr_text();
     }
     let words: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
     Err(failed(&format!("initdb: {}", words.join(" · "))))
 }
 
-/// The server process, and the thread that started it and waits for it: when that thread ends, the kernel ends the server.
-struct ServerThread {
-    process: OwnedFd,
-    ended: Receiver<()>,
-    keeper: Option<JoinHandle<()>>,
-}
-
-impl ServerThread {
-    fn start(
-        server: &ClientTools,
-        folder: &ScratchFolder,
-        account: Option<Account>,
-        locales: Option<&Path>,
-        enforced: EnforcedLayers,
-    ) -> Result<Self> {
-        let failed = |error: &dyn std::fmt::Display| failed(&format!("the server cannot be started: {error}"));
-        let log = folder.log().map_err(|error| failed(&error))?;
-        let program = server.program("postgres").canonicalize().map_err(|error| failed(&error))?;
-        let mut command = run_as(&program, account);
-        command.arg("-D").arg(folder.data()).args(["-p", "5432", "-k"]).arg(folder.socket());
-        match account {
-            None => command.args(["-c", "unix_socket_permissions=0700"]),
-            // For psql, which is another user of this group.
-            Some(Account { group, .. }) => {
-                command.args(["-c", "unix_socket_permissions=0770", "-c", &format!("unix_socket_group={group}")])
-            }
-        };
-        for setting in SETTINGS {
-            command.args(["-c", setting]);
-        }
-        // Else those of the system, wherever it keeps them.
-        let locales = locales
-            .map(Path::to_owned)
-            .or_else(|| std::env::var_os("LOCPATH").map(PathBuf::from));
-        if let Some(folder) = &locales {
-            command.env("LOCPATH", folder);
-        }
-        let confinement = Confinement::new(&program, vec![folder.data(), folder.socket()], false, enforced).reading(locales.as_deref());
-        command.stdin(Stdio::null()).process_group(0);
-        command.stdout(log.try_clone().map_err(|error| failed(&error))?).stderr(log);
-        // PostgreSQL's immediate shutdown: it takes its backends with it and frees shared memory.
-        tether_by(Signal::QUIT, &mut command);
-
-        let (started, start) = channel();
-        let (gone, ended) = channel();
-        let keeper = std::thread::Builder::new().name("postgres".to_owned()).spawn(move || {
-            let child = confinement.enforce().and_then(|_| command.spawn()).and_then(|child| {
-                let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-                Ok((child, process))
-            });
-            drop(command);
-            match child {
-                Ok((mut child, process)) => {
-                    let _ = started.send(Ok(process));
-                    let _ = child.wait();
-                    let _ = gone.send(());
-                }
-                Err(error) => {
-                    let _ = started.send(Err(error));
-                }
-            }
-        });
-        let keeper = keeper.map_err(|error| failed(&error))?;
-        let process = start.recv().map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        Ok(Self {
-            process,
-            ended,
-            keeper: Some(keeper),
-        })
+/// The server as a child that takes its own children with it when it is asked to end, or when we are gone.
+fn start_server(
+    server: &ClientTools,
+    folder: &ScratchFolder,
+    account: Option<Account>,
+    locales: Option<&Path>,
+    enforced: EnforcedLayers,
+) -> Result<ProcessGroup> {
+    let failed = |error: &dyn std::fmt::Display| failed(&format!("the server cannot be started: {error}"));
+    let log = folder.log().map_err(|error| failed(&error))?;
+    let program = server.program("postgres").canonicalize().map_err(|error| failed(&error))?;
+    let mut command = run_as(&program, account);
+    command.arg("-D").arg(folder.data()).args(["-p", "5432", "-k"]).arg(folder.socket());
+    match account {
+        None => command.args(["-c", "unix_socket_permissions=0700"]),
+        // For psql, which is another user of this group.
+        Some(Account { group, .. }) => command.args(["-c", "unix_socket_permissions=0770", "-c", &format!("unix_socket_group={group}")]),
+    };
+    for setting in SETTINGS {
+        command.args(["-c", setting]);
     }
-
-    fn has_ended(&mut self) -> bool {
-        self.keeper.as_ref().is_none_or(JoinHandle::is_finished)
+    // Else those of the system, wherever it keeps them.
+    let locales = locales
+        .map(Path::to_owned)
+        .or_else(|| std::env::var_os("LOCPATH").map(PathBuf::from));
+    if let Some(folder) = &locales {
+        command.env("LOCPATH", folder);
     }
-}
-
-impl Drop for ServerThread {
-    fn drop(&mut self) {
-        let _ = pidfd_send_signal(&self.process, Signal::QUIT);
-        if self.ended.recv_timeout(STOP) == Err(RecvTimeoutError::Timeout) {
-            let _ = pidfd_send_signal(&self.process, Signal::KILL);
-        }
-        if let Some(keeper) = self.keeper.take() {
-            let _ = keeper.join();
-        }
-    }
+    let confinement = Confinement::new(&program, vec![folder.data(), folder.socket()], false, enforced).reading(locales.as_deref());
+    command.stdin(Stdio::null());
+    command.stdout(log.try_clone().map_err(|error| failed(&error))?).stderr(log);
+    ProcessGroup::start(command, Vec::new(), Some(&confinement), SHUTDOWN).map_err(|error| failed(&error))
 }

@@ -3,7 +3,7 @@
 use super::filter::NotRestored;
 use crate::error::{Code, Error, Result};
 use crate::format::{hex, sha256, unhex_all};
-use crate::process::writer::LineFilter;
+use crate::process::output::LineFilter;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,7 +1,7 @@
 //! What psql said, as an error of ours, with what helps against it.
 
 use crate::error::{Code, Error};
-use crate::pipeline::pg_dump::describe_exit_status;
+use crate::process::group::describe_exit_status;
 use crate::restore::tls;
 
 /// psql's first error with what belongs to it: `psql:<stdin>:12: ERROR:  …` and its DETAIL.
