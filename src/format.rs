@@ -8,6 +8,7 @@ pub mod dump_lexer;
 pub mod dump_statement;
 mod hex;
 pub mod inventory;
+mod json;
 pub mod names;
 pub mod object_names;
 pub mod order;
@@ -17,4 +18,5 @@ pub mod table_name;
 pub mod unique_names;
 
 pub use hex::{hex, unhex, unhex_all};
+pub use json::ToJson;
 pub use sha256::{digest, sha256};

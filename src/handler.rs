@@ -6,6 +6,7 @@ use crate::check::{self, CheckReport};
 use crate::envelope::recipient;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::format::ToJson;
 use crate::panics;
 use crate::plan::{Action, Plan, RuntimeLimits};
 use crate::plan_events::{self, BackupPlan};

@@ -3,6 +3,7 @@
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, EventText};
+use crate::format::ToJson;
 use crate::handler::{HandlerContext, Response, handle};
 use crate::panics;
 use crate::receipt::Receipt;

@@ -7,6 +7,7 @@ use pgseal::cancel::Cancel;
 use pgseal::cli::{self, Cli, Said};
 use pgseal::descriptors;
 use pgseal::error::{Code, Error, Result};
+use pgseal::format::ToJson;
 use pgseal::lambda;
 use pgseal::observe::{logs, output};
 use pgseal::panics;

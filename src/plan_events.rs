@@ -55,11 +55,6 @@ impl BackupPlan {
                 .find_map(|planned| planned.error.as_ref())
         })
     }
-
-    pub fn to_json(&self) -> String {
-        // Every field is a text, number or list: this cannot fail.
-        serde_json::to_string(self).unwrap_or_else(|_| "{\"status\":\"failed\"}".to_owned())
-    }
 }
 
 /// Looks at every database that the plan means; writes nothing.

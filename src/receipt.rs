@@ -1,7 +1,7 @@
 //! What is said when a backup is done, or is not.
 
 use crate::envelope::manifest::{Manifest, ManifestObject, Role, Timestamp};
-use crate::error::{Code, Error};
+use crate::error::Error;
 use serde::Serialize;
 
 /// A backup of this very order, that an earlier delivery made.
@@ -183,11 +183,6 @@ impl Receipt {
     pub fn only_failures(mut self) -> Self {
         self.backups.retain(|entry| entry.status == Status::Failed);
         self
-    }
-
-    pub fn to_json(&self) -> String {
-        // Every field is a text, number or list: this cannot fail.
-        serde_json::to_string(self).unwrap_or_else(|_| format!("{{\"status\":\"failed\",\"error\":{{\"code\":\"{}\"}}}}", Code::Bug.name()))
     }
 }
 

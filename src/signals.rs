@@ -5,6 +5,7 @@
 
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
+use crate::format::ToJson;
 use crate::observe::output;
 use crate::receipt::Receipt;
 use std::sync::Arc;

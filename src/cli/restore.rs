@@ -10,6 +10,7 @@ use crate::envelope::private_key::{PrivateKey, passphrase};
 use crate::envelope::recipient::{self, Recipient};
 use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
+use crate::format::ToJson;
 use crate::plan::SigningKey;
 use crate::plan::values::secret_arn;
 use crate::rds::secret;

@@ -274,10 +274,3 @@ fn whole(stem: &str, found: &UnverifiedManifest, sizes: &BTreeMap<String, u64>) 
         missing: names.filter(|name| !sizes.contains_key(*name)).map(str::to_owned).collect(),
     }
 }
-
-impl Listing {
-    pub fn to_json(&self) -> String {
-        // Every field is a text, number or list: this cannot fail.
-        serde_json::to_string(self).unwrap_or_else(|_| "{\"backups\":[]}".to_owned())
-    }
-}

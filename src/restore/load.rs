@@ -388,10 +388,3 @@ fn report(
         warnings,
     }
 }
-
-impl RestoreSummary {
-    pub fn to_json(&self) -> String {
-        // Every field is a text, number or list: this cannot fail.
-        serde_json::to_string(self).unwrap_or_else(|_| "{\"status\":\"restored\"}".to_owned())
-    }
-}

@@ -296,10 +296,3 @@ async fn put(backup: &ChosenBackup, name: &str, bytes: Bytes, written: &mut Vec<
         .advise("Look at what they did with `pgseal list`; then run again.")),
     }
 }
-
-impl RewrapSummary {
-    pub fn to_json(&self) -> String {
-        // Every field is a text, number or list: this cannot fail.
-        serde_json::to_string(self).unwrap_or_else(|_| "{\"status\":\"rewrapped\"}".to_owned())
-    }
-}

@@ -363,9 +363,4 @@ impl VerifyReport {
             compared,
         });
     }
-
-    pub fn to_json(&self) -> String {
-        // Every field is a text, number or list: this cannot fail.
-        serde_json::to_string(self).unwrap_or_else(|_| "{\"status\":\"failed\"}".to_owned())
-    }
 }
