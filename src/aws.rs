@@ -8,6 +8,7 @@ pub use refresh::{EXPIRED, SKEWED, refreshing};
 pub use trust::{endpoints_in_clear, read_system_roots_ahead};
 
 use crate::error::{Code, Error, Result};
+use crate::plan::RegionName;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -22,7 +23,7 @@ pub const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 pub const CALL_LIMIT: Duration = Duration::from_secs(300);
 
 /// Credentials by the SDK's own chain, which refreshes them; endpoints and authorities by the SDK's own variables.
-pub async fn config(region: &str) -> Result<SdkConfig> {
+pub async fn config(region: &RegionName) -> Result<SdkConfig> {
     static TELL_ONCE: std::sync::Once = std::sync::Once::new();
     TELL_ONCE.call_once(|| {
         for variable in endpoints_in_clear() {
@@ -34,7 +35,7 @@ pub async fn config(region: &str) -> Result<SdkConfig> {
         loader = loader.http_client(client);
     }
     let shared = loader
-        .region(Region::new(region.to_owned()))
+        .region(Region::new(region.as_str().to_owned()))
         // Full jitter, at most 20 s between two tries: about a minute and a half in all.
         .retry_config(
             RetryConfig::standard()

@@ -8,7 +8,7 @@ use crate::envelope::data_key::DataKey;
 use crate::envelope::recipient;
 use crate::error::{Error, Result};
 use crate::format::names::DatabaseName;
-use crate::plan::{MemoryBudget, Plan};
+use crate::plan::{MemoryBudget, Plan, RegionName};
 use crate::rds::Server;
 use crate::rds::databases::ListedDatabase;
 use crate::rds::preflight::{ServerFacts, facts};
@@ -49,11 +49,6 @@ pub struct Check {
 impl CheckReport {
     pub fn failure(&self) -> Option<&Error> {
         self.checks.iter().find_map(|check| check.error.as_ref())
-    }
-
-    pub fn to_json(&self) -> String {
-        // Every field is a text, number or list: this cannot fail.
-        serde_json::to_string(self).unwrap_or_else(|_| "{\"status\":\"failed\"}".to_owned())
     }
 
     /// What changes neither the outcome nor the exit code.
@@ -192,7 +187,7 @@ async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut C
     report.record(
         "bucket",
         None,
-        bucket.map(|()| json!({"bucket": plan.destination.bucket, "region": plan.destination.region})),
+        bucket.map(|()| json!({"bucket": plan.destination.bucket.name.as_str(), "region": plan.destination.bucket.region.as_str()})),
     );
     if !is_there {
         return false;
@@ -292,10 +287,10 @@ pub fn describe(plan: &Plan) -> Value {
             }
         },
         "user": plan.source.user,
-        "region": plan.source.region,
-        "bucket": plan.destination.bucket,
+        "region": plan.source.region.as_ref().map(RegionName::as_str),
+        "bucket": plan.destination.bucket.name.as_str(),
         "prefix": plan.destination.prefix.as_str(),
-        "bucket_region": plan.destination.region,
+        "bucket_region": plan.destination.bucket.region.as_str(),
         "recipients": plan.recipients.iter().map(|key| json!({"fingerprint": key.fingerprint, "bits": key.bits})).collect::<Vec<_>>(),
         "rate_limit_bytes_per_second": plan.rate_limit.bytes_per_second(),
         "compression": plan.compression.to_string(),

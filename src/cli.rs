@@ -204,7 +204,7 @@ async fn from_s3(url: &str, env: &Env) -> Result<String> {
     if bucket.is_empty() || key.is_empty() {
         return Err(bad("s3://bucket/key is needed"));
     }
-    crate::store::read_text(crate::store::reading_region(env)?, env, bucket, key, MAX_BYTES).await
+    crate::store::read_text(env, bucket, key, MAX_BYTES).await
 }
 
 fn codes() -> String {

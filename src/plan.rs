@@ -1,5 +1,6 @@
 //! What will be done: an event and an environment, resolved once into values that cannot be wrong.
 
+pub mod bucket;
 mod deployment;
 mod host;
 mod limits;
@@ -11,6 +12,7 @@ mod schedule;
 mod storage;
 pub mod values;
 
+pub use bucket::{AccountId, BucketAccess, BucketName, OWNER_VARIABLE, RegionName};
 pub use host::{AllowedHosts, Host};
 pub use limits::Limits;
 pub use memory::{DEFAULT_CHECK_INTERVAL, MemoryBudget, PG_DUMP, block_bytes};
@@ -68,7 +70,7 @@ pub enum DatabaseTarget {
 pub enum Auth {
     /// A short-lived token, signed for this region.
     Iam {
-        region: String,
+        region: RegionName,
     },
     Password(PasswordSource),
 }
@@ -108,7 +110,7 @@ pub struct Source {
     pub port: Option<u16>,
     pub user: String,
     pub auth: Auth,
-    pub region: Option<String>,
+    pub region: Option<RegionName>,
     pub tls_mode: TlsMode,
     /// A CA bundle instead of the embedded one of RDS.
     pub root_certificates: Option<PathBuf>,
@@ -119,10 +121,8 @@ pub struct Source {
 /// Where the objects go and how S3 is to keep them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    pub bucket: String,
+    pub bucket: BucketAccess,
     pub prefix: Prefix,
-    pub region: String,
-    pub owner: Option<String>,
     /// Of the dump; the small objects beside it stay in the standard class.
     pub storage_class: Option<String>,
     /// As asked for; none leaves it to the bucket.
@@ -143,14 +143,11 @@ pub enum Encryption {
 }
 
 impl Destination {
-    /// A bucket to read from, which must belong to whom the environment says.
-    pub fn reading(bucket: &str, region: &str, env: &Env) -> Result<Self> {
-        let owner = env.get(values::OWNER_VARIABLE).map(str::to_owned);
+    /// A bucket to read from.
+    pub fn reading(bucket: BucketName, env: &Env) -> Result<Self> {
         Ok(Self {
-            bucket: bucket.to_owned(),
+            bucket: BucketAccess::reading(bucket, env)?,
             prefix: Prefix::new("")?,
-            region: region.to_owned(),
-            owner: owner.map(|owner| values::account(values::OWNER_VARIABLE, owner)).transpose()?,
             storage_class: None,
             encryption: None,
             kms_key_id: None,

@@ -24,7 +24,7 @@ pub use tls::Tls;
 
 use crate::aws;
 use crate::error::{Code, Error, Result};
-use crate::plan::{Auth, DatabaseTarget, Host, Limits, PasswordSource, Source};
+use crate::plan::{Auth, DatabaseTarget, Host, Limits, PasswordSource, RegionName, Source};
 use aws_config::SdkConfig;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub struct Server {
 enum Credentials {
     /// A token is valid for 15 minutes and is looked at on connecting only: each connection gets its own.
     Iam {
-        region: String,
+        region: RegionName,
         config: Box<SdkConfig>,
     },
     Password(SecretString),

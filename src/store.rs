@@ -1,6 +1,7 @@
 //! Where sealed bytes go, whole or not at all; and where they come back from, pinned while they are read.
 
 mod archive;
+mod bucket_owner;
 mod directory;
 mod existing;
 mod location;
@@ -22,6 +23,5 @@ pub use memory::InMemoryStore;
 pub use new_file::NewFile;
 pub use s3::{ObjectMatch, PutOutcome, PutRequest, S3, read_text};
 pub use s3_error::of_another_run;
-pub use s3_reader::reading_region;
 pub use transfer::TransferTimeouts;
 pub use upload::{StoredObject, Upload};

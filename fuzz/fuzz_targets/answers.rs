@@ -17,7 +17,7 @@ use pgseal::format::names::Prefix;
 use pgseal::format::parts::Part;
 use pgseal::format::parts::{PartDigest, UploadedObject};
 use pgseal::format::sha256;
-use pgseal::plan::Destination;
+use pgseal::plan::{BucketAccess, BucketName, Destination, RegionName};
 use pgseal::store::{ObjectMatch, PutOutcome, PutRequest, S3, StoredObject, Upload};
 use pgseal_fuzz::Input;
 use pgseal_fuzz::server::{Answer, Kind, Server};
@@ -46,10 +46,12 @@ static STORE: LazyLock<Arc<S3>> = LazyLock::new(|| {
         .retry_config(RetryConfig::disabled())
         .http_client(SERVER.client());
     let destination = Destination {
-        bucket: "acme".into(),
+        bucket: BucketAccess {
+            name: BucketName::new("acme").expect("a bucket"),
+            region: RegionName::new("bucket_region", "eu-central-1").expect("a region"),
+            owner: None,
+        },
         prefix: Prefix::new("backups").expect("a prefix"),
-        region: "eu-central-1".into(),
-        owner: None,
         storage_class: None,
         kms_key_id: None,
         tags: None,

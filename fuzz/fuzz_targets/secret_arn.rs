@@ -14,10 +14,10 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(secret.arn, text);
             let parts: Vec<&str> = text.splitn(7, ':').collect();
             assert!(parts[0] == "arn" && parts[1].starts_with("aws") && parts[2] == "secretsmanager" && parts[5] == "secret");
-            assert_eq!(parts[3], secret.region);
+            assert_eq!(parts[3], secret.region.as_str());
             // It becomes a part of a host's name.
             let in_host = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            assert!(!secret.region.is_empty() && secret.region.bytes().all(in_host), "{}", secret.region);
+            assert!(!secret.region.as_str().is_empty() && secret.region.as_str().bytes().all(in_host), "{}", secret.region);
             assert!(parts[4].bytes().all(|byte| byte.is_ascii_digit()) && !parts[6].is_empty());
         }
         Err(error) => {

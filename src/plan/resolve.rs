@@ -36,7 +36,7 @@ impl Plan {
                 .push("exclude_databases has an effect beside `database` \"*\" alone: the databases named here are backed up".to_owned());
         }
         let source = source(asked, env)?;
-        let destination = destination(asked, source.region.as_deref())?;
+        let destination = destination(asked, source.region.as_ref())?;
         let format = match asked.text("format", &["FORMAT"])?.as_deref() {
             None | Some("pgseal/1") => Format::Pgseal1,
             Some("legacy") => Format::Legacy,
@@ -185,7 +185,7 @@ fn source(asked: &EventFields<'_>, env: &Env) -> Result<Source> {
     };
     let region = asked
         .text("region", &["REGION", "AWS_REGION"])?
-        .map(|text| value::region("region", text))
+        .map(|text| RegionName::new("region", &text))
         .transpose()?;
     let auth = match asked.text("auth", &["POSTGRES_AUTH"])?.as_deref() {
         None | Some("iam") => Auth::Iam {
@@ -265,10 +265,10 @@ fn tls_mode(auth: &Auth, env: &Env) -> Result<TlsMode> {
     }
 }
 
-fn destination(asked: &EventFields<'_>, region: Option<&str>) -> Result<Destination> {
+fn destination(asked: &EventFields<'_>, region: Option<&RegionName>) -> Result<Destination> {
     let bucket_region = asked
         .text("bucket_region", &["S3_REGION"])?
-        .map(|text| value::region("bucket_region", text))
+        .map(|text| RegionName::new("bucket_region", &text))
         .transpose()?;
     let text = |field: &str| asked.text(field, &[]);
     let kms_key_id = text("kms_key_id")?;
@@ -279,15 +279,17 @@ fn destination(asked: &EventFields<'_>, region: Option<&str>) -> Result<Destinat
         return Err(bad("kms_key_id", "must be the id, ARN or alias of a KMS key"));
     }
     Ok(Destination {
-        bucket: value::bucket(asked.required("bucket", &["S3_BUCKET"])?)?,
+        bucket: BucketAccess {
+            name: BucketName::new(&asked.required("bucket", &["S3_BUCKET"])?)?,
+            region: bucket_region
+                .or(region.cloned())
+                .ok_or_else(|| missing("bucket_region", &["S3_REGION", "REGION"]))?,
+            owner: asked
+                .text("bucket_owner", &[OWNER_VARIABLE])?
+                .map(|owner| AccountId::new("bucket_owner", &owner))
+                .transpose()?,
+        },
         prefix: Prefix::new(&asked.text("prefix", &["S3_PREFIX"])?.unwrap_or_else(|| "backups".to_owned()))?,
-        region: bucket_region
-            .or(region.map(str::to_owned))
-            .ok_or_else(|| missing("bucket_region", &["S3_REGION", "REGION"]))?,
-        owner: asked
-            .text("bucket_owner", &[value::OWNER_VARIABLE])?
-            .map(|owner| value::account("bucket_owner", owner))
-            .transpose()?,
         storage_class: text("storage_class")?.map(storage::storage_class).transpose()?,
         encryption: storage::encryption(text("encryption")?, kms_key_id.is_some())?,
         kms_key_id,

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html>
 
 use crate::error::{Code, Error, Result};
-use crate::plan::Host;
+use crate::plan::{Host, RegionName};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_rds::auth_token::{AuthTokenGenerator, Config};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,12 +12,12 @@ use secrecy::SecretString;
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A token for one connection: valid for 15 minutes, signed for the endpoint that is dialled.
-pub async fn generate_token(config: &SdkConfig, region: &str, host: &Host, port: u16, user: &str) -> Result<SecretString> {
+pub async fn generate_token(config: &SdkConfig, region: &RegionName, host: &Host, port: u16, user: &str) -> Result<SecretString> {
     let request = Config::builder()
         .hostname(host.as_str())
         .port(port.into())
         .username(utf8_percent_encode(user, ENCODED).to_string())
-        .region(Region::new(region.to_owned()))
+        .region(Region::new(region.as_str().to_owned()))
         .expires_in(900)
         .build()
         .map_err(|_| Error::new(Code::Bug, "the token's request is incomplete"))?;

@@ -76,9 +76,8 @@ impl S3 {
             let request = self
                 .client
                 .list_objects_v2()
-                .bucket(&d.bucket)
+                .bucket(d.bucket.name.as_str())
                 .prefix(beginning)
-                .set_expected_bucket_owner(d.owner.clone())
                 .set_continuation_token(from.clone());
             let page = match request.send().await {
                 Ok(page) => page,
@@ -89,10 +88,10 @@ impl S3 {
                     continue;
                 }
                 Err(error) => {
-                    let arn = format!("arn:aws:s3:::{}", d.bucket);
+                    let arn = format!("arn:aws:s3:::{}", d.bucket.name);
                     return match S3ErrorKind::of(&error, "s3:ListBucket", &arn) {
                         S3ErrorKind::Denied(error) => Ok(Err(error)),
-                        S3ErrorKind::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket))),
+                        S3ErrorKind::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket.name))),
                         other => Err(other.into_error("s3:ListBucket", &arn)),
                     };
                 }
@@ -138,12 +137,7 @@ impl S3 {
     async fn fetch_once(&self, key: &str, limit: u64) -> Result<FetchOutcome> {
         let d = &self.destination;
         let arn = self.arn(key);
-        let request = self
-            .client
-            .get_object()
-            .bucket(&d.bucket)
-            .key(key)
-            .set_expected_bucket_owner(d.owner.clone());
+        let request = self.client.get_object().bucket(d.bucket.name.as_str()).key(key);
         let found = match request.send().await {
             Ok(found) => found,
             Err(error) => {

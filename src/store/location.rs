@@ -1,7 +1,7 @@
 //! Where backups lie: `s3://bucket/prefix[/STEM]`, or a directory with the downloaded objects.
 
 use crate::error::{Code, Error, Result};
-use crate::plan::values::is_access_point;
+use crate::plan::bucket::is_access_point;
 use std::path::{Path, PathBuf};
 
 /// A place that a user named. Whether its last segment is a folder or a backup's stem shows when it is looked at.

@@ -43,8 +43,8 @@ impl S3 {
     async fn look_in_list(&self, key: &str) -> Result<KeyProbe> {
         let d = &self.destination;
         let (action, arn) = ("s3:ListBucket (ListObjectsV2)", self.bucket_arn());
-        let request = self.client.list_objects_v2().bucket(&d.bucket).prefix(key).max_keys(1);
-        match request.set_expected_bucket_owner(d.owner.clone()).send().await {
+        let request = self.client.list_objects_v2().bucket(d.bucket.name.as_str()).prefix(key).max_keys(1);
+        match request.send().await {
             // A list names the bucket that it is of, or it is none.
             Ok(listed) if listed.name().is_none() => {
                 Err(Error::new(Code::S3Unavailable, format!("{action} on {arn}: the answer is no list")))
@@ -132,10 +132,9 @@ impl S3 {
         let request = self
             .client
             .complete_multipart_upload()
-            .bucket(&d.bucket)
+            .bucket(d.bucket.name.as_str())
             .key(key)
             .upload_id("pgseal-check-no-such-upload")
-            .set_expected_bucket_owner(d.owner.clone())
             .multipart_upload(CompletedMultipartUpload::builder().parts(part.build()).build());
         let request = match needed {
             RequiredHeader::Condition => request.if_none_match("*"),

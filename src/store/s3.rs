@@ -1,5 +1,6 @@
 //! The bucket: looked at before anything is written, and written to without ever overwriting.
 
+use super::bucket_owner::BucketOwner;
 use super::look::KeyProbe;
 use super::s3_error::S3ErrorKind;
 use super::transfer::{StalledTransfer, Transfer, TransferTimeouts};
@@ -7,7 +8,7 @@ use super::whole::Whole;
 use crate::aws::{self, ServiceError};
 use crate::error::{Code, Error, Result};
 use crate::format::sha256;
-use crate::plan::{Destination, Encryption};
+use crate::plan::{BucketName, Destination, Encryption};
 use crate::variables::Env;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{ResponseChecksumValidation, StalledStreamProtectionConfig};
@@ -59,10 +60,10 @@ pub enum ObjectMatch {
 
 impl S3 {
     pub async fn open(destination: &Destination, env: &Env) -> Result<Self> {
-        let shared = aws::config(&destination.region).await?;
+        let shared = aws::config(&destination.bucket.region).await?;
         // Servers other than AWS are seldom reachable by a host name for each bucket. An access point has no path.
         let own_endpoint = env.get("AWS_ENDPOINT_URL_S3").or(env.get("AWS_ENDPOINT_URL")).is_some();
-        let by_path = own_endpoint && !destination.bucket.starts_with("arn:");
+        let by_path = own_endpoint && !destination.bucket.name.is_access_point();
         let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(by_path);
         Ok(Self::with_config(config, destination.clone()))
     }
@@ -76,6 +77,7 @@ impl S3 {
         // What is read is held against our own hashes. The SDK would warn of each object in parts, whose checksum it cannot check.
         let config = aws::refreshing(config)
             .interceptor(Whole)
+            .interceptor(BucketOwner(destination.bucket.owner.clone()))
             .stalled_stream_protection(stalls.build())
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         Self {
@@ -92,35 +94,29 @@ impl S3 {
     }
 
     pub fn bucket(&self) -> &str {
-        &self.destination.bucket
+        self.destination.bucket.name.as_str()
     }
 
     /// Finds a missing bucket and a wrong region before the dump. A role without `s3:ListBucket` cannot look, and need
     /// not: then the first write tells.
     pub async fn check_bucket(&self) -> Result<()> {
         let d = &self.destination;
-        let answer = self
-            .client
-            .head_bucket()
-            .bucket(&d.bucket)
-            .set_expected_bucket_owner(d.owner.clone())
-            .send()
-            .await;
+        let answer = self.client.head_bucket().bucket(d.bucket.name.as_str()).send().await;
         let resource = self.bucket_arn();
         let region = match &answer {
             Ok(found) => found.bucket_region().map(str::to_owned),
             Err(error) => ServiceError::of(error).region,
         };
-        if let Some(region) = region.filter(|region| !region.is_empty() && *region != d.region) {
+        if let Some(region) = region.filter(|region| !region.is_empty() && region != d.bucket.region.as_str()) {
             let error = Error::new(
                 Code::S3WrongRegion,
-                format!("the bucket {} is in {region}, not in {}", d.bucket, d.region),
+                format!("the bucket {} is in {region}, not in {}", d.bucket.name, d.bucket.region),
             );
             return Err(error.advise(format!("Set `bucket_region` to {region}.")));
         }
         let Err(error) = answer else { return Ok(()) };
         match S3ErrorKind::of(&error, "s3:ListBucket (HeadBucket)", &resource) {
-            S3ErrorKind::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket))),
+            S3ErrorKind::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket.name))),
             S3ErrorKind::Denied(error) => {
                 tracing::info!("the bucket cannot be looked at beforehand: {}", error.message);
                 Ok(())
@@ -145,8 +141,8 @@ impl S3 {
     }
 
     pub(super) fn head_object(&self, key: &str) -> HeadObjectFluentBuilder {
-        let request = self.client.head_object().bucket(&self.destination.bucket).key(key);
-        request.set_expected_bucket_owner(self.destination.owner.clone())
+        let request = self.client.head_object().bucket(self.destination.bucket.name.as_str()).key(key);
+        request
     }
 
     /// One PutObject with `If-None-Match: *` and a checksum.
@@ -191,11 +187,10 @@ impl S3 {
         let request = self
             .client
             .put_object()
-            .bucket(&d.bucket)
+            .bucket(d.bucket.name.as_str())
             .key(&put.key)
             .if_none_match("*")
             .checksum_sha256(checksum)
-            .set_expected_bucket_owner(d.owner.clone())
             .set_storage_class(self.storage_class(put.is_dump))
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(d.kms_key_id.clone())
@@ -219,12 +214,7 @@ impl S3 {
     /// Whether an object has exactly these bytes.
     pub async fn compare_object(&self, key: &str, bytes: &Bytes) -> ObjectMatch {
         let d = &self.destination;
-        let request = self
-            .client
-            .get_object()
-            .bucket(&d.bucket)
-            .key(key)
-            .set_expected_bucket_owner(d.owner.clone());
+        let request = self.client.get_object().bucket(d.bucket.name.as_str()).key(key);
         match request.send().await {
             // Not read: anyone who put it there chose its size.
             Ok(found) if found.content_length().is_some_and(|size| size.max(0) as u64 > bytes.len() as u64) => ObjectMatch::Other,
@@ -243,7 +233,7 @@ impl S3 {
     /// As a policy names it.
     pub(super) fn arn(&self, key: &str) -> String {
         let bucket = self.bucket_arn();
-        if self.destination.bucket.starts_with("arn:") {
+        if self.destination.bucket.name.is_access_point() {
             format!("{bucket}/object/{key}")
         } else {
             format!("{bucket}/{key}")
@@ -251,7 +241,7 @@ impl S3 {
     }
 
     pub(super) fn bucket_arn(&self) -> String {
-        match self.destination.bucket.as_str() {
+        match self.destination.bucket.name.as_str() {
             access_point if access_point.starts_with("arn:") => access_point.to_owned(),
             bucket => format!("arn:aws:s3:::{bucket}"),
         }
@@ -315,8 +305,8 @@ pub(super) fn stalled(action: &str, arn: &str) -> Error {
 }
 
 /// A small text object, such as an event.
-pub async fn read_text(region: &str, env: &Env, bucket: &str, key: &str, limit: usize) -> Result<String> {
-    let destination = Destination::reading(bucket, region, env)?;
+pub async fn read_text(env: &Env, bucket: &str, key: &str, limit: usize) -> Result<String> {
+    let destination = Destination::reading(BucketName::of_location(bucket), env)?;
     let s3 = S3::open(&destination, env).await?;
     let arn = s3.arn(key);
     let answer = s3
@@ -325,7 +315,6 @@ pub async fn read_text(region: &str, env: &Env, bucket: &str, key: &str, limit: 
         .bucket(bucket)
         .key(key)
         .range(format!("bytes=0-{limit}"))
-        .set_expected_bucket_owner(destination.owner.clone())
         .send()
         .await;
     let answer = answer.map_err(|error| match S3ErrorKind::of(&error, "s3:GetObject", &arn) {

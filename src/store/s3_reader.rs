@@ -4,7 +4,7 @@ use super::archive::{ObjectEntry, ObjectVersion, PinnedObject};
 use super::s3_error::S3ErrorKind;
 use super::{PutOutcome, PutRequest, S3};
 use crate::error::{Code, Error, Result};
-use crate::plan::Destination;
+use crate::plan::{BucketName, Destination};
 use crate::variables::Env;
 use aws_sdk_s3::types::ChecksumMode;
 use bytes::{Bytes, BytesMut};
@@ -30,16 +30,6 @@ fn read_denied(message: &str, of_version: bool) -> &'static str {
     }
 }
 
-/// Where no event names it.
-pub fn reading_region(env: &Env) -> Result<&str> {
-    const NAMES: [&str; 4] = ["S3_REGION", "REGION", "AWS_REGION", "AWS_DEFAULT_REGION"];
-    let region = NAMES.iter().find_map(|name| env.get(name));
-    region.ok_or_else(|| {
-        let error = Error::new(Code::BadUsage, "the bucket's region is not known");
-        error.advise("Name it in S3_REGION or AWS_REGION; a profile's region is not read.")
-    })
-}
-
 #[derive(Clone)]
 pub struct S3Reader {
     s3: Arc<S3>,
@@ -49,9 +39,8 @@ pub struct S3Reader {
 
 impl S3Reader {
     pub async fn open(bucket: &str, path: &str, env: &Env) -> Result<Self> {
-        let region = reading_region(env)?;
         Ok(Self {
-            s3: Arc::new(S3::open(&Destination::reading(bucket, region, env)?, env).await?),
+            s3: Arc::new(S3::open(&Destination::reading(BucketName::of_location(bucket), env)?, env).await?),
             folder: if path.is_empty() { String::new() } else { format!("{path}/") },
         })
     }
@@ -62,17 +51,16 @@ impl S3Reader {
             .s3
             .client
             .list_objects_v2()
-            .bucket(&d.bucket)
+            .bucket(d.bucket.name.as_str())
             .prefix(format!("{}{beginning}", self.folder))
             .delimiter("/")
-            .set_expected_bucket_owner(d.owner.clone())
             .into_paginator()
             .send();
         let mut listed = Vec::new();
         while let Some(page) = pages.next().await {
             let arn = self.s3.bucket_arn();
             let page = page.map_err(|error| match S3ErrorKind::of(&error, "s3:ListBucket", &arn) {
-                S3ErrorKind::NotFound => Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket)),
+                S3ErrorKind::NotFound => Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket.name)),
                 other => other.into_error("s3:ListBucket", &arn),
             })?;
             for object in page.contents() {
@@ -95,11 +83,11 @@ impl S3Reader {
             .s3
             .client
             .list_objects_v2()
-            .bucket(&d.bucket)
+            .bucket(d.bucket.name.as_str())
             .prefix(&self.folder)
             .delimiter("/");
         let arn = self.s3.bucket_arn();
-        let page = request.set_expected_bucket_owner(d.owner.clone()).send().await;
+        let page = request.send().await;
         let page = page.map_err(|error| S3ErrorKind::of(&error, "s3:ListBucket", &arn).into_error("s3:ListBucket", &arn))?;
         let names = page
             .common_prefixes()
@@ -168,7 +156,6 @@ impl S3Reader {
             .key(&key)
             .set_if_match(etag.clone())
             .set_version_id(version.clone())
-            .set_expected_bucket_owner(self.s3.destination.owner.clone())
             .range(format!("bytes={}-{}", range.start, range.end - 1));
         let answer = request.send().await.map_err(|error| match S3ErrorKind::of(&error, action, &arn) {
             S3ErrorKind::Denied(error) => {

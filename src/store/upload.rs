@@ -235,13 +235,12 @@ impl Upload {
         let request = s3
             .client
             .complete_multipart_upload()
-            .bucket(&d.bucket)
+            .bucket(d.bucket.name.as_str())
             .key(&self.key)
             .upload_id(self.id.as_deref().unwrap_or_default())
             .if_none_match("*")
             .checksum_type(ChecksumType::Composite)
             .mpu_object_size(sealed.size as i64)
-            .set_expected_bucket_owner(d.owner.clone())
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(self.done.clone())).build());
         let patience = TimeoutConfig::builder()
             .operation_attempt_timeout(ASSEMBLY)
@@ -333,10 +332,10 @@ impl Upload {
             .s3
             .client
             .abort_multipart_upload()
-            .bucket(&d.bucket)
+            .bucket(d.bucket.name.as_str())
             .key(&self.key)
             .upload_id(id);
-        let answer = tokio::time::timeout(ABORT_LIMIT, request.set_expected_bucket_owner(d.owner.clone()).send()).await;
+        let answer = tokio::time::timeout(ABORT_LIMIT, request.send()).await;
         let arn = self.s3.arn(&self.key);
         match answer {
             Ok(Ok(_)) => Ok(()),

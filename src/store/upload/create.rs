@@ -52,11 +52,10 @@ pub(super) async fn create(s3: &S3, key: &str, tries: &AttemptCounter) -> Result
         let request = s3
             .client
             .create_multipart_upload()
-            .bucket(&d.bucket)
+            .bucket(d.bucket.name.as_str())
             .key(key)
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .checksum_type(ChecksumType::Composite)
-            .set_expected_bucket_owner(d.owner.clone())
             .set_storage_class(s3.storage_class(true))
             .set_server_side_encryption(s3.encryption())
             .set_ssekms_key_id(d.kms_key_id.clone())
@@ -109,15 +108,20 @@ pub(super) fn stays(why: &str) -> String {
 
 async fn find_and_abort(s3: &S3, key: &str, kept: Option<&str>) -> Result<()> {
     let d = &s3.destination;
-    let request = s3.client.list_multipart_uploads().bucket(&d.bucket).prefix(key);
-    let listed = request.set_expected_bucket_owner(d.owner.clone()).send().await;
+    let request = s3.client.list_multipart_uploads().bucket(d.bucket.name.as_str()).prefix(key);
+    let listed = request.send().await;
     let action = "s3:ListBucketMultipartUploads";
     let listed = listed.map_err(|error| S3ErrorKind::of(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
     let ids = listed.uploads().iter().filter(|upload| upload.key() == Some(key));
     for id in ids.filter_map(|upload| upload.upload_id()).filter(|id| Some(*id) != kept) {
-        let request = s3.client.abort_multipart_upload().bucket(&d.bucket).key(key).upload_id(id);
+        let request = s3
+            .client
+            .abort_multipart_upload()
+            .bucket(d.bucket.name.as_str())
+            .key(key)
+            .upload_id(id);
         let action = "s3:AbortMultipartUpload";
-        let aborted = request.set_expected_bucket_owner(d.owner.clone()).send().await;
+        let aborted = request.send().await;
         aborted.map_err(|error| S3ErrorKind::of(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
     }
     Ok(())

@@ -47,13 +47,12 @@ async fn send_once(s3: &S3, key: &str, id: &str, part: &Part) -> Result<Result<C
     let request = s3
         .client
         .upload_part()
-        .bucket(&s3.destination.bucket)
+        .bucket(s3.destination.bucket.name.as_str())
         .key(key)
         .upload_id(id)
         .part_number(part.number as i32)
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .checksum_sha256(&checksum)
-        .set_expected_bucket_owner(s3.destination.owner.clone())
         .body(transfer.body(part.bytes.clone()));
     let request = request.customize().disable_payload_signing();
     let call = request.interceptor(transfer.clone()).config_override(transfer.timeouts()).send();
