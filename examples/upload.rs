@@ -11,7 +11,7 @@ use pgseal::error::Result;
 use pgseal::format::parts::PartSizeSchedule;
 use pgseal::format::parts::{Part, UploadedObject};
 use pgseal::pipeline::{Multipart, Stage};
-use pgseal::plan::{Destination, IN_FLIGHT};
+use pgseal::plan::{BucketName, Destination, IN_FLIGHT};
 use pgseal::store::{S3, Upload};
 use pgseal::variables::Env;
 use std::error::Error;
@@ -34,8 +34,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
 
 async fn upload(bucket: &str, key: &str) -> Result<u64> {
     let env = Env::of_process();
-    let region = env.get("AWS_DEFAULT_REGION").unwrap_or("us-east-1");
-    let destination = Destination::reading(bucket, region, &env)?;
+    let destination = Destination::reading(BucketName::of_location(bucket), &env)?;
     let cancel = Cancel::new()?;
     let mut upload = Upload::new(Arc::new(S3::open(&destination, &env).await?), key.to_owned(), true);
     let (sender, mut parts) = channel(1);

@@ -8,7 +8,7 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use pgseal::error::Code;
 use pgseal::format::parts::Part;
 use pgseal::format::sha256;
-use pgseal::plan::Destination;
+use pgseal::plan::{BucketName, Destination};
 use pgseal::store::S3;
 use pgseal::variables::Env;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn store(bucket: &str, proxy: &FaultProxy) -> Arc<S3> {
         .region(Region::new(REGION))
         .endpoint_url(env.get("AWS_ENDPOINT_URL_S3").or(env.get("AWS_ENDPOINT_URL")).expect("an endpoint"))
         .force_path_style(true);
-    let destination = Destination::reading(bucket, REGION, &Env::default()).expect("a bucket");
+    let destination = Destination::reading(BucketName::of_location(bucket), &Env::from_iter([("AWS_REGION", REGION)])).expect("a bucket");
     Arc::new(S3::with_config(config, destination))
 }
 

@@ -10,7 +10,7 @@ use pgseal::cancel::Cancel;
 use pgseal::error::Code;
 use pgseal::format::parts::{Part, PartDigest, UploadedObject};
 use pgseal::format::sha256;
-use pgseal::plan::Destination;
+use pgseal::plan::{BucketName, Destination};
 use pgseal::store::{PutOutcome, PutRequest, S3, StoredObject, TransferTimeouts, Upload};
 use pgseal::variables::Env;
 use std::sync::Arc;
@@ -37,7 +37,8 @@ fn store(bucket: &Bucket, link: &SlowLink) -> S3 {
         stalls: 2,
         ..TransferTimeouts::default()
     };
-    let destination = Destination::reading(&bucket.name, REGION, &Env::default()).expect("a bucket");
+    let destination =
+        Destination::reading(BucketName::of_location(&bucket.name), &Env::from_iter([("AWS_REGION", REGION)])).expect("a bucket");
     S3::with_config(config, destination).patient(patience)
 }
 
