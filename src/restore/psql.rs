@@ -3,6 +3,7 @@
 
 mod failure;
 mod look;
+mod without_rows;
 
 use super::conninfo::Conninfo;
 use super::tls::{SCRAM_ONLY_SINCE, TargetTls};
@@ -22,6 +23,7 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Command;
+use without_rows::without_rows;
 
 /// The first minor release of each major that knows `\restrict` (August 2025).
 const RESTRICT: &[(u32, u32)] = &[(13, 22), (14, 19), (15, 14), (16, 10), (17, 6)];
@@ -96,6 +98,8 @@ pub struct PsqlTarget {
     tls: TargetTls,
     account: Option<Account>,
     confinement: Option<Confinement>,
+    /// Nothing of rows is passed on of what the server says.
+    hides_rows: bool,
 }
 
 /// libpq itself looks for a password in these, and would send it like any other.
@@ -134,6 +138,7 @@ impl PsqlTarget {
             tls,
             account: None,
             confinement: None,
+            hides_rows: false,
         }
     }
 
@@ -144,11 +149,12 @@ impl PsqlTarget {
         named("dbname") || named("service") || self.environment.iter().any(is_set)
     }
 
-    /// psql runs as this user and within these bounds.
-    pub(super) fn confined(self, account: Option<Account>, confinement: Option<Confinement>) -> Self {
+    /// A drill's: psql runs as this user and within these bounds, and what the server says is told without rows.
+    pub(super) fn of_drill(self, account: Option<Account>, confinement: Confinement) -> Self {
         Self {
             account,
-            confinement,
+            confinement: Some(confinement),
+            hides_rows: true,
             ..self
         }
     }
@@ -180,7 +186,7 @@ impl PsqlTarget {
             child: self.start(command, OutputWanted::Nothing, cancel)?,
             key: None,
             warning: None,
-            password: self.password.clone(),
+            target: self.clone(),
         };
         let version = &self.client.version;
         if knows_restrict(version) {
@@ -215,7 +221,7 @@ impl PsqlTarget {
         child.write(sql)?;
         let status = child.finish()?;
         if !status.success() {
-            return Err(failure(&redacted(&child.stderr_text(), self.password.as_ref()), status));
+            return Err(failure(&self.redacted(&child.stderr_text()), status));
         }
         Ok(child.output().to_vec())
     }
@@ -258,6 +264,9 @@ impl PsqlTarget {
             // Its words are read by us; the dump itself says in which encoding it is.
             .env("LC_ALL", "C");
         command.envs(self.tls.variables.iter().copied());
+        if self.hides_rows {
+            command.args(["--set=VERBOSITY=verbose", "--set=SHOW_CONTEXT=always"]);
+        }
         let names = [
             self.password.as_ref().map(|_| "PGPASSFILE"),
             self.tls.roots.as_ref().map(|_| "PGSSLROOTCERT"),
@@ -270,6 +279,15 @@ impl PsqlTarget {
 
     fn start(&self, command: Command, wanted: OutputWanted, cancel: &Cancel) -> Result<ChildWriter> {
         ChildWriter::start_confined(command, self.files()?, wanted, self.confinement.as_ref(), cancel)
+    }
+
+    /// What psql said, without what nobody shall read.
+    fn redacted(&self, said: &str) -> String {
+        let said = match &self.password {
+            Some(password) => said.replace(password.expose_secret(), "[redacted]"),
+            None => said.to_owned(),
+        };
+        if self.hides_rows { without_rows(&said) } else { said }
     }
 
     /// In the order of [`Self::command`].
@@ -311,7 +329,7 @@ pub struct Psql {
     /// Of `\restrict`.
     key: Option<String>,
     warning: Option<String>,
-    password: Option<SecretString>,
+    target: PsqlTarget,
 }
 
 impl Psql {
@@ -324,7 +342,7 @@ impl Psql {
     /// It has ended, or must now.
     fn ended(&mut self) -> Result<Vec<String>> {
         let status = self.child.finish()?;
-        let said = redacted(&self.child.stderr_text(), self.password.as_ref());
+        let said = self.target.redacted(&self.child.stderr_text());
         if !status.success() {
             return Err(failure(&said, status));
         }
@@ -364,13 +382,6 @@ fn version(text: &str) -> Option<(u32, u32)> {
 
 fn knows_restrict(text: &str) -> bool {
     version(text).is_some_and(|(major, minor)| major >= 18 || RESTRICT.iter().any(|(known, since)| major == *known && minor >= *since))
-}
-
-fn redacted(said: &str, password: Option<&SecretString>) -> String {
-    match password {
-        Some(password) => said.replace(password.expose_secret(), "[redacted]"),
-        None => said.to_owned(),
-    }
 }
 
 #[cfg(test)]

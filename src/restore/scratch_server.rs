@@ -51,7 +51,8 @@ const SETTINGS: &[&str] = &[
     // Files of the data folder: a container's /dev/shm has 64 MB.
     "dynamic_shared_memory_type=mmap",
     "logging_collector=off",
-    "log_min_messages=warning",
+    // Its own words, and none of an error, which may quote rows.
+    "log_min_messages=log",
     "log_min_error_statement=panic",
 ];
 
@@ -121,7 +122,7 @@ impl ScratchServer {
             let conninfo = conninfo.clone().with("user", &login.name);
             // None of our variables: PGOPTIONS and the like are meant for other servers.
             let password = [(OsString::from("PGPASSWORD"), OsString::from(&login.password))];
-            PsqlTarget::new(psql.clone(), conninfo, password).confined(accounts.psql, Some(confinement.clone()))
+            PsqlTarget::new(psql.clone(), conninfo, password).of_drill(accounts.psql, confinement.clone())
         };
         let mut superuser_access = access(&superuser);
         superuser_access.conninfo = superuser_access.conninfo.with("options", SUPERUSER_OPTIONS);

@@ -106,12 +106,32 @@ pub(super) struct ReportFilter {
     line: Vec<u8>,
     /// The rest of a line that was too long to be one.
     passes: bool,
+    /// The last message was one of these: its context is dropped with it.
+    has_taken: bool,
 }
 
 impl ReportFilter {
     pub(super) fn new(tried: TrialReports) -> Self {
-        let (line, passes) = (Vec::new(), false);
-        Self { tried, line, passes }
+        Self {
+            tried,
+            line: Vec::new(),
+            passes: false,
+            has_taken: false,
+        }
+    }
+}
+
+impl ReportFilter {
+    /// One line, or the beginning or rest of a long one.
+    fn end_line(&mut self, kept: &mut Vec<u8>) {
+        let is_taken = !self.passes && self.tried.read(&self.line);
+        if is_taken || (!self.passes && self.line.starts_with(b"psql:")) {
+            self.has_taken = is_taken;
+        }
+        if !self.has_taken {
+            kept.extend_from_slice(&self.line);
+        }
+        self.line.clear();
     }
 }
 
@@ -122,17 +142,16 @@ impl LineFilter for ReportFilter {
             self.line.extend_from_slice(piece);
             let is_long = self.line.len() > MAX_LINE;
             if is_end || is_long {
-                if self.passes || !self.tried.read(&self.line) {
-                    kept.extend_from_slice(&self.line);
-                }
-                self.line.clear();
+                self.end_line(kept);
                 self.passes = is_long && !is_end;
             }
         }
     }
 
     fn finish(&mut self, kept: &mut Vec<u8>) {
-        kept.append(&mut self.line);
+        if !self.line.is_empty() {
+            self.end_line(kept);
+        }
     }
 }
 
@@ -160,12 +179,13 @@ mod tests {
             one.replace(" t1 ", " t2 "),
             "pgseal tried".to_owned(),
         ];
-        let forged = forged.map(|line| format!("W:  {line} no\n")).concat();
+        let forged = forged.map(|line| format!("psql: W:  {line} no\n")).concat();
         let said = format!(
-            "psql:<stdin>:1: WARNING:  x\nW:  {one} PostgreSQL said: no\n{forged}{}\nW:  {other} y\nW:  {one} again\nend",
+            "psql:<stdin>:1: WARNING:  x\npsql: W:  {one} PostgreSQL said: no\nCONTEXT:  x\n{forged}{}\npsql: W:  {other} y\n\
+             psql: W:  {one} again\npsql: end",
             "z".repeat(40_000)
         );
-        let taken = format!("W:  {one} PostgreSQL said: no\nW:  {other} y\nW:  {one} again\n").len();
+        let taken = format!("psql: W:  {one} PostgreSQL said: no\nCONTEXT:  x\npsql: W:  {other} y\npsql: W:  {one} again\n").len();
         for size in [1, 7, 1 << 20] {
             let (mut filter, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
             said.as_bytes().chunks(size).for_each(|piece| filter.read(piece, &mut kept));

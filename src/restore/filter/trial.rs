@@ -18,6 +18,12 @@ const REMOTE: &str = "fdw_error OR connection_exception OR sql_routine_exception
     OR external_routine_invocation_exception";
 const ELSEWHERE: &str = "its rows are on another server, which a drill does not ask";
 const REFUSED: &str = "its query asks for what PostgreSQL keeps for superusers";
+const SAID: &str = "PostgreSQL said: ";
+/// Classes of SQLSTATE whose words are of names alone.
+const OF_OBJECTS: &str = "{0A,28,2B,3D,3F,42,55}";
+/// In the context of an error: functions that ran, but for the block around it.
+const OF_FUNCTIONS: &str =
+    "(?n)^(PL/pgSQL function (?!inline_code_block )|SQL function .* (statement|during) |PL/[A-OQ-Z]|PL/P[a-z]|Traceback)";
 /// Marks where nobody reads them.
 const MARK: &str = "pgseal";
 
@@ -154,15 +160,21 @@ impl<'a> TrialScript<'a> {
         self.put(&format!("RAISE WARNING '% %', '{line}', {reason}; "));
     }
 
-    /// What the server said, in one line.
-    fn error(before: &str) -> String {
-        format!(
-            "pg_catalog.concat('{before}', pg_catalog.left(pg_catalog.translate(SQLERRM, pg_catalog.concat(pg_catalog.chr(10), pg_catalog.chr(13)), '  '), 300))"
-        )
+    /// Says in one line what the server said, in a handler of it: nothing that may be of rows, since a report may lie where
+    /// others read it. Classes of errors about objects alone have words, and none where a function of the backup raised it.
+    fn say_error(&mut self, what: &str, before: &str) {
+        self.put("GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT; ");
+        let reason = format!(
+            "pg_catalog.concat('{before}', CASE WHEN context OPERATOR(pg_catalog.~) '{OF_FUNCTIONS}' \
+             OR NOT (pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{OF_OBJECTS}'::pg_catalog.text[])) \
+             THEN pg_catalog.concat('SQLSTATE ', SQLSTATE) \
+             ELSE pg_catalog.left(pg_catalog.translate(SQLERRM, pg_catalog.concat(pg_catalog.chr(10), pg_catalog.chr(13)), '  '), 300) END)"
+        );
+        self.say(what, &reason);
     }
 
     fn plain(&mut self, plain: &PlainTrial, whole: &[u8]) {
-        self.put("BEGIN ");
+        self.put("DECLARE context pg_catalog.text; BEGIN ");
         self.execute(whole);
         self.put(&format!(" EXCEPTION WHEN {CONDITIONS} THEN "));
         self.tell(plain);
@@ -185,15 +197,14 @@ impl<'a> TrialScript<'a> {
     }
 
     fn tell(&mut self, plain: &PlainTrial) {
-        let reason = Self::error("PostgreSQL said: ");
         match &plain.told {
             TrialNotice::Never => self.put("NULL; "),
-            TrialNotice::Always => self.say(&plain.what, &reason),
+            TrialNotice::Always => self.say_error(&plain.what, SAID),
             TrialNotice::IfThere(name) => {
                 self.put("IF pg_catalog.to_regclass(");
                 self.quoted(name);
                 self.put(") IS NOT NULL THEN ");
-                self.say(&plain.what, &reason);
+                self.say_error(&plain.what, SAID);
                 self.put("END IF; ");
             }
         }
@@ -201,7 +212,7 @@ impl<'a> TrialScript<'a> {
 
     /// Rows of other servers are not asked for, as far as the catalog knows of them.
     fn refresh(&mut self, name: &[u8], what: &str, suspect: bool, whole: &[u8]) {
-        self.put("BEGIN IF EXISTS (WITH RECURSIVE reached(oid) AS (SELECT pg_catalog.to_regclass(");
+        self.put("DECLARE context pg_catalog.text; BEGIN IF EXISTS (WITH RECURSIVE reached(oid) AS (SELECT pg_catalog.to_regclass(");
         self.quoted(name);
         self.put(
             ")::pg_catalog.oid UNION SELECT step.oid FROM reached, LATERAL (\
@@ -217,12 +228,11 @@ impl<'a> TrialScript<'a> {
         self.put("ELSE BEGIN ");
         self.execute(whole);
         self.put(" EXCEPTION WHEN insufficient_privilege THEN ");
-        self.say(what, &Self::error(&format!("{REFUSED}: ")));
+        self.say_error(what, &format!("{REFUSED}: "));
         self.put(&format!("WHEN {REMOTE} THEN "));
-        self.say(what, &Self::error(&format!("{ELSEWHERE}: ")));
+        self.say_error(what, &format!("{ELSEWHERE}: "));
         self.put("WHEN object_not_in_prerequisite_state THEN ");
-        let said = Self::error("PostgreSQL said: ");
-        self.say(what, &said);
+        self.say_error(what, SAID);
         if suspect {
             self.put(&format!("WHEN {CONDITIONS} THEN "));
             let told = TrialNotice::IfThere(name.to_vec());
@@ -234,8 +244,7 @@ impl<'a> TrialScript<'a> {
 
     fn table(&mut self, table: &TrialTable, whole: &[u8], without: &[u8], alone: Option<&[u8]>) {
         let TrialTable { what, clauses, may_go, .. } = table;
-        let said = Self::error("PostgreSQL said: ");
-        self.put("DECLARE ");
+        self.put("DECLARE context pg_catalog.text; ");
         for place in 0..clauses.len() {
             self.put(&format!("made_{place} boolean := false; "));
         }
@@ -248,12 +257,12 @@ impl<'a> TrialScript<'a> {
         match alone {
             Some(alone) => {
                 self.put(&format!(" EXCEPTION WHEN {CONDITIONS} THEN "));
-                self.say(&format!("INHERITS of {what}"), &said);
+                self.say_error(&format!("INHERITS of {what}"), SAID);
                 self.execute(alone);
             }
             None if *may_go => {
                 self.put(&format!(" EXCEPTION WHEN {CONDITIONS} THEN "));
-                self.say(what, &said);
+                self.say_error(what, SAID);
                 self.put("RETURN; ");
             }
             None => {}
@@ -269,7 +278,7 @@ impl<'a> TrialScript<'a> {
             self.execute(again);
             self.must_be_able_to_run(&table.name);
             self.put(&format!(" made_{place} := true; EXCEPTION WHEN {CONDITIONS} THEN "));
-            self.say(&clause.what, &said);
+            self.say_error(&clause.what, SAID);
             self.put("END; ELSE ");
             self.say(&clause.what, "'what it needs was not restored'");
             self.put("END IF; ");

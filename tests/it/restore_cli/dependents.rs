@@ -149,3 +149,45 @@ fn a_failed_drill_tells_what_was_not_restored() {
         "{message}"
     );
 }
+
+/// A server quotes the rows that it refuses, and the code of a backup says what it likes: both stood in reports, which may be
+/// left in a bucket.
+#[test]
+fn no_row_is_in_the_report_of_a_drill() {
+    for (sql, told) in [
+        (
+            "CREATE FUNCTION public.ok(s text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+             CREATE TABLE public.people (name text CHECK (public.ok(name)));
+             INSERT INTO public.people VALUES ('Margaret 078-05-1120');
+             CREATE OR REPLACE FUNCTION public.ok(s text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';",
+            "violates check constraint",
+        ),
+        (
+            "CREATE FUNCTION public.number(s text) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+             CREATE TABLE public.people (name text); INSERT INTO public.people VALUES ('Margaret 078-05-1120');
+             CREATE INDEX ON public.people (public.number(name));
+             CREATE OR REPLACE FUNCTION public.number(s text) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT s::integer';",
+            "invalid input syntax for type integer",
+        ),
+        (
+            "CREATE FUNCTION public.says(s text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN true; END $$;
+             CREATE TABLE public.people (name text CHECK (public.says(name)));
+             INSERT INTO public.people VALUES ('Margaret 078-05-1120');
+             CREATE OR REPLACE FUNCTION public.says(s text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+             $$ BEGIN RAISE WARNING '%', s; RAISE EXCEPTION USING ERRCODE = '42P01', MESSAGE = s; END $$;",
+            "SQLSTATE 42P01",
+        ),
+    ] {
+        let fixture = Fixture::new(json!({}));
+        fixture.server.psql("app", sql);
+        backup(&fixture, json!({}));
+        let said = drill(&fixture, None, &[]);
+        let report = said.receipt();
+        assert_eq!((said.code, &report["outcome"]), (7, &json!("failed")), "{report:#}");
+        let message = report["error"]["message"].as_str().expect("a message");
+        assert!(message.contains(told), "{message}");
+        for output in [&said.stdout, &said.stderr] {
+            assert!(!output.contains("078-05") && !output.contains("Margaret"), "{output}");
+        }
+    }
+}
