@@ -45,14 +45,18 @@ impl<'a> Statement<'a> {
         self.bytes.get(self.start()..).unwrap_or_default()
     }
 
-    /// For people, in one line; names that need no quotes have none, whether or not the dump puts all into them.
+    /// For people, in one line; names that need no quotes have none, whether or not the dump puts all into them. What stands
+    /// in strings is not shown: it may be a password, or of the rows.
     pub fn text(&self, from: usize, to: usize) -> String {
         let (mut text, mut end) = (String::new(), None);
         for token in self.tokens.get(from..to).unwrap_or_default() {
             if end.is_some_and(|end| end < token.from) {
                 text.push(' ');
             }
-            let bytes = self.bytes.get(token.from..token.to).unwrap_or_default();
+            let bytes = match token.kind {
+                StatementKind::Text => b"'...'",
+                _ => self.bytes.get(token.from..token.to).unwrap_or_default(),
+            };
             let inner = bytes.strip_prefix(b"\"").and_then(|bytes| bytes.strip_suffix(b"\""));
             let is_plain = |name: &&[u8]| {
                 name.first().is_some_and(|first| first.is_ascii_lowercase() || *first == b'_')

@@ -60,10 +60,19 @@ pub struct Extension {
     /// Tables, views and sequences that it made, by schema and name: of some a dump holds the rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub relations: Vec<[String; 2]>,
+    /// What else it made that a dump may name: a kind (`function`, `type`, `language`, `wrapper`), the schema where there is
+    /// one, and the name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<Vec<String>>,
 }
 
 impl Inventory {
     pub const FORMAT: &'static str = "pgseal/1 inventory";
+
+    /// A dump of chosen tables, which makes no schema.
+    pub fn is_of_tables(&self) -> bool {
+        self.selection.as_ref().is_some_and(|selection| !selection.tables.is_empty())
+    }
 
     pub fn to_json(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self).map_err(|error| Error::new(Code::Bug, format!("the inventory is no JSON: {error}")))

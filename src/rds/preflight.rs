@@ -221,15 +221,34 @@ async fn extensions(session: &Session, warnings: &mut Vec<String>) -> Result<Vec
         WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
         AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
         AND d.refobjid OPERATOR(pg_catalog.=) x.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'";
+    let objects = [
+        ("function", "pg_proc", "proname", "o.pronamespace"),
+        ("type", "pg_type", "typname", "o.typnamespace"),
+        ("language", "pg_language", "lanname", "0::pg_catalog.oid"),
+        ("wrapper", "pg_foreign_data_wrapper", "fdwname", "0::pg_catalog.oid"),
+    ]
+    .map(|(kind, catalog, name, schema)| {
+        format!(
+            "SELECT d.refobjid, '{kind}' AS kind, {schema} AS schema, o.{name} AS name FROM pg_catalog.{catalog} o \
+             JOIN pg_catalog.pg_depend d ON d.objid OPERATOR(pg_catalog.=) o.oid \
+             AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.{catalog}'::pg_catalog.regclass \
+             AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'"
+        )
+    })
+    .join(" UNION ");
     // Lists as text: hexadecimal names hold neither commas nor dots.
     let query = format!(
         "SELECT {}, {}, COALESCE((SELECT pg_catalog.string_agg({schema}, ',' ORDER BY n.nspname) {schemas}), ''), \
-         COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat({schema}, '.', {relation}), ',' ORDER BY n.nspname, c.relname) {members}), '') \
+         COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat({schema}, '.', {relation}), ',' ORDER BY n.nspname, c.relname) {members}), ''), \
+         COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat(m.kind, '.', {schema}, '.', {object}), ',' ORDER BY m.kind, n.nspname, m.name) \
+             FROM ({objects}) m LEFT JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) m.schema \
+             WHERE m.refobjid OPERATOR(pg_catalog.=) x.oid), '') \
          FROM pg_catalog.pg_extension x ORDER BY x.extname",
         name("x.extname"),
         name("x.extversion"),
         schema = name("n.nspname"),
         relation = name("c.relname"),
+        object = name("m.name"),
     );
     let rows = match session.advice(&query, LONG_LOCK).await? {
         AdvisoryRows::Rows(rows) => rows,
@@ -252,11 +271,18 @@ async fn extensions(session: &Session, warnings: &mut Vec<String>) -> Result<Vec
             )
         };
         let relation = |name: &String| name.split_once('.').map(|(schema, name)| [text(schema), text(name)]);
+        // Kind, schema, name; a language has no schema.
+        let object = |words: &String| {
+            let (kind, name) = words.split_once('.')?;
+            let name = name.split('.').filter(|part| !part.is_empty()).map(text);
+            Some(std::iter::once(kind.to_owned()).chain(name).collect())
+        };
         Ok(Extension {
             name: row.name(0)?,
             version: row.name(1)?,
             schemas: listed(2)?.iter().map(|name| text(name)).collect(),
             relations: listed(3)?.iter().filter_map(relation).collect(),
+            objects: listed(4)?.iter().filter_map(object).collect(),
         })
     };
     rows.iter().map(extension).collect()

@@ -9,7 +9,7 @@ use super::psql::{self, PsqlMode, PsqlTarget};
 use super::report::{self, DrillPhase, DrillReport};
 use super::scratch_database;
 use super::scratch_server::{self, ScratchOptions, ScratchServer};
-use super::steps::{blocking, globals, schemas_of_tables, server_major};
+use super::steps::{blocking, globals, server_major, unknown_extensions};
 use super::target_database::existing;
 use super::trial_reports::TrialReports;
 use super::unsealed::UnsealedBackup;
@@ -146,6 +146,7 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
         no_privileges: !knows_roles || filter.no_privileges,
         ..filter
     };
+    report.warnings.extend(unknown_extensions(&filter, &contents));
     let wishes = [(filter.no_owner, "owners"), (filter.no_privileges, "privileges")];
     report.restored.without = wishes
         .into_iter()
@@ -271,8 +272,6 @@ async fn load(
         restorer,
         restorer_name,
     } = target;
-    let said = schemas_of_tables(contents, &restorer, cancel).await?;
-    report.warnings.extend(said);
     let schemas = {
         let (restorer, stop) = (restorer.clone(), cancel.clone());
         blocking(move || Ok(existing(&restorer, &stop)?.schemas)).await?
@@ -284,6 +283,7 @@ async fn load(
         no_tablespaces: true,
         settings_newer_than: Some(server_major(&restorer, cancel).await?),
         existing_schemas: schemas.clone(),
+        makes_schemas: contents.is_of_tables(),
         set_aside: true,
         superuser_only: true,
         members: ExtensionMembers::new(&contents.extensions),
@@ -317,6 +317,7 @@ async fn load(
     })?;
     report.warnings.extend(filtered.below);
     let mut changes = filtered.changes;
+    report.warnings.extend(changes.warnings());
     report.left_out.append(&mut changes.left_out);
     report.not_restored.append(&mut changes.not_restored);
     report.not_restored.extend(tried.take_not_restored());

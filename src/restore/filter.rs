@@ -13,6 +13,7 @@ mod missing;
 mod object;
 mod options;
 mod recorded;
+mod schemas;
 mod superuser;
 mod suspects;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use head::HeadReader;
 use judge::{FilterNote, Verdict, judge};
 use lost::LostObjects;
 use recorded::ChangeRecorder;
+use schemas::{MadeSchemas, MissingSchema};
 use trial::{Replacement, Trial};
 
 /// What is held of a statement until its end: more than any that is decided about. A longer one passes.
@@ -57,6 +59,8 @@ pub struct Filter<S> {
     lost: LostObjects,
     /// The rows at hand are of a table that was not made.
     skips_rows: bool,
+    /// Made by the dump or for it.
+    schemas: MadeSchemas,
     changes: ChangeRecorder,
     below: S,
 }
@@ -85,6 +89,7 @@ impl<S: Stage> Filter<S> {
             long: None,
             lost,
             skips_rows: false,
+            schemas: MadeSchemas::default(),
             changes: ChangeRecorder::default(),
             below,
         }
@@ -244,8 +249,18 @@ impl<S: Stage> Filter<S> {
                 "more of the dump than can be remembered cannot be restored here",
             ));
         }
+        let missing = if is_gone {
+            None
+        } else {
+            self.schemas.missing(&statement, &self.options)
+        };
         let settings = self.guard.settings(self.lexer.depends_on_strings(), self.lexer.is_beyond_ascii())?;
         self.hand_on(0..start)?;
+        if let Some(MissingSchema { sql, name }) = missing {
+            self.below.put(settings.as_bytes())?;
+            self.below.put(&[b"CREATE SCHEMA ", sql.as_slice(), b";\n"].concat())?;
+            self.changes.schemas_made.push(shown(&name));
+        }
         match verdict {
             Verdict::Pass if trial.is_some() => {
                 self.below.put(settings.as_bytes())?;

@@ -9,7 +9,7 @@ use super::properties::{self, PropertyChoice};
 use super::provenance::Origin;
 use super::psql::{self, PsqlMode, PsqlTarget};
 use super::roles::Roles;
-use super::steps::{blocking, dump, globals, schemas_of_tables, server_major};
+use super::steps::{blocking, dump, globals, server_major, unknown_extensions};
 use super::target_database;
 use super::unsealed::UnsealedBackup;
 use super::verify::check_against_inventory;
@@ -171,6 +171,7 @@ async fn fill(
         told.iter().for_each(|warning| tracing::warn!("{warning}"));
         warnings.extend(told);
     }
+    warnings.extend(contents.and_then(|contents| unknown_extensions(&ask.filter, contents)));
     let mut left_out = Vec::new();
     if ask.globals {
         let (changes, said) = globals(opened, access, false, ask.workers, cancel).await?;
@@ -185,15 +186,13 @@ async fn fill(
         );
         blocking(move || roles.check_against(&source, &target, &stop)).await?;
     }
-    if let Some(contents) = contents {
-        warnings.extend(schemas_of_tables(contents, access, cancel).await?);
-    }
     let options = options(contents, access, ask, cancel).await?;
     let progress = Progress::new(opened.manifest.plain_bytes);
     let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
     let single = ask.single_transaction;
     let (counted, filtered) = dump(opened, access, options, single, ask.workers, &progress, cancel).await?;
     warnings.extend(filtered.below);
+    warnings.extend(filtered.changes.warnings());
     left_out.extend(filtered.changes.left_out);
     Ok(LoadedDump {
         counted,
@@ -353,6 +352,7 @@ async fn options(contents: Option<&Inventory>, access: &PsqlTarget, ask: &LoadOp
         no_transactions: ask.single_transaction,
         settings_newer_than: Some(server_major(access, cancel).await?),
         existing_schemas: existing.schemas,
+        makes_schemas: contents.is_some_and(Inventory::is_of_tables),
         existing_extensions: existing.extensions,
         members: contents
             .map(|contents| ExtensionMembers::new(&contents.extensions))

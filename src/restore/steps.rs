@@ -8,23 +8,22 @@ use super::unsealed::UnsealedBackup;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
 use crate::error::{Code, Error, Result};
+use crate::format::dump_statement::shown;
 use crate::format::inventory::Inventory;
-use crate::format::table_name::TableName;
 use crate::observe::progress::Progress;
 use crate::pipeline::{BufferSink, DumpStats, Stage};
-use std::collections::BTreeSet;
 
-/// `pg_dump --table` writes no schema: those of the chosen tables are made, unless they are there.
-pub(super) async fn schemas_of_tables(contents: &Inventory, access: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
-    if contents.selection.as_ref().is_none_or(|selection| selection.tables.is_empty()) {
-        return Ok(Vec::new());
-    }
-    let names = contents.tables.iter().filter_map(|table| TableName::parse(&table.name));
-    let schemas: BTreeSet<Vec<u8>> = names
-        .filter_map(|name| (name.parts().count() == 2).then(|| name.parts().next().map(<[u8]>::to_vec))?)
-        .collect();
-    let (target, stop) = (access.clone(), cancel.clone());
-    blocking(move || target_database::make_schemas(&schemas, &target, &stop)).await
+/// A misspelt wish would leave nothing out, without a word.
+pub(super) fn unknown_extensions(filter: &FilterOptions, contents: &Inventory) -> Option<String> {
+    let known: Vec<&[u8]> = contents.extensions.iter().map(|extension| extension.name.as_bytes()).collect();
+    let unknown = filter.exclude_extensions.iter().filter(|name| !known.contains(&name.as_slice()));
+    let names: Vec<String> = unknown.map(|name| shown(name)).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the backup has no extension of the name {}, which was to be left out",
+            names.join(", ")
+        )
+    })
 }
 
 pub(super) async fn server_major(access: &PsqlTarget, cancel: &Cancel) -> Result<u32> {

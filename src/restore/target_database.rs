@@ -108,26 +108,6 @@ fn names<const N: usize>(target: &PsqlTarget, sql: &str, kinds: [&str; N], cance
     }))
 }
 
-/// Makes those that are missing; one that cannot be made is told, and the restore will say what it is missing for.
-pub fn make_schemas(schemas: &BTreeSet<Vec<u8>>, target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
-    let there = existing(target, cancel)?.schemas;
-    let missing: Vec<String> = schemas
-        .difference(&there)
-        .filter_map(|name| String::from_utf8(name.clone()).ok())
-        .collect();
-    let statements: Vec<String> = missing.iter().map(|name| format!("CREATE SCHEMA {}", identifier(name))).collect();
-    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
-    if statements.is_empty() {
-        return Ok(Vec::new());
-    }
-    let refusals = target.try_statements(&statements, cancel)?;
-    let told = missing.iter().zip(refusals).map(|(name, refusal)| match refusal {
-        None => format!("the schema {name} was made: a dump of chosen tables makes none"),
-        Some(refusal) => format!("the schema {name} could not be made: {}", refusal.message),
-    });
-    Ok(told.collect())
-}
-
 /// Whatever stands in a template is in every database that is made of it from then on.
 pub fn must_be_no_template(target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
     let state = "SELECT pg_catalog.json_build_array(d.datname, d.datistemplate OR d.datname OPERATOR(pg_catalog.=) ANY ('{template0,template1}'::pg_catalog.name[]))

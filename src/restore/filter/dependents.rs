@@ -183,7 +183,7 @@ fn trial(statement: &Statement, made: Option<&DumpObject>, rights: Option<&Serve
 fn may_be_refused(statement: &Statement, object: &DumpObject, rights: Option<&ServerRights>) -> bool {
     let (from, len) = (object.words.1, statement.len());
     match object.kind {
-        ObjectKind::Cast => true,
+        ObjectKind::Cast | ObjectKind::Transform => true,
         ObjectKind::UserMapping => KEPT_OPTIONS
             .iter()
             .any(|option| (from..len).any(|at| statement.name(at).is_some_and(|name| name == option.as_bytes()))),

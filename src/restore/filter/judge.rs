@@ -80,6 +80,9 @@ const OWNED: &[&str] = &[
 /// By its first words, and by those that decide behind them. `lost` holds what was not made.
 pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut LostObjects) -> (Verdict, Option<Trial>) {
     if !options.superuser_only {
+        if let Some(object) = DumpObject::made(statement) {
+            lost.missing.forget(&object, statement);
+        }
         let verdict = of_missing_extensions(statement, lost);
         return (verdict.unwrap_or_else(|| judge_wishes(options, statement, lost)), None);
     }
@@ -223,7 +226,8 @@ pub(super) fn owner_clause(statement: &Statement) -> Option<usize> {
 fn judge_set(options: &FilterOptions, statement: &Statement) -> Verdict {
     if statement.has(1, "SESSION AUTHORIZATION") {
         let unwanted = options.no_owner || options.set_aside;
-        return ownership(options, unwanted, "owners", statement.text(3, 4));
+        let role = statement.literal(3).map_or_else(|| statement.text(3, 4), |role| shown(&role));
+        return ownership(options, unwanted, "owners", role);
     }
     let setting = |name: &str| statement.is(0, "SET") && statement.is(1, name);
     let is_newer = |(name, since): &&(&str, u32)| options.settings_newer_than.is_some_and(|major| *since > major) && setting(name);
@@ -291,7 +295,8 @@ fn judge_create(options: &FilterOptions, statement: &Statement) -> Verdict {
         // PostgreSQL means everybody with or without quotes.
         let is_everybody = statement.name(4).is_some_and(|name| name == b"public");
         if options.no_privileges && !is_everybody && !statement.is_any(4, &["CURRENT_USER", "USER"]) {
-            return Verdict::LeaveOut("user mappings", statement.text(4, statement.len()));
+            let end = statement.find(4, "OPTIONS").unwrap_or(statement.len());
+            return Verdict::LeaveOut("user mappings", statement.text(4, end));
         }
     } else {
         return cut_tablespace(options, statement);

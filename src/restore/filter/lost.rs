@@ -118,6 +118,10 @@ impl LostObjects {
             self.add_name(ObjectKind::Schema, &shown(schema));
             self.suspects.add(schema);
         }
+        // Of these a dump does not say the schema.
+        let is_nameless = |name: &&Vec<Vec<u8>>| name.first().is_some_and(|schema| schema == b"pg_catalog") || name.len() == 1;
+        let nameless = members.objects.iter().map(|(_, name)| name).filter(is_nameless);
+        nameless.filter_map(|name| name.last()).for_each(|name| self.suspects.add(name));
         for relation in &members.relations {
             self.add_name(ObjectKind::Relation, &joined(relation));
             relation.last().into_iter().for_each(|name| self.suspects.add(name));
@@ -184,6 +188,11 @@ impl LostObjects {
         };
         let mut at = from;
         while at < to {
+            // `OPERATOR(schema.%)`: of operators nobody knows which the extension had.
+            let is_operator = statement.is_symbol(at + 1, b'.') && statement.name(at + 2).is_none();
+            if is_operator && statement.name(at).is_some_and(|schema| self.shared.contains(&schema)) {
+                return true;
+            }
             let Some((parts, end)) = statement.qualified(at) else {
                 at += 1;
                 continue;

@@ -14,14 +14,31 @@ pub(super) struct Members {
     pub(super) schemas: BTreeSet<Vec<u8>>,
     /// Schema and name.
     pub(super) relations: BTreeSet<Vec<Vec<u8>>>,
+    /// Functions, types, languages and wrappers: a schema, if they have one, and the name.
+    pub(super) objects: BTreeSet<(ObjectKind, Vec<Vec<u8>>)>,
+}
+
+fn kind_of(word: &str) -> Option<ObjectKind> {
+    match word {
+        "function" => Some(ObjectKind::Routine),
+        "type" => Some(ObjectKind::Type),
+        "language" => Some(ObjectKind::Language),
+        "wrapper" => Some(ObjectKind::Wrapper),
+        _ => None,
+    }
 }
 
 impl ExtensionMembers {
     pub fn new(extensions: &[Extension]) -> Self {
         let bytes = |text: &String| text.clone().into_bytes();
+        let object = |words: &Vec<String>| {
+            let (kind, name) = words.split_first()?;
+            Some((kind_of(kind)?, name.iter().map(bytes).collect()))
+        };
         let members = |extension: &Extension| Members {
             schemas: extension.schemas.iter().map(bytes).collect(),
             relations: extension.relations.iter().map(|name| name.iter().map(bytes).collect()).collect(),
+            objects: extension.objects.iter().filter_map(object).collect(),
         };
         Self(extensions.iter().map(|one| (bytes(&one.name), members(one))).collect())
     }
@@ -35,26 +52,35 @@ impl Members {
     pub(super) fn add(&mut self, more: &Self) {
         self.schemas.extend(more.schemas.iter().cloned());
         self.relations.extend(more.relations.iter().cloned());
+        self.objects.extend(more.objects.iter().cloned());
     }
 
-    /// The name of what a statement is about, if it is one of these; words about what else is in a schema
-    /// of these go with it.
+    /// The dump makes one of that name itself: words about it are about that one.
+    pub(super) fn forget(&mut self, object: &DumpObject, statement: &Statement) {
+        if self.objects.is_empty() {
+            return;
+        }
+        if let Some((parts, _)) = statement.qualified(object.at) {
+            self.objects.remove(&(object.kind, parts));
+        }
+    }
+
+    /// The name of what a statement is about, if it is one of these. What a user has in a schema of these is his own.
     pub(super) fn named_by(&self, statement: &Statement, about: Option<usize>) -> Option<Vec<Vec<u8>>> {
-        let parts = if statement.is(0, "COPY") {
-            statement.qualified(1)?.0
-        } else if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
-            parts_of(&statement.literal(5)?)
-        } else {
-            let object = DumpObject::read(statement, about?)?;
-            if object.kind == ObjectKind::Schema {
-                return self.schemas.contains(&object.own).then(|| vec![object.own]);
-            }
-            statement.qualified(object.at)?.0
+        if statement.is(0, "COPY") {
+            return Some(statement.qualified(1)?.0).filter(|parts| self.relations.contains(parts));
+        }
+        if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
+            return Some(parts_of(&statement.literal(5)?)).filter(|parts| self.relations.contains(parts));
+        }
+        let object = DumpObject::read(statement, about?)?;
+        let (parts, _) = statement.qualified(object.at)?;
+        let is_one = match object.kind {
+            ObjectKind::Schema => self.schemas.contains(&object.own),
+            // A column's name may follow.
+            ObjectKind::Relation => self.relations.contains(&parts[..parts.len().min(2)]),
+            kind => self.objects.contains(&(kind, parts.clone())),
         };
-        // Rows are one's own wherever they are: a user's table may stand beside those of the extension.
-        let is_said = statement.is_any(0, &["GRANT", "REVOKE", "COMMENT"]);
-        let is_in_schema = is_said && parts.len() > 1 && self.schemas.contains(&parts[0]);
-        // A column's name may follow.
-        (is_in_schema || self.relations.contains(&parts[..parts.len().min(2)])).then_some(parts)
+        is_one.then_some(parts)
     }
 }

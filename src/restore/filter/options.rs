@@ -41,6 +41,8 @@ pub struct FilterOptions {
     /// Schemas and extensions that were made out of the dump's head: not a word about them.
     pub made_schemas: BTreeSet<Vec<u8>>,
     pub made_extensions: BTreeSet<Vec<u8>>,
+    /// A dump of chosen tables makes no schema: those of what it makes are made, unless they are there.
+    pub makes_schemas: bool,
     /// Statements of ownership and privileges are kept aside for the superuser instead of passing.
     pub set_aside: bool,
     /// What PostgreSQL keeps for superusers is left out.
@@ -113,6 +115,8 @@ pub struct FilterChanges {
     pub not_restored: Vec<NotRestored>,
     /// Beyond those.
     more_not_restored: usize,
+    /// Made though the dump does not.
+    pub schemas_made: Vec<String>,
     /// Tables of extensions that are not there, by schema and name.
     pub rows_left_out: Vec<Vec<Vec<u8>>>,
     /// Statements of ownership and privileges, in their order, in the dump's encoding.
@@ -143,6 +147,13 @@ impl FilterChanges {
         if left.names.len() < NAMES && !name.is_empty() && !left.names.contains(&name) {
             left.names.push(name);
         }
+    }
+
+    /// Warnings, for people.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.schemas_made
+            .iter()
+            .map(|name| format!("the schema {name} was made: a dump of chosen tables makes none"))
     }
 
     pub(super) fn leave_out_rows(&mut self, name: Vec<Vec<u8>>) {

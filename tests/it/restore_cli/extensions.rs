@@ -11,7 +11,9 @@ const JOBS: &str = "create schema jobs; create table jobs.job (id serial primary
     create function jobs.schedule(text) returns void language sql as 'insert into jobs.job (what) values ($1)';";
 /// Like PostGIS: a table and a function in the schema that it is put to.
 const SHAPES: &str = "create table systems (id int primary key); select pg_catalog.pg_extension_config_dump('systems', '');
-    create function area(int) returns int language sql immutable as 'select $1 * $1';";
+    create function area(int) returns int language sql immutable as 'select $1 * $1';
+    create function touches(int, int) returns bool language sql immutable as 'select $1 = $2 + 1';
+    create operator %% (leftarg = int, rightarg = int, function = touches);";
 
 /// A server that has these, as no other one does.
 fn server(folder: &std::path::Path) -> Server {
@@ -30,7 +32,8 @@ fn what_an_extension_has_that_is_nowhere_else_fails_no_drill_and_no_restore() {
     let folder = tempfile::tempdir().expect("a folder");
     let sql = "create extension pgseal_jobs; select jobs.schedule('vacuum'); grant usage on schema jobs to public;
         grant select on jobs.job to public; create extension pgseal_shapes; insert into systems values (7);
-        create table land (side int check (area(side) > 0)); insert into land values (3);";
+        create table land (side int check (area(side) > 0)); insert into land values (3);
+        create view touching as select side from land where side %% 2;";
     let fixture = Fixture::on(server(folder.path()), sql, json!({}));
     let fetched = backup(&fixture, json!({}));
     let said = drill(&fixture, None, &[]);
@@ -52,7 +55,12 @@ fn what_an_extension_has_that_is_nowhere_else_fails_no_drill_and_no_restore() {
     let rows = told("rows of left-out extensions").unwrap_or_else(|| panic!("{report:#}"));
     assert_eq!(rows["names"], json!(["jobs.job", "public.systems"]), "{report:#}");
     let lost = report["not_restored"].to_string();
-    for what in ["EXTENSION pgseal_jobs", "EXTENSION pgseal_shapes", "of TABLE public.land"] {
+    for what in [
+        "EXTENSION pgseal_jobs",
+        "EXTENSION pgseal_shapes",
+        "of TABLE public.land",
+        "VIEW public.touching",
+    ] {
         assert!(lost.replace(['\\', '"'], "").contains(what), "{what}: {report:#}");
     }
     let tables = report["comparison"]["tables"].as_array().expect("tables");
@@ -93,4 +101,38 @@ fn what_an_extension_has_that_is_nowhere_else_fails_no_drill_and_no_restore() {
         said.stderr
     );
     assert!(!said.stderr.contains("jobs") || said.stderr.contains("left out"), "{}", said.stderr);
+}
+
+/// A grant on an extension's function ended the restore without it, and what a user had in the extension's schema lost its
+/// privileges: a function that was closed to all was open.
+#[test]
+fn privileges_go_with_exactly_what_an_extension_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sql = "create extension pgseal_jobs; revoke execute on function jobs.schedule(text) from public;
+        create function jobs.own() returns int language sql as 'select 1'; revoke execute on function jobs.own() from public;";
+    let fixture = Fixture::on(server(folder.path()), sql, json!({}));
+    let fetched = backup(&fixture, json!({}));
+    let target = Server::start();
+    target.psql("postgres", "create database back");
+    target.psql("back", "create schema jobs");
+    let to = format!("{} dbname=back", target.conninfo("postgres"));
+    let arguments = [
+        "restore",
+        &fetched,
+        "--key",
+        &fixture.key(),
+        "--to",
+        &to,
+        "--no-owner",
+        "--exclude-extension",
+        "pgseal_jobs",
+    ];
+    let said = crate::support::pgseal::Pgseal::new(&arguments)
+        .env("PGSEAL_PG_BIN", target.bin())
+        .run();
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    let left_out = said.receipt()["left_out"].to_string();
+    assert!(left_out.contains("jobs.schedule") && !left_out.contains("jobs.own"), "{left_out}");
+    let is_open = "select has_function_privilege('public', 'jobs.own()', 'execute')";
+    assert_eq!(target.psql("back", is_open).trim(), "f");
 }

@@ -1,0 +1,37 @@
+//! Schemas that a dump of chosen tables needs and does not make: `pg_dump --table` writes none.
+
+use super::object::{DumpObject, ObjectKind};
+use super::options::FilterOptions;
+use crate::format::dump_statement::Statement;
+use std::collections::BTreeSet;
+
+/// Those that the dump makes, and those that were made for it.
+#[derive(Default)]
+pub(super) struct MadeSchemas(BTreeSet<Vec<u8>>);
+
+/// As the dump writes its name, and as it is.
+pub(super) struct MissingSchema {
+    pub(super) sql: Vec<u8>,
+    pub(super) name: Vec<u8>,
+}
+
+impl MadeSchemas {
+    /// The schema of the table, view or sequence that is made there, where nobody has made it. It counts as made from then on.
+    pub(super) fn missing(&mut self, statement: &Statement, options: &FilterOptions) -> Option<MissingSchema> {
+        let object = DumpObject::made(statement).filter(|_| options.makes_schemas)?;
+        if object.kind == ObjectKind::Schema {
+            self.0.insert(object.own);
+            return None;
+        }
+        let (parts, _) = statement.qualified(object.at).filter(|_| object.kind == ObjectKind::Relation)?;
+        let [schema, _] = parts.as_slice() else { return None };
+        let is_there = options.existing_schemas.contains(schema) || options.made_schemas.contains(schema);
+        if is_there || !self.0.insert(schema.clone()) {
+            return None;
+        }
+        Some(MissingSchema {
+            sql: statement.bytes(object.at, object.at + 1).to_vec(),
+            name: schema.clone(),
+        })
+    }
+}
