@@ -11,7 +11,7 @@ use crate::format::names::DatabaseName;
 use crate::plan::{MemoryBudget, Plan, RegionName};
 use crate::rds::Server;
 use crate::rds::databases::ListedDatabase;
-use crate::rds::preflight::{ServerFacts, facts};
+use crate::rds::preflight::{ServerFacts, facts, locked};
 use crate::rds::{Session, properties, selection, timeouts};
 use crate::store::{ConditionalSupport, S3};
 use crate::variables::Env;
@@ -229,6 +229,7 @@ async fn check_database(job: &BackupContext<'_>, name: &DatabaseName, report: &m
             return None;
         }
     };
+    warn_of_locks(job, name, &session, report).await;
     let client = job.find_client(facts.major()).await;
     let major = client.as_ref().map_or(facts.major(), |client| client.major);
     report.record(
@@ -245,6 +246,21 @@ async fn check_database(job: &BackupContext<'_>, name: &DatabaseName, report: &m
     let selected = job.server.in_time(looking).await;
     report.record("selection", Some(name), selected);
     estimate(job, name, &facts, report)
+}
+
+/// A lock may be gone by the time of the backup: a warning, and none where it cannot be looked at.
+async fn warn_of_locks(job: &BackupContext<'_>, name: &DatabaseName, session: &Session, report: &mut CheckReport) {
+    let Ok(locked) = job.server.in_time(locked(session)).await else {
+        return;
+    };
+    if locked.is_empty() {
+        return;
+    }
+    let warning = format!(
+        "locked exclusively now: {locked}; a backup waits {} s (`lock_timeout`) for each table that it dumps, and then fails",
+        job.plan.lock_timeout.as_secs_f64()
+    );
+    report.add("locks", "warning", json!({"database": name.as_str(), "warning": warning}));
 }
 
 /// A data key is wrapped for each of them, as a backup does it, and thrown away.

@@ -4,10 +4,8 @@
 //! No message from here holds a value of the event.
 
 mod fields;
-mod text;
 
 pub use fields::{EventFields, missing};
-pub use text::EventText;
 
 use crate::error::{Code, Error, Result};
 use crate::format::unique_names::UniqueNames;

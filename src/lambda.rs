@@ -2,14 +2,18 @@
 
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::event::{Event, EventText};
+use crate::event::Event;
 use crate::format::ToJson;
 use crate::handler::{HandlerContext, Response, handle};
 use crate::panics;
 use crate::receipt::Receipt;
 use crate::variables::Env;
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use bytes::Bytes;
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::tower::util::MapRequestLayer;
+use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use serde_json::Value;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
@@ -42,37 +46,57 @@ impl std::fmt::Debug for LambdaError {
 /// Answers events until the platform ends the process.
 pub async fn serve(env: &Env, terminated: &Cancel) -> Result<()> {
     let answered = AtomicBool::new(false);
-    // The event's own text: a `Value` would have dropped a name that stands in it twice.
-    let service = service_fn(async |event: LambdaEvent<EventText>| {
-        let answer = handle_event(event, env, terminated).await;
+    // The library would answer by itself, and log, what its JSON reader does not take, and of a name given twice it would
+    // drop one: it reads `null`, and the event as it came goes past it. There is one at a time.
+    let body = Cell::new(Bytes::new());
+    let take_body = |mut invocation: LambdaInvocation| {
+        body.set(std::mem::replace(&mut invocation.body, Bytes::from_static(b"null")));
+        invocation
+    };
+    let service = service_fn(async |event: LambdaEvent<()>| {
+        let answer = handle_event(&body.take(), event.context.deadline(), env, terminated).await;
         answered.store(true, Ordering::Relaxed);
         answer
     });
-    match lambda_runtime::run(service).await {
+    let runtime = Runtime::new(service)
+        .layer(TracingLayer::new())
+        .layer(MapRequestLayer::new(take_body));
+    let ended = panics::caught(async {
+        let ended = runtime.run().await;
+        ended.map_err(|error| Error::new(Code::AwsFailed, format!("the Lambda runtime API gave no event: {error}")))
+    });
+    match ended.await {
+        // The handler's panics are caught in it: this is the library's, which asks for these headers without a check.
+        Err(error) if error.code == Code::Bug => Err(Error::new(
+            Code::AwsFailed,
+            "the Lambda runtime API gave an event without the headers Lambda-Runtime-Aws-Request-Id and Lambda-Runtime-Deadline-Ms",
+        )),
         // The platform takes its side away when it has no more events: `sam local` does so after each.
         Err(error) if answered.into_inner() => {
-            tracing::debug!("the Lambda runtime API is gone: {error}");
+            tracing::debug!("{}", error.message);
             Ok(())
         }
-        ended => ended.map_err(|error| Error::new(Code::AwsFailed, format!("the Lambda runtime API gave no event: {error}"))),
+        ended => ended,
     }
 }
 
-async fn handle_event(event: LambdaEvent<EventText>, env: &Env, terminated: &Cancel) -> Result<Value, LambdaError> {
+async fn handle_event(body: &[u8], platform: SystemTime, env: &Env, terminated: &Cancel) -> Result<Value, LambdaError> {
     let cancel = match terminated.child() {
         Ok(cancel) => cancel,
         Err(error) => return into_answer(Response::Receipt(Receipt::refused(error))),
     };
     // Whatever of this event is still at work when it is answered, even by a panic, ends with it.
     let _ends = cancel.cancel_on_drop();
-    let deadline = deadline(event.context.deadline());
+    let deadline = deadline(platform);
     let _watch = deadline.map(|deadline| watch(deadline, cancel.clone()));
     let world = HandlerContext {
         env,
         deadline,
         cancel: &cancel,
     };
-    answered(Box::pin(handle(Event::parse(&event.payload.0), None, &world))).await
+    let not_text = |_| Error::new(Code::BadEvent, "the event is not UTF-8");
+    let event = std::str::from_utf8(body).map_err(not_text).and_then(Event::parse);
+    answered(Box::pin(handle(event, None, &world))).await
 }
 
 /// The answer that the handler gives, be it that it panicked.

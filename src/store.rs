@@ -11,6 +11,7 @@ mod new_file;
 mod s3;
 mod s3_error;
 mod s3_reader;
+mod senseless_reads;
 mod transfer;
 mod upload;
 mod whole;

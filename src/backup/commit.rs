@@ -116,14 +116,11 @@ impl Attempt<'_> {
             (ObjectIdentity::Other, _) => match cancel.run_with_grace(GRACE, self.order.find(&self.job.store)).await? {
                 ExistingBackup::Complete(found) => Err(AttemptEnd::AlreadyComplete(found)),
                 ExistingBackup::Unseen(denied) => Err(denied.into()),
-                ExistingBackup::Nothing => Err(Error::new(
-                    Code::CommitFailed,
-                    format!("the manifest of run {run} could not be written: another one stood there and is gone"),
-                )
-                .into()),
+                ExistingBackup::Nothing => Err(gone(run)),
             },
+            (ObjectIdentity::Missing, None) => Err(gone(run)),
             // The answer to an earlier try may have been lost, so that it may well be our own.
-            (ObjectIdentity::SameSize { .. } | ObjectIdentity::Unknown | ObjectIdentity::Missing, None) => {
+            (ObjectIdentity::SameSize { .. } | ObjectIdentity::Unknown, None) => {
                 let told = format!("{key} exists, and whether it is the manifest of run {run} cannot be told: it may not be read");
                 let advice = "Allow s3:GetObject on *.manifest.jsonl (and kms:Decrypt on its key), and run again: a backup that stands is \
                               then found.";
@@ -191,4 +188,10 @@ impl Attempt<'_> {
             )),
         }
     }
+}
+
+/// Of a manifest that was found under this name, and then was not.
+fn gone(run: &str) -> AttemptEnd {
+    let told = format!("the manifest of run {run} could not be written: another one stood there and is gone");
+    Error::new(Code::CommitFailed, told).into()
 }

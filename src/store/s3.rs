@@ -2,7 +2,8 @@
 
 use super::bucket_owner::BucketOwner;
 use super::look::KeyProbe;
-use super::s3_error::S3ErrorKind;
+use super::s3_error::{S3ErrorKind, exists_and_is_missing};
+use super::senseless_reads;
 use super::transfer::{StalledTransfer, Transfer, TransferTimeouts};
 use super::whole::Whole;
 use crate::aws::{self, ServiceError};
@@ -75,7 +76,7 @@ impl S3 {
             .upload_enabled(false)
             .grace_period(READ_STALL);
         // What is read is held against our own hashes. The SDK would warn of each object in parts, whose checksum it cannot check.
-        let config = aws::refreshing(config)
+        let config = senseless_reads::retrying(aws::refreshing(config))
             .interceptor(Whole)
             .interceptor(BucketOwner(destination.bucket.owner.clone()))
             .stalled_stream_protection(stalls.build())
@@ -166,7 +167,11 @@ impl S3 {
                 }
             };
             match meaning {
-                S3ErrorKind::Exists => return Ok(PutOutcome::Exists),
+                S3ErrorKind::Exists => match self.look(&put.key).await {
+                    Ok(KeyProbe::Missing) if tries < TRIES => wait_for(tries).await,
+                    Ok(KeyProbe::Missing) => return Err(exists_and_is_missing("s3:PutObject", &arn)),
+                    _ => return Ok(PutOutcome::Exists),
+                },
                 // Another write of this key, or an earlier try of this one: who it was shows in what stands there then.
                 S3ErrorKind::Busy if Instant::now() < conflict_ends => match self.look(&put.key).await {
                     Ok(KeyProbe::Found { .. }) => return Ok(PutOutcome::Exists),

@@ -24,7 +24,7 @@ pub enum S3ErrorKind {
     Corrupted(Error),
     /// 501: this server does not know what was asked of it.
     Unsupported(Error),
-    /// A success that is none.
+    /// A success that is none, or an error that does not fit the call.
     Senseless(Error),
     Failed(Error),
 }
@@ -52,8 +52,9 @@ impl S3ErrorKind {
         let failed = ServiceError::of(error);
         let tell = |code: Code| Error::new(code, failed.sentence(action, resource));
         match (failed.code.as_str(), failed.status) {
-            ("PreconditionFailed", _) | (_, Some(412)) => Self::Exists,
-            ("ConditionalRequestConflict" | "OperationAborted", _) | (_, Some(409)) => Self::Busy,
+            ("PreconditionFailed", _) | (_, Some(412)) if has_condition(action) => Self::Exists,
+            ("ConditionalRequestConflict" | "OperationAborted", _) | (_, Some(409)) if is_write(action) => Self::Busy,
+            (_, Some(409 | 412)) => Self::Senseless(tell(Code::S3Unavailable)),
             ("NotImplemented", _) | (_, Some(501)) => Self::Unsupported(tell(Code::S3Unsupported)),
             ("NoSuchUpload", _) => Self::NoUpload,
             ("NoSuchBucket", _) => Self::Failed(tell(Code::S3NoBucket)),
@@ -93,12 +94,35 @@ impl S3ErrorKind {
             | Self::Unsupported(error)
             | Self::Senseless(error)
             | Self::Failed(error) => error,
-            Self::Exists => Error::new(Code::CommitFailed, format!("{action}: {resource} exists already")),
+            Self::Exists if is_write(action) => Error::new(Code::CommitFailed, format!("{action}: S3 says that {resource} exists already")),
+            Self::Exists => Error::new(
+                Code::S3Unavailable,
+                format!("{action}: S3 says of {resource} that a condition does not hold (412)"),
+            ),
             Self::Busy => Error::new(Code::S3Unavailable, format!("{action}: another write of {resource} is under way")),
             Self::NoUpload => Error::new(Code::S3UploadGone, format!("{action}: the upload of {resource} is gone")),
             Self::NotFound => Error::new(Code::S3NoBucket, format!("{action}: {resource} was not found")),
         }
     }
+}
+
+/// Writes are named by the permission that they need.
+fn is_write(action: &str) -> bool {
+    action.starts_with("s3:PutObject")
+}
+
+/// `If-None-Match` of what makes an object, `If-Match` of reading one.
+fn has_condition(action: &str) -> bool {
+    matches!(
+        action,
+        "s3:PutObject" | "s3:PutObject (CompleteMultipartUpload)" | "s3:GetObject" | "s3:GetObjectVersion"
+    )
+}
+
+/// A 412 to a write under a name that is free.
+pub fn exists_and_is_missing(action: &str, arn: &str) -> Error {
+    let told = format!("{action} on {arn}: S3 says that it exists already (412), and that there is no such object (404)");
+    Error::new(Code::S3Unavailable, told)
 }
 
 /// Objects of the old format have no name of their own for each run. Anyone who deleted this one might take it from a run

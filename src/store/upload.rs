@@ -6,7 +6,7 @@ mod part;
 
 use super::look::KeyProbe;
 use super::s3::{named, no_etag, wait_for};
-use super::s3_error::{S3ErrorKind, of_another_run};
+use super::s3_error::{S3ErrorKind, exists_and_is_missing, of_another_run};
 use super::{PutOutcome, PutRequest, S3};
 use crate::cancel::Cancel;
 use crate::envelope::manifest::{ManifestObject, Role};
@@ -36,8 +36,10 @@ const COMPLETE_TRIES: u32 = 4;
 /// What one call of Complete came to.
 enum CompleteOutcome {
     Stored(StoredObject),
-    /// S3 knows no such upload, or has the object already: an earlier call may have done it.
+    /// S3 knows no such upload: an earlier call may have done it.
     NoUpload,
+    /// S3 has the object already, it says; without it, the error.
+    Exists(Error),
     /// 409: another write of this key is in the way, perhaps an earlier call of ours.
     Busy,
     /// No usable answer, after all retries that the client makes by itself.
@@ -48,7 +50,7 @@ enum CompleteOutcome {
     Differs(Error),
     /// Refused: perhaps only because an earlier try, whose answer was lost, had done it.
     Refused(Error),
-    /// A 200 that makes no sense, which the client does not retry.
+    /// A success that makes no sense, which the client does not retry.
     Senseless(Error),
 }
 
@@ -210,9 +212,13 @@ impl Upload {
             match unclear {
                 CompleteOutcome::Busy if Instant::now() < conflict_ends => wait_for(tries).await,
                 CompleteOutcome::Senseless(_) if tries < COMPLETE_TRIES => wait_for(tries).await,
+                CompleteOutcome::Exists(_) if tries < COMPLETE_TRIES && seen.code == Code::S3UploadGone => wait_for(tries).await,
                 CompleteOutcome::Corrupted(_) | CompleteOutcome::Differs(_) if tries < 2 => {}
                 CompleteOutcome::Refused(error) | CompleteOutcome::Differs(error) => return Err(error),
-                CompleteOutcome::Senseless(error) | CompleteOutcome::Unanswered(error) | CompleteOutcome::Corrupted(error)
+                CompleteOutcome::Senseless(error)
+                | CompleteOutcome::Exists(error)
+                | CompleteOutcome::Unanswered(error)
+                | CompleteOutcome::Corrupted(error)
                     if seen.code == Code::S3UploadGone =>
                 {
                     return Err(error);
@@ -265,13 +271,14 @@ impl Upload {
                 }
             }
             Err(failure) => match S3ErrorKind::of(&failure, action, &arn) {
-                S3ErrorKind::Exists | S3ErrorKind::NoUpload | S3ErrorKind::NotFound => Ok(CompleteOutcome::NoUpload),
+                S3ErrorKind::Exists => Ok(CompleteOutcome::Exists(exists_and_is_missing(action, &arn))),
+                S3ErrorKind::NoUpload | S3ErrorKind::NotFound => Ok(CompleteOutcome::NoUpload),
                 S3ErrorKind::Busy => Ok(CompleteOutcome::Busy),
                 S3ErrorKind::Unsupported(error) => Err(self.s3.unsupported(error).await),
                 S3ErrorKind::Denied(error) | S3ErrorKind::BadCredentials(error) => Ok(CompleteOutcome::Refused(error)),
                 S3ErrorKind::Corrupted(error) => Ok(CompleteOutcome::Corrupted(error)),
                 S3ErrorKind::Failed(error) if error.code == Code::S3Unavailable => {
-                    let ok = failure.raw_response().is_some_and(|response| response.status().as_u16() == 200);
+                    let ok = failure.raw_response().is_some_and(|response| response.status().is_success());
                     Ok(if ok {
                         CompleteOutcome::Senseless(error)
                     } else {

@@ -135,12 +135,8 @@ mod tests {
 
     #[test]
     fn a_pin_is_a_value_that_the_environment_may_repeat_and_not_change() {
-        let pins = r#"{"S3_BUCKET": "acme", "PGSEAL_EVENT_FIELDS": "action", "AWS_ENDPOINT_URL*": null}"#;
-        for environment in [
-            &[] as &[_],
-            &[("S3_BUCKET", "acme")],
-            &[("S3_BUCKET", ""), ("AWS_ENDPOINT_URL", "")],
-        ] {
+        let pins = r#"{"S3_BUCKET": "acme", "PGSEAL_EVENT_FIELDS": "action", "AWS_ENDPOINT_URL*": null, "AWS_CA_BUNDLE": null}"#;
+        for environment in [&[] as &[_], &[("S3_BUCKET", "acme")], &[("S3_BUCKET", ""), ("AWS_CA_BUNDLE", "")]] {
             let env = with(pins, environment);
             variables::check(&env).unwrap();
             assert_eq!(env.get("S3_BUCKET"), Some("acme"));

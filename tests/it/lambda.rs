@@ -2,6 +2,7 @@
 
 use crate::support::aws::{Kept, http, testbed};
 use crate::support::invariants::{backup_stands, clients_of, event};
+use crate::support::platform::Platform;
 use crate::support::ports::Reserved;
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3, SECRET_KEY};
@@ -10,6 +11,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// One function of one process, warm after its first event.
 struct Function {
@@ -159,6 +161,49 @@ fn a_field_given_twice_is_refused_here_as_everywhere() {
         "{answer}"
     );
     assert_eq!(function.bucket.keys(), [""; 0]);
+}
+
+/// The runtime library once answered these by itself, and logged where to see what was in them.
+#[test]
+fn an_event_that_is_no_json_is_a_bad_event_and_told_nowhere() {
+    let platform = Platform::start([("AWS_LAMBDA_LOG_LEVEL", "TRACE")]);
+    let deep = format!("{{\"database\": {}\"hunter2\"{}}}", "[".repeat(140), "]".repeat(140));
+    let bodies: [(&[u8], &str); 8] = [
+        (deep.as_bytes(), "nested too deeply"),
+        (br#"{"database": "hunter2\ud800"}"#, "not JSON"),
+        (br#"{"database": "hunter2", "port": 1e999}"#, "not JSON"),
+        (b"", "empty"),
+        (b"\xef\xbb\xbf{\"database\": \"hunter2\"}", "not JSON"),
+        (b"hunter2", "not JSON"),
+        (b"{\"database\": \"hunter2\xff\"}", "not UTF-8"),
+        (br#"{"database": "hunter2"} {"#, "not JSON"),
+    ];
+    for (body, reason) in bodies {
+        let shown = String::from_utf8_lossy(body);
+        let (error_type, receipt) = platform.invoke_bytes(body, Duration::from_secs(60)).expect_err(&shown);
+        assert_eq!(error_type, "pgseal.bad_event", "{shown}");
+        assert_eq!(
+            (&receipt["status"], &receipt["error"]["code"]),
+            (&json!("failed"), &json!("bad_event"))
+        );
+        let message = receipt["error"]["message"].as_str().expect("a message");
+        assert!(message.contains(reason), "{shown}: {message}");
+        assert!(!receipt.to_string().contains("hunter2"), "{receipt}");
+    }
+    let log = platform.log();
+    assert!(
+        log.contains("bad_event") && !log.contains("hunter2") && !log.contains("TRACE level"),
+        "{log}"
+    );
+}
+
+#[test]
+fn an_event_without_a_deadline_is_a_fault_of_the_platforms_and_no_bug() {
+    let mut platform = Platform::start([("", ""); 0]);
+    let exit = platform.give_event_without_deadline();
+    let log = platform.log();
+    assert_eq!(exit, Some(4), "{log}");
+    assert!(log.contains("aws_failed") && log.contains("Lambda-Runtime-Deadline-Ms"), "{log}");
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub(super) async fn create(s3: &S3, key: &str, tries: &AttemptCounter) -> Result
                 match S3ErrorKind::of(&failure, action, &s3.arn(key)) {
                     S3ErrorKind::Unsupported(error) => return Err(s3.unsupported(error).await),
                     meaning => {
-                        let again = senseless || matches!(meaning, S3ErrorKind::Busy);
+                        let again = senseless || matches!(meaning, S3ErrorKind::Busy | S3ErrorKind::Senseless(_));
                         (meaning.into_error(action, &s3.arn(key)), again)
                     }
                 }

@@ -30,7 +30,7 @@ pub(super) async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<Com
             }
         };
         match meaning {
-            S3ErrorKind::Corrupted(_) if tries < 2 => {}
+            S3ErrorKind::Corrupted(_) | S3ErrorKind::Senseless(_) if tries < 2 => {}
             S3ErrorKind::Busy if Instant::now() < conflict_ends => wait_for(tries).await,
             S3ErrorKind::NotFound => return Err(S3ErrorKind::NoUpload.into_error(action, &arn)),
             S3ErrorKind::Unsupported(error) => return Err(s3.unsupported(error).await),

@@ -24,6 +24,29 @@ fn deferrable_defaults_beside_a_serializable_writer_are_a_warning_of_check() {
     assert!(said.stdout.contains("default_transaction_isolation"), "{}", said.stdout);
 }
 
+/// `check` said nothing of it, and the backup failed.
+#[test]
+fn a_table_that_is_locked_exclusively_now_is_a_warning_of_check() {
+    let fixture = Fixture::new();
+    let mut holder = fixture.server.session("app");
+    holder.run("begin; lock table plain in access exclusive mode");
+    let mut event = fixture.event();
+    event["lock_timeout"] = json!("1s");
+    let said = fixture.prepared("check", &event).run();
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    let named_locks = |report: &serde_json::Value| {
+        let checks = report["checks"].as_array().expect("checks").clone();
+        checks.into_iter().find(|check| check["name"] == "locks")
+    };
+    let check = named_locks(&said.receipt()).expect("the locks");
+    let warning = check["detail"]["warning"].as_str().expect("a warning");
+    assert_eq!(check["status"], "warning", "{check}");
+    assert!(warning.contains("public.plain") && warning.contains("1 s"), "{warning}");
+    fixture.prepared("backup", &event).run().failed("db_lock_timeout", 3);
+    holder.run("rollback");
+    assert_eq!(named_locks(&fixture.prepared("check", &event).run().receipt()), None);
+}
+
 /// `check` was ok there, and the backup was not.
 #[test]
 fn a_serializable_default_on_a_hot_standby_is_found_by_check_with_the_code_of_the_backup() {

@@ -1,6 +1,6 @@
 //! Events, names, hosts and keys that are refused before anything is started.
 
-use super::{Cause, Point, fails};
+use super::{Cause, Point, Promise, fails};
 use serde_json::{Value, json};
 
 pub fn points() -> Vec<Point> {
@@ -55,5 +55,17 @@ pub fn points() -> Vec<Point> {
         Cause::Variables(small),
         fails("not_enough_memory"),
     ));
+    let endpoint = |name: &'static str, value: &str| (name, value.to_owned());
+    for (variables, says) in [
+        (vec![endpoint("AWS_ENDPOINT_URL_S3", "minio:9000")], "AWS_ENDPOINT_URL_S3"),
+        (vec![endpoint("AWS_ENDPOINT_URL_KMS", "")], "AWS_ENDPOINT_URL_KMS"),
+        (vec![endpoint("AWS_USE_FIPS_ENDPOINT", "true")], "AWS_USE_FIPS_ENDPOINT"),
+    ] {
+        points.push(Point::new(
+            format!("an endpoint that cannot be used: {says}"),
+            Cause::Variables(variables),
+            Promise::Fails { code: "bad_event", says },
+        ));
+    }
     points
 }

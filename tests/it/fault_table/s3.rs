@@ -136,6 +136,7 @@ pub fn points() -> Vec<Point> {
         match (call.operation, call.role) {
             (Operation::CompleteUpload, _) => add("409 for ever", conflicts(), fails("s3_upload_gone")),
             (Operation::PutObject, _) => add("409 for ever", conflicts(), call.failed("s3_unavailable")),
+            (_, Role::Looks) => add("409 for ever", conflicts(), fails("s3_unavailable")),
             _ => {}
         }
     }
@@ -179,6 +180,12 @@ pub fn points() -> Vec<Point> {
             let refused = call.always(Fault::Answer(Canned::error(400, "BadDigest")));
             add("checksum refused for ever", refused, call.failed("s3_integrity"));
         }
+        for (status, code) in [(409, "OperationAborted"), (412, "PreconditionFailed")] {
+            let fault = Fault::Answer(Canned::error(status, code));
+            add(&format!("{status} {code} once, and no object"), call.once(fault), WHOLE);
+        }
+        let exists = call.always(Fault::Answer(Canned::error(412, "PreconditionFailed")));
+        add("412 for ever, and no object", exists, call.failed("s3_unavailable"));
         for (status, code) in [(400, "ExpiredToken"), (403, "ExpiredToken"), (403, "RequestTimeTooSkewed")] {
             let fault = Fault::Answer(Canned::error(status, code));
             add(&format!("{status} {code} once"), call.once(fault), WHOLE);
@@ -191,7 +198,10 @@ pub fn points() -> Vec<Point> {
             add("501", unknown, call.failed("s3_unsupported"));
             // In S3's place somebody says yes to everything.
             add("HTML in a 200 once", call.once(Fault::Answer(html())), WHOLE);
-            add("an empty 200 once", call.once(Fault::Answer(Canned::new(200, ""))), WHOLE);
+            for status in [200, 204] {
+                let empty = Fault::Answer(Canned::new(status, ""));
+                add(&format!("an empty {status} once"), call.once(empty), WHOLE);
+            }
             add(
                 "HTML in a 200 for ever",
                 call.always(Fault::Answer(html())),

@@ -13,11 +13,13 @@ use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime};
+use tempfile::NamedTempFile;
 
 /// One warm process behind a platform that has one event at a time. Killed on Drop.
 pub struct Platform {
     listener: TcpListener,
     child: Child,
+    log: NamedTempFile,
 }
 
 /// What an event came to: the receipt, or `errorType` and the receipt in its message.
@@ -38,10 +40,13 @@ impl Platform {
         for (name, value) in variables {
             command.env(name.as_ref(), value.as_ref());
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let log = NamedTempFile::new().expect("a file for the log");
+        let stderr = log.reopen().expect("a second handle of it");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         Self {
             listener,
             child: command.spawn().expect("pgseal starts"),
+            log,
         }
     }
 
@@ -53,11 +58,16 @@ impl Platform {
     /// Hands it one event, to be answered within `left`, and waits for the answer. A process that ends instead fails
     /// the test by the watch that all tests have: the runner's.
     pub fn invoke(&self, event: &Value, left: Duration) -> Outcome {
+        self.invoke_bytes(event.to_string().as_bytes(), left)
+    }
+
+    /// The same with whatever bytes.
+    pub fn invoke_bytes(&self, event: &[u8], left: Duration) -> Outcome {
         let deadline = SystemTime::now() + left;
         let deadline = deadline.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();
         let head = format!("Lambda-Runtime-Aws-Request-Id: 1\r\nLambda-Runtime-Deadline-Ms: {deadline}\r\n");
-        self.serve("/next", &head, &event.to_string()).expect("it asks for an event");
-        let (path, body) = self.serve("", "", "").expect("it answers the event");
+        self.serve("/next", &head, event).expect("it asks for an event");
+        let (path, body) = self.serve("", "", b"").expect("it answers the event");
         let answer: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
         if path.ends_with("/response") {
             return Ok(answer);
@@ -67,16 +77,29 @@ impl Platform {
         Err((text("errorType"), receipt))
     }
 
+    /// Hands it an event without a deadline, by which it ends: its exit status.
+    pub fn give_event_without_deadline(&mut self) -> Option<i32> {
+        self.serve("/next", "Lambda-Runtime-Aws-Request-Id: 1\r\n", b"{}")
+            .expect("it asks for an event");
+        self.child.wait().expect("its end").code()
+    }
+
+    /// What it wrote to stderr so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).expect("its log")
+    }
+
     /// Answers one request, whose path must end so, and gives its path and body.
-    fn serve(&self, expected: &str, head: &str, body: &str) -> Result<(String, String)> {
+    fn serve(&self, expected: &str, head: &str, body: &[u8]) -> Result<(String, String)> {
         let (mut socket, _) = self.listener.accept()?;
         let (path, asked) = read_request(&socket)?;
         assert!(path.ends_with(expected), "{path} was called where {expected} was due");
         let length = body.len();
         write!(
             socket,
-            "HTTP/1.1 200 OK\r\n{head}Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            "HTTP/1.1 200 OK\r\n{head}Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
         )?;
+        socket.write_all(body)?;
         Ok((path, asked))
     }
 }
