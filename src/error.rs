@@ -49,7 +49,7 @@ codes! {
     DbAuth "db_auth" 3 "Checklist: IAM authentication is enabled on the instance; `GRANT rds_iam TO user`; the role allows rds-db:connect on this dbuser; `region` is the database's; the clock is right; `host` is the RDS endpoint, not an alias.";
     DbBusy "db_busy" 3 "The server accepts no further connection now: raise max_connections, close idle ones, or run at a quieter hour.";
     DbLockTimeout "db_lock_timeout" 3 "Another session holds an exclusive lock: run when no DDL runs, or raise `lock_timeout`.";
-    DbPrivilege "db_privilege" 3 "GRANT pg_read_all_data TO the backup user; large objects need GRANT SELECT each, row security needs BYPASSRLS.";
+    DbPrivilege "db_privilege" 3 "GRANT pg_read_all_data TO the backup user (before PostgreSQL 14: USAGE on each schema, SELECT on all its tables and sequences); large objects need GRANT SELECT each, row security needs BYPASSRLS.";
     NoDatabase "no_database" 3 "Check `database`: no such database on this server, or none that this user can connect to.";
     ReplicaConflict "replica_conflict" 3 "The replica cancelled the dump to replay changes: raise max_standby_streaming_delay, set hot_standby_feedback, or dump from the primary.";
     VersionMismatch "version_mismatch" 5 "No installed pg_dump is new enough for this server: use an image with a newer client, or PGSEAL_PG_BIN.";
