@@ -204,9 +204,29 @@ pub(super) fn another_locale(source: &DatabaseProperties, target: &PsqlTarget, c
     Ok(warnings)
 }
 
+/// A dump may hold what a server older than its own does not know. `source`: such as `15.14`.
+pub(super) fn older_target(source: &str, target: u32) -> Option<String> {
+    let digits = source.split(|letter: char| !letter.is_ascii_digit()).next();
+    let major: u32 = digits.and_then(|digits| digits.parse().ok())?;
+    (target < major).then(|| {
+        format!(
+            "the target is PostgreSQL {target}, the backup is of {major}: what only the newer one knows ends the restore where it comes"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_older_than_the_source_is_told() {
+        let warning = older_target("15.14 (Debian 15.14-1)", 10).unwrap();
+        assert!(warning.starts_with("the target is PostgreSQL 10, the backup is of 15"), "{warning}");
+        for (source, target) in [("15.14", 15), ("15.14", 18), ("", 10), ("17beta1", 17)] {
+            assert_eq!(older_target(source, target), None);
+        }
+    }
 
     fn creation(provider: &str, locale: Option<&str>, rules: Option<&str>) -> CreateOptions {
         CreateOptions {
