@@ -98,6 +98,9 @@ impl Display for CreateOptions {
     }
 }
 
+/// SQLSTATE insufficient_privilege.
+const NOT_ALLOWED: &str = "42501";
+
 /// What came of it.
 pub enum CreateOutcome {
     Yes,
@@ -141,10 +144,18 @@ pub fn try_create(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel
     match server.try_statement(&sql, cancel)? {
         None => Ok(CreateOutcome::Yes),
         Some(refusal) if is_about_the_locale(&refusal.sqlstate) => Ok(CreateOutcome::LocaleRefused(refusal.message)),
-        Some(refusal) => Err(Error::new(
-            Code::RestoreFailed,
-            format!("the database {name} cannot be made: {}", refusal.message),
-        )),
+        Some(refusal) => {
+            let error = Error::new(
+                Code::RestoreFailed,
+                format!("the database {name} cannot be made: {}", refusal.message),
+            );
+            Err(error.advise(match &*refusal.sqlstate {
+                NOT_ALLOWED => {
+                    "Name a user in --to that may make databases (CREATEDB), or have somebody make an empty one and leave out --create."
+                }
+                _ => "Make an empty database yourself, and restore into it without --create.",
+            }))
+        }
     }
 }
 
