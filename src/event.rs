@@ -16,7 +16,8 @@ use serde_json::{Map, Value};
 pub const MAX_BYTES: usize = 256 * 1024;
 
 /// What an event is.
-const AN_OBJECT: &str = "Give one JSON object, {…}, of the fields in README.md: names and texts in double quotes, no comma after the last field.";
+const AN_OBJECT: &str =
+    "Give one JSON object, {…}, of the fields in README.md: names and texts in double quotes, no comma after the last field.";
 
 /// Every field that an event may have, in the order of the documentation.
 pub const FIELDS: &[&str] = &[
