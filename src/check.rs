@@ -17,7 +17,9 @@ use crate::store::{ConditionalSupport, S3};
 use crate::variables::Env;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use time::OffsetDateTime;
 
 /// Each thing that was looked at, and what it came to.
@@ -86,6 +88,20 @@ impl CheckReport {
     }
 }
 
+/// Anyone who waits at a terminal for longer than this is told for what.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+async fn told_when_slow<T>(patience: Duration, work: impl Future<Output = T>, tell: impl FnOnce()) -> T {
+    let mut work = pin!(work);
+    match tokio::time::timeout(patience, work.as_mut()).await {
+        Ok(done) => done,
+        Err(_) => {
+            tell();
+            work.await
+        }
+    }
+}
+
 /// Looks at all that can be looked at, and goes on after a failure wherever that makes sense.
 pub async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> CheckReport {
     let memory = plan.memory(0).ok();
@@ -114,8 +130,10 @@ pub async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>
             return report;
         }
     };
-    let is_bucket_there = look_at_bucket(&store, plan, cancel, &mut report).await;
-    let server = match cancel.run_until_cancelled(Server::find(&plan.source)).await {
+    let waiting_for_s3 = || tracing::info!(bucket = plan.destination.bucket.name.as_str(), "waiting for S3");
+    let is_bucket_there = told_when_slow(PATIENCE, look_at_bucket(&store, plan, cancel, &mut report), waiting_for_s3).await;
+    let finding = cancel.run_until_cancelled(Server::find(&plan.source));
+    let server = match told_when_slow(PATIENCE, finding, || tracing::info!("waiting for RDS")).await {
         Ok(server) => server,
         Err(error) => {
             report.record("server", None, Err(error));
@@ -135,7 +153,8 @@ pub async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>
         deadline,
         cancel,
     };
-    let list = match job.databases().await {
+    let listing = told_when_slow(PATIENCE, job.databases(), || tracing::info!("waiting for the database server"));
+    let list = match listing.await {
         Ok(list) => list,
         Err(error) => {
             report.record("databases", None, Err(error));
@@ -318,4 +337,25 @@ pub fn describe(plan: &Plan) -> Value {
         "partial": plan.selection.is_partial(),
         "warnings": plan.warnings.iter().chain(&plan.lateness).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[tokio::test]
+    async fn a_wait_is_told_only_where_it_is_long() {
+        let told = Cell::new(false);
+        let patience = Duration::from_secs(3600);
+        assert_eq!(told_when_slow(patience, async { 7 }, || told.set(true)).await, 7);
+        assert!(!told.get());
+        let until_told = async {
+            while !told.get() {
+                tokio::task::yield_now().await;
+            }
+            8
+        };
+        assert_eq!(told_when_slow(Duration::ZERO, until_told, || told.set(true)).await, 8);
+    }
 }

@@ -49,7 +49,7 @@ codes! {
     DbAuth "db_auth" 3 "Checklist: IAM authentication is enabled on the instance; `GRANT rds_iam TO user`; the role allows rds-db:connect on this dbuser; `region` is the database's; the clock is right; `host` is the RDS endpoint, not an alias.";
     DbBusy "db_busy" 3 "The server accepts no further connection now: raise max_connections, close idle ones, or run at a quieter hour.";
     DbLockTimeout "db_lock_timeout" 3 "Another session holds an exclusive lock: run when no DDL runs, or raise `lock_timeout`.";
-    DbPrivilege "db_privilege" 3 "GRANT pg_read_all_data TO the backup user; large objects need GRANT SELECT each, row security needs BYPASSRLS.";
+    DbPrivilege "db_privilege" 3 "GRANT pg_read_all_data TO the backup user (before PostgreSQL 14: USAGE on each schema, SELECT on all its tables and sequences); large objects need GRANT SELECT each, row security needs BYPASSRLS.";
     NoDatabase "no_database" 3 "Check `database`: no such database on this server, or none that this user can connect to.";
     ReplicaConflict "replica_conflict" 3 "The replica cancelled the dump to replay changes: raise max_standby_streaming_delay, set hot_standby_feedback, or dump from the primary.";
     VersionMismatch "version_mismatch" 5 "No installed pg_dump is new enough for this server: use an image with a newer client, or PGSEAL_PG_BIN.";
@@ -123,13 +123,22 @@ impl Error {
     }
 
     pub fn hint(&self) -> &str {
-        self.hint.as_deref().unwrap_or_else(|| self.code.hint())
+        let named = || match (self.code, self.field.as_deref()) {
+            (Code::BadEvent, None) => "Correct what is named here; README.md has a table of all fields and variables.",
+            (Code::BadEvent, Some(field)) if is_variable(field) => "Correct the environment variable that is named here, or unset it.",
+            _ => self.code.hint(),
+        };
+        self.hint.as_deref().unwrap_or_else(named)
     }
 
     /// The name under which Lambda, Step Functions and alarms see it.
     pub fn error_type(&self) -> String {
         format!("pgseal.{}", self.code.name())
     }
+}
+
+fn is_variable(field: &str) -> bool {
+    field.starts_with(|letter: char| letter.is_ascii_uppercase()) && !field.contains(|letter: char| letter.is_ascii_lowercase())
 }
 
 impl fmt::Display for Error {
@@ -176,6 +185,18 @@ mod tests {
         let names: HashSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
         assert_eq!(names.len(), Code::ALL.len());
         assert!(Code::ALL.iter().all(|code| [2, 3, 4, 5, 6, 7, 70, 74].contains(&code.exit())));
+    }
+
+    #[test]
+    fn a_hint_speaks_of_a_field_only_where_one_is_named() {
+        let hint = |error: Error| error.hint().to_owned();
+        assert!(hint(Error::field(Code::BadEvent, "port", "must be a number")).contains("field of the event"));
+        for error in [
+            Error::new(Code::BadEvent, "the event is not UTF-8"),
+            Error::field(Code::BadEvent, "PGSEAL_LOG", "(an environment variable) must be one of …"),
+        ] {
+            assert!(!hint(error.clone()).contains("field of the event"), "{error}");
+        }
     }
 
     #[test]

@@ -15,6 +15,10 @@ use serde_json::{Map, Value};
 /// EventBridge and asynchronous Lambda calls end at 256 KiB; so do we, at every entry point.
 pub const MAX_BYTES: usize = 256 * 1024;
 
+/// What an event is.
+const AN_OBJECT: &str =
+    "Give one JSON object, {…}, of the fields in README.md: names and texts in double quotes, no comma after the last field.";
+
 /// Every field that an event may have, in the order of the documentation.
 pub const FIELDS: &[&str] = &[
     "action",
@@ -64,13 +68,11 @@ impl Event {
     /// Reads an event, or an EventBridge envelope around one.
     pub fn parse(text: &str) -> Result<Self> {
         if text.len() > MAX_BYTES {
-            return Err(Error::new(
-                Code::BadEvent,
-                format!("the event has {} bytes; {MAX_BYTES} is the limit", text.len()),
-            ));
+            let message = format!("the event has {} bytes; {MAX_BYTES} is the limit", text.len());
+            return Err(Error::new(Code::BadEvent, message).advise("Name fewer databases or tables, or use patterns."));
         }
         if text.trim().is_empty() {
-            return Err(Error::new(Code::BadEvent, "the event is empty; it must be a JSON object"));
+            return Err(Error::new(Code::BadEvent, "the event is empty; it must be a JSON object").advise(AN_OBJECT));
         }
         let mut json = serde_json::Deserializer::from_str(text);
         let value = UniqueNames
@@ -82,10 +84,13 @@ impl Event {
 
     fn from_value(value: Value) -> Result<Self> {
         if reads_private_key(&value) {
-            return Err(Error::new(Code::PrivateKeyGiven, "the event holds a private key; it was not used"));
+            return Err(match field_with_private_key(&value) {
+                Some(field) => Error::field(Code::PrivateKeyGiven, field, "holds a private key; it was not used"),
+                None => Error::new(Code::PrivateKeyGiven, "the event holds a private key; it was not used"),
+            });
         }
         let Value::Object(mut object) = value else {
-            return Err(Error::new(Code::BadEvent, "the event must be a JSON object"));
+            return Err(Error::new(Code::BadEvent, "the event must be a JSON object").advise(AN_OBJECT));
         };
         let mut has_time_of_envelope = false;
         if object.contains_key("source") && object.contains_key("detail-type") {
@@ -148,6 +153,7 @@ pub fn unknown_field(name: &str) -> Error {
         &shown,
         format!("is not a known field; did you mean `{}`?", nearest.unwrap_or(&"database")),
     )
+    .advise("Correct the field's name, or leave it out; README.md has a table of all fields.")
 }
 
 /// serde_json's messages name line and column, and could quote a value: keep its kind and place only.
@@ -156,8 +162,10 @@ fn not_json(error: serde_json::Error) -> Error {
     let said = error.to_string();
     match said.split_once("duplicate field ").and_then(|(_, rest)| rest.split('`').nth(1)) {
         Some(name) => Error::field(Code::BadEvent, name, format!("is given twice ({place})")),
-        None if said.contains("recursion limit") => Error::new(Code::BadEvent, format!("the event is nested too deeply ({place})")),
-        None => Error::new(Code::BadEvent, format!("the event is not JSON ({place})")),
+        None if said.contains("recursion limit") => {
+            Error::new(Code::BadEvent, format!("the event is nested too deeply ({place})")).advise(AN_OBJECT)
+        }
+        None => Error::new(Code::BadEvent, format!("the event is not JSON ({place})")).advise(AN_OBJECT),
     }
 }
 
@@ -172,6 +180,14 @@ fn reads_private_key(value: &Value) -> bool {
         }
         _ => false,
     }
+}
+
+/// The field, of the event or of one in an envelope. Any other name could be the key itself.
+fn field_with_private_key(event: &Value) -> Option<&str> {
+    let fields = event.as_object()?;
+    let of_envelope = fields.get("detail").and_then(field_with_private_key);
+    let is_it = |name: &&str| fields.get(*name).is_some_and(reads_private_key);
+    of_envelope.or_else(|| FIELDS.iter().copied().find(is_it))
 }
 
 #[cfg(test)]
@@ -193,6 +209,30 @@ mod tests {
     fn no_value_is_echoed() {
         for text in [r#"{"database": hunter2}"#, r#"{"database": "hunter2"#, r#"["hunter2"]"#, "hunter2"] {
             assert!(!refused(text).to_string().contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_field_with_a_private_key_is_named() {
+        let key = "-----BEGIN PRIVATE KEY-----";
+        for (event, field) in [
+            (format!(r#"{{"public_key": ["x", "{key}"]}}"#), Some("public_key")),
+            (
+                format!(r#"{{"source": "me", "detail-type": "b", "detail": {{"tags": {{"a": "{key}"}}}}}}"#),
+                Some("tags"),
+            ),
+            (format!(r#"{{"{key}": "{key}"}}"#), None),
+            (format!(r#"["{key}"]"#), None),
+        ] {
+            let error = refused(&event);
+            assert_eq!((error.code, error.field.as_deref()), (Code::PrivateKeyGiven, field), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_not_json_is_not_advised_to_correct_a_field() {
+        for text in ["", "{", "[]", "database=app", r#"{"database": "app",}"#] {
+            assert!(refused(text).hint().starts_with("Give one JSON object"), "{text}");
         }
     }
 

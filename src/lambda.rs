@@ -10,11 +10,15 @@ use crate::receipt::Receipt;
 use crate::variables::Env;
 use bytes::Bytes;
 use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::tower::Layer;
 use lambda_runtime::tower::util::MapRequestLayer;
-use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use serde_json::Value;
 use std::cell::Cell;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 
@@ -43,7 +47,84 @@ impl std::fmt::Debug for LambdaError {
     }
 }
 
-/// Answers events until the platform ends the process.
+/// Whether an event is being worked on: from its arrival until its answer is posted.
+#[derive(Clone, Default)]
+struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl<S> Layer<S> for Busy {
+    type Service = BusyService<S>;
+
+    fn layer(&self, service: S) -> BusyService<S> {
+        let busy = self.clone();
+        BusyService { service, busy }
+    }
+}
+
+/// The runtime's own service, handler and posting, with a mark on while it works.
+struct BusyService<S> {
+    service: S,
+    busy: Busy,
+}
+
+impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for BusyService<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = BusyFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
+        self.busy.0.store(true, Ordering::Release);
+        let (future, busy) = (Box::pin(self.service.call(invocation)), self.busy.clone());
+        BusyFuture { future, busy }
+    }
+}
+
+struct BusyFuture<F> {
+    future: Pin<Box<F>>,
+    busy: Busy,
+}
+
+impl<F: Future> Future for BusyFuture<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        self.future.as_mut().poll(context)
+    }
+}
+
+impl<F> Drop for BusyFuture<F> {
+    fn drop(&mut self) {
+        self.busy.0.store(false, Ordering::Release);
+    }
+}
+
+/// What `work` gives, or `None` at a signal that finds no event in work.
+async fn until_idle_and_terminated<T>(work: impl Future<Output = T>, busy: &Busy, terminated: &Cancel) -> Option<T> {
+    let (mut work, mut signal) = (pin!(work), pin!(terminated.cancelled()));
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(ended) = work.as_mut().poll(context) {
+            return Poll::Ready(Some(ended));
+        }
+        // An answer that was posted a moment ago has woken this task, so that the mark is looked at again.
+        let is_terminated = terminated.reason().is_some() || signal.as_mut().poll(context).is_ready();
+        match is_terminated && !busy.get() {
+            true => Poll::Ready(None),
+            false => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Answers events until the platform ends the process: by taking its side away, or by a signal.
 pub async fn serve(env: &Env, terminated: &Cancel) -> Result<()> {
     let answered = AtomicBool::new(false);
     // The library would answer by itself, and log, what its JSON reader does not take, and of a name given twice it would
@@ -58,14 +139,19 @@ pub async fn serve(env: &Env, terminated: &Cancel) -> Result<()> {
         answered.store(true, Ordering::Relaxed);
         answer
     });
+    let busy = Busy::default();
     let runtime = Runtime::new(service)
         .layer(TracingLayer::new())
-        .layer(MapRequestLayer::new(take_body));
+        .layer(MapRequestLayer::new(take_body))
+        .layer(busy.clone());
     let ended = panics::caught(async {
         let ended = runtime.run().await;
         ended.map_err(|error| Error::new(Code::AwsFailed, format!("the Lambda runtime API gave no event: {error}")))
     });
-    match ended.await {
+    let Some(ended) = until_idle_and_terminated(ended, &busy, terminated).await else {
+        return Ok(());
+    };
+    match ended {
         // The handler's panics are caught in it: this is the library's, which asks for these headers without a check.
         Err(error) if error.code == Code::Bug => Err(Error::new(
             Code::AwsFailed,
@@ -161,6 +247,29 @@ mod tests {
             "{receipt}"
         );
         assert!(!failure.receipt.contains("on purpose"), "{receipt}");
+    }
+
+    #[tokio::test]
+    async fn a_signal_ends_an_idle_runtime_and_waits_for_a_busy_one() {
+        let terminated = Cancel::new().unwrap();
+        let idle = Busy::default();
+        let silent = std::future::pending::<()>();
+        let signal = async { terminated.cancel(Error::new(Code::Terminated, "stopped by SIGTERM")) };
+        let (ended, ()) = tokio::join!(until_idle_and_terminated(silent, &idle, &terminated), signal);
+        assert_eq!(ended, None);
+        let busy = Busy::default();
+        let event = BusyFuture {
+            future: Box::pin(tokio::task::yield_now()),
+            busy: busy.clone(),
+        };
+        busy.0.store(true, Ordering::Release);
+        let work = async {
+            event.await;
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(until_idle_and_terminated(work, &busy, &terminated).await, None);
+        assert!(!busy.get());
+        assert_eq!(until_idle_and_terminated(async { 7 }, &busy, &terminated).await, Some(7));
     }
 
     #[test]

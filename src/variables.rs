@@ -233,6 +233,7 @@ fn unknown(name: &str) -> Error {
         &shown,
         format!("is no environment variable that this program knows{meant}"),
     )
+    .advise("Correct the variable's name, or unset it; README.md has a table of all variables.")
 }
 
 #[cfg(test)]

@@ -29,10 +29,10 @@ impl ManifestSigner {
         match key {
             SigningKey::File { path, passphrase_file } => {
                 let bad = |reason: String| Error::field(Code::BadEvent, "PGSEAL_SIGNING_KEY", reason);
-                let file = std::fs::read(path).map_err(|error| bad(format!("{} cannot be read: {error}", path.display())))?;
+                let file = std::fs::read(path).map_err(|error| bad(format!("names {}, which cannot be read: {error}", path.display())))?;
                 warn_if_open_to_all(path);
                 let ask = || passphrase::ask(&path.display().to_string(), passphrase_file.as_deref());
-                let local = LocalSigner::parse(&file, ask).map_err(|error| bad(error.message))?;
+                let local = LocalSigner::parse(&file, ask).map_err(|error| bad(format!("cannot be used: {}", error.message)))?;
                 Ok(Self {
                     signer: Signer {
                         fingerprint: local.fingerprint().to_owned(),
@@ -47,7 +47,7 @@ impl ManifestSigner {
                 let answer = answer.map_err(|error| ServiceError::of(&error).into_error("kms:GetPublicKey", key))?;
                 let der = answer.public_key().map(|blob| blob.as_ref().to_vec()).unwrap_or_default();
                 let verifier = Verifier::parse(&der)
-                    .map_err(|error| Error::field(Code::BadEvent, "PGSEAL_SIGNING_KEY", error.message))
+                    .map_err(|error| Error::field(Code::BadEvent, "PGSEAL_SIGNING_KEY", format!("cannot be used: {}", error.message)))
                     .map_err(|error| error.advise("Make it with key usage SIGN_VERIFY and key spec ECC_NIST_P256."))?;
                 Ok(Self {
                     signer: Signer {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub struct KeyArguments {
-    /// The RSA private key of one of the backup's recipients: a PEM file, or the ARN of a secret in Secrets Manager
+    /// The RSA private key of one of the backup's present recipients: a PEM file, or the ARN of a secret in Secrets Manager
     #[arg(long, value_name = "KEY")]
     pub(super) key: String,
     /// A file, or /dev/fd/N, whose first line is the key's passphrase; asked at the terminal otherwise

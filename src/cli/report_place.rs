@@ -13,7 +13,13 @@ impl ReportPlace {
     pub async fn open(place: &str, env: &Env) -> Result<Self> {
         let location = Location::parse(place)?;
         if let Location::Directory(folder) = &location {
-            let unusable = |error| Error::field(Code::BadUsage, "report", format!("{location} cannot be written to: {error}"));
+            let unusable = |error| {
+                Error::field(
+                    Code::BadUsage,
+                    "report",
+                    format!("names {location}, which cannot be written to: {error}"),
+                )
+            };
             std::fs::create_dir_all(folder).map_err(unusable)?;
             // Never kept, so nothing of it is seen.
             drop(NewFile::create(&folder.join("report"), 0o600).map_err(unusable)?);

@@ -35,7 +35,8 @@ pub struct BackupArgument {
 pub struct Verify {
     #[command(flatten)]
     backup: BackupArgument,
-    /// The RSA private key of one of the backup's recipients; without it only what stands in clear is compared
+    /// The RSA private key of one of the backup's recipients: a PEM file, or the ARN of a secret in Secrets Manager; without
+    /// it only what stands in clear is compared
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// A file, or /dev/fd/N, whose first line is the key's passphrase; asked at the terminal otherwise
@@ -319,7 +320,7 @@ pub async fn list(arguments: &List, env: &Env, cancel: &Cancel) -> Result<Said> 
 
 /// Where an event has a field, this command has an option and a file.
 fn of_option(mut error: Error, path: &Path) -> Error {
-    let what = error.message.strip_prefix("`public_key` ").unwrap_or(&error.message);
+    let what = of_field(&error);
     error.message = format!("--recipient: {} {what}", path.display());
     error.field = None;
     match error.code {
@@ -331,12 +332,19 @@ fn of_option(mut error: Error, path: &Path) -> Error {
     }
 }
 
+/// The message without the field in front.
+fn of_field(error: &Error) -> &str {
+    let field = error.field.as_deref().unwrap_or_default();
+    let rest = error.message.strip_prefix(&format!("`{field}` "));
+    rest.unwrap_or(&error.message)
+}
+
 /// From a file, or from a secret: a drill on ECS has no file of its own.
 pub(super) async fn private_key(place: &str, passphrase_file: Option<&Path>) -> Result<PrivateKey> {
     if !place.starts_with("arn:") {
         return PrivateKey::open(Path::new(place), passphrase_file);
     }
-    let secret = secret_arn(place.to_owned()).map_err(|error| Error::field(Code::BadEvent, "key", error.message))?;
+    let secret = secret_arn(place.to_owned()).map_err(|error| Error::field(Code::BadEvent, "key", of_field(&error)))?;
     let text = secret::text(&secret).await?;
     PrivateKey::parse(text.expose_secret().as_bytes(), || passphrase::ask(place, passphrase_file))
 }

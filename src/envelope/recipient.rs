@@ -123,6 +123,8 @@ impl Recipient {
             return Err(refused("is longer than 16 KiB: give one RSA public key"));
         }
         match public_blobs(text).as_deref() {
+            None | Some([]) if looks_like_a_path(text) => Err(refused("looks like the name of a file: the key itself is needed")
+                .advise("Give what the file holds; in a shell: OPENSSL_PUBLIC_KEY=\"$(cat public_key.pem)\".")),
             None | Some([]) => Err(refused("is neither PEM nor base64 DER")),
             Some([der]) => Self::from_der(der),
             Some(_) => Err(refused("holds several keys in one PEM: give a list with one key each")),
@@ -269,6 +271,13 @@ fn spoilt(flaw: ModulusFault) -> Error {
 
 fn cannot_wrap() -> Error {
     Error::new(Code::Bug, "the secret could not be wrapped for a recipient")
+}
+
+fn looks_like_a_path(text: &str) -> bool {
+    const ENDINGS: [&str; 6] = [".pem", ".pub", ".key", ".crt", ".cer", ".der"];
+    let text = text.trim();
+    let is_named_so = ENDINGS.iter().any(|ending| text.to_ascii_lowercase().ends_with(ending));
+    !text.contains(char::is_whitespace) && (is_named_so || text.starts_with(['/', '~']) || text.starts_with("./"))
 }
 
 fn refused(reason: &str) -> Error {

@@ -63,6 +63,14 @@ impl AllowedHosts {
             None => *entry == name && (dns || address),
         });
         let refused = |reason: &str| Err(Error::field(Code::HostNotAllowed, "host", reason));
+        if !admitted && address_with_more(&name) {
+            let error = Error::field(
+                Code::HostNotAllowed,
+                "host",
+                "must be a host's name alone: no URL, no port, no path",
+            );
+            return Err(error.advise("Give the name in `host`, the port in `port`, the database in `database`, the user in `user`."));
+        }
         if !admitted {
             return refused("is not among the hosts that the environment variable PGSEAL_ALLOWED_HOSTS allows (default: RDS endpoints)");
         }
@@ -71,6 +79,13 @@ impl AllowedHosts {
         }
         Ok(Host(name))
     }
+}
+
+/// A URL, or a name with port or path.
+fn address_with_more(name: &str) -> bool {
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let has_port = |name: &str| name.rsplit_once(':').is_some_and(|(name, port)| is_port(port) && is_dns_name(name));
+    name.contains("://") || name.split_once('/').is_some_and(|(name, _)| is_dns_name(name) || has_port(name)) || has_port(name)
 }
 
 /// RFC 1123, and not an address.
@@ -97,6 +112,23 @@ mod tests {
         ] {
             assert_eq!(allowed.admit(host).unwrap().as_str(), host.to_ascii_lowercase());
         }
+    }
+
+    #[test]
+    fn a_url_as_host_is_told_as_such() {
+        for host in [
+            "postgresql://u@app.abc.eu-central-1.rds.amazonaws.com/app",
+            "app.abc.eu-central-1.rds.amazonaws.com:5432",
+            "app.abc.eu-central-1.rds.amazonaws.com/app",
+        ] {
+            let error = AllowedHosts::parse(None).admit(host).unwrap_err();
+            assert!(
+                error.code == Code::HostNotAllowed && error.message.contains("name alone"),
+                "{error}"
+            );
+        }
+        let other = AllowedHosts::parse(None).admit("db.example.com").unwrap_err();
+        assert!(other.message.contains("PGSEAL_ALLOWED_HOSTS"));
     }
 
     #[test]

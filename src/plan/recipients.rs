@@ -76,7 +76,18 @@ fn parsed(texts: &[String]) -> Result<Vec<Recipient>> {
     if texts.iter().all(|text| text.trim().is_empty()) {
         return Err(Error::field(Code::NoPublicKey, "public_key", "is empty"));
     }
-    texts.iter().map(|text| Recipient::parse(text)).collect()
+    let one = |(at, text): (usize, &String)| Recipient::parse(text).map_err(|error| of_several(error, at + 1, texts.len()));
+    texts.iter().enumerate().map(one).collect()
+}
+
+/// Which of them it is.
+fn of_several(mut error: Error, number: usize, count: usize) -> Error {
+    if count > 1
+        && let Some(reason) = error.message.strip_prefix("`public_key` ")
+    {
+        error.message = format!("`public_key` number {number} of {count} {reason}");
+    }
+    error
 }
 
 /// A variable holds one key, or a JSON list of keys.
@@ -101,4 +112,21 @@ fn fingerprints(list: &str) -> Result<Vec<String>> {
         fits.then_some(text).ok_or_else(refused)
     };
     list.split(',').filter(|entry| !entry.trim().is_empty()).map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_recipients_the_wrong_one_is_named() {
+        let texts = |texts: &[&str]| parsed(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        let event: serde_json::Value = serde_json::from_str(include_str!("../../events/accepted/minimal.json")).unwrap();
+        let good = event["public_key"].as_str().unwrap();
+        let error = texts(&[good, "nothing"]).unwrap_err();
+        assert!(error.message.starts_with("`public_key` number 2 of 2 is neither"), "{error}");
+        let path = texts(&["keys/public_key.pem"]).unwrap_err();
+        assert!(path.message.contains("name of a file") && !path.message.contains("keys/"), "{path}");
+        assert!(texts(&["nothing"]).unwrap_err().message.starts_with("`public_key` is neither"));
+    }
 }

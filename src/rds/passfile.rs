@@ -20,8 +20,14 @@ fn escaped(field: &str) -> Zeroizing<String> {
 
 pub fn read(path: &Path) -> Result<SecretString> {
     let text = std::fs::read_to_string(path);
-    text.map(SecretString::from)
-        .map_err(|error| Error::new(Code::BadEvent, format!("PGPASSFILE cannot be read: {error}")))
+    text.map(SecretString::from).map_err(|error| {
+        Error::field(
+            Code::BadEvent,
+            "PGPASSFILE",
+            format!("(an environment variable) names a file that cannot be read: {error}"),
+        )
+        .advise("Set PGPASSFILE to a password file that this user may read, or unset it.")
+    })
 }
 
 /// The password of the first line that fits.
@@ -33,7 +39,10 @@ pub fn find(text: &str, host: &str, port: u16, database: &str, user: &str) -> Re
         .filter_map(|line| <[String; 5]>::try_from(fields(line)).ok())
         .find(|fields| fields.iter().zip(wanted).all(|(field, wanted)| field == "*" || field == wanted))
         .map(|[.., password]| SecretString::from(password))
-        .ok_or_else(|| Error::new(Code::DbAuth, "PGPASSFILE has no line for this host, port, database and user"))
+        .ok_or_else(|| {
+            Error::new(Code::DbAuth, "PGPASSFILE has no line for this host, port, database and user")
+                .advise("Add a line `host:port:database:user:password` to that file; `*` stands for any.")
+        })
 }
 
 /// Splits at colons that no backslash stands before; the fifth field takes the rest.

@@ -370,6 +370,8 @@ mod tests {
             SIZE_BY_ANALYZE,
             READ,
             readable::UNREADABLE,
+            readable::NO_SELECT,
+            readable::NO_USAGE,
             readable::ROW_SECURITY,
             readable::CLOSED_OBJECTS,
             LOCKED,

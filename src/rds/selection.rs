@@ -204,12 +204,19 @@ pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Sel
 }
 
 fn refused(field: &str, pattern: &str, words: &str) -> Error {
-    Error::field(Code::BadEvent, field, format!("the pattern {pattern} cannot be read: {words}"))
-        .advise("The patterns are those of psql and pg_dump: * and ? stand for letters, double quotes keep case.")
+    Error::field(
+        Code::BadEvent,
+        field,
+        format!("holds the pattern {pattern}, which cannot be read: {words}"),
+    )
+    .advise("The patterns are those of psql and pg_dump: * and ? stand for letters, double quotes keep case.")
 }
 
 fn matches_nothing(field: &str, pattern: &str, database: &DatabaseName) -> Error {
-    let message = format!("the pattern {pattern} matches nothing in the database {}", database.as_str());
+    let message = format!(
+        "holds the pattern {pattern}, which matches nothing in the database {}",
+        database.as_str()
+    );
     Error::field(Code::BadEvent, field, message).advise(
         "Mind upper case and dots: a name with either is written in double quotes. Tables outside the search path need their schema; \
          what belongs to an extension or to the system is never in a dump, and an identity column's sequence only with its table.",

@@ -98,6 +98,9 @@ impl Display for CreateOptions {
     }
 }
 
+/// SQLSTATE insufficient_privilege.
+const NOT_ALLOWED: &str = "42501";
+
 /// What came of it.
 pub enum CreateOutcome {
     Yes,
@@ -141,10 +144,18 @@ pub fn try_create(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel
     match server.try_statement(&sql, cancel)? {
         None => Ok(CreateOutcome::Yes),
         Some(refusal) if is_about_the_locale(&refusal.sqlstate) => Ok(CreateOutcome::LocaleRefused(refusal.message)),
-        Some(refusal) => Err(Error::new(
-            Code::RestoreFailed,
-            format!("the database {name} cannot be made: {}", refusal.message),
-        )),
+        Some(refusal) => {
+            let error = Error::new(
+                Code::RestoreFailed,
+                format!("the database {name} cannot be made: {}", refusal.message),
+            );
+            Err(error.advise(match &*refusal.sqlstate {
+                NOT_ALLOWED => {
+                    "Name a user in --to that may make databases (CREATEDB), or have somebody make an empty one and leave out --create."
+                }
+                _ => "Make an empty database yourself, and restore into it without --create.",
+            }))
+        }
     }
 }
 
@@ -204,9 +215,29 @@ pub(super) fn another_locale(source: &DatabaseProperties, target: &PsqlTarget, c
     Ok(warnings)
 }
 
+/// A dump may hold what a server older than its own does not know. `source`: such as `15.14`.
+pub(super) fn older_target(source: &str, target: u32) -> Option<String> {
+    let digits = source.split(|letter: char| !letter.is_ascii_digit()).next();
+    let major: u32 = digits.and_then(|digits| digits.parse().ok())?;
+    (target < major).then(|| {
+        format!(
+            "the target is PostgreSQL {target}, the backup is of {major}: what only the newer one knows ends the restore where it comes"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_older_than_the_source_is_told() {
+        let warning = older_target("15.14 (Debian 15.14-1)", 10).unwrap();
+        assert!(warning.starts_with("the target is PostgreSQL 10, the backup is of 15"), "{warning}");
+        for (source, target) in [("15.14", 15), ("15.14", 18), ("", 10), ("17beta1", 17)] {
+            assert_eq!(older_target(source, target), None);
+        }
+    }
 
     fn creation(provider: &str, locale: Option<&str>, rules: Option<&str>) -> CreateOptions {
         CreateOptions {

@@ -127,11 +127,11 @@ fn in_words(role: Role) -> &'static str {
 }
 
 fn refused(path: &Path, reason: &str) -> Error {
-    Error::field(Code::BadEvent, "output", format!("{}: {reason}", path.display()))
+    Error::field(Code::BadEvent, "output", format!("names {}, which {reason}", path.display()))
 }
 
 fn exists(path: &Path) -> Error {
-    refused(path, "exists already; nothing is overwritten")
+    refused(path, "exists already; nothing is overwritten").advise("Name another file with -o, or move this one away first.")
 }
 
 fn not_taken(what: &str, error: &std::io::Error) -> Error {

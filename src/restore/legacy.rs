@@ -17,6 +17,14 @@ use cbc::cipher::array::Array;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 use std::sync::Arc;
 
+/// Before anything is made for them.
+pub async fn all_there(backup: &ChosenBackup, names: &[&str]) -> Result<()> {
+    for name in names {
+        backup.archive.pin(name).await?.ok_or_else(|| missing(name))?;
+    }
+    Ok(())
+}
+
 const MAX_KEY_OBJECT: u64 = 1024;
 /// Read at once; the format itself has no parts.
 const STEP: u64 = 8 << 20;

@@ -1,7 +1,7 @@
 //! Into a database: checked, decrypted and decompressed bytes stream into psql, which stops at the first error.
 
 use super::conninfo::Conninfo;
-use super::create::{another_locale, create, drop_database, maintenance};
+use super::create::{another_locale, create, drop_database, maintenance, older_target};
 use super::filter::{ExtensionMembers, Filter, FilterOptions, LeftOut};
 use super::find::{BackupKind, ChosenBackup};
 use super::legacy;
@@ -94,6 +94,11 @@ pub async fn restore(backup: &ChosenBackup, ask: &LoadOptions<'_>, cancel: &Canc
         let error = Error::field(Code::BadUsage, "globals", "are not in this backup: it was made without them");
         return Err(error.advise("Leave out --globals: what the roles may do is then restored where they exist."));
     }
+    // Before anything is made for it.
+    opened.must_have(Role::Dump).await?;
+    if ask.globals {
+        opened.must_have(Role::Globals).await?;
+    }
     let part = contents.as_ref().filter(|_| manifest.is_partial());
     let part = part.map(|contents| contents.tables.iter().map(|table| table.name.clone()).collect());
     let roles = if ask.globals {
@@ -164,6 +169,9 @@ async fn fill(
     cancel: &Cancel,
 ) -> Result<LoadedDump> {
     let mut warnings = opened.warnings();
+    let older = older_target(&opened.manifest.server_version, server_major(access, cancel).await?);
+    older.iter().for_each(|warning| tracing::warn!("{warning}"));
+    warnings.extend(older);
     if !ask.create {
         let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
         let told = blocking(move || another_locale(&source, &target, &stop)).await?;
@@ -242,6 +250,7 @@ async fn unauthenticated(
 ) -> Result<RestoreSummary> {
     ask.legacy.must_be_given(&backup.stem, ask.signer)?;
     let client = psql::find_for_others(&ask.client_folders, ask.path.as_deref(), "")?;
+    legacy::all_there(backup, &[key, dump]).await?;
     let access = prepared(
         PsqlTarget::new(client, ask.to.clone(), std::env::vars_os()),
         ask,

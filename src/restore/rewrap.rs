@@ -68,7 +68,8 @@ pub async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cancel: &Can
             Code::BadEvent,
             "PGSEAL_SIGNING_KEY",
             "must name a signer's key: the backup is signed, and its new manifest must be, too",
-        ));
+        )
+        .advise("Set PGSEAL_SIGNING_KEY to the signer's private key: a file, or the ARN of a key in KMS."));
     }
     let mut warnings = opened.warnings();
     if opened.manifest.signer.is_none() && ask.signing.is_some() {

@@ -254,6 +254,11 @@ impl<'a> UnsealedBackup<'a> {
         self.manifest.object(role).ok_or_else(missing)
     }
 
+    /// That an object is there, with the size that was sealed.
+    pub async fn must_have(&self, role: Role) -> Result<()> {
+        self.backup.pin(self.object(role)?).await.map(drop)
+    }
+
     /// Brings an object back into a sink.
     pub async fn fetch_object<S, F>(
         &self,

@@ -324,7 +324,7 @@ pub async fn read_text(env: &Env, bucket: &str, key: &str, limit: usize) -> Resu
         .await;
     let answer = answer.map_err(|error| match S3ErrorKind::of(&error, "s3:GetObject", &arn) {
         S3ErrorKind::NotFound => Error::new(Code::BadUsage, format!("--event: there is no object s3://{bucket}/{key}"))
-            .advise("Correct the place of the event: its bucket is there."),
+            .advise("Correct the key in --event: the bucket exists, and has no object of that name."),
         other => other.into_error("s3:GetObject", &arn),
     })?;
     let body = answer

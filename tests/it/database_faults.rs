@@ -196,8 +196,19 @@ fn a_table_without_select_is_named_before_the_dump() {
     fixture.sql("app", "create table inner_.\"Kept Back\" (id int)");
     let error = fixture.fails(&event, "db_privilege");
     says(&error, "inner_");
+    says(&error, "no SELECT on inner_");
     says(&error, "Kept Back");
     assert!(!fixture.was_dumped(), "{}", fixture.server.log());
+    fixture.sql("app", "revoke usage on schema inner_ from reader");
+    let error = fixture.fails(&event, "db_privilege");
+    says(&error, "no USAGE on schema inner_; no SELECT on inner_");
+    fixture.sql("app", "grant select on inner_.\"Kept Back\" to reader");
+    let error = fixture.fails(&event, "db_privilege");
+    assert_eq!(error["message"], "no USAGE on schema inner_", "{error}");
+    let mut part = event.clone();
+    part["exclude_tables"] = json!(["nothing_of_this_name"]);
+    let error = fixture.fails(&part, "db_privilege");
+    assert_eq!(error["message"], "no USAGE on schema inner_", "{error}");
 
     // What the event leaves out need not be readable.
     let mut without = event.clone();

@@ -148,6 +148,7 @@ fn an_event_that_is_not_there_is_said() {
         let said = fixture.prepared(&["backup", "--event", place]).run();
         assert_ne!(said.code, 0, "{place}");
         assert_eq!(said.receipt()["status"], "failed", "{place}");
+        assert!(said.receipt()["error"]["message"].to_string().contains(place), "{}", said.stdout);
     }
     assert_eq!(fixture.bucket.keys(), [""; 0]);
 }

@@ -297,6 +297,25 @@ fn the_end_of_the_platforms_side_is_an_ordinary_end() {
     }
 }
 
+#[test]
+fn a_signal_ends_an_idle_runtime_silently() {
+    let platform = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
+    command
+        .env("AWS_LAMBDA_RUNTIME_API", platform.local_addr().expect("an address").to_string())
+        .env("AWS_LAMBDA_FUNCTION_NAME", "function")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "1");
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    // It waits for an event, and none comes.
+    let _request = platform.accept().expect("a request");
+    let killed = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(killed.expect("kill starts").success());
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*said), (Some(0), ""));
+}
+
 /// Two megabytes at 16 KiB a second: two minutes, in a function that has less.
 fn too_slow(function: &Function) -> Value {
     function.server.psql(

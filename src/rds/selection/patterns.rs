@@ -7,7 +7,13 @@ use crate::rds::session;
 
 /// SQL that holds of the table `c` in the schema `n`, or of the schema `n`, if the pattern means it.
 pub(super) fn condition(kind: &PatternField, pattern: &str, database: &DatabaseName, path: &str) -> Result<String> {
-    let improper = |why: &str| Err(Error::field(Code::BadEvent, kind.field, format!("the pattern {pattern} {why}")));
+    let improper = |why: &str| {
+        Err(Error::field(
+            Code::BadEvent,
+            kind.field,
+            format!("holds the pattern {pattern}, which {why}"),
+        ))
+    };
     let Expressions { parts, first, dots } = expressions(pattern, if kind.of_schemas { 1 } else { 3 });
     let is = |column: &str, expression: &str| {
         // An event may name thousands of tables: each regular expression would be held against each table.

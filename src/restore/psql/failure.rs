@@ -16,7 +16,11 @@ pub(super) fn failure(said: &str, status: std::process::ExitStatus) -> Error {
         let last = lines.last().copied().unwrap_or("it said nothing");
         return Error::new(Code::RestoreFailed, format!("psql {}: {last}", describe_exit_status(status)));
     };
-    let belongs = |line: &&&str| !line.starts_with("psql:") && !line.starts_with("LINE ") && !line.trim_start().starts_with('^');
+    // A file of ours in memory, or one that --to or the environment names.
+    let is_passfile = |line: &str| line.starts_with("password retrieved from file");
+    let belongs = |line: &&&str| {
+        !is_passfile(line) && !line.starts_with("psql:") && !line.starts_with("LINE ") && !line.trim_start().starts_with('^')
+    };
     // A statement that was tried is its own context, in full.
     let is_context =
         |line: &str| line.starts_with("CONTEXT:  SQL statement") || line.starts_with("CONTEXT:  PL/pgSQL function inline_code_block");
@@ -56,8 +60,74 @@ fn names_a_schema(message: &str) -> bool {
     name.is_some_and(|name| name.split('(').next().is_some_and(|name| name.contains('.')))
 }
 
+/// How psql begins what it says before it reads a statement.
+const CONNECTING: &str = "psql: ";
+
 /// What helps, by the words of a server that speaks English.
 const HINTS: &[(&[&str], &str)] = &[
+    (
+        &[CONNECTING, "password authentication failed"],
+        "Correct the user in --to (user=…) or its password, which PGPASSWORD, PGPASSFILE or a service file holds.",
+    ),
+    (
+        &[CONNECTING, "no password supplied"],
+        "The server asks for a password: set PGPASSWORD or PGPASSFILE.",
+    ),
+    (
+        &[CONNECTING, "no pg_hba.conf entry"],
+        "The server's pg_hba.conf does not let this user in from here to this database, or not without TLS.",
+    ),
+    (
+        &[CONNECTING, "Connection refused"],
+        "Nothing listens there: correct host and port in --to, or start the server.",
+    ),
+    (
+        &[CONNECTING, "could not translate host name"],
+        "No name server knows this host: correct host=… in --to.",
+    ),
+    (
+        &[CONNECTING, "No such file or directory", "socket"],
+        "No server listens on this socket: name the host or the folder of the socket in --to (host=…), and the port.",
+    ),
+    (
+        &[CONNECTING, "imeout expired"],
+        "Nothing answers there: correct host and port in --to, and let this machine through (security group, firewall, VPC).",
+    ),
+    (
+        &[CONNECTING, "timed out"],
+        "Nothing answers there: correct host and port in --to, and let this machine through (security group, firewall, VPC).",
+    ),
+    (
+        &[CONNECTING, "unreachable"],
+        "No way leads there: correct host in --to, or the network of this machine.",
+    ),
+    (
+        &[CONNECTING, "No route to host"],
+        "No way leads there: correct host in --to, or the network of this machine.",
+    ),
+    (
+        &[CONNECTING, "invalid sslmode value"],
+        "Correct sslmode in --to: disable, allow, prefer, require, verify-ca or verify-full.",
+    ),
+    (
+        &[CONNECTING, "invalid connection option"],
+        "Correct the name of this option in --to: this psql's libpq does not know it.",
+    ),
+    (&[CONNECTING, "connection option \""], "Correct the value of this option in --to."),
+    (&[CONNECTING, "invalid port number"], "Correct port=… in --to: 1 to 65535."),
+    (&[CONNECTING, "invalid ", " value: \""], "Correct the value of this option in --to."),
+    (
+        &["remaining connection slots"],
+        "The server accepts no further connection now: end idle ones, or wait.",
+    ),
+    (
+        &["sorry, too many clients"],
+        "The server accepts no further connection now: end idle ones, or wait.",
+    ),
+    (
+        &["FATAL: permission denied for database"],
+        "GRANT CONNECT on this database to the user of --to, or name another one.",
+    ),
     (
         &["FATAL: database \"", "does not exist"],
         "Add --create to have the database made, or name another one in --to.",
@@ -184,6 +254,54 @@ mod tests {
             ("psql:<stdin>:9: ERROR:  function f(a.b) does not exist", "--search-path"),
         ] {
             let error = failure(said, std::process::ExitStatus::from_raw(3 << 8));
+            assert!(error.hint().contains(advice), "{said}: {}", error.hint());
+        }
+    }
+
+    #[test]
+    fn a_refused_connection_comes_with_what_helps() {
+        let server = "psql: error: connection to server at \"db\" (10.0.0.1), port 5432 failed: ";
+        for (words, advice) in [
+            (
+                "FATAL:  password authentication failed for user \"x\"\npassword retrieved from file \"/proc/self/fd/3\"",
+                "PGPASSWORD",
+            ),
+            ("fe_sendauth: no password supplied", "PGPASSWORD"),
+            (
+                "Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?",
+                "Nothing listens",
+            ),
+            ("timeout expired", "security group"),
+            ("Connection timed out\n\tIs the server running", "security group"),
+            ("FATAL:  no pg_hba.conf entry for host \"10.0.0.2\"", "pg_hba.conf"),
+            ("FATAL:  sorry, too many clients already", "idle"),
+            (
+                "FATAL:  permission denied for database \"app\"\nDETAIL:  User does not have CONNECT privilege.",
+                "CONNECT",
+            ),
+        ] {
+            let error = failure(&format!("{server}{words}"), std::process::ExitStatus::from_raw(2 << 8));
+            assert!(error.hint().contains(advice), "{words}: {}", error.hint());
+            assert!(!error.message.contains("/proc/self/fd"), "{}", error.message);
+        }
+        for (said, advice) in [
+            (
+                "psql: error: could not translate host name \"nowhere\" to address: Name or service not known",
+                "host=",
+            ),
+            ("psql: error: invalid sslmode value: \"ful\"", "verify-full"),
+            ("psql: error: invalid connection option \"hots\"", "name of this option"),
+            (
+                "psql: error: invalid integer value \"x\" for connection option \"port\"",
+                "value of this option",
+            ),
+            ("psql: error: invalid channel_binding value: \"x\"", "value of this option"),
+            (
+                "psql: error: connection to server on socket \"/tmp/.s.PGSQL.5432\" failed: No such file or directory\n\tIs the server running locally",
+                "socket",
+            ),
+        ] {
+            let error = failure(said, std::process::ExitStatus::from_raw(2 << 8));
             assert!(error.hint().contains(advice), "{said}: {}", error.hint());
         }
     }

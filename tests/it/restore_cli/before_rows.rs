@@ -102,6 +102,23 @@ fn what_cannot_be_reached_says_what_helps() {
     );
 }
 
+#[test]
+fn a_backup_that_is_not_whole_is_told_before_a_database_is_made() {
+    let fixture = Fixture::new(json!({}));
+    std::fs::remove_file(fixture.fetched().join(fixture.name_of("dump"))).expect("removed");
+    let (folder, key) = (fixture.fetched(), fixture.key());
+    let arguments = ["restore", text(&folder), "--key", &key, "--to", "dbname=copy", "--create"];
+    let said = into(&fixture, fixture.server.bin(), &arguments);
+    assert_eq!(said.code, 7, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("no_backup") || said.stderr.contains("tampered"),
+        "{}",
+        said.stderr
+    );
+    let made = "select count(*) from pg_database where datname = 'copy'";
+    assert_eq!(fixture.server.psql("postgres", made), "0");
+}
+
 /// A psql that refuses whatever has these words in its input.
 fn stubborn_psql(fixture: &Fixture, words: &str) -> PathBuf {
     let folder = fixture.folder.path().join("bin");
