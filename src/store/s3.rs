@@ -142,8 +142,7 @@ impl S3 {
     }
 
     pub(super) fn head_object(&self, key: &str) -> HeadObjectFluentBuilder {
-        let request = self.client.head_object().bucket(self.destination.bucket.name.as_str()).key(key);
-        request
+        self.client.head_object().bucket(self.destination.bucket.name.as_str()).key(key)
     }
 
     /// One PutObject with `If-None-Match: *` and a checksum.
