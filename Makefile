@@ -1,6 +1,9 @@
 # On a fresh Debian with the Rust toolchain: `make demo` shows the main job, `make test` proves it.
 
-.PHONY: help demo test testbed lint test-large mutations kill-trials coverage model aarch64 soak fuzz check-fuzz fuzz-smoke sbom bench image ca-bundle
+.PHONY: help demo test check testbed lint test-large mutations kill-trials coverage model aarch64 soak fuzz check-fuzz fuzz-smoke sbom bench image ca-bundle
+
+# Modules of tests/it that need neither containers nor many databases.
+QUICK = codes:: events:: pins:: outputs:: entry_points:: lambda:: secrets:: supply:: templates:: readme::tables
 
 help: ## What there is to make
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -11,12 +14,15 @@ demo: ## A real backup of a real PostgreSQL, opened and restored with stock tool
 test: testbed ## Everything: installs what it needs, then lints and runs every test
 	@trap 'testbed/containers.sh stop' EXIT; trap 'exit 130' INT TERM; set -ex; \
 	testbed/lint.sh; \
-	rm -f "$${CARGO_TARGET_DIR:-target}/tmp/codes-reached"; \
 	cargo test --all-targets; \
-	cargo test --test it -- --ignored codes::every_code_was_reached; \
 	cargo test -p pgseal-bzip2 --features cli --all-targets; \
 	cargo test --workspace --doc; \
 	testbed/aarch64.sh test
+
+check: testbed ## Lints, unit tests and the integration tests that are quick: minutes, where `make test` takes most of an hour
+	testbed/lint.sh
+	cargo test --lib --test tidy --test model
+	cargo test --test it -- $(QUICK)
 
 testbed: ## The real parts that the tests run against
 	testbed/install.sh

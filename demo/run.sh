@@ -51,11 +51,11 @@ build() {
         say "using $pgseal"
         return
     fi
-    say "cargo build --release (minutes the first time, seconds later)"
-    (cd "$project" && cargo build --release --quiet --bin pgseal --example s3_server)
+    say "cargo build --profile demo (minutes the first time, seconds later)"
+    (cd "$project" && cargo build --profile demo --bin pgseal --example s3_server)
     local target
     target=$(cd "$project" && cargo metadata --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
-    pgseal=$target/release/pgseal s3_server=$target/release/examples/s3_server
+    pgseal=$target/demo/pgseal s3_server=$target/demo/examples/s3_server
 }
 
 free_port() {

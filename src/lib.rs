@@ -1,33 +1,71 @@
 //! Sealed backups of PostgreSQL on RDS, straight to S3.
 //!
-//! The map, in the order in which a byte meets the rooms: an event is read ([`event`]), resolved to a [`plan`], run by
-//! [`backup`], which logs in ([`rds`]), joins the stages of the pipeline ([`pipeline`]) under a fresh secret
-//! ([`envelope`]), stores the parts ([`store`]) and says what was done ([`receipt`]).
+//! An event and the environment become a [`plan`]; a [`backup`] logs in ([`rds`]), joins the stages of the [`pipeline`]
+//! under a fresh data key ([`envelope`]), stores the parts ([`store`]) and says in a [`receipt`] what was done. A
+//! [`restore`] goes the other way: it finds a backup, proves it, decrypts it and feeds it to psql.
+//!
+//! The modules below stand in reading order. `tests/tidy.rs` keeps the floors: a module uses only lower ones.
+//! `ARCHITECTURE.md` is the map with a picture.
+//!
+//! | Floor | Modules |
+//! | --- | --- |
+//! | entry points | [`lambda`], [`cli`]; then [`handler`]: one event in, one response out |
+//! | use cases | [`backup`], [`check`], [`plan_events`], [`restore`], and the [`receipt`] of the first |
+//! | the stream | [`pipeline`]: one stage a file; [`pipeline::forward`] and [`pipeline::back`] alone join them |
+//! | the world | [`rds`]: the server; [`store`]: S3 and directories; [`aws`]: the SDK; [`process`]: child processes |
+//! | what is asked | [`event`], [`variables`], [`plan`] |
+//! | what is written | [`envelope`]: keys, manifest, signature; [`format`]: the nouns of `docs/FORMAT.md` |
+//! | everywhere | [`error`], [`cancel`], [`observe`], [`signals`], [`panics`] |
 
-pub mod allocator;
-pub mod aws;
-mod background;
-pub mod backup;
-pub mod ca_file;
-pub mod cancel;
-pub mod check;
+// Entry points.
 pub mod cli;
-pub mod descriptors;
-pub mod envelope;
-pub mod error;
-pub mod event;
-pub mod format;
-pub mod handler;
 pub mod lambda;
+
+pub mod handler;
+
+// What is asked.
+pub mod event;
+
+pub mod variables;
+
+pub mod plan;
+
+// Use cases.
+pub mod backup;
+pub mod receipt;
+
+pub mod check;
+pub mod plan_events;
+
+pub mod restore;
+
+// The stream.
+pub mod pipeline;
+
+// The world.
+pub mod rds;
+
+pub mod store;
+
+pub mod aws;
+pub mod ca_file;
+
+pub mod process;
+
+// What is written.
+pub mod envelope;
+
+pub mod format;
+
+// Everywhere.
+pub mod error;
+
+pub mod cancel;
 pub mod observe;
 pub mod panics;
-pub mod pipeline;
-pub mod plan;
-pub mod plan_events;
-pub mod process;
-pub mod rds;
-pub mod receipt;
-pub mod restore;
 pub mod signals;
-pub mod store;
-pub mod variables;
+
+mod background;
+// `main` alone calls these, first of all.
+pub mod allocator;
+pub mod descriptors;

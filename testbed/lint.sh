@@ -13,7 +13,7 @@ deny() { "$tools/cargo-deny" --log-level error "$@"; }
 
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets --all-features -- -D warnings
-step env RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps -p pgseal-bzip2
+step env RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --lib -p pgseal -p pgseal-bzip2
 step shellcheck bench/*.sh bench/*/*.sh demo/*.sh fuzz/*.sh scripts/*.sh testbed/*.sh testbed/iam/*.sh testbed/bin/*
 step cargo package --quiet --allow-dirty --no-verify -p pgseal-bzip2
 step deny check licenses bans sources

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// A table whose rows are in the dump.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableRows {
-    /// `schema.table`, as [`TableName`] shows it.
+    /// `schema.table`, as [`TableName`](super::table_name::TableName) shows it.
     pub name: String,
     pub rows: u64,
     /// Of its rows in COPY's text format, line ends included.

@@ -206,7 +206,7 @@ impl PsqlTarget {
     }
 
     /// Runs statements of ours that change something, up to the first error; gives what they print. What only asks goes
-    /// through [`Self::look`].
+    /// through [`Self::query`].
     pub fn execute(&self, sql: &str, cancel: &Cancel) -> Result<String> {
         Ok(String::from_utf8_lossy(&self.output(sql.as_bytes(), cancel)?)
             .trim_end_matches('\n')

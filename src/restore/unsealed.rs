@@ -44,7 +44,7 @@ pub struct UnsealedBackup<'a> {
 
 impl<'a> UnsealedBackup<'a> {
     /// The newest manifest that names the key and that its secret proves. A manifest that nothing proves is passed over with
-    /// a warning; one that contradicts the proven one is not: see [`Self::must_agree`].
+    /// a warning; one that contradicts the proven one is not: see `must_agree`.
     pub async fn open(backup: &'a ChosenBackup, key: &PrivateKey, signer: Option<&Verifier>) -> Result<Self> {
         let BackupKind::Sealed { manifests, unreadable } = &backup.kind else {
             return Err(unproven(&backup.stem, signer));

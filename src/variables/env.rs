@@ -36,7 +36,7 @@ impl Env {
     }
 
     /// # Panics
-    /// In builds with debug assertions, if the name is not in the table of [`variables`].
+    /// In builds with debug assertions, if the name is not in the table of [`variables`](super).
     pub fn get(&self, name: &str) -> Option<&str> {
         debug_assert!(super::is_known(name), "{name} is not in the table of src/variables.rs");
         self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 impl PsqlTarget {
     /// Runs a query that only looks, and gives what it prints: a row a line, columns parted by `|`. Its words find nothing
-    /// but the catalog's, wherever others put functions, operators and casts of the same names: see [`unqualified`].
+    /// but the catalog's, wherever others put functions, operators and casts of the same names: see `unqualified`.
     pub fn query(&self, sql: &str, cancel: &Cancel) -> Result<String> {
         self.look_bytes(sql.as_bytes(), cancel)
     }

@@ -12,7 +12,6 @@ pub mod pgseal;
 pub mod platform;
 pub mod ports;
 pub mod postgres;
-pub mod reached;
 pub mod restore;
 pub mod s3;
 pub mod slow_link;
