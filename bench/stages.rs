@@ -81,7 +81,7 @@ fn road(c: &mut Criterion) {
                     checked_blocks: DEFAULT_CHECK_INTERVAL,
                     key: secret.cipher_key(&[7; 8]),
                     salt: [7; 8],
-                    ladder: PartSizeSchedule::default(),
+                    part_sizes: PartSizeSchedule::default(),
                     in_flight: 1,
                 };
                 let cancel = Cancel::new().expect("a descriptor");

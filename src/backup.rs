@@ -47,18 +47,18 @@ pub async fn run_backups(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime
     // Before the first question to S3: where there are few cores, keys are then there when the server needs one of them.
     let mut seal = Some(begin_seal(plan.format));
     let opened = async {
-        let job = BackupContext::open(plan, env, deadline, cancel).await?;
-        let list = job.databases().await?;
-        Ok((job, list))
+        let context = BackupContext::open(plan, env, deadline, cancel).await?;
+        let list = context.databases().await?;
+        Ok((context, list))
     };
     match opened.await {
-        Ok((job, DatabaseList { databases, warnings })) => {
+        Ok((context, DatabaseList { databases, warnings })) => {
             let mut entries = Vec::with_capacity(databases.len());
             for listed in databases {
                 entries.push(match listed {
                     ListedDatabase::Chosen(name) => {
                         let seal = seal.take().unwrap_or_else(|| begin_seal(plan.format));
-                        job.backup_database(&name, seal).await
+                        context.backup_database(&name, seal).await
                     }
                     ListedDatabase::Skipped { name, reason } => {
                         tracing::warn!(database = name, "skipped: {reason}");

@@ -145,7 +145,7 @@ pub async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>
         None,
         Ok(json!({"host": server.host.as_str(), "port": server.port, "tls": server.tls.mode.as_str()})),
     );
-    let job = BackupContext {
+    let context = BackupContext {
         plan,
         env,
         server,
@@ -153,7 +153,7 @@ pub async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>
         deadline,
         cancel,
     };
-    let listing = told_when_slow(PATIENCE, job.databases(), || tracing::info!("waiting for the database server"));
+    let listing = told_when_slow(PATIENCE, context.databases(), || tracing::info!("waiting for the database server"));
     let list = match listing.await {
         Ok(list) => list,
         Err(error) => {
@@ -163,17 +163,17 @@ pub async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>
     };
     let chosen: Vec<&DatabaseName> = list.databases.iter().filter_map(ListedDatabase::chosen).collect();
     let names: Vec<&str> = chosen.iter().map(|name| name.as_str()).collect();
-    let detail = json!({"names": names, "stems": stems(&job, &chosen), "warnings": list.warnings});
+    let detail = json!({"names": names, "stems": stems(&context, &chosen), "warnings": list.warnings});
     report.record("databases", None, Ok(detail));
     let (mut bytes, mut seconds) = (0, 0);
     for listed in list.databases {
         match listed {
             ListedDatabase::Chosen(name) => {
                 if is_bucket_there {
-                    let found = job.look_under_name(&name).await;
+                    let found = context.look_under_name(&name).await;
                     report.record("name", Some(&name), found.map(|finished| json!({"already_complete": finished})));
                 }
-                if let Some(estimate) = check_database(&job, &name, &mut report).await {
+                if let Some(estimate) = check_database(&context, &name, &mut report).await {
                     bytes += estimate.dump_bytes;
                     seconds += estimate.seconds;
                 }
@@ -222,21 +222,21 @@ async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut C
 }
 
 /// What the backups would be named, now that the server is known.
-fn stems(job: &BackupContext<'_>, names: &[&DatabaseName]) -> Vec<String> {
-    let stems = names.iter().filter_map(|name| job.plan.stem(name, &job.server.host).ok());
+fn stems(context: &BackupContext<'_>, names: &[&DatabaseName]) -> Vec<String> {
+    let stems = names.iter().filter_map(|name| context.plan.stem(name, &context.server.host).ok());
     stems.map(|stem| stem.to_string()).collect()
 }
 
-async fn check_database(job: &BackupContext<'_>, name: &DatabaseName, report: &mut CheckReport) -> Option<Estimate> {
+async fn check_database(context: &BackupContext<'_>, name: &DatabaseName, report: &mut CheckReport) -> Option<Estimate> {
     let looking = async {
-        let session = Session::open(&job.server, name, job.cancel).await?;
-        let facts = facts(&session, &job.plan.selection).await?;
+        let session = Session::open(&context.server, name, context.cancel).await?;
+        let facts = facts(&session, &context.plan.selection).await?;
         Ok((session, facts))
     };
-    let (session, facts) = match job.server.in_time(looking).await {
+    let (session, facts) = match context.server.in_time(looking).await {
         Ok((session, facts)) => {
             report.record("database", Some(name), Ok(json!(facts)));
-            if job.plan.globals
+            if context.plan.globals
                 && let Some(warning) = timeouts::warning(&facts)
             {
                 report.add("globals", "warning", json!({"database": name.as_str(), "warning": warning}));
@@ -248,8 +248,8 @@ async fn check_database(job: &BackupContext<'_>, name: &DatabaseName, report: &m
             return None;
         }
     };
-    warn_of_locks(job, name, &session, report).await;
-    let client = job.find_client(facts.major()).await;
+    warn_of_locks(context, name, &session, report).await;
+    let client = context.find_client(facts.major()).await;
     let major = client.as_ref().map_or(facts.major(), |client| client.major);
     report.record(
         "pg_dump",
@@ -257,19 +257,19 @@ async fn check_database(job: &BackupContext<'_>, name: &DatabaseName, report: &m
         client.map(|client| json!({"version": client.version, "folder": client.folder})),
     );
     let looking = async {
-        let selected = selection::resolve(&session, name, &job.plan.selection, major).await?;
+        let selected = selection::resolve(&session, name, &context.plan.selection, major).await?;
         let mut warnings = selected.warnings;
-        warnings.extend(properties::ask(&session, &job.plan.selection).await?.warnings);
-        Ok(json!({"partial": job.plan.selection.is_partial(), "matches": selected.matches, "warnings": warnings}))
+        warnings.extend(properties::ask(&session, &context.plan.selection).await?.warnings);
+        Ok(json!({"partial": context.plan.selection.is_partial(), "matches": selected.matches, "warnings": warnings}))
     };
-    let selected = job.server.in_time(looking).await;
+    let selected = context.server.in_time(looking).await;
     report.record("selection", Some(name), selected);
-    estimate(job, name, &facts, report)
+    estimate(context, name, &facts, report)
 }
 
 /// A lock may be gone by the time of the backup: a warning, and none where it cannot be looked at.
-async fn warn_of_locks(job: &BackupContext<'_>, name: &DatabaseName, session: &Session, report: &mut CheckReport) {
-    let Ok(locked) = job.server.in_time(locked(session)).await else {
+async fn warn_of_locks(context: &BackupContext<'_>, name: &DatabaseName, session: &Session, report: &mut CheckReport) {
+    let Ok(locked) = context.server.in_time(locked(session)).await else {
         return;
     };
     if locked.is_empty() {
@@ -277,7 +277,7 @@ async fn warn_of_locks(job: &BackupContext<'_>, name: &DatabaseName, session: &S
     }
     let warning = format!(
         "locked exclusively now: {locked}; a backup waits {} s (`lock_timeout`) for each table that it dumps, and then fails",
-        job.plan.lock_timeout.as_secs_f64()
+        context.plan.lock_timeout.as_secs_f64()
     );
     report.add("locks", "warning", json!({"database": name.as_str(), "warning": warning}));
 }
@@ -291,11 +291,11 @@ fn recipients(plan: &Plan) -> Result<Value> {
     Ok(plan.recipients.iter().map(|recipient| recipient.fingerprint.clone()).collect())
 }
 
-fn estimate(job: &BackupContext<'_>, name: &DatabaseName, facts: &ServerFacts, report: &mut CheckReport) -> Option<Estimate> {
-    match Estimate::of(job.plan, facts) {
+fn estimate(context: &BackupContext<'_>, name: &DatabaseName, facts: &ServerFacts, report: &mut CheckReport) -> Option<Estimate> {
+    match Estimate::of(context.plan, facts) {
         Ok(estimate) => {
             report.estimates.push(json!({"database": name.as_str(), "estimate": estimate}));
-            if let Err(error) = estimate.check_deadline(job.plan, job.deadline) {
+            if let Err(error) = estimate.check_deadline(context.plan, context.deadline) {
                 report.record("deadline", Some(name), Err(error));
             }
             Some(estimate)

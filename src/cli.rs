@@ -6,7 +6,7 @@ mod report_place;
 mod restore;
 mod version;
 
-pub use restore::Said;
+pub use restore::CommandOutput;
 pub use version::version;
 
 use crate::cancel::Cancel;
@@ -84,7 +84,7 @@ pub struct EventArgument {
 }
 
 /// Runs a command; gives what goes to stdout, and the exit status.
-pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Result<Said> {
+pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let world = HandlerContext {
         env,
         deadline: None,
@@ -139,7 +139,7 @@ fn misused(mut error: Error) -> Error {
 }
 
 /// The entry point of ECS, cron and a shell. `None`: there is neither an event nor the variables of one.
-pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<Said> {
+pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<CommandOutput> {
     // A variable that cannot be read may be the event itself.
     let event = match variables::check(env).map(|()| env.get("BACKUP_EVENT")) {
         Err(error) => Err(error),

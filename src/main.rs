@@ -4,7 +4,7 @@ use clap::Parser;
 use pgseal::allocator;
 use pgseal::aws;
 use pgseal::cancel::Cancel;
-use pgseal::cli::{self, Cli, Said};
+use pgseal::cli::{self, Cli, CommandOutput};
 use pgseal::descriptors;
 use pgseal::error::{Code, Error, Result};
 use pgseal::format::ToJson;
@@ -73,7 +73,7 @@ impl EntryPoint {
 
 /// What was done, or why not, a panic included. Whatever still waits in a thread by then (a silent name server) is not
 /// waited for.
-fn open(entry: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Option<Said>> {
+fn open(entry: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Option<CommandOutput>> {
     // One thread for all that waits: an answer then wakes no thread beside the one that asked. What takes time, the pipeline
     // and its workers, has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -100,7 +100,7 @@ fn open(entry: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Optio
 }
 
 /// Says the outcome, and gives the exit status.
-fn say(entry: &EntryPoint, outcome: Result<Option<Said>>) -> u8 {
+fn say(entry: &EntryPoint, outcome: Result<Option<CommandOutput>>) -> u8 {
     let (answer, exit) = match outcome {
         Ok(Some((None, exit))) => return exit,
         Ok(Some((Some(answer), exit))) => (answer, exit),

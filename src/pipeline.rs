@@ -62,7 +62,7 @@ pub struct PipelineOptions {
     pub checked_blocks: usize,
     pub key: CipherKey,
     pub salt: [u8; 8],
-    pub ladder: PartSizeSchedule,
+    pub part_sizes: PartSizeSchedule,
     /// Parts on the wire at once.
     pub in_flight: usize,
 }
@@ -84,7 +84,7 @@ pub fn forward<R: Read>(
     progress: &Progress,
     cancel: &Cancel,
 ) -> Result<(StreamSummary, Part, R)> {
-    let multipart = Multipart::new(options.ladder, options.in_flight, parts, cancel.clone());
+    let multipart = Multipart::new(options.part_sizes, options.in_flight, parts, cancel.clone());
     let encrypt = Encrypt::new(&options.key, options.salt, multipart)?;
     let compress = Compress::new(options.compression, options.workers, options.checked_blocks, encrypt)?;
     let mut inventory = RowCounter::new(compress);

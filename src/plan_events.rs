@@ -59,33 +59,33 @@ impl BackupPlan {
 
 /// Looks at every database that the plan means; writes nothing.
 pub async fn plan_backups(event: &Event, plan: &Plan, env: &Env, cancel: &Cancel) -> BackupPlan {
-    let mut fleet = BackupPlan {
+    let mut answer = BackupPlan {
         status: "planned",
         backups: Vec::new(),
         error: None,
         warnings: Vec::new(),
     };
     let opened = async {
-        let job = BackupContext::open(plan, env, None, cancel).await?;
-        let list = job.databases().await?;
-        Ok((job, list))
+        let context = BackupContext::open(plan, env, None, cancel).await?;
+        let list = context.databases().await?;
+        Ok((context, list))
     };
     match opened.await {
-        Ok((job, list)) => {
-            fleet.warnings = list.warnings;
+        Ok((context, list)) => {
+            answer.warnings = list.warnings;
             for listed in list.databases {
-                fleet.backups.push(planned(event, &job, listed).await);
+                answer.backups.push(planned(event, &context, listed).await);
             }
         }
-        Err(error) => fleet.error = Some(error),
+        Err(error) => answer.error = Some(error),
     }
-    if fleet.failure().is_some() {
-        fleet.status = "failed";
+    if answer.failure().is_some() {
+        answer.status = "failed";
     }
-    fleet
+    answer
 }
 
-async fn planned(event: &Event, job: &BackupContext<'_>, listed: ListedDatabase) -> PlannedBackup {
+async fn planned(event: &Event, context: &BackupContext<'_>, listed: ListedDatabase) -> PlannedBackup {
     let order = |name: &DatabaseName| Some(event.for_database(name.as_str()));
     let nothing = PlannedBackup {
         database: String::new(),
@@ -98,7 +98,7 @@ async fn planned(event: &Event, job: &BackupContext<'_>, listed: ListedDatabase)
     };
     match listed {
         ListedDatabase::Chosen(name) => {
-            let (estimate, error) = match estimate(job, &name).await {
+            let (estimate, error) = match estimate(context, &name).await {
                 Ok(estimate) => (Some(estimate), None),
                 Err(error) => (None, Some(error)),
             };
@@ -126,7 +126,7 @@ async fn planned(event: &Event, job: &BackupContext<'_>, listed: ListedDatabase)
     }
 }
 
-async fn estimate(job: &BackupContext<'_>, name: &DatabaseName) -> Result<Estimate> {
-    let facts = preflight(&job.server, name, &job.plan.selection, job.cancel).await?;
-    Estimate::of(job.plan, &facts)
+async fn estimate(context: &BackupContext<'_>, name: &DatabaseName) -> Result<Estimate> {
+    let facts = preflight(&context.server, name, &context.plan.selection, context.cancel).await?;
+    Estimate::of(context.plan, &facts)
 }

@@ -42,7 +42,7 @@ impl From<Error> for AttemptEnd {
 }
 
 pub(super) struct Attempt<'a> {
-    pub(super) job: &'a BackupContext<'a>,
+    pub(super) context: &'a BackupContext<'a>,
     pub(super) database: &'a DatabaseName,
     pub(super) seal: DataKey,
     pub(super) client: ClientTools,
@@ -70,47 +70,50 @@ pub(super) struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     /// Everything that can be known in seconds: is it done already, can all be read, is there a `pg_dump`, is there time.
     pub async fn preflight(
-        job: &'a BackupContext<'a>,
+        context: &'a BackupContext<'a>,
         database: &'a DatabaseName,
         stem: &'a Stem,
         seal: Sealing,
     ) -> Result<Self, AttemptEnd> {
-        job.cancel.check()?;
+        context.cancel.check()?;
         let started = OffsetDateTime::now_utc();
-        let signing = match &job.plan.signing_key {
-            Some(key) => Some(job.cancel.run_until_cancelled(ManifestSigner::tried(key)).await?),
+        let signing = match &context.plan.signing_key {
+            Some(key) => Some(context.cancel.run_until_cancelled(ManifestSigner::tried(key)).await?),
             None => None,
         };
         let signer = signing.as_ref().map(ManifestSigner::verifier).transpose()?;
-        let order = ThisOrder::new(job.plan, &job.server, database, stem, signer);
+        let order = ThisOrder::new(context.plan, &context.server, database, stem, signer);
         let at_server = async {
-            let session = Session::open(&job.server, database, job.cancel).await?;
+            let session = Session::open(&context.server, database, context.cancel).await?;
             // A question to pg_dump starts a process: meanwhile the server is asked for all else.
             let (facts, client, properties) = tokio::join!(
-                facts(&session, &job.plan.selection),
-                job.find_client(session.major()),
-                properties::ask(&session, &job.plan.selection)
+                facts(&session, &context.plan.selection),
+                context.find_client(session.major()),
+                properties::ask(&session, &context.plan.selection)
             );
             let (facts, client) = (facts?, client?);
-            let selection = selection::resolve(&session, database, &job.plan.selection, client.major).await?;
+            let selection = selection::resolve(&session, database, &context.plan.selection, client.major).await?;
             Ok::<_, Error>((facts, client, properties?, selection))
         };
-        let mut at_server = pin!(job.server.in_time(at_server));
+        let mut at_server = pin!(context.server.in_time(at_server));
         // Meanwhile S3: what it says comes first, since a backup that is complete needs no database.
-        let found = async { job.cancel.run_until_cancelled(order.find(&job.store)).await };
+        let found = async { context.cancel.run_until_cancelled(order.find(&context.store)).await };
         let (found, looked) = first_with_start_of(found, at_server.as_mut()).await;
         match found? {
             ExistingBackup::Nothing => {}
             ExistingBackup::Unseen(denied) => tracing::info!("what was made before cannot be looked for: {}", denied.message),
             ExistingBackup::Complete(found) => return Err(AttemptEnd::AlreadyComplete(found)),
         }
-        job.cancel.run_until_cancelled(recipient::tested(&job.plan.recipients)).await?;
+        context
+            .cancel
+            .run_until_cancelled(recipient::tested(&context.plan.recipients))
+            .await?;
         let (facts, client, properties, selection) = match looked {
             Some(looked) => looked?,
             None => at_server.await?,
         };
-        let estimate = Estimate::of(job.plan, &facts)?;
-        estimate.check_deadline(job.plan, job.deadline)?;
+        let estimate = Estimate::of(context.plan, &facts)?;
+        estimate.check_deadline(context.plan, context.deadline)?;
         tracing::info!(
             database = database.as_str(),
             server_version = facts.server_version,
@@ -119,7 +122,7 @@ impl<'a> Attempt<'a> {
             estimated_seconds = estimate.seconds,
             "starting"
         );
-        let mut warnings: Vec<String> = job.plan.lateness.iter().cloned().collect();
+        let mut warnings: Vec<String> = context.plan.lateness.iter().cloned().collect();
         warnings.extend([&facts.warnings[..], &selection.warnings, &properties.warnings].concat());
         if facts.replica && facts.size.unlogged_tables > 0 {
             warnings.push(format!(
@@ -128,10 +131,10 @@ impl<'a> Attempt<'a> {
             ));
         }
         Ok(Self {
-            job,
+            context,
             database,
             // Where no thread could be started it was not begun.
-            seal: seal.await.unwrap_or_else(|_| DataKey::new(job.plan.format))?,
+            seal: seal.await.unwrap_or_else(|_| DataKey::new(context.plan.format))?,
             client,
             estimate,
             stem,
@@ -153,8 +156,8 @@ impl<'a> Attempt<'a> {
     /// hours of dumping. Names of the old format are shared by all attempts, and nothing is overwritten: there it comes once
     /// the dump stands, or what a failed attempt left would stop every later one.
     pub async fn write_keys(&mut self) -> Result<(), AttemptEnd> {
-        for recipient in &self.job.plan.recipients {
-            let key = match self.job.plan.format {
+        for recipient in &self.context.plan.recipients {
+            let key = match self.context.plan.format {
                 Format::Pgseal1 => self
                     .stem
                     .object(&self.seal.run, &format!("key.{}.enc", &recipient.fingerprint[..16])),
@@ -169,12 +172,13 @@ impl<'a> Attempt<'a> {
 
     /// The roles, if asked for: an object of its own, since it is restored before the dump.
     pub async fn write_globals(&mut self) -> Result<(), AttemptEnd> {
-        if !self.job.plan.globals {
+        if !self.context.plan.globals {
             return Ok(());
         }
-        let key = self
-            .stem
-            .object(&self.seal.run, &format!("globals.sql{}.enc", self.job.plan.compression.extension()));
+        let key = self.stem.object(
+            &self.seal.run,
+            &format!("globals.sql{}.enc", self.context.plan.compression.extension()),
+        );
         let scope = DumpScope::Globals {
             database: self.database,
             encoding: &self.selection.encoding.clone(),
@@ -186,16 +190,16 @@ impl<'a> Attempt<'a> {
 
     /// The dump, and beside it what is in it.
     pub async fn write_dump(&mut self) -> Result<StreamSummary, AttemptEnd> {
-        let key = match self.job.plan.format {
+        let key = match self.context.plan.format {
             Format::Pgseal1 => self
                 .stem
-                .object(&self.seal.run, &format!("sql{}.enc", self.job.plan.compression.extension())),
+                .object(&self.seal.run, &format!("sql{}.enc", self.context.plan.compression.extension())),
             Format::Legacy => self.stem.legacy_object("sql.bz.enc"),
         };
         let scope = DumpScope::Database {
             name: self.database,
             selection: &self.selection.clone(),
-            lock_timeout: self.job.plan.lock_timeout,
+            lock_timeout: self.context.plan.lock_timeout,
             on_replica: self.facts.replica,
         };
         self.write_streamed(Role::Dump, key, &scope).await
@@ -204,8 +208,8 @@ impl<'a> Attempt<'a> {
     /// Sends one stream, and makes it visible only after all of it was proven. On any failure the upload is aborted and
     /// the abort awaited.
     async fn write_streamed(&mut self, role: Role, key: String, scope: &DumpScope<'_>) -> Result<StreamSummary, AttemptEnd> {
-        let is_of_one_run = self.job.plan.format == Format::Pgseal1;
-        let mut upload = Upload::new(self.job.store.clone(), key.clone(), is_of_one_run);
+        let is_of_one_run = self.context.plan.format == Format::Pgseal1;
+        let mut upload = Upload::new(self.context.store.clone(), key.clone(), is_of_one_run);
         let sent = panics::caught(self.send_and_commit(role, &mut upload, scope)).await;
         let mut left = upload.warnings();
         match sent {
@@ -259,24 +263,24 @@ impl<'a> Attempt<'a> {
         self.plain_lengths.insert(role.as_str().to_owned(), arrived.counted.plain_bytes);
         if role == Role::Dump {
             self.write_inventory(&arrived).await?;
-            self.job.cancel.run_until_cancelled(self.must_be_free()).await??;
+            self.context.cancel.run_until_cancelled(self.must_be_free()).await??;
         }
-        self.job.cancel.check()?;
-        let stored = upload.commit(&arrived.sealed, last, self.job.cancel).await?;
+        self.context.cancel.check()?;
+        let stored = upload.commit(&arrived.sealed, last, self.context.cancel).await?;
         Ok((arrived, stored))
     }
 
     /// Rows and bytes of each table, encrypted like the dump: names of tables are data.
     async fn write_inventory(&mut self, arrived: &StreamSummary) -> Result<(), AttemptEnd> {
-        if self.job.plan.format == Format::Legacy {
+        if self.context.plan.format == Format::Legacy {
             return Ok(());
         }
         let counted = &arrived.counted;
         let contents = Inventory {
             format: Inventory::FORMAT.to_owned(),
             database: self.database.as_str().to_owned(),
-            host: Some(self.job.server.host.as_str().to_owned()),
-            port: Some(self.job.server.port),
+            host: Some(self.context.server.host.as_str().to_owned()),
+            port: Some(self.context.server.port),
             selection: Some(self.order.selection.clone()),
             partial: Some(self.order.selection.is_partial()),
             server_version: self.facts.server_version.clone(),
@@ -300,7 +304,7 @@ impl<'a> Attempt<'a> {
 
     /// Ends this attempt where another one has committed since it began.
     async fn must_be_free(&self) -> Result<Result<(), AttemptEnd>> {
-        Ok(match self.order.find(&self.job.store).await? {
+        Ok(match self.order.find(&self.context.store).await? {
             ExistingBackup::Complete(found) => Err(AttemptEnd::AlreadyComplete(found)),
             ExistingBackup::Nothing | ExistingBackup::Unseen(_) => Ok(()),
         })
@@ -315,18 +319,18 @@ impl<'a> Attempt<'a> {
             body: body.clone(),
             is_dump: false,
         };
-        let etag = match self.job.cancel.run_until_cancelled(self.job.store.put(put)).await? {
+        let etag = match self.context.cancel.run_until_cancelled(self.context.store.put(put)).await? {
             PutOutcome::Stored { etag } => etag,
             // Most likely our own, from a try whose answer was lost: that its bytes say. Where they may not be read, the size
             // does, under a name that holds the run; a name of the old format can be what an earlier attempt left.
             PutOutcome::Exists => {
-                let look = async { Ok(self.job.store.identify(&key, &body).await) };
-                match self.job.cancel.run_until_cancelled(look).await? {
+                let look = async { Ok(self.context.store.identify(&key, &body).await) };
+                match self.context.cancel.run_until_cancelled(look).await? {
                     ObjectIdentity::Same { etag } => etag,
-                    ObjectIdentity::SameSize { etag } if self.job.plan.format == Format::Pgseal1 => etag,
+                    ObjectIdentity::SameSize { etag } if self.context.plan.format == Format::Pgseal1 => etag,
                     ObjectIdentity::Unknown => return Err(cannot_tell(&key).into()),
                     _ => {
-                        self.job.cancel.run_until_cancelled(self.must_be_free()).await??;
+                        self.context.cancel.run_until_cancelled(self.must_be_free()).await??;
                         return Err(of_another_run(&key).into());
                     }
                 }

@@ -25,16 +25,16 @@ impl Attempt<'_> {
         self.stored.sort_by_key(|(object, _)| object.role);
         let (kdf, iterations) = self.seal.kdf();
         let mut manifest = Manifest {
-            format: self.job.plan.format.as_str().into(),
+            format: self.context.plan.format.as_str().into(),
             program: format!("pgseal {}", env!("CARGO_PKG_VERSION")),
             run: self.seal.run.clone(),
             database: self.database.as_str().to_owned(),
-            scheduled_time: Timestamp(self.job.plan.scheduled_time),
+            scheduled_time: Timestamp(self.context.plan.scheduled_time),
             started_at: Timestamp(self.started),
             finished_at: Timestamp(finished),
             server_version: self.facts.server_version.clone(),
             pg_dump_version: self.client.version.clone(),
-            compression: self.job.plan.compression.to_string(),
+            compression: self.context.plan.compression.to_string(),
             cipher: "aes-256-cbc".into(),
             kdf: kdf.into(),
             iterations,
@@ -51,11 +51,11 @@ impl Attempt<'_> {
             signer: self.signing.as_ref().map(|signing| signing.signer.clone()),
             generation: 1,
         };
-        let card = self.card(&manifest)?;
-        manifest.card_sha256 = Some(hex(&sha256(&card)));
+        let instructions = self.instructions(&manifest)?;
+        manifest.card_sha256 = Some(hex(&sha256(&instructions)));
         let mut bytes = manifest.line()?;
         let signatures = match &self.signing {
-            Some(signing) => vec![self.job.cancel.run_until_cancelled(signing.sign(&bytes)).await?],
+            Some(signing) => vec![self.context.cancel.run_until_cancelled(signing.sign(&bytes)).await?],
             None => Vec::new(),
         };
         let proof = Proof::new(&self.seal.manifest_mac(&bytes), signatures);
@@ -68,8 +68,8 @@ impl Attempt<'_> {
         let etag = self.commit(&bytes).await?;
         self.stored
             .push((ManifestObject::small(Role::Manifest, self.stem.manifest(), &bytes), etag));
-        self.write_card(card).await;
-        let bucket = self.job.store.bucket();
+        self.write_instructions(instructions).await;
+        let bucket = self.context.store.bucket();
         Ok(BackupSummary {
             partial: manifest.is_partial(),
             run: manifest.run,
@@ -101,19 +101,19 @@ impl Attempt<'_> {
             body: manifest.clone(),
             is_dump: false,
         };
-        let cancel = self.job.cancel;
-        let error = match cancel.run_with_grace(GRACE, self.job.store.put(put)).await {
+        let cancel = self.context.cancel;
+        let error = match cancel.run_with_grace(GRACE, self.context.store.put(put)).await {
             Ok(PutOutcome::Stored { etag }) => return Ok(etag),
             Ok(PutOutcome::Exists) => None,
             Err(error) => Some(error),
         };
-        let look = async { Ok(self.job.store.identify(&key, manifest).await) };
+        let look = async { Ok(self.context.store.identify(&key, manifest).await) };
         let held = cancel.run_with_grace(GRACE, look).await.unwrap_or(ObjectIdentity::Unknown);
         let run = &self.seal.run;
         match (held, error) {
             (ObjectIdentity::Same { etag }, _) => Ok(etag),
             // Somebody else's: only what it says can make it a success.
-            (ObjectIdentity::Other, _) => match cancel.run_with_grace(GRACE, self.order.find(&self.job.store)).await? {
+            (ObjectIdentity::Other, _) => match cancel.run_with_grace(GRACE, self.order.find(&self.context.store)).await? {
                 ExistingBackup::Complete(found) => Err(AttemptEnd::AlreadyComplete(found)),
                 ExistingBackup::Unseen(denied) => Err(denied.into()),
                 ExistingBackup::Nothing => Err(gone(run)),
@@ -151,32 +151,38 @@ impl Attempt<'_> {
     }
 
     /// How to restore this very backup, for anyone who finds it.
-    fn card(&self, manifest: &Manifest) -> Result<Vec<u8>> {
+    fn instructions(&self, manifest: &Manifest) -> Result<Vec<u8>> {
         let key = self.stem.manifest();
         let name = base_name(&key);
         let folder = key.strip_suffix(name).unwrap_or_default().trim_end_matches('/');
-        let place = format!("s3://{}/{folder}", self.job.store.bucket());
+        let place = format!("s3://{}/{folder}", self.context.store.bucket());
         let place = place.trim_end_matches('/');
         let (selection, properties) = (Some(&self.order.selection), &self.properties.properties);
         Ok(recovery_instructions(manifest, name, Some(place), selection, properties)?.into_bytes())
     }
 
     /// The backup stands already: without its recovery instructions it is a backup all the same.
-    async fn write_card(&mut self, card: Vec<u8>) {
-        let object = ManifestObject::small(Role::Card, instructions_name(&self.stem.to_string(), 1), &card);
-        let body = Bytes::from(card);
+    async fn write_instructions(&mut self, instructions: Vec<u8>) {
+        let object = ManifestObject::small(Role::Card, instructions_name(&self.stem.to_string(), 1), &instructions);
+        let body = Bytes::from(instructions);
         let put = PutRequest {
             key: object.key.clone(),
             body: body.clone(),
             is_dump: false,
         };
-        let written = tokio::time::timeout(CARD_LIMIT, self.job.cancel.run_with_grace(GRACE, self.job.store.put(put))).await;
+        let written = tokio::time::timeout(CARD_LIMIT, self.context.cancel.run_with_grace(GRACE, self.context.store.put(put))).await;
         let written = written.unwrap_or_else(|_| Err(Error::new(Code::S3Unavailable, "S3 did not take it in time")));
         match written {
             Ok(PutOutcome::Stored { etag }) => self.stored.push((object, etag)),
             Ok(PutOutcome::Exists) => {
-                let look = async { Ok(self.job.store.identify(&object.key, &body).await) };
-                match self.job.cancel.run_with_grace(GRACE, look).await.unwrap_or(ObjectIdentity::Unknown) {
+                let look = async { Ok(self.context.store.identify(&object.key, &body).await) };
+                match self
+                    .context
+                    .cancel
+                    .run_with_grace(GRACE, look)
+                    .await
+                    .unwrap_or(ObjectIdentity::Unknown)
+                {
                     ObjectIdentity::Same { etag } => self.stored.push((object, etag)),
                     _ => self.warnings.push(format!("{} exists already, from another hand", object.key)),
                 }

@@ -34,17 +34,17 @@ pub(super) async fn send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Dum
         match try_send(attempt, upload, scope, &progress).await {
             Err(error) if tries < TRIES && is_transient(error.code) && progress.bytes() == 0 => {
                 tracing::warn!(code = error.code.name(), tries, "{}", error.message);
-                attempt.job.cancel.pause(pause(attempt.job.server.limits, tries)).await?;
+                attempt.context.cancel.pause(pause(attempt.context.server.limits, tries)).await?;
             }
             Err(error) => {
                 let failure = DumpFailure {
                     database: attempt.database,
-                    selection: &attempt.job.plan.selection,
+                    selection: &attempt.context.plan.selection,
                     facts: &attempt.facts,
                     has_begun: progress.bytes() > 0,
                     error,
                 };
-                return Err(explain(&attempt.job.server, failure, attempt.job.cancel).await);
+                return Err(explain(&attempt.context.server, failure, attempt.context.cancel).await);
             }
             other => return other,
         }
@@ -52,21 +52,23 @@ pub(super) async fn send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Dum
 }
 
 async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<'_>, progress: &Arc<Progress>) -> Result<SentStream> {
-    let job = attempt.job;
-    let cancel = job.cancel.child()?;
+    let context = attempt.context;
+    let cancel = context.cancel.child()?;
     let _ends = cancel.cancel_on_drop();
-    let password = cancel.run_until_cancelled(job.server.password(attempt.database.as_str())).await?;
-    let dump = PgDumpCommand::new(&attempt.client, &job.server, scope, password)?;
+    let password = cancel
+        .run_until_cancelled(context.server.password(attempt.database.as_str()))
+        .await?;
+    let dump = PgDumpCommand::new(&attempt.client, &context.server, scope, password)?;
     let (salt, key) = attempt.seal.cipher_key()?;
     let memory = &attempt.estimate.memory;
     let options = PipelineOptions {
-        rate_limit: job.plan.rate_limit,
-        compression: job.plan.compression,
+        rate_limit: context.plan.rate_limit,
+        compression: context.plan.compression,
         workers: memory.workers.max(1) as usize,
-        checked_blocks: job.plan.checked_blocks,
+        checked_blocks: context.plan.checked_blocks,
         key,
         salt,
-        ladder: memory.ladder,
+        part_sizes: memory.part_sizes,
         in_flight: memory.in_flight as usize,
     };
     let _reporter = Reporter::start(progress.clone(), attempt.database.as_str());
@@ -81,7 +83,7 @@ async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<
         received.close();
         outcome
     };
-    let driving = drive(dump, job.plan.stall_timeout, options, parts, progress.clone(), cancel.clone());
+    let driving = drive(dump, context.plan.stall_timeout, options, parts, progress.clone(), cancel.clone());
     let (uploaded, arrived) = tokio::join!(uploading, driving);
     uploaded?;
     let (arrived, last, warnings) = arrived?;

@@ -152,9 +152,9 @@ pub struct List {
 }
 
 /// What a command prints on standard output, and its exit status.
-pub type Said = (Option<String>, u8);
+pub type CommandOutput = (Option<String>, u8);
 
-pub async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Result<Said> {
+pub async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let key = match &arguments.key {
         Some(key) => Some(
             cancel
@@ -178,7 +178,7 @@ pub async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Result<Sa
     Ok((Some(report.to_json()), exit))
 }
 
-pub async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<Said> {
+pub async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
     let backup = cancel
@@ -207,7 +207,7 @@ pub async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<
     Ok((None, 0))
 }
 
-pub async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<Said> {
+pub async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let to = Conninfo::parse(&arguments.to)?;
     let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
@@ -232,7 +232,7 @@ pub async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<
     Ok((Some(restored.to_json()), 0))
 }
 
-pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<Said> {
+pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
     let place = ReportPlace::open(&arguments.report, env).await?;
@@ -267,7 +267,7 @@ fn clients(env: &Env) -> (Vec<PathBuf>, Option<String>) {
     (first.unwrap_or_default(), env.get("PATH").map(str::to_owned))
 }
 
-pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<Said> {
+pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let read = |path: &PathBuf| {
         let unreadable = |error| Error::new(Code::BadUsage, format!("--recipient: {} cannot be read: {error}", path.display()));
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
@@ -302,7 +302,7 @@ pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<Sa
     Ok((Some(rewrapped.to_json()), 0))
 }
 
-pub async fn list(arguments: &List, env: &Env, cancel: &Cancel) -> Result<Said> {
+pub async fn list(arguments: &List, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let signer = verifier(arguments.signer.as_deref())?;
     let listing = list::list(&arguments.location, signer.as_ref(), env, cancel).await?;
     let exit = listing.unreadable.first().map_or(0, |entry| {

@@ -98,8 +98,8 @@ fn partial(manifest: &Manifest, selection: Option<&SelectionRecord>) -> String {
 }
 
 /// The name of the recovery instructions beside a manifest.
-pub fn instructions_name(stem: &str, generation: u32) -> String {
-    match generation {
+pub fn instructions_name(stem: &str, revision: u32) -> String {
+    match revision {
         1 => format!("{stem}.RECOVER.md"),
         later => format!("{stem}.RECOVER.{later}.md"),
     }
@@ -136,8 +136,8 @@ fn fetching(manifest: &Manifest, place: Option<&str>) -> Result<String> {
 }
 
 /// The place in S3 that recovery instructions fetch from, if it names one.
-pub fn place_of(card: &str) -> Option<String> {
-    let fetch = card.lines().find_map(|line| line.strip_prefix(FETCH))?;
+pub fn place_of(instructions: &str) -> Option<String> {
+    let fetch = instructions.lines().find_map(|line| line.strip_prefix(FETCH))?;
     let (word, _) = fetch.split_once(ALL)?;
     let bare = word.strip_prefix('\'').and_then(|word| word.strip_suffix('\''));
     let place = bare.map_or_else(|| word.to_owned(), |bare| bare.replace("'\\''", "'"));
@@ -309,17 +309,17 @@ mod tests {
     #[test]
     fn the_place_of_a_card_is_read_off_it() {
         for place in ["s3://acme/backups", "s3://acme/it's $HOME", "s3://acme"] {
-            let card = format!("# x\n\n{FETCH}{}{ALL} --include a\n", quoted(&format!("{place}/")));
-            assert_eq!(place_of(&card).as_deref(), Some(place));
+            let instructions = format!("# x\n\n{FETCH}{}{ALL} --include a\n", quoted(&format!("{place}/")));
+            assert_eq!(place_of(&instructions).as_deref(), Some(place));
         }
         // A local folder, a command behind it, or no line at all.
-        for card in [
+        for instructions in [
             format!("{FETCH}rw/{ALL}"),
             format!("{FETCH}s3://a/; id{ALL}"),
             format!("{FETCH}s3://a/"),
             String::new(),
         ] {
-            assert_eq!(place_of(&card), None, "{card}");
+            assert_eq!(place_of(&instructions), None, "{instructions}");
         }
     }
 

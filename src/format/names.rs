@@ -142,12 +142,12 @@ impl Stem {
         format!("{self}.manifest.jsonl")
     }
 
-    /// The manifest of a later generation: new recipients for the same dump, and nothing overwritten.
-    pub fn manifest_revision(&self, generation: u32) -> String {
-        format!("{self}.manifest.{generation}.jsonl")
+    /// The manifest of a later revision: new recipients for the same dump, and nothing overwritten.
+    pub fn manifest_revision(&self, revision: u32) -> String {
+        format!("{self}.manifest.{revision}.jsonl")
     }
 
-    /// Which generation's manifest a key is, if it is one of this backup.
+    /// Which revision's manifest a key is, if it is one of this backup.
     pub fn revision_of(&self, key: &str) -> Option<u32> {
         let rest = key.strip_prefix(&format!("{self}.manifest."))?;
         if rest == "jsonl" {
@@ -207,11 +207,11 @@ fn bad(field: &str, reason: &str) -> Error {
 /// More than recipients ever change. A bound, since anyone who may write to the bucket chooses such names.
 pub const MAX_REVISION: u32 = 999_999;
 
-/// The number in the name of a later generation's objects.
+/// The number in the name of a later revision's objects.
 pub fn revision_number(digits: &str) -> Option<u32> {
     let is_plain = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let generation = digits.parse().ok().filter(|_| is_plain)?;
-    (2..=MAX_REVISION).contains(&generation).then_some(generation)
+    let revision = digits.parse().ok().filter(|_| is_plain)?;
+    (2..=MAX_REVISION).contains(&revision).then_some(revision)
 }
 
 #[cfg(test)]
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn a_key_tells_its_generation() {
         let stem = stem("app").unwrap();
-        for (key, generation) in [
+        for (key, revision) in [
             (stem.manifest(), Some(1)),
             (stem.manifest_revision(2), Some(2)),
             (stem.manifest_revision(17), Some(17)),
@@ -274,7 +274,7 @@ mod tests {
             (format!("{stem}.manifest.2.jsonl.bak"), None),
             (format!("x/{}", stem.manifest()), None),
         ] {
-            assert_eq!(stem.revision_of(&key), generation, "{key}");
+            assert_eq!(stem.revision_of(&key), revision, "{key}");
         }
     }
 

@@ -65,17 +65,17 @@ pub fn is_report(name: &str) -> bool {
     time.is_some_and(is_time)
 }
 
-/// The stem and generation of a manifest's name.
+/// The stem and revision of a manifest's name.
 pub fn manifest_revision(name: &str) -> Option<(&str, u32)> {
     let stem = stem_of(name)?;
-    let generation = match name[stem.len()..].strip_prefix(".manifest")?.strip_suffix("jsonl")? {
+    let revision = match name[stem.len()..].strip_prefix(".manifest")?.strip_suffix("jsonl")? {
         "." => 1,
         later => revision_number(later.strip_prefix('.')?.strip_suffix('.')?)?,
     };
-    Some((stem, generation))
+    Some((stem, revision))
 }
 
-/// The generation whose card has this name.
+/// The revision whose recovery instructions have this name.
 pub fn instructions_revision(name: &str) -> Option<u32> {
     match name[stem_of(name)?.len()..].strip_prefix(".RECOVER")?.strip_suffix("md")? {
         "." => Some(1),
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn manifests_have_generations() {
         let stem = "app_20261124T020000Z";
-        for (rest, generation) in [
+        for (rest, revision) in [
             (".manifest.jsonl", Some(1)),
             (".manifest.2.jsonl", Some(2)),
             (".manifest.17.jsonl", Some(17)),
@@ -157,7 +157,7 @@ mod tests {
             (".sql.bz2.enc", None),
         ] {
             let name = format!("{stem}{rest}");
-            assert_eq!(manifest_revision(&name).map(|(_, generation)| generation), generation, "{name}");
+            assert_eq!(manifest_revision(&name).map(|(_, revision)| revision), revision, "{name}");
         }
     }
 }

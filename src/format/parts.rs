@@ -77,12 +77,12 @@ impl PartSizeSchedule {
             return None;
         }
         let usual = bytes.div_ceil(u64::from(EXPECTED - RISEN)).next_multiple_of(GRAIN);
-        let ladder = Self {
+        let part_sizes = Self {
             usual: usual.clamp(SMALLEST, largest),
             largest,
             expected: EXPECTED,
         };
-        (ladder.capacity() >= bytes).then_some(ladder)
+        (part_sizes.capacity() >= bytes).then_some(part_sizes)
     }
 
     /// One whose growth can be seen without terabytes.
@@ -91,7 +91,7 @@ impl PartSizeSchedule {
         Self { usual, largest, expected }
     }
 
-    /// The largest object that any ladder holds, a little less than S3's own limit.
+    /// The largest object that any schedule of part sizes holds, a little less than S3's own limit.
     pub fn most() -> u64 {
         u64::from(MAX_PARTS - RISEN) * MAX_PART
     }
@@ -158,8 +158,8 @@ mod tests {
     const GIB: u64 = 1 << 30;
     const TIB: u64 = 1 << 40;
 
-    fn sizes(ladder: PartSizeSchedule) -> Vec<u64> {
-        (1..=MAX_PARTS).map(|number| ladder.size(number).unwrap()).collect()
+    fn sizes(part_sizes: PartSizeSchedule) -> Vec<u64> {
+        (1..=MAX_PARTS).map(|number| part_sizes.size(number).unwrap()).collect()
     }
 
     #[test]
@@ -172,18 +172,18 @@ mod tests {
             (TIB, 5 * GIB),
             (20 * TIB, 5 * GIB),
         ] {
-            let ladder = PartSizeSchedule::new(bytes, largest).unwrap();
-            let sizes = sizes(ladder);
+            let part_sizes = PartSizeSchedule::new(bytes, largest).unwrap();
+            let sizes = sizes(part_sizes);
             assert_eq!(sizes[0], 8 * MIB);
-            assert!(sizes.is_sorted(), "{ladder:?}");
-            assert_eq!(sizes.iter().sum::<u64>(), ladder.capacity());
-            assert!(sizes.iter().all(|size| size % 64 == 0 && *size <= largest), "{ladder:?}");
+            assert!(sizes.is_sorted(), "{part_sizes:?}");
+            assert_eq!(sizes.iter().sum::<u64>(), part_sizes.capacity());
+            assert!(sizes.iter().all(|size| size % 64 == 0 && *size <= largest), "{part_sizes:?}");
             // It once doubled, and the memory with it.
             let later = &sizes[RISE as usize..];
             let smooth = later.windows(2).all(|pair| pair[1] <= pair[0] + pair[0] / 16 + GRAIN);
-            assert!(smooth, "{ladder:?}");
+            assert!(smooth, "{part_sizes:?}");
             assert!(sizes[..EXPECTED as usize].iter().sum::<u64>() >= bytes.min(u64::from(EXPECTED - RISEN) * largest));
-            assert!(sizes[..EXPECTED as usize].iter().all(|size| *size <= ladder.usual()));
+            assert!(sizes[..EXPECTED as usize].iter().all(|size| *size <= part_sizes.usual()));
         }
         assert_eq!(PartSizeSchedule::new(0, GIB).unwrap().size(MAX_PARTS + 1), None);
         assert_eq!(PartSizeSchedule::new(0, 7 * MIB), None);
@@ -191,9 +191,9 @@ mod tests {
 
     #[test]
     fn a_small_object_keeps_8_mib_and_may_yet_become_large() {
-        let ladder = PartSizeSchedule::new(10 * GIB, GIB).unwrap();
-        assert_eq!(ladder.usual(), 8 * MIB);
-        assert!(ladder.capacity() > 2 * TIB, "{}", ladder.capacity() / GIB);
+        let part_sizes = PartSizeSchedule::new(10 * GIB, GIB).unwrap();
+        assert_eq!(part_sizes.usual(), 8 * MIB);
+        assert!(part_sizes.capacity() > 2 * TIB, "{}", part_sizes.capacity() / GIB);
     }
 
     #[test]

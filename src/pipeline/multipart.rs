@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Sender;
 /// Cuts, hashes and sends. The last part never passes the channel: it is handed out by [`Stage::finish`], and its being
 /// sent is the commit's business.
 pub struct Multipart {
-    ladder: PartSizeSchedule,
+    part_sizes: PartSizeSchedule,
     sender: Sender<Part>,
     cancel: Cancel,
     buffer: Vec<u8>,
@@ -45,12 +45,12 @@ impl Drop for PooledPart {
 }
 
 impl Multipart {
-    pub fn new(ladder: PartSizeSchedule, in_flight: usize, sender: Sender<Part>, cancel: Cancel) -> Self {
+    pub fn new(part_sizes: PartSizeSchedule, in_flight: usize, sender: Sender<Part>, cancel: Cancel) -> Self {
         let (back, returned) = std::sync::mpsc::channel();
         Self {
             back,
             returned,
-            ladder,
+            part_sizes,
             sender,
             cancel,
             buffer: Vec::new(),
@@ -66,18 +66,18 @@ impl Multipart {
     fn reserve(&self) {
         for _ in 1..self.buffers {
             // We hold the receiving side ourselves.
-            let _ = self.back.send(vec![1; self.ladder.usual() as usize]);
+            let _ = self.back.send(vec![1; self.part_sizes.usual() as usize]);
         }
     }
 
     fn begin(&mut self) -> Result<()> {
         let number = self.parts.len() as u32 + 1;
-        let size = self.ladder.size(number).ok_or_else(|| {
+        let size = self.part_sizes.size(number).ok_or_else(|| {
             let error = Error::new(
                 Code::DumpFailed,
                 format!(
                     "the dump is larger than the {} bytes that its parts can hold",
-                    self.ladder.capacity()
+                    self.part_sizes.capacity()
                 ),
             );
             error.advise("The database grew beyond its estimate; run again: the parts follow the new estimate.")
@@ -97,7 +97,7 @@ impl Multipart {
     fn fresh(&self, number: u32) -> usize {
         match number {
             1 => self.room,
-            _ => self.room.max(self.ladder.usual() as usize),
+            _ => self.room.max(self.part_sizes.usual() as usize),
         }
     }
 
@@ -213,9 +213,9 @@ mod tests {
     fn parts_that_grow_hold_no_more_than_the_formula_says() {
         const KIB: usize = 1 << 10;
         let in_flight = 2;
-        let ladder = PartSizeSchedule::short(8 << 20, 12 << 20, 3);
+        let part_sizes = PartSizeSchedule::short(8 << 20, 12 << 20, 3);
         let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
-        let mut multipart = Multipart::new(ladder, in_flight, sender, Cancel::new().unwrap());
+        let mut multipart = Multipart::new(part_sizes, in_flight, sender, Cancel::new().unwrap());
         let (mut wire, mut largest) = (VecDeque::new(), 0);
         let piece = vec![1; 64 * KIB];
         for _ in 0..6_500 {

@@ -44,7 +44,7 @@ pub struct MemoryBudget {
     pub available: Option<u64>,
     /// The sizes of all parts.
     #[serde(skip)]
-    pub ladder: PartSizeSchedule,
+    pub part_sizes: PartSizeSchedule,
 }
 
 /// Of the memory there is, what parts may grow to beyond the estimate leaves a quarter: for the catalogue of `pg_dump`.
@@ -60,7 +60,7 @@ impl MemoryBudget {
         } else {
             workers.max(1) as u64
         };
-        let of = |workers, in_flight, ladder| Self::of(compression, workers, checked as u64, in_flight, ladder, available);
+        let of = |workers, in_flight, part_sizes| Self::of(compression, workers, checked as u64, in_flight, part_sizes, available);
         let bug = || Error::new(Code::Bug, "no parts for this size");
         let wanted = PartSizeSchedule::new(sealed, MAX_PART).ok_or_else(bug)?;
         let at_once = super::IN_FLIGHT.min((32 * MIB / wanted.usual()).max(1));
@@ -80,8 +80,8 @@ impl MemoryBudget {
             (room >= wanted.usual()).then_some((*candidate, wanted.usual()))
         };
         let squeezed = |candidate: &(u64, u64)| {
-            let ladder = PartSizeSchedule::new(sealed, largest(for_us, *candidate))?;
-            Some((*candidate, ladder.usual()))
+            let part_sizes = PartSizeSchedule::new(sealed, largest(for_us, *candidate))?;
+            Some((*candidate, part_sizes.usual()))
         };
         let found = candidates.iter().find_map(fits).or_else(|| candidates.iter().find_map(squeezed));
         let Some(((workers, in_flight), usual)) = found else {
@@ -94,11 +94,19 @@ impl MemoryBudget {
         let share = (available / SHARE.1 * SHARE.0).saturating_sub(PG_DUMP);
         let most = largest(share, (workers, in_flight)).max(usual);
         // Where the parts are squeezed their limit is the memory's own.
-        let ladder = PartSizeSchedule::new(sealed, most).or_else(|| PartSizeSchedule::new(sealed, largest(for_us, (workers, in_flight))));
-        Ok(of(workers, in_flight, ladder.ok_or_else(bug)?))
+        let part_sizes =
+            PartSizeSchedule::new(sealed, most).or_else(|| PartSizeSchedule::new(sealed, largest(for_us, (workers, in_flight))));
+        Ok(of(workers, in_flight, part_sizes.ok_or_else(bug)?))
     }
 
-    fn of(compression: Compression, workers: u64, checked: u64, in_flight: u64, ladder: PartSizeSchedule, available: Option<u64>) -> Self {
+    fn of(
+        compression: Compression,
+        workers: u64,
+        checked: u64,
+        in_flight: u64,
+        part_sizes: PartSizeSchedule,
+        available: Option<u64>,
+    ) -> Self {
         let (block, encoder) = (block_bytes(compression) as u64, encoder_bytes(compression));
         let check = workers.div_ceil(checked.max(1)) * decoder_bytes(compression);
         let memory = Self {
@@ -108,11 +116,11 @@ impl MemoryBudget {
             check,
             block,
             in_flight,
-            part: ladder.usual(),
-            part_limit: ladder.largest(),
+            part: part_sizes.usual(),
+            part_limit: part_sizes.largest(),
             peak: 0,
             available,
-            ladder,
+            part_sizes,
         };
         let peak = memory.without_parts() + (in_flight + 2) * memory.part;
         Self { peak, ..memory }
@@ -201,7 +209,7 @@ mod tests {
         for compression in [Compression::Bzip2(9), Compression::Zstd(3), Compression::None] {
             let memory = MemoryBudget::fit(compression, 2, DEFAULT_CHECK_INTERVAL, 5 * TB, Some(8 * GIB)).unwrap();
             assert!(memory.peak + PG_DUMP <= 4 * GIB && worst(&memory) <= 8 * GIB, "{memory:?}");
-            assert!(memory.ladder.capacity() > 3 * 5 * TB / 2, "{memory:?}");
+            assert!(memory.part_sizes.capacity() > 3 * 5 * TB / 2, "{memory:?}");
         }
         // And with bzip2 one of 2 GiB.
         assert!(MemoryBudget::fit(Compression::Bzip2(9), 1, DEFAULT_CHECK_INTERVAL, 5 * TB, Some(2 * GIB)).is_ok());
@@ -234,10 +242,10 @@ mod tests {
                 fitted += 1;
                 assert!(memory.peak + PG_DUMP <= available && worst(&memory) <= available, "{memory:?}");
                 // No part is larger than the last: see `parts`.
-                let last = memory.ladder.size(crate::format::parts::MAX_PARTS).unwrap();
+                let last = memory.part_sizes.size(crate::format::parts::MAX_PARTS).unwrap();
                 assert!(last <= memory.part_limit, "{memory:?}");
                 let sealed = sealed_bytes(compression, bytes).min(PartSizeSchedule::most());
-                assert!(memory.ladder.capacity() >= sealed, "{memory:?}");
+                assert!(memory.part_sizes.capacity() >= sealed, "{memory:?}");
             }
         }
         assert!(fitted > 250, "only {fitted} fitted");
@@ -248,7 +256,7 @@ mod tests {
     fn an_unknown_size_gets_all_that_the_memory_holds() {
         let memory = MemoryBudget::fit(Compression::Bzip2(9), 2, DEFAULT_CHECK_INTERVAL, 0, Some(2 * GIB)).unwrap();
         assert_eq!(memory.part, 8 * MIB);
-        assert!(memory.ladder.capacity() > 900 * GIB, "{memory:?}");
+        assert!(memory.part_sizes.capacity() > 900 * GIB, "{memory:?}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub enum BackupKind {
     Sealed {
         /// The newest first; at least one.
         manifests: Vec<UnverifiedManifest>,
-        /// Generations that are none, or may not be read.
+        /// Revisions that are not valid, or may not be read.
         unreadable: Vec<Error>,
     },
     /// Of the legacy image, with nothing that could be checked: the names of its key file and its dump.
@@ -73,17 +73,17 @@ impl ChosenBackup {
         // Of a set in the legacy format any name may be given; its manifest, which proves it, stands under the compact stem.
         let sealed = compact(stem);
         let mut names = names_of(&archive, &sealed).await?;
-        let mut generations: Vec<(u32, &String)> = names
+        let mut revisions: Vec<(u32, &String)> = names
             .iter()
             .filter_map(|name| {
                 manifest_revision(name)
                     .filter(|(of, _)| *of == sealed)
-                    .map(|(_, generation)| (generation, name))
+                    .map(|(_, revision)| (revision, name))
             })
             .collect();
-        generations.sort_by_key(|(generation, _)| std::cmp::Reverse(*generation));
+        revisions.sort_by_key(|(revision, _)| std::cmp::Reverse(*revision));
         let (mut manifests, mut unreadable) = (Vec::new(), Vec::new());
-        for (_, name) in &generations {
+        for (_, name) in &revisions {
             let bytes = archive.read(name, MAX_MANIFEST).await;
             match bytes.and_then(|bytes| UnverifiedManifest::parse(name, &bytes)) {
                 Ok(found) => manifests.push(found),

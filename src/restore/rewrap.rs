@@ -1,4 +1,4 @@
-//! New recipients for a backup that stands: new key objects and a new generation of the manifest. The dump is not touched,
+//! New recipients for a backup that stands: new key objects and a new revision of the manifest. The dump is not touched,
 //! and nothing is overwritten.
 
 use super::find::{BackupKind, ChosenBackup};
@@ -24,7 +24,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// More than any recovery instructions have.
-const MAX_CARD: u64 = 1 << 20;
+const MAX_INSTRUCTIONS: u64 = 1 << 20;
 
 pub struct RewrapOptions<'a> {
     /// Of one of the present recipients.
@@ -107,9 +107,9 @@ pub async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cancel: &Can
         error.message = format!("{name} was written, and is not read back as it was meant: {}", error.message);
         error
     })?;
-    // The new generation stands; what is missing from here on is only its recovery instructions.
-    let of_card = instructions_name(&backup.stem, manifest.generation);
-    if let Err(error) = put(backup, &of_card, text.into(), &mut written, cancel).await {
+    // The new revision exists; what is missing from here on is only its recovery instructions.
+    let instructions = instructions_name(&backup.stem, manifest.generation);
+    if let Err(error) = put(backup, &instructions, text.into(), &mut written, cancel).await {
         let warning = format!(
             "the recovery instructions were not written ({}): {}",
             error.code.name(),
@@ -209,7 +209,7 @@ async fn place(opened: &UnsealedBackup<'_>) -> Option<String> {
         .filter(|found| opened.counted.iter().any(|name| name == found.name()))
     {
         let name = instructions_name(&backup.stem, found.unproven().generation);
-        let Ok(text) = backup.archive.read(&name, MAX_CARD).await else {
+        let Ok(text) = backup.archive.read(&name, MAX_INSTRUCTIONS).await else {
             continue;
         };
         let is_proven = found.unproven().card_sha256.as_deref() == Some(&hex(&sha256(&text)));
@@ -276,11 +276,11 @@ async fn next_revision(backup: &ChosenBackup, opened: u32) -> Result<u32> {
         taken.extend(
             listed
                 .iter()
-                .filter_map(|listed| manifest_revision(&listed.name).map(|(_, generation)| generation)),
+                .filter_map(|listed| manifest_revision(&listed.name).map(|(_, revision)| revision)),
         );
         taken.extend(listed.iter().filter_map(|listed| instructions_revision(&listed.name)));
     }
-    let free = (opened + 1..=MAX_REVISION).find(|generation| !taken.contains(generation));
+    let free = (opened + 1..=MAX_REVISION).find(|revision| !taken.contains(revision));
     free.ok_or_else(|| Error::new(Code::CommitFailed, "every number of a later manifest is taken"))
 }
 

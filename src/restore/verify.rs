@@ -195,7 +195,7 @@ async fn without_key<'a>(
         let compared = compare(backup, object, ask.deep, cancel).await?;
         report.record(object, compared);
     }
-    card(backup, manifest, report).await?;
+    check_instructions(backup, manifest, report).await?;
     for found in others {
         other_revision(backup, found.unproven(), ask.deep, report, cancel).await?;
     }
@@ -258,7 +258,7 @@ async fn with_key<'a>(
             report.record(object, "plaintext");
         }
     }
-    card(backup, &opened.manifest, report).await?;
+    check_instructions(backup, &opened.manifest, report).await?;
     let counts = |found: &&UnverifiedManifest| opened.counted.iter().any(|name| name == found.name());
     let counted: Vec<&UnverifiedManifest> = manifests.iter().filter(counts).collect();
     let others = counted
@@ -271,7 +271,7 @@ async fn with_key<'a>(
     Ok((counted, opened.passed_over))
 }
 
-/// Anyone who is named by another generation alone counts on that one, and on its key objects.
+/// Anyone who is named by another revision alone counts on that one, and on its key objects.
 async fn other_revision(backup: &ChosenBackup, manifest: &Manifest, deep: bool, report: &mut VerifyReport, cancel: &Cancel) -> Result<()> {
     for object in manifest.objects.iter().filter(|object| object.role == Role::Key) {
         let compared = compare(backup, object, deep, cancel).await?;
@@ -279,7 +279,7 @@ async fn other_revision(backup: &ChosenBackup, manifest: &Manifest, deep: bool, 
             report.record(object, compared);
         }
     }
-    card(backup, manifest, report).await
+    check_instructions(backup, manifest, report).await
 }
 
 /// What else has the backup's name: left by a run that was interrupted, or put there by somebody else.
@@ -332,7 +332,7 @@ fn describe(manifest: &Manifest, origin: Origin, report: &mut VerifyReport) {
 }
 
 /// The recovery instructions are written after the manifest, and may be missing where a run ended between the two.
-async fn card(backup: &ChosenBackup, manifest: &Manifest, report: &mut VerifyReport) -> Result<()> {
+async fn check_instructions(backup: &ChosenBackup, manifest: &Manifest, report: &mut VerifyReport) -> Result<()> {
     let Some(expected) = &manifest.card_sha256 else { return Ok(()) };
     let name = instructions_name(&backup.stem, manifest.generation);
     let Some(pinned) = backup.archive.pin(&name).await? else {

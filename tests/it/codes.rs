@@ -1,7 +1,7 @@
 //! Every code of the closed list is expected of a run by some test, and the few that no other test has are reached here.
 
 use crate::support::aws::Ministack;
-use crate::support::pgseal::{Pgseal, Said, program};
+use crate::support::pgseal::{CommandOutput, Pgseal, program};
 use pgseal::error::Code;
 use serde_json::json;
 use std::path::Path;
@@ -70,7 +70,7 @@ fn a_system_without_descriptors() {
         .arg("check")
         .env_clear()
         .output();
-    let said = Said::from(starved.expect("prlimit starts"));
+    let said = CommandOutput::from(starved.expect("prlimit starts"));
     assert_eq!(said.code, i32::from(Code::Bug.exit()), "{}{}", said.stdout, said.stderr);
     assert!(said.stderr.starts_with("pgseal: bug: "), "{}{}", said.stdout, said.stderr);
 }

@@ -8,7 +8,7 @@ mod twins;
 
 use crate::support::fault_proxy::{Fault, FaultProxy, Rule};
 use crate::support::invariants::{clients_of, event, key_pair, no_login};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3};
 use crate::support::wait::until;
@@ -56,7 +56,7 @@ impl Fixture {
     }
 
     /// Runs a backup that nothing disturbs.
-    fn timed(&self, backup: Pgseal) -> Said {
+    fn timed(&self, backup: Pgseal) -> CommandOutput {
         let begun = Instant::now();
         let said = backup.run();
         self.length.set(begun.elapsed());

@@ -4,7 +4,7 @@ mod fake_dump;
 
 use crate::support::aws::Ministack;
 use crate::support::invariants::{backup_stands, event, nothing_left, sealed_into};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::ports::nobody_listens;
 use crate::support::postgres::{Authority, Builder, Server};
 use crate::support::s3::Bucket;
@@ -57,7 +57,7 @@ impl Fixture {
         self.failed(&self.prepared(event).run(), code)
     }
 
-    fn failed(&self, said: &Said, code: &str) -> Value {
+    fn failed(&self, said: &CommandOutput, code: &str) -> Value {
         let exit = if code.starts_with("dump_") { 5 } else { 3 };
         let receipt = said.failed(code, exit);
         nothing_left(&self.server, &self.bucket, said, &[]);
@@ -105,8 +105,8 @@ fn mid_dump(fixture: &Fixture, uploading: bool) -> Child {
     child
 }
 
-fn ended(child: Child) -> Said {
-    Said::from(child.wait_with_output().expect("pgseal ends"))
+fn ended(child: Child) -> CommandOutput {
+    CommandOutput::from(child.wait_with_output().expect("pgseal ends"))
 }
 
 #[test]

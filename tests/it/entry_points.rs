@@ -11,7 +11,7 @@ mod selection;
 mod storage;
 
 use crate::support::invariants::{RECIPIENT, backup_stands, event};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3};
 use serde_json::{Value, json};
@@ -41,11 +41,11 @@ impl Fixture {
         Pgseal::new(arguments).envs(self.bucket.env()).envs(self.server.env())
     }
 
-    fn backup(&self, event: &Value) -> Said {
+    fn backup(&self, event: &Value) -> CommandOutput {
         self.prepared(&["backup", "--event", &event.to_string()]).run()
     }
 
-    fn complete(&self, said: &Said) -> Value {
+    fn complete(&self, said: &CommandOutput) -> Value {
         let receipt = said.complete();
         backup_stands(&self.bucket, &receipt);
         receipt
@@ -193,7 +193,7 @@ fn of_two_deliveries_at_once_one_commits() {
     event["scheduled_time"] = json!("2026-11-24T02:00:00Z");
     let text = event.to_string();
     let runs = [(); 2].map(|()| fixture.prepared(&["backup", "--event", &text]).spawn());
-    let said = runs.map(|run| Said::from(run.wait_with_output().expect("pgseal ends")));
+    let said = runs.map(|run| CommandOutput::from(run.wait_with_output().expect("pgseal ends")));
     let mut statuses = said
         .each_ref()
         .map(|said| (said.code, said.receipt()["status"].as_str().unwrap_or("none").to_owned()));

@@ -1,7 +1,7 @@
 //! `events/` is the list of tests: whatever lies in `accepted` is taken as it stands, whatever lies in `refused` is refused with the
 //! code and the field that its file promises. Nothing here has a network, a database or a bucket: a refusal comes before any of them.
 
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,12 +31,12 @@ fn accepted(name: &str) -> Value {
 }
 
 /// What the event comes to, resolved without any network.
-fn offline(event: &Value) -> Said {
+fn offline(event: &Value) -> CommandOutput {
     run(&["check", "--offline"], &event.to_string(), &BTreeMap::new())
 }
 
 /// Runs a command on an event that lies in a file, as its text would arrive.
-fn run(command: &[&str], text: &str, environment: &BTreeMap<String, String>) -> Said {
+fn run(command: &[&str], text: &str, environment: &BTreeMap<String, String>) -> CommandOutput {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("event.json");
     fs::write(&file, text).expect("the event is written");
@@ -47,7 +47,7 @@ fn run(command: &[&str], text: &str, environment: &BTreeMap<String, String>) -> 
 }
 
 /// The refusal of an event whose text is made by a test: too large to lie in a file of its own.
-fn refusal(event: &Value) -> (Said, Value) {
+fn refusal(event: &Value) -> (CommandOutput, Value) {
     let said = run(&["backup"], &event.to_string(), &BTreeMap::new());
     let error = said.receipt()["error"].clone();
     (said, error)
@@ -181,7 +181,7 @@ fn refused(file: &Value) -> Result<(), String> {
 
 /// The first value of the event or of its environment that stands in what was said. Short ones are skipped, being words of any
 /// sentence (`app`, `10MB`); a long one, which a key is, is looked for in pieces, so that a cut or wrapped copy is found too.
-fn echoed(file: &Value, text: &str, environment: &BTreeMap<String, String>, said: &Said) -> Option<String> {
+fn echoed(file: &Value, text: &str, environment: &BTreeMap<String, String>, said: &CommandOutput) -> Option<String> {
     const WORD: usize = 8;
     const PIECE: usize = 24;
     /// Values that are words of the contract, and so of any hint.

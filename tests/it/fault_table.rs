@@ -9,7 +9,7 @@ mod signals;
 
 use crate::support::fault_proxy::{FaultProxy, Rule};
 use crate::support::invariants::{backup_stands, client_of_database, no_secret, sealed_into};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::{Server, clients_path};
 use crate::support::s3::{Bucket, EmbeddedS3};
 use rustix::process::{Pid, Signal, kill_process};
@@ -156,7 +156,7 @@ impl Fixture {
                 let child = run.spawn();
                 proxy.wait_for_silence();
                 kill_process(Pid::from_child(&child), *signal).expect("it runs");
-                Said::from(child.wait_with_output().expect("it ends"))
+                CommandOutput::from(child.wait_with_output().expect("it ends"))
             }
             Cause::Database { done, undone } => {
                 self.server.psql(database, done);
@@ -179,7 +179,7 @@ impl Fixture {
         code
     }
 
-    fn check(&self, promise: &Promise, bucket: &Bucket, said: &Said) -> String {
+    fn check(&self, promise: &Promise, bucket: &Bucket, said: &CommandOutput) -> String {
         let keys = bucket.keys();
         let count = |what: &str| keys.iter().filter(|key| key.ends_with(what)).count();
         if let Promise::Complete { warned } = promise {

@@ -10,7 +10,7 @@ mod roles;
 mod selections;
 
 use crate::support::invariants::sealed_into;
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3};
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ impl Fixture {
         event
     }
 
-    fn run(&self, command: &str, database: &str, fields: Value) -> Said {
+    fn run(&self, command: &str, database: &str, fields: Value) -> CommandOutput {
         let event = self.event(database, &fields);
         Pgseal::new(&[command, "--event", &event.to_string()])
             .envs(self.bucket.env())
@@ -85,7 +85,7 @@ impl Fixture {
     }
 
     /// By the superuser of a server, through its socket.
-    fn restore(&self, target: &Server, place: &str, database: &str, options: &[&str]) -> Said {
+    fn restore(&self, target: &Server, place: &str, database: &str, options: &[&str]) -> CommandOutput {
         let to = target.conninfo(database);
         let arguments = ["restore", place, "--key", &self.key(), "--to", &to];
         Pgseal::new(&[&arguments[..], options].concat())
@@ -104,7 +104,7 @@ impl Fixture {
     }
 
     /// The report of a drill on this machine.
-    fn drill(&self, place: &str) -> (Said, Value) {
+    fn drill(&self, place: &str) -> (CommandOutput, Value) {
         let folder = tempfile::tempdir_in(self.folder.path()).expect("a folder");
         let arguments = [
             "drill",

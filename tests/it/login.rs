@@ -4,7 +4,7 @@ mod password;
 
 use crate::support::aws::{Ministack, REGION};
 use crate::support::invariants::{backup_stands, child_of, no_secret, nothing_left, sealed_into};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::{Authority, Builder, Server};
 use crate::support::s3::Bucket;
 use crate::support::wait::until;
@@ -73,7 +73,7 @@ impl Rds {
     }
 
     /// A run with temporary credentials.
-    fn run(&self, event: &Value, bucket: &Bucket) -> Said {
+    fn run(&self, event: &Value, bucket: &Bucket) -> CommandOutput {
         self.prepared(event, bucket).run()
     }
 
@@ -92,7 +92,7 @@ impl Rds {
         assert!(!self.server.log().contains("rds-iam:"), "a token was sent: {}", self.server.log());
     }
 
-    fn nothing_left(&self, bucket: &Bucket, said: &Said) {
+    fn nothing_left(&self, bucket: &Bucket, said: &CommandOutput) {
         nothing_left(&self.server, bucket, said, &[SECRET, &session_token()]);
     }
 }
@@ -300,7 +300,7 @@ fn processes_show_no_secret() {
             "a memory file is open to others"
         );
         drop(holder);
-        let said = Said::from(pgseal.wait_with_output().expect("pgseal ends"));
+        let said = CommandOutput::from(pgseal.wait_with_output().expect("pgseal ends"));
         said.complete();
         no_secret(&said, &[rds.server.password(), SECRET, &session_token()]);
         for key in bucket.keys() {

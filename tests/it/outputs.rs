@@ -1,7 +1,7 @@
 //! Outputs that break, and signals: what was done stands, no matter who reads of it, and it always ends.
 
 use crate::support::invariants::{RECIPIENT, backup_stands, event};
-use crate::support::pgseal::{Pgseal, Said, bare};
+use crate::support::pgseal::{CommandOutput, Pgseal, bare};
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3};
 use crate::support::wait::until;
@@ -75,7 +75,7 @@ fn a_broken_stderr_changes_no_outcome() {
     for (hour, (name, stderr)) in broken.into_iter().enumerate() {
         let event = fixture.event(&format!("2026-11-24T{hour:02}:00:00Z"));
         let output = fixture.command(&["backup", "--event", &event]).stderr(stderr()).output();
-        let said = Said::from(output.expect("it ends"));
+        let said = CommandOutput::from(output.expect("it ends"));
         assert_eq!(said.code, 0, "{name}: {}", said.stdout);
         backup_stands(&fixture.bucket, &said.complete());
         for arguments in [["check", "--event", &event], ["plan", "--event", &event]] {
@@ -84,7 +84,7 @@ fn a_broken_stderr_changes_no_outcome() {
         }
         // A failure keeps its code and its receipt too.
         let output = fixture.command(&["backup", "--event", "{}"]).stderr(stderr()).output();
-        Said::from(output.expect("it ends")).failed("no_public_key", 2);
+        CommandOutput::from(output.expect("it ends")).failed("no_public_key", 2);
         let output = fixture.command(&["bakcup"]).stderr(stderr()).output().expect("it ends");
         assert_eq!(output.status.code(), Some(2), "{name}");
     }
@@ -106,7 +106,7 @@ fn an_answer_that_cannot_be_written_is_said_and_what_was_done_stands() {
         ];
         for arguments in commands {
             let output = fixture.command(arguments).stdout(stdout()).output();
-            let said = Said::from(output.expect("it ends"));
+            let said = CommandOutput::from(output.expect("it ends"));
             assert_eq!(said.code, 74, "{name}, {}: {}", arguments[0], said.stderr);
             assert!(said.stderr.contains("pgseal: output_failed"), "{name}: {}", said.stderr);
         }
@@ -148,7 +148,7 @@ fn each_signal_that_ends_a_session_ends_the_program_with_a_receipt() {
         // It waits for an answer from here on.
         let connection = silent.accept().expect("it connects");
         kill_process(Pid::from_child(&child), signal).expect("it runs");
-        let said = Said::from(child.wait_with_output().expect("it ends"));
+        let said = CommandOutput::from(child.wait_with_output().expect("it ends"));
         said.failed("terminated", 6);
         drop(connection);
     }

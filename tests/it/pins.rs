@@ -2,7 +2,7 @@
 //! namespace of the test's.
 
 use crate::support::invariants::RECIPIENT;
-use crate::support::pgseal::{Said, program};
+use crate::support::pgseal::{CommandOutput, program};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ const HOST: &str = "orders.cxa1b2c3d4e5.eu-west-1.rds.amazonaws.com";
 const OTHER: &str = "billing.cxa1b2c3d4e5.eu-west-1.rds.amazonaws.com";
 
 /// Runs the program in a world whose /etc holds this file and nothing else.
-fn with_pins(pins: &Value, environment: &[(&str, &str)], arguments: &[&str]) -> Said {
+fn with_pins(pins: &Value, environment: &[(&str, &str)], arguments: &[&str]) -> CommandOutput {
     const WORLD: &str = "mount -t tmpfs none /etc && mkdir /etc/pgseal && cat >/etc/pgseal/pins.json && exec \"$@\"";
     let mut command = Command::new("unshare");
     command
@@ -29,10 +29,10 @@ fn with_pins(pins: &Value, environment: &[(&str, &str)], arguments: &[&str]) -> 
     let mut pipe = child.stdin.take().expect("a pipe");
     pipe.write_all(pins.to_string().as_bytes()).expect("cat reads");
     drop(pipe);
-    Said::from(child.wait_with_output().expect("it ends"))
+    CommandOutput::from(child.wait_with_output().expect("it ends"))
 }
 
-fn check(pins: &Value, environment: &[(&str, &str)], event: &Value) -> Said {
+fn check(pins: &Value, environment: &[(&str, &str)], event: &Value) -> CommandOutput {
     with_pins(pins, environment, &["check", "--offline", "--event", &event.to_string()])
 }
 

@@ -1,7 +1,7 @@
 //! The restore pipeline: what was backed up comes back, from S3 and from a directory, and what was changed does not.
 
 use crate::support::invariants::event;
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::Server;
 use crate::support::restore::dump;
 use crate::support::s3::{Bucket, EmbeddedS3};
@@ -98,12 +98,12 @@ impl Fixture {
         format!("s3://{}/{}", self.bucket.name, self.stem())
     }
 
-    fn run(&self, arguments: &[&str]) -> Said {
+    fn run(&self, arguments: &[&str]) -> CommandOutput {
         Pgseal::new(arguments).envs(self.bucket.env()).run()
     }
 
     /// From here, without any network.
-    fn offline(arguments: &[&str]) -> Said {
+    fn offline(arguments: &[&str]) -> CommandOutput {
         Pgseal::new(arguments).run()
     }
 

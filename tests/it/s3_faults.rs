@@ -8,7 +8,7 @@ mod trust;
 
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
 use crate::support::invariants::{backup_stands, clients_of, event, no_secret};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ struct Fixture {
 struct Run {
     bucket: Bucket,
     proxy: FaultProxy,
-    said: Said,
+    said: CommandOutput,
 }
 
 impl Fixture {

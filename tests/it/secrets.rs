@@ -3,7 +3,7 @@
 
 use crate::support::canaries::hunt;
 use crate::support::invariants::{RECIPIENT, child_of, sealed_into};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::Server;
 use crate::support::s3::{EmbeddedS3, SECRET_KEY};
 use crate::support::wait::until;
@@ -238,6 +238,6 @@ fn processes_of_a_run_show_no_secret_and_leave_no_core() {
         !std::os::unix::process::ExitStatusExt::core_dumped(&output.status),
         "it left a core"
     );
-    hunt(&Said::from(output), &fixture.canaries());
+    hunt(&CommandOutput::from(output), &fixture.canaries());
     fixture.left_nothing();
 }

@@ -3,7 +3,7 @@
 
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy};
 use crate::support::invariants::{clients_of, event, key_pair, nothing_left};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::Server;
 use crate::support::s3::EmbeddedS3;
 use serde_json::json;
@@ -66,7 +66,7 @@ fn round_after_round_ends_whole_or_with_nothing() {
             let end = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgseal'";
             server.psql("postgres", end);
         }
-        let said = Said::from(child.wait_with_output().expect("it ends"));
+        let said = CommandOutput::from(child.wait_with_output().expect("it ends"));
         let broken = proxy.broken();
         drop(proxy);
         count(&format!("with {broken} broken calls"));
@@ -103,7 +103,7 @@ fn round_after_round_ends_whole_or_with_nothing() {
 }
 
 /// Its key and inventory may stay: nothing can be opened or found by them.
-fn nothing_of_its_data(server: &Server, bucket: &crate::support::s3::Bucket, said: &Said) {
+fn nothing_of_its_data(server: &Server, bucket: &crate::support::s3::Bucket, said: &CommandOutput) {
     for key in bucket.keys().iter().filter(|key| key.contains(".inventory.")) {
         bucket.delete(key);
     }

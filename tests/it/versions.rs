@@ -1,7 +1,7 @@
 //! Servers of every major that is supported, each backed up, opened with stock tools and restored.
 
 use crate::support::invariants::{no_secret, nothing_left, sealed_into};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::{Server, client_folder, debian_major};
 use crate::support::s3::{Bucket, EmbeddedS3};
 use serde_json::{Value, json};
@@ -160,7 +160,7 @@ fn no_client_at_all_is_said() {
 
 /// A backup where the machine's own clients are hidden from pgseal: in a mount namespace of its own, Debian's folder
 /// lies under an empty one and `PATH` leads nowhere.
-fn without_installed_clients(server: &Server, bucket: &Bucket, offered: Option<&Path>) -> Said {
+fn without_installed_clients(server: &Server, bucket: &Bucket, offered: Option<&Path>) -> CommandOutput {
     const HIDE: &str = r#"mount -t tmpfs none /usr/lib/postgresql && PATH=/nonexistent exec "$0" "$@""#;
     let empty = TempDir::with_prefix("pgseal-empty-").expect("a temporary folder");
     let mut command = Command::new("unshare");
@@ -183,5 +183,5 @@ fn without_installed_clients(server: &Server, bucket: &Bucket, offered: Option<&
         .envs(bucket.env())
         .envs(server.env())
         .env("PGSEAL_PG_BIN", offered.unwrap_or(empty.path()));
-    Said::from(command.stdin(Stdio::null()).output().expect("unshare, of util-linux, starts"))
+    CommandOutput::from(command.stdin(Stdio::null()).output().expect("unshare, of util-linux, starts"))
 }

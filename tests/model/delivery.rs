@@ -3,7 +3,7 @@
 
 use crate::protocol::Protocol;
 use crate::s3::{Answer, Names, Op, Run, WHOLE};
-use crate::step::{After, Said, Step, Word};
+use crate::step::{After, CommandOutput, Step, Word};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Delivery {
@@ -61,7 +61,7 @@ impl Delivery {
         })
     }
 
-    pub fn said(&self) -> Option<Said> {
+    pub fn said(&self) -> Option<CommandOutput> {
         match self.step {
             Step::Ended(said) => Some(said),
             _ => None,
@@ -163,7 +163,7 @@ impl Delivery {
             Step::PutCard => self.stop(Word::Complete),
             Step::Abort(said) => {
                 let tells_open_upload = !matches!(answer, Answer::Done | Answer::NoUpload);
-                self.step = Step::Ended(Said { tells_open_upload, ..said });
+                self.step = Step::Ended(CommandOutput { tells_open_upload, ..said });
             }
             Step::Dump | Step::AwaitParts | Step::Ended(_) | Step::Crashed => {}
         }
@@ -280,7 +280,7 @@ impl Delivery {
 
     /// `Attempt::write_streamed`: on every way out but success the upload is aborted, and the abort awaited.
     pub fn stop(&mut self, word: Word) {
-        let said = Said {
+        let said = CommandOutput {
             word,
             is_wrong: false,
             is_unprovoked: !word.is_success() && !self.is_hurt,

@@ -33,8 +33,8 @@ pub enum Step {
     /// `Attempt::write_card`.
     PutCard,
     /// `Upload::abort`.
-    Abort(Said),
-    Ended(Said),
+    Abort(CommandOutput),
+    Ended(CommandOutput),
     Crashed,
 }
 
@@ -52,7 +52,7 @@ pub enum After {
 
 /// The outcome as it is told, and what was true when it was.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Said {
+pub struct CommandOutput {
     pub word: Word,
     /// What it says does not exist stood there.
     pub is_wrong: bool,
@@ -89,7 +89,7 @@ impl Word {
         matches!(self, Self::Complete | Self::AlreadyComplete)
     }
 
-    /// Said once the manifest was sent: it may stand, or come to.
+    /// CommandOutput once the manifest was sent: it may stand, or come to.
     pub fn is_of_the_commit(self) -> bool {
         matches!(self, Self::CommitFailed | Self::OnItsWay | Self::ManifestUnknown)
     }

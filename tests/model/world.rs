@@ -3,7 +3,7 @@
 use crate::delivery::Delivery;
 use crate::protocol::Protocol;
 use crate::s3::{Answer, Nameless, Names, Op, RUNS, Run, S3, Upload};
-use crate::step::{Said, Step, Word};
+use crate::step::{CommandOutput, Step, Word};
 use stateright::{Model, Property};
 
 /// What is checked: this protocol, with at most so many faults on each path.
@@ -138,7 +138,7 @@ impl State {
         }
     }
 
-    pub fn said(&self) -> impl Iterator<Item = (Run, Said)> {
+    pub fn said(&self) -> impl Iterator<Item = (Run, CommandOutput)> {
         self.deliveries.iter().enumerate().filter_map(|(run, it)| Some((run, it.said()?)))
     }
 

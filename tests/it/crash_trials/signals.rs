@@ -2,7 +2,7 @@
 
 use super::{Fixture, Moment, SOON, asked, at_moments};
 use crate::support::invariants::no_secret;
-use crate::support::pgseal::Said;
+use crate::support::pgseal::CommandOutput;
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
@@ -22,7 +22,7 @@ fn terminated_at(fixture: &Fixture, moment: Moment) {
     }
     let output = child.wait_with_output().expect("it ends");
     let by_signal = output.status.signal();
-    let said = Said::from(output);
+    let said = CommandOutput::from(output);
     assert!(begun.elapsed() < SOON, "{moment:?}: {:?}", begun.elapsed());
     fixture.nobody_left();
     no_secret(&said, &[fixture.server.password()]);

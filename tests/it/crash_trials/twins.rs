@@ -1,7 +1,7 @@
 //! One event, delivered several times at once.
 
 use super::Fixture;
-use crate::support::pgseal::Said;
+use crate::support::pgseal::CommandOutput;
 
 const TWINS: usize = 6;
 
@@ -13,7 +13,7 @@ fn of_many_deliveries_at_once_one_commits() {
         let twins: Vec<_> = (0..TWINS).map(|_| fixture.backup(&bucket).spawn()).collect();
         let mut statuses: Vec<String> = Vec::new();
         for twin in twins {
-            let said = Said::from(twin.wait_with_output().expect("it ends"));
+            let said = CommandOutput::from(twin.wait_with_output().expect("it ends"));
             assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
             let status = said.receipt()["backups"][0]["status"].as_str().expect("a status").to_owned();
             statuses.push(status);

@@ -2,7 +2,7 @@
 
 use super::{Fixture, ended, says, until};
 use crate::support::invariants::{backup_stands, no_secret};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::{Server, debian_major};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -39,7 +39,7 @@ impl Fake {
         run.env("PGSEAL_PG_BIN", self.folder.path().as_os_str())
     }
 
-    fn run(&self) -> Said {
+    fn run(&self) -> CommandOutput {
         self.prepared().run()
     }
 

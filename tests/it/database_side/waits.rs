@@ -4,7 +4,7 @@
 use super::{Fixture, Front, Manner};
 use crate::support::front::Silence;
 use crate::support::invariants::{no_login, no_secret, nothing_left};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::platform::Platform;
 use crate::support::wait::{PATIENCE, until};
 use rustix::process::{Pid, Signal, kill_process};
@@ -44,7 +44,7 @@ fn for_each<T: Copy + Send>(list: Vec<T>, work: impl Fn(T) + Sync) {
     });
 }
 
-fn ended(mut child: Child, limit: Duration, what: &str) -> Said {
+fn ended(mut child: Child, limit: Duration, what: &str) -> CommandOutput {
     let end = Instant::now() + limit;
     while child.try_wait().expect("our own child").is_none() {
         if Instant::now() > end {
@@ -53,7 +53,7 @@ fn ended(mut child: Child, limit: Duration, what: &str) -> Said {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Said::from(child.wait_with_output().expect("pgseal ends"))
+    CommandOutput::from(child.wait_with_output().expect("pgseal ends"))
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Fixture;
 use crate::support::fault_proxy::{Fault, FaultProxy, Operation, Rule};
 use crate::support::invariants::{backup_stands, nothing_left};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -12,7 +12,7 @@ use std::process::Child;
 /// Sends the signal, and asserts what was promised for it.
 fn stopped_by(signal: Signal, child: Child, fixture: &Fixture) {
     kill_process(Pid::from_child(&child), signal).expect("pgseal runs");
-    let said = Said::from(child.wait_with_output().expect("pgseal ends"));
+    let said = CommandOutput::from(child.wait_with_output().expect("pgseal ends"));
     said.failed("terminated", 6);
     nothing_left(&fixture.server, &fixture.bucket, &said, &[]);
 }
@@ -57,7 +57,7 @@ fn a_signal_while_the_manifest_is_on_its_way_says_what_came_of_it() {
         let child = run.spawn();
         proxy.wait_for_silence();
         kill_process(Pid::from_child(&child), Signal::TERM).expect("pgseal runs");
-        Said::from(child.wait_with_output().expect("pgseal ends"))
+        CommandOutput::from(child.wait_with_output().expect("pgseal ends"))
     };
     let said = stopped(Fault::Silence);
     said.failed("terminated", 6);

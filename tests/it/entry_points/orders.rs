@@ -4,7 +4,7 @@
 use super::Fixture;
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
 use crate::support::invariants::{RECIPIENT, backup_stands, event};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::ports::nobody_listens;
 use crate::support::postgres::Server;
 use crate::support::s3::block_on;
@@ -26,7 +26,7 @@ impl Fixture {
     }
 
     /// Asserts that this is refused in these words, and that nothing was written.
-    fn is_taken(&self, name: &str, said: &Said, keys: &[String], words: &str) {
+    fn is_taken(&self, name: &str, said: &CommandOutput, keys: &[String], words: &str) {
         eprintln!("-- {name}"); // shown where the test fails
         let error = said.failed("stem_taken", 4)["backups"][0]["error"].clone();
         let message = error["message"].as_str().unwrap_or_default();
@@ -35,11 +35,11 @@ impl Fixture {
     }
 
     /// What fails in a backup within seconds fails in a check too.
-    fn is_checked(&self, said: &Said) {
+    fn is_checked(&self, said: &CommandOutput) {
         assert!(said.code == 4 && said.stdout.contains("\"code\":\"stem_taken\""), "{}", said.stdout);
     }
 
-    fn is_found(&self, name: &str, said: &Said) -> Value {
+    fn is_found(&self, name: &str, said: &CommandOutput) -> Value {
         let receipt = said.receipt();
         assert_eq!(
             (said.code, &receipt["status"]),

@@ -5,7 +5,7 @@
 use super::{key_pair, root};
 use crate::support::aws::{REGION, testbed};
 use crate::support::docker::{self, docker, docker_prints};
-use crate::support::pgseal::Said;
+use crate::support::pgseal::CommandOutput;
 use crate::support::restore::block;
 use serde_json::Value;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn checkout() -> tempfile::TempDir {
 }
 
 /// A reader's shell: the tools in the path, a region and credentials, as after `aws configure`.
-fn shell(folder: &Path, script: &str) -> Said {
+fn shell(folder: &Path, script: &str) -> CommandOutput {
     let tools = [root().join("testbed/bin"), testbed("venv-sam/bin")].map(|path| path.display().to_string());
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", script])
@@ -45,10 +45,10 @@ fn shell(folder: &Path, script: &str) -> Said {
         .stdin(Stdio::null())
         .output()
         .expect("bash starts");
-    Said::from(output)
+    CommandOutput::from(output)
 }
 
-fn fine(folder: &Path, script: &str) -> Said {
+fn fine(folder: &Path, script: &str) -> CommandOutput {
     let said = shell(folder, script);
     assert_eq!(said.code, 0, "{script}\n{}{}", said.stdout, said.stderr);
     said
@@ -142,7 +142,7 @@ print(ParamValidator().validate(given, call).generate_report(), end="")
 }
 
 /// Of SAM's environment, where its packages are, botocore with the models of AWS's calls among them.
-fn python(arguments: &[&str]) -> Said {
+fn python(arguments: &[&str]) -> CommandOutput {
     let mut command = Command::new(testbed("venv-sam/bin/python"));
-    Said::from(command.args(arguments).current_dir(root()).output().expect("python starts"))
+    CommandOutput::from(command.args(arguments).current_dir(root()).output().expect("python starts"))
 }

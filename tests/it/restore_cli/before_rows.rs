@@ -2,12 +2,12 @@
 
 use super::sealed::{Order, dump, write};
 use super::{Fixture, text};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-fn into(fixture: &Fixture, bin: &Path, arguments: &[&str]) -> Said {
+fn into(fixture: &Fixture, bin: &Path, arguments: &[&str]) -> CommandOutput {
     let psql = fixture.server.psql_command("postgres");
     let set = psql
         .get_envs()
@@ -19,13 +19,13 @@ fn into(fixture: &Fixture, bin: &Path, arguments: &[&str]) -> Said {
         .run()
 }
 
-fn restore(fixture: &Fixture, to: &str, more: &[&str]) -> Said {
+fn restore(fixture: &Fixture, to: &str, more: &[&str]) -> CommandOutput {
     let (backup, key) = (fixture.at_s3(), fixture.key());
     let arguments = ["restore", &backup, "--key", &key, "--to", to];
     into(fixture, fixture.server.bin(), &[&arguments, more].concat())
 }
 
-fn refused(said: &Said, words: &[&str]) {
+fn refused(said: &CommandOutput, words: &[&str]) {
     assert_eq!((said.code, said.stdout.as_str()), (7, ""), "{}", said.stderr);
     for word in words {
         assert!(said.stderr.contains(word), "{word}: {}", said.stderr);

@@ -4,7 +4,7 @@
 use super::sealed::Order;
 use super::{Fixture, openssl, text};
 use crate::support::invariants::event;
-use crate::support::pgseal::{Pgseal, Said, bare};
+use crate::support::pgseal::{CommandOutput, Pgseal, bare};
 use crate::support::postgres::{debian_major, newest_debian};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ impl Planted {
         Self { fixture, mark, listener }
     }
 
-    fn drill(&self, user: Option<u32>, options: &[&str]) -> Said {
+    fn drill(&self, user: Option<u32>, options: &[&str]) -> CommandOutput {
         let said = drill(&self.fixture, user, options);
         let left: Vec<_> = std::fs::read_dir(self.mark.path()).expect("the folder").flatten().collect();
         assert!(left.is_empty(), "code of the backup wrote {left:?}\n{}", said.stdout);
@@ -85,7 +85,7 @@ pub(super) fn backup(fixture: &Fixture, asked: Value) -> String {
     text(&fixture.fetched().join("app_20261124T020000Z")).to_owned()
 }
 
-pub(super) fn drill(fixture: &Fixture, user: Option<u32>, options: &[&str]) -> Said {
+pub(super) fn drill(fixture: &Fixture, user: Option<u32>, options: &[&str]) -> CommandOutput {
     let reports = tempfile::tempdir().expect("a folder");
     open_to_all(reports.path(), 0o777);
     let backup = fixture.fetched().join("app_20261124T020000Z");
@@ -99,11 +99,11 @@ pub(super) fn drill(fixture: &Fixture, user: Option<u32>, options: &[&str]) -> S
     if let Some(user) = user {
         command.uid(user).gid(user);
     }
-    Said::from(command.output().expect("pgseal ends"))
+    CommandOutput::from(command.output().expect("pgseal ends"))
 }
 
 /// Everything of the corpus that ordinary owners may have is there, and what is not is named.
-fn assert_passed(said: &Said) -> Value {
+fn assert_passed(said: &CommandOutput) -> Value {
     let report = said.receipt();
     assert_eq!(
         (said.code, &report["outcome"]),
@@ -215,7 +215,7 @@ fn a_block_of_a_forged_set_gets_nowhere() {
         .args(["drill", text(&folder.path().join(&forged.stem)), "--key", text(&key)])
         .args(["--report", text(&reports)])
         .env("PGSEAL_PG_BIN", format!("/usr/lib/postgresql/{}/bin", debian_major()));
-    let said = Said::from(command.output().expect("pgseal ends"));
+    let said = CommandOutput::from(command.output().expect("pgseal ends"));
     let report = said.receipt();
     // It ran to its end, since every way was closed; that its own table has a row too many is told.
     let differences = report["comparison"]["differences"].to_string();

@@ -4,7 +4,7 @@
 use super::interop::{old_image, private, written};
 use super::sealed::Order;
 use super::{Fixture, openssl, text};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::{Server, clients_path};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn backed_up(fixture: &Fixture, sql: &str, asked: Value) -> String {
 }
 
 /// With a server's own programs and its superuser.
-fn at(server: &Server, fixture: &Fixture, arguments: &[&str]) -> Said {
+fn at(server: &Server, fixture: &Fixture, arguments: &[&str]) -> CommandOutput {
     let psql = server.psql_command("postgres");
     let set = psql
         .get_envs()
@@ -35,7 +35,7 @@ fn at(server: &Server, fixture: &Fixture, arguments: &[&str]) -> Said {
         .run()
 }
 
-fn restored(server: &Server, fixture: &Fixture, backup: &str, options: &[&str]) -> Said {
+fn restored(server: &Server, fixture: &Fixture, backup: &str, options: &[&str]) -> CommandOutput {
     let key = fixture.key();
     let arguments = ["restore", backup, "--key", &key, "--to", "dbname=copy"];
     at(server, fixture, &[&arguments[..], options].concat())

@@ -5,7 +5,7 @@ use super::round_trips::plain;
 use super::sealed::{Made, Order, dump, key};
 use super::{Fixture, text};
 use crate::support::aws::testbed;
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use pgseal::envelope::secret::ITERATIONS;
 use pgseal::format::compression::Compression;
 use std::path::{Path, PathBuf};
@@ -149,7 +149,7 @@ pub(super) fn old_image(folder: &Path, plain: &[u8], wrap: &str, switches: &str,
 
 const OLD_NAMES: [&str; 2] = ["app_2026-11-24T02:00:00Z.key.txt.enc", "app_2026-11-24T02:00:00Z.sql.bz.enc"];
 
-fn decrypt(place: &Path, key: &Path) -> Said {
+fn decrypt(place: &Path, key: &Path) -> CommandOutput {
     Fixture::offline(&["decrypt", text(place), "--key", text(key), "--unauthenticated"])
 }
 

@@ -28,7 +28,7 @@ fn a_manifest_of_a_huge_generation_takes_no_memory_of_list() {
     }
     let mut command = crate::support::pgseal::bare();
     command.args(["list", text(&fetched)]);
-    let said = crate::support::pgseal::Said::from(command.output().expect("pgseal ends"));
+    let said = crate::support::pgseal::CommandOutput::from(command.output().expect("pgseal ends"));
     assert_eq!(said.code, 0, "{}", said.stderr);
     let listing = said.receipt();
     assert_eq!(listing["backups"][0]["stem"], name(&fixture), "{listing:#}");

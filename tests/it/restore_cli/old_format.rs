@@ -4,18 +4,18 @@
 use super::recipients::{follow, pair};
 use super::restore::into;
 use super::{Fixture, comparable, text};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::restore::{assert_same, dump};
 use serde_json::{Value, json};
 use std::path::Path;
 
-fn opens(said: &Said) {
+fn opens(said: &CommandOutput) {
     let report = said.receipt();
     assert_eq!((said.code, &report["opens"]), (0, &json!(true)), "{report}{}", said.stderr);
 }
 
 /// Exactly one backup, and nothing beside it.
-fn listed(said: &Said) -> Value {
+fn listed(said: &CommandOutput) -> Value {
     let listing = said.receipt();
     assert_eq!(listing["backups"].as_array().map(Vec::len), Some(1), "{listing}");
     assert_eq!((said.code, &listing["leftovers"]), (0, &json!([])), "{listing}");

@@ -3,7 +3,7 @@
 
 use super::sealed::{Hidden, Made, NEWER, Objects, Order, dump, write};
 use super::{Fixture, text};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::s3::EmbeddedS3;
 use bytes::Bytes;
 use pgseal::envelope::secret::DataKeyText;
@@ -41,12 +41,12 @@ fn forged() -> Made {
     order.seal(&dump(40))
 }
 
-fn fails(said: &Said, exit: i32, code: &str) {
+fn fails(said: &CommandOutput, exit: i32, code: &str) {
     assert_eq!((said.code, said.stdout.as_str()), (exit, ""), "{}", said.stderr);
     assert!(said.stderr.contains(code), "{code}: {}", said.stderr);
 }
 
-fn rewrap(folder: &Path, signing: &str, more: &[&str]) -> Said {
+fn rewrap(folder: &Path, signing: &str, more: &[&str]) -> CommandOutput {
     let (old, new) = (key("recipient-a.pem"), folder.join("new.pem"));
     if !new.exists() {
         // A key of the tests' own is refused.

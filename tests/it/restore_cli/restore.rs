@@ -1,7 +1,7 @@
 //! Into a database, and a drill, by the program as a user runs it.
 
 use super::{Fixture, openssl, text};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::restore::assert_same;
 use crate::support::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
 /// With the server's own programs and its superuser.
-pub(super) fn into(fixture: &Fixture, arguments: &[&str]) -> Said {
+pub(super) fn into(fixture: &Fixture, arguments: &[&str]) -> CommandOutput {
     let psql = fixture.server.psql_command("postgres");
     let set = psql
         .get_envs()
@@ -382,7 +382,7 @@ fn a_database_whose_rows_are_in_is_not_dropped_for_what_comes_afterwards() {
     let child = Pgseal::new(&arguments).env("PGSEAL_PG_BIN", &folder).spawn();
     until("the database's own privileges are restored", || note.exists());
     kill_process(Pid::from_child(&child), Signal::TERM).expect("pgseal runs");
-    let said = Said::from(child.wait_with_output().expect("pgseal ends"));
+    let said = CommandOutput::from(child.wait_with_output().expect("pgseal ends"));
     assert_eq!(said.code, 6, "{}{}", said.stdout, said.stderr);
     assert!(said.stderr.contains("all the same"), "{}", said.stderr);
     assert_eq!(fixture.server.psql("copy", "select count(*) from plain"), "5000");

@@ -2,7 +2,7 @@
 
 use super::sealed::{Made, Order, dump};
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
-use crate::support::pgseal::{Pgseal, Said};
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::s3::{Bucket, EmbeddedS3};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -29,7 +29,7 @@ impl Stored {
         Self { _s3: s3, bucket, made }
     }
 
-    fn run(&self, rules: impl IntoIterator<Item = Rule>, command: &str, more: &[&str]) -> Said {
+    fn run(&self, rules: impl IntoIterator<Item = Rule>, command: &str, more: &[&str]) -> CommandOutput {
         let proxy = FaultProxy::before(&self.bucket, rules);
         let place = match command {
             "list" => format!("s3://{}/backups", self.bucket.name),

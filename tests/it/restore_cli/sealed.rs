@@ -222,7 +222,7 @@ impl Order {
             checked_blocks: DEFAULT_CHECK_INTERVAL,
             key: self.cipher_key(&salt),
             salt,
-            ladder: PartSizeSchedule::default(),
+            part_sizes: PartSizeSchedule::default(),
             in_flight: 1,
         };
         let cancel = Cancel::new().expect("a descriptor");

@@ -1,6 +1,6 @@
-//! What no output of any run in any test may hold. A test's server tells its password here, and `Said` looks for all.
+//! What no output of any run in any test may hold. A test's server tells its password here, and `CommandOutput` looks for all.
 
-use super::pgseal::Said;
+use super::pgseal::CommandOutput;
 use super::s3::SECRET_KEY;
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ pub fn keep_secret(text: &str) {
 }
 
 /// Looks through both streams for these.
-pub fn hunt(said: &Said, secrets: &[&str]) {
+pub fn hunt(said: &CommandOutput, secrets: &[&str]) {
     for (name, text) in [("stdout", &said.stdout), ("stderr", &said.stderr)] {
         let told = secrets.iter().position(|secret| text.contains(secret));
         assert!(told.is_none(), "secret number {told:?} stands in {name}:\n{text}");
@@ -20,7 +20,7 @@ pub fn hunt(said: &Said, secrets: &[&str]) {
 }
 
 /// The same for what every test's secrets are: keys of AWS, signatures, the passwords of all servers, private keys.
-pub fn hunt_known(said: &Said) {
+pub fn hunt_known(said: &CommandOutput) {
     hunt(
         said,
         &[

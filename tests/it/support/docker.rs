@@ -5,7 +5,7 @@
 //! let said = Container::new(&image).arguments(&["--version"]).run();
 //! ```
 
-use super::pgseal::Said;
+use super::pgseal::CommandOutput;
 use super::s3::ClientEnv;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -142,9 +142,9 @@ impl Container {
         self
     }
 
-    pub fn run(self) -> Said {
+    pub fn run(self) -> CommandOutput {
         let run = std::iter::once("run".to_owned());
         let all: Vec<String> = run.chain(self.options).chain([self.image]).chain(self.arguments).collect();
-        Said::from(docker(&all.iter().map(String::as_str).collect::<Vec<_>>()))
+        CommandOutput::from(docker(&all.iter().map(String::as_str).collect::<Vec<_>>()))
     }
 }

@@ -1,7 +1,7 @@
 //! What must hold after every run that failed, whatever the fault; and after one that did not.
 
 use super::canaries::{hunt, hunt_known};
-use super::pgseal::Said;
+use super::pgseal::CommandOutput;
 use super::postgres::Server;
 use super::s3::Bucket;
 use super::wait::until;
@@ -74,7 +74,7 @@ pub fn sealed_into(mut event: Value, bucket: &Bucket) -> Value {
 }
 
 /// After a failed run: no backup, no trace of its data, no process, no login, no secret said.
-pub fn nothing_left(server: &Server, bucket: &Bucket, said: &Said, secrets: &[&str]) {
+pub fn nothing_left(server: &Server, bucket: &Bucket, said: &CommandOutput, secrets: &[&str]) {
     let alive = clients_of(server);
     assert!(alive.is_empty(), "a child outlived the run: {alive:?}");
     no_secret(said, &[secrets, &[server.password()]].concat());
@@ -89,7 +89,7 @@ fn holds_data(key: &str) -> bool {
 }
 
 /// Neither stream holds a secret of this test, nor any piece of an IAM token.
-pub fn no_secret(said: &Said, secrets: &[&str]) {
+pub fn no_secret(said: &CommandOutput, secrets: &[&str]) {
     hunt(said, secrets);
     hunt_known(said);
 }

@@ -13,7 +13,7 @@ pub struct Pgseal {
 }
 
 /// What one run said: exit code, the JSON of stdout, and the raw texts.
-pub struct Said {
+pub struct CommandOutput {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
@@ -83,12 +83,12 @@ impl Pgseal {
         child
     }
 
-    pub fn run(self) -> Said {
-        Said::from(self.spawn().wait_with_output().expect("pgseal ends"))
+    pub fn run(self) -> CommandOutput {
+        CommandOutput::from(self.spawn().wait_with_output().expect("pgseal ends"))
     }
 }
 
-impl From<Output> for Said {
+impl From<Output> for CommandOutput {
     fn from(output: Output) -> Self {
         let said = Self {
             code: output.status.code().unwrap_or(-1),
@@ -100,7 +100,7 @@ impl From<Output> for Said {
     }
 }
 
-impl Said {
+impl CommandOutput {
     /// The receipt (or report): the whole of stdout is one JSON value.
     pub fn receipt(&self) -> Value {
         serde_json::from_str(&self.stdout)
