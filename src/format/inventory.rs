@@ -61,7 +61,7 @@ pub struct Extension {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub relations: Vec<[String; 2]>,
     /// What else it made that a dump may name: a kind (`function`, `type`, `language`, `wrapper`), the schema where there is
-    /// one, and the name.
+    /// one, and the name; of a function its arguments, if it has any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<Vec<String>>,
 }
@@ -69,9 +69,10 @@ pub struct Extension {
 impl Inventory {
     pub const FORMAT: &'static str = "pgseal/1 inventory";
 
-    /// A dump of chosen tables, which makes no schema.
-    pub fn is_of_tables(&self) -> bool {
-        self.selection.as_ref().is_some_and(|selection| !selection.tables.is_empty())
+    /// A dump of chosen tables or schemas, which makes not every schema that it needs.
+    pub fn is_of_chosen(&self) -> bool {
+        let is_chosen = |selection: &SelectionRecord| !selection.tables.is_empty() || !selection.schemas.is_empty();
+        self.selection.as_ref().is_some_and(is_chosen)
     }
 
     pub fn to_json(&self) -> Result<Vec<u8>> {

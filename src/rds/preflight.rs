@@ -222,14 +222,14 @@ async fn extensions(session: &Session, warnings: &mut Vec<String>) -> Result<Vec
         AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
         AND d.refobjid OPERATOR(pg_catalog.=) x.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'";
     let objects = [
-        ("function", "pg_proc", "proname", "o.pronamespace"),
-        ("type", "pg_type", "typname", "o.typnamespace"),
-        ("language", "pg_language", "lanname", "0::pg_catalog.oid"),
-        ("wrapper", "pg_foreign_data_wrapper", "fdwname", "0::pg_catalog.oid"),
+        ("function", "pg_proc", "proname", "o.pronamespace", "pg_catalog.pg_get_function_identity_arguments(o.oid)"),
+        ("type", "pg_type", "typname", "o.typnamespace", "''"),
+        ("language", "pg_language", "lanname", "0::pg_catalog.oid", "''"),
+        ("wrapper", "pg_foreign_data_wrapper", "fdwname", "0::pg_catalog.oid", "''"),
     ]
-    .map(|(kind, catalog, name, schema)| {
+    .map(|(kind, catalog, name, schema, arguments)| {
         format!(
-            "SELECT d.refobjid, '{kind}' AS kind, {schema} AS schema, o.{name} AS name FROM pg_catalog.{catalog} o \
+            "SELECT d.refobjid, '{kind}' AS kind, {schema} AS schema, o.{name} AS name, {arguments} AS arguments FROM pg_catalog.{catalog} o \
              JOIN pg_catalog.pg_depend d ON d.objid OPERATOR(pg_catalog.=) o.oid \
              AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.{catalog}'::pg_catalog.regclass \
              AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'"
@@ -240,7 +240,8 @@ async fn extensions(session: &Session, warnings: &mut Vec<String>) -> Result<Vec
     let query = format!(
         "SELECT {}, {}, COALESCE((SELECT pg_catalog.string_agg({schema}, ',' ORDER BY n.nspname) {schemas}), ''), \
          COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat({schema}, '.', {relation}), ',' ORDER BY n.nspname, c.relname) {members}), ''), \
-         COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat(m.kind, '.', {schema}, '.', {object}), ',' ORDER BY m.kind, n.nspname, m.name) \
+         COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat(m.kind, '.', {schema}, '.', {object}, '.', {arguments}), ',' \
+                 ORDER BY m.kind, n.nspname, m.name, m.arguments) \
              FROM ({objects}) m LEFT JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) m.schema \
              WHERE m.refobjid OPERATOR(pg_catalog.=) x.oid), '') \
          FROM pg_catalog.pg_extension x ORDER BY x.extname",
@@ -249,6 +250,7 @@ async fn extensions(session: &Session, warnings: &mut Vec<String>) -> Result<Vec
         schema = name("n.nspname"),
         relation = name("c.relname"),
         object = name("m.name"),
+        arguments = name("m.arguments"),
     );
     let rows = match session.advice(&query, LONG_LOCK).await? {
         AdvisoryRows::Rows(rows) => rows,

@@ -160,7 +160,9 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
     };
 
     let begun = Instant::now();
+    let tried = TrialReports::new()?;
     let target = DrillTarget {
+        tried: tried.clone(),
         superuser: superuser.clone(),
         restorer: restorer.clone(),
         restorer_name,
@@ -171,17 +173,18 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
     phase(report, "restore the dump", begun, Some(bytes));
 
     let begun = Instant::now();
-    let stop = cancel.clone();
+    let (stop, told) = (cancel.clone(), tried.clone());
     let (comparison, said) = blocking(move || {
         // By the owner of the database: to plan a query runs what stands in the dump's constraints and indexes.
         let comparison = compare(&contents, &changes.rows_left_out, &restorer, &stop)?;
-        let mut said = scratch_database::set_owners(&changes.aside, &superuser, &stop)?;
+        let mut said = scratch_database::set_owners(&changes.aside, &superuser, &told, &stop)?;
         said.extend(properties::apply(&contents.properties, wanted, &superuser, &stop)?);
         drop(server);
         Ok((comparison, said))
     })
     .await?;
     report.warnings.extend(said);
+    report.not_restored.extend(tried.take_not_restored());
     phase(report, "count and compare", begun, None);
     Ok(comparison)
 }
@@ -251,6 +254,7 @@ async fn start(
 
 /// A drill's database, by the two who work at it.
 struct DrillTarget {
+    tried: TrialReports,
     superuser: PsqlTarget,
     restorer: PsqlTarget,
     restorer_name: String,
@@ -268,6 +272,7 @@ async fn load(
     cancel: &Cancel,
 ) -> Result<(u64, FilterChanges)> {
     let DrillTarget {
+        tried,
         superuser,
         restorer,
         restorer_name,
@@ -276,14 +281,13 @@ async fn load(
         let (restorer, stop) = (restorer.clone(), cancel.clone());
         blocking(move || Ok(existing(&restorer, &stop)?.schemas)).await?
     };
-    let tried = TrialReports::new()?;
     let options = FilterOptions {
         mark: tried.mark().to_owned(),
         // A folder outside of the server's own would stay behind.
         no_tablespaces: true,
         settings_newer_than: Some(server_major(&restorer, cancel).await?),
         existing_schemas: schemas.clone(),
-        makes_schemas: contents.is_of_tables(),
+        makes_schemas: contents.is_of_chosen(),
         set_aside: true,
         superuser_only: true,
         members: ExtensionMembers::new(&contents.extensions),

@@ -233,6 +233,10 @@ impl<S: Stage> Filter<S> {
             self.guard.see(&statement)?;
         }
         let (start, end) = (statement.start(), self.held.len());
+        let missing = match self.lexer.is_insert() {
+            true => None,
+            false => self.schemas.missing(&statement, &self.options, &mut self.lost),
+        };
         let (verdict, trial) = match self.lexer.is_insert() {
             true => (Verdict::Pass, None),
             false => judge(&self.options, &statement, &mut self.lost),
@@ -249,11 +253,6 @@ impl<S: Stage> Filter<S> {
                 "more of the dump than can be remembered cannot be restored here",
             ));
         }
-        let missing = if is_gone {
-            None
-        } else {
-            self.schemas.missing(&statement, &self.options)
-        };
         let settings = self.guard.settings(self.lexer.depends_on_strings(), self.lexer.is_beyond_ascii())?;
         self.hand_on(0..start)?;
         if let Some(MissingSchema { sql, name }) = missing {

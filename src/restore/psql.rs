@@ -23,7 +23,7 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Command;
-use without_rows::without_rows;
+use without_rows::{RowsSeen, without_rows};
 
 /// The first minor release of each major that knows `\restrict` (August 2025).
 const RESTRICT: &[(u32, u32)] = &[(13, 22), (14, 19), (15, 14), (16, 10), (17, 6)];
@@ -35,6 +35,8 @@ const WARNINGS: usize = 20;
 /// operators, not even among temporary objects.
 /// Where a string ends must not be up to what somebody set for the database.
 const STRINGS: &[u8] = b"SET standard_conforming_strings TO on;\n";
+/// What rows mean must not be up to it either: `pg_dump` writes for these and does not say so.
+const VALUES: &[u8] = b"SET array_nulls TO on; SET intervalstyle TO postgres; SET datestyle TO ISO;\n";
 const PATH: &[u8] = b"SET search_path TO pg_catalog, pg_temp; SET standard_conforming_strings TO on;\n";
 
 /// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump; one that knows
@@ -187,6 +189,7 @@ impl PsqlTarget {
             key: None,
             warning: None,
             target: self.clone(),
+            rows: RowsSeen::default(),
         };
         let version = &self.client.version;
         if knows_restrict(version) {
@@ -202,6 +205,7 @@ impl PsqlTarget {
             ));
         }
         psql.put(STRINGS)?;
+        psql.put(VALUES)?;
         Ok(psql)
     }
 
@@ -221,7 +225,7 @@ impl PsqlTarget {
         child.write(sql)?;
         let status = child.finish()?;
         if !status.success() {
-            return Err(failure(&self.redacted(&child.stderr_text()), status));
+            return Err(failure(&self.redacted(&child.stderr_text(), Some(0)), status));
         }
         Ok(child.output().to_vec())
     }
@@ -281,13 +285,13 @@ impl PsqlTarget {
         ChildWriter::start_confined(command, self.files()?, wanted, self.confinement.as_ref(), cancel)
     }
 
-    /// What psql said, without what nobody shall read.
-    fn redacted(&self, said: &str) -> String {
+    /// What psql said, without what nobody shall read. In a line before `rows_from` there were no rows yet.
+    fn redacted(&self, said: &str, rows_from: Option<u64>) -> String {
         let said = match &self.password {
             Some(password) => said.replace(password.expose_secret(), "[redacted]"),
             None => said.to_owned(),
         };
-        if self.hides_rows { without_rows(&said) } else { said }
+        if self.hides_rows { without_rows(&said, rows_from) } else { said }
     }
 
     /// In the order of [`Self::command`].
@@ -330,6 +334,7 @@ pub struct Psql {
     key: Option<String>,
     warning: Option<String>,
     target: PsqlTarget,
+    rows: RowsSeen,
 }
 
 impl Psql {
@@ -342,7 +347,7 @@ impl Psql {
     /// It has ended, or must now.
     fn ended(&mut self) -> Result<Vec<String>> {
         let status = self.child.finish()?;
-        let said = self.target.redacted(&self.child.stderr_text());
+        let said = self.target.redacted(&self.child.stderr_text(), self.rows.first_line());
         if !status.success() {
             return Err(failure(&said, status));
         }
@@ -357,6 +362,9 @@ impl Stage for Psql {
     type Done = Vec<String>;
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.target.hides_rows {
+            self.rows.see(bytes);
+        }
         if self.child.write(bytes)? {
             return Ok(());
         }

@@ -5,6 +5,7 @@ use super::filter::{DumpHead, HeadExtension, PreparedTarget, ServerRights};
 use super::psql::PsqlTarget;
 use super::steps;
 use super::target_database::{identifier, literal};
+use super::trial_reports::TrialReports;
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::format::database_properties::DatabaseProperties;
@@ -164,9 +165,9 @@ LOOP EXECUTE statement; END LOOP; END $rights$;",
 }
 
 /// Owners and privileges, once everything else has been done and counted: they run no code of the dump.
-pub(super) fn set_owners(aside: &[u8], superuser: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
+pub(super) fn set_owners(aside: &[u8], superuser: &PsqlTarget, tried: &TrialReports, cancel: &Cancel) -> Result<Vec<String>> {
     if aside.is_empty() {
         return Ok(Vec::new());
     }
-    steps::run_statements(aside, superuser, cancel)
+    steps::run_statements(aside, superuser, Some(tried), cancel)
 }

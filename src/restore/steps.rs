@@ -4,6 +4,7 @@ use super::filter::{Filter, FilterChanges, FilterOptions, Filtered, UnfinishedCh
 use super::globals::{self, GlobalsOptions};
 use super::psql::{PsqlMode, PsqlTarget};
 use super::target_database;
+use super::trial_reports::TrialReports;
 use super::unsealed::UnsealedBackup;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
@@ -49,18 +50,21 @@ pub(super) async fn globals(
     blocking(move || {
         let existing = target_database::existing_globals(&target, &stop)?;
         let planned = globals::plan(&sql, &GlobalsOptions { drill, ..existing })?;
-        Ok((planned.changes, run_statements(&planned.sql, &target, &stop)?))
+        Ok((planned.changes, run_statements(&planned.sql, &target, None, &stop)?))
     })
     .await
 }
 
 /// Runs checked statements, such as those that a [`Filter`] kept aside; gives what was said of those that failed.
-pub(super) fn run_statements(statements: &[u8], target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
+pub(super) fn run_statements(statements: &[u8], target: &PsqlTarget, tried: Option<&TrialReports>, cancel: &Cancel) -> Result<Vec<String>> {
     let manner = PsqlMode {
         single_transaction: false,
         stop_at_errors: false,
     };
     let mut psql = target.restore(manner, cancel)?;
+    if let Some(tried) = tried {
+        psql = psql.telling(tried);
+    }
     psql.put(statements)?;
     psql.finish()
 }

@@ -27,6 +27,9 @@ pub(super) fn judge(statement: &Statement, rights: Option<&ServerRights>, lost: 
         return DependentVerdict::Decided(verdict);
     }
     let made = DumpObject::made(statement);
+    if let Some(object) = &made {
+        lost.missing.see_made(object, statement);
+    }
     let verdict = superuser::judge(statement, rights, lost).or_else(|| table_without(statement, made.as_ref(), lost));
     match verdict {
         Some(Verdict::Cut(cuts)) => {
@@ -45,11 +48,14 @@ pub(super) fn judge(statement: &Statement, rights: Option<&ServerRights>, lost: 
 
 /// Something said about what is not there is not worth a word.
 fn about(statement: &Statement, lost: &mut LostObjects) -> Option<Verdict> {
+    if let Some(name) = lost.missing.named_by(statement, said_of(statement)) {
+        return Some(match statement.is(0, "COPY") {
+            true => Verdict::LeaveOutRows(name),
+            false => Verdict::Drop,
+        });
+    }
     if statement.is(0, "COPY") {
         let (name, _) = statement.qualified(1)?;
-        if lost.missing.relations.contains(&name) {
-            return Some(Verdict::LeaveOutRows(name));
-        }
         return lost.has_name(ObjectKind::Relation, &joined(&name)).then_some(Verdict::Drop);
     }
     if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
@@ -210,13 +216,22 @@ fn make(statement: &Statement, object: &DumpObject, suspect: bool, lost: &mut Lo
         what: object.text(statement),
         told: TrialNotice::Always,
         generated: lost.suspects.generated_in(statement),
+        reads_rows: statement.is(object.words.0, "INDEX") || statement.has(object.words.0, "UNIQUE INDEX"),
     }))
 }
 
 fn alter(statement: &Statement, lost: &mut LostObjects) -> Option<Trial> {
     let object = said_of(statement).and_then(|at| DumpObject::read(statement, at));
     let generated = lost.suspects.generated_in(statement);
-    let plain = |what, told| Some(Trial::Plain(PlainTrial { what, told, generated }));
+    let reads_rows = true;
+    let plain = |what, told| {
+        Some(Trial::Plain(PlainTrial {
+            what,
+            told,
+            generated,
+            reads_rows,
+        }))
+    };
     if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
         let name = joined(&parts_of(&statement.literal(5)?));
         return if lost.doubtful_sequences.contains(&name) {

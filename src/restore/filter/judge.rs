@@ -81,7 +81,7 @@ const OWNED: &[&str] = &[
 pub(super) fn judge(options: &FilterOptions, statement: &Statement, lost: &mut LostObjects) -> (Verdict, Option<Trial>) {
     if !options.superuser_only {
         if let Some(object) = DumpObject::made(statement) {
-            lost.missing.forget(&object, statement);
+            lost.missing.see_made(&object, statement);
         }
         let verdict = of_missing_extensions(statement, lost);
         return (verdict.unwrap_or_else(|| judge_wishes(options, statement, lost)), None);

@@ -109,13 +109,13 @@ impl LostObjects {
     pub(super) fn add_extension(&mut self, name: &[u8], members: Option<&Members>) {
         let text = shown(name);
         self.add_name(ObjectKind::Extension, &text);
-        self.add_name(ObjectKind::Schema, &text);
+        self.add_name(ObjectKind::Schema, &joined(&[name.to_vec()]));
         self.suspects.add(name);
         self.lacks_extensions = true;
         let Some(members) = members else { return };
         self.missing.add(members);
         for schema in &members.schemas {
-            self.add_name(ObjectKind::Schema, &shown(schema));
+            self.add_name(ObjectKind::Schema, &joined(std::slice::from_ref(schema)));
             self.suspects.add(schema);
         }
         // Of these a dump does not say the schema.
@@ -145,14 +145,20 @@ impl LostObjects {
     }
 
     pub(super) fn lacks_schema(&self, name: &[u8]) -> bool {
-        self.has_name(ObjectKind::Schema, &shown(name))
+        self.has_name(ObjectKind::Schema, &joined(&[name.to_vec()]))
+    }
+
+    pub(super) fn made_schema(&mut self, name: &[u8]) {
+        let key = (ObjectKind::Schema, held(&joined(&[name.to_vec()])));
+        self.keys.remove(&key);
+        self.names.remove(&key);
+        self.missing.has_schema_now(name);
     }
 
     /// Takes note of one that passes.
     pub(super) fn made(&mut self, object: &DumpObject) {
         if object.kind == ObjectKind::Schema {
-            self.keys.remove(&(ObjectKind::Schema, object.key.clone()));
-            self.names.remove(&(ObjectKind::Schema, object.key.clone()));
+            self.made_schema(&object.own);
         }
         if !self.shared.is_empty() {
             self.known.insert(object.own.clone());

@@ -1,6 +1,6 @@
 //! What extensions have that a dump speaks of and does not make, as the tables of pg_cron: without the extension it is not there.
 
-use super::object::{DumpObject, ObjectKind, parts_of};
+use super::object::{DumpObject, ObjectKind, joined, parts_of};
 use crate::format::dump_statement::Statement;
 use crate::format::inventory::Extension;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,10 @@ pub(super) struct Members {
     pub(super) relations: BTreeSet<Vec<Vec<u8>>>,
     /// Functions, types, languages and wrappers: a schema, if they have one, and the name.
     pub(super) objects: BTreeSet<(ObjectKind, Vec<Vec<u8>>)>,
+    /// Functions with their arguments.
+    signatures: BTreeSet<String>,
+    /// Names under which the dump makes functions of its own.
+    overloaded: BTreeSet<Vec<Vec<u8>>>,
 }
 
 fn kind_of(word: &str) -> Option<ObjectKind> {
@@ -33,12 +37,21 @@ impl ExtensionMembers {
         let bytes = |text: &String| text.clone().into_bytes();
         let object = |words: &Vec<String>| {
             let (kind, name) = words.split_first()?;
-            Some((kind_of(kind)?, name.iter().map(bytes).collect()))
+            Some((kind_of(kind)?, name.iter().take(2).map(bytes).collect()))
+        };
+        let signature = |words: &Vec<String>| match words.as_slice() {
+            [kind, schema, name, arguments @ ..] if kind_of(kind) == Some(ObjectKind::Routine) => {
+                let name = joined(&[bytes(schema), bytes(name)]);
+                Some(format!("{name}({})", arguments.first().map_or("", String::as_str)))
+            }
+            _ => None,
         };
         let members = |extension: &Extension| Members {
             schemas: extension.schemas.iter().map(bytes).collect(),
             relations: extension.relations.iter().map(|name| name.iter().map(bytes).collect()).collect(),
             objects: extension.objects.iter().filter_map(object).collect(),
+            signatures: extension.objects.iter().filter_map(signature).collect(),
+            overloaded: BTreeSet::new(),
         };
         Self(extensions.iter().map(|one| (bytes(&one.name), members(one))).collect())
     }
@@ -53,14 +66,23 @@ impl Members {
         self.schemas.extend(more.schemas.iter().cloned());
         self.relations.extend(more.relations.iter().cloned());
         self.objects.extend(more.objects.iter().cloned());
+        self.signatures.extend(more.signatures.iter().cloned());
     }
 
-    /// The dump makes one of that name itself: words about it are about that one.
-    pub(super) fn forget(&mut self, object: &DumpObject, statement: &Statement) {
+    /// Somebody made it after all, for what a user has in it.
+    pub(super) fn has_schema_now(&mut self, name: &[u8]) {
+        self.schemas.remove(name);
+    }
+
+    /// The dump makes one of that name itself: words about it may be about that one.
+    pub(super) fn see_made(&mut self, object: &DumpObject, statement: &Statement) {
         if self.objects.is_empty() {
             return;
         }
-        if let Some((parts, _)) = statement.qualified(object.at) {
+        let Some((parts, _)) = statement.qualified(object.at) else { return };
+        if object.kind == ObjectKind::Routine {
+            self.overloaded.insert(parts);
+        } else {
             self.objects.remove(&(object.kind, parts));
         }
     }
@@ -73,14 +95,25 @@ impl Members {
         if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
             return Some(parts_of(&statement.literal(5)?)).filter(|parts| self.relations.contains(parts));
         }
+        if let Some(schema) = schema_of_all(statement) {
+            return self.schemas.contains(&schema).then(|| vec![schema]);
+        }
         let object = DumpObject::read(statement, about?)?;
         let (parts, _) = statement.qualified(object.at)?;
         let is_one = match object.kind {
             ObjectKind::Schema => self.schemas.contains(&object.own),
             // A column's name may follow.
             ObjectKind::Relation => self.relations.contains(&parts[..parts.len().min(2)]),
+            ObjectKind::Routine if self.overloaded.contains(&parts) => self.signatures.contains(&object.key),
             kind => self.objects.contains(&(kind, parts.clone())),
         };
         is_one.then_some(parts)
     }
+}
+
+/// Of `ALTER DEFAULT PRIVILEGES … IN SCHEMA s …` and `ALTER PUBLICATION p ADD TABLES IN SCHEMA s`.
+fn schema_of_all(statement: &Statement) -> Option<Vec<u8>> {
+    let is_one = statement.has(0, "ALTER DEFAULT PRIVILEGES") || statement.has(0, "ALTER PUBLICATION");
+    let at = statement.find(2, "SCHEMA").filter(|at| is_one && statement.is(at - 1, "IN"))?;
+    statement.name(at + 1)
 }

@@ -41,7 +41,8 @@ pub struct FilterOptions {
     /// Schemas and extensions that were made out of the dump's head: not a word about them.
     pub made_schemas: BTreeSet<Vec<u8>>,
     pub made_extensions: BTreeSet<Vec<u8>>,
-    /// A dump of chosen tables makes no schema: those of what it makes are made, unless they are there.
+    /// A dump of chosen tables makes no schema: those of what it makes are made, unless they are there. What users have in
+    /// schemas of missing extensions has them made in any case.
     pub makes_schemas: bool,
     /// Statements of ownership and privileges are kept aside for the superuser instead of passing.
     pub set_aside: bool,
@@ -153,7 +154,7 @@ impl FilterChanges {
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.schemas_made
             .iter()
-            .map(|name| format!("the schema {name} was made: a dump of chosen tables makes none"))
+            .map(|name| format!("the schema {name} was made: the dump makes none of that name"))
     }
 
     pub(super) fn leave_out_rows(&mut self, name: Vec<Vec<u8>>) {

@@ -65,7 +65,12 @@ impl FilterChanges {
             .iter()
             .filter(|left| !ABOUT.contains(&left.what))
             .flat_map(|left| &left.names);
-        let names: Vec<&str> = not_restored.chain(left_out).map(String::as_str).collect();
+        let mut names: Vec<&str> = Vec::new();
+        for name in not_restored.chain(left_out).take(10 * NAMED) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
         if error.code == Code::RestoreFailed && !names.is_empty() {
             let more = names.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -1,5 +1,6 @@
-//! Schemas that a dump of chosen tables needs and does not make: `pg_dump --table` writes none.
+//! Schemas that a dump needs and does not make: `pg_dump --table` writes none, and none that an extension made.
 
+use super::lost::LostObjects;
 use super::object::{DumpObject, ObjectKind};
 use super::options::FilterOptions;
 use crate::format::dump_statement::Statement;
@@ -16,19 +17,28 @@ pub(super) struct MissingSchema {
 }
 
 impl MadeSchemas {
-    /// The schema of the table, view or sequence that is made there, where nobody has made it. It counts as made from then on.
-    pub(super) fn missing(&mut self, statement: &Statement, options: &FilterOptions) -> Option<MissingSchema> {
-        let object = DumpObject::made(statement).filter(|_| options.makes_schemas)?;
+    /// The schema of what is made there, where nobody has made it. It counts as made from then on.
+    pub(super) fn missing(&mut self, statement: &Statement, options: &FilterOptions, lost: &mut LostObjects) -> Option<MissingSchema> {
+        if !options.makes_schemas && lost.missing.schemas.is_empty() {
+            return None;
+        }
+        let object = DumpObject::made(statement)?;
         if object.kind == ObjectKind::Schema {
             self.0.insert(object.own);
             return None;
         }
-        let (parts, _) = statement.qualified(object.at).filter(|_| object.kind == ObjectKind::Relation)?;
+        let has_schema = matches!(
+            object.kind,
+            ObjectKind::Relation | ObjectKind::Routine | ObjectKind::Type | ObjectKind::Collation
+        );
+        let (parts, _) = statement.qualified(object.at).filter(|_| has_schema)?;
         let [schema, _] = parts.as_slice() else { return None };
         let is_there = options.existing_schemas.contains(schema) || options.made_schemas.contains(schema);
-        if is_there || !self.0.insert(schema.clone()) {
+        let is_wanted = options.makes_schemas || lost.missing.schemas.contains(schema);
+        if is_there || !is_wanted || !self.0.insert(schema.clone()) {
             return None;
         }
+        lost.made_schema(schema);
         Some(MissingSchema {
             sql: statement.bytes(object.at, object.at + 1).to_vec(),
             name: schema.clone(),

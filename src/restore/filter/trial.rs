@@ -46,6 +46,8 @@ pub(super) struct PlainTrial {
     pub(super) told: TrialNotice,
     /// Columns that may be null, since nobody computes them.
     pub(super) generated: Vec<GeneratedColumns>,
+    /// As an index and a constraint do when they are made: what the server says of it may be of rows.
+    pub(super) reads_rows: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -162,7 +164,10 @@ impl<'a> TrialScript<'a> {
 
     /// Says in one line what the server said, in a handler of it: nothing that may be of rows, since a report may lie where
     /// others read it. Classes of errors about objects alone have words, and none where a function of the backup raised it.
-    fn say_error(&mut self, what: &str, before: &str) {
+    fn say_error(&mut self, what: &str, before: &str, reads_rows: bool) {
+        if reads_rows {
+            return self.say(what, &format!("pg_catalog.concat('{before}SQLSTATE ', SQLSTATE)"));
+        }
         self.put("GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT; ");
         let reason = format!(
             "pg_catalog.concat('{before}', CASE WHEN context OPERATOR(pg_catalog.~) '{OF_FUNCTIONS}' \
@@ -199,12 +204,12 @@ impl<'a> TrialScript<'a> {
     fn tell(&mut self, plain: &PlainTrial) {
         match &plain.told {
             TrialNotice::Never => self.put("NULL; "),
-            TrialNotice::Always => self.say_error(&plain.what, SAID),
+            TrialNotice::Always => self.say_error(&plain.what, SAID, plain.reads_rows),
             TrialNotice::IfThere(name) => {
                 self.put("IF pg_catalog.to_regclass(");
                 self.quoted(name);
                 self.put(") IS NOT NULL THEN ");
-                self.say_error(&plain.what, SAID);
+                self.say_error(&plain.what, SAID, plain.reads_rows);
                 self.put("END IF; ");
             }
         }
@@ -228,16 +233,21 @@ impl<'a> TrialScript<'a> {
         self.put("ELSE BEGIN ");
         self.execute(whole);
         self.put(" EXCEPTION WHEN insufficient_privilege THEN ");
-        self.say_error(what, &format!("{REFUSED}: "));
+        self.say_error(what, &format!("{REFUSED}: "), true);
         self.put(&format!("WHEN {REMOTE} THEN "));
-        self.say_error(what, &format!("{ELSEWHERE}: "));
+        self.say_error(what, &format!("{ELSEWHERE}: "), true);
         self.put("WHEN object_not_in_prerequisite_state THEN ");
-        self.say_error(what, SAID);
+        self.say_error(what, SAID, true);
         if suspect {
             self.put(&format!("WHEN {CONDITIONS} THEN "));
             let told = TrialNotice::IfThere(name.to_vec());
-            let (what, generated) = (what.to_owned(), Vec::new());
-            self.tell(&PlainTrial { what, told, generated });
+            let (what, generated, reads_rows) = (what.to_owned(), Vec::new(), true);
+            self.tell(&PlainTrial {
+                what,
+                told,
+                generated,
+                reads_rows,
+            });
         }
         self.put("END; END IF; END");
     }
@@ -257,12 +267,12 @@ impl<'a> TrialScript<'a> {
         match alone {
             Some(alone) => {
                 self.put(&format!(" EXCEPTION WHEN {CONDITIONS} THEN "));
-                self.say_error(&format!("INHERITS of {what}"), SAID);
+                self.say_error(&format!("INHERITS of {what}"), SAID, false);
                 self.execute(alone);
             }
             None if *may_go => {
                 self.put(&format!(" EXCEPTION WHEN {CONDITIONS} THEN "));
-                self.say_error(what, SAID);
+                self.say_error(what, SAID, false);
                 self.put("RETURN; ");
             }
             None => {}
@@ -278,7 +288,7 @@ impl<'a> TrialScript<'a> {
             self.execute(again);
             self.must_be_able_to_run(&table.name);
             self.put(&format!(" made_{place} := true; EXCEPTION WHEN {CONDITIONS} THEN "));
-            self.say_error(&clause.what, SAID);
+            self.say_error(&clause.what, SAID, false);
             self.put("END; ELSE ");
             self.say(&clause.what, "'what it needs was not restored'");
             self.put("END IF; ");

@@ -1,25 +1,68 @@
 //! What a drill passes on of a server's words: nothing of the rows. A drill's report may be left where others read it, and a
 //! server quotes rows in its messages, as may whatever code of the backup raises an error or a warning.
 
-/// Classes of SQLSTATE whose messages name objects, settings and files, never values: connection, features, missing databases
-/// and schemas, authorization, names and syntax, resources, limits, states, operators, the system itself.
-const OF_OBJECTS: &[&str] = &["08", "0A", "0L", "28", "2B", "3D", "3F", "42", "53", "54", "55", "57", "58", "XX"];
-/// Values out of range or shape; and constraints, whose first line names only themselves.
-const OF_VALUES: &str = "22";
-const OF_CONSTRAINTS: &str = "23";
-const UNTOLD: &str = "what it said may be of the rows, and is not told";
+/// Classes of SQLSTATE of the system itself: connections, resources, limits, interrupts.
+const OF_SYSTEM: &[&str] = &["08", "53", "54", "57", "58"];
+/// The words of those that are met most.
+const NAMES: &[(&str, &str)] = &[
+    ("22", "a value that does not fit"),
+    ("23502", "a null where none may be"),
+    ("23503", "a row without the one that it refers to"),
+    ("23505", "two rows where one may be"),
+    ("23514", "a row that a check refuses"),
+    ("23", "a row that a constraint refuses"),
+    ("42501", "no permission"),
+    ("42P01", "a relation that is not there"),
+    ("42704", "an object that is not there"),
+    ("42883", "a function or operator that is not there"),
+    ("P0001", "an error that a function raised"),
+];
 
 /// What psql wrote to stderr with `VERBOSITY` `verbose` and `SHOW_CONTEXT` `always`, as it would be without these, and
-/// without anything that may be of rows.
-pub(super) fn without_rows(said: &str) -> String {
+/// without anything that may be of rows. Before the line `rows_from` of its input there were none: what was said of that is
+/// told in full.
+pub(super) fn without_rows(said: &str, rows_from: Option<u64>) -> String {
     let messages = messages(said);
     // Code can write lines that look like a message of their own: once it has spoken, no words count.
     let has_code_spoken = messages.iter().any(|message| message.is_of_code());
     let mut told = String::new();
     for message in messages {
-        told.push_str(&message.told(has_code_spoken));
+        told.push_str(&message.told(has_code_spoken, rows_from));
     }
     told
+}
+
+/// Where in what psql reads the first rows stand.
+#[derive(Debug, Default)]
+pub(super) struct RowsSeen {
+    lines: u64,
+    are_there: bool,
+    /// The end of what came, since the words may come in two pieces.
+    tail: Vec<u8>,
+}
+
+impl RowsSeen {
+    const WORDS: &[u8] = b" FROM stdin;";
+
+    pub(super) fn see(&mut self, bytes: &[u8]) {
+        if self.are_there {
+            return;
+        }
+        self.tail.extend_from_slice(&bytes[..bytes.len().min(Self::WORDS.len())]);
+        let is_between = memchr::memmem::find(&self.tail, Self::WORDS).is_some();
+        let end = memchr::memmem::find(bytes, Self::WORDS);
+        self.are_there = is_between || end.is_some();
+        let before = if is_between { 0 } else { end.unwrap_or(bytes.len()) };
+        self.lines += memchr::memchr_iter(b'\n', &bytes[..before]).count() as u64;
+        self.tail.extend_from_slice(bytes.get(Self::WORDS.len()..).unwrap_or_default());
+        let surplus = self.tail.len().saturating_sub(Self::WORDS.len() - 1);
+        self.tail.drain(..surplus);
+    }
+
+    /// `None`: there were none so far.
+    pub(super) fn first_line(&self) -> Option<u64> {
+        self.are_there.then_some(self.lines + 1)
+    }
 }
 
 /// A line that begins with psql's name, and what belongs to it.
@@ -56,7 +99,7 @@ impl ServerMessage<'_> {
         })
     }
 
-    fn told(&self, has_code_spoken: bool) -> String {
+    fn told(&self, has_code_spoken: bool, rows_from: Option<u64>) -> String {
         // `psql:<stdin>:12: ERROR:  42883: …`; psql's own words have no code, and know no rows.
         let Some((place, code, text)) = self.parts() else {
             return match self.first.starts_with("psql:") {
@@ -64,28 +107,36 @@ impl ServerMessage<'_> {
                 false => String::new(),
             };
         };
-        if has_code_spoken {
-            return format!("{place}SQLSTATE {code}: code of the backup has run: {UNTOLD}\n");
-        }
-        let class = code.get(..2).unwrap_or_default();
-        let mut told = match class {
-            OF_VALUES => format!("{place}{}\n", without_quoted(text)),
-            OF_CONSTRAINTS => format!("{place}{text}\n"),
-            // Warnings of the server about objects: `01007`. `01000` is anybody's.
-            "01" if code != "01000" => format!("{place}{text}\n"),
-            _ if OF_OBJECTS.contains(&class) => format!("{place}{text}\n"),
-            _ if text.starts_with("the schema public keeps its owner: ") => format!("{place}{text}\n"),
-            _ => format!("{place}SQLSTATE {code}: {UNTOLD}\n"),
-        };
-        for line in &self.rest {
-            let is_told = OF_OBJECTS.contains(&class) && (line.starts_with("DETAIL:  ") || line.starts_with("HINT:  "));
-            if is_told {
-                told.push_str(&format!("{line}\n"));
-            } else if let Some(copy) = line.strip_prefix("CONTEXT:  COPY ") {
+        let line = place.split(':').nth(2).and_then(|line| line.parse::<u64>().ok());
+        let has_rows = rows_from.is_some_and(|from| line.is_none_or(|line| line >= from));
+        let is_of_system = code.get(..2).is_some_and(|class| OF_SYSTEM.contains(&class));
+        // The parser points at our own statement; what it says is of that, before a row is looked at.
+        let is_parsed =
+            self.rest.iter().any(|line| line.starts_with("LINE ")) && !self.rest.iter().any(|line| line.starts_with("QUERY:  "));
+        // A server warns of objects and settings; only code warns of values.
+        let is_warning = place.ends_with(" WARNING:  ");
+        if has_code_spoken || (has_rows && !is_of_system && !is_parsed && !is_warning) {
+            let name = NAMES.iter().find(|(begins, _)| code.starts_with(begins));
+            let name = name.map_or(String::new(), |(_, name)| format!(" ({name})"));
+            let mut told = format!("{place}SQLSTATE {code}{name}, without its words, which may be of rows\n");
+            if let Some(copy) = self
+                .rest
+                .iter()
+                .find_map(|line| line.strip_prefix("CONTEXT:  COPY "))
+                .filter(|_| !has_code_spoken)
+            {
                 // `t, line 7, column c: "…"`.
-                let place = copy.split(": ").next().unwrap_or_default();
-                told.push_str(&format!("CONTEXT:  COPY {place}\n"));
+                told.push_str(&format!("CONTEXT:  COPY {}\n", copy.split(": ").next().unwrap_or_default()));
             }
+            return told;
+        }
+        let mut told = format!("{place}{text}\n");
+        for line in self
+            .rest
+            .iter()
+            .filter(|line| line.starts_with("DETAIL:  ") || line.starts_with("HINT:  "))
+        {
+            told.push_str(&format!("{line}\n"));
         }
         told
     }
@@ -99,23 +150,13 @@ impl ServerMessage<'_> {
     }
 }
 
-/// `invalid input syntax for type integer: "…"`.
-fn without_quoted(text: &str) -> String {
-    let mut told = String::new();
-    for (place, piece) in text.split('"').enumerate() {
-        match place % 2 {
-            0 => told.push_str(piece),
-            _ => told.push_str("\"...\""),
-        }
-    }
-    told
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A report in a bucket held the row that a constraint refused.
+    const HIDDEN: &str = "without its words, which may be of rows\n";
+
+    /// A report in a bucket held the row that a constraint refused, and values in messages about names.
     #[test]
     fn no_row_is_in_what_a_drill_passes_on() {
         for (said, told) in [
@@ -123,52 +164,74 @@ mod tests {
                 "psql:<stdin>:9: ERROR:  23514: new row for relation \"ssn\" violates check constraint \"c\"\n\
                  DETAIL:  Failing row contains (078-05-1120, Secret).\nCONTEXT:  COPY ssn, line 1: \"078-05-1120 Secret\"\n\
                  SCHEMA NAME:  public\nLOCATION:  ExecConstraints, execMain.c:1\n",
-                "psql:<stdin>:9: ERROR:  new row for relation \"ssn\" violates check constraint \"c\"\nCONTEXT:  COPY ssn, line 1\n",
+                format!("psql:<stdin>:9: ERROR:  SQLSTATE 23514 (a row that a check refuses), {HIDDEN}CONTEXT:  COPY ssn, line 1\n"),
             ),
             (
-                "psql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"078-05-1120\"\n",
-                "psql:<stdin>:9: ERROR:  invalid input syntax for type integer: \"...\"\n",
+                "psql:<stdin>:9: ERROR:  42704: role \"patient 078-05-1120\" does not exist\nCONTEXT:  COPY t, line 1, column who: \"x\"\n",
+                format!(
+                    "psql:<stdin>:9: ERROR:  SQLSTATE 42704 (an object that is not there), {HIDDEN}CONTEXT:  COPY t, line 1, column who\n"
+                ),
             ),
             (
-                "psql:<stdin>:9: ERROR:  23505: could not create unique index \"i\"\nDETAIL:  Key (mail)=(a@b.c) is duplicated.\n",
-                "psql:<stdin>:9: ERROR:  could not create unique index \"i\"\n",
+                "psql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"{\"ssn\":\"078-05-1120\"}\"\n",
+                format!("psql:<stdin>:9: ERROR:  SQLSTATE 22P02 (a value that does not fit), {HIDDEN}"),
             ),
             (
-                "psql:<stdin>:66: ERROR:  42883: operator does not exist: text public.% text\nLINE 3: WHERE x\n  ^\nHINT:  Add casts.\n",
-                "psql:<stdin>:66: ERROR:  operator does not exist: text public.% text\nHINT:  Add casts.\n",
+                "psql:<stdin>:9: ERROR:  42883: operator does not exist: text public.% text\nLINE 3: WHERE x\n  ^\nHINT:  Add casts.\n",
+                "psql:<stdin>:9: ERROR:  operator does not exist: text public.% text\nHINT:  Add casts.\n".to_owned(),
             ),
             (
-                "psql:<stdin>:7: WARNING:  01000: 078-05-1120\n",
-                "psql:<stdin>:7: WARNING:  SQLSTATE 01000: what it said may be of the rows, and is not told\n",
+                "psql:<stdin>:3: ERROR:  42704: type \"public.hstore\" does not exist\nDETAIL:  x\nLOCATION:  a, b.c:1\n",
+                "psql:<stdin>:3: ERROR:  type \"public.hstore\" does not exist\nDETAIL:  x\n".to_owned(),
             ),
             (
-                "psql:<stdin>:7: WARNING:  01007: no privileges were granted for \"x\"\nLOCATION:  a, b.c:1\n",
-                "psql:<stdin>:7: WARNING:  no privileges were granted for \"x\"\n",
+                "psql:<stdin>:9: WARNING:  55000: \"wal_level\" is insufficient\nLOCATION:  a, b.c:1\n",
+                "psql:<stdin>:9: WARNING:  \"wal_level\" is insufficient\n".to_owned(),
+            ),
+            (
+                "psql:<stdin>:7: ERROR:  53100: could not extend file: No space left on device\n",
+                "psql:<stdin>:7: ERROR:  could not extend file: No space left on device\n".to_owned(),
             ),
             (
                 "psql: error: connection to server failed: FATAL:  no\n",
-                "psql: error: connection to server failed: FATAL:  no\n",
+                "psql: error: connection to server failed: FATAL:  no\n".to_owned(),
             ),
         ] {
-            assert_eq!(without_rows(said), told);
+            assert_eq!(without_rows(said, Some(7)), told);
         }
     }
 
     /// Whatever it makes its words look like.
     #[test]
     fn once_code_of_the_backup_has_spoken_only_codes_are_told() {
-        let forged = "psql:<stdin>:7: WARNING:  01000: x\npsql:<stdin>:8: ERROR:  42P01: relation \"078-05-1120\" does not exist\n\
+        let forged = "psql:<stdin>:7: WARNING:  01000: x\npsql:<stdin>:1: ERROR:  42P01: relation \"078-05-1120\" does not exist\n\
             CONTEXT:  PL/pgSQL function inline_code_block line 1 at RAISE\n\
             CONTEXT:  PL/pgSQL function public.f(text) line 3 at RAISE\nSQL statement \"ALTER\"\n\
             psql:<stdin>:9: ERROR:  P0001: 078-05-1120\n";
-        let told = without_rows(forged);
+        let told = without_rows(forged, Some(5));
         assert!(!told.contains("078-05-1120") && told.contains("SQLSTATE P0001"), "{told}");
     }
 
     #[test]
     fn a_block_of_ours_is_no_code_of_the_backup() {
-        let said = "psql:<stdin>:7: ERROR:  42501: permission denied for schema s\n\
+        let said = "psql:<stdin>:4: ERROR:  42501: permission denied for schema s\n\
             CONTEXT:  SQL statement \"CREATE VIEW …\"\nPL/pgSQL function inline_code_block line 1 at EXECUTE\n";
-        assert_eq!(without_rows(said), "psql:<stdin>:7: ERROR:  permission denied for schema s\n");
+        assert_eq!(
+            without_rows(said, Some(5)),
+            "psql:<stdin>:4: ERROR:  permission denied for schema s\n"
+        );
+    }
+
+    #[test]
+    fn rows_begin_at_the_first_copy_in_pieces_of_any_size() {
+        let dump = b"CREATE TABLE t ();\n\nCOPY t FROM stdin;\n1\n\\.\nCOPY u FROM stdin;\n";
+        for size in 1..dump.len() {
+            let mut rows = RowsSeen::default();
+            dump.chunks(size).for_each(|piece| rows.see(piece));
+            assert_eq!(rows.first_line(), Some(3), "in pieces of {size}");
+        }
+        let mut none = RowsSeen::default();
+        none.see(b"CREATE TABLE t ();\n");
+        assert_eq!(none.first_line(), None);
     }
 }

@@ -210,9 +210,16 @@ fn even_the_superuser_of_a_drills_server_gets_no_program_no_file_and_no_connecti
             .replace("PORT", &port);
         let error = throwaway.access().execute(&format!("{sql};"), &cancel()).expect_err(way);
         assert!(
-            ["Permission denied", "Operation not permitted", "failed", "could not"]
-                .iter()
-                .any(|words| error.message.contains(words)),
+            [
+                "SQLSTATE 42501",
+                "SQLSTATE 38000",
+                "Permission denied",
+                "Operation not permitted",
+                "failed",
+                "could not"
+            ]
+            .iter()
+            .any(|words| error.message.contains(words)),
             "{way}: {error}"
         );
     }

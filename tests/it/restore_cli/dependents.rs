@@ -28,8 +28,8 @@ fn what_depends_on_something_not_restored_goes_with_it_and_the_drill_passes() {
         ("DEFAULT of b of TABLE dep.t", "function dep.internal_abs(integer) does not exist"),
         ("VIEW dep.over_function", "function dep.internal_abs(integer) does not exist"),
         ("VIEW dep.over_view", "relation dep.over_function does not exist"),
-        ("INDEX in_function", "function dep.internal_abs(integer) does not exist"),
-        ("INDEX in_class", "operator class dep.class does not exist"),
+        ("INDEX in_function", "SQLSTATE 42883"),
+        ("INDEX in_class", "SQLSTATE 42704"),
         ("SERVER without_wrapper", "foreign-data wrapper own does not exist"),
         ("FOREIGN TABLE dep.of_wrapper", "server without_wrapper does not exist"),
         ("VIEW dep.over_foreign", "relation dep.of_wrapper does not exist"),
@@ -160,14 +160,14 @@ fn no_row_is_in_the_report_of_a_drill() {
              CREATE TABLE public.people (name text CHECK (public.ok(name)));
              INSERT INTO public.people VALUES ('Margaret 078-05-1120');
              CREATE OR REPLACE FUNCTION public.ok(s text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';",
-            "violates check constraint",
+            "SQLSTATE 23514",
         ),
         (
             "CREATE FUNCTION public.number(s text) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
              CREATE TABLE public.people (name text); INSERT INTO public.people VALUES ('Margaret 078-05-1120');
              CREATE INDEX ON public.people (public.number(name));
              CREATE OR REPLACE FUNCTION public.number(s text) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT s::integer';",
-            "invalid input syntax for type integer",
+            "SQLSTATE 22P02",
         ),
         (
             "CREATE FUNCTION public.says(s text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN true; END $$;
@@ -176,6 +176,11 @@ fn no_row_is_in_the_report_of_a_drill() {
              CREATE OR REPLACE FUNCTION public.says(s text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
              $$ BEGIN RAISE WARNING '%', s; RAISE EXCEPTION USING ERRCODE = '42P01', MESSAGE = s; END $$;",
             "SQLSTATE 42P01",
+        ),
+        (
+            "CREATE ROLE \"Margaret 078-05-1120\"; CREATE TABLE public.people (name regrole);
+             INSERT INTO public.people VALUES ('\"Margaret 078-05-1120\"');",
+            "SQLSTATE 42704",
         ),
     ] {
         let fixture = Fixture::new(json!({}));

@@ -281,7 +281,8 @@ fn a_folder_that_takes_no_report_is_told_before_the_drill() {
     );
     assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{}", said.stderr);
     assert!(
-        said.stderr.contains("bad_usage: `report` /proc/reports cannot be written to"),
+        said.stderr
+            .contains("bad_usage: `report` names /proc/reports, which cannot be written to"),
         "{}",
         said.stderr
     );

@@ -71,7 +71,7 @@ fn what_a_left_out_extension_has_goes_with_it() {
     assert_eq!(changes.rows_left_out, [[b"ext".to_vec(), b"config".to_vec()]]);
     // A user's own table beside those of the extension keeps its rows.
     let own = "CREATE TABLE cron.archive (a integer);\nCOPY cron.archive (a) FROM stdin;\n9\n\\.\n";
-    assert_eq!(whole(own, without("pg_cron")), own);
+    assert_eq!(whole(own, without("pg_cron")), format!("CREATE SCHEMA cron;\n{own}"));
     // It is there already, whatever was wished: then its tables are, too.
     let mut there = without("pg_cron");
     there.existing_extensions.insert(b"pg_cron".to_vec());
@@ -166,7 +166,7 @@ fn an_index_is_told_with_its_table() {
 #[test]
 fn privileges_go_with_exactly_what_an_extension_has() {
     let of_extension = "GRANT ALL ON FUNCTION cron.schedule(text) TO app_user;\nGRANT USAGE ON FOREIGN DATA WRAPPER remote TO app_user;\n\
-        GRANT USAGE ON LANGUAGE plv8 TO app_user;\nGRANT ALL ON TYPE cron.kind TO app_user;\n";
+        GRANT ALL ON FUNCTION cron.unschedule(job bigint) TO app_user;\nGRANT USAGE ON LANGUAGE plv8 TO app_user;\nGRANT ALL ON TYPE cron.kind TO app_user;\n";
     let of_user = "CREATE FUNCTION cron.own() RETURNS integer\n    LANGUAGE sql\n    AS 'SELECT 1';\n\
         REVOKE ALL ON FUNCTION cron.own() FROM PUBLIC;\nGRANT SELECT ON TABLE cron.archive TO app_user;\nCOMMENT ON TABLE cron.archive IS 'x';\n\
         CREATE FUNCTION cron.unschedule(integer) RETURNS integer\n    LANGUAGE sql\n    AS 'SELECT 1';\n\
@@ -178,14 +178,17 @@ fn privileges_go_with_exactly_what_an_extension_has() {
         schemas: vec!["cron".to_owned()],
         objects: vec![
             words(&["function", "cron", "schedule"]),
-            words(&["function", "cron", "unschedule"]),
+            words(&["function", "cron", "unschedule", "job bigint"]),
             words(&["wrapper", "remote"]),
             words(&["language", "plv8"]),
             words(&["type", "cron", "kind"]),
         ],
         ..Extension::default()
     }]);
-    assert_eq!(whole(&format!("{of_extension}{of_user}"), options).trim(), of_user.trim());
+    // Whose schema is there: else it is made for what the user has in it.
+    options.existing_schemas.insert(b"cron".to_vec());
+    let below = whole(&format!("{of_user}{of_extension}"), options);
+    assert_eq!(below.trim(), of_user.trim());
 }
 
 /// An operator stands behind its schema's dot and is no name: views and constraints that use one failed every drill.
@@ -262,5 +265,44 @@ fn no_string_of_a_dump_is_told() {
         let told = format!("{:?} {:?}", changes.left_out, changes.not_restored);
         assert!(!told.contains("Sup3r"), "{told}");
         assert!(told.contains("reader SERVER s\""), "{told}");
+    }
+}
+
+/// Whatever speaks of the schema of an extension that is left out ended the restore; what a user had in it was lost.
+#[test]
+fn a_schema_of_a_left_out_extension_is_made_for_what_a_user_has_in_it() {
+    let of_schema = "ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA cron GRANT SELECT ON TABLES TO app_user;\n\
+        ALTER PUBLICATION p ADD TABLES IN SCHEMA cron;\nGRANT USAGE ON SCHEMA cron TO app_user;\n";
+    assert_eq!(whole(of_schema, without("pg_cron")).trim(), "");
+    let own = "CREATE TABLE cron.archive (a integer);\nCOPY cron.archive (a) FROM stdin;\n9\n\\.\n";
+    let Filtered { changes, below } = try_filtered(format!("{own}{of_schema}").as_bytes(), &without("pg_cron"), usize::MAX).unwrap();
+    assert_eq!(changes.schemas_made, ["cron"]);
+    assert_eq!(String::from_utf8(below).unwrap(), format!("CREATE SCHEMA cron;\n{own}{of_schema}"));
+
+    let mut drill = without("pg_cron");
+    drill.superuser_only = true;
+    let prepare: Prepare = Box::new(|head: &DumpHead| {
+        Ok(PreparedTarget {
+            missing: vec![(head.extensions[0].name.clone(), "it is not here".to_owned())],
+            rights: Some(ServerRights::default()),
+            ..PreparedTarget::default()
+        })
+    });
+    let mut filter = Filter::with_head(drill, prepare, BufferSink::default());
+    let extension = "CREATE EXTENSION IF NOT EXISTS pg_cron WITH SCHEMA pg_catalog;\n";
+    filter.put(format!("{extension}{own}").as_bytes()).unwrap();
+    let below = String::from_utf8(filter.finish().unwrap().below).unwrap();
+    assert!(below.contains("CREATE SCHEMA cron;") && below.contains("\n9\n"), "{below}");
+}
+
+/// A part of a database holds no `CREATE EXTENSION`: the value of an extension's sequence ended the drill.
+#[test]
+fn what_a_left_out_extension_has_goes_with_it_in_a_part_too() {
+    let dump = "COPY cron.job (jobid) FROM stdin;\n5\n\\.\nSELECT pg_catalog.setval('cron.jobid_seq', 5, true);\n\
+        GRANT SELECT ON TABLE cron.job TO app_user;\nCOMMENT ON TABLE cron.job IS 'x';\n";
+    for superuser_only in [false, true] {
+        let mut options = without("pg_cron");
+        options.superuser_only = superuser_only;
+        assert_eq!(whole(dump, options).trim(), "", "{superuser_only}");
     }
 }
