@@ -27,12 +27,12 @@ impl MadeSchemas {
             self.0.insert(object.own);
             return None;
         }
-        let has_schema = matches!(
-            object.kind,
-            ObjectKind::Relation | ObjectKind::Routine | ObjectKind::Type | ObjectKind::Collation
-        );
-        let (parts, _) = statement.qualified(object.at).filter(|_| has_schema)?;
-        let [schema, _] = parts.as_slice() else { return None };
+        // Of operators the name is none, but for its schema.
+        let has_schema = !matches!(object.kind, ObjectKind::Cast | ObjectKind::Transform | ObjectKind::UserMapping);
+        if !has_schema || !statement.is_symbol(object.at + 1, b'.') {
+            return None;
+        }
+        let schema = &statement.name(object.at)?;
         let is_there = options.existing_schemas.contains(schema) || options.made_schemas.contains(schema);
         let is_wanted = options.makes_schemas || lost.missing.schemas.contains(schema);
         if is_there || !is_wanted || !self.0.insert(schema.clone()) {

@@ -3,6 +3,8 @@
 
 /// Classes of SQLSTATE of the system itself: connections, resources, limits, interrupts.
 const OF_SYSTEM: &[&str] = &["08", "53", "54", "57", "58"];
+/// Of warnings about privileges, and about publications where `wal_level` is too low.
+const WARNINGS: &[&str] = &["01006", "01007", "55000"];
 /// The words of those that are met most.
 const NAMES: &[(&str, &str)] = &[
     ("22", "a value that does not fit"),
@@ -25,9 +27,11 @@ pub(super) fn without_rows(said: &str, rows_from: Option<u64>) -> String {
     let messages = messages(said);
     // Code can write lines that look like a message of their own: once it has spoken, no words count.
     let has_code_spoken = messages.iter().any(|message| message.is_of_code());
-    let mut told = String::new();
+    let (mut told, mut has_rows) = (String::new(), rows_from == Some(0));
     for message in messages {
-        told.push_str(&message.told(has_code_spoken, rows_from));
+        // A row can hold a line that looks like an earlier one's: after the first message of a time with rows there is no other.
+        has_rows |= rows_from.is_some_and(|from| message.line().is_some_and(|line| line >= from));
+        told.push_str(&message.told(has_code_spoken, has_rows));
     }
     told
 }
@@ -42,20 +46,26 @@ pub(super) struct RowsSeen {
 }
 
 impl RowsSeen {
-    const WORDS: &[u8] = b" FROM stdin;";
+    /// Of tables, and of large objects.
+    const WORDS: [&[u8]; 2] = [b" FROM stdin;", b"lowrite("];
+    const LONGEST: usize = 12;
+
+    fn find(bytes: &[u8]) -> Option<usize> {
+        Self::WORDS.iter().filter_map(|words| memchr::memmem::find(bytes, words)).min()
+    }
 
     pub(super) fn see(&mut self, bytes: &[u8]) {
         if self.are_there {
             return;
         }
-        self.tail.extend_from_slice(&bytes[..bytes.len().min(Self::WORDS.len())]);
-        let is_between = memchr::memmem::find(&self.tail, Self::WORDS).is_some();
-        let end = memchr::memmem::find(bytes, Self::WORDS);
+        self.tail.extend_from_slice(&bytes[..bytes.len().min(Self::LONGEST)]);
+        let is_between = Self::find(&self.tail).is_some();
+        let end = Self::find(bytes);
         self.are_there = is_between || end.is_some();
         let before = if is_between { 0 } else { end.unwrap_or(bytes.len()) };
         self.lines += memchr::memchr_iter(b'\n', &bytes[..before]).count() as u64;
-        self.tail.extend_from_slice(bytes.get(Self::WORDS.len()..).unwrap_or_default());
-        let surplus = self.tail.len().saturating_sub(Self::WORDS.len() - 1);
+        self.tail.extend_from_slice(bytes.get(Self::LONGEST..).unwrap_or_default());
+        let surplus = self.tail.len().saturating_sub(Self::LONGEST - 1);
         self.tail.drain(..surplus);
     }
 
@@ -75,7 +85,7 @@ fn messages(said: &str) -> Vec<ServerMessage<'_>> {
     let mut messages: Vec<ServerMessage> = Vec::new();
     for line in said.lines() {
         match messages.last_mut() {
-            Some(message) if !line.starts_with("psql:") => message.rest.push(line),
+            Some(message) if !line.starts_with("psql:<stdin>:") => message.rest.push(line),
             _ => messages.push(ServerMessage {
                 first: line,
                 rest: Vec::new(),
@@ -94,28 +104,27 @@ impl ServerMessage<'_> {
             let is_ours = line.starts_with("PL/pgSQL function inline_code_block ");
             // Without these words it was only read.
             let has_run = line.contains(" statement ") || line.contains(" during ");
-            let is_function = line.starts_with("PL/") || line.starts_with("Traceback") || (line.starts_with("SQL function ") && has_run);
+            let is_function = line.starts_with("PL/")
+                || line.starts_with("in PL/")
+                || line.starts_with("Traceback")
+                || (line.starts_with("SQL function ") && has_run);
             is_function && !is_ours
         })
     }
 
-    fn told(&self, has_code_spoken: bool, rows_from: Option<u64>) -> String {
-        // `psql:<stdin>:12: ERROR:  42883: …`; psql's own words have no code, and know no rows.
+    /// `has_rows`: the message may be of a time when there were some.
+    fn told(&self, has_code_spoken: bool, has_rows: bool) -> String {
+        let is_hidden = has_code_spoken || has_rows;
+        // `psql:<stdin>:12: ERROR:  42883: …`; psql's own words have no code.
         let Some((place, code, text)) = self.parts() else {
-            return match self.first.starts_with("psql:") {
+            return match self.first.starts_with("psql:") && !is_hidden {
                 true => format!("{}\n", self.first),
                 false => String::new(),
             };
         };
-        let line = place.split(':').nth(2).and_then(|line| line.parse::<u64>().ok());
-        let has_rows = rows_from.is_some_and(|from| line.is_none_or(|line| line >= from));
-        let is_of_system = code.get(..2).is_some_and(|class| OF_SYSTEM.contains(&class));
-        // The parser points at our own statement; what it says is of that, before a row is looked at.
-        let is_parsed =
-            self.rest.iter().any(|line| line.starts_with("LINE ")) && !self.rest.iter().any(|line| line.starts_with("QUERY:  "));
-        // A server warns of objects and settings; only code warns of values.
-        let is_warning = place.ends_with(" WARNING:  ");
-        if has_code_spoken || (has_rows && !is_of_system && !is_parsed && !is_warning) {
+        let is_of_system = code.get(..2).is_some_and(|class| OF_SYSTEM.contains(&class)) || WARNINGS.contains(&code);
+        let is_ours = text.starts_with("the schema public keeps its owner: ");
+        if has_code_spoken || (has_rows && !is_of_system && !is_ours) {
             let name = NAMES.iter().find(|(begins, _)| code.starts_with(begins));
             let name = name.map_or(String::new(), |(_, name)| format!(" ({name})"));
             let mut told = format!("{place}SQLSTATE {code}{name}, without its words, which may be of rows\n");
@@ -131,14 +140,19 @@ impl ServerMessage<'_> {
             return told;
         }
         let mut told = format!("{place}{text}\n");
-        for line in self
+        let details = self
             .rest
             .iter()
-            .filter(|line| line.starts_with("DETAIL:  ") || line.starts_with("HINT:  "))
-        {
+            .filter(|line| line.starts_with("DETAIL:  ") || line.starts_with("HINT:  "));
+        for line in details.filter(|_| !has_rows) {
             told.push_str(&format!("{line}\n"));
         }
         told
+    }
+
+    /// The line of psql's input.
+    fn line(&self) -> Option<u64> {
+        self.first.strip_prefix("psql:<stdin>:")?.split(':').next()?.parse().ok()
     }
 
     fn parts(&self) -> Option<(&str, &str, &str)> {
@@ -177,8 +191,21 @@ mod tests {
                 format!("psql:<stdin>:9: ERROR:  SQLSTATE 22P02 (a value that does not fit), {HIDDEN}"),
             ),
             (
-                "psql:<stdin>:9: ERROR:  42883: operator does not exist: text public.% text\nLINE 3: WHERE x\n  ^\nHINT:  Add casts.\n",
-                "psql:<stdin>:9: ERROR:  operator does not exist: text public.% text\nHINT:  Add casts.\n".to_owned(),
+                "psql:<stdin>:6: ERROR:  42883: operator does not exist: text public.% text\nLINE 3: WHERE x\n  ^\nHINT:  Add casts.\n",
+                "psql:<stdin>:6: ERROR:  operator does not exist: text public.% text\nHINT:  Add casts.\n".to_owned(),
+            ),
+            // Rows may hold whatever a server or psql writes.
+            (
+                "psql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"078-05-1120\nLINE 1: 12 Elm Street\n    ^\n\
+                 psql:<stdin>:1: ERROR:  42P01: relation \"078-05-1120\" does not exist\npsql:load.sql:3: ERROR:  078-05-1120\"\n",
+                format!(
+                    "psql:<stdin>:9: ERROR:  SQLSTATE 22P02 (a value that does not fit), {HIDDEN}\
+                     psql:<stdin>:1: ERROR:  SQLSTATE 42P01 (a relation that is not there), {HIDDEN}"
+                ),
+            ),
+            (
+                "psql:<stdin>:9: WARNING:  01000: line 1: xmlns: URI 078-05-1120 is not absolute\n",
+                format!("psql:<stdin>:9: WARNING:  SQLSTATE 01000, {HIDDEN}"),
             ),
             (
                 "psql:<stdin>:3: ERROR:  42704: type \"public.hstore\" does not exist\nDETAIL:  x\nLOCATION:  a, b.c:1\n",

@@ -277,6 +277,12 @@ fn a_schema_of_a_left_out_extension_is_made_for_what_a_user_has_in_it() {
     let own = "CREATE TABLE cron.archive (a integer);\nCOPY cron.archive (a) FROM stdin;\n9\n\\.\n";
     let Filtered { changes, below } = try_filtered(format!("{own}{of_schema}").as_bytes(), &without("pg_cron"), usize::MAX).unwrap();
     assert_eq!(changes.schemas_made, ["cron"]);
+    for first in [
+        "CREATE OPERATOR cron.+ (\n    FUNCTION = s.f,\n    LEFTARG = integer\n);\n",
+        "CREATE TEXT SEARCH CONFIGURATION cron.c (\n    PARSER = pg_catalog.\"default\" );\n",
+    ] {
+        assert!(whole(first, without("pg_cron")).starts_with("CREATE SCHEMA cron;\n"), "{first}");
+    }
     assert_eq!(String::from_utf8(below).unwrap(), format!("CREATE SCHEMA cron;\n{own}{of_schema}"));
 
     let mut drill = without("pg_cron");
