@@ -123,8 +123,7 @@ impl ServerMessage<'_> {
             };
         };
         let is_of_system = code.get(..2).is_some_and(|class| OF_SYSTEM.contains(&class)) || WARNINGS.contains(&code);
-        let is_ours = text.starts_with("the schema public keeps its owner: ");
-        if has_code_spoken || (has_rows && !is_of_system && !is_ours) {
+        if has_code_spoken || (has_rows && !is_of_system) {
             let name = NAMES.iter().find(|(begins, _)| code.starts_with(begins));
             let name = name.map_or(String::new(), |(_, name)| format!(" ({name})"));
             let mut told = format!("{place}SQLSTATE {code}{name}, without its words, which may be of rows\n");
