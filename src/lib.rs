@@ -14,7 +14,7 @@
 //! | the stream | [`pipeline`]: one stage a file; [`pipeline::forward`] and [`pipeline::back`] alone join them |
 //! | the world | [`rds`]: the server; [`store`]: S3 and directories; [`aws`]: the SDK; [`process`]: child processes |
 //! | what is asked | [`event`], [`variables`], [`plan`] |
-//! | what is written | [`envelope`]: keys, manifest, signature; [`format`]: the nouns of `docs/FORMAT.md` |
+//! | what is written | [`envelope`]: keys, manifest, signature; [`mod@format`]: the nouns of `docs/FORMAT.md` |
 //! | everywhere | [`error`], [`cancel`], [`observe`], [`signals`], [`panics`] |
 
 // Entry points.
