@@ -27,4 +27,5 @@ pub mod target_database;
 mod tls;
 mod trial_reports;
 pub mod unsealed;
+mod value_settings;
 pub mod verify;

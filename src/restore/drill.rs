@@ -13,6 +13,7 @@ use super::steps::{blocking, globals, server_major, unknown_extensions};
 use super::target_database::existing;
 use super::trial_reports::TrialReports;
 use super::unsealed::UnsealedBackup;
+use super::value_settings::with_value_settings;
 use super::verify::check_against_inventory;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::{Role, Timestamp};
@@ -277,6 +278,7 @@ async fn load(
         restorer,
         restorer_name,
     } = target;
+    let restorer = with_value_settings(&contents.properties, &restorer, cancel).await?;
     let schemas = {
         let (restorer, stop) = (restorer.clone(), cancel.clone());
         blocking(move || Ok(existing(&restorer, &stop)?.schemas)).await?

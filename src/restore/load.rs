@@ -12,6 +12,7 @@ use super::roles::Roles;
 use super::steps::{blocking, dump, globals, server_major, unknown_extensions};
 use super::target_database;
 use super::unsealed::UnsealedBackup;
+use super::value_settings::with_value_settings;
 use super::verify::check_against_inventory;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
@@ -169,16 +170,15 @@ async fn fill(
     cancel: &Cancel,
 ) -> Result<LoadedDump> {
     let mut warnings = opened.warnings();
-    let older = older_target(&opened.manifest.server_version, server_major(access, cancel).await?);
-    older.iter().for_each(|warning| tracing::warn!("{warning}"));
-    warnings.extend(older);
+    let major = server_major(access, cancel).await?;
+    let mut told = Vec::from_iter(older_target(&opened.manifest.server_version, major));
     if !ask.create {
         let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
-        let told = blocking(move || another_locale(&source, &target, &stop)).await?;
-        // Before the rows: hours later they may not be wanted any more.
-        told.iter().for_each(|warning| tracing::warn!("{warning}"));
-        warnings.extend(told);
+        told.extend(blocking(move || another_locale(&source, &target, &stop)).await?);
     }
+    // Before the rows: hours later they may not be wanted any more.
+    told.iter().for_each(|warning| tracing::warn!("{warning}"));
+    warnings.extend(told);
     warnings.extend(contents.and_then(|contents| unknown_extensions(&ask.filter, contents)));
     let mut left_out = Vec::new();
     if ask.globals {
@@ -195,6 +195,7 @@ async fn fill(
         blocking(move || roles.check_against(&source, &target, &stop)).await?;
     }
     let options = options(contents, access, ask, cancel).await?;
+    let access = &with_value_settings(properties, access, cancel).await?;
     let progress = Progress::new(opened.manifest.plain_bytes);
     let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
     let single = ask.single_transaction;

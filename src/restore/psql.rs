@@ -2,75 +2,42 @@
 //! hold works for both.
 
 mod failure;
+mod find;
 mod look;
 mod without_rows;
 
 use super::conninfo::Conninfo;
-use super::tls::{SCRAM_ONLY_SINCE, TargetTls};
+use super::tls::TargetTls;
 use super::trial_reports::{ReportFilter, TrialReports, random_word};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Stage;
 use crate::process::accounts::{self, Account};
-use crate::process::client_tools::{self, ClientTools};
+use crate::process::client_tools::ClientTools;
 use crate::process::confinement::Confinement;
 use crate::process::memory_file::memory_file;
 use crate::process::writer::{ChildWriter, OutputWanted};
 use crate::rds::passfile;
 use failure::failure;
+use find::knows_restrict;
+pub use find::{find, find_for_others};
 use secrecy::{ExposeSecret, SecretString};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::process::Command;
 use without_rows::{RowsSeen, without_rows};
 
-/// The first minor release of each major that knows `\restrict` (August 2025).
-const RESTRICT: &[(u32, u32)] = &[(13, 22), (14, 19), (15, 14), (16, 10), (17, 6)];
 /// Of a query's answer.
 const ANSWER: usize = 64 << 20;
 /// Lines of stderr that are kept though psql succeeded.
 const WARNINGS: usize = 20;
-/// For all that is not a dump: nothing is found that a user of the database put beside the catalog's functions, types and
-/// operators, not even among temporary objects.
 /// Where a string ends must not be up to what somebody set for the database.
 const STRINGS: &[u8] = b"SET standard_conforming_strings TO on;\n";
 /// What rows mean must not be up to it either: `pg_dump` writes for these and does not say so.
 const VALUES: &[u8] = b"SET array_nulls TO on; SET intervalstyle TO postgres; SET datestyle TO ISO;\n";
+/// For all that is not a dump: nothing is found that a user of the database put beside the catalog's functions, types and
+/// operators, not even among temporary objects.
 const PATH: &[u8] = b"SET search_path TO pg_catalog, pg_temp; SET standard_conforming_strings TO on;\n";
-
-/// Among the installed ones the smallest major that is not older than the `pg_dump` that wrote the dump; one that knows
-/// `\restrict` if there is any.
-pub fn find(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<ClientTools> {
-    choose(client_tools::installed("psql", first, path), pg_dump_version, false)
-}
-
-/// The same for a server that may not be who it says: rather one that tells it no password.
-pub fn find_for_others(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<ClientTools> {
-    choose(client_tools::installed("psql", first, path), pg_dump_version, true)
-}
-
-fn choose(installed: Vec<ClientTools>, pg_dump_version: &str, keeps_passwords: bool) -> Result<ClientTools> {
-    let failed = |message: String| Error::new(Code::RestoreFailed, message);
-    let advice = "Install a newer postgresql-client, or name its folder in PGSEAL_PG_BIN.";
-    let (major, _) = version(pg_dump_version).unwrap_or_default();
-    let suitable = installed.iter().filter(|client| client.major >= major);
-    if let Some(client) = suitable.min_by_key(|client| {
-        let tells = keeps_passwords && client.major < SCRAM_ONLY_SINCE;
-        (tells, !knows_restrict(&client.version), client.major)
-    }) {
-        return Ok(client.clone());
-    }
-    let newest = installed.iter().max_by_key(|client| version(&client.version));
-    Err(match newest {
-        None => failed("no psql was found in PGSEAL_PG_BIN, /usr/lib/postgresql/*/bin or PATH".to_owned()),
-        Some(client) => failed(format!(
-            "the dump was written by pg_dump {pg_dump_version}; the newest installed psql is {}",
-            client.version
-        )),
-    }
-    .advise(advice))
-}
 
 /// How psql runs what it is fed.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +69,8 @@ pub struct PsqlTarget {
     confinement: Option<Confinement>,
     /// Nothing of rows is passed on of what the server says.
     hides_rows: bool,
+    /// Statements that the session of a dump begins with.
+    settings: String,
 }
 
 /// libpq itself looks for a password in these, and would send it like any other.
@@ -141,6 +110,7 @@ impl PsqlTarget {
             account: None,
             confinement: None,
             hides_rows: false,
+            settings: String::new(),
         }
     }
 
@@ -159,6 +129,11 @@ impl PsqlTarget {
             hides_rows: true,
             ..self
         }
+    }
+
+    /// With statements of ours that each dump is to find done.
+    pub(super) fn with_settings(self, settings: String) -> Self {
+        Self { settings, ..self }
     }
 
     /// The same server and login, another database.
@@ -206,6 +181,7 @@ impl PsqlTarget {
         }
         psql.put(STRINGS)?;
         psql.put(VALUES)?;
+        psql.put(self.settings.as_bytes())?;
         Ok(psql)
     }
 
@@ -378,18 +354,6 @@ impl Stage for Psql {
         }
         self.ended()
     }
-}
-
-/// Major and minor of `17.6`, `18beta1`, `9.6.24`.
-fn version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
-    let major = numbers.next().filter(|major| *major > 0)?;
-    let is_release = text.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('.');
-    Some((major, if is_release { numbers.next().unwrap_or(0) } else { 0 }))
-}
-
-fn knows_restrict(text: &str) -> bool {
-    version(text).is_some_and(|(major, minor)| major >= 18 || RESTRICT.iter().any(|(known, since)| major == *known && minor >= *since))
 }
 
 #[cfg(test)]

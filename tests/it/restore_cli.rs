@@ -29,6 +29,7 @@ mod rights;
 mod round_trips;
 mod sealed;
 mod streams;
+mod value_settings;
 mod vectors;
 
 /// A backup of a small database, in S3 and downloaded, with the private key that opens it.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-fn into(fixture: &Fixture, bin: &Path, arguments: &[&str]) -> CommandOutput {
+pub(super) fn into(fixture: &Fixture, bin: &Path, arguments: &[&str]) -> CommandOutput {
     let psql = fixture.server.psql_command("postgres");
     let set = psql
         .get_envs()

@@ -1,0 +1,50 @@
+//! Rows come back under the settings that they were checked under.
+
+use super::Fixture;
+use super::before_rows::into;
+use super::drills::{backup, drill};
+use serde_json::json;
+
+/// Settings of a database come behind its rows: `CHECK` read them otherwise than the source had, and honest drills and
+/// restores failed.
+#[test]
+fn checks_read_values_as_they_did_in_the_source() {
+    let fixture = Fixture::new(json!({}));
+    fixture.server.psql(
+        "app",
+        r#"alter database app set datestyle = 'SQL, DMY'; alter database app set timezone = 'Asia/Tokyo';
+           alter database app set bytea_output = 'escape'; alter database app set lc_monetary = 'C';
+           alter database app set extra_float_digits = -10; alter database app set "app.region" = 'eu''s \ own';
+           alter database app set default_transaction_read_only = off; alter database app set role = none;"#,
+    );
+    fixture.server.psql(
+        "app",
+        r#"create table public.days (day text check (day::date < '2027-01-01'::date));
+           insert into days values ('25/12/2026');
+           create table public.styles (day date check (day::text like '%/%'));
+           insert into styles values ('25/12/2026');
+           create table public.moments (at timestamptz check (extract(hour from at) = 9));
+           insert into moments values ('2026-01-01 09:00:00');
+           create table public.bytes (b bytea check (b::text = 'a\000'));
+           insert into bytes values ('a\000');
+           create table public.numbers (n float8 check (n::text = '0.3'));
+           insert into numbers values (0.1::float8 + 0.2::float8);
+           create table public.places (region text check (region = current_setting('app.region')));
+           insert into places values (current_setting('app.region'));
+           create table public.spans (i interval check (i < '1 day'));
+           insert into spans values ('-1 day -02:00:00'), ('-1 day +02:00:00')"#,
+    );
+    let place = backup(&fixture, json!({}));
+    let said = drill(&fixture, None, &[]);
+    let report = said.receipt();
+    assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{report:#}");
+
+    let key = fixture.key();
+    let arguments = ["restore", &place, "--key", &key, "--to", "dbname=copy", "--create"];
+    let made = into(&fixture, fixture.server.bin(), &arguments);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    for table in ["days", "styles", "moments", "bytes", "numbers", "places", "spans"] {
+        let rows = format!("select string_agg(t::text, ',' order by t) from {table} t");
+        assert_eq!(fixture.server.psql("copy", &rows), fixture.server.psql("app", &rows), "{table}");
+    }
+}
