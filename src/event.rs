@@ -248,6 +248,6 @@ mod tests {
         let env = crate::variables::Env::default();
         let none = Event::default();
         let asked = EventFields::new(&event, &none, &env);
-        assert_eq!(asked.text("scheduled_time", &[]).unwrap().as_deref(), Some("2026-11-24T02:00:00Z"));
+        assert_eq!(asked.text("scheduled_time").unwrap().as_deref(), Some("2026-11-24T02:00:00Z"));
     }
 }

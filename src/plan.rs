@@ -17,7 +17,7 @@ pub use host::{AllowedHosts, Host};
 pub use limits::Limits;
 pub use memory::{DEFAULT_CHECK_INTERVAL, MemoryBudget, PG_DUMP, block_bytes};
 pub use rate_limit::RateLimit;
-pub use storage::ObjectLock;
+pub use storage::{CannedAcl, Encryption, KmsKeyId, ObjectLock, StorageClass, Tagging};
 pub use values::{SecretArn, SigningKey};
 
 use crate::envelope::recipient::Recipient;
@@ -124,22 +124,13 @@ pub struct Destination {
     pub bucket: BucketAccess,
     pub prefix: Prefix,
     /// Of the dump; the small objects beside it stay in the standard class.
-    pub storage_class: Option<String>,
+    pub storage_class: Option<StorageClass>,
     /// As asked for; none leaves it to the bucket.
     pub encryption: Option<Encryption>,
-    pub kms_key_id: Option<String>,
-    /// A canned ACL, which some bucket policies demand of other accounts.
-    pub acl: Option<String>,
-    pub tags: Option<String>,
+    pub kms_key_id: Option<KmsKeyId>,
+    pub acl: Option<CannedAcl>,
+    pub tags: Option<Tagging>,
     pub object_lock: Option<ObjectLock>,
-}
-
-/// S3's own encryption, on top of ours: the header that some bucket policies demand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encryption {
-    Aes256,
-    Kms,
-    KmsDsse,
 }
 
 impl Destination {

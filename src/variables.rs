@@ -146,6 +146,12 @@ pub const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "fatal
 /// How like a known name an unknown one must be to be taken for it (Jaro-Winkler).
 const NEAR: f64 = 0.85;
 
+/// The variables that stand behind a field, in order.
+pub fn of_field(field: &str) -> impl Iterator<Item = &'static str> {
+    let behind = ALL.iter().filter(move |(_, kind)| matches!(kind, Field(of) if *of == field));
+    behind.map(|(name, _)| *name)
+}
+
 pub fn is_known(name: &str) -> bool {
     ALL.iter().any(|(known, _)| *known == name)
 }

@@ -2,11 +2,12 @@
 
 use super::Event;
 use crate::error::{Code, Error, Result};
-use crate::variables::Env;
+use crate::variables::{self, Env};
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
-/// What is asked for: a field of the event, else of the deployment's defaults, else the variables behind it, in order.
+/// What is asked for: a field of the event, else of the deployment's defaults, else the variables that
+/// stand behind it, in the order of their table.
 pub struct EventFields<'a> {
     event: Option<&'a Event>,
     defaults: Option<&'a Event>,
@@ -52,42 +53,43 @@ impl<'a> EventFields<'a> {
     }
 
     fn value(&self, field: &str) -> Option<&'a Value> {
+        debug_assert!(super::FIELDS.contains(&field), "{field} is not in the table of src/event.rs");
         let of = |event: Option<&'a Event>| event.and_then(|event| event.fields.get(field));
         of(self.event).or_else(|| of(self.defaults))
     }
 
-    fn variable(&self, variables: &[&str]) -> Option<&'a str> {
-        variables.iter().find_map(|name| self.env?.get(name))
+    fn variable(&self, field: &str) -> Option<&'a str> {
+        variables::of_field(field).find_map(|name| self.env?.get(name))
     }
 
     /// A text. An empty one in the event is kept: whether that has a meaning is the field's own rule.
-    pub fn text(&self, field: &str, variables: &[&str]) -> Result<Option<String>> {
+    pub fn text(&self, field: &str) -> Result<Option<String>> {
         match self.value(field) {
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => Err(wrong_type(field, "text")),
-            None => Ok(self.variable(variables).map(str::to_owned)),
+            None => Ok(self.variable(field).map(str::to_owned)),
         }
     }
 
     /// A text, or a JSON number taken as one.
-    pub fn text_or_number(&self, field: &str, variables: &[&str]) -> Result<Option<String>> {
+    pub fn text_or_number(&self, field: &str) -> Result<Option<String>> {
         match self.value(field) {
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            _ => self.text(field, variables),
+            _ => self.text(field),
         }
     }
 
     /// A text that must be there and not be empty.
-    pub fn required(&self, field: &str, variables: &[&str]) -> Result<String> {
-        match self.text(field, variables)? {
+    pub fn required(&self, field: &str) -> Result<String> {
+        match self.text(field)? {
             Some(text) if text.is_empty() => Err(Error::field(Code::BadEvent, field, "must not be empty")),
             Some(text) => Ok(text),
-            None => Err(missing(field, variables)),
+            None => Err(missing(&[field])),
         }
     }
 
     /// One text or a list of texts.
-    pub fn texts(&self, field: &str, variables: &[&str]) -> Result<Option<Vec<String>>> {
+    pub fn texts(&self, field: &str) -> Result<Option<Vec<String>>> {
         match self.value(field) {
             Some(Value::String(text)) => Ok(Some(vec![text.clone()])),
             Some(Value::Array(items)) => items
@@ -100,17 +102,17 @@ impl<'a> EventFields<'a> {
                 .collect::<Result<_>>()
                 .map(Some),
             Some(_) => Err(wrong_type(field, "text or a list of texts")),
-            None => Ok(self.variable(variables).map(|text| vec![text.to_owned()])),
+            None => Ok(self.variable(field).map(|text| vec![text.to_owned()])),
         }
     }
 
     /// A whole number, as JSON number or as text (variables are text, and so are many templates' numbers).
-    pub fn number(&self, field: &str, variables: &[&str], range: RangeInclusive<u64>) -> Result<Option<u64>> {
+    pub fn number(&self, field: &str, range: RangeInclusive<u64>) -> Result<Option<u64>> {
         let number = match self.value(field) {
             Some(Value::Number(number)) => number.as_u64(),
             Some(Value::String(text)) => text.parse().ok(),
             Some(_) => None,
-            None => match self.variable(variables) {
+            None => match self.variable(field) {
                 Some(text) => text.parse().ok(),
                 None => return Ok(None),
             },
@@ -141,12 +143,14 @@ impl<'a> EventFields<'a> {
     }
 }
 
-pub fn missing(field: &str, variables: &[&str]) -> Error {
-    let message = match variables {
+/// None of these fields is given, of which one is needed: the first is named.
+pub fn missing(fields: &[&str]) -> Error {
+    let variables: Vec<&str> = fields.iter().flat_map(|field| variables::of_field(field)).collect();
+    let message = match variables.as_slice() {
         [] => "is missing: set it in the event".to_owned(),
         names => format!("is missing: set it in the event, or {} in the environment", names.join(" or ")),
     };
-    Error::field(Code::BadEvent, field, message)
+    Error::field(Code::BadEvent, fields.first().unwrap_or(&""), message)
 }
 
 fn wrong_type(field: &str, wanted: &str) -> Error {

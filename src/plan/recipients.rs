@@ -26,13 +26,9 @@ pub(super) fn recipients(asked: &EventFields<'_>, env: &Env) -> Result<Vec<Recip
         ));
     }
     let of_variable = variable.map(key_texts).transpose()?.map(|texts| parsed(&texts)).transpose()?;
-    let of_defaults = asked
-        .of_defaults()
-        .texts("public_key", &[])?
-        .map(|texts| parsed(&texts))
-        .transpose()?;
+    let of_defaults = asked.of_defaults().texts("public_key")?.map(|texts| parsed(&texts)).transpose()?;
     let mut chosen = if asked.in_event("public_key") {
-        parsed(&asked.texts("public_key", &[])?.unwrap_or_default())?
+        parsed(&asked.texts("public_key")?.unwrap_or_default())?
     } else {
         of_defaults.clone().or_else(|| of_variable.clone()).unwrap_or_default()
     };

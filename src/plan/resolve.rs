@@ -23,7 +23,7 @@ impl Plan {
     fn of(asked: &EventFields<'_>, env: &Env, place: RuntimeLimits) -> Result<Self> {
         let recipients = recipients(asked, env)?;
         let mut warnings = test_keys::admit(&recipients, env)?;
-        let action = match asked.text("action", &[])?.as_deref() {
+        let action = match asked.text("action")?.as_deref() {
             None | Some("backup") => Action::Backup,
             Some("check") => Action::Check,
             Some("plan") => Action::Plan,
@@ -37,20 +37,20 @@ impl Plan {
         }
         let source = source(asked, env)?;
         let destination = destination(asked, source.region.as_ref())?;
-        let format = match asked.text("format", &["FORMAT"])?.as_deref() {
+        let format = match asked.text("format")?.as_deref() {
             None | Some("pgseal/1") => Format::Pgseal1,
             Some("legacy") => Format::Legacy,
             Some(_) => return Err(bad("format", "must be pgseal/1 or legacy")),
         };
-        let compression = asked.text("compression", &["COMPRESSION"])?;
+        let compression = asked.text("compression")?;
         let compression = compression.as_deref().map_or(Ok(Compression::Bzip2(9)), Compression::parse)?;
         if format == Format::Legacy {
             legacy_fits(compression, &recipients)?;
         }
-        let scheduled_time = asked.text("scheduled_time", &[])?;
+        let scheduled_time = asked.text("scheduled_time")?;
         let scheduled_time = schedule::time(scheduled_time.as_deref(), place.now)?;
-        let rate_limit = asked.text_or_number("rate_limit", &["RATE_LIMIT", "RATE_LMIT"])?;
-        let lock_timeout = asked.text("lock_timeout", &["LOCK_TIMEOUT"])?;
+        let rate_limit = asked.text_or_number("rate_limit")?;
+        let lock_timeout = asked.text("lock_timeout")?;
         let plan = Self {
             action,
             exclude_databases,
@@ -60,9 +60,7 @@ impl Plan {
             recipients,
             rate_limit: RateLimit::parse(rate_limit.as_deref().unwrap_or("10M"))?,
             compression,
-            workers: asked
-                .number("workers", &["WORKERS"], 1..=256)?
-                .map_or(place.cpus, |workers| workers as usize),
+            workers: asked.number("workers", 1..=256)?.map_or(place.cpus, |workers| workers as usize),
             checked_blocks: checked_blocks(env)?,
             format,
             selection: Selection {
@@ -140,9 +138,7 @@ fn bad(field: &str, reason: &str) -> Error {
 }
 
 fn databases(asked: &EventFields<'_>) -> Result<Databases> {
-    let names = asked
-        .texts("database", &["POSTGRES_DATABASE"])?
-        .ok_or_else(|| missing("database", &["POSTGRES_DATABASE"]))?;
+    let names = asked.texts("database")?.ok_or_else(|| missing(&["database"]))?;
     match names.as_slice() {
         [] => Err(bad("database", "must name at least one database")),
         [all] if all == "*" => Ok(Databases::All),
@@ -161,7 +157,7 @@ fn databases(asked: &EventFields<'_>) -> Result<Databases> {
 }
 
 fn exclude_databases(asked: &EventFields<'_>) -> Result<Vec<String>> {
-    let names = asked.texts("exclude_databases", &[])?.unwrap_or_default();
+    let names = asked.texts("exclude_databases")?.unwrap_or_default();
     if names.iter().any(String::is_empty) {
         return Err(bad("exclude_databases", "must not hold an empty name"));
     }
@@ -172,32 +168,26 @@ fn source(asked: &EventFields<'_>, env: &Env) -> Result<Source> {
     let allowed_hosts = allowed_hosts(asked, env)?;
     let (host, instance) = {
         let asked = asked.of_one_rank(&["host", "instance"]);
-        (
-            asked.text("host", &["POSTGRES_HOST"])?,
-            asked.text("instance", &["POSTGRES_INSTANCE"])?,
-        )
+        (asked.text("host")?, asked.text("instance")?)
     };
     let target = match (host, instance) {
         (Some(host), None) => DatabaseTarget::Host(allowed_hosts.admit(&host)?),
         (None, Some(instance)) => DatabaseTarget::Instance(value::instance(instance)?),
         (Some(_), Some(_)) => return Err(bad("host", "and `instance` exclude each other: give one")),
-        (None, None) => return Err(missing("host", &["POSTGRES_HOST", "POSTGRES_INSTANCE"])),
+        (None, None) => return Err(missing(&["host", "instance"])),
     };
-    let region = asked
-        .text("region", &["REGION", "AWS_REGION"])?
-        .map(|text| RegionName::new("region", &text))
-        .transpose()?;
-    let auth = match asked.text("auth", &["POSTGRES_AUTH"])?.as_deref() {
+    let region = asked.text("region")?.map(|text| RegionName::new("region", &text)).transpose()?;
+    let auth = match asked.text("auth")?.as_deref() {
         None | Some("iam") => Auth::Iam {
-            region: region.clone().ok_or_else(|| missing("region", &["REGION", "AWS_REGION"]))?,
+            region: region.clone().ok_or_else(|| missing(&["region"]))?,
         },
         Some("password") => Auth::Password(password_source(asked, env)?),
         Some(_) => return Err(bad("auth", "must be iam or password")),
     };
     if matches!(target, DatabaseTarget::Instance(_)) && region.is_none() {
-        return Err(missing("region", &["REGION", "AWS_REGION"]));
+        return Err(missing(&["region"]));
     }
-    let user = asked.required("user", &["POSTGRES_USER"])?;
+    let user = asked.required("user")?;
     if user.chars().any(char::is_control) || user.len() > 63 {
         return Err(Error::field(
             Code::BadName,
@@ -207,7 +197,7 @@ fn source(asked: &EventFields<'_>, env: &Env) -> Result<Source> {
     }
     Ok(Source {
         target,
-        port: asked.number("port", &["POSTGRES_PORT"], 1..=65_535)?.map(|port| port as u16),
+        port: asked.number("port", 1..=65_535)?.map(|port| port as u16),
         user,
         tls_mode: tls_mode(&auth, env)?,
         auth,
@@ -225,14 +215,14 @@ fn allowed_hosts(asked: &EventFields<'_>, env: &Env) -> Result<AllowedHosts> {
         (Some(list), _) => Ok(AllowedHosts::parse(Some(list))),
         (None, None) => Ok(AllowedHosts::parse(None)),
         (None, Some(host)) => {
-            let own = asked.of_defaults().text("host", &[])?;
+            let own = asked.of_defaults().text("host")?;
             Ok(AllowedHosts::parse(None).only([host].into_iter().chain(own.as_deref())))
         }
     }
 }
 
 fn password_source(asked: &EventFields<'_>, env: &Env) -> Result<PasswordSource> {
-    if let Some(arn) = asked.text("password_secret", &[])? {
+    if let Some(arn) = asked.text("password_secret")? {
         return Ok(PasswordSource::Secret(value::secret_arn(arn)?));
     }
     if let Some(password) = env.get("PGPASSWORD") {
@@ -267,38 +257,28 @@ fn tls_mode(auth: &Auth, env: &Env) -> Result<TlsMode> {
 
 fn destination(asked: &EventFields<'_>, region: Option<&RegionName>) -> Result<Destination> {
     let bucket_region = asked
-        .text("bucket_region", &["S3_REGION"])?
+        .text("bucket_region")?
         .map(|text| RegionName::new("bucket_region", &text))
         .transpose()?;
-    let text = |field: &str| asked.text(field, &[]);
-    let kms_key_id = text("kms_key_id")?;
-    if kms_key_id
-        .as_ref()
-        .is_some_and(|id| id.is_empty() || id.len() > 2048 || !id.bytes().all(|b| b.is_ascii_graphic()))
-    {
-        return Err(bad("kms_key_id", "must be the id, ARN or alias of a KMS key"));
-    }
+    let text = |field: &str| asked.text(field);
+    let kms_key_id = text("kms_key_id")?.map(KmsKeyId::new).transpose()?;
     Ok(Destination {
         bucket: BucketAccess {
-            name: BucketName::new(&asked.required("bucket", &["S3_BUCKET"])?)?,
+            name: BucketName::new(&asked.required("bucket")?)?,
             region: bucket_region
                 .or(region.cloned())
-                .ok_or_else(|| missing("bucket_region", &["S3_REGION", "REGION"]))?,
+                .ok_or_else(|| missing(&["bucket_region", "region"]))?,
             owner: asked
-                .text("bucket_owner", &[OWNER_VARIABLE])?
+                .text("bucket_owner")?
                 .map(|owner| AccountId::new("bucket_owner", &owner))
                 .transpose()?,
         },
-        prefix: Prefix::new(&asked.text("prefix", &["S3_PREFIX"])?.unwrap_or_else(|| "backups".to_owned()))?,
-        storage_class: text("storage_class")?.map(storage::storage_class).transpose()?,
+        prefix: Prefix::new(&asked.text("prefix")?.unwrap_or_else(|| "backups".to_owned()))?,
+        storage_class: text("storage_class")?.as_deref().map(StorageClass::new).transpose()?,
         encryption: storage::encryption(text("encryption")?, kms_key_id.is_some())?,
         kms_key_id,
-        acl: text("acl")?.map(storage::acl).transpose()?,
-        tags: asked
-            .object("tags")?
-            .map(storage::tags)
-            .transpose()?
-            .filter(|tags| !tags.is_empty()),
+        acl: text("acl")?.as_deref().map(CannedAcl::new).transpose()?,
+        tags: asked.object("tags")?.map(Tagging::new).transpose()?.flatten(),
         object_lock: asked.object("object_lock")?.map(storage::object_lock).transpose()?,
     })
 }
@@ -315,7 +295,7 @@ fn legacy_fits(compression: Compression, recipients: &[Recipient]) -> Result<()>
 }
 
 fn patterns(asked: &EventFields<'_>, field: &str) -> Result<Vec<String>> {
-    let patterns = asked.texts(field, &[])?.unwrap_or_default();
+    let patterns = asked.texts(field)?.unwrap_or_default();
     if patterns.iter().any(String::is_empty) {
         return Err(bad(field, "must not hold an empty pattern"));
     }

@@ -1,12 +1,20 @@
 //! How S3 is to keep the objects: what an event may ask for, parsed.
 
-use super::Encryption;
 use crate::error::{Code, Error, Result};
 use serde_json::{Map, Value};
+use std::fmt::Display;
+
+/// S3's own encryption, on top of ours: the header that some bucket policies demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    Aes256,
+    Kms,
+    KmsDsse,
+}
 
 /// S3's own encryption. A key belongs to KMS, and alone asks for it.
 pub fn encryption(asked: Option<String>, has_key: bool) -> Result<Option<Encryption>> {
-    let refused = |reason: &str| Error::field(Code::BadEvent, "encryption", reason);
+    let refused = |reason: &str| refused("encryption", reason);
     match (asked.as_deref(), has_key) {
         (None, has_key) => Ok(has_key.then_some(Encryption::Kms)),
         (Some("AES256"), true) => Err(refused("is AES256, which takes no `kms_key_id`")),
@@ -17,61 +25,109 @@ pub fn encryption(asked: Option<String>, has_key: bool) -> Result<Option<Encrypt
     }
 }
 
-/// S3's canned ACLs, without those that show an object to strangers.
-const ACLS: &[&str] = &["bucket-owner-full-control", "bucket-owner-read", "private"];
+/// A canned ACL, which some bucket policies demand of other accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CannedAcl(&'static str);
 
-pub fn acl(text: String) -> Result<String> {
-    if ACLS.contains(&text.as_str()) {
-        return Ok(text);
+impl CannedAcl {
+    /// S3's, without those that show an object to strangers.
+    const ALL: &[&str] = &["bucket-owner-full-control", "bucket-owner-read", "private"];
+
+    pub fn new(text: &str) -> Result<Self> {
+        one_of(Self::ALL, text).map(Self).ok_or_else(|| {
+            let names = Self::ALL.join(", ");
+            refused("acl", format!("must be one of {names}: no backup is shown to anybody else"))
+        })
     }
-    Err(Error::field(
-        Code::BadEvent,
-        "acl",
-        format!("must be one of {}: no backup is shown to anybody else", ACLS.join(", ")),
-    ))
+
+    pub fn as_str(&self) -> &str {
+        self.0
+    }
 }
 
-/// What the dump's object may be stored as.
-const STORAGE_CLASSES: &[&str] = &[
-    "STANDARD",
-    "REDUCED_REDUNDANCY",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER",
-    "DEEP_ARCHIVE",
-    "GLACIER_IR",
-];
+/// What the dump's object is stored as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageClass(&'static str);
 
-pub fn storage_class(text: String) -> Result<String> {
-    if STORAGE_CLASSES.contains(&text.as_str()) {
-        return Ok(text);
+impl StorageClass {
+    const ALL: &[&str] = &[
+        "STANDARD",
+        "REDUCED_REDUNDANCY",
+        "STANDARD_IA",
+        "ONEZONE_IA",
+        "INTELLIGENT_TIERING",
+        "GLACIER",
+        "DEEP_ARCHIVE",
+        "GLACIER_IR",
+    ];
+
+    pub fn new(text: &str) -> Result<Self> {
+        let names = || Self::ALL.join(", ");
+        let name = one_of(Self::ALL, text).map(Self);
+        name.ok_or_else(|| refused("storage_class", format!("must be one of {}", names())))
     }
-    Err(Error::field(
-        Code::BadEvent,
-        "storage_class",
-        format!("must be one of {}", STORAGE_CLASSES.join(", ")),
-    ))
+
+    pub fn as_str(&self) -> &str {
+        self.0
+    }
+}
+
+fn one_of(names: &[&'static str], text: &str) -> Option<&'static str> {
+    names.iter().copied().find(|name| *name == text)
+}
+
+fn refused(field: &str, reason: impl Display) -> Error {
+    Error::field(Code::BadEvent, field, reason)
+}
+
+/// A KMS key by its id, ARN or alias.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KmsKeyId(String);
+
+impl KmsKeyId {
+    pub fn new(text: String) -> Result<Self> {
+        if (1..=2048).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Ok(Self(text));
+        }
+        Err(refused("kms_key_id", "must be the id, ARN or alias of a KMS key"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Object tags, in the form of the `x-amz-tagging` header.
-pub fn tags(object: &Map<String, Value>) -> Result<String> {
-    let refused = |reason: &str| Error::field(Code::BadEvent, "tags", reason);
-    if object.len() > 10 {
-        return Err(refused("must be at most 10, as S3 takes no more"));
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tagging(String);
+
+impl Tagging {
+    /// `None` where there are none.
+    pub fn new(object: &Map<String, Value>) -> Result<Option<Self>> {
+        if object.len() > 10 {
+            return Err(refused("tags", "must be at most 10, as S3 takes no more"));
+        }
+        let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let pair = |(name, value): (&String, &Value)| {
+            let value = value.as_str().ok_or_else(|| refused("tags", "must each be a text"))?;
+            if name.is_empty() || name.chars().count() > 128 || value.chars().count() > 256 {
+                return Err(refused("tags", "must have names of 1 to 128 characters and values of at most 256"));
+            }
+            if name.to_ascii_lowercase().starts_with("aws:") {
+                return Err(refused(
+                    "tags",
+                    "must not have names that start with `aws:`: S3 keeps them for itself",
+                ));
+            }
+            Ok(format!("{}={}", encode(name), encode(value)))
+        };
+        let pairs = object.iter().map(pair).collect::<Result<Vec<_>>>()?;
+        Ok((!pairs.is_empty()).then(|| Self(pairs.join("&"))))
     }
-    let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-    let pair = |(name, value): (&String, &Value)| {
-        let value = value.as_str().ok_or_else(|| refused("must each be a text"))?;
-        if name.is_empty() || name.chars().count() > 128 || value.chars().count() > 256 {
-            return Err(refused("must have names of 1 to 128 characters and values of at most 256"));
-        }
-        if name.to_ascii_lowercase().starts_with("aws:") {
-            return Err(refused("must not have names that start with `aws:`: S3 keeps them for itself"));
-        }
-        Ok(format!("{}={}", encode(name), encode(value)))
-    };
-    Ok(object.iter().map(pair).collect::<Result<Vec<_>>>()?.join("&"))
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// S3 Object Lock: nobody deletes or changes the object for so long.
@@ -82,7 +138,7 @@ pub struct ObjectLock {
 }
 
 pub fn object_lock(object: &Map<String, Value>) -> Result<ObjectLock> {
-    let refused = |reason: &str| Error::field(Code::BadEvent, "object_lock", reason);
+    let refused = |reason: &str| refused("object_lock", reason);
     if object.keys().any(|name| name != "mode" && name != "days") {
         return Err(refused("has the fields `mode` and `days` only"));
     }

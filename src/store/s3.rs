@@ -197,9 +197,9 @@ impl S3 {
             .checksum_sha256(checksum)
             .set_storage_class(self.storage_class(put.is_dump))
             .set_server_side_encryption(self.encryption())
-            .set_ssekms_key_id(d.kms_key_id.clone())
+            .set_ssekms_key_id(self.kms_key_id())
             .set_acl(self.acl())
-            .set_tagging(d.tags.clone())
+            .set_tagging(self.tagging())
             .set_object_lock_mode(self.lock_mode())
             .set_object_lock_retain_until_date(self.locked_until())
             .body(transfer.body(put.body.clone()));
@@ -252,11 +252,8 @@ impl S3 {
     }
 
     pub(super) fn storage_class(&self, is_dump: bool) -> Option<StorageClass> {
-        self.destination
-            .storage_class
-            .as_deref()
-            .filter(|_| is_dump)
-            .map(StorageClass::from)
+        let class = self.destination.storage_class.filter(|_| is_dump);
+        class.map(|class| StorageClass::from(class.as_str()))
     }
 
     pub(super) fn encryption(&self) -> Option<ServerSideEncryption> {
@@ -267,8 +264,16 @@ impl S3 {
         })
     }
 
+    pub(super) fn kms_key_id(&self) -> Option<String> {
+        self.destination.kms_key_id.as_ref().map(|key| key.as_str().to_owned())
+    }
+
+    pub(super) fn tagging(&self) -> Option<String> {
+        self.destination.tags.as_ref().map(|tags| tags.as_str().to_owned())
+    }
+
     pub(super) fn acl(&self) -> Option<ObjectCannedAcl> {
-        self.destination.acl.as_deref().map(ObjectCannedAcl::from)
+        self.destination.acl.map(|acl| ObjectCannedAcl::from(acl.as_str()))
     }
 
     pub(super) fn lock_mode(&self) -> Option<ObjectLockMode> {

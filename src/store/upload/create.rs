@@ -58,9 +58,9 @@ pub(super) async fn create(s3: &S3, key: &str, tries: &AttemptCounter) -> Result
             .checksum_type(ChecksumType::Composite)
             .set_storage_class(s3.storage_class(true))
             .set_server_side_encryption(s3.encryption())
-            .set_ssekms_key_id(d.kms_key_id.clone())
+            .set_ssekms_key_id(s3.kms_key_id())
             .set_acl(s3.acl())
-            .set_tagging(d.tags.clone())
+            .set_tagging(s3.tagging())
             .set_object_lock_mode(s3.lock_mode())
             .set_object_lock_retain_until_date(s3.locked_until());
         let (error, again) = match request.customize().interceptor(tries.clone()).send().await {
