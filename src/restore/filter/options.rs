@@ -154,7 +154,12 @@ impl FilterChanges {
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.schemas_made
             .iter()
-            .map(|name| format!("the schema {name} was made: the dump makes none of that name"))
+            .map(|name| {
+                format!(
+                    "the schema {name} was made: the dump makes none of that name; an extension that makes it by itself can be added \
+                     only after it was dropped"
+                )
+            })
     }
 
     pub(super) fn leave_out_rows(&mut self, name: Vec<Vec<u8>>) {
