@@ -4,10 +4,10 @@
 //! under a fresh data key ([`envelope`]), stores the parts ([`store`]) and says in a [`receipt`] what was done. A
 //! [`restore`] goes the other way: it finds a backup, proves it, decrypts it and feeds it to psql.
 //!
-//! The modules below stand in reading order. `tests/tidy.rs` keeps the floors: a module uses only lower ones.
-//! `ARCHITECTURE.md` is the map with a picture.
+//! The modules below stand in reading order. `ARCHITECTURE.md` is the map with a picture, and lists the floors: which module
+//! may use which.
 //!
-//! | Floor | Modules |
+//! | What | Modules |
 //! | --- | --- |
 //! | entry points | [`lambda`], [`cli`]; then [`handler`]: one event in, one response out |
 //! | use cases | [`backup`], [`check`], [`plan_events`], [`restore`], and the [`receipt`] of the first |

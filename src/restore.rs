@@ -23,6 +23,7 @@ mod scratch_database;
 mod scratch_folder;
 pub mod scratch_server;
 mod steps;
+pub mod summary;
 pub mod target_database;
 mod tls;
 mod trial_reports;

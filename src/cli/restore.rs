@@ -55,7 +55,7 @@ pub struct Decrypt {
     backup: BackupArgument,
     #[command(flatten)]
     key: KeyArguments,
-    /// A new file instead of standard output
+    /// A new file instead of standard output (`-`)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -192,7 +192,7 @@ pub async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<
             DecryptedObject::Inventory => Role::Inventory,
             DecryptedObject::Globals => Role::Globals,
         },
-        output: arguments.output.as_deref(),
+        output: arguments.output.as_deref().filter(|path| *path != Path::new("-")),
         legacy: arguments.legacy.consent(),
         workers: arguments.trust.workers(),
     };

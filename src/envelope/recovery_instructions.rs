@@ -6,7 +6,7 @@ use super::data_key::PKCS1;
 use super::manifest::{Manifest, ManifestObject, Role, WrappedKey, base_name};
 use crate::error::Result;
 use crate::format::compression::Compression;
-use crate::format::database_properties::DatabaseProperties;
+use crate::format::database_properties::{DatabaseProperties, MoneyFormat};
 use crate::format::names::Prefix;
 use crate::format::order::SelectionRecord;
 
@@ -64,9 +64,11 @@ pub fn recovery_instructions(
              The single transaction leaves nothing of an attempt that fails, unless there are large objects, whose own transaction ends\n\
              it: `dropdb restored` before the next one.\n",
         );
+        text.push_str(&block(&format!("createdb {} restored\n", createdb_options(properties))));
+        text.push_str(&money(properties));
+        text.push_str(&needs(manifest));
         text.push_str(&block(&format!(
-            "createdb {} restored\n{} |\n  psql -X -v ON_ERROR_STOP=1 --single-transaction -d restored\n",
-            createdb_options(properties),
+            "{} |\n  psql -X -v ON_ERROR_STOP=1 --single-transaction -d restored\n",
             plain(manifest, dump)?
         )));
     }
@@ -92,8 +94,40 @@ fn partial(manifest: &Manifest, selection: Option<&SelectionRecord>) -> String {
     let words = if words.is_empty() { words } else { format!(" ({words})") };
     format!(
         "\n**This dump is partial: it holds only a part of the database{words}.**\n\
-         Restored, it does not give back the whole database. Its inventory holds the patterns. A dump of chosen tables makes no\n\
-         schemas: make those of its tables (`CREATE SCHEMA`) in the new database before the dump.\n"
+         Restored, it does not give back the whole database. Its inventory holds the patterns.\n"
+    )
+}
+
+/// What a part lacks is in the inventory: names never stand in clear.
+fn needs(manifest: &Manifest) -> String {
+    let Some(inventory) = manifest.object(Role::Inventory).filter(|_| manifest.is_partial()) else {
+        return String::new();
+    };
+    format!(
+        "\nThis part may need what it does not hold. Make in the new database, before the dump: the schemas of its tables, which a dump of\n\
+         chosen tables does not make (`CREATE SCHEMA`), and what the warnings of the inventory name (types, functions, extensions):\n{}",
+        block(&format!(
+            "{} | jq '{{tables: [.tables[].name], warnings}}'\n",
+            opened(manifest, inventory)
+        ))
+    )
+}
+
+/// Read in another locale, amounts may be a hundred times as high.
+fn money(properties: &DatabaseProperties) -> String {
+    let Some(MoneyFormat { locale, .. }) = &properties.money else {
+        return String::new();
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@');
+    if !locale.bytes().all(is_plain) {
+        return "\nAmounts of type money are in the locale that the inventory names (`money`): set `lc_monetary` before the dump.\n"
+            .to_owned();
+    }
+    format!(
+        "\nAmounts of type money are in this locale. A server that refuses it would read them otherwise:\n{}",
+        block(&format!(
+            "psql -X -d restored -c \"ALTER DATABASE restored SET lc_monetary TO '{locale}'\"\n"
+        ))
     )
 }
 

@@ -87,9 +87,25 @@ pub struct DatabaseProperties {
     pub privileges: Option<Vec<Privilege>>,
     /// That the dump and these properties name: owners, grantees, roles of policies and user mappings.
     pub roles: Vec<String>,
+    /// `None`: the database has no column of type `money`, or the backup is of an earlier release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub money: Option<MoneyFormat>,
     /// What held no text in the encoding of the database: it is not here, or not all of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
+}
+
+/// How the dump has amounts of type `money`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoneyFormat {
+    /// `lc_monetary` of the session that wrote it.
+    pub locale: String,
+    /// What [`Self::AMOUNTS`] look like there.
+    pub samples: [String; 2],
+}
+
+impl MoneyFormat {
+    pub const AMOUNTS: [&str; 2] = ["1234567.89", "-1234567.89"];
 }
 
 /// One right of one role at the database.

@@ -2,6 +2,8 @@
 //! backup to fail. What `pg_dump` leaves out without a word is asked here too.
 
 mod extension_tables;
+mod member_tables;
+mod money;
 mod roles;
 mod shared_texts;
 
@@ -97,10 +99,14 @@ pub async fn ask(session: &Session, selection: &Selection) -> Result<PropertiesA
         ),
     }
     answer.properties.system_identifier = system_identifier(session).await?;
+    let (money, unknown) = money::ask(session).await?;
+    answer.properties.money = money;
+    answer.warnings.extend(unknown);
     answer.names = EncodedNames::ask(session, answer.properties.dump_encoding.as_deref()).await?;
     answer.warnings.extend(left_out(session).await?);
     if selection.tables.is_empty() && selection.schemas.is_empty() {
         answer.warnings.extend(extension_tables::ask(session).await?);
+        answer.warnings.extend(member_tables::ask(session).await?);
     }
     Ok(answer)
 }

@@ -92,9 +92,22 @@ struct Catalog {
     constraints: u64,
     sequences: u64,
     disk_bytes: u64,
-    broken_indexes: Vec<String>,
-    open_constraints: Vec<String>,
+    /// Schema and name of the table, in hexadecimal, once for each.
+    broken_indexes: Vec<[String; 2]>,
+    open_constraints: Vec<[String; 2]>,
 }
+
+/// What is known of a dump that is in.
+#[derive(Clone, Copy)]
+pub struct LoadedDump<'a> {
+    /// Schema and name of tables that came with extensions which are not there.
+    pub left_out: &'a [Vec<Vec<u8>>],
+    /// Tables that it makes. Of others, which its code may have made of rows, a report has no names.
+    pub made: &'a BTreeSet<TableName>,
+}
+
+/// For people.
+const OTHER_TABLES: &str = "tables that the dump does not make";
 
 /// Rows stand in ordinary tables, of which partitions are; a partitioned table has none of its own.
 const CATALOG: &str = "
@@ -134,16 +147,15 @@ SELECT pg_catalog.json_build_object(
     'constraints', (SELECT pg_catalog.count(*) FROM pg_catalog.pg_constraint k JOIN own ON own.oid OPERATOR(pg_catalog.=) k.conrelid),
     'sequences', (SELECT pg_catalog.count(*) FROM own WHERE own.relkind OPERATOR(pg_catalog.=) 'S'),
     'disk_bytes', pg_catalog.pg_database_size(pg_catalog.current_database()),
-    'broken_indexes', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.format('%s', own.oid::pg_catalog.regclass) ORDER BY own.oid), '[]')
-        FROM pg_catalog.pg_index i JOIN own ON own.oid OPERATOR(pg_catalog.=) i.indexrelid
-        WHERE own.relkind OPERATOR(pg_catalog.=) 'i' AND NOT (i.indisvalid AND i.indisready AND i.indislive)),
-    'open_constraints', (SELECT coalesce(pg_catalog.json_agg(
-            pg_catalog.format('%I of %s', k.conname, own.oid::pg_catalog.regclass) ORDER BY k.oid), '[]')
-        FROM pg_catalog.pg_constraint k JOIN own ON own.oid OPERATOR(pg_catalog.=) k.conrelid WHERE NOT k.convalidated))";
+    'broken_indexes', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(own.schema, own.table)), '[]')
+        FROM pg_catalog.pg_index i JOIN named own ON own.oid OPERATOR(pg_catalog.=) i.indrelid
+            JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) i.indexrelid
+        WHERE x.relkind OPERATOR(pg_catalog.=) 'i' AND NOT (i.indisvalid AND i.indisready AND i.indislive)),
+    'open_constraints', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(own.schema, own.table)), '[]')
+        FROM pg_catalog.pg_constraint k JOIN named own ON own.oid OPERATOR(pg_catalog.=) k.conrelid WHERE NOT k.convalidated))";
 
-/// Counts every table of the database and compares. `left_out`: schema and name of tables that came with extensions which are
-/// not there.
-pub fn compare(inventory: &Inventory, left_out: &[Vec<Vec<u8>>], restored: &PsqlTarget, cancel: &Cancel) -> Result<Comparison> {
+/// Counts every table of the database and compares.
+pub fn compare(inventory: &Inventory, loaded: LoadedDump<'_>, restored: &PsqlTarget, cancel: &Cancel) -> Result<Comparison> {
     let catalog: Catalog = restored.json(CATALOG, cancel)?;
     let names: Vec<TableName> = catalog.tables.iter().map(CatalogTable::name).collect::<Result<_>>()?;
     let rows = count(&names, &catalog.encoding, restored, cancel)?;
@@ -162,22 +174,35 @@ pub fn compare(inventory: &Inventory, left_out: &[Vec<Vec<u8>>], restored: &Psql
         disk_bytes: catalog.disk_bytes,
         ..Comparison::default()
     };
-    let left_out: BTreeSet<TableName> = left_out.iter().map(|parts| TableName::new(parts.iter().cloned())).collect();
-    comparison.compare_tables(inventory, &left_out, &names, &catalog.tables, &rows);
+    comparison.compare_tables(inventory, loaded, &names, &catalog.tables, &rows);
     comparison.hold_extensions(inventory, &catalog.extensions);
     let CountPair { expected, found } = comparison.large_objects;
     if expected != found {
         comparison.differ(format!("{found} large objects instead of {expected}"));
     }
-    for index in &catalog.broken_indexes {
-        comparison.differ(format!("the index {index} is not valid"));
+    for (table, count) in by_table(&catalog.broken_indexes, inventory, loaded) {
+        comparison.differ(format!("of the indexes of {table} {count} not valid"));
     }
-    for constraint in &catalog.open_constraints {
+    for (table, count) in by_table(&catalog.open_constraints, inventory, loaded) {
         // pg_dump keeps a NOT VALID of the source; whatever else is violated has stopped the restore.
-        comparison.add_difference(format!("the constraint {constraint} is not validated, as in the source"));
+        comparison.add_difference(format!("of the constraints of {table} {count} not validated, as in the source"));
     }
     comparison.extensions = catalog.extensions;
     Ok(comparison)
+}
+
+/// How many there are of each table, such as `1 is` and `2 are`.
+fn by_table(found: &[[String; 2]], inventory: &Inventory, loaded: LoadedDump<'_>) -> BTreeMap<String, String> {
+    let named: BTreeSet<TableName> = inventory.tables.iter().filter_map(|table| TableName::parse(&table.name)).collect();
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for parts in found {
+        let name = TableName::new(parts.iter().filter_map(|part| unhex_all(part)));
+        let is_known = named.contains(&name) || loaded.made.contains(&name);
+        let shown = if is_known { name.to_string() } else { OTHER_TABLES.to_owned() };
+        *counts.entry(shown).or_default() += 1;
+    }
+    let in_words = |count| if count == 1 { "1 is".to_owned() } else { format!("{count} are") };
+    counts.into_iter().map(|(table, count)| (table, in_words(count))).collect()
 }
 
 impl Comparison {
@@ -189,14 +214,8 @@ impl Comparison {
         self.notes.push(what);
     }
 
-    fn compare_tables(
-        &mut self,
-        inventory: &Inventory,
-        left_out: &BTreeSet<TableName>,
-        names: &[TableName],
-        found: &[CatalogTable],
-        rows: &[u64],
-    ) {
+    fn compare_tables(&mut self, inventory: &Inventory, loaded: LoadedDump<'_>, names: &[TableName], found: &[CatalogTable], rows: &[u64]) {
+        let left_out: BTreeSet<TableName> = loaded.left_out.iter().map(|parts| TableName::new(parts.iter().cloned())).collect();
         // By what the names mean: majors differ in which of them they put in quotes.
         let mut unseen: BTreeMap<&TableName, (&CatalogTable, u64)> = names
             .iter()
@@ -254,8 +273,15 @@ impl Comparison {
                 equal,
             });
         }
+        let (mut others, mut with_rows) = (0, 0);
         for (name, (table, rows)) in unseen {
             if table.of_extension {
+                continue;
+            }
+            if !loaded.made.contains(name) {
+                self.rows.found += rows;
+                others += 1;
+                with_rows += u64::from(rows > 0);
                 continue;
             }
             // Left out by the selection, or unlogged on a replica: then it is empty.
@@ -275,6 +301,11 @@ impl Comparison {
                 disk_bytes: table.disk_bytes,
                 equal: rows == 0,
             });
+        }
+        match (others, with_rows) {
+            (0, _) => {}
+            (others, 0) => self.add_difference(format!("{OTHER_TABLES}: {others}, without rows")),
+            (others, _) => self.differ(format!("{OTHER_TABLES}: {others}, of which {with_rows} have rows")),
         }
         self.tables.sort_by(|one, other| one.name.cmp(&other.name));
     }

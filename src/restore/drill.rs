@@ -1,6 +1,6 @@
 //! A backup that was never restored is a hope. A drill restores it into a throw-away server, counts, and leaves a report.
 
-use super::compare::{Comparison, compare};
+use super::compare::{Comparison, LoadedDump, compare};
 use super::create::{CreateOptions, CreateOutcome, try_create};
 use super::filter::{DumpHead, ExtensionMembers, Filter, FilterChanges, FilterOptions, UnfinishedChanges};
 use super::find::ChosenBackup;
@@ -13,7 +13,7 @@ use super::steps::{blocking, globals, server_major, unknown_extensions};
 use super::target_database::existing;
 use super::trial_reports::TrialReports;
 use super::unsealed::UnsealedBackup;
-use super::value_settings::with_value_settings;
+use super::value_settings::{self, ValueSettings};
 use super::verify::check_against_inventory;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::{Role, Timestamp};
@@ -176,8 +176,14 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
     let begun = Instant::now();
     let (stop, told) = (cancel.clone(), tried.clone());
     let (comparison, said) = blocking(move || {
+        server.take_settings_back(DATABASE, &stop)?;
         // By the owner of the database: to plan a query runs what stands in the dump's constraints and indexes.
-        let comparison = compare(&contents, &changes.rows_left_out, &restorer, &stop)?;
+        let loaded = LoadedDump {
+            left_out: &changes.rows_left_out,
+            made: &changes.tables_made,
+        };
+        let comparison = compare(&contents, loaded, &restorer.after_load(), &stop)?;
+        let superuser = superuser.after_load();
         let mut said = scratch_database::set_owners(&changes.aside, &superuser, &told, &stop)?;
         said.extend(properties::apply(&contents.properties, wanted, &superuser, &stop)?);
         drop(server);
@@ -239,6 +245,7 @@ async fn start(
     let stop = cancel.clone();
     let locales: Vec<String> = CreateOptions::from_properties(properties)
         .libc_locales()
+        .chain(value_settings::locales(properties))
         .map(str::to_owned)
         .collect();
     blocking(move || {
@@ -278,7 +285,8 @@ async fn load(
         restorer,
         restorer_name,
     } = target;
-    let restorer = with_value_settings(&contents.properties, &restorer, cancel).await?;
+    let values = ValueSettings::of(&contents.properties, &restorer, cancel).await?;
+    let restorer = values.target.clone();
     let schemas = {
         let (restorer, stop) = (restorer.clone(), cancel.clone());
         blocking(move || Ok(existing(&restorer, &stop)?.schemas)).await?
@@ -314,6 +322,7 @@ async fn load(
     let brought = opened.fetch_object(Role::Dump, workers, sink, &progress, cancel).await;
     report.warnings.extend(made_beside.get().cloned().flatten());
     let (counted, filtered) = brought.map_err(|error| {
+        let error = values.likely_cause(error);
         let mut changes = unfinished.take_changes();
         changes.not_restored.extend(tried.take_not_restored());
         let error = changes.likely_cause(error);

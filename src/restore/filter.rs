@@ -35,6 +35,7 @@ use judge::{FilterNote, Verdict, judge};
 use lost::LostObjects;
 use recorded::ChangeRecorder;
 use schemas::{MadeSchemas, MissingSchema};
+use std::ops::Range;
 use trial::{Replacement, Trial};
 
 /// What is held of a statement until its end: more than any that is decided about. A longer one passes.
@@ -59,6 +60,8 @@ pub struct Filter<S> {
     lost: LostObjects,
     /// The rows at hand are of a table that was not made.
     skips_rows: bool,
+    /// Some have come, and with them code that may tell of them.
+    has_rows: bool,
     /// Made by the dump or for it.
     schemas: MadeSchemas,
     changes: ChangeRecorder,
@@ -89,6 +92,7 @@ impl<S: Stage> Filter<S> {
             long: None,
             lost,
             skips_rows: false,
+            has_rows: false,
             schemas: MadeSchemas::default(),
             changes: ChangeRecorder::default(),
             below,
@@ -144,7 +148,10 @@ impl<S: Stage> Filter<S> {
                 Lexed::Rows | Lexed::Mark | Lexed::RowsEnd | Lexed::Opening if self.skips_rows => {
                     self.skips_rows = lexed != Lexed::RowsEnd;
                 }
-                Lexed::Rows | Lexed::Mark | Lexed::RowsEnd | Lexed::Opening => self.below.put(part)?,
+                Lexed::Rows | Lexed::Mark | Lexed::RowsEnd | Lexed::Opening => {
+                    self.has_rows = true;
+                    self.below.put(part)?;
+                }
                 Lexed::Command => {
                     self.guard.command(part, self.lexer.has_begun())?;
                     self.release()?;
@@ -231,6 +238,7 @@ impl<S: Stage> Filter<S> {
         let statement = Statement::new(&self.held, self.lexer.tokens());
         if !self.lexer.is_insert() {
             self.guard.see(&statement)?;
+            self.changes.see_table(&statement);
         }
         let (start, end) = (statement.start(), self.held.len());
         let missing = match self.lexer.is_insert() {
@@ -305,7 +313,8 @@ impl<S: Stage> Filter<S> {
 
     fn put_on_trial(&mut self, start: usize, cuts: &[Replacement], trial: Option<Trial>) -> Result<()> {
         let Some(trial) = trial else { return Ok(()) };
-        self.below.put(&trial::script(&trial, &self.held, start, cuts, &self.options.mark))
+        self.below
+            .put(&trial::script(&trial, &self.held, start, cuts, &self.options.mark, self.has_rows))
     }
 
     fn set_aside(&mut self, start: usize, trial: Option<Trial>) -> Result<()> {
@@ -320,38 +329,20 @@ impl<S: Stage> Filter<S> {
             ));
         }
         if let Some(trial) = trial {
-            aside.extend_from_slice(&trial::script(&trial, &self.held, start, &[], &self.options.mark));
+            aside.extend_from_slice(&trial::script(&trial, &self.held, start, &[], &self.options.mark, true));
             aside.push(b'\n');
             return Ok(());
         }
-        let mut from = start;
-        for space in self.spaces.iter().copied().filter(|space| *space > start) {
-            aside.extend_from_slice(&self.held[from..space]);
-            aside.push(b' ');
-            from = space;
+        for piece in spaced(&self.held, &self.spaces, start..self.held.len()) {
+            aside.extend_from_slice(piece);
         }
-        aside.extend_from_slice(&self.held[from..]);
         aside.push(b'\n');
         Ok(())
     }
 
     /// Hands on a piece of what is held.
-    fn hand_on(&mut self, piece: std::ops::Range<usize>) -> Result<()> {
-        let mut from = piece.start;
-        for space in self
-            .spaces
-            .iter()
-            .copied()
-            .filter(|space| piece.start < *space && *space <= piece.end)
-        {
-            self.below.put(&self.held[from..space])?;
-            self.below.put(b" ")?;
-            from = space;
-        }
-        if from < piece.end {
-            self.below.put(&self.held[from..piece.end])?;
-        }
-        Ok(())
+    fn hand_on(&mut self, piece: Range<usize>) -> Result<()> {
+        spaced(&self.held, &self.spaces, piece).try_for_each(|piece| self.below.put(piece))
     }
 
     fn forget(&mut self) {
@@ -364,6 +355,17 @@ impl<S: Stage> Filter<S> {
         self.forget();
         Ok(())
     }
+}
+
+/// This piece of what is held, with a space at each of these places.
+fn spaced<'a>(held: &'a [u8], spaces: &'a [usize], piece: Range<usize>) -> impl Iterator<Item = &'a [u8]> {
+    let inside = spaces.iter().filter(move |space| piece.start < **space && **space <= piece.end);
+    let ends = inside.map(|space| (*space, &b" "[..])).chain([(piece.end, &b""[..])]);
+    ends.scan(piece.start, |from, (end, space)| {
+        let part = &held[std::mem::replace(from, end)..end];
+        Some([part, space])
+    })
+    .flatten()
 }
 
 impl<S: Stage> Stage for Filter<S> {

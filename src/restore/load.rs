@@ -6,13 +6,13 @@ use super::filter::{ExtensionMembers, Filter, FilterOptions, LeftOut};
 use super::find::{BackupKind, ChosenBackup};
 use super::legacy;
 use super::properties::{self, PropertyChoice};
-use super::provenance::Origin;
 use super::psql::{self, PsqlMode, PsqlTarget};
 use super::roles::Roles;
 use super::steps::{blocking, dump, globals, server_major, unknown_extensions};
+use super::summary::RestoreSummary;
 use super::target_database;
 use super::unsealed::UnsealedBackup;
-use super::value_settings::with_value_settings;
+use super::value_settings::ValueSettings;
 use super::verify::check_against_inventory;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
@@ -21,10 +21,8 @@ use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::inventory::Inventory;
-use crate::format::order::UNKNOWN_SOURCE;
 use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::DumpStats;
-use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -46,34 +44,6 @@ pub struct LoadOptions<'a> {
     /// Folders to look for psql in, before the usual ones.
     pub client_folders: Vec<PathBuf>,
     pub path: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct RestoreSummary {
-    pub status: &'static str,
-    pub stem: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run: Option<String>,
-    /// The private key opened it, and the dump is what its inventory says. `false` of a backup of the legacy image.
-    pub opens: bool,
-    #[serde(flatten)]
-    pub origin: Origin,
-    /// The digest of the source, or `source unknown`.
-    pub source: String,
-    /// Only a part of the source database came back.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub partial: bool,
-    pub to: String,
-    pub tables: u64,
-    pub rows: u64,
-    pub bytes: u64,
-    pub psql_version: String,
-    pub duration_ms: u64,
-    /// Statements that did not pass, by kind.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<LeftOut>,
-    /// What psql said though it went on.
-    pub warnings: Vec<String>,
 }
 
 const UNKNOWN_PROPERTIES: &str = "this backup does not know encoding, locale, settings, comment and privileges of its database: \
@@ -108,8 +78,7 @@ pub async fn restore(backup: &ChosenBackup, ask: &LoadOptions<'_>, cancel: &Canc
         Roles::of(&opened.manifest, &ask.filter)
     };
     let access = prepared(access, ask, &manifest.database, &properties, part, roles, cancel).await?;
-    let filling = fill(&opened, contents.as_ref(), &properties, &access, ask, cancel).await;
-    let filled = match filling {
+    let filled = match fill(&opened, contents.as_ref(), &properties, &access, ask, cancel).await {
         Ok(filled) => filled,
         Err(error) => return Err(left_behind(error, &access, ask, manifest.is_partial()).await),
     };
@@ -195,11 +164,12 @@ async fn fill(
         blocking(move || roles.check_against(&source, &target, &stop)).await?;
     }
     let options = options(contents, access, ask, cancel).await?;
-    let access = &with_value_settings(properties, access, cancel).await?;
+    let values = ValueSettings::of(properties, access, cancel).await?;
     let progress = Progress::new(opened.manifest.plain_bytes);
     let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
     let single = ask.single_transaction;
-    let (counted, filtered) = dump(opened, access, options, single, ask.workers, &progress, cancel).await?;
+    let loading = dump(opened, &values.target, options, single, ask.workers, &progress, cancel).await;
+    let (counted, filtered) = loading.map_err(|error| values.likely_cause(error))?;
     warnings.extend(filtered.below);
     warnings.extend(filtered.changes.warnings());
     left_out.extend(filtered.changes.left_out);
@@ -235,7 +205,7 @@ async fn finish(
     if opened.manifest.is_partial() {
         warnings.push("this backup holds only a part of the database that it was made of".to_owned());
     }
-    let mut restored = report(backup, Some(opened), access, &counted, warnings, begun);
+    let mut restored = RestoreSummary::new(backup, Some(opened), access, &counted, warnings, begun);
     restored.left_out = left_out;
     Ok(restored)
 }
@@ -280,7 +250,7 @@ async fn unauthenticated(
     if ask.create {
         warnings.push(UNKNOWN_PROPERTIES.to_owned());
     }
-    let mut restored = report(backup, None, &access, &counted, warnings, begun);
+    let mut restored = RestoreSummary::new(backup, None, &access, &counted, warnings, begun);
     restored.left_out = filtered.changes.left_out;
     Ok(restored)
 }
@@ -369,32 +339,4 @@ async fn options(contents: Option<&Inventory>, access: &PsqlTarget, ask: &LoadOp
             .unwrap_or_default(),
         ..ask.filter.clone()
     })
-}
-
-fn report(
-    backup: &ChosenBackup,
-    opened: Option<&UnsealedBackup<'_>>,
-    access: &PsqlTarget,
-    counted: &DumpStats,
-    warnings: Vec<String>,
-    begun: Instant,
-) -> RestoreSummary {
-    let manifest = opened.map(|opened| &*opened.manifest);
-    RestoreSummary {
-        status: "restored",
-        stem: backup.stem.clone(),
-        opens: opened.is_some(),
-        origin: opened.map(|opened| opened.origin.clone()).unwrap_or_default(),
-        run: manifest.map(|manifest| manifest.run.clone()),
-        source: manifest.map_or(UNKNOWN_SOURCE, |manifest| manifest.source_text()).to_owned(),
-        partial: manifest.is_some_and(|manifest| manifest.is_partial()),
-        to: access.conninfo.describe(),
-        tables: counted.tables.len() as u64,
-        rows: counted.rows,
-        bytes: counted.plain_bytes,
-        psql_version: access.client.version.clone(),
-        duration_ms: begun.elapsed().as_millis() as u64,
-        left_out: Vec::new(),
-        warnings,
-    }
 }

@@ -4,6 +4,7 @@
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::process::writer::{ChildWriter, OutputWanted};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -39,13 +40,12 @@ impl<'a> LocaleName<'a> {
     }
 }
 
-/// Makes those that the machine lacks in `folder`, by `command` in the name of who owns that, and gives what `LOCPATH` must
+/// Makes them in `folder` if the machine lacks one, by `command` in the name of who owns that, and gives what `LOCPATH` must
 /// be then; `None`: nothing was made. One that cannot be made is none of our business: the server will say that it lacks it.
 pub(super) fn make(wanted: &[String], folder: &Path, command: impl Fn(&Path) -> Command, cancel: &Cancel) -> Result<Option<PathBuf>> {
     let is_built_in = |name: &str| matches!(name, "C" | "POSIX" | "C.UTF-8" | "C.utf8" | "");
-    let mut missing: Vec<&String> = wanted.iter().filter(|name| !is_built_in(name)).collect();
-    missing.dedup();
-    if missing.is_empty() || ![LOCALEDEF, LOCALE].iter().all(|program| Path::new(program).is_file()) {
+    let wanted: BTreeSet<&String> = wanted.iter().filter(|name| !is_built_in(name)).collect();
+    if wanted.is_empty() || ![LOCALEDEF, LOCALE].iter().all(|program| Path::new(program).is_file()) {
         return Ok(None);
     }
     let mut names = command(Path::new(LOCALE));
@@ -53,9 +53,15 @@ pub(super) fn make(wanted: &[String], folder: &Path, command: impl Fn(&Path) -> 
     let mut list = ChildWriter::start(names, Vec::new(), OutputWanted::Bytes(LIST), cancel)?;
     list.finish()?;
     let present = String::from_utf8_lossy(list.output()).into_owned();
-    missing.retain(|name| !present.lines().any(|present| normal(present) == normal(name)));
+    if wanted
+        .iter()
+        .all(|name| present.lines().any(|present| normal(present) == normal(name)))
+    {
+        return Ok(None);
+    }
     let mut is_any_made = false;
-    for name in missing {
+    // Those of the system too: with LOCPATH they are not looked for anywhere else.
+    for name in wanted {
         let Some(LocaleName { source, charset }) = LocaleName::parse(name) else {
             continue;
         };

@@ -4,6 +4,7 @@
 mod failure;
 mod find;
 mod look;
+pub(super) mod sqlstates;
 mod without_rows;
 
 use super::conninfo::Conninfo;
@@ -69,6 +70,8 @@ pub struct PsqlTarget {
     confinement: Option<Confinement>,
     /// Nothing of rows is passed on of what the server says.
     hides_rows: bool,
+    /// The database has rows, and code that may have read them has run.
+    has_rows: bool,
     /// Statements that the session of a dump begins with.
     settings: String,
 }
@@ -110,6 +113,7 @@ impl PsqlTarget {
             account: None,
             confinement: None,
             hides_rows: false,
+            has_rows: false,
             settings: String::new(),
         }
     }
@@ -129,6 +133,11 @@ impl PsqlTarget {
             hides_rows: true,
             ..self
         }
+    }
+
+    /// The same once a dump is in: from then on names are of rows as well, since code may have made objects of such names.
+    pub(super) fn after_load(self) -> Self {
+        Self { has_rows: true, ..self }
     }
 
     /// With statements of ours that each dump is to find done.
@@ -162,9 +171,13 @@ impl PsqlTarget {
         let mut psql = Psql {
             child: self.start(command, OutputWanted::Nothing, cancel)?,
             key: None,
-            warning: None,
+            warnings: self.tls.warning.iter().cloned().collect(),
             target: self.clone(),
-            rows: RowsSeen::default(),
+            rows: if self.has_rows {
+                RowsSeen::before_all()
+            } else {
+                RowsSeen::default()
+            },
         };
         let version = &self.client.version;
         if knows_restrict(version) {
@@ -174,7 +187,7 @@ impl PsqlTarget {
         } else {
             // The first line of all: psql passes over a mark of UTF-8 there.
             psql.put(b"\n")?;
-            psql.warning = Some(format!(
+            psql.warnings.push(format!(
                 "psql {version} does not know \\restrict: that it runs no command out of the dump is up to pgseal alone; \
                  psql 14.19, 15.14, 16.10, 17.6 and 18 know it"
             ));
@@ -217,7 +230,11 @@ impl PsqlTarget {
         // A message can quote bytes that are no UTF-8.
         let answer = self.output(script.as_bytes(), cancel)?;
         let answer = String::from_utf8_lossy(&answer);
-        let outcomes: Vec<Option<PsqlRefusal>> = answer.split(&*mark).skip(1).map(PsqlRefusal::read).collect();
+        let mut outcomes: Vec<Option<PsqlRefusal>> = answer.split(&*mark).skip(1).map(PsqlRefusal::read).collect();
+        if self.hides_rows && self.has_rows {
+            let refusals = outcomes.iter_mut().flatten();
+            refusals.for_each(|refusal| refusal.message = sqlstates::in_words(&refusal.sqlstate));
+        }
         if outcomes.len() != statements.len() {
             return Err(Error::new(Code::RestoreFailed, "psql did not come to the end of its statements"));
         }
@@ -308,7 +325,7 @@ pub struct Psql {
     child: ChildWriter,
     /// Of `\restrict`.
     key: Option<String>,
-    warning: Option<String>,
+    warnings: Vec<String>,
     target: PsqlTarget,
     rows: RowsSeen,
 }
@@ -328,8 +345,8 @@ impl Psql {
             return Err(failure(&said, status));
         }
         let words = said.lines().filter(|line| !line.trim().is_empty());
-        let warnings = self.warning.take().into_iter();
-        Ok(warnings.chain(words.take(WARNINGS).map(str::to_owned)).collect())
+        let warnings = std::mem::take(&mut self.warnings);
+        Ok(warnings.into_iter().chain(words.take(WARNINGS).map(str::to_owned)).collect())
     }
 }
 

@@ -30,7 +30,7 @@ const SHUTDOWN: Ending = Ending {
     with_parent: Signal::QUIT,
 };
 
-/// Whatever the restored database sets for its sessions, the superuser's begin without: nothing is loaded or found by it.
+/// Whatever the restored database sets for its sessions while a dump comes, in the superuser's nothing is loaded or found by it.
 const SUPERUSER_OPTIONS: &str = "-c search_path=pg_catalog -c session_preload_libraries= -c local_preload_libraries=";
 
 /// What makes a restore fast and needs no safety: the data lives shorter than the machine.
@@ -177,6 +177,16 @@ impl ScratchServer {
         let name = identifier(database.conninfo.dbname().unwrap_or_default());
         let statements = format!("ALTER DATABASE {name} OWNER TO {owner};\nALTER SCHEMA public OWNER TO {owner};\n");
         database.execute(&statements, cancel).map(drop)
+    }
+
+    /// What code of a dump set for the sessions of its database, or for those of its role, is not heeded any more.
+    pub fn take_settings_back(&self, database: &str, cancel: &Cancel) -> Result<()> {
+        let (database, restorer) = (identifier(database), identifier(&self.restorer_name));
+        let statements = format!(
+            "ALTER DATABASE {database} RESET ALL;\nALTER DATABASE {database} CONNECTION LIMIT -1;\n\
+             ALTER ROLE {restorer} RESET ALL;\nALTER ROLE {restorer} IN DATABASE {database} RESET ALL;\n"
+        );
+        self.superuser.execute(&statements, cancel).map(drop)
     }
 
     /// The end of the server's own log, for the message of a failure.

@@ -28,6 +28,8 @@ pub(super) struct TargetTls {
     pub variables: Vec<(&'static str, &'static str)>,
     /// PEM, where `PGSSLROOTCERT` must name it.
     pub roots: Option<Arc<[u8]>>,
+    /// Of a password that may not be kept.
+    pub warning: Option<String>,
 }
 
 impl TargetTls {
@@ -63,11 +65,13 @@ impl TargetTls {
         if is_deaf && has_password && mode == Some("require") && said("channel_binding", "PGCHANNELBINDING").is_none() {
             tls.variables.push(("PGCHANNELBINDING", "require"));
         } else if is_deaf && has_password {
-            tracing::warn!(
+            let warning = format!(
                 "the target is not verified, and psql {} cannot be held to SCRAM: anyone who answers could ask for the password itself; \
                  install psql 16 or newer, or leave sslmode out",
                 client.version
             );
+            tracing::warn!("{warning}");
+            tls.warning = Some(warning);
         }
         tls
     }

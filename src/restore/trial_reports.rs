@@ -1,6 +1,7 @@
 //! What a server says of the statements that were tried, in lines of psql's stderr that a mark tells from all others.
 
 use super::filter::NotRestored;
+use super::psql::sqlstates;
 use crate::error::{Code, Error, Result};
 use crate::format::{hex, sha256, unhex_all};
 use crate::process::output::LineFilter;
@@ -75,7 +76,8 @@ impl TrialReports {
         }
         if told.lines.len() < MAX_LINES {
             told.seen.insert(key);
-            let reason = reason.chars().take(MAX_REASON).collect();
+            let reason: String = reason.chars().take(MAX_REASON).collect();
+            let reason = known_states(&reason);
             told.lines.push(NotRestored { what, reason });
         } else {
             told.more += 1;
@@ -152,6 +154,14 @@ impl LineFilter for ReportFilter {
         if !self.line.is_empty() {
             self.end_line(kept);
         }
+    }
+}
+
+/// A code that stands alone in place of a message is told if it is one of PostgreSQL's.
+fn known_states(reason: &str) -> String {
+    match reason.split_once("SQLSTATE ") {
+        Some((before, code)) => format!("{before}{}", sqlstates::in_words(code.trim())),
+        None => reason.to_owned(),
     }
 }
 

@@ -1,12 +1,12 @@
-//! Settings of the source's database that its rows were checked under. A dump does not hold them, and what belongs to the
-//! database itself comes after the rows: `CHECK (day::date > …)` would read `05/06/2026` otherwise than it did there.
+//! Settings of the source's database that its rows were written and checked under. A dump does not hold them, and what belongs
+//! to the database itself comes after the rows: `CHECK (day::date > …)` would read `05/06/2026` otherwise than it did there.
 
 use super::psql::PsqlTarget;
 use super::steps::blocking;
 use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
-use crate::error::Result;
-use crate::format::database_properties::DatabaseProperties;
+use crate::error::{Code, Error, Result};
+use crate::format::database_properties::{DatabaseProperties, MoneyFormat};
 
 /// In lower case. Not those that decide how `pg_dump` wrote the rows (`IntervalStyle`, `array_nulls`), nor what it sets itself
 /// in each dump (`search_path`, `xmloption` and others).
@@ -24,32 +24,109 @@ const OF_VALUES: &[&str] = &[
     "transform_null_equals",
     "xmlbinary",
 ];
+/// Those among them whose values are locales.
+const LOCALES: &[&str] = &["lc_monetary", "lc_numeric", "lc_time"];
 
-/// The target, with a session for the dump that has these settings, as far as the server takes them: one that it does not
-/// take is told when the settings of the database are applied. Settings of users' own (`app.region`) and of extensions are
-/// among them.
-pub(super) async fn with_value_settings(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<PsqlTarget> {
-    let statements = statements(properties);
-    let (target, cancel) = (target.clone(), cancel.clone());
-    if statements.is_empty() {
-        return Ok(target);
-    }
-    blocking(move || {
-        let wanted: Vec<&str> = statements.iter().map(String::as_str).collect();
-        let refusals = target.try_statements(&wanted, &cancel)?;
-        let taken = wanted.iter().zip(refusals).filter(|(_, refusal)| refusal.is_none());
-        let taken: String = taken.map(|(statement, _)| format!("{statement};\n")).collect();
-        Ok(target.with_settings(taken))
-    })
-    .await
+/// A target whose session for the dump has the settings.
+pub(super) struct ValueSettings {
+    pub(super) target: PsqlTarget,
+    /// Names of those that its server does not take. What that means is told when the settings of the database are applied;
+    /// where the rows do not go in, they may be why.
+    refused: Vec<String>,
 }
 
-fn statements(properties: &DatabaseProperties) -> Vec<String> {
+impl ValueSettings {
+    /// As far as the server takes them. Settings of users' own (`app.region`) and of extensions are among them.
+    ///
+    /// # Errors
+    /// `restore_failed` where the server would read amounts of type `money` otherwise than they were written.
+    pub(super) async fn of(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<Self> {
+        let wanted = statements(properties);
+        let (target, cancel, money) = (target.clone(), cancel.clone(), properties.money.clone());
+        if wanted.is_empty() && money.is_none() {
+            let refused = Vec::new();
+            return Ok(Self { target, refused });
+        }
+        blocking(move || {
+            let sql: Vec<&str> = wanted.iter().map(|(_, statement)| &**statement).collect();
+            let refusals = target.try_statements(&sql, &cancel)?;
+            let (mut taken, mut refused) = (String::new(), Vec::new());
+            for ((name, statement), refusal) in wanted.iter().zip(refusals) {
+                match refusal {
+                    None => taken.push_str(&format!("{statement};\n")),
+                    Some(_) => refused.push(name.clone()),
+                }
+            }
+            if let Some(money) = money {
+                taken.push_str(&format!("{};\n", reading(&money, &target, &cancel)?));
+            }
+            let target = target.with_settings(taken);
+            Ok(Self { target, refused })
+        })
+        .await
+    }
+
+    pub(super) fn likely_cause(&self, mut error: Error) -> Error {
+        if error.code == Code::RestoreFailed && !self.refused.is_empty() {
+            error.message = format!(
+                "{}; settings of the source's database that this server does not take may be the cause: {}",
+                error.message,
+                self.refused.join(", ")
+            );
+        }
+        error
+    }
+}
+
+/// Locales of the system that values were written or checked in.
+pub(super) fn locales(properties: &DatabaseProperties) -> impl Iterator<Item = &str> {
+    let is_locale = |(name, _): &(&str, &str)| LOCALES.contains(&&*name.to_ascii_lowercase());
+    let of_settings = properties.settings.iter().filter(is_locale).map(|(_, value)| value);
+    of_settings.chain(properties.money.iter().map(|money| &*money.locale))
+}
+
+fn statements(properties: &DatabaseProperties) -> Vec<(String, String)> {
     let settings = properties.settings.iter();
     let of_values = settings.filter(|(name, _)| name.contains('.') || OF_VALUES.contains(&&*name.to_ascii_lowercase()));
     of_values
-        .map(|(name, value)| format!("SET {} TO {}", identifier(name), literal(value)))
+        .map(|(name, value)| (name.to_owned(), format!("SET {} TO {}", identifier(name), literal(value))))
         .collect()
+}
+
+/// The statement under which the server reads amounts as they were written.
+fn reading(money: &MoneyFormat, target: &PsqlTarget, cancel: &Cancel) -> Result<String> {
+    let same: Vec<String> = money
+        .samples
+        .iter()
+        .zip(MoneyFormat::AMOUNTS)
+        .map(|(sample, amount)| {
+            format!(
+                "{}::pg_catalog.money OPERATOR(pg_catalog.=) '{amount}'::pg_catalog.numeric::pg_catalog.money",
+                literal(sample)
+            )
+        })
+        .collect();
+    let test = format!(
+        "SELECT WHERE 0 OPERATOR(pg_catalog.=) (1 OPERATOR(pg_catalog./) (CASE WHEN {} THEN 1 ELSE 0 END))",
+        same.join(" AND ")
+    );
+    let respelt = match money.locale.strip_suffix(".UTF-8") {
+        Some(language) => format!("{language}.utf8"),
+        None => money.locale.replace(".utf8", ".UTF-8"),
+    };
+    let choices = [literal(&money.locale), literal(&respelt), "DEFAULT".to_owned(), literal("C")];
+    let choices = choices.map(|locale| format!("SET lc_monetary TO {locale}"));
+    let statements: Vec<&str> = choices.iter().flat_map(|choice| [&**choice, &*test]).collect();
+    let refusals = target.try_statements(&statements, cancel)?;
+    let fits = refusals.chunks(2).position(|pair| pair.iter().all(Option::is_none));
+    fits.map(|place| choices[place].clone()).ok_or_else(|| {
+        let [amount, _] = MoneyFormat::AMOUNTS;
+        let message = format!(
+            "the source wrote amounts of type money in the locale {} ({amount} as {}), which this server does not have, and reads otherwise",
+            money.locale, money.samples[0]
+        );
+        Error::new(Code::RestoreFailed, message).advise("Install the locale where the server runs (localedef), or take a server that has it.")
+    })
 }
 
 #[cfg(test)]
@@ -61,6 +138,7 @@ mod tests {
         let settings = [
             ("DateStyle", "ISO, DMY"),
             ("app.region", "it's; \\! id"),
+            ("LC_Monetary", "de_DE.UTF-8"),
             ("search_path", "app"),
             ("default_transaction_read_only", "on"),
             ("intervalstyle", "sql_standard"),
@@ -70,9 +148,15 @@ mod tests {
             settings: settings.into_iter().collect(),
             ..DatabaseProperties::default()
         };
+        let statements: Vec<String> = statements(&properties).into_iter().map(|(_, statement)| statement).collect();
         assert_eq!(
-            statements(&properties),
-            ["SET \"DateStyle\" TO E'ISO, DMY'", "SET \"app.region\" TO E'it''s; \\\\! id'"]
+            statements,
+            [
+                "SET \"DateStyle\" TO E'ISO, DMY'",
+                "SET \"app.region\" TO E'it''s; \\\\! id'",
+                "SET \"LC_Monetary\" TO E'de_DE.UTF-8'"
+            ]
         );
+        assert_eq!(locales(&properties).collect::<Vec<_>>(), ["de_DE.UTF-8"]);
     }
 }

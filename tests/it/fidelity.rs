@@ -4,6 +4,7 @@ mod databases;
 mod extension_tables;
 mod foreign_names;
 mod leftovers;
+mod money;
 mod needs;
 mod patterns;
 mod roles;

@@ -13,7 +13,10 @@ mod twins;
 use crate::support::postgres::{Server, client_folder, clients_path, debian_major};
 use crate::support::wait::until;
 use pgseal::cancel::Cancel;
+use pgseal::format::inventory::Inventory;
+use pgseal::format::table_name::TableName;
 use pgseal::process::client_tools::{self, ClientTools};
+use pgseal::restore::compare::{Comparison, LoadedDump};
 use pgseal::restore::conninfo::Conninfo;
 use pgseal::restore::psql::{PsqlTarget, find};
 use std::path::PathBuf;
@@ -53,9 +56,20 @@ fn dump(server: &Server) -> Vec<u8> {
     output.stdout
 }
 
+/// Against a dump that makes these tables besides those of the inventory.
+fn compared(inventory: &Inventory, restored: &PsqlTarget, cancel: &Cancel) -> pgseal::error::Result<Comparison> {
+    let made = ["public.unlogged_one", r#"public."Odd ""; table""#];
+    let made = made.iter().filter_map(|name| TableName::parse(name)).collect();
+    let loaded = LoadedDump {
+        left_out: &[],
+        made: &made,
+    };
+    pgseal::restore::compare::compare(inventory, loaded, restored, cancel)
+}
+
 /// A whole inventory of what a test cares about.
-fn inventory(part: serde_json::Value) -> pgseal::format::inventory::Inventory {
-    let mut whole = serde_json::to_value(pgseal::format::inventory::Inventory::default()).expect("JSON");
+fn inventory(part: serde_json::Value) -> Inventory {
+    let mut whole = serde_json::to_value(Inventory::default()).expect("JSON");
     for (name, value) in part.as_object().expect("an object") {
         whole[name] = value.clone();
     }

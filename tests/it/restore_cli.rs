@@ -29,6 +29,7 @@ mod rights;
 mod round_trips;
 mod sealed;
 mod streams;
+mod told_rows;
 mod value_settings;
 mod vectors;
 

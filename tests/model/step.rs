@@ -2,7 +2,7 @@
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Step {
-    /// `Order::find` in `Attempt::look`.
+    /// `ThisOrder::find`, before the dump.
     Look,
     /// `Attempt::write_keys`, `Attempt::put`.
     PutKey,
@@ -12,7 +12,7 @@ pub enum Step {
     Create,
     /// `create::abort_others`, where an answer to Create may have been lost; then on, or the end.
     AbortOthers(Option<Word>),
-    /// `send::once`: parts go out while the dump comes in.
+    /// Parts go out while the dump comes in.
     Dump,
     /// `Attempt::write_inventory`.
     PutInventory,
@@ -28,9 +28,9 @@ pub enum Step {
     LookForDump(After),
     /// `Attempt::commit`.
     PutManifest,
-    /// `S3::identify` in `Attempt::commit`, and `Order::find` where the bytes are another's.
+    /// `S3::identify` in `Attempt::commit`, and `ThisOrder::find` where the bytes are another's.
     CompareManifest(After),
-    /// `Attempt::write_card`.
+    /// `Attempt::write_instructions`.
     PutCard,
     /// `Upload::abort`.
     Abort(CommandOutput),

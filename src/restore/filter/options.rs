@@ -1,7 +1,9 @@
 //! What is wished of the filter, and what it did.
 
 use super::missing::ExtensionMembers;
-use super::object::joined;
+use super::object::{DumpObject, ObjectKind, joined};
+use crate::format::dump_statement::Statement;
+use crate::format::table_name::TableName;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -9,6 +11,8 @@ use std::collections::BTreeSet;
 const NAMES: usize = 20;
 /// So many objects that were not restored are told one by one.
 const TOLD: usize = 10_000;
+/// Names of tables that are remembered.
+const TABLES: usize = 100_000;
 /// Bytes of each: an identity of many arguments is longer than that hardly ever.
 const WORDS: usize = 1024;
 
@@ -120,6 +124,8 @@ pub struct FilterChanges {
     pub schemas_made: Vec<String>,
     /// Tables of extensions that are not there, by schema and name.
     pub rows_left_out: Vec<Vec<Vec<u8>>>,
+    /// That the dump makes: of others a report has no names.
+    pub tables_made: BTreeSet<TableName>,
     /// Statements of ownership and privileges, in their order, in the dump's encoding.
     pub aside: Vec<u8>,
 }
@@ -150,16 +156,23 @@ impl FilterChanges {
         }
     }
 
+    pub(super) fn see_table(&mut self, statement: &Statement<'_>) {
+        let made = DumpObject::made(statement).filter(|made| made.kind == ObjectKind::Relation);
+        if let Some(made) = made.filter(|_| self.tables_made.len() < TABLES)
+            && let Some((name, _)) = TableName::from_sql(made.sql(statement))
+        {
+            self.tables_made.insert(name);
+        }
+    }
+
     /// Warnings, for people.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        self.schemas_made
-            .iter()
-            .map(|name| {
-                format!(
-                    "the schema {name} was made: the dump makes none of that name; an extension that makes it by itself can be added \
+        self.schemas_made.iter().map(|name| {
+            format!(
+                "the schema {name} was made: the dump makes none of that name; an extension that makes it by itself can be added \
                      only after it was dropped"
-                )
-            })
+            )
+        })
     }
 
     pub(super) fn leave_out_rows(&mut self, name: Vec<Vec<u8>>) {

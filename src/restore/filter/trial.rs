@@ -103,9 +103,10 @@ pub(super) fn replaced(bytes: &[u8], start: usize, instead: &[Replacement]) -> V
 }
 
 /// What passes in place of the statement that begins there. `cuts` are made in any case.
-pub(super) fn script(trial: &Trial, bytes: &[u8], start: usize, cuts: &[Replacement], mark: &str) -> Vec<u8> {
+/// `has_rows`: rows came before it.
+pub(super) fn script(trial: &Trial, bytes: &[u8], start: usize, cuts: &[Replacement], mark: &str, has_rows: bool) -> Vec<u8> {
     let whole = replaced(bytes, start, cuts);
-    let mut script = TrialScript::new(&whole, mark);
+    let mut script = TrialScript::new(&whole, mark, has_rows);
     match trial {
         Trial::Plain(plain) => script.plain(plain, &whole),
         Trial::Refresh { name, what, suspect } => script.refresh(name, what, *suspect, &whole),
@@ -121,17 +122,18 @@ pub(super) fn script(trial: &Trial, bytes: &[u8], start: usize, cuts: &[Replacem
 
 struct TrialScript<'a> {
     mark: &'a str,
+    has_rows: bool,
     tag: String,
     text: Vec<u8>,
 }
 
 impl<'a> TrialScript<'a> {
-    fn new(whole: &[u8], mark: &'a str) -> Self {
+    fn new(whole: &[u8], mark: &'a str, has_rows: bool) -> Self {
         // Of 128 bits that are the statement's own: nobody finds one that holds them.
         let tag = format!("t{}", &hex(&sha256(whole))[..32]);
         let mark = if mark.is_empty() { MARK } else { mark };
         let text = format!("DO LANGUAGE plpgsql $b{tag}$ ").into_bytes();
-        Self { mark, tag, text }
+        Self { mark, has_rows, tag, text }
     }
 
     fn end(mut self) -> Vec<u8> {
@@ -165,7 +167,7 @@ impl<'a> TrialScript<'a> {
     /// Says in one line what the server said, in a handler of it: nothing that may be of rows, since a report may lie where
     /// others read it. Classes of errors about objects alone have words, and none where a function of the backup raised it.
     fn say_error(&mut self, what: &str, before: &str, reads_rows: bool) {
-        if reads_rows {
+        if reads_rows || self.has_rows {
             return self.say(what, &format!("pg_catalog.concat('{before}SQLSTATE ', SQLSTATE)"));
         }
         self.put("GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT; ");

@@ -1,24 +1,16 @@
 //! What a drill passes on of a server's words: nothing of the rows. A drill's report may be left where others read it, and a
 //! server quotes rows in its messages, as may whatever code of the backup raises an error or a warning.
 
-/// Classes of SQLSTATE of the system itself: connections, resources, limits, interrupts.
-const OF_SYSTEM: &[&str] = &["08", "53", "54", "57", "58"];
-/// Of warnings about privileges, and about publications where `wal_level` is too low.
-const WARNINGS: &[&str] = &["01006", "01007", "55000"];
-/// The words of those that are met most.
-const NAMES: &[(&str, &str)] = &[
-    ("22", "a value that does not fit"),
-    ("23502", "a null where none may be"),
-    ("23503", "a row without the one that it refers to"),
-    ("23505", "two rows where one may be"),
-    ("23514", "a row that a check refuses"),
-    ("23", "a row that a constraint refuses"),
-    ("42501", "no permission"),
-    ("42P01", "a relation that is not there"),
-    ("42704", "an object that is not there"),
-    ("42883", "a function or operator that is not there"),
-    ("P0001", "an error that a function raised"),
+use super::sqlstates::in_words;
+
+/// Warnings that an honest restore brings: about privileges, and about publications where `wal_level` is too low.
+const WARNINGS: &[(&str, &str)] = &[
+    ("01006", "privileges that were not taken"),
+    ("01007", "privileges that were not given"),
+    ("55000", "a publication, for which wal_level is too low"),
 ];
+/// Errors that are told one by one: each is a choice of code that ran.
+const TOLD: usize = 3;
 
 /// What psql wrote to stderr with `VERBOSITY` `verbose` and `SHOW_CONTEXT` `always`, as it would be without these, and
 /// without anything that may be of rows. Before the line `rows_from` of its input there were none: what was said of that is
@@ -27,13 +19,69 @@ pub(super) fn without_rows(said: &str, rows_from: Option<u64>) -> String {
     let messages = messages(said);
     // Code can write lines that look like a message of their own: once it has spoken, no words count.
     let has_code_spoken = messages.iter().any(|message| message.is_of_code());
-    let (mut told, mut has_rows) = (String::new(), rows_from == Some(0));
+    let (mut told, mut has_rows, mut hidden) = (String::new(), rows_from == Some(0), HiddenMessages::default());
     for message in messages {
         // A row can hold a line that looks like an earlier one's: after the first message of a time with rows there is no other.
         has_rows |= rows_from.is_some_and(|from| message.line().is_some_and(|line| line >= from));
-        told.push_str(&message.told(has_code_spoken, has_rows));
+        match has_code_spoken || has_rows {
+            true => hidden.add(&message, has_code_spoken),
+            false => told.push_str(&message.told()),
+        }
     }
-    told
+    told + &hidden.told()
+}
+
+/// Messages of a time with rows: their number and their codes are up to code that may have read rows, too.
+#[derive(Default)]
+struct HiddenMessages {
+    errors: Vec<String>,
+    has_more: bool,
+    warnings: [bool; WARNINGS.len()],
+    has_other_warnings: bool,
+}
+
+impl HiddenMessages {
+    fn add(&mut self, message: &ServerMessage<'_>, has_code_spoken: bool) {
+        let Some((place, code, _)) = message.parts() else { return };
+        if !place.contains("ERROR") && !place.contains("FATAL") && !place.contains("PANIC") {
+            match WARNINGS.iter().position(|(known, _)| *known == code) {
+                Some(known) => self.warnings[known] = true,
+                None => self.has_other_warnings = true,
+            }
+            return;
+        }
+        if self.errors.len() == TOLD {
+            self.has_more = true;
+            return;
+        }
+        let mut told = format!("{place}{}, without its words, which may be of rows\n", in_words(code));
+        if let Some(copy) = message
+            .rest
+            .iter()
+            .find_map(|line| line.strip_prefix("CONTEXT:  COPY "))
+            .filter(|_| !has_code_spoken)
+        {
+            // `t, line 7, column c: "…"`.
+            told.push_str(&format!("CONTEXT:  COPY {}\n", copy.split(": ").next().unwrap_or_default()));
+        }
+        self.errors.push(told);
+    }
+
+    fn told(self) -> String {
+        let mut told = self.errors.concat();
+        if self.has_more {
+            told.push_str("more errors, without their words, which may be of rows\n");
+        }
+        for ((_, name), is_there) in WARNINGS.iter().zip(self.warnings) {
+            if is_there {
+                told.push_str(&format!("a warning about {name}\n"));
+            }
+        }
+        if self.has_other_warnings {
+            told.push_str("warnings, without their words, which may be of rows\n");
+        }
+        told
+    }
 }
 
 /// Where in what psql reads the first rows stand.
@@ -69,9 +117,18 @@ impl RowsSeen {
         self.tail.drain(..surplus);
     }
 
-    /// `None`: there were none so far.
+    /// Of a database that has some from the start.
+    pub(super) fn before_all() -> Self {
+        Self {
+            are_there: true,
+            ..Self::default()
+        }
+    }
+
+    /// 0: from the start; `None`: there were none so far.
     pub(super) fn first_line(&self) -> Option<u64> {
-        self.are_there.then_some(self.lines + 1)
+        let is_of_all = self.lines == 0 && self.tail.is_empty();
+        self.are_there.then_some(if is_of_all { 0 } else { self.lines + 1 })
     }
 }
 
@@ -112,38 +169,18 @@ impl ServerMessage<'_> {
         })
     }
 
-    /// `has_rows`: the message may be of a time when there were some.
-    fn told(&self, has_code_spoken: bool, has_rows: bool) -> String {
-        let is_hidden = has_code_spoken || has_rows;
+    /// Of a time when there were no rows, and no code that could speak of them.
+    fn told(&self) -> String {
         // `psql:<stdin>:12: ERROR:  42883: …`; psql's own words have no code.
-        let Some((place, code, text)) = self.parts() else {
-            return match self.first.starts_with("psql:") && !is_hidden {
+        let Some((place, _, text)) = self.parts() else {
+            return match self.first.starts_with("psql:") {
                 true => format!("{}\n", self.first),
                 false => String::new(),
             };
         };
-        let is_of_system = code.get(..2).is_some_and(|class| OF_SYSTEM.contains(&class)) || WARNINGS.contains(&code);
-        if has_code_spoken || (has_rows && !is_of_system) {
-            let name = NAMES.iter().find(|(begins, _)| code.starts_with(begins));
-            let name = name.map_or(String::new(), |(_, name)| format!(" ({name})"));
-            let mut told = format!("{place}SQLSTATE {code}{name}, without its words, which may be of rows\n");
-            if let Some(copy) = self
-                .rest
-                .iter()
-                .find_map(|line| line.strip_prefix("CONTEXT:  COPY "))
-                .filter(|_| !has_code_spoken)
-            {
-                // `t, line 7, column c: "…"`.
-                told.push_str(&format!("CONTEXT:  COPY {}\n", copy.split(": ").next().unwrap_or_default()));
-            }
-            return told;
-        }
         let mut told = format!("{place}{text}\n");
-        let details = self
-            .rest
-            .iter()
-            .filter(|line| line.starts_with("DETAIL:  ") || line.starts_with("HINT:  "));
-        for line in details.filter(|_| !has_rows) {
+        let is_detail = |line: &&&str| line.starts_with("DETAIL:  ") || line.starts_with("HINT:  ");
+        for line in self.rest.iter().filter(is_detail) {
             told.push_str(&format!("{line}\n"));
         }
         told
@@ -187,7 +224,7 @@ mod tests {
             ),
             (
                 "psql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"{\"ssn\":\"078-05-1120\"}\"\n",
-                format!("psql:<stdin>:9: ERROR:  SQLSTATE 22P02 (a value that does not fit), {HIDDEN}"),
+                format!("psql:<stdin>:9: ERROR:  SQLSTATE 22P02 (a value of another form), {HIDDEN}"),
             ),
             (
                 "psql:<stdin>:6: ERROR:  42883: operator does not exist: text public.% text\nLINE 3: WHERE x\n  ^\nHINT:  Add casts.\n",
@@ -198,13 +235,13 @@ mod tests {
                 "psql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"078-05-1120\nLINE 1: 12 Elm Street\n    ^\n\
                  psql:<stdin>:1: ERROR:  42P01: relation \"078-05-1120\" does not exist\npsql:load.sql:3: ERROR:  078-05-1120\"\n",
                 format!(
-                    "psql:<stdin>:9: ERROR:  SQLSTATE 22P02 (a value that does not fit), {HIDDEN}\
+                    "psql:<stdin>:9: ERROR:  SQLSTATE 22P02 (a value of another form), {HIDDEN}\
                      psql:<stdin>:1: ERROR:  SQLSTATE 42P01 (a relation that is not there), {HIDDEN}"
                 ),
             ),
             (
                 "psql:<stdin>:9: WARNING:  01000: line 1: xmlns: URI 078-05-1120 is not absolute\n",
-                format!("psql:<stdin>:9: WARNING:  SQLSTATE 01000, {HIDDEN}"),
+                format!("warnings, {HIDDEN}").replace("its", "their"),
             ),
             (
                 "psql:<stdin>:3: ERROR:  42704: type \"public.hstore\" does not exist\nDETAIL:  x\nLOCATION:  a, b.c:1\n",
@@ -212,11 +249,18 @@ mod tests {
             ),
             (
                 "psql:<stdin>:9: WARNING:  55000: \"wal_level\" is insufficient\nLOCATION:  a, b.c:1\n",
-                "psql:<stdin>:9: WARNING:  \"wal_level\" is insufficient\n".to_owned(),
+                "a warning about a publication, for which wal_level is too low\n".to_owned(),
             ),
             (
                 "psql:<stdin>:7: ERROR:  53100: could not extend file: No space left on device\n",
-                "psql:<stdin>:7: ERROR:  could not extend file: No space left on device\n".to_owned(),
+                format!("psql:<stdin>:7: ERROR:  SQLSTATE 53100 (a full disk), {HIDDEN}"),
+            ),
+            // Words of limits and states, of a time when no function is in its context any more, and codes of five letters.
+            (
+                "psql:<stdin>:9: WARNING:  07805: x\npsql:<stdin>:9: WARNING:  1120J: x\n\
+                 psql:<stdin>:9: ERROR:  54000: requested character too large for encoding: 78051120\n",
+                format!("psql:<stdin>:9: ERROR:  SQLSTATE 54000 (a limit of the program), {HIDDEN}warnings, {HIDDEN}")
+                    .replace("warnings, without its", "warnings, without their"),
             ),
             (
                 "psql: error: connection to server failed: FATAL:  no\n",
@@ -256,6 +300,7 @@ mod tests {
             dump.chunks(size).for_each(|piece| rows.see(piece));
             assert_eq!(rows.first_line(), Some(3), "in pieces of {size}");
         }
+        assert_eq!(RowsSeen::before_all().first_line(), Some(0));
         let mut none = RowsSeen::default();
         none.see(b"CREATE TABLE t ();\n");
         assert_eq!(none.first_line(), None);

@@ -178,7 +178,7 @@ fn what_belongs_to_the_database_itself_comes_back() {
 }
 
 /// The sources of locales are of Debian's package `locales`; a server finds what localedef made of them by `LOCPATH`.
-fn locale(folder: &std::path::Path, source: &str, name: &str) {
+pub(super) fn locale(folder: &std::path::Path, source: &str, name: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).expect("its permissions");
     let made = Command::new("localedef")

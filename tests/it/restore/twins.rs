@@ -4,7 +4,7 @@ use super::{access, cancel};
 use crate::support::postgres::Server;
 use pgseal::error::Code;
 use pgseal::format::database_properties::DatabaseProperties;
-use pgseal::restore::compare::{Comparison, compare};
+use pgseal::restore::compare::Comparison;
 use pgseal::restore::create::create;
 use pgseal::restore::properties::{self, PropertyChoice};
 use pgseal::restore::target_database::{existing, existing_globals, must_be_empty};
@@ -75,7 +75,7 @@ fn a_hostile_twin_changes_no_answer_and_sees_no_question() {
     }));
     let (app, maintenance) = (access(&server, "app"), access(&server, "postgres"));
     let ask = || {
-        let comparison = compare(&inventory, &[], &app, &cancel()).expect("a comparison");
+        let comparison = super::compared(&inventory, &app, &cancel()).expect("a comparison");
         let there = existing(&app, &cancel()).expect("schemas and extensions");
         let globals = existing_globals(&maintenance, &cancel()).expect("roles");
         (facts(&comparison), format!("{there:?} {:?}", globals.existing_roles))

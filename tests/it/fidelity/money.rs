@@ -1,0 +1,70 @@
+//! Amounts of type `money` are text in a locale: read in another one, 12,50 is 1,250.
+
+use super::databases::locale;
+use super::{Fixture, some_tells};
+use crate::support::postgres::Server;
+use serde_json::json;
+
+const AMOUNTS: &str = "select string_agg(m::numeric::text, ' ' order by i) from pay";
+
+/// Backup, drill and restore called it good, and each amount was a hundred times as high.
+#[test]
+fn amounts_are_read_in_the_locale_that_they_were_written_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    locale(folder.path(), "es_AR", "es_AR.UTF-8");
+    let with_locale = || Server::builder().environment("LOCPATH", &folder.path().display().to_string());
+    let fixture = Fixture::new(with_locale().setting("lc_monetary", "es_AR.UTF-8").start());
+    let server = &fixture.server;
+    server.psql("postgres", "create database pays");
+    server.psql(
+        "pays",
+        "create table pay (i int, m money); insert into pay values (1, 0.99::numeric), (2, 12.5::numeric), (3, -1234.56::numeric);
+         create table keep (i int); insert into keep values (1)",
+    );
+    let amounts = server.psql("pays", AMOUNTS);
+    let (_, place) = fixture.backup("pays", json!({}));
+
+    // The drill makes the locale, and other servers have it.
+    let (said, report) = fixture.drill(&place);
+    assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{report}");
+    fixture.restored(server, &place, "copy", &["--create"]);
+    let other = with_locale().start();
+    fixture.restored(&other, &place, "copy", &["--create"]);
+    for server in [server, &other] {
+        assert_eq!(server.psql("copy", AMOUNTS), amounts);
+    }
+
+    // One that lacks it is told before the rows.
+    let without = Server::start();
+    let said = fixture.restore(&without, &place, "copy", &["--create"]);
+    assert_eq!(said.code, 7, "{}", said.stderr);
+    for word in ["restore_failed", "money", "es_AR.UTF-8", "localedef"] {
+        assert!(said.stderr.contains(word), "{word}: {}", said.stderr);
+    }
+    assert_eq!(without.psql("copy", "select count(*) from pg_class where relname = 'pay'"), "0");
+
+    // Where no column holds any, the locale is nobody's business.
+    server.psql("postgres", "create database poor");
+    server.psql("poor", "create table t (i int); insert into t values (1)");
+    let (_, place) = fixture.backup("poor", json!({}));
+    assert_eq!(fixture.inventory(&place).get("money"), None);
+    fixture.restored(&without, &place, "poor", &["--create"]);
+}
+
+/// `ALTER EXTENSION … ADD TABLE` took its rows out of every backup, without a word.
+#[test]
+fn rows_of_a_table_that_a_user_added_to_an_extension_are_told() {
+    let fixture = Fixture::new(Server::start());
+    fixture.server.psql("postgres", "create database added");
+    fixture.server.psql(
+        "added",
+        "create table added (i int); insert into added values (1); create table empty (i int); create table keep (i int);
+         alter extension plpgsql add table added; alter extension plpgsql add table empty",
+    );
+    let (entry, _) = fixture.backup("added", json!({}));
+    assert!(
+        some_tells(&entry["warnings"], &["belong to an extension", "public.added"]),
+        "{entry}"
+    );
+    assert!(!some_tells(&entry["warnings"], &["public.empty"]), "{entry}");
+}

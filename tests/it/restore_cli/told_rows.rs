@@ -1,0 +1,109 @@
+//! A drill's report may lie where others read it: an owner of one table of the source must not have it tell the rows of others.
+
+use super::Fixture;
+use super::drills::{backup, drill};
+use serde_json::json;
+
+/// Of a table that the owner may not read.
+const SECRET: &str = "create table patients (id int primary key, ssn text, num int);
+    insert into patients values (1, '078-05-1120 John Smith', 78051120), (2, '219-09-9999 Jane Doe', 219099999);
+    create role mallory; grant create, usage on schema public to mallory; set role mallory;";
+/// What may be of it, in any spelling.
+const TRACES: &[&str] = &["078-05", "1120", "219-09", "9999", "John", "JOHN", "Smith", "07805", "OHNSM"];
+
+/// What runs in the drill alone, and the table whose rows run it.
+const PLANTED: &[(&str, &str, &str)] = &[
+    (
+        "a constraint of that name",
+        "for s in select ssn from public.patients loop execute format('alter table public.own add constraint %I check (true) not valid', s); \
+         end loop; return 1;",
+        "create table own (i int); create table runs (i int check (f(i) > 0))",
+    ),
+    (
+        "a table of that name",
+        "for s in select ssn from public.patients loop execute format('create table public.%I ()', s); end loop; return 1;",
+        "create table runs (i int check (f(i) > 0))",
+    ),
+    (
+        "a broken index of a table of that name",
+        "select ssn into s from public.patients limit 1; execute format('create table public.%I (i int, primary key (i))', s); return 1;",
+        "create table runs (i int check (f(i) > 0))",
+    ),
+    (
+        "a number that a function of PostgreSQL refuses",
+        "return (select num from public.patients limit 1);",
+        "create table runs (i int check (chr(f(i)) <> ''))",
+    ),
+    (
+        "a sequence of that name in an error of PostgreSQL",
+        "select ssn into s from public.patients limit 1; execute format('create sequence public.%I', s);
+         return format('public.%I', s)::regclass::oid::bigint;",
+        "create table runs (i int check (currval(f(i)::oid::regclass) > 0))",
+    ),
+    (
+        "a sequence that is bound to a table of that name when owners are set",
+        "select ssn into s from public.patients limit 1; execute format('create table public.%I (c int)', s);
+         execute format('alter sequence public.own owned by public.%I.c', s); return 1;",
+        "create sequence own; create table runs (i int check (f(i) > 0))",
+    ),
+    (
+        "codes of five letters",
+        "select upper(regexp_replace(string_agg(ssn, '' order by id), '[^0-9A-Za-z]', '', 'g')) into s from public.patients;
+         for k in 0..7 loop raise warning using errcode = rpad(substr(s, 1 + 5 * k, 5), 5, '0'), message = 'x'; end loop; return 1;",
+        "create table runs (i int check (f(i) > 0))",
+    ),
+    (
+        "settings of its sessions",
+        "execute 'alter database drill set role = ''mallory'''; execute 'alter database drill set default_transaction_read_only = on';
+         execute 'alter database drill connection limit 0'; return 1;",
+        "create table runs (i int check (f(i) > 0))",
+    ),
+];
+
+#[test]
+fn no_code_of_a_backup_has_a_report_tell_rows() {
+    let mut wrong = Vec::new();
+    for (what, code, tables) in PLANTED {
+        let fixture = Fixture::new(json!({}));
+        let body = format!(
+            "declare s text; begin if current_database() <> 'drill' then return null; end if; perform set_config('search_path', 'public', true);
+             {code} end"
+        );
+        let function = format!("create function f(int) returns bigint language plpgsql as $$ {body} $$");
+        let function = function.replace(
+            "returns bigint",
+            if code.contains("num from") {
+                "returns int"
+            } else {
+                "returns bigint"
+            },
+        );
+        let tables = tables.replace("f(i)", "public.f(i)");
+        fixture
+            .server
+            .psql("app", &format!("{SECRET} {function}; {tables}; insert into runs values (1)"));
+        backup(&fixture, json!({}));
+        let said = drill(&fixture, None, &[]);
+        let report = said.receipt();
+        let told = format!("{report:#} {}", said.stderr);
+        // What a report is about, and when it was made.
+        let told: String = told
+            .lines()
+            .filter(|line| !line.contains("sha256") && !line.contains("_at\""))
+            .collect();
+        wrong.extend(
+            TRACES
+                .iter()
+                .filter(|trace| told.contains(**trace))
+                .map(|trace| format!("{what}: {trace}: {told}")),
+        );
+        if !code.starts_with("return (") && !code.contains("create sequence") && report["outcome"] != "passed" {
+            wrong.push(format!("{what}: not passed: {told}"));
+        }
+        // Owners were set all the same.
+        if report.to_string().contains("must be owner") || report.to_string().contains("read-only") {
+            wrong.push(format!("{what}: {told}"));
+        }
+    }
+    assert_eq!(wrong, [""; 0], "{}", wrong.join("\n"));
+}
