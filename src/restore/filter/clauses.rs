@@ -1,4 +1,5 @@
-//! `CREATE TABLE`, `CREATE DOMAIN` and types with collations, taken apart: which clauses may need what is not there, and how it is made without them.
+//! `CREATE TABLE`, `CREATE DOMAIN` and types with collations, taken apart: which clauses may need what is not there, and how it
+//! is made without them.
 
 use super::lost::LostObjects;
 use super::object::{DumpObject, ObjectKind, elements};

@@ -345,9 +345,8 @@ fn function_word(statement: &Statement) -> Option<usize> {
     }
     let open = statement.find_symbol(2, b'(').filter(|_| statement.is(1, "OPERATOR"))?;
     let end = statement.behind_parentheses(open)?;
-    let all = elements(statement, open + 1, end - 1).into_iter().map(|(from, _)| from);
-    all.into_iter()
-        .find(|from| statement.is(*from, "FUNCTION") && statement.is_symbol(from + 1, b'='))
+    let mut options = elements(statement, open + 1, end - 1).into_iter().map(|(from, _)| from);
+    options.find(|from| statement.is(*from, "FUNCTION") && statement.is_symbol(from + 1, b'='))
 }
 
 /// Where the name of `CREATE EXTENSION` stands.

@@ -17,9 +17,9 @@ const SHAPES: &str = "create table systems (id int primary key); select pg_catal
 
 /// Like a columnar store: an access method, a collation and what else a dump names in other ways than by a function's call.
 const METHODS: &str = "create access method xheap type table handler heap_tableam_handler;
-    create access method xbt type index handler bthandler;
-    create operator class xint_ops default for type int using xbt as operator 1 <, operator 2 <=, operator 3 =, operator 4 >=,
-        operator 5 >, function 1 btint4cmp(int, int);
+    create function xblhandler(internal) returns index_am_handler language c as '$libdir/bloom', 'blhandler';
+    create access method xbl type index handler xblhandler;
+    create operator class xint_ops default for type int using xbl as operator 1 =(int, int), function 1 hashint4(int);
     create collation xcoll from \"C\"; create function xf(int) returns int language sql immutable as 'select $1';
     create text search dictionary xdict (template = pg_catalog.simple); create text search configuration xcfg (copy = pg_catalog.simple);
     create operator %%% (leftarg = text, rightarg = text, function = texteq);";
@@ -161,7 +161,7 @@ fn privileges_go_with_exactly_what_an_extension_has() {
 fn what_names_a_missing_extension_without_a_call_fails_no_drill() {
     let folder = tempfile::tempdir().expect("a folder");
     let sql = "create extension pgseal_methods; create table heaped (i int, b text) using xheap; insert into heaped values (1, 'x');
-        create materialized view kept using xheap as select 1 as a; create index of_method on heaped using xbt (i);
+        create materialized view kept using xheap as select 1 as a; create index of_method on heaped using xbl (i);
         comment on index of_method is 'x';
         create table doc (id int, b text, v tsvector generated always as (to_tsvector('public.xcfg', b)) stored,
             f text default ('public.xf(int)'::regprocedure)::text, o text default ('public.%%%(text,text)'::regoperator)::text);
@@ -178,8 +178,8 @@ fn what_names_a_missing_extension_without_a_call_fails_no_drill() {
         r#"["collation","public","xcoll"]"#,
         r#"["function","public","xf","integer"]"#,
         r#"["operator","public","%%%"]"#,
-        r#"["operator class","public","xint_ops","xbt"]"#,
-        r#"["operator family","public","xint_ops","xbt"]"#,
+        r#"["operator class","public","xint_ops","xbl"]"#,
+        r#"["operator family","public","xint_ops","xbl"]"#,
         r#"["text search configuration","public","xcfg"]"#,
         r#"["text search dictionary","public","xdict"]"#,
     ] {
