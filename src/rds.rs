@@ -3,6 +3,7 @@
 pub mod databases;
 pub mod diagnose;
 pub mod dump_failure;
+mod extensions;
 mod guard;
 mod instance;
 mod login;

@@ -60,8 +60,10 @@ pub struct Extension {
     /// Tables, views and sequences that it made, by schema and name: of some a dump holds the rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub relations: Vec<[String; 2]>,
-    /// What else it made that a dump may name: a kind (`function`, `type`, `language`, `wrapper`), the schema where there is
-    /// one, and the name; of a function its arguments, if it has any.
+    /// What else it made that a dump may name: a kind (`function`, `type`, `language`, `wrapper`, `access method`, `collation`,
+    /// `operator`, `operator class`, `operator family`, `text search configuration`, `… dictionary`, `… parser`,
+    /// `… template`), the schema where there is one, and the name; of a function its arguments, if it has any, and of a class
+    /// or family of operators its access method.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<Vec<String>>,
 }

@@ -4,14 +4,14 @@
 //! in time, is a warning: `pg_dump` itself is the judge.
 
 use super::Server;
-use super::session::{AdvisoryRows, Session, name, shown};
+use super::extensions::extensions;
+use super::session::{AdvisoryRows, Session, name};
 use super::{readable, timeouts};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::inventory::Extension;
 use crate::format::names::DatabaseName;
 use crate::format::order::Selection;
-use crate::format::unhex_all;
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
@@ -128,7 +128,7 @@ pub(super) const RELATION: &str = "pg_catalog.format('%I.%I', n.nspname, c.relna
 
 /// A size is not worth waiting for.
 const SHORT_LOCK: Duration = Duration::from_secs(1);
-const LONG_LOCK: Duration = Duration::from_secs(5);
+pub(super) const LONG_LOCK: Duration = Duration::from_secs(5);
 
 /// The first few of however many names: an answer must not grow with what is wrong with a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -207,87 +207,6 @@ fn transactions(are_serializable: bool, waits: bool, replica: bool) -> Result<Op
     }
     let told = "default_transaction_isolation, _read_only and _deferrable together make pg_dump wait for every serializable transaction that writes";
     Ok((are_serializable && waits).then(|| format!("{told}: {advice}")))
-}
-
-/// For the inventory: a backup without this list is one all the same.
-async fn extensions(session: &Session, warnings: &mut Vec<String>) -> Result<Vec<Extension>> {
-    let members = "FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid \
-        JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
-        WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
-        AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
-        AND d.refobjid OPERATOR(pg_catalog.=) x.oid AND d.deptype OPERATOR(pg_catalog.=) 'e' \
-        AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,S,f}'::pg_catalog.\"char\"[])";
-    let schemas = "FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.objid \
-        WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
-        AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
-        AND d.refobjid OPERATOR(pg_catalog.=) x.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'";
-    let objects = [
-        ("function", "pg_proc", "proname", "o.pronamespace", "pg_catalog.pg_get_function_identity_arguments(o.oid)"),
-        ("type", "pg_type", "typname", "o.typnamespace", "''"),
-        ("language", "pg_language", "lanname", "0::pg_catalog.oid", "''"),
-        ("wrapper", "pg_foreign_data_wrapper", "fdwname", "0::pg_catalog.oid", "''"),
-    ]
-    .map(|(kind, catalog, name, schema, arguments)| {
-        format!(
-            "SELECT d.refobjid, '{kind}' AS kind, {schema} AS schema, o.{name} AS name, {arguments} AS arguments FROM pg_catalog.{catalog} o \
-             JOIN pg_catalog.pg_depend d ON d.objid OPERATOR(pg_catalog.=) o.oid \
-             AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.{catalog}'::pg_catalog.regclass \
-             AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'"
-        )
-    })
-    .join(" UNION ");
-    // Lists as text: hexadecimal names hold neither commas nor dots.
-    let query = format!(
-        "SELECT {}, {}, COALESCE((SELECT pg_catalog.string_agg({schema}, ',' ORDER BY n.nspname) {schemas}), ''), \
-         COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat({schema}, '.', {relation}), ',' ORDER BY n.nspname, c.relname) {members}), ''), \
-         COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat(m.kind, '.', {schema}, '.', {object}, '.', {arguments}), ',' \
-                 ORDER BY m.kind, n.nspname, m.name, m.arguments) \
-             FROM ({objects}) m LEFT JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) m.schema \
-             WHERE m.refobjid OPERATOR(pg_catalog.=) x.oid), '') \
-         FROM pg_catalog.pg_extension x ORDER BY x.extname",
-        name("x.extname"),
-        name("x.extversion"),
-        schema = name("n.nspname"),
-        relation = name("c.relname"),
-        object = name("m.name"),
-        arguments = name("m.arguments"),
-    );
-    let rows = match session.advice(&query, LONG_LOCK).await? {
-        AdvisoryRows::Rows(rows) => rows,
-        AdvisoryRows::Refused(why) => {
-            warnings.push(format!(
-                "the extensions could not be looked at, and the inventory does not list them: {why}"
-            ));
-            return Ok(Vec::new());
-        }
-    };
-    let extension = |row: &super::session::Row| {
-        let text = |hex: &str| unhex_all(hex).map(|name| shown(&name)).unwrap_or_default();
-        let listed = |column| {
-            Ok::<_, Error>(
-                row.text(column)?
-                    .split(',')
-                    .filter(|name| !name.is_empty())
-                    .map(str::to_owned)
-                    .collect::<Vec<_>>(),
-            )
-        };
-        let relation = |name: &String| name.split_once('.').map(|(schema, name)| [text(schema), text(name)]);
-        // Kind, schema, name; a language has no schema.
-        let object = |words: &String| {
-            let (kind, name) = words.split_once('.')?;
-            let name = name.split('.').filter(|part| !part.is_empty()).map(text);
-            Some(std::iter::once(kind.to_owned()).chain(name).collect())
-        };
-        Ok(Extension {
-            name: row.name(0)?,
-            version: row.name(1)?,
-            schemas: listed(2)?.iter().map(|name| text(name)).collect(),
-            relations: listed(3)?.iter().filter_map(relation).collect(),
-            objects: listed(4)?.iter().filter_map(object).collect(),
-        })
-    };
-    rows.iter().map(extension).collect()
 }
 
 /// As exact as can be had without waiting.

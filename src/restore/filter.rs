@@ -31,7 +31,7 @@ use crate::format::dump_statement::{Statement, shown};
 use crate::pipeline::Stage;
 use guard::{Guard, tampered};
 use head::HeadReader;
-use judge::{FilterNote, Verdict, judge};
+use judge::{Verdict, judge};
 use lost::LostObjects;
 use recorded::ChangeRecorder;
 use schemas::{MadeSchemas, MissingSchema};
@@ -40,9 +40,6 @@ use trial::{Replacement, Trial};
 
 /// What is held of a statement until its end: more than any that is decided about. A longer one passes.
 const HELD_STATEMENT_LIMIT: usize = 1 << 20;
-/// So that what stood before and behind a cut does not become one: two hyphens would be a comment, a string that follows
-/// another in a new line goes on with it, and psql would read on otherwise than the lexer did.
-const PLACE_OF_A_CUT: &[u8] = b" /**/ ";
 /// Of what is kept aside.
 const MAX_ASIDE: usize = 64 << 20;
 
@@ -281,18 +278,18 @@ impl<S: Stage> Filter<S> {
             Verdict::LeaveOut(what, name) => self.changes.leave_out(what, name),
             Verdict::LeaveOutRows(name) => self.changes.leave_out_rows(name),
             Verdict::NotRestored(what, reason) => self.changes.not_restored(what, reason),
-            Verdict::Replace(statement) => self.below.put(statement.as_bytes())?,
+            Verdict::Replace(statement, note) => {
+                self.below.put(statement.as_bytes())?;
+                note.into_iter().for_each(|note| self.changes.tell(note));
+            }
             Verdict::SetAside => self.set_aside(start, trial)?,
             Verdict::Cut(cuts) => {
                 self.below.put(settings.as_bytes())?;
                 let mut places = Vec::new();
                 for cut in cuts {
-                    let text = PLACE_OF_A_CUT.to_vec();
+                    let text = cut.text.to_vec();
                     places.push(Replacement { bytes: cut.bytes, text });
-                    match cut.note {
-                        FilterNote::LeftOut(what, name) => self.changes.leave_out(what, name),
-                        FilterNote::NotRestored(what, reason) => self.changes.not_restored(what, reason),
-                    }
+                    cut.note.into_iter().for_each(|note| self.changes.tell(note));
                 }
                 if trial.is_some() {
                     self.put_on_trial(start, &places, trial)?;

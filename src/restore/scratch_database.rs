@@ -122,6 +122,7 @@ const KNOWN: &str = "SELECT pg_catalog.json_build_object(
         UNION SELECT t.typname FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
         UNION SELECT o.opcname FROM pg_catalog.pg_opclass o WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
         UNION SELECT f.opfname FROM pg_catalog.pg_opfamily f WHERE f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+        UNION SELECT l.collname FROM pg_catalog.pg_collation l WHERE l.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
         UNION SELECT s.dictname FROM pg_catalog.pg_ts_dict s WHERE s.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
         UNION SELECT s.cfgname FROM pg_catalog.pg_ts_config s WHERE s.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
         UNION SELECT s.tmplname FROM pg_catalog.pg_ts_template s WHERE s.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid

@@ -1,4 +1,5 @@
-//! `CREATE TABLE` and `CREATE DOMAIN`, taken apart: which clauses may need what is not there, and how it is made without them.
+//! `CREATE TABLE`, `CREATE DOMAIN` and types with collations, taken apart: which clauses may need what is not there, and how it
+//! is made without them.
 
 use super::lost::LostObjects;
 use super::object::{DumpObject, ObjectKind, elements};
@@ -148,10 +149,11 @@ fn column(parts: &mut StatementParts<'_>, from: usize, to: usize, is_typed: bool
     let name = statement.bytes(from, from + 1);
     let base = statement.span(from, to);
     let text = statement.bytes(from, to);
+    let behind_type = type_end(statement, from + 1, to);
     let (mut cuts, mut computed): (Vec<Replacement>, Option<(usize, usize)>) = (Vec::new(), None);
-    for (start, first, end) in each(statement, type_end(statement, from + 1, to), to) {
+    for (start, first, end) in each(statement, behind_type, to) {
         let is_computed = statement.is(first, "GENERATED") && !statement.is(end - 1, "IDENTITY");
-        if !lost.mentioned_in(statement, start, end) || !(is_computed || statement.is_any(first, &["DEFAULT", "CHECK"])) {
+        if !(may_fail(statement, (start, first, end), lost) || (is_computed && lost.mentioned_in(statement, start, end))) {
             continue;
         }
         let mut until = end;
@@ -177,6 +179,9 @@ fn column(parts: &mut StatementParts<'_>, from: usize, to: usize, is_typed: bool
         } else if statement.is(first, "DEFAULT") {
             let words = [b"ALTER COLUMN ", name, b" SET ", statement.bytes(first, end)].concat();
             Some(parts.sql("ALTER TABLE ", &words))
+        } else if statement.is(first, "COLLATE") {
+            let whole = [statement.bytes(from + 1, behind_type), b" ", statement.bytes(first, end)].concat();
+            Some(parts.sql("ALTER TABLE ", &[b"ALTER COLUMN ", name, b" TYPE ", &*whole].concat()))
         } else {
             Some(parts.sql("ALTER TABLE ", &[b"ADD ", statement.bytes(start, end)].concat()))
         };
@@ -199,6 +204,14 @@ fn column(parts: &mut StatementParts<'_>, from: usize, to: usize, is_typed: bool
         }
     }
     replaced(text, 0, &cuts)
+}
+
+/// Whether it is a default, a check or a collation that may need what is not there.
+fn may_fail(statement: &Statement, (start, first, end): (usize, usize, usize), lost: &LostObjects) -> bool {
+    match statement.is(first, "COLLATE") {
+        true => lost.may_lack_collation(statement, first + 1),
+        false => statement.is_any(first, &["DEFAULT", "CHECK"]) && lost.mentioned_in(statement, start, end),
+    }
 }
 
 /// The clauses of a column: where each begins, where its first word behind a name is, and where it ends.
@@ -230,11 +243,16 @@ pub(super) fn domain(statement: &Statement, object: &DumpObject, lost: &mut Lost
     };
     let mut without = Vec::new();
     for (start, first, end) in each(statement, type_end(statement, object.words.1 + 1, to), to) {
-        if !lost.mentioned_in(statement, start, end) || !statement.is_any(first, &["DEFAULT", "CHECK"]) {
+        if !may_fail(statement, (start, first, end), lost) {
             continue;
         }
         let bytes = statement.span(start, end);
         without.push(Replacement { bytes, text: Vec::new() });
+        if statement.is(first, "COLLATE") {
+            // Nothing gives a domain another one.
+            parts.add(statement.text(start, first + 1), None, Vec::new());
+            continue;
+        }
         let verb: &[u8] = if statement.is(first, "DEFAULT") { b"SET " } else { b"ADD " };
         let again = parts.sql("ALTER DOMAIN ", &[verb, statement.bytes(start, end)].concat());
         let what = statement.text(start, if start == first { first + 1 } else { first });
@@ -249,4 +267,46 @@ pub(super) fn domain(statement: &Statement, object: &DumpObject, lost: &mut Lost
         clauses: parts.clauses,
         may_go: true,
     }
+}
+
+/// A composite type or a range whose collations may not be there: its values are worth more. `None`: there is none of them.
+pub(super) fn collated_type(statement: &Statement, object: &DumpObject, lost: &LostObjects) -> Option<TrialTable> {
+    let open = object.words.1 + if statement.has(object.words.1, "AS RANGE") { 2 } else { 1 };
+    if object.kind != ObjectKind::Type || !statement.is(object.words.1, "AS") || !statement.is_symbol(open, b'(') {
+        return None;
+    }
+    let is_range = open > object.words.1 + 1;
+    let close = statement.behind_parentheses(open)?;
+    let mut parts = StatementParts {
+        statement,
+        object,
+        clauses: Vec::new(),
+        generated: Vec::new(),
+    };
+    let mut kept = Vec::new();
+    for (from, to) in elements(statement, open + 1, close - 1) {
+        let at = if is_range { from } else { type_end(statement, from + 1, to) };
+        let is_collation = statement.is(at, if is_range { "COLLATION" } else { "COLLATE" });
+        if !is_collation || !lost.may_lack_collation(statement, at + if is_range { 2 } else { 1 }) {
+            kept.push(statement.bytes(from, to));
+        } else if is_range {
+            parts.add("COLLATION".to_owned(), None, Vec::new());
+        } else {
+            kept.push(statement.bytes(from, at));
+            let name = statement.bytes(from, from + 1);
+            let words = [b"ALTER ATTRIBUTE ", name, b" TYPE ", statement.bytes(from + 1, to)].concat();
+            let what = format!("COLLATE of {}", statement.text(from, from + 1));
+            let again = parts.sql("ALTER TYPE ", &words);
+            parts.add(what, Some(again), Vec::new());
+        }
+    }
+    let (bytes, text) = (statement.span(open, close), [b"(", &*kept.join(&b", "[..]), b")"].concat());
+    (!parts.clauses.is_empty()).then(|| TrialTable {
+        what: object.text(statement),
+        name: object.sql(statement).to_vec(),
+        without: vec![Replacement { bytes, text }],
+        alone: Vec::new(),
+        clauses: parts.clauses,
+        may_go: true,
+    })
 }

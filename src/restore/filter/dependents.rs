@@ -62,11 +62,6 @@ fn about(statement: &Statement, lost: &mut LostObjects) -> Option<Verdict> {
         let name = joined(&parts_of(&statement.literal(5)?));
         return lost.has_name(ObjectKind::Relation, &name).then_some(Verdict::Drop);
     }
-    if statement.has(0, "SET default_table_access_method") {
-        let name = statement.literal(3).or_else(|| statement.name(3))?;
-        let is_lost = lost.has_name(ObjectKind::AccessMethod, &shown(&name));
-        return is_lost.then(|| Verdict::Replace("SET default_table_access_method = heap;".to_owned()));
-    }
     let object = DumpObject::read(statement, said_of(statement)?)?;
     if !lost.has(&object) {
         return None;
@@ -105,7 +100,11 @@ fn table_without(statement: &Statement, made: Option<&DumpObject>, lost: &LostOb
             lost_type(statement, object.words.1, to, lost)
         }
         ObjectKind::Type if statement.has(object.words.1, "AS") && statement.is_symbol(object.words.1 + 1, b'(') => {
-            lost_type(statement, object.words.1 + 1, statement.len(), lost)
+            let end = statement.behind_parentheses(object.words.1 + 1)?;
+            let attributes = elements(statement, object.words.1 + 2, end - 1).into_iter();
+            // A collation is none.
+            let types = attributes.map(|(from, to)| (from + 1, clauses::type_end(statement, from + 1, to)));
+            types.into_iter().find_map(|(from, to)| lost_type(statement, from, to, lost))
         }
         _ => None,
     }?;
@@ -212,6 +211,9 @@ fn make(statement: &Statement, object: &DumpObject, suspect: bool, lost: &mut Lo
         return Some(Trial::Table(Box::new(clauses::domain(statement, object, lost))));
     }
     lost.suspect(object, statement);
+    if let Some(collated) = clauses::collated_type(statement, object, lost) {
+        return Some(Trial::Table(Box::new(collated)));
+    }
     Some(Trial::Plain(PlainTrial {
         what: object.text(statement),
         told: TrialNotice::Always,

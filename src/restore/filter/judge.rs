@@ -2,7 +2,7 @@
 
 use super::dependents::{self, DependentVerdict};
 use super::lost::LostObjects;
-use super::object::{DumpObject, ObjectKind, joined};
+use super::object::{DumpObject, ObjectKind, elements, joined};
 use super::options::FilterOptions;
 use super::trial::Trial;
 use crate::format::dump_statement::{Statement, shown};
@@ -22,15 +22,20 @@ pub(super) enum Verdict {
     SetAside,
     NotRestored(String, Cow<'static, str>),
     /// Another one in its place.
-    Replace(String),
-    /// It passes without these bytes.
+    Replace(String, Option<FilterNote>),
+    /// It passes with something else in place of these bytes.
     Cut(Vec<CutRange>),
 }
+
+/// So that what stood before and behind a cut does not become one: two hyphens would be a comment, a string that follows
+/// another in a new line goes on with it, and psql would read on otherwise than the lexer did.
+pub(super) const PLACE_OF_A_CUT: &[u8] = b" /**/ ";
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct CutRange {
     pub(super) bytes: Range<usize>,
-    pub(super) note: FilterNote,
+    pub(super) text: &'static [u8],
+    pub(super) note: Option<FilterNote>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +46,11 @@ pub(super) enum FilterNote {
 
 /// Settings that `pg_dump` writes, and the major of the first server that knows them.
 const SETTINGS: &[(&str, u32)] = &[("transaction_timeout", 17), ("default_table_access_method", 12)];
+
+/// Of the first server that takes `FUNCTION` where others say `PROCEDURE`.
+const FUNCTION_WORD: u32 = 11;
+
+const NO_ACCESS_METHOD: &str = "the extension that has it is not there: its tables are made with heap";
 
 /// What is left out with them.
 const OF_EXTENSIONS: &str = "what left-out extensions have";
@@ -118,7 +128,7 @@ fn judge_wishes(options: &FilterOptions, statement: &Statement, lost: &mut LostO
         return judge_alter(options, statement);
     }
     if statement.is_any(0, &["SET", "RESET"]) {
-        return judge_set(options, statement);
+        return judge_set(options, statement, lost);
     }
     if let Some(path) = &options.search_path {
         let is_path = statement.has(0, "SELECT pg_catalog")
@@ -127,7 +137,8 @@ fn judge_wishes(options: &FilterOptions, statement: &Statement, lost: &mut LostO
             && statement.literal(7).is_some_and(|value| value.is_empty());
         if is_path {
             let path = crate::restore::target_database::literal(path);
-            return Verdict::Replace(format!("SELECT pg_catalog.set_config('search_path', {path}, false);"));
+            let statement = format!("SELECT pg_catalog.set_config('search_path', {path}, false);");
+            return Verdict::Replace(statement, None);
         }
     }
     if statement.len() == 1 && statement.is_any(0, &["BEGIN", "COMMIT"]) && options.no_transactions {
@@ -166,7 +177,7 @@ fn judge_alter(options: &FilterOptions, statement: &Statement) -> Verdict {
             && !options.set_aside
             && let Some(statement) = owner_of_public(statement)
         {
-            return Verdict::Replace(statement);
+            return Verdict::Replace(statement, None);
         }
         return ownership(options, options.no_owner, "owners", statement.text(1, owner));
     }
@@ -223,7 +234,7 @@ pub(super) fn owner_clause(statement: &Statement) -> Option<usize> {
     (end == owner).then_some(owner)
 }
 
-fn judge_set(options: &FilterOptions, statement: &Statement) -> Verdict {
+fn judge_set(options: &FilterOptions, statement: &Statement, lost: &mut LostObjects) -> Verdict {
     if statement.has(1, "SESSION AUTHORIZATION") {
         let unwanted = options.no_owner || options.set_aside;
         let role = statement.literal(3).map_or_else(|| statement.text(3, 4), |role| shown(&role));
@@ -239,6 +250,17 @@ fn judge_set(options: &FilterOptions, statement: &Statement) -> Verdict {
         if !name.is_empty() {
             return Verdict::LeaveOut("tablespaces", shown(&name));
         }
+    }
+    if setting("default_table_access_method") {
+        let name = statement.literal(3).or_else(|| statement.name(3)).unwrap_or_default();
+        let what = format!("ACCESS METHOD {}", shown(&name));
+        let note = match lost.take_access_method(name) {
+            None => return Verdict::Pass,
+            Some(is_told) if is_told => None,
+            Some(_) if options.superuser_only => Some(FilterNote::NotRestored(what, NO_ACCESS_METHOD.into())),
+            Some(_) => Some(FilterNote::LeftOut(OF_EXTENSIONS, what)),
+        };
+        return Verdict::Replace("SET default_table_access_method = heap;".to_owned(), note);
     }
     Verdict::Pass
 }
@@ -298,10 +320,33 @@ fn judge_create(options: &FilterOptions, statement: &Statement) -> Verdict {
             let end = statement.find(4, "OPTIONS").unwrap_or(statement.len());
             return Verdict::LeaveOut("user mappings", statement.text(4, end));
         }
+    } else if options.settings_newer_than.is_some_and(|major| major < FUNCTION_WORD)
+        && let Some(at) = function_word(statement)
+    {
+        return Verdict::Cut(vec![CutRange {
+            bytes: statement.span(at, at + 1),
+            text: b"PROCEDURE",
+            note: None,
+        }]);
     } else {
         return cut_tablespace(options, statement);
     }
     Verdict::Pass
+}
+
+/// The word that is `PROCEDURE` in older servers: of an operator's function, and of what a trigger executes.
+fn function_word(statement: &Statement) -> Option<usize> {
+    if ["TRIGGER", "CONSTRAINT TRIGGER", "EVENT TRIGGER"]
+        .iter()
+        .any(|kind| statement.has(1, kind))
+    {
+        let executed = (2..statement.len()).find(|at| statement.has(*at, "EXECUTE FUNCTION"));
+        return executed.map(|at| at + 1);
+    }
+    let open = statement.find_symbol(2, b'(').filter(|_| statement.is(1, "OPERATOR"))?;
+    let end = statement.behind_parentheses(open)?;
+    let mut options = elements(statement, open + 1, end - 1).into_iter().map(|(from, _)| from);
+    options.find(|from| statement.is(*from, "FUNCTION") && statement.is_symbol(from + 1, b'='))
 }
 
 /// Where the name of `CREATE EXTENSION` stands.
@@ -337,7 +382,8 @@ fn cut_tablespace(options: &FilterOptions, statement: &Statement) -> Verdict {
     match clause() {
         Some((bytes, name)) => Verdict::Cut(vec![CutRange {
             bytes,
-            note: FilterNote::LeftOut("tablespaces", name),
+            text: PLACE_OF_A_CUT,
+            note: Some(FilterNote::LeftOut("tablespaces", name)),
         }]),
         None => Verdict::Pass,
     }

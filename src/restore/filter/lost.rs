@@ -4,6 +4,7 @@ use super::missing::Members;
 use super::object::{DumpObject, ObjectKind, joined};
 use super::options::ServerRights;
 use super::suspects::Suspects;
+use crate::format::dump_lexer::{DumpLexer, Lexed};
 use crate::format::dump_statement::{Statement, shown};
 use crate::format::{hex, sha256};
 use std::collections::BTreeSet;
@@ -12,6 +13,19 @@ use std::collections::BTreeSet;
 const MAX_OBJECTS: usize = 200_000;
 /// Of an identity: a longer one is held by its hash.
 const MAX_KEY: usize = 1024;
+
+/// Types whose values are names, by which a string may need what is not there.
+const TYPES_OF_NAMES: &[&[u8]] = &[
+    b"regclass",
+    b"regcollation",
+    b"regconfig",
+    b"regdictionary",
+    b"regoper",
+    b"regoperator",
+    b"regproc",
+    b"regprocedure",
+    b"regtype",
+];
 
 fn held(identity: &str) -> String {
     match identity.len() > MAX_KEY {
@@ -121,7 +135,8 @@ impl LostObjects {
         // Of these a dump does not say the schema.
         let is_nameless = |name: &&Vec<Vec<u8>>| name.first().is_some_and(|schema| schema == b"pg_catalog") || name.len() == 1;
         let nameless = members.objects.iter().map(|(_, name)| name).filter(is_nameless);
-        nameless.filter_map(|name| name.last()).for_each(|name| self.suspects.add(name));
+        let nameless = nameless.filter_map(|name| name.last());
+        nameless.chain(&members.access_methods).for_each(|name| self.suspects.add(name));
         for relation in &members.relations {
             self.add_name(ObjectKind::Relation, &joined(relation));
             relation.last().into_iter().for_each(|name| self.suspects.add(name));
@@ -142,6 +157,31 @@ impl LostObjects {
 
     pub(super) fn has_name(&self, kind: ObjectKind, name: &str) -> bool {
         self.names.contains(&(kind, held(name)))
+    }
+
+    /// `Some`: that of tables which is not there, and whether somebody has told so. It counts as told from then on.
+    pub(super) fn take_access_method(&mut self, name: Vec<u8>) -> Option<bool> {
+        let text = shown(&name);
+        if self.has_name(ObjectKind::AccessMethod, &text) {
+            return Some(true);
+        }
+        let is_missing = self.missing.objects.contains(&(ObjectKind::AccessMethod, vec![name]));
+        is_missing.then(|| {
+            self.add_name(ObjectKind::AccessMethod, &text);
+            false
+        })
+    }
+
+    /// PostgreSQL's own are there, whatever else has such a name.
+    pub(super) fn may_lack_collation(&self, statement: &Statement, at: usize) -> bool {
+        let Some((parts, end)) = statement.qualified(at) else {
+            return false;
+        };
+        let is_in_catalog = parts.len() > 1 && parts[0] == b"pg_catalog";
+        match is_in_catalog {
+            true => self.missing.objects.contains(&(ObjectKind::Collation, parts)),
+            false => self.mentioned_in(statement, at, end),
+        }
     }
 
     pub(super) fn lacks_schema(&self, name: &[u8]) -> bool {
@@ -192,8 +232,15 @@ impl LostObjects {
         } else {
             None
         };
+        self.names_unknown_but(statement, from, to, own.as_ref())
+    }
+
+    fn names_unknown_but(&self, statement: &Statement, from: usize, to: usize, own: Option<&Vec<u8>>) -> bool {
         let mut at = from;
         while at < to {
+            if is_of_names(statement, at) && self.text_names_unknown(statement, at, own) {
+                return true;
+            }
             // `OPERATOR(schema.%)`: of operators nobody knows which the extension had.
             let is_operator = statement.is_symbol(at + 1, b'.') && statement.name(at + 2).is_none();
             if is_operator && statement.name(at).is_some_and(|schema| self.shared.contains(&schema)) {
@@ -206,7 +253,7 @@ impl LostObjects {
             if let [schema, name, ..] = &*parts
                 && self.shared.contains(schema)
                 && !self.known.contains(name)
-                && own.as_ref() != Some(name)
+                && own != Some(name)
             {
                 return true;
             }
@@ -214,4 +261,29 @@ impl LostObjects {
         }
         false
     }
+
+    /// Of a string that holds names, such as `'public.f(public.t)'::regprocedure`.
+    fn text_names_unknown(&self, statement: &Statement, at: usize, own: Option<&Vec<u8>>) -> bool {
+        // With escapes in it: the server can tell.
+        let Some(mut text) = statement.literal(at) else { return true };
+        text.push(b';');
+        let (mut lexer, mut rest) = (DumpLexer::default(), &*text);
+        while !rest.is_empty() {
+            let (read, lexed) = lexer.read(rest);
+            rest = &rest[read..];
+            if lexed == Lexed::End {
+                break;
+            }
+        }
+        let names = Statement::new(&text, lexer.tokens());
+        self.names_unknown_but(&names, 0, names.len(), own)
+    }
+}
+
+/// A string that is cast to one of those types.
+fn is_of_names(statement: &Statement, at: usize) -> bool {
+    // Two colons are one symbol.
+    let is_cast = statement.is_text(at) && statement.is_symbol(at + 1, b':');
+    let of = |(parts, _): (Vec<Vec<u8>>, usize)| parts.last().is_some_and(|name| TYPES_OF_NAMES.contains(&&**name));
+    is_cast && statement.qualified(at + 2).is_some_and(of)
 }

@@ -14,8 +14,10 @@ pub(super) struct Members {
     pub(super) schemas: BTreeSet<Vec<u8>>,
     /// Schema and name.
     pub(super) relations: BTreeSet<Vec<Vec<u8>>>,
-    /// Functions, types, languages and wrappers: a schema, if they have one, and the name.
+    /// Whatever else: a schema, if its kind has one, and the name.
     pub(super) objects: BTreeSet<(ObjectKind, Vec<Vec<u8>>)>,
+    /// For which they have operator classes: of a default one, an index names no more.
+    pub(super) access_methods: BTreeSet<Vec<u8>>,
     /// Functions with their arguments.
     signatures: BTreeSet<String>,
     /// Names under which the dump makes functions of its own.
@@ -28,6 +30,15 @@ fn kind_of(word: &str) -> Option<ObjectKind> {
         "type" => Some(ObjectKind::Type),
         "language" => Some(ObjectKind::Language),
         "wrapper" => Some(ObjectKind::Wrapper),
+        "access method" => Some(ObjectKind::AccessMethod),
+        "collation" => Some(ObjectKind::Collation),
+        "operator" => Some(ObjectKind::Operator),
+        "operator class" => Some(ObjectKind::OperatorClass),
+        "operator family" => Some(ObjectKind::OperatorFamily),
+        "text search configuration" => Some(ObjectKind::Configuration),
+        "text search dictionary" => Some(ObjectKind::Dictionary),
+        "text search parser" => Some(ObjectKind::Parser),
+        "text search template" => Some(ObjectKind::Template),
         _ => None,
     }
 }
@@ -46,10 +57,18 @@ impl ExtensionMembers {
             }
             _ => None,
         };
+        let access_method = |words: &Vec<String>| match words.as_slice() {
+            // Types that they come with need no others: of those that are left, the most have one that PostgreSQL brings.
+            [kind, _, _, method] if kind_of(kind) == Some(ObjectKind::OperatorClass) => {
+                (method != "btree" && method != "hash").then(|| bytes(method))
+            }
+            _ => None,
+        };
         let members = |extension: &Extension| Members {
             schemas: extension.schemas.iter().map(bytes).collect(),
             relations: extension.relations.iter().map(|name| name.iter().map(bytes).collect()).collect(),
             objects: extension.objects.iter().filter_map(object).collect(),
+            access_methods: extension.objects.iter().filter_map(access_method).collect(),
             signatures: extension.objects.iter().filter_map(signature).collect(),
             overloaded: BTreeSet::new(),
         };
@@ -66,6 +85,7 @@ impl Members {
         self.schemas.extend(more.schemas.iter().cloned());
         self.relations.extend(more.relations.iter().cloned());
         self.objects.extend(more.objects.iter().cloned());
+        self.access_methods.extend(more.access_methods.iter().cloned());
         self.signatures.extend(more.signatures.iter().cloned());
     }
 

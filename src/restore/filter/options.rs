@@ -1,5 +1,6 @@
 //! What is wished of the filter, and what it did.
 
+use super::judge::FilterNote;
 use super::missing::ExtensionMembers;
 use super::object::{DumpObject, ObjectKind, joined};
 use crate::format::dump_statement::Statement;
@@ -37,7 +38,8 @@ pub struct FilterOptions {
     /// `BEGIN` and `COMMIT`, which `pg_dump` writes around large objects: inside `psql --single-transaction` its `COMMIT`
     /// would end the one transaction half way.
     pub no_transactions: bool,
-    /// Settings that a server of this major does not know, such as the `transaction_timeout` (17) of a newer `pg_dump`.
+    /// Settings and words that a server of this major does not know, such as the `transaction_timeout` (17) of a newer
+    /// `pg_dump`.
     pub settings_newer_than: Option<u32>,
     /// Schemas and extensions that are there already: they are not made, and the extensions not commented on.
     pub existing_schemas: BTreeSet<Vec<u8>>,
@@ -173,6 +175,13 @@ impl FilterChanges {
                      only after it was dropped"
             )
         })
+    }
+
+    pub(super) fn tell(&mut self, note: FilterNote) {
+        match note {
+            FilterNote::LeftOut(what, name) => self.leave_out(what, name),
+            FilterNote::NotRestored(what, reason) => self.not_restored(what, reason),
+        }
     }
 
     pub(super) fn leave_out_rows(&mut self, name: Vec<Vec<u8>>) {

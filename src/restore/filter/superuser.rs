@@ -1,6 +1,6 @@
 //! Statements that PostgreSQL keeps for superusers. Where a restore has none, what they make is not there.
 
-use super::judge::{CutRange, FilterNote, Verdict};
+use super::judge::{CutRange, FilterNote, PLACE_OF_A_CUT, Verdict};
 use super::lost::LostObjects;
 use super::object::{elements, joined};
 use super::options::ServerRights;
@@ -152,9 +152,12 @@ fn function(statement: &Statement, at: usize, rights: Option<&ServerRights>) -> 
     let body = ["AS", "BEGIN", "RETURN"].iter().filter_map(|word| statement.find(end, word)).min();
     let until = body.unwrap_or(statement.len());
     let mut cut = |from: usize, to: usize, what: &str, reason: &'static str| {
-        let note = FilterNote::NotRestored(format!("{what} of {}", statement.text(at, end)), reason.into());
-        let bytes = statement.span(from, to);
-        cuts.push(CutRange { bytes, note });
+        let note = Some(FilterNote::NotRestored(
+            format!("{what} of {}", statement.text(at, end)),
+            reason.into(),
+        ));
+        let (bytes, text) = (statement.span(from, to), PLACE_OF_A_CUT);
+        cuts.push(CutRange { bytes, text, note });
     };
     if let Some(found) = statement
         .find(end, "LEAKPROOF")

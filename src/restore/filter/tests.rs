@@ -3,6 +3,7 @@
 mod dependents;
 mod extensions;
 mod guard;
+mod members;
 mod pieces;
 
 use super::*;

@@ -12,7 +12,7 @@ const CONDITIONS: &str = "undefined_function OR undefined_object OR undefined_ta
     OR invalid_schema_name OR insufficient_privilege OR datatype_mismatch OR wrong_object_type OR invalid_object_definition \
     OR invalid_function_definition OR invalid_table_definition OR invalid_foreign_key OR invalid_column_reference \
     OR feature_not_supported OR ambiguous_function OR cannot_coerce OR indeterminate_datatype OR grouping_error \
-    OR object_not_in_prerequisite_state";
+    OR object_not_in_prerequisite_state OR collation_mismatch OR indeterminate_collation";
 /// Of other servers, and of the ways to them.
 const REMOTE: &str = "fdw_error OR connection_exception OR sql_routine_exception OR external_routine_exception \
     OR external_routine_invocation_exception";

@@ -15,10 +15,23 @@ const SHAPES: &str = "create table systems (id int primary key); select pg_catal
     create function touches(int, int) returns bool language sql immutable as 'select $1 = $2 + 1';
     create operator %% (leftarg = int, rightarg = int, function = touches);";
 
+/// Like a columnar store: an access method, a collation and what else a dump names in other ways than by a function's call.
+const METHODS: &str = "create access method xheap type table handler heap_tableam_handler;
+    create function xblhandler(internal) returns index_am_handler language c as '$libdir/bloom', 'blhandler';
+    create access method xbl type index handler xblhandler;
+    create operator class xint_ops default for type int using xbl as operator 1 =(int, int), function 1 hashint4(int);
+    create collation xcoll from \"C\"; create function xf(int) returns int language sql immutable as 'select $1';
+    create text search dictionary xdict (template = pg_catalog.simple); create text search configuration xcfg (copy = pg_catalog.simple);
+    create operator %%% (leftarg = text, rightarg = text, function = texteq);";
+
 /// A server that has these, as no other one does.
 fn server(folder: &std::path::Path) -> Server {
     let (bin, extensions) = copied_installation(folder);
-    for (name, script, schema) in [("pgseal_jobs", JOBS, "schema = 'pg_catalog'\n"), ("pgseal_shapes", SHAPES, "")] {
+    for (name, script, schema) in [
+        ("pgseal_jobs", JOBS, "schema = 'pg_catalog'\n"),
+        ("pgseal_shapes", SHAPES, ""),
+        ("pgseal_methods", METHODS, ""),
+    ] {
         let control = format!("default_version = '1'\nrelocatable = false\n{schema}");
         std::fs::write(extensions.join(format!("{name}.control")), control).expect("written");
         std::fs::write(extensions.join(format!("{name}--1.sql")), script).expect("written");
@@ -141,4 +154,62 @@ fn privileges_go_with_exactly_what_an_extension_has() {
     );
     let is_open = "select has_function_privilege('public', 'jobs.own()', 'execute')";
     assert_eq!(target.psql("back", is_open).trim(), "f");
+}
+
+/// Each of these failed the drill: by an access method's name in a setting or an index, by a name in a string, by a collation.
+#[test]
+fn what_names_a_missing_extension_without_a_call_fails_no_drill() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sql = "create extension pgseal_methods; create table heaped (i int, b text) using xheap; insert into heaped values (1, 'x');
+        create materialized view kept using xheap as select 1 as a; create index of_method on heaped using xbl (i);
+        comment on index of_method is 'x';
+        create table doc (id int, b text, v tsvector generated always as (to_tsvector('public.xcfg', b)) stored,
+            f text default ('public.xf(int)'::regprocedure)::text, o text default ('public.%%%(text,text)'::regoperator)::text);
+        insert into doc (id, b) values (1, 'a b'); create index in_words on doc using gin (to_tsvector('public.xcfg', b));
+        create table collated (b text collate public.xcoll not null default 'x', c text collate \"C\"); insert into collated default values;
+        create domain word as text collate public.xcoll; create type pair as (a int, b text collate public.xcoll);
+        create type span as range (subtype = text, collation = public.xcoll);
+        create table typed (w word, p pair, s span); insert into typed values ('x', row(1, 'y'), '[a,b)');";
+    let fixture = Fixture::on(server(folder.path()), sql, json!({}));
+    let fetched = backup(&fixture, json!({}));
+    let inventory = Fixture::offline(&["decrypt", &fetched, "--key", &fixture.key(), "--what", "inventory"]);
+    for member in [
+        r#"["access method","xheap"]"#,
+        r#"["collation","public","xcoll"]"#,
+        r#"["function","public","xf","integer"]"#,
+        r#"["operator","public","%%%"]"#,
+        r#"["operator class","public","xint_ops","xbl"]"#,
+        r#"["operator family","public","xint_ops","xbl"]"#,
+        r#"["text search configuration","public","xcfg"]"#,
+        r#"["text search dictionary","public","xdict"]"#,
+    ] {
+        assert!(inventory.stdout.contains(member), "{member} in {}", inventory.stdout);
+    }
+    let said = drill(&fixture, None, &[]);
+    let report = said.receipt();
+    assert_eq!(
+        (said.code, &report["outcome"]),
+        (0, &json!("passed")),
+        "{report:#}\n{}",
+        said.stderr
+    );
+    let lost = report["not_restored"].as_array().expect("a list").iter();
+    let mut lost: Vec<String> = lost.map(|lost| lost["what"].to_string().replace(['"', '\\'], "")).collect();
+    lost.sort_unstable();
+    let expected = [
+        "ACCESS METHOD xheap",
+        "COLLATE of DOMAIN public.word",
+        "COLLATE of b of TABLE public.collated",
+        "COLLATE of b of TYPE public.pair",
+        "COLLATION of TYPE public.span",
+        "DEFAULT of f of TABLE public.doc",
+        "DEFAULT of o of TABLE public.doc",
+        "EXTENSION pgseal_methods",
+        "GENERATED of v of TABLE public.doc",
+        "INDEX in_words ON public.doc",
+        "INDEX of_method ON public.heaped",
+    ];
+    assert_eq!(lost, expected, "{report:#}");
+    let tables = report["comparison"]["tables"].as_array().expect("tables");
+    assert!(tables.len() == 5 && tables.iter().all(|table| table["equal"] == true), "{report:#}");
 }
