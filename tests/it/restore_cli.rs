@@ -31,6 +31,7 @@ mod sealed;
 mod streams;
 mod value_settings;
 mod vectors;
+mod writes;
 
 /// A backup of a small database, in S3 and downloaded, with the private key that opens it.
 struct Fixture {

@@ -152,14 +152,12 @@ impl FilterChanges {
 
     /// Warnings, for people.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        self.schemas_made
-            .iter()
-            .map(|name| {
-                format!(
-                    "the schema {name} was made: the dump makes none of that name; an extension that makes it by itself can be added \
+        self.schemas_made.iter().map(|name| {
+            format!(
+                "the schema {name} was made: the dump makes none of that name; an extension that makes it by itself can be added \
                      only after it was dropped"
-                )
-            })
+            )
+        })
     }
 
     pub(super) fn leave_out_rows(&mut self, name: Vec<Vec<u8>>) {
