@@ -1,5 +1,7 @@
 //! The Lambda entry point: the runtime loop, one event after the other in the same process.
 
+mod runtime_api;
+
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
@@ -8,165 +10,63 @@ use crate::handler::{HandlerContext, Response, handle};
 use crate::panics;
 use crate::receipt::Receipt;
 use crate::variables::Env;
-use bytes::Bytes;
-use lambda_runtime::layers::TracingLayer;
-use lambda_runtime::tower::Layer;
-use lambda_runtime::tower::util::MapRequestLayer;
-use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
-use serde_json::Value;
-use std::cell::Cell;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use runtime_api::{CallFailure, RuntimeApi};
+use serde::Serialize;
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
+use tracing::Instrument;
 
 /// What it takes to kill `pg_dump`, abort the upload and answer; of a short time-out a sixth must do.
 const RESERVE: Duration = Duration::from_secs(10);
 
 /// A failure as Lambda, alarms and Step Functions see it: `errorType` is `pgseal.CODE`, the message holds what failed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct LambdaError {
     error_type: String,
+    #[serde(rename = "errorMessage")]
     receipt: String,
-}
-
-impl From<LambdaError> for Diagnostic {
-    fn from(failure: LambdaError) -> Self {
-        Diagnostic {
-            error_type: failure.error_type,
-            error_message: failure.receipt,
-        }
-    }
-}
-
-// The runtime logs a handler's error by Debug: it is what the receipt says, and no more.
-impl std::fmt::Debug for LambdaError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.receipt)
-    }
-}
-
-/// Whether an event is being worked on: from its arrival until its answer is posted.
-#[derive(Clone, Default)]
-struct Busy(Arc<AtomicBool>);
-
-impl Busy {
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-impl<S> Layer<S> for Busy {
-    type Service = BusyService<S>;
-
-    fn layer(&self, service: S) -> BusyService<S> {
-        let busy = self.clone();
-        BusyService { service, busy }
-    }
-}
-
-/// The runtime's own service, handler and posting, with a mark on while it works.
-struct BusyService<S> {
-    service: S,
-    busy: Busy,
-}
-
-impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for BusyService<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = BusyFuture<S::Future>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(context)
-    }
-
-    fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        self.busy.0.store(true, Ordering::Release);
-        let (future, busy) = (Box::pin(self.service.call(invocation)), self.busy.clone());
-        BusyFuture { future, busy }
-    }
-}
-
-struct BusyFuture<F> {
-    future: Pin<Box<F>>,
-    busy: Busy,
-}
-
-impl<F: Future> Future for BusyFuture<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        self.future.as_mut().poll(context)
-    }
-}
-
-impl<F> Drop for BusyFuture<F> {
-    fn drop(&mut self) {
-        self.busy.0.store(false, Ordering::Release);
-    }
-}
-
-/// What `work` gives, or `None` at a signal that finds no event in work.
-async fn until_idle_and_terminated<T>(work: impl Future<Output = T>, busy: &Busy, terminated: &Cancel) -> Option<T> {
-    let (mut work, mut signal) = (pin!(work), pin!(terminated.cancelled()));
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(ended) = work.as_mut().poll(context) {
-            return Poll::Ready(Some(ended));
-        }
-        // An answer that was posted a moment ago has woken this task, so that the mark is looked at again.
-        let is_terminated = terminated.reason().is_some() || signal.as_mut().poll(context).is_ready();
-        match is_terminated && !busy.get() {
-            true => Poll::Ready(None),
-            false => Poll::Pending,
-        }
-    })
-    .await
 }
 
 /// Answers events until the platform ends the process: by taking its side away, or by a signal.
 pub async fn serve(env: &Env, terminated: &Cancel) -> Result<()> {
-    let answered = AtomicBool::new(false);
-    // The library would answer by itself, and log, what its JSON reader does not take, and of a name given twice it would
-    // drop one: it reads `null`, and the event as it came goes past it. There is one at a time.
-    let body = Cell::new(Bytes::new());
-    let take_body = |mut invocation: LambdaInvocation| {
-        body.set(std::mem::replace(&mut invocation.body, Bytes::from_static(b"null")));
-        invocation
-    };
-    let service = service_fn(async |event: LambdaEvent<()>| {
-        let answer = handle_event(&body.take(), event.context.deadline(), env, terminated).await;
-        answered.store(true, Ordering::Relaxed);
-        answer
-    });
-    let busy = Busy::default();
-    let runtime = Runtime::new(service)
-        .layer(TracingLayer::new())
-        .layer(MapRequestLayer::new(take_body))
-        .layer(busy.clone());
-    let ended = panics::caught(async {
-        let ended = runtime.run().await;
-        ended.map_err(|error| Error::new(Code::AwsFailed, format!("the Lambda runtime API gave no event: {error}")))
-    });
-    let Some(ended) = until_idle_and_terminated(ended, &busy, terminated).await else {
-        return Ok(());
-    };
-    match ended {
-        // The handler's panics are caught in it: this is the library's, which asks for these headers without a check.
-        Err(error) if error.code == Code::Bug => Err(Error::new(
-            Code::AwsFailed,
-            "the Lambda runtime API gave an event without the headers Lambda-Runtime-Aws-Request-Id and Lambda-Runtime-Deadline-Ms",
-        )),
-        // The platform takes its side away when it has no more events: `sam local` does so after each.
-        Err(error) if answered.into_inner() => {
-            tracing::debug!("{}", error.message);
-            Ok(())
+    let api = RuntimeApi::at(env.get("AWS_LAMBDA_RUNTIME_API").unwrap_or_default())?;
+    let mut answered = false;
+    loop {
+        // A signal ends what waits for an event; one that came is answered first, by a handler that hears the signal itself.
+        let next = tokio::select! {
+            biased;
+            _ = terminated.cancelled() => return Ok(()),
+            next = api.next() => next,
+        };
+        let outcome = match next {
+            Ok(invocation) => {
+                let span = tracing::info_span!(
+                    "Lambda runtime invoke",
+                    requestId = invocation.request_id,
+                    xrayTraceId = invocation.trace_id
+                );
+                let answering = async {
+                    let answer = handle_event(&invocation.body, invocation.deadline, env, terminated).await;
+                    api.answer(&invocation, answer).await
+                };
+                answering.instrument(span).await
+            }
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(()) => answered = true,
+            // The platform takes its side away when it has no more events: `sam local` does so after each.
+            Err(CallFailure { error, is_gone: true }) if answered => {
+                tracing::debug!("{}", error.message);
+                return Ok(());
+            }
+            Err(CallFailure { error, .. }) => return Err(error),
         }
-        ended => ended,
     }
 }
 
-async fn handle_event(body: &[u8], platform: SystemTime, env: &Env, terminated: &Cancel) -> Result<Value, LambdaError> {
+async fn handle_event(body: &[u8], platform: SystemTime, env: &Env, terminated: &Cancel) -> Result<String, LambdaError> {
     let cancel = match terminated.child() {
         Ok(cancel) => cancel,
         Err(error) => return into_answer(Response::Receipt(Receipt::refused(error))),
@@ -186,14 +86,14 @@ async fn handle_event(body: &[u8], platform: SystemTime, env: &Env, terminated: 
 }
 
 /// The answer that the handler gives, be it that it panicked.
-async fn answered(handler: impl Future<Output = Response>) -> Result<Value, LambdaError> {
+async fn answered(handler: impl Future<Output = Response>) -> Result<String, LambdaError> {
     let answer = panics::caught::<_, Error>(async { Ok(handler.await) }).await;
     into_answer(answer.unwrap_or_else(|bug| Response::Receipt(Receipt::refused(bug))))
 }
 
-fn into_answer(answer: Response) -> Result<Value, LambdaError> {
+fn into_answer(answer: Response) -> Result<String, LambdaError> {
     match answer.failure() {
-        None => Ok(serde_json::from_str(&answer.to_json()).unwrap_or_default()),
+        None => Ok(answer.to_json()),
         Some(error) => {
             let error_type = error.error_type();
             let receipt = match answer {
@@ -235,6 +135,7 @@ impl Drop for SignalTask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     #[tokio::test]
     async fn a_panic_in_the_handler_is_an_error_of_ours() {
@@ -247,29 +148,6 @@ mod tests {
             "{receipt}"
         );
         assert!(!failure.receipt.contains("on purpose"), "{receipt}");
-    }
-
-    #[tokio::test]
-    async fn a_signal_ends_an_idle_runtime_and_waits_for_a_busy_one() {
-        let terminated = Cancel::new().unwrap();
-        let idle = Busy::default();
-        let silent = std::future::pending::<()>();
-        let signal = async { terminated.cancel(Error::new(Code::Terminated, "stopped by SIGTERM")) };
-        let (ended, ()) = tokio::join!(until_idle_and_terminated(silent, &idle, &terminated), signal);
-        assert_eq!(ended, None);
-        let busy = Busy::default();
-        let event = BusyFuture {
-            future: Box::pin(tokio::task::yield_now()),
-            busy: busy.clone(),
-        };
-        busy.0.store(true, Ordering::Release);
-        let work = async {
-            event.await;
-            std::future::pending::<()>().await;
-        };
-        assert_eq!(until_idle_and_terminated(work, &busy, &terminated).await, None);
-        assert!(!busy.get());
-        assert_eq!(until_idle_and_terminated(async { 7 }, &busy, &terminated).await, Some(7));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use crate::backup::{BackupContext, Estimate};
 use crate::cancel::Cancel;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::format::names::DatabaseName;
-use crate::plan::Plan;
+use crate::plan::{Databases, Plan};
 use crate::rds::databases::ListedDatabase;
 use crate::rds::preflight::preflight;
 use crate::variables::Env;
@@ -40,8 +40,8 @@ pub struct PlannedBackup {
     pub error: Option<Error>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// The plan could not be made. Not so where `"*"` lists what cannot be backed up: that is what the plan is asked for, and
-    /// the backup will say it again as a failure.
+    /// The plan could not be made. Not so where `"*"` finds one that cannot be looked at or backed up: that is what the plan
+    /// is asked for, and the backup will say it again as a failure.
     #[serde(skip)]
     fails: bool,
 }
@@ -106,7 +106,9 @@ async fn planned(event: &Event, context: &BackupContext<'_>, listed: ListedDatab
                 database: name.as_str().to_owned(),
                 event: order(&name),
                 estimate,
-                fails: error.is_some(),
+                fails: error
+                    .as_ref()
+                    .is_some_and(|error| context.plan.databases != Databases::All || is_of_all(error)),
                 error,
                 ..nothing
             }
@@ -124,6 +126,14 @@ async fn planned(event: &Event, context: &BackupContext<'_>, listed: ListedDatab
             ..nothing
         },
     }
+}
+
+/// Whether what stands in the way of one database does so for each: the end of this run, the network, our own side.
+fn is_of_all(error: &Error) -> bool {
+    matches!(
+        error.code,
+        Code::Terminated | Code::Deadline | Code::DbUnreachable | Code::DbTls | Code::AwsFailed | Code::Bug
+    )
 }
 
 async fn estimate(context: &BackupContext<'_>, name: &DatabaseName) -> Result<Estimate> {

@@ -8,6 +8,8 @@ mod location;
 mod look;
 mod memory;
 mod new_file;
+mod pages;
+mod put_answer;
 mod s3;
 mod s3_error;
 mod s3_reader;

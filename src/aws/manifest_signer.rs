@@ -19,6 +19,9 @@ pub struct ManifestSigner {
     by: SigningMethod,
 }
 
+const USABLE: &str = "PGSEAL_SIGNING_KEY names the file of an EC key on P-256 that this user may read, or the ARN of one in KMS. Where its file is encrypted, set PGSEAL_SIGNING_PASSPHRASE_FILE to a \
+                      file whose first line is the passphrase.";
+
 enum SigningMethod {
     Local(LocalSigner),
     Kms { client: Client, key: String },
@@ -29,10 +32,15 @@ impl ManifestSigner {
         match key {
             SigningKey::File { path, passphrase_file } => {
                 let bad = |reason: String| Error::field(Code::BadEvent, "PGSEAL_SIGNING_KEY", reason);
-                let file = std::fs::read(path).map_err(|error| bad(format!("names {}, which cannot be read: {error}", path.display())))?;
+                let unreadable = |error| bad(format!("names {}, which cannot be read: {error}", path.display())).advise(USABLE);
+                let file = std::fs::read(path).map_err(unreadable)?;
                 warn_if_open_to_all(path);
                 let ask = || passphrase::ask(&path.display().to_string(), passphrase_file.as_deref());
-                let local = LocalSigner::parse(&file, ask).map_err(|error| bad(format!("cannot be used: {}", error.message)))?;
+                let local = LocalSigner::parse(&file, ask).map_err(|error| match error.code {
+                    // Stopped at the question.
+                    Code::Terminated => error,
+                    _ => bad(format!("cannot be used: {}", error.message)).advise(USABLE),
+                })?;
                 Ok(Self {
                     signer: Signer {
                         fingerprint: local.fingerprint().to_owned(),

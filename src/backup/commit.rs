@@ -134,8 +134,10 @@ impl Attempt<'_> {
                 let advice = "Run again: a backup that stands is then found.";
                 Err(Error::new(error.code, told).advise(advice).into())
             }
-            // No answer, and no look: it may stand.
-            (ObjectIdentity::Unknown | ObjectIdentity::SameSize { .. }, Some(error)) if error.code == Code::S3Unavailable => {
+            // No answer of S3's, and no look: it may stand.
+            (ObjectIdentity::Unknown | ObjectIdentity::SameSize { .. }, Some(error))
+                if matches!(error.code, Code::S3Unavailable | Code::S3Integrity) =>
+            {
                 let told = format!("whether the manifest of run {run} was written cannot be told: {}", error.message);
                 Err(Error::new(Code::CommitUnknown, told).into())
             }

@@ -278,11 +278,8 @@ pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<Co
     };
     let recipients = arguments.recipients.iter().map(read).collect::<Result<Vec<_>>>()?;
     cancel.run_until_cancelled(recipient::tested(&recipients)).await?;
-    let signing = match env.get("PGSEAL_SIGNING_KEY") {
-        Some(text) => {
-            let key = SigningKey::parse(text, env.get("PGSEAL_SIGNING_PASSPHRASE_FILE"))?;
-            Some(cancel.run_until_cancelled(ManifestSigner::tried(&key)).await?)
-        }
+    let signing = match SigningKey::of(env)? {
+        Some(key) => Some(cancel.run_until_cancelled(ManifestSigner::tried(&key)).await?),
         None => None,
     };
     let signer = verifier(arguments.signer.as_deref())?;

@@ -81,10 +81,7 @@ impl Plan {
                 .map(|list| std::env::split_paths(list).collect())
                 .unwrap_or_default(),
             available_memory: place.memory,
-            signing_key: env
-                .get("PGSEAL_SIGNING_KEY")
-                .map(|text| SigningKey::parse(text, env.get("PGSEAL_SIGNING_PASSPHRASE_FILE")))
-                .transpose()?,
+            signing_key: SigningKey::of(env)?,
             warnings,
         };
         plan.memory(0)?;

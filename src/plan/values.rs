@@ -2,6 +2,7 @@
 
 use super::bucket::RegionName;
 use crate::error::{Code, Error, Result};
+use crate::variables::Env;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,8 +81,22 @@ pub enum SigningKey {
 }
 
 impl SigningKey {
+    /// The one that the environment names, if any. A passphrase without a key is half of an order to sign.
+    pub fn of(env: &Env) -> Result<Option<Self>> {
+        let passphrase_file = env.get("PGSEAL_SIGNING_PASSPHRASE_FILE");
+        match env.get("PGSEAL_SIGNING_KEY") {
+            Some(key) => Self::parse(key, passphrase_file).map(Some),
+            None if passphrase_file.is_some() => {
+                let told = "is set and PGSEAL_SIGNING_KEY is not: nothing would be signed";
+                let error = Error::field(Code::BadEvent, "PGSEAL_SIGNING_PASSPHRASE_FILE", told);
+                Err(error.advise("Set PGSEAL_SIGNING_KEY to the key that it opens; where no backup is to be signed, unset both."))
+            }
+            None => Ok(None),
+        }
+    }
+
     /// An ARN of KMS, or else a file.
-    pub fn parse(text: &str, passphrase_file: Option<&str>) -> Result<Self> {
+    fn parse(text: &str, passphrase_file: Option<&str>) -> Result<Self> {
         if !text.starts_with("arn:") {
             return Ok(Self::File {
                 path: text.into(),

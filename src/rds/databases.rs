@@ -55,6 +55,8 @@ struct DatabaseRow {
     allows_connections: bool,
     connection_limit: i64,
     may_connect: bool,
+    /// No limit holds for a superuser.
+    is_superuser: bool,
 }
 
 /// Lists them from whichever database lets us in, within the limit for everything before a dump.
@@ -63,7 +65,8 @@ pub async fn databases(server: &Server, excluded: &[String], cancel: &Cancel) ->
         let session = open_any(server, excluded, cancel).await?;
         let name = hex("d.datname");
         let query = format!(
-            "SELECT {name}, d.datallowconn, d.datconnlimit, pg_catalog.has_database_privilege(d.oid, 'CONNECT')
+            "SELECT {name}, d.datallowconn, d.datconnlimit, pg_catalog.has_database_privilege(d.oid, 'CONNECT'),
+                 pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on'
              FROM pg_catalog.pg_database d ORDER BY d.datname"
         );
         session.rows(&query).await?.iter().map(found).collect::<Result<Vec<_>>>()
@@ -78,6 +81,7 @@ fn found(row: &Row) -> Result<DatabaseRow> {
         connection_limit: row.text(2)?.parse().unwrap_or(-1),
         // NULL of a database that is just being dropped.
         may_connect: row.optional(3)? != Some("f"),
+        is_superuser: row.flag(4)?,
     })
 }
 
@@ -113,6 +117,7 @@ fn sort_out(found: Vec<DatabaseRow>, excluded: &[String]) -> Result<DatabaseList
         allows_connections,
         connection_limit,
         may_connect,
+        is_superuser,
     } in found
     {
         let name = shown(&bytes);
@@ -129,7 +134,8 @@ fn sort_out(found: Vec<DatabaseRow>, excluded: &[String]) -> Result<DatabaseList
                 name,
                 reason: "it allows no connections (datallowconn)",
             },
-            () => choose(&bytes, name, may_connect),
+            () if connection_limit == 0 && !is_superuser => choose(&bytes, name, Some(&NO_CONNECTIONS)),
+            () => choose(&bytes, name, (!may_connect).then_some(&NO_CONNECT)),
         });
     }
     for name in missing {
@@ -148,7 +154,22 @@ fn sort_out(found: Vec<DatabaseRow>, excluded: &[String]) -> Result<DatabaseList
     Ok(list)
 }
 
-fn choose(bytes: &[u8], name: String, may_connect: bool) -> ListedDatabase {
+/// Why the user is not let into a database, and what helps.
+struct ClosedDoor {
+    why: &'static str,
+    advice: &'static str,
+}
+
+const NO_CONNECT: ClosedDoor = ClosedDoor {
+    why: "no CONNECT on database",
+    advice: "GRANT CONNECT ON DATABASE name TO the backup user, or leave it out on purpose by `exclude_databases`.",
+};
+const NO_CONNECTIONS: ClosedDoor = ClosedDoor {
+    why: "CONNECTION LIMIT 0 lets none but superusers into database",
+    advice: "ALTER DATABASE name CONNECTION LIMIT -1, or leave it out on purpose by `exclude_databases`.",
+};
+
+fn choose(bytes: &[u8], name: String, closed: Option<&ClosedDoor>) -> ListedDatabase {
     if bytes == b"*" {
         return odd(name, "its name means all databases wherever an event names it".to_owned());
     }
@@ -157,14 +178,14 @@ fn choose(bytes: &[u8], name: String, may_connect: bool) -> ListedDatabase {
         Ok(Err(error)) => return odd(name, error.message),
         Err(_) => return odd(name, "its name is not UTF-8".to_owned()),
     };
-    if may_connect {
+    let Some(ClosedDoor { why, advice }) = closed else {
         return ListedDatabase::Chosen(database);
-    }
-    let error = Error::new(Code::DbPrivilege, format!("no CONNECT on database {name}"));
+    };
+    let error = Error::new(Code::DbPrivilege, format!("{why} {name}")).advise(*advice);
     ListedDatabase::Failed {
         name,
         database: Some(database),
-        error: error.advise("GRANT CONNECT ON DATABASE name TO the backup user, or leave it out on purpose by `exclude_databases`."),
+        error,
     }
 }
 
@@ -190,6 +211,7 @@ mod tests {
             allows_connections: true,
             connection_limit: -1,
             may_connect: true,
+            is_superuser: false,
         }
     }
 
@@ -211,6 +233,15 @@ mod tests {
                 ..database(b"hr")
             },
             database(b"left_out"),
+            DatabaseRow {
+                connection_limit: 0,
+                ..database(b"lim0")
+            },
+            DatabaseRow {
+                connection_limit: 0,
+                is_superuser: true,
+                ..database(b"lim0_of_a_superuser")
+            },
             database(b"line\nbreak"),
             DatabaseRow {
                 connection_limit: -2,
@@ -234,6 +265,8 @@ mod tests {
                 "app",
                 "caf\\xe9: bad_name",
                 "hr: db_privilege",
+                "lim0: db_privilege",
+                "lim0_of_a_superuser",
                 "line\\nbreak: bad_name",
                 "half_dropped: skipped",
                 "closed: skipped",

@@ -1,6 +1,7 @@
 //! What the user may not read: found before the dump starts, by the names of the objects.
 
 use super::preflight::{NameSample, READ, RELATION, names};
+use super::selection::IS_IDENTITY;
 use super::session::Session;
 use crate::error::{Code, Error, Result};
 
@@ -69,11 +70,12 @@ pub async fn whole(session: &Session, warnings: &mut Vec<String>) -> Result<()> 
 /// Of the relations that SQL in `relations` has in `left_over`; what it has in `without_rows` is locked and not read.
 pub async fn part(session: &Session, relations: &str, with_large_objects: bool, warnings: &mut Vec<String>) -> Result<()> {
     let of = |condition: &str, named| {
-        // Owned sequences come along with their tables. Tables without their rows are locked, sequences are not even that.
+        // Owned sequences come along with their tables, and those of identity columns with nothing else. Tables without their rows are locked, sequences are not even that.
         let read = match condition {
             ROW_SECURITY => "SELECT oid FROM left_over EXCEPT SELECT oid FROM without_rows".to_owned(),
             _ => format!(
-                "(SELECT oid FROM left_over UNION {OWNED}) EXCEPT SELECT w.oid FROM without_rows w JOIN pg_catalog.pg_class q \
+                "(SELECT c.oid FROM left_over l JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) l.oid AND NOT {IS_IDENTITY} \
+                 UNION {OWNED}) EXCEPT SELECT w.oid FROM without_rows w JOIN pg_catalog.pg_class q \
                  ON q.oid OPERATOR(pg_catalog.=) w.oid WHERE q.relkind OPERATOR(pg_catalog.=) 'S'"
             ),
         };

@@ -1,10 +1,12 @@
 //! What is there already: listed, read, and compared with what should be there. An object's name proves nothing.
 
+use super::pages::Pages;
 use super::s3::named;
 use super::s3_error::S3ErrorKind;
 use super::{ObjectMatch, S3};
 use crate::error::{Code, Error, Result};
 use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::DateTime;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::{Bytes, BytesMut};
@@ -68,33 +70,16 @@ fn is_senseless<E>(error: &SdkError<E, HttpResponse>) -> bool {
 impl S3 {
     /// Every object whose key begins so; an inner error where the role may not list.
     pub async fn list_under(&self, beginning: &str) -> Result<Result<Vec<ListedObject>>> {
-        let d = &self.destination;
+        let arn = self.bucket_arn();
         let mut listed = Vec::new();
-        let mut from: Option<String> = None;
-        let mut tries = 0;
+        let mut pages = Pages::default();
         loop {
-            let request = self
-                .client
-                .list_objects_v2()
-                .bucket(d.bucket.name.as_str())
-                .prefix(beginning)
-                .set_continuation_token(from.clone());
-            let page = match request.send().await {
+            let page = self
+                .in_time("s3:ListBucket", &arn, self.page(beginning, pages.token(), &arn))
+                .await?;
+            let page = match page {
                 Ok(page) => page,
-                // An answer that came and cannot be read is none that the SDK asks for again.
-                Err(error) if tries < TRIES && is_senseless(&error) => {
-                    tries += 1;
-                    tokio::time::sleep(Duration::from_millis(100 << tries)).await;
-                    continue;
-                }
-                Err(error) => {
-                    let arn = format!("arn:aws:s3:::{}", d.bucket.name);
-                    return match S3ErrorKind::of(&error, "s3:ListBucket", &arn) {
-                        S3ErrorKind::Denied(error) => Ok(Err(error)),
-                        S3ErrorKind::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket.name))),
-                        other => Err(other.into_error("s3:ListBucket", &arn)),
-                    };
-                }
+                Err(denied) => return Ok(Err(denied)),
             };
             for object in page.contents() {
                 let Some(key) = object.key().filter(|key| key.starts_with(beginning)) else {
@@ -113,15 +98,40 @@ impl S3 {
                     format!("more than {LISTING_LIMIT} objects stand under {beginning}: no backup makes so many"),
                 ));
             }
-            match page.next_continuation_token() {
-                Some(token) if page.is_truncated() == Some(true) => from = Some(token.to_owned()),
-                _ => return Ok(Ok(listed)),
+            if !pages.turn(&page, &arn)? {
+                return Ok(Ok(listed));
             }
+        }
+    }
+
+    /// One page of a list. An answer that came and cannot be read is none that the SDK asks for again.
+    async fn page(&self, beginning: &str, token: Option<String>, arn: &str) -> Result<Result<ListObjectsV2Output>> {
+        let d = &self.destination;
+        let mut tries = 0;
+        loop {
+            let request = self.client.list_objects_v2().bucket(d.bucket.name.as_str()).prefix(beginning);
+            let error = match request.set_continuation_token(token.clone()).send().await {
+                Ok(page) => return Ok(Ok(page)),
+                Err(error) => error,
+            };
+            if tries >= TRIES || !is_senseless(&error) {
+                return match S3ErrorKind::of(&error, "s3:ListBucket", arn) {
+                    S3ErrorKind::Denied(error) => Ok(Err(error)),
+                    S3ErrorKind::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket.name))),
+                    other => Err(other.into_error("s3:ListBucket", arn)),
+                };
+            }
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(100 << tries)).await;
         }
     }
 
     /// A small object, whole.
     pub async fn fetch(&self, key: &str, limit: u64) -> Result<FetchOutcome> {
+        self.in_time("s3:GetObject", &self.arn(key), self.try_to_fetch(key, limit)).await
+    }
+
+    async fn try_to_fetch(&self, key: &str, limit: u64) -> Result<FetchOutcome> {
         let mut tries = 0;
         loop {
             tries += 1;

@@ -2,6 +2,7 @@
 
 use super::bucket_owner::BucketOwner;
 use super::look::KeyProbe;
+use super::put_answer;
 use super::s3_error::{S3ErrorKind, exists_and_is_missing};
 use super::senseless_reads;
 use super::transfer::{StalledTransfer, Transfer, TransferTimeouts};
@@ -177,7 +178,12 @@ impl S3 {
                     _ => wait_for(tries).await,
                 },
                 S3ErrorKind::Corrupted(_) if tries < 2 => {}
-                S3ErrorKind::Senseless(_) if tries < TRIES => wait_for(tries).await,
+                // As where an answer was lost: what stands there decides, and where nothing does it is sent again.
+                S3ErrorKind::Senseless(error) => match self.look(&put.key).await {
+                    Ok(KeyProbe::Found { .. }) => return Ok(PutOutcome::Exists),
+                    _ if tries < TRIES => wait_for(tries).await,
+                    _ => return Err(error),
+                },
                 S3ErrorKind::Unsupported(error) => return Err(self.unsupported(error).await),
                 other => return Err(other.into_error("s3:PutObject", &arn)),
             }
@@ -207,16 +213,23 @@ impl S3 {
         let request = request.customize().disable_payload_signing();
         let call = request.interceptor(transfer.clone()).config_override(transfer.timeouts()).send();
         Ok(match transfer.watch(call).await? {
-            Ok(stored) => match named(stored.e_tag()) {
-                Some(etag) => Ok(etag.to_owned()),
-                None => Err(S3ErrorKind::Senseless(no_etag("s3:PutObject", arn))),
-            },
+            Ok(answer) => put_answer::etag(&answer, checksum, &put.body, arn).map_err(S3ErrorKind::Senseless),
+            // A success that cannot be read, such as half a page.
+            Err(error) if error.raw_response().is_some_and(|answer| answer.status().is_success()) => {
+                let meaning = S3ErrorKind::of(&error, "s3:PutObject", arn);
+                Err(S3ErrorKind::Senseless(meaning.into_error("s3:PutObject", arn)))
+            }
             Err(error) => Err(S3ErrorKind::of(&error, "s3:PutObject", arn)),
         })
     }
 
     /// Whether an object has exactly these bytes.
     pub async fn compare_object(&self, key: &str, bytes: &Bytes) -> ObjectMatch {
+        let comparing = tokio::time::timeout(self.patience.call, self.compare(key, bytes));
+        comparing.await.unwrap_or(ObjectMatch::Unknown)
+    }
+
+    async fn compare(&self, key: &str, bytes: &Bytes) -> ObjectMatch {
         let d = &self.destination;
         let request = self.client.get_object().bucket(d.bucket.name.as_str()).key(key);
         match request.send().await {
@@ -232,6 +245,13 @@ impl S3 {
                 _ => ObjectMatch::Unknown,
             },
         }
+    }
+
+    /// A call with its retries and the whole of its answer. The SDK's own limits end with the head of an object, and what
+    /// drips is not a stall to it.
+    pub(super) async fn in_time<T>(&self, action: &str, arn: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let answer = tokio::time::timeout(self.patience.call, call).await;
+        answer.unwrap_or_else(|_| Err(too_slow(action, arn)))
     }
 
     /// As a policy names it.
@@ -313,28 +333,28 @@ pub(super) fn stalled(action: &str, arn: &str) -> Error {
     )
 }
 
+pub(super) fn too_slow(action: &str, arn: &str) -> Error {
+    Error::new(Code::S3Unavailable, format!("{action} on {arn}: the answer did not end in time"))
+}
+
 /// A small text object, such as an event.
 pub async fn read_text(env: &Env, bucket: &str, key: &str, limit: usize) -> Result<String> {
     let destination = Destination::reading(BucketName::of_location(bucket), env)?;
     let s3 = S3::open(&destination, env).await?;
     let arn = s3.arn(key);
-    let answer = s3
-        .client
-        .get_object()
-        .bucket(bucket)
-        .key(key)
-        .range(format!("bytes=0-{limit}"))
-        .send()
-        .await;
-    let answer = answer.map_err(|error| match S3ErrorKind::of(&error, "s3:GetObject", &arn) {
-        S3ErrorKind::NotFound => Error::new(Code::BadUsage, format!("--event: there is no object s3://{bucket}/{key}"))
-            .advise("Correct the key in --event: the bucket exists, and has no object of that name."),
-        other => other.into_error("s3:GetObject", &arn),
-    })?;
-    let body = answer
-        .body
-        .collect()
-        .await
-        .map_err(|error| Error::new(Code::S3Unavailable, format!("s3:GetObject on {arn}: {error}")))?;
+    let reading = async {
+        let request = s3.client.get_object().bucket(bucket).key(key).range(format!("bytes=0-{limit}"));
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| match S3ErrorKind::of(&error, "s3:GetObject", &arn) {
+                S3ErrorKind::NotFound => Error::new(Code::BadUsage, format!("--event: there is no object s3://{bucket}/{key}"))
+                    .advise("Correct the key in --event: the bucket exists, and has no object of that name."),
+                other => other.into_error("s3:GetObject", &arn),
+            })?;
+        let body = answer.body.collect().await;
+        body.map_err(|error| Error::new(Code::S3Unavailable, format!("s3:GetObject on {arn}: {error}")))
+    };
+    let body = s3.in_time("s3:GetObject", &arn, reading).await?;
     String::from_utf8(body.into_bytes().to_vec()).map_err(|_| Error::new(Code::BadEvent, "the event is not UTF-8"))
 }

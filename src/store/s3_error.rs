@@ -41,6 +41,10 @@ const UNKNOWN: [&str; 5] = [
 ];
 const UNKNOWN_HINT: &str = "The access key, its secret or the session token is wrong: correct AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and \
                             AWS_SESSION_TOKEN, or unset them and give the task or function a role.";
+const NO_READS: &str = "This endpoint does not know a call that every S3 has: see that AWS_ENDPOINT_URL_S3 names an S3 server, and that nothing \
+                        between answers in its place.";
+const TOO_LARGE: &str = "A limit on the size of a body, of this endpoint or of a proxy before it (such as client_max_body_size), is smaller \
+                         than a part: raise it.";
 const SKEWED_HINT: &str = "S3 takes this machine's clock for wrong, though it was corrected by S3's own: set the clock (NTP), and look \
                            for a proxy that delays requests.";
 
@@ -55,7 +59,8 @@ impl S3ErrorKind {
             ("PreconditionFailed", _) | (_, Some(412)) if has_condition(action) => Self::Exists,
             ("ConditionalRequestConflict" | "OperationAborted", _) | (_, Some(409)) if is_write(action) => Self::Busy,
             (_, Some(409 | 412)) => Self::Senseless(tell(Code::S3Unavailable)),
-            ("NotImplemented", _) | (_, Some(501)) => Self::Unsupported(tell(Code::S3Unsupported)),
+            ("NotImplemented", _) | (_, Some(501)) if is_write(action) => Self::Unsupported(tell(Code::S3Unsupported)),
+            ("NotImplemented", _) | (_, Some(501)) => Self::Failed(tell(Code::S3Unavailable).advise(NO_READS)),
             ("NoSuchUpload", _) => Self::NoUpload,
             ("NoSuchBucket", _) => Self::Failed(tell(Code::S3NoBucket)),
             ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
@@ -69,6 +74,9 @@ impl S3ErrorKind {
             ("BadDigest" | "XAmzContentSHA256Mismatch" | "InvalidDigest" | "XAmzContentChecksumMismatch" | "IncompleteBody", _) => {
                 Self::Corrupted(tell(Code::S3Integrity))
             }
+            // It does not hold the parts that it said it had taken.
+            ("InvalidPart" | "InvalidPartOrder", _) => Self::Corrupted(tell(Code::S3Integrity)),
+            ("EntityTooLarge", _) | (_, Some(413)) => Self::Failed(tell(Code::S3Unavailable).advise(TOO_LARGE)),
             (_, Some(404)) => Self::NotFound,
             // Each was tried again before it came here, with new credentials and the time that S3 told.
             (code, _) if EXPIRED.contains(&code) => Self::Denied(tell(Code::S3Denied).advise(EXPIRED_HINT)),

@@ -1,8 +1,10 @@
 //! A folder of a bucket: listed, pinned to versions or ETags, read by ranges.
 
 use super::archive::{ObjectEntry, ObjectVersion, PinnedObject};
+use super::pages::Pages;
+use super::s3::too_slow;
 use super::s3_error::S3ErrorKind;
-use super::{PutOutcome, PutRequest, S3};
+use super::{ObjectMatch, PutOutcome, PutRequest, S3};
 use crate::error::{Code, Error, Result};
 use crate::plan::{BucketName, Destination};
 use crate::variables::Env;
@@ -47,18 +49,19 @@ impl S3Reader {
 
     pub async fn list(&self, beginning: &str) -> Result<Vec<ObjectEntry>> {
         let d = &self.s3.destination;
-        let mut pages = self
-            .s3
-            .client
-            .list_objects_v2()
-            .bucket(d.bucket.name.as_str())
-            .prefix(format!("{}{beginning}", self.folder))
-            .delimiter("/")
-            .into_paginator()
-            .send();
+        let arn = self.s3.bucket_arn();
         let mut listed = Vec::new();
-        while let Some(page) = pages.next().await {
-            let arn = self.s3.bucket_arn();
+        let mut pages = Pages::default();
+        loop {
+            let request = self
+                .s3
+                .client
+                .list_objects_v2()
+                .bucket(d.bucket.name.as_str())
+                .prefix(format!("{}{beginning}", self.folder))
+                .delimiter("/")
+                .set_continuation_token(pages.token());
+            let page = request.send().await;
             let page = page.map_err(|error| match S3ErrorKind::of(&error, "s3:ListBucket", &arn) {
                 S3ErrorKind::NotFound => Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket.name)),
                 other => other.into_error("s3:ListBucket", &arn),
@@ -72,8 +75,10 @@ impl S3Reader {
                     size: object.size().unwrap_or_default().max(0) as u64,
                 });
             }
+            if !pages.turn(&page, &arn)? {
+                return Ok(listed);
+            }
         }
-        Ok(listed)
     }
 
     /// Of the first page, which holds a thousand.
@@ -129,7 +134,14 @@ impl S3Reader {
         loop {
             tries += 1;
             let from = range.start + bytes.len() as u64;
-            match self.rest_of(pinned, from..range.end, &mut bytes).await {
+            // As long as the slowest link that may work takes for it: what drips would go on for ever.
+            let limit = self.s3.patience.whole(range.end - from);
+            let reading = tokio::time::timeout(limit, self.rest_of(pinned, from..range.end, &mut bytes));
+            let read = reading.await.unwrap_or_else(|_| {
+                let arn = self.s3.arn(&format!("{}{}", self.folder, pinned.name));
+                Err(too_slow("s3:GetObject", &arn))
+            });
+            match read {
                 Ok(()) => return Ok(bytes.freeze()),
                 Err(error) if error.code == Code::S3Unavailable && tries < TRIES => {
                     tokio::time::sleep(Duration::from_millis(100 << tries)).await;
@@ -185,6 +197,14 @@ impl S3Reader {
             body,
             is_dump: false,
         };
-        self.s3.put(put).await
+        let (key, body) = (put.key.clone(), put.body.clone());
+        Ok(match self.s3.put(put).await? {
+            // Perhaps ours, from a try whose answer was lost or was not S3's: that its bytes say.
+            PutOutcome::Exists => match self.s3.compare_object(&key, &body).await {
+                ObjectMatch::Same { etag } => PutOutcome::Stored { etag },
+                _ => PutOutcome::Exists,
+            },
+            stored => stored,
+        })
     }
 }

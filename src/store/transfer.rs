@@ -4,7 +4,9 @@
 //! slow link could never send a large part. And its protection against stalls sees nothing of a body that is handed over in
 //! one piece. So the body goes out in small pieces, and the time since the last one is watched here.
 
-use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
+use aws_sdk_s3::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
@@ -13,6 +15,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -38,6 +41,8 @@ pub struct TransferTimeouts {
     pub stalls: u32,
     /// How long a write that conflicts with another (409) is tried again.
     pub conflict: Duration,
+    /// A call that carries little, with all its tries and the whole of its answer.
+    pub call: Duration,
 }
 
 impl Default for TransferTimeouts {
@@ -48,6 +53,7 @@ impl Default for TransferTimeouts {
             slowest: 80_000,
             stalls: 3,
             conflict: Duration::from_secs(60),
+            call: crate::aws::CALL_LIMIT,
         }
     }
 }
@@ -74,6 +80,7 @@ pub struct Transfer {
     patience: TransferTimeouts,
     size: u64,
     moved: Arc<Mutex<ProgressMark>>,
+    has_text: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -93,7 +100,13 @@ impl Transfer {
             patience,
             size,
             moved: Arc::new(Mutex::new(moved)),
+            has_text: Arc::default(),
         }
+    }
+
+    /// Whether the answer had a body: S3's to a write of bytes has none.
+    pub fn is_answered_with_text(&self) -> bool {
+        self.has_text.load(Ordering::Relaxed)
     }
 
     /// The body: a retry sends the same bytes.
@@ -163,6 +176,17 @@ impl Intercept for Transfer {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         record_progress(&self.moved, self.size);
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response().body().bytes().unwrap_or_default();
+        self.has_text.store(!body.trim_ascii().is_empty(), Ordering::Relaxed);
         Ok(())
     }
 

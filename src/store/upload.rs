@@ -124,7 +124,9 @@ impl Upload {
     /// An upload whose id was never learned could not be aborted: where an answer may have been lost, they are looked for.
     async fn open(&mut self, cancel: &Cancel) -> Result<()> {
         let tries = AttemptCounter::default();
-        let created = cancel.run_with_grace(GRACE, create::create(&self.s3, &self.key, &tries)).await;
+        let creating = create::create(&self.s3, &self.key, &tries);
+        let (action, arn) = ("s3:PutObject (CreateMultipartUpload)", self.s3.arn(&self.key));
+        let created = cancel.run_with_grace(GRACE, self.s3.in_time(action, &arn, creating)).await;
         let lost = |error: &Error| matches!(error.code, Code::S3Unavailable | Code::Terminated | Code::Deadline);
         let unanswered = tries.count() > 1 || created.as_ref().is_err_and(lost);
         let id = created.as_ref().ok().cloned();

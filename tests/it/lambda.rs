@@ -206,6 +206,49 @@ fn an_event_without_a_deadline_is_a_fault_of_the_platforms_and_no_bug() {
     assert!(log.contains("aws_failed") && log.contains("Lambda-Runtime-Deadline-Ms"), "{log}");
 }
 
+/// One that AWS's own runtime cannot read ended the process: exit 4, or 0 in silence where an event had been answered.
+#[test]
+fn headers_that_are_not_ours_change_nothing() {
+    let platform = Platform::start([("", ""); 0]);
+    let strange = [
+        r#"Lambda-Runtime-Client-Context: {"custom":{"retries":3}}"#,
+        r#"Lambda-Runtime-Client-Context: {"custom":{"x":{"y":1}}}"#,
+        r#"Lambda-Runtime-Client-Context: {"client":"job"}"#,
+        r#"Lambda-Runtime-Client-Context: {"custom":null}"#,
+        "Lambda-Runtime-Client-Context: \u{e9}",
+        "Lambda-Runtime-Client-Context:",
+        r#"Lambda-Runtime-Cognito-Identity: {"identityId":7}"#,
+        "Lambda-Runtime-Invoked-Function-Arn: \u{e9}",
+        "Lambda-Runtime-Trace-Id: \u{e9}",
+    ];
+    // The first meets a process that has answered nothing yet.
+    for header in strange {
+        let outcome = platform.invoke_with(&format!("{header}\r\n"), b"{}", Duration::from_secs(60));
+        let (error_type, _) = outcome.expect_err(header);
+        assert_eq!(error_type, "pgseal.no_public_key", "{header}");
+    }
+}
+
+/// It ended in silence, as if the platform had only gone.
+#[test]
+fn an_error_of_the_runtime_api_is_told_though_an_event_was_answered() {
+    for answer in [
+        "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
+        "this is not HTTP\r\n\r\n",
+    ] {
+        let mut platform = Platform::start([("", ""); 0]);
+        platform.invoke_bytes(b"{}", Duration::from_secs(60)).expect_err("no key is given");
+        let exit = platform.refuse_event(answer);
+        let log = platform.log();
+        assert_eq!(exit, Some(4), "{answer}: {log}");
+        assert!(
+            log.contains("aws_failed") && log.contains("the Lambda runtime API gave"),
+            "{answer}: {log}"
+        );
+    }
+}
+
 #[test]
 fn an_eventbridge_envelope_names_the_time() {
     let function = Function::new();

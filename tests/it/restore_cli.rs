@@ -32,6 +32,7 @@ mod streams;
 mod told_rows;
 mod value_settings;
 mod vectors;
+mod writes;
 
 /// A backup of a small database, in S3 and downloaded, with the private key that opens it.
 struct Fixture {

@@ -4,6 +4,7 @@ mod before;
 mod credentials;
 mod cut;
 mod slow;
+mod stand_in;
 mod trust;
 
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
@@ -104,6 +105,8 @@ fn without_a_fault_each_call_is_made_once() {
         (Operation::CompleteUpload, 1),
         (Operation::AbortUpload, 0),
         (Operation::PutObject, 4),
+        (Operation::HeadObject, 0),
+        (Operation::GetObject, 0),
     ];
     for (operation, count) in counts {
         assert_eq!(run.proxy.count(operation), count, "{operation:?} in {:?}", run.proxy.seen());

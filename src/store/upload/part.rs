@@ -1,6 +1,7 @@
 //! One part on its way.
 
 use crate::error::{Code, Error, Result};
+use crate::format::hex;
 use crate::format::parts::Part;
 use crate::store::S3;
 use crate::store::s3::{named, no_etag, stalled, wait_for};
@@ -8,6 +9,7 @@ use crate::store::s3_error::S3ErrorKind;
 use crate::store::transfer::{StalledTransfer, Transfer};
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedPart};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use md5::{Digest, Md5};
 use std::time::Instant;
 
 /// One part, from memory, with its checksum: a retry sends the same bytes.
@@ -62,6 +64,13 @@ async fn send_once(s3: &S3, key: &str, id: &str, part: &Part) -> Result<Result<C
                 Code::S3Integrity,
                 format!("S3 received other bytes of part {} than were sent", part.number),
             ))),
+            // A page of somebody who stands in S3's place: the part is nowhere, and Complete would miss it hours later.
+            (Some(etag), None) if transfer.is_answered_with_text() && etag.trim_matches('"') != hex(&Md5::digest(&part.bytes)) => {
+                Err(S3ErrorKind::Senseless(Error::new(
+                    Code::S3Unavailable,
+                    format!("{action} on {arn}: the answer is not S3's: it has a text, and shows in no way what was sent"),
+                )))
+            }
             (Some(etag), _) => Ok(CompletedPart::builder()
                 .part_number(part.number as i32)
                 .e_tag(etag)

@@ -10,6 +10,7 @@ fn zoo() -> Fixture {
     let sql = |text: &str| fixture.server.psql("postgres", text);
     sql("create database hr");
     sql("revoke connect on database hr from public");
+    sql("create database lim0 connection limit 0");
     sql("create database closed with allow_connections false");
     sql("create database half_dropped");
     sql("update pg_database set datconnlimit = -2 where datname = 'half_dropped'");
@@ -56,6 +57,7 @@ fn a_star_leaves_nothing_out_in_silence() {
             "closed skipped ",
             "half_dropped skipped ",
             "hr failed db_privilege",
+            "lim0 failed db_privilege",
             "template_service complete ",
         ],
         "{receipt}"
@@ -81,7 +83,7 @@ fn a_star_leaves_nothing_out_in_silence() {
         plan.stdout,
         plan.stderr
     );
-    for name in ["caf\\\\xe9", "closed", "half_dropped", "hr", "template_service"] {
+    for name in ["caf\\\\xe9", "closed", "half_dropped", "hr", "lim0", "template_service"] {
         assert!(
             report.stdout.contains(name) && plan.stdout.contains(name),
             "{name}: {}{}",
@@ -89,10 +91,10 @@ fn a_star_leaves_nothing_out_in_silence() {
             plan.stdout
         );
     }
-    assert_eq!(entries(&plan.receipt(), "backups").len(), 7);
+    assert_eq!(entries(&plan.receipt(), "backups").len(), 8);
 
     // Left out on purpose, by the names that were shown: what is skipped changes nothing.
-    event["exclude_databases"] = json!(["postgres", "odd_home", "caf\\xe9", "hr"]);
+    event["exclude_databases"] = json!(["postgres", "odd_home", "caf\\xe9", "hr", "lim0"]);
     event["prefix"] = json!("backups/chosen");
     let said = fixture.prepared("backup", &event).run();
     let receipt = said.complete();
@@ -120,4 +122,33 @@ fn a_star_works_where_postgres_and_template1_are_closed() {
     let said = fixture.prepared("backup", &event).run();
     let receipt = said.failed("db_privilege", 3);
     assert!(receipt["error"]["hint"].to_string().contains("GRANT CONNECT"), "{receipt}");
+}
+
+/// `create database lim0 connection limit 0` was enough to have no plan at all.
+#[test]
+fn a_plan_of_all_is_made_though_one_of_them_cannot_be_looked_at() {
+    let fixture = Fixture::new();
+    let sql = |text: &str| fixture.server.psql("postgres", text);
+    sql("create database full connection limit 1");
+    sql("create database objects");
+    fixture.server.psql("objects", "select lo_create(4711)");
+    let mut holder = fixture.server.session("full");
+    holder.run("select 1");
+    let mut event = fixture.event();
+    event["database"] = json!("*");
+    let plan = fixture.prepared("plan", &event).run();
+    assert_eq!((plan.code, &plan.receipt()["status"]), (0, &json!("planned")), "{}", plan.stdout);
+    for (name, code) in [("full", "db_busy"), ("objects", "db_privilege")] {
+        let receipt = plan.receipt();
+        let entry = entries(&receipt, "backups").into_iter().find(|entry| entry["database"] == name);
+        let entry = entry.unwrap_or_else(|| panic!("no {name}: {receipt}"));
+        assert_eq!(
+            (&entry["error"]["code"], &entry["event"]["database"]),
+            (&json!(code), &json!(name)),
+            "{entry}"
+        );
+    }
+    // Named, it is what was asked for.
+    event["database"] = json!(["full", "app"]);
+    fixture.prepared("plan", &event).run().failed("db_busy", 3);
 }

@@ -304,6 +304,35 @@ fn others() -> Vec<Point> {
             Cause::S3(vec![complete().times(1).then(Fault::ReplaceAnswer(html()))]),
             WHOLE,
         ),
+        // What is kept for writes was said of a look.
+        Point::new(
+            "501: HeadBucket",
+            Cause::S3(vec![Rule::on(Operation::HeadBucket).then(Fault::Answer(Canned::new(501, "")))]),
+            fails("s3_unavailable"),
+        ),
+        Point::new(
+            "501: the first look for the manifest",
+            Cause::S3(vec![
+                Rule::on(Operation::ListObjects).then(Fault::Answer(Canned::error(501, "NotImplemented"))),
+            ]),
+            fails("s3_unavailable"),
+        ),
+        // No right would help.
+        Point::new(
+            "a part is not as it was sent: CompleteMultipartUpload",
+            Cause::S3(vec![complete().then(Fault::Answer(Canned::error(400, "InvalidPart")))]),
+            fails("s3_integrity"),
+        ),
+        Point::new(
+            "too large: UploadPart of the first part",
+            Cause::S3(vec![
+                Rule::on(Operation::UploadPart).then(Fault::Answer(Canned::error(400, "EntityTooLarge"))),
+            ]),
+            Promise::Fails {
+                code: "s3_unavailable",
+                says: "limit on the size",
+            },
+        ),
         Point::new(
             "the clock is wrong",
             Cause::S3(vec![Rule::any().then(Fault::Answer(Canned::error(403, "RequestTimeTooSkewed")))]),

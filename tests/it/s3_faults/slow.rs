@@ -1,11 +1,12 @@
 //! Slow is not broken, and what stands still is cut. With limits of seconds in place of minutes, the same code.
 
 use crate::support::aws::REGION;
+use crate::support::fault_proxy::{Fault, FaultProxy, Operation, Rule};
 use crate::support::s3::{ACCESS_KEY, Bucket, EmbeddedS3, SECRET_KEY, block_on};
 use crate::support::slow_link::{Manner, SlowLink};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
 use pgseal::cancel::Cancel;
 use pgseal::error::Code;
 use pgseal::format::parts::{Part, PartDigest, UploadedObject};
@@ -20,16 +21,20 @@ use std::time::{Duration, Instant};
 const SIZE: usize = 24 << 20;
 const LIMIT: Duration = Duration::from_secs(5);
 
-fn store(bucket: &Bucket, link: &SlowLink) -> S3 {
-    let config = aws_sdk_s3::Config::builder()
+fn config(endpoint: String) -> Builder {
+    aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "tests"))
         .region(Region::new(REGION))
-        .endpoint_url(format!("http://{}", link.address))
+        .endpoint_url(endpoint)
+        .force_path_style(true)
+}
+
+fn store(bucket: &Bucket, link: &SlowLink) -> S3 {
+    let config = config(format!("http://{}", link.address))
         // As the program's, which was once all that a body had.
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(LIMIT).build())
-        .retry_config(RetryConfig::standard().with_max_attempts(2))
-        .force_path_style(true);
+        .retry_config(RetryConfig::standard().with_max_attempts(2));
     let patience = TransferTimeouts {
         answer: LIMIT,
         stall: LIMIT,
@@ -139,6 +144,36 @@ fn a_transfer_that_stands_still_is_cut_and_made_again() {
     assert!(matches!(written, PutOutcome::Stored { .. }), "{written:?}");
     assert_eq!(recovered.connections(), 2);
     assert_eq!(bucket.get("whole"), bytes());
+}
+
+/// A byte now and then was no stall, and the whole had no limit.
+#[test]
+fn what_drips_is_given_up() {
+    const OBJECT: &str = "HTTP/1.1 200 OK\r\nETag: \"0123456789abcdef0123456789abcdef\"\r\nContent-Length: 100000\r\n\r\n";
+    const LIST: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: 100000\r\n\r\n";
+    let s3 = EmbeddedS3::start();
+    let bucket = s3.bucket();
+    let rules = [
+        Rule::on(Operation::GetObject).then(Fault::Drip(OBJECT)),
+        Rule::on(Operation::ListObjects).then(Fault::Drip(LIST)),
+    ];
+    let proxy = FaultProxy::before(&bucket, rules);
+    let destination =
+        Destination::reading(BucketName::of_location(&bucket.name), &Env::from_iter([("AWS_REGION", REGION)])).expect("a bucket");
+    let endpoint = proxy.env().get("AWS_ENDPOINT_URL_S3").expect("an endpoint").to_owned();
+    let config = config(endpoint).retry_config(RetryConfig::standard());
+    let store = S3::with_config(config, destination).patient(TransferTimeouts {
+        call: Duration::from_secs(2),
+        ..TransferTimeouts::default()
+    });
+    block_on(async {
+        let fetched = store.fetch("manifest", 1 << 20).await.expect_err("it never ends");
+        assert_eq!(fetched.code, Code::S3Unavailable, "{fetched}");
+        let compared = store.compare_object("manifest", &bytes().slice(..200_000)).await;
+        assert_eq!(compared, pgseal::store::ObjectMatch::Unknown);
+        let listed = store.list_under("backups/").await.expect_err("it never ends");
+        assert_eq!(listed.code, Code::S3Unavailable, "{listed}");
+    });
 }
 
 /// The client keeps connections apart by their read time-outs, and these grew with the bodies: each size had a connection of

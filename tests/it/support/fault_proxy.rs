@@ -24,6 +24,7 @@ use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 /// A request that came, broken or not.
 #[derive(Clone, Debug)]
@@ -214,6 +215,14 @@ impl Shared {
                 let body = body()?;
                 std::thread::sleep(time);
                 self.forward(&request, &body)?
+            }
+            Some(Fault::Drip(head)) => {
+                body()?;
+                socket.write_all(head.as_bytes())?;
+                loop {
+                    std::thread::sleep(Duration::from_millis(100));
+                    socket.write_all(b" ")?;
+                }
             }
             Some(Fault::Silence) => return self.silence(),
             Some(Fault::SilenceAfter) => {

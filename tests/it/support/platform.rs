@@ -63,9 +63,14 @@ impl Platform {
 
     /// The same with whatever bytes.
     pub fn invoke_bytes(&self, event: &[u8], left: Duration) -> Outcome {
+        self.invoke_with("", event, left)
+    }
+
+    /// The same with more headers, each with its line's end.
+    pub fn invoke_with(&self, headers: &str, event: &[u8], left: Duration) -> Outcome {
         let deadline = SystemTime::now() + left;
         let deadline = deadline.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();
-        let head = format!("Lambda-Runtime-Aws-Request-Id: 1\r\nLambda-Runtime-Deadline-Ms: {deadline}\r\n");
+        let head = format!("Lambda-Runtime-Aws-Request-Id: 1\r\nLambda-Runtime-Deadline-Ms: {deadline}\r\n{headers}");
         self.serve("/next", &head, event).expect("it asks for an event");
         let (path, body) = self.serve("", "", b"").expect("it answers the event");
         let answer: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
@@ -81,6 +86,15 @@ impl Platform {
     pub fn give_event_without_deadline(&mut self) -> Option<i32> {
         self.serve("/next", "Lambda-Runtime-Aws-Request-Id: 1\r\n", b"{}")
             .expect("it asks for an event");
+        self.child.wait().expect("its end").code()
+    }
+
+    /// Answers its question for an event so: its exit status.
+    pub fn refuse_event(&mut self, answer: &str) -> Option<i32> {
+        let (mut socket, _) = self.listener.accept().expect("it asks for an event");
+        read_request(&socket).expect("its question");
+        socket.write_all(answer.as_bytes()).expect("answered");
+        drop(socket);
         self.child.wait().expect("its end").code()
     }
 

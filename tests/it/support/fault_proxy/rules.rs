@@ -82,6 +82,8 @@ pub enum Fault {
     Twice,
     /// Carried out after a while.
     Slow(Duration),
+    /// After this head a byte comes ten times a second until the client has gone: slow, and never still.
+    Drip(&'static str),
     /// Never carried out nor answered: silence until the proxy is dropped.
     Silence,
     /// The server carries it out; then silence.
