@@ -129,16 +129,16 @@ fn a_star_works_where_postgres_and_template1_are_closed() {
 fn a_plan_of_all_is_made_though_one_of_them_cannot_be_looked_at() {
     let fixture = Fixture::new();
     let sql = |text: &str| fixture.server.psql("postgres", text);
-    sql("create database full connection limit 1");
+    sql("create database crowded connection limit 1");
     sql("create database objects");
     fixture.server.psql("objects", "select lo_create(4711)");
-    let mut holder = fixture.server.session("full");
+    let mut holder = fixture.server.session("crowded");
     holder.run("select 1");
     let mut event = fixture.event();
     event["database"] = json!("*");
     let plan = fixture.prepared("plan", &event).run();
     assert_eq!((plan.code, &plan.receipt()["status"]), (0, &json!("planned")), "{}", plan.stdout);
-    for (name, code) in [("full", "db_busy"), ("objects", "db_privilege")] {
+    for (name, code) in [("crowded", "db_busy"), ("objects", "db_privilege")] {
         let receipt = plan.receipt();
         let entry = entries(&receipt, "backups").into_iter().find(|entry| entry["database"] == name);
         let entry = entry.unwrap_or_else(|| panic!("no {name}: {receipt}"));
@@ -149,6 +149,6 @@ fn a_plan_of_all_is_made_though_one_of_them_cannot_be_looked_at() {
         );
     }
     // Named, it is what was asked for.
-    event["database"] = json!(["full", "app"]);
+    event["database"] = json!(["crowded", "app"]);
     fixture.prepared("plan", &event).run().failed("db_busy", 3);
 }
