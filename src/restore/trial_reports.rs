@@ -16,6 +16,14 @@ const MAX_LINE: usize = 16 << 10;
 const MAX_NAME: usize = 500;
 const MAX_REASON: usize = 600;
 const BEGINNING: &str = "pgseal tried ";
+/// Before what a server said.
+pub(super) const SAID: &str = "PostgreSQL said: ";
+pub(super) const ELSEWHERE: &str = "its rows are on another server, which a drill does not ask";
+pub(super) const REFUSED: &str = "its query asks for what PostgreSQL keeps for superusers";
+pub(super) const LACKS: &str = "what it needs was not restored";
+/// The first letter of a statement's word where code that may have read rows can run in it: such code can read the statement,
+/// and say the line itself.
+pub(super) const WITH_ROWS: char = 'r';
 
 /// Shared by who starts psql and who reads what it says.
 #[derive(Clone, Debug)]
@@ -77,7 +85,10 @@ impl TrialReports {
         if told.lines.len() < MAX_LINES {
             told.seen.insert(key);
             let reason: String = reason.chars().take(MAX_REASON).collect();
-            let reason = known_states(&reason);
+            let reason = match statement.starts_with(WITH_ROWS) {
+                true => known_reason(&reason),
+                false => known_states(&reason),
+            };
             told.lines.push(NotRestored { what, reason });
         } else {
             told.more += 1;
@@ -157,6 +168,19 @@ impl LineFilter for ReportFilter {
     }
 }
 
+/// Only what a statement of ours says.
+fn known_reason(reason: &str) -> String {
+    let said = reason.split_once("SQLSTATE ").filter(|(before, _)| {
+        let before = before.strip_suffix(": ").unwrap_or(before.trim_end());
+        [SAID.trim_end_matches(": "), REFUSED, ELSEWHERE].contains(&before)
+    });
+    match said {
+        Some((before, code)) => format!("{before}{}", sqlstates::in_words(code.trim())),
+        None if [ELSEWHERE, LACKS].contains(&reason) => reason.to_owned(),
+        None => "its own code said something else, which may be of rows".to_owned(),
+    }
+}
+
 /// A code that stands alone in place of a message is told if it is one of PostgreSQL's.
 fn known_states(reason: &str) -> String {
     match reason.split_once("SQLSTATE ") {
@@ -218,6 +242,32 @@ mod tests {
         }
         let reasons: Vec<String> = tried.take_not_restored().into_iter().map(|lost| lost.reason).collect();
         assert_eq!(reasons, ["retired in March", "no such function"]);
+    }
+
+    /// A view's own code read its statement, and said rows in place of the reason.
+    #[test]
+    fn where_code_with_rows_can_run_only_reasons_of_ours_are_told() {
+        let tried = TrialReports::new().unwrap();
+        let (mut filter, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
+        let reasons = [
+            "It says: 078-05-1120 John Smith".to_owned(),
+            "PostgreSQL said: 078-05-1120".to_owned(),
+            "078-05-1120: SQLSTATE 42501".to_owned(),
+            "PostgreSQL said: SQLSTATE 07805".to_owned(),
+            "PostgreSQL said: SQLSTATE 42501".to_owned(),
+            format!("{REFUSED}: SQLSTATE 42501"),
+            LACKS.to_owned(),
+        ];
+        for (number, reason) in reasons.iter().enumerate() {
+            let line = format!("psql: W:  {} {reason}\n", told_line(tried.mark(), "r1", &format!("VIEW v{number}")));
+            filter.read(line.as_bytes(), &mut kept);
+        }
+        let told: Vec<String> = tried.take_not_restored().into_iter().map(|lost| lost.reason).collect();
+        assert_eq!(told.len(), reasons.len());
+        assert!(!told.concat().contains("078"), "{told:?}");
+        assert_eq!(told[4], "PostgreSQL said: SQLSTATE 42501 (no permission)");
+        assert_eq!(told[5], format!("{REFUSED}: SQLSTATE 42501 (no permission)"));
+        assert_eq!(told[6], LACKS);
     }
 
     #[test]

@@ -20,7 +20,13 @@ pub(super) fn etag(answer: &PutObjectOutput, checksum: &str, body: &[u8], arn: &
             Code::S3Integrity,
             format!("{action} on {arn}: S3 received other bytes than were sent"),
         )),
-        None if etag.trim_matches('"') == hex(&Md5::digest(body)) => Ok(etag.to_owned()),
+        None if etag
+            .trim_start_matches("W/")
+            .trim_matches('"')
+            .eq_ignore_ascii_case(&hex(&Md5::digest(body))) =>
+        {
+            Ok(etag.to_owned())
+        }
         None => Err(Error::new(
             Code::S3Unavailable,
             format!("{action} on {arn}: the answer is not S3's: it shows in no way what was sent"),
@@ -42,7 +48,9 @@ mod tests {
         let md5 = format!("\"{}\"", hex(&Md5::digest(b"body")));
         // With KMS the ETag is no MD5.
         assert_eq!(answer(Some("\"any\""), Some("ours")), Ok("\"any\"".to_owned()));
-        assert_eq!(answer(Some(&md5), None), Ok(md5.clone()));
+        for tag in [md5.clone(), format!("W/{md5}"), md5.to_uppercase()] {
+            assert_eq!(answer(Some(&tag), None), Ok(tag));
+        }
         assert_eq!(answer(Some(&md5), Some("other")), Err(Code::S3Integrity));
         for tag in [Some("\"abc\""), Some("W/\"3f-qS1mTp0b\""), Some(""), None] {
             assert_eq!(answer(tag, None), Err(Code::S3Unavailable), "{tag:?}");

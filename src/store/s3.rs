@@ -213,7 +213,11 @@ impl S3 {
         let request = request.customize().disable_payload_signing();
         let call = request.interceptor(transfer.clone()).config_override(transfer.timeouts()).send();
         Ok(match transfer.watch(call).await? {
-            Ok(answer) => put_answer::etag(&answer, checksum, &put.body, arn).map_err(S3ErrorKind::Senseless),
+            Ok(answer) => put_answer::etag(&answer, checksum, &put.body, arn).map_err(|error| match error.code {
+                // Other bytes stand under this name now: no look at their size makes them ours.
+                Code::S3Integrity => S3ErrorKind::Failed(error),
+                _ => S3ErrorKind::Senseless(error),
+            }),
             // A success that cannot be read, such as half a page.
             Err(error) if error.raw_response().is_some_and(|answer| answer.status().is_success()) => {
                 let meaning = S3ErrorKind::of(&error, "s3:PutObject", arn);

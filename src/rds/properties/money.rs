@@ -8,11 +8,28 @@ use std::time::Duration;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Of the type, its arrays, and domains and composite types of it.
+/// Of the type, its arrays, domains, composite types and ranges, and constants of it in views, rules, checks, defaults, indexes,
+/// policies, triggers and bounds of partitions, all of which a dump has as text.
 const IS_USED: &str = "
 EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND NOT a.attisdropped
     AND a.atttypid OPERATOR(pg_catalog.=) ANY ('{790,791}'::pg_catalog.oid[]))
-OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.typbasetype OPERATOR(pg_catalog.=) ANY ('{790,791}'::pg_catalog.oid[]))";
+OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.typbasetype OPERATOR(pg_catalog.=) ANY ('{790,791}'::pg_catalog.oid[]))
+OR EXISTS (SELECT FROM pg_catalog.pg_range r WHERE r.rngsubtype OPERATOR(pg_catalog.=) ANY ('{790,791}'::pg_catalog.oid[]))
+OR EXISTS (SELECT FROM (
+    SELECT r.ev_action AS tree FROM pg_catalog.pg_rewrite r WHERE r.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+    UNION ALL SELECT r.ev_qual FROM pg_catalog.pg_rewrite r WHERE r.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+    UNION ALL SELECT k.conbin FROM pg_catalog.pg_constraint k WHERE k.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+    UNION ALL SELECT d.adbin FROM pg_catalog.pg_attrdef d
+    UNION ALL SELECT t.typdefaultbin FROM pg_catalog.pg_type t
+    UNION ALL SELECT i.indexprs FROM pg_catalog.pg_index i
+    UNION ALL SELECT i.indpred FROM pg_catalog.pg_index i
+    UNION ALL SELECT p.polqual FROM pg_catalog.pg_policy p
+    UNION ALL SELECT p.polwithcheck FROM pg_catalog.pg_policy p
+    UNION ALL SELECT t.tgqual FROM pg_catalog.pg_trigger t
+    UNION ALL SELECT f.proargdefaults FROM pg_catalog.pg_proc f WHERE f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+    UNION ALL SELECT c.relpartbound FROM pg_catalog.pg_class c) x
+    WHERE pg_catalog.strpos(pg_catalog.format('%s', x.tree), ':consttype 790 ') OPERATOR(pg_catalog.>) 0
+       OR pg_catalog.strpos(pg_catalog.format('%s', x.tree), ':consttype 791 ') OPERATOR(pg_catalog.>) 0)";
 
 /// `None` where no column holds any. The login's settings are those of `pg_dump`'s.
 pub(super) async fn ask(session: &Session) -> Result<(Option<MoneyFormat>, Option<String>)> {

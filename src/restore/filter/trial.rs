@@ -5,7 +5,7 @@
 
 use super::suspects::GeneratedColumns;
 use crate::format::{hex, sha256};
-use crate::restore::trial_reports::told_line;
+use crate::restore::trial_reports::{ELSEWHERE, LACKS, REFUSED, SAID, WITH_ROWS, told_line};
 
 /// What a server says of a statement that needs something which is not there, or which is somebody else's.
 const CONDITIONS: &str = "undefined_function OR undefined_object OR undefined_table OR undefined_column OR undefined_parameter \
@@ -16,9 +16,6 @@ const CONDITIONS: &str = "undefined_function OR undefined_object OR undefined_ta
 /// Of other servers, and of the ways to them.
 const REMOTE: &str = "fdw_error OR connection_exception OR sql_routine_exception OR external_routine_exception \
     OR external_routine_invocation_exception";
-const ELSEWHERE: &str = "its rows are on another server, which a drill does not ask";
-const REFUSED: &str = "its query asks for what PostgreSQL keeps for superusers";
-const SAID: &str = "PostgreSQL said: ";
 /// Classes of SQLSTATE whose words are of names alone.
 const OF_OBJECTS: &str = "{0A,28,2B,3D,3F,42,55}";
 /// In the context of an error: functions that ran, but for the block around it.
@@ -106,7 +103,12 @@ pub(super) fn replaced(bytes: &[u8], start: usize, instead: &[Replacement]) -> V
 /// `has_rows`: rows came before it.
 pub(super) fn script(trial: &Trial, bytes: &[u8], start: usize, cuts: &[Replacement], mark: &str, has_rows: bool) -> Vec<u8> {
     let whole = replaced(bytes, start, cuts);
-    let mut script = TrialScript::new(&whole, mark, has_rows);
+    let runs_code = match trial {
+        Trial::Plain(plain) => plain.reads_rows,
+        Trial::Refresh { .. } => true,
+        Trial::Table(_) => false,
+    };
+    let mut script = TrialScript::new(&whole, mark, has_rows || runs_code);
     match trial {
         Trial::Plain(plain) => script.plain(plain, &whole),
         Trial::Refresh { name, what, suspect } => script.refresh(name, what, *suspect, &whole),
@@ -130,7 +132,7 @@ struct TrialScript<'a> {
 impl<'a> TrialScript<'a> {
     fn new(whole: &[u8], mark: &'a str, has_rows: bool) -> Self {
         // Of 128 bits that are the statement's own: nobody finds one that holds them.
-        let tag = format!("t{}", &hex(&sha256(whole))[..32]);
+        let tag = format!("{}{}", if has_rows { WITH_ROWS } else { 't' }, &hex(&sha256(whole))[..32]);
         let mark = if mark.is_empty() { MARK } else { mark };
         let text = format!("DO LANGUAGE plpgsql $b{tag}$ ").into_bytes();
         Self { mark, has_rows, tag, text }
@@ -283,7 +285,7 @@ impl<'a> TrialScript<'a> {
         for (place, clause) in clauses.iter().enumerate() {
             let needs = clause.needs.iter().map(|need| format!(" AND made_{need}")).collect::<String>();
             let Some(again) = &clause.again else {
-                self.say(&clause.what, "'what it needs was not restored'");
+                self.say(&clause.what, &format!("'{LACKS}'"));
                 continue;
             };
             self.put(&format!("IF true{needs} THEN BEGIN "));
@@ -292,7 +294,7 @@ impl<'a> TrialScript<'a> {
             self.put(&format!(" made_{place} := true; EXCEPTION WHEN {CONDITIONS} THEN "));
             self.say_error(&clause.what, SAID, false);
             self.put("END; ELSE ");
-            self.say(&clause.what, "'what it needs was not restored'");
+            self.say(&clause.what, &format!("'{LACKS}'"));
             self.put("END IF; ");
         }
         self.put("END");

@@ -24,7 +24,7 @@ pub(super) fn without_rows(said: &str, rows_from: Option<u64>) -> String {
         // A row can hold a line that looks like an earlier one's: after the first message of a time with rows there is no other.
         has_rows |= rows_from.is_some_and(|from| message.line().is_some_and(|line| line >= from));
         match has_code_spoken || has_rows {
-            true => hidden.add(&message, has_code_spoken),
+            true => hidden.add(&message),
             false => told.push_str(&message.told()),
         }
     }
@@ -41,30 +41,23 @@ struct HiddenMessages {
 }
 
 impl HiddenMessages {
-    fn add(&mut self, message: &ServerMessage<'_>, has_code_spoken: bool) {
-        let Some((place, code, _)) = message.parts() else { return };
-        if !place.contains("ERROR") && !place.contains("FATAL") && !place.contains("PANIC") {
+    fn add(&mut self, message: &ServerMessage<'_>) {
+        let Some((severity, code)) = message.severity() else { return };
+        if !matches!(severity, "ERROR" | "FATAL" | "PANIC") {
             match WARNINGS.iter().position(|(known, _)| *known == code) {
                 Some(known) => self.warnings[known] = true,
                 None => self.has_other_warnings = true,
             }
-            return;
-        }
-        if self.errors.len() == TOLD {
+        } else if self.errors.len() < TOLD {
+            // Neither its line nor the context of its COPY: code can write such lines, with any number and any name.
+            let what = format!(
+                "psql:<stdin>: {severity}:  {}, without its words, which may be of rows\n",
+                in_words(code)
+            );
+            self.errors.push(what);
+        } else {
             self.has_more = true;
-            return;
         }
-        let mut told = format!("{place}{}, without its words, which may be of rows\n", in_words(code));
-        if let Some(copy) = message
-            .rest
-            .iter()
-            .find_map(|line| line.strip_prefix("CONTEXT:  COPY "))
-            .filter(|_| !has_code_spoken)
-        {
-            // `t, line 7, column c: "…"`.
-            told.push_str(&format!("CONTEXT:  COPY {}\n", copy.split(": ").next().unwrap_or_default()));
-        }
-        self.errors.push(told);
     }
 
     fn told(self) -> String {
@@ -191,6 +184,18 @@ impl ServerMessage<'_> {
         self.first.strip_prefix("psql:<stdin>:")?.split(':').next()?.parse().ok()
     }
 
+    /// Severity and SQLSTATE of a line that is as psql writes it.
+    fn severity(&self) -> Option<(&str, &str)> {
+        let (line, rest) = self.first.strip_prefix("psql:<stdin>:")?.split_once(": ")?;
+        let (severity, rest) = rest.split_once(":  ")?;
+        let (code, _) = rest.split_once(": ")?;
+        let is_severity = matches!(
+            severity,
+            "ERROR" | "FATAL" | "PANIC" | "WARNING" | "NOTICE" | "INFO" | "LOG" | "DEBUG"
+        );
+        (is_severity && line.bytes().all(|byte| byte.is_ascii_digit())).then_some((severity, code))
+    }
+
     fn parts(&self) -> Option<(&str, &str, &str)> {
         let severity = self.first.find(":  ")? + 3;
         let (place, rest) = self.first.split_at(severity);
@@ -214,17 +219,15 @@ mod tests {
                 "psql:<stdin>:9: ERROR:  23514: new row for relation \"ssn\" violates check constraint \"c\"\n\
                  DETAIL:  Failing row contains (078-05-1120, Secret).\nCONTEXT:  COPY ssn, line 1: \"078-05-1120 Secret\"\n\
                  SCHEMA NAME:  public\nLOCATION:  ExecConstraints, execMain.c:1\n",
-                format!("psql:<stdin>:9: ERROR:  SQLSTATE 23514 (a row that a check refuses), {HIDDEN}CONTEXT:  COPY ssn, line 1\n"),
+                format!("psql:<stdin>: ERROR:  SQLSTATE 23514 (a row that a check refuses), {HIDDEN}"),
             ),
             (
                 "psql:<stdin>:9: ERROR:  42704: role \"patient 078-05-1120\" does not exist\nCONTEXT:  COPY t, line 1, column who: \"x\"\n",
-                format!(
-                    "psql:<stdin>:9: ERROR:  SQLSTATE 42704 (an object that is not there), {HIDDEN}CONTEXT:  COPY t, line 1, column who\n"
-                ),
+                format!("psql:<stdin>: ERROR:  SQLSTATE 42704 (an object that is not there), {HIDDEN}"),
             ),
             (
                 "psql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"{\"ssn\":\"078-05-1120\"}\"\n",
-                format!("psql:<stdin>:9: ERROR:  SQLSTATE 22P02 (a value of another form), {HIDDEN}"),
+                format!("psql:<stdin>: ERROR:  SQLSTATE 22P02 (a value of another form), {HIDDEN}"),
             ),
             (
                 "psql:<stdin>:6: ERROR:  42883: operator does not exist: text public.% text\nLINE 3: WHERE x\n  ^\nHINT:  Add casts.\n",
@@ -235,8 +238,8 @@ mod tests {
                 "psql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"078-05-1120\nLINE 1: 12 Elm Street\n    ^\n\
                  psql:<stdin>:1: ERROR:  42P01: relation \"078-05-1120\" does not exist\npsql:load.sql:3: ERROR:  078-05-1120\"\n",
                 format!(
-                    "psql:<stdin>:9: ERROR:  SQLSTATE 22P02 (a value of another form), {HIDDEN}\
-                     psql:<stdin>:1: ERROR:  SQLSTATE 42P01 (a relation that is not there), {HIDDEN}"
+                    "psql:<stdin>: ERROR:  SQLSTATE 22P02 (a value of another form), {HIDDEN}\
+                     psql:<stdin>: ERROR:  SQLSTATE 42P01 (a relation that is not there), {HIDDEN}"
                 ),
             ),
             (
@@ -253,13 +256,13 @@ mod tests {
             ),
             (
                 "psql:<stdin>:7: ERROR:  53100: could not extend file: No space left on device\n",
-                format!("psql:<stdin>:7: ERROR:  SQLSTATE 53100 (a full disk), {HIDDEN}"),
+                format!("psql:<stdin>: ERROR:  SQLSTATE 53100 (a full disk), {HIDDEN}"),
             ),
             // Words of limits and states, of a time when no function is in its context any more, and codes of five letters.
             (
                 "psql:<stdin>:9: WARNING:  07805: x\npsql:<stdin>:9: WARNING:  1120J: x\n\
                  psql:<stdin>:9: ERROR:  54000: requested character too large for encoding: 78051120\n",
-                format!("psql:<stdin>:9: ERROR:  SQLSTATE 54000 (a limit of the program), {HIDDEN}warnings, {HIDDEN}")
+                format!("psql:<stdin>: ERROR:  SQLSTATE 54000 (a limit of the program), {HIDDEN}warnings, {HIDDEN}")
                     .replace("warnings, without its", "warnings, without their"),
             ),
             (
@@ -280,6 +283,17 @@ mod tests {
             psql:<stdin>:9: ERROR:  P0001: 078-05-1120\n";
         let told = without_rows(forged, Some(5));
         assert!(!told.contains("078-05-1120") && told.contains("SQLSTATE P0001"), "{told}");
+    }
+
+    /// A CHECK wrote lines that look like a message, and like the context of a COPY.
+    #[test]
+    fn of_a_line_that_looks_like_psqls_nothing_but_its_code_is_told() {
+        let said = "psql:<stdin>:9: WARNING:  01000: x\npsql:<stdin>:9: 078-05-1120 John Smith ERROR:  42P01: y\n\
+            psql:<stdin>:78051120: ERROR:  22P02: x\nCONTEXT:  COPY 078-05-1120 John Smith: y\n\
+            psql:<stdin>:078-05-1120: ERROR:  22P02: x\n";
+        let told = without_rows(said, Some(5));
+        assert!(!told.contains("078") && !told.contains("780") && !told.contains("John"), "{told}");
+        assert!(told.contains("SQLSTATE 22P02"), "{told}");
     }
 
     #[test]

@@ -43,6 +43,29 @@ fn amounts_are_read_in_the_locale_that_they_were_written_in() {
     }
     assert_eq!(without.psql("copy", "select count(*) from pg_class where relname = 'pay'"), "0");
 
+    // Ranges of amounts, and constants in what is computed.
+    for (name, sql, ask) in [
+        (
+            "ranges",
+            "create type price_range as range (subtype = money); create table tariffs (r price_range);
+             insert into tariffs values (price_range(0.99::numeric::money, 12.5::numeric::money))",
+            "select upper(r)::numeric from tariffs",
+        ),
+        (
+            "constants",
+            "create table orders (price numeric, check (price::money >= '$ 0,99'::money)); insert into orders values (5);
+             create function fee(m money default '$ 0,99') returns numeric language sql as 'select m::numeric'",
+            "select fee()",
+        ),
+    ] {
+        server.psql("postgres", &format!("create database {name}"));
+        server.psql(name, sql);
+        let (_, place) = fixture.backup(name, json!({}));
+        fixture.restored(&other, &place, name, &["--create"]);
+        assert_eq!(other.psql(name, ask), server.psql(name, ask), "{name}");
+        assert_eq!(fixture.restore(&without, &place, name, &["--create"]).code, 7, "{name}");
+    }
+
     // Where no column holds any, the locale is nobody's business.
     server.psql("postgres", "create database poor");
     server.psql("poor", "create table t (i int); insert into t values (1)");

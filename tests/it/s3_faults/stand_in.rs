@@ -91,7 +91,7 @@ fn a_list_that_leads_nowhere_ends() {
         let (run, error) = fixture.fails(name, [list(more)], "s3_unavailable");
         assert_eq!(run.proxy.count(Operation::ListObjects), pages, "{name}");
         assert!(error["message"].to_string().contains("come to an end"), "{error}");
-        // The road home reads them too; half a list would be no answer.
+        // The restore reads them too; half a list would be no answer.
         let proxy = FaultProxy::before(&run.bucket, [list(more)]);
         let place = format!("s3://{}/backups", run.bucket.name);
         let said = Pgseal::new(&["list", &place]).envs(proxy.env()).run();
