@@ -21,9 +21,9 @@ pub(super) const SAID: &str = "PostgreSQL said: ";
 pub(super) const ELSEWHERE: &str = "its rows are on another server, which a drill does not ask";
 pub(super) const REFUSED: &str = "its query asks for what PostgreSQL keeps for superusers";
 pub(super) const LACKS: &str = "what it needs was not restored";
-/// The first letter of a statement's word where code that may have read rows can run in it: such code can read the statement,
+/// How a statement's word begins where code that may have read rows can run in it: such code can read the statement,
 /// and say the line itself.
-pub(super) const WITH_ROWS: char = 'r';
+pub(super) const WITH_ROWS: &str = "tr";
 
 /// Shared by who starts psql and who reads what it says.
 #[derive(Clone, Debug)]
@@ -259,7 +259,10 @@ mod tests {
             LACKS.to_owned(),
         ];
         for (number, reason) in reasons.iter().enumerate() {
-            let line = format!("psql: W:  {} {reason}\n", told_line(tried.mark(), "r1", &format!("VIEW v{number}")));
+            let line = format!(
+                "psql: W:  {} {reason}\n",
+                told_line(tried.mark(), "tr1", &format!("VIEW v{number}"))
+            );
             filter.read(line.as_bytes(), &mut kept);
         }
         let told: Vec<String> = tried.take_not_restored().into_iter().map(|lost| lost.reason).collect();

@@ -132,7 +132,7 @@ struct TrialScript<'a> {
 impl<'a> TrialScript<'a> {
     fn new(whole: &[u8], mark: &'a str, has_rows: bool) -> Self {
         // Of 128 bits that are the statement's own: nobody finds one that holds them.
-        let tag = format!("{}{}", if has_rows { WITH_ROWS } else { 't' }, &hex(&sha256(whole))[..32]);
+        let tag = format!("{}{}", if has_rows { WITH_ROWS } else { "t" }, &hex(&sha256(whole))[..32]);
         let mark = if mark.is_empty() { MARK } else { mark };
         let text = format!("DO LANGUAGE plpgsql $b{tag}$ ").into_bytes();
         Self { mark, has_rows, tag, text }

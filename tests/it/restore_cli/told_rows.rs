@@ -61,7 +61,7 @@ const PLANTED: &[(&str, &str, &str)] = &[
     (
         "the reason of its own statement",
         "select string_agg(ssn, ' / ') into s from public.patients;
-         raise warning '% It says: %', substring(current_query() from 'pgseal tried [0-9a-f]+ [rt][0-9a-f]+ [0-9a-f]+'), s; return 1;",
+         raise warning '% It says: %', substring(current_query() from 'pgseal tried [0-9a-f]+ tr?[0-9a-f]+ [0-9a-f]+'), s; return 1;",
         "create table runs (i int); create materialized view own as select f(1) as a",
     ),
     (
