@@ -268,7 +268,7 @@ async fn check_database(context: &BackupContext<'_>, name: &DatabaseName, report
 }
 
 /// A lock may be gone by the time of the backup: a warning, and none where it cannot be looked at.
-async fn warn_of_locks(context: &BackupContext<'_>, name: &DatabaseName, session: &Session, report: &mut CheckReport) {
+async fn warn_of_locks(context: &BackupContext<'_>, name: &DatabaseName, session: &Session<'_>, report: &mut CheckReport) {
     let Ok(locked) = context.server.in_time(locked(session)).await else {
         return;
     };

@@ -18,6 +18,8 @@ use tracing::Instrument;
 
 /// What it takes to kill `pg_dump`, abort the upload and answer; of a short time-out a sixth must do.
 const RESERVE: Duration = Duration::from_secs(10);
+/// Far more than the 15 minutes that AWS lets a function run.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A failure as Lambda, alarms and Step Functions see it: `errorType` is `pgseal.CODE`, the message holds what failed.
 #[derive(Debug, Serialize)]
@@ -66,14 +68,14 @@ pub async fn serve(env: &Env, terminated: &Cancel) -> Result<()> {
     }
 }
 
-async fn handle_event(body: &[u8], platform: SystemTime, env: &Env, terminated: &Cancel) -> Result<String, LambdaError> {
+async fn handle_event(body: &[u8], platform: Option<SystemTime>, env: &Env, terminated: &Cancel) -> Result<String, LambdaError> {
     let cancel = match terminated.child() {
         Ok(cancel) => cancel,
         Err(error) => return into_answer(Response::Receipt(Receipt::refused(error))),
     };
     // Whatever of this event is still at work when it is answered, even by a panic, ends with it.
     let _ends = cancel.cancel_on_drop();
-    let deadline = deadline(platform);
+    let deadline = platform.and_then(deadline);
     let _watch = deadline.map(|deadline| watch(deadline, cancel.clone()));
     let world = HandlerContext {
         env,
@@ -105,9 +107,10 @@ fn into_answer(answer: Response) -> Result<String, LambdaError> {
     }
 }
 
-/// Our own deadline: the platform's less a reserve. One in the past is an emulator's way to say that there is none.
+/// Our own deadline: the platform's less a reserve. One in the past, or further off than any function lives, is an emulator's way
+/// to say that there is none.
 fn deadline(platform: SystemTime) -> Option<OffsetDateTime> {
-    let left = platform.duration_since(SystemTime::now()).ok()?;
+    let left = platform.duration_since(SystemTime::now()).ok().filter(|left| *left <= LONGEST)?;
     let reserve = RESERVE.min(left / 6);
     Some(OffsetDateTime::from(platform - reserve))
 }
@@ -151,8 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_in_the_past_is_none() {
-        assert_eq!(deadline(SystemTime::UNIX_EPOCH), None);
+    fn a_deadline_in_the_past_or_beyond_all_sense_is_none() {
+        let far = [Duration::ZERO, Duration::from_millis(u64::MAX), Duration::from_secs(1 << 40)];
+        for since in far {
+            assert_eq!(deadline(SystemTime::UNIX_EPOCH + since), None);
+        }
     }
 
     #[test]

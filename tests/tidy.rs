@@ -210,6 +210,46 @@ fn broken_links(files: &[File]) -> Vec<String> {
     faults
 }
 
+/// What goes through one place alone: the words that would go round it, and where they may stand.
+const ONE_PLACE: &[(&str, &[&str])] = &[
+    // A child that nobody ends outlives the run.
+    (".spawn()", &["src/process/"]),
+    // Variables of ours stand in one table; these hand on what libraries read.
+    (
+        "env::var",
+        &[
+            "src/variables/",
+            "src/aws/trust.rs",
+            "src/restore/load.rs",
+            "src/restore/scratch_server.rs",
+            "src/restore/tls.rs",
+        ],
+    ),
+    // The session limits, qualifies and cancels each query.
+    ("simple_query(", &["src/rds/session.rs"]),
+];
+
+fn elsewhere(files: &[File]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for file in files {
+        for (words, places) in ONE_PLACE {
+            let is_code = |line: &&str| !line.trim_start().starts_with("//") && line.contains(words);
+            if code(file).lines().any(|line| is_code(&line)) && !places.iter().any(|place| file.path.starts_with(place)) {
+                faults.push(format!("{}: `{words}` may only stand in {places:?}", file.path));
+            }
+        }
+    }
+    faults
+}
+
+/// The modules in the first column of ARCHITECTURE.md's first table.
+fn told_floors(architecture: &str) -> Vec<&str> {
+    let rows = architecture.lines().skip_while(|line| !line.starts_with("| Module"));
+    let rows = rows.skip(2).take_while(|line| line.starts_with('|'));
+    let first = rows.filter_map(|row| row.split('|').nth(1));
+    first.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
+}
+
 #[track_caller]
 fn none(faults: Vec<String>) {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -281,5 +321,23 @@ fn each_link_leads_somewhere() {
     assert_eq!(
         broken_links(&planted("README.md", "[a](src/lib.rs) [b](nowhere.md#x) [c](https://x)")).len(),
         1
+    );
+}
+
+#[test]
+fn what_goes_through_one_place_stands_nowhere_else() {
+    none(elsewhere(&sources()));
+    let two = "//! x\nlet child = command.spawn()?;\nlet home = std::env::var(\"HOME\");\n";
+    assert_eq!(elsewhere(&planted("src/check.rs", two)).len(), 2);
+}
+
+#[test]
+fn the_floors_are_told_as_they_are() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let of_program: Vec<&str> = FLOORS.iter().copied().filter(|floor| *floor != "lib").collect();
+    assert_eq!(told_floors(&text), of_program);
+    assert_eq!(
+        told_floors("| Module | x |\n| --- | --- |\n| `a`, `b` | y |\n\n| `c` |"),
+        ["a", "b"]
     );
 }

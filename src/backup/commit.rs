@@ -114,6 +114,11 @@ impl Attempt<'_> {
             (ObjectIdentity::Same { etag }, _) => Ok(etag),
             // Somebody else's: only what it says can make it a success.
             (ObjectIdentity::Other, _) => match cancel.run_with_grace(GRACE, self.order.find(&self.context.store)).await? {
+                // Nobody else has this run: it is ours, spoilt on its way or in S3.
+                ExistingBackup::Complete(found) if found.manifest.run == *run => {
+                    let told = format!("{key} is of run {run} and has other bytes than were sent");
+                    Err(Error::new(Code::S3Integrity, told).into())
+                }
                 ExistingBackup::Complete(found) => Err(AttemptEnd::AlreadyComplete(found)),
                 ExistingBackup::Unseen(denied) => Err(denied.into()),
                 ExistingBackup::Nothing => Err(gone(run)),

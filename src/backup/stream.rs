@@ -36,7 +36,10 @@ pub(super) async fn send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &Dum
                 tracing::warn!(code = error.code.name(), tries, "{}", error.message);
                 attempt.context.cancel.pause(pause(attempt.context.server.limits, tries)).await?;
             }
-            Err(error) => {
+            Err(mut error) => {
+                if error.code == Code::Deadline {
+                    error.message = format!("{}; {} bytes of the dump were read by then", error.message, progress.bytes());
+                }
                 let failure = DumpFailure {
                     database: attempt.database,
                     selection: &attempt.context.plan.selection,

@@ -27,7 +27,8 @@ pub(super) struct RuntimeApi(PooledClient);
 /// One event, which must be answered.
 pub(super) struct Invocation {
     pub request_id: String,
-    pub deadline: SystemTime,
+    /// Absent where the platform tells none that can be read: emulators differ.
+    pub deadline: Option<SystemTime>,
     pub body: Bytes,
     /// The X-Ray trace that it belongs to, for the log.
     pub trace_id: String,
@@ -71,14 +72,16 @@ impl RuntimeApi {
             return Err(Error::new(Code::AwsFailed, format!("{what}: it answered {}", head.status)).into());
         }
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let deadline = header(DEADLINE).and_then(|text| text.parse().ok()).map(Duration::from_millis);
-        let (Some(request_id), Some(deadline)) = (header(REQUEST_ID), deadline) else {
-            let told = format!("the Lambda runtime API gave an event without the headers {REQUEST_ID} and {DEADLINE}");
+        let Some(request_id) = header(REQUEST_ID) else {
+            let told = format!("the Lambda runtime API gave an event without the header {REQUEST_ID}: it cannot be answered");
             return Err(Error::new(Code::AwsFailed, told).into());
         };
+        let deadline = header(DEADLINE)
+            .and_then(|text| text.trim().parse().ok())
+            .map(Duration::from_millis);
         Ok(Invocation {
             request_id,
-            deadline: SystemTime::UNIX_EPOCH.checked_add(deadline).unwrap_or(SystemTime::UNIX_EPOCH),
+            deadline: deadline.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
             body,
             trace_id: header("Lambda-Runtime-Trace-Id").unwrap_or_default(),
             invocation_id: header(INVOCATION_ID),

@@ -86,7 +86,7 @@ fn found(row: &Row) -> Result<DatabaseRow> {
 }
 
 /// `postgres` is closed on hardened servers, and need not exist.
-async fn open_any(server: &Server, excluded: &[String], cancel: &Cancel) -> Result<Session> {
+async fn open_any<'a>(server: &'a Server, excluded: &[String], cancel: &Cancel) -> Result<Session<'a>> {
     let mut first: Option<Error> = None;
     let usual = ["postgres", "template1", server.user.as_str()].map(str::to_owned);
     for name in usual.iter().chain(excluded.iter().take(5)) {

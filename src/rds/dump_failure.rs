@@ -28,6 +28,8 @@ pub async fn explain(server: &Server, failure: DumpFailure<'_>, cancel: &Cancel)
         Ok(match failure.error.code {
             Code::DbLockTimeout => locked(server, &failure, cancel).await?,
             Code::DumpFailed => cause(server, &failure, cancel).await?,
+            // Its own limit is for LOCK TABLE alone: for views and catalogs it waits without one.
+            Code::DumpStalled => stalled(server, &failure, cancel).await?,
             _ => None,
         })
     };
@@ -41,6 +43,20 @@ async fn locked(server: &Server, failure: &DumpFailure<'_>, cancel: &Cancel) -> 
     let session = Session::open(server, failure.database, cancel).await?;
     let locked = preflight::locked(&session).await?;
     Ok((!locked.is_empty()).then(|| behind_lock(&locked, &failure.error)))
+}
+
+/// Before its first byte it waits for locks and for nothing else that takes so long. Later a lock may be the reason.
+async fn stalled(server: &Server, failure: &DumpFailure<'_>, cancel: &Cancel) -> Result<Option<Error>> {
+    let session = Session::open(server, failure.database, cancel).await?;
+    let locked = preflight::locked_of_any_kind(&session).await?;
+    let explained = || {
+        let lock = behind_lock(&locked, &failure.error);
+        match failure.has_begun {
+            false => lock,
+            true => Error::new(failure.error.code, lock.message),
+        }
+    };
+    Ok((!locked.is_empty()).then(explained))
 }
 
 fn behind_lock(locked: &NameSample, error: &Error) -> Error {

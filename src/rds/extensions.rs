@@ -37,7 +37,7 @@ const KINDS: [CatalogKind; 13] = [
 ];
 
 /// For the inventory: a backup without this list is one all the same.
-pub(super) async fn extensions(session: &Session, warnings: &mut Vec<String>) -> Result<Vec<Extension>> {
+pub(super) async fn extensions(session: &Session<'_>, warnings: &mut Vec<String>) -> Result<Vec<Extension>> {
     let members = "FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid \
         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
         WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \

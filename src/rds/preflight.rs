@@ -118,6 +118,13 @@ WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]) AND 
                 WHERE l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock' AND l.granted
                   AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))";
 
+const LOCKED_OF_ANY_KIND: &str = "
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.oid OPERATOR(pg_catalog.=) ANY (SELECT l.relation FROM pg_catalog.pg_locks l
+                WHERE l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock' AND l.granted
+                  AND l.database OPERATOR(pg_catalog.=) ANY (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+                                                             UNION ALL SELECT 0::pg_catalog.oid))";
+
 const STATE: &str = "
 SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recovery(),
        pg_catalog.current_setting('default_transaction_isolation'),
@@ -175,7 +182,7 @@ pub async fn preflight(server: &Server, database: &DatabaseName, selection: &Sel
 
 /// A part that the dump could not read is an error here, unless the dump is of a part only: then `pg_dump` itself decides,
 /// since only it knows what its patterns mean.
-pub async fn facts(session: &Session, selection: &Selection) -> Result<ServerFacts> {
+pub async fn facts(session: &Session<'_>, selection: &Selection) -> Result<ServerFacts> {
     let state = session.row(STATE).await?;
     let version = state.text(0)?;
     let replica = state.flag(1)?;
@@ -210,7 +217,7 @@ fn transactions(are_serializable: bool, waits: bool, replica: bool) -> Result<Op
 }
 
 /// As exact as can be had without waiting.
-async fn size(session: &Session, warnings: &mut Vec<String>) -> Result<SizeEstimate> {
+async fn size(session: &Session<'_>, warnings: &mut Vec<String>) -> Result<SizeEstimate> {
     let mut reason = String::new();
     for (query, size_from) in [
         (SIZE_OF_TABLES, EstimateSource::Tables),
@@ -243,7 +250,7 @@ async fn size(session: &Session, warnings: &mut Vec<String>) -> Result<SizeEstim
 }
 
 /// Names, or why the server would not give them.
-pub async fn names(session: &Session, query: &str) -> Result<Result<NameSample, String>> {
+pub async fn names(session: &Session<'_>, query: &str) -> Result<Result<NameSample, String>> {
     let rows = match session.advice(query, LONG_LOCK).await? {
         AdvisoryRows::Rows(rows) => rows,
         AdvisoryRows::Refused(why) => return Ok(Err(why)),
@@ -257,13 +264,19 @@ pub async fn names(session: &Session, query: &str) -> Result<Result<NameSample, 
 }
 
 /// Relations that somebody holds an exclusive lock on, in this database.
-pub async fn locked(session: &Session) -> Result<NameSample> {
+pub async fn locked(session: &Session<'_>) -> Result<NameSample> {
     let query = NameSample::query(RELATION, LOCKED, "n.nspname, c.relname");
     Ok(names(session, &query).await?.unwrap_or_default())
 }
 
+/// The same of views, indexes and catalogs too, which a dump reads without a limit for their locks.
+pub async fn locked_of_any_kind(session: &Session<'_>) -> Result<NameSample> {
+    let query = NameSample::query(RELATION, LOCKED_OF_ANY_KIND, "n.nspname, c.relname");
+    Ok(names(session, &query).await?.unwrap_or_default())
+}
+
 /// Queries of this database that a replica has cancelled so far, as far as it tells.
-pub async fn conflicts(session: &Session) -> Result<u64> {
+pub async fn conflicts(session: &Session<'_>) -> Result<u64> {
     let query = "SELECT COALESCE(d.conflicts, 0) FROM pg_catalog.pg_stat_database d
                  WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
     match session.advice(query, SHORT_LOCK).await? {

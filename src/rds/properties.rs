@@ -69,7 +69,7 @@ SELECT pg_catalog.count(*) FROM pg_catalog.pg_shseclabel l JOIN pg_catalog.pg_da
 WHERE l.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_database'::pg_catalog.regclass AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
 
 /// Asks for all of it. Where tables or schemas are chosen, the dump holds no extension.
-pub async fn ask(session: &Session, selection: &Selection) -> Result<PropertiesAnswer> {
+pub async fn ask(session: &Session<'_>, selection: &Selection) -> Result<PropertiesAnswer> {
     let mut answer = PropertiesAnswer::default();
     let query = |roles: &str| format!("SELECT {} {FROM}", session::hex(&format!("{PROPERTIES}{roles})")));
     let mut told = session.advice(&query(ROLES), LOCK_TIMEOUT).await?;
@@ -112,7 +112,7 @@ pub async fn ask(session: &Session, selection: &Selection) -> Result<PropertiesA
 }
 
 /// Of the cluster; a server may refuse it.
-async fn system_identifier(session: &Session) -> Result<Option<String>> {
+async fn system_identifier(session: &Session<'_>) -> Result<Option<String>> {
     let query = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()";
     match session.advice(query, LOCK_TIMEOUT).await? {
         AdvisoryRows::Rows(rows) => Ok(rows.first().and_then(|row| row.text(0).ok()).map(str::to_owned)),
@@ -121,7 +121,7 @@ async fn system_identifier(session: &Session) -> Result<Option<String>> {
 }
 
 /// What `pg_dump` leaves out and does not tell.
-async fn left_out(session: &Session) -> Result<Vec<String>> {
+async fn left_out(session: &Session<'_>) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     let mapping = session::hex("coalesce(m.usename, 'public') OPERATOR(pg_catalog.||) ' at ' OPERATOR(pg_catalog.||) m.srvname");
     let query = format!("SELECT {mapping}, pg_catalog.count(*) OVER () {HIDDEN_OPTIONS} ORDER BY 1 LIMIT {NAMED}");
@@ -157,7 +157,7 @@ async fn left_out(session: &Session) -> Result<Vec<String>> {
 pub struct EncodedNames(HashMap<Vec<u8>, Vec<u8>>);
 
 impl EncodedNames {
-    async fn ask(session: &Session, encoding: Option<&str>) -> Result<Self> {
+    async fn ask(session: &Session<'_>, encoding: Option<&str>) -> Result<Self> {
         let Some(encoding) = encoding.filter(|encoding| !matches!(*encoding, "UTF8" | "SQL_ASCII")) else {
             return Ok(Self::default());
         };

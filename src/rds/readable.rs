@@ -55,7 +55,7 @@ enum Named {
 }
 
 /// Of a whole database, as an error that names it.
-pub async fn whole(session: &Session, warnings: &mut Vec<String>) -> Result<()> {
+pub async fn whole(session: &Session<'_>, warnings: &mut Vec<String>) -> Result<()> {
     let of = |condition: &str, named| {
         let from = format!("{READ} {condition}");
         match named {
@@ -68,7 +68,7 @@ pub async fn whole(session: &Session, warnings: &mut Vec<String>) -> Result<()> 
 }
 
 /// Of the relations that SQL in `relations` has in `left_over`; what it has in `without_rows` is locked and not read.
-pub async fn part(session: &Session, relations: &str, with_large_objects: bool, warnings: &mut Vec<String>) -> Result<()> {
+pub async fn part(session: &Session<'_>, relations: &str, with_large_objects: bool, warnings: &mut Vec<String>) -> Result<()> {
     let of = |condition: &str, named| {
         // Owned sequences come along with their tables, and those of identity columns with nothing else. Tables without their rows are locked, sequences are not even that.
         let read = match condition {
@@ -105,7 +105,7 @@ fn schemas(from: &str, alias: &str) -> String {
     )
 }
 
-async fn tables(session: &Session, of: impl Fn(&str, Named) -> String, warnings: &mut Vec<String>) -> Result<()> {
+async fn tables(session: &Session<'_>, of: impl Fn(&str, Named) -> String, warnings: &mut Vec<String>) -> Result<()> {
     match none(session, &of(UNREADABLE, Named::Relations), "no SELECT on", None, warnings).await {
         Err(error) if error.code == Code::DbPrivilege => return Err(missing_privilege(session, &of).await.unwrap_or(error)),
         answer => answer?,
@@ -116,7 +116,7 @@ async fn tables(session: &Session, of: impl Fn(&str, Named) -> String, warnings:
 }
 
 /// Which of the two privileges is missing, and how this server grants them; `None` where it would not say.
-async fn missing_privilege(session: &Session, of: &impl Fn(&str, Named) -> String) -> Option<Error> {
+async fn missing_privilege(session: &Session<'_>, of: &impl Fn(&str, Named) -> String) -> Option<Error> {
     let no_select = names(session, &of(NO_SELECT, Named::Relations)).await.ok()?.ok()?;
     let no_usage = names(session, &of(NO_USAGE, Named::Schemas)).await.ok()?.ok()?;
     let schemas = names(session, &of(UNREADABLE, Named::Schemas)).await.ok()?.ok()?;
@@ -143,13 +143,13 @@ fn unreadable(major: u32, no_select: &NameSample, no_usage: &NameSample, schemas
     })
 }
 
-async fn large_objects(session: &Session, warnings: &mut Vec<String>) -> Result<()> {
+async fn large_objects(session: &Session<'_>, warnings: &mut Vec<String>) -> Result<()> {
     let query = NameSample::query("m.oid", CLOSED_OBJECTS, "m.oid");
     let hint = "GRANT SELECT ON LARGE OBJECT n TO the backup user, for each: no other grant covers them.";
     none(session, &query, "no SELECT on large object", Some(hint), warnings).await
 }
 
-async fn none(session: &Session, query: &str, what: &str, hint: Option<&'static str>, warnings: &mut Vec<String>) -> Result<()> {
+async fn none(session: &Session<'_>, query: &str, what: &str, hint: Option<&'static str>, warnings: &mut Vec<String>) -> Result<()> {
     match names(session, query).await? {
         Ok(names) if names.is_empty() => {}
         Ok(names) => {

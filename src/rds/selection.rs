@@ -113,7 +113,7 @@ fn patterns(selection: &Selection) -> [(&'static PatternField, &[String]); 5] {
 }
 
 /// Asks the database what the selection means there.
-pub async fn resolve(session: &Session, database: &DatabaseName, selection: &Selection, client_major: u32) -> Result<DumpSelection> {
+pub async fn resolve(session: &Session<'_>, database: &DatabaseName, selection: &Selection, client_major: u32) -> Result<DumpSelection> {
     let server_encoding = session.row("SELECT pg_catalog.getdatabaseencoding()").await?;
     let encoding = dump_encoding(server_encoding.text(0)?).to_owned();
     let mut resolved = DumpSelection {
@@ -225,7 +225,7 @@ fn matches_nothing(field: &str, pattern: &str, database: &DatabaseName) -> Error
 
 /// The schemas in which a name without one is found, as `pg_dump` finds it: by the user's and the database's settings.
 /// Our own sessions have another path. Their oids, in order.
-async fn search_path(session: &Session) -> Result<String> {
+async fn search_path(session: &Session<'_>) -> Result<String> {
     let rows = session
         .rows(
             "SELECT n.oid FROM (
@@ -299,7 +299,7 @@ fn with_children(name: &str, conditions: &[String]) -> String {
     )
 }
 
-async fn argument(session: &Session, kind: &PatternField, pattern: &str, encoding: &str, client_major: u32) -> Result<OsString> {
+async fn argument(session: &Session<'_>, kind: &PatternField, pattern: &str, encoding: &str, client_major: u32) -> Result<OsString> {
     let option = if client_major < CHILDREN_SINCE {
         kind.option
     } else {
@@ -331,7 +331,7 @@ fn in_encoding(expression: &str, encoding: &str) -> String {
 }
 
 /// Options that name each child of what the condition means, for a `pg_dump` that does not take them along.
-async fn children(session: &Session, kind: &PatternField, condition: &str, encoding: &str) -> Result<Vec<OsString>> {
+async fn children(session: &Session<'_>, kind: &PatternField, condition: &str, encoding: &str) -> Result<Vec<OsString>> {
     let query = format!(
         "WITH RECURSIVE {} SELECT {}, {} FROM family f
          JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) f.oid

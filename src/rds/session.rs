@@ -5,6 +5,8 @@
 //! alone and for certain, also behind a pooler that gives each transaction another session, and a failed query leaves
 //! nothing behind for the next. Startup `options` would not do: RDS Proxy and pgbouncer refuse them.
 //!
+//! So a connection that is lost between or under two of them costs nothing but a new login: the query is asked again.
+//!
 //! Queries name `pg_catalog` all the same, and hold no backslash in a plain literal, whose meaning is a setting of the
 //! server: values go in by [`literal`].
 
@@ -18,24 +20,32 @@ use crate::plan::Limits;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio_postgres::error::DbError;
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 /// Locks are waited for no longer than this: who holds one on a catalog holds it for a moment.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that may be lost, by an idle time-out, a restart or an administrator: a server that ends each is told.
+const LOSSES: u32 = 2;
 
 /// A connection to one database whose server has said which it is. Closed when dropped.
-pub struct Session {
-    login: Connection,
+pub struct Session<'a> {
+    server: &'a Server,
+    database: DatabaseName,
     cancel: Cancel,
     limits: Limits,
-    address: String,
     /// Such as 170006.
     version_number: u32,
     /// Held while a query is out: the server answers them one by one, and the time of one must not run while it waits for
     /// another.
-    turn: Mutex<()>,
+    login: Mutex<RenewableLogin>,
     /// Why it was given up, for anyone who waits for their turn then.
     ended: OnceLock<Error>,
+}
+
+struct RenewableLogin {
+    connection: Connection,
+    losses: u32,
 }
 
 /// What came of a query that the backup can do without.
@@ -45,44 +55,30 @@ pub enum AdvisoryRows {
     Refused(String),
 }
 
-impl Session {
+impl<'a> Session<'a> {
     /// Logs in. A server that is busy or out of reach is tried again, with a new token.
-    pub async fn open(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Result<Self> {
+    pub async fn open(server: &'a Server, database: &DatabaseName, cancel: &Cancel) -> Result<Self> {
         Self::try_open(server, database, cancel).await.map_err(Error::from)
     }
 
     /// The same, saying by SQLSTATE why not.
-    pub(super) async fn try_open(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Result<Self, LoginRefusal> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            // A token takes a call or two of its own: not out of the login's time.
-            let password = cancel.run_until_cancelled(server.password(database.as_str())).await?;
-            let trying = async { Ok(login::log_in(server, database.as_str(), &password).await) };
-            match cancel.run_until_cancelled(trying).await? {
-                Ok(login) => return Self::begin(server, login, cancel).await.map_err(LoginRefusal::from),
-                Err(refusal) if tries < TRIES && is_transient(refusal.error.code) => {
-                    let error = refusal.error;
-                    tracing::warn!(code = error.code.name(), tries, "{}", error.message);
-                    cancel.pause(pause(server.limits, tries)).await?;
-                }
-                Err(refusal) => return Err(refusal),
-            }
-        }
-    }
-
-    async fn begin(server: &Server, login: Connection, cancel: &Cancel) -> Result<Self> {
+    pub(super) async fn try_open(server: &'a Server, database: &DatabaseName, cancel: &Cancel) -> Result<Self, LoginRefusal> {
+        let login = RenewableLogin {
+            connection: log_in(server, database, cancel).await?,
+            losses: 0,
+        };
         let mut session = Self {
-            login,
+            server,
+            database: database.clone(),
             cancel: cancel.clone(),
             limits: server.limits,
-            address: format!("{}:{}", server.host.as_str(), server.port),
             version_number: 0,
-            turn: Mutex::new(()),
+            login: Mutex::new(login),
             ended: OnceLock::new(),
         };
         let version = "SELECT pg_catalog.current_setting('server_version_num')";
-        session.version_number = session.row(version).await?.number(0)? as u32;
+        let row = session.row(version).await.map_err(LoginRefusal::from)?;
+        session.version_number = row.number(0)? as u32;
         Ok(session)
     }
 
@@ -129,25 +125,17 @@ impl Session {
     }
 
     /// The one place where a query is sent. The inner error is the server's own answer.
-    async fn ask(&self, query: &str, lock_timeout: Duration) -> Result<Result<Vec<Row>, tokio_postgres::error::DbError>> {
+    async fn ask(&self, query: &str, lock_timeout: Duration) -> Result<Result<Vec<Row>, DbError>> {
         let message = self.message(query, lock_timeout);
-        let answer = async {
-            let _turn = self.turn.lock().await;
-            if let Some(error) = self.ended.get() {
-                return Err(error.clone());
-            }
-            let asking = self.login.client.simple_query(&message);
-            tokio::time::timeout(self.limits.query, asking).await.map_err(|_| self.silent())
-        };
-        let messages = match self.cancel.run_until_cancelled(answer).await {
+        let answer = async { Ok(self.take_turn(&message).await) };
+        let messages = match self.cancel.run_until_cancelled(answer).await.flatten() {
             Ok(Ok(messages)) => messages,
-            Ok(Err(error)) => match error.as_db_error() {
-                Some(answer) if !diagnose::ends_the_session(answer) => return Ok(Err(answer.clone())),
-                _ => return Err(diagnose::of_lost_session(&error, &self.address)),
-            },
+            Ok(Err(answer)) => return Ok(Err(answer)),
             Err(error) => {
                 // Its answer would be taken for the next one's, and may never come.
-                self.login.driver.abort();
+                if let Ok(login) = self.login.try_lock() {
+                    login.connection.driver.abort();
+                }
                 let _ = self.ended.set(error.clone());
                 return Err(error);
             }
@@ -157,6 +145,41 @@ impl Session {
             _ => None,
         });
         Ok(Ok(rows.collect()))
+    }
+
+    /// Asks once no other query is out, and once more where the connection was lost.
+    async fn take_turn(&self, message: &str) -> Result<Result<Vec<SimpleQueryMessage>, DbError>> {
+        let mut login = self.login.lock().await;
+        if let Some(error) = self.ended.get() {
+            return Err(error.clone());
+        }
+        loop {
+            let asking = login.connection.client.simple_query(message);
+            let lost = match tokio::time::timeout(self.limits.query, asking).await {
+                Ok(Ok(messages)) => return Ok(Ok(messages)),
+                Ok(Err(error)) => match error.as_db_error() {
+                    Some(answer) if !diagnose::ends_the_session(answer) => return Ok(Err(answer.clone())),
+                    _ => diagnose::of_lost_session(&error, &self.address()),
+                },
+                Err(_) => {
+                    let silent = Error::new(
+                        Code::DbUnreachable,
+                        format!("{}: there was no answer to a query in time", self.address()),
+                    );
+                    return Err(silent);
+                }
+            };
+            if login.losses >= LOSSES {
+                return Err(lost);
+            }
+            tracing::warn!(code = lost.code.name(), "{}; logging in again", lost.message);
+            login.losses += 1;
+            login.connection = log_in(self.server, &self.database, &self.cancel).await?;
+        }
+    }
+
+    fn address(&self) -> String {
+        format!("{}:{}", self.server.host.as_str(), self.server.port)
     }
 
     /// Temporary objects come last in the search, so that not even they can stand in for anything of the catalog. What a
@@ -171,12 +194,24 @@ impl Session {
             lock_timeout.min(statement).as_millis().max(1),
         )
     }
+}
 
-    fn silent(&self) -> Error {
-        Error::new(
-            Code::DbUnreachable,
-            format!("{}: there was no answer to a query in time", self.address),
-        )
+/// A server that is busy or out of reach is tried again, with a new token.
+async fn log_in(server: &Server, database: &DatabaseName, cancel: &Cancel) -> Result<Connection, LoginRefusal> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        // A token takes a call or two of its own: not out of the login's time.
+        let password = cancel.run_until_cancelled(server.password(database.as_str())).await?;
+        let trying = async { Ok(login::log_in(server, database.as_str(), &password).await) };
+        match cancel.run_until_cancelled(trying).await? {
+            Err(refusal) if tries < TRIES && is_transient(refusal.error.code) => {
+                let error = refusal.error;
+                tracing::warn!(code = error.code.name(), tries, "{}", error.message);
+                cancel.pause(pause(server.limits, tries)).await?;
+            }
+            outcome => return outcome,
+        }
     }
 }
 

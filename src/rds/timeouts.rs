@@ -13,7 +13,7 @@ WHERE s.name OPERATOR(pg_catalog.=) ANY ('{statement_timeout,lock_timeout,idle_i
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) async fn ask(session: &Session) -> Result<Vec<String>> {
+pub(super) async fn ask(session: &Session<'_>) -> Result<Vec<String>> {
     match session.advice(TIMEOUTS, LOCK_TIMEOUT).await? {
         AdvisoryRows::Rows(rows) => rows.iter().map(|row| row.text(0).map(str::to_owned)).collect(),
         AdvisoryRows::Refused(_) => Ok(Vec::new()),

@@ -10,7 +10,6 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::DateTime;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::{Bytes, BytesMut};
-use md5::Digest;
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -204,14 +203,11 @@ impl S3 {
         if found.size != bytes.len() as u64 {
             return ObjectIdentity::Other;
         }
-        let md5 = crate::format::hex(&md5::Md5::digest(bytes));
-        match found.etag {
-            Some(etag) if etag == md5 => ObjectIdentity::Same {
-                etag: format!("\"{etag}\""),
-            },
-            etag => ObjectIdentity::SameSize {
-                etag: etag.map(|etag| format!("\"{etag}\"")).unwrap_or_default(),
-            },
+        let etag = found.etag.map(|etag| format!("\"{etag}\"")).unwrap_or_default();
+        match () {
+            () if self.etags.is_md5_of(&etag, bytes) => ObjectIdentity::Same { etag },
+            () if self.etags.shows_other_bytes(&etag, bytes) => ObjectIdentity::Other,
+            () => ObjectIdentity::SameSize { etag },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::bucket_owner::BucketOwner;
 use super::look::KeyProbe;
-use super::put_answer;
+use super::put_answer::{self, EtagKind};
 use super::s3_error::{S3ErrorKind, exists_and_is_missing};
 use super::senseless_reads;
 use super::transfer::{StalledTransfer, Transfer, TransferTimeouts};
@@ -30,6 +30,7 @@ pub struct S3 {
     pub(super) client: Client,
     pub(super) destination: Destination,
     pub(super) patience: TransferTimeouts,
+    pub(super) etags: EtagKind,
 }
 
 /// A small object, whole in memory.
@@ -86,6 +87,7 @@ impl S3 {
             client: Client::from_conf(config.build()),
             destination,
             patience: TransferTimeouts::default(),
+            etags: EtagKind::default(),
         }
     }
 
@@ -148,13 +150,19 @@ impl S3 {
 
     /// One PutObject with `If-None-Match: *` and a checksum.
     pub async fn put(&self, put: PutRequest) -> Result<PutOutcome> {
+        let limit = self.patience.all_tries(put.body.len() as u64);
+        let tries = tokio::time::timeout(limit, self.try_to_put(&put)).await;
+        tries.unwrap_or_else(|_| Err(too_slow("s3:PutObject", &self.arn(&put.key))))
+    }
+
+    async fn try_to_put(&self, put: &PutRequest) -> Result<PutOutcome> {
         let checksum = BASE64_STANDARD.encode(sha256(&put.body));
         let arn = self.arn(&put.key);
         let conflict_ends = Instant::now() + self.patience.conflict;
         let (mut tries, mut stalls) = (0, 0);
         loop {
             tries += 1;
-            let meaning = match self.put_once(&put, &checksum, &arn).await {
+            let meaning = match self.put_once(put, &checksum, &arn).await {
                 Ok(Ok(etag)) => return Ok(PutOutcome::Stored { etag }),
                 Ok(Err(meaning)) => meaning,
                 Err(StalledTransfer) => {
@@ -213,7 +221,7 @@ impl S3 {
         let request = request.customize().disable_payload_signing();
         let call = request.interceptor(transfer.clone()).config_override(transfer.timeouts()).send();
         Ok(match transfer.watch(call).await? {
-            Ok(answer) => put_answer::etag(&answer, checksum, &put.body, arn).map_err(|error| match error.code {
+            Ok(answer) => put_answer::etag(&answer, checksum, &put.body, arn, &self.etags).map_err(|error| match error.code {
                 // Other bytes stand under this name now: no look at their size makes them ours.
                 Code::S3Integrity => S3ErrorKind::Failed(error),
                 _ => S3ErrorKind::Senseless(error),

@@ -43,6 +43,8 @@ const UNKNOWN_HINT: &str = "The access key, its secret or the session token is w
                             AWS_SESSION_TOKEN, or unset them and give the task or function a role.";
 const NO_READS: &str = "This endpoint does not know a call that every S3 has: see that AWS_ENDPOINT_URL_S3 names an S3 server, and that nothing \
                         between answers in its place.";
+const REDIRECTED: &str = "Something between here and S3 sends this request elsewhere, such as a portal or proxy that wants a login: let \
+                          requests to S3 through.";
 const TOO_LARGE: &str = "A limit on the size of a body, of this endpoint or of a proxy before it (such as client_max_body_size), is smaller \
                          than a part: raise it.";
 const SKEWED_HINT: &str = "S3 takes this machine's clock for wrong, though it was corrected by S3's own: set the clock (NTP), and look \
@@ -63,6 +65,8 @@ impl S3ErrorKind {
             ("NotImplemented", _) | (_, Some(501)) => Self::Failed(tell(Code::S3Unavailable).advise(NO_READS)),
             ("NoSuchUpload", _) => Self::NoUpload,
             ("NoSuchBucket", _) => Self::Failed(tell(Code::S3NoBucket)),
+            // S3 names itself in each of its redirects; a portal that wants a login does not.
+            ("", Some(307)) if failed.region.is_none() => Self::Failed(tell(Code::S3Unavailable).advise(REDIRECTED)),
             ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
             | (_, Some(301 | 307)) => {
                 let error = tell(Code::S3WrongRegion);

@@ -64,6 +64,11 @@ impl TransferTimeouts {
         self.answer + Duration::from_secs_f64(size as f64 / self.slowest as f64)
     }
 
+    /// All tries of one write together, whatever each of them came to: a server that fails slowly is told in minutes.
+    pub fn all_tries(&self, size: u64) -> Duration {
+        self.call + self.whole(size) * self.stalls
+    }
+
     /// After the last piece was handed over: the system's buffers drain first.
     fn after_last(&self, size: u64) -> Duration {
         self.whole(size.min(BUFFERED))

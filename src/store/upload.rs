@@ -7,7 +7,7 @@ mod part;
 use super::look::KeyProbe;
 use super::s3::{named, no_etag, wait_for};
 use super::s3_error::{S3ErrorKind, exists_and_is_missing, of_another_run};
-use super::{PutOutcome, PutRequest, S3};
+use super::{ObjectIdentity, PutOutcome, PutRequest, S3};
 use crate::cancel::Cancel;
 use crate::envelope::manifest::{ManifestObject, Role};
 use crate::error::{Code, Error, Result};
@@ -165,15 +165,7 @@ impl Upload {
     pub async fn commit(&mut self, sealed: &UploadedObject, last: Part, cancel: &Cancel) -> Result<StoredObject> {
         self.last = Some(last.bytes.clone());
         if self.id.is_none() {
-            let put = PutRequest {
-                key: self.key.clone(),
-                body: last.bytes,
-                is_dump: true,
-            };
-            return match cancel.run_with_grace(GRACE, self.s3.put(put)).await? {
-                PutOutcome::Stored { etag } => Ok(StoredObject { etag }),
-                PutOutcome::Exists => self.exists_already(sealed).await.map(|(stored, _)| stored),
-            };
+            return self.put_whole(sealed, last.bytes, cancel).await;
         }
         self.spawn_part(last);
         while !self.in_flight.is_empty() {
@@ -187,6 +179,29 @@ impl Upload {
             ));
         }
         cancel.run_with_grace(GRACE, self.complete(sealed)).await
+    }
+
+    /// A dump that fits into one part. Where it exists already its bytes decide, as far as they may be read.
+    async fn put_whole(&self, sealed: &UploadedObject, body: Bytes, cancel: &Cancel) -> Result<StoredObject> {
+        let put = PutRequest {
+            key: self.key.clone(),
+            body: body.clone(),
+            is_dump: true,
+        };
+        let look = async {
+            match self.s3.put(put).await? {
+                PutOutcome::Stored { etag } => Ok(StoredObject { etag }),
+                PutOutcome::Exists => match self.s3.identify(&self.key, &body).await {
+                    ObjectIdentity::Same { etag } => Ok(StoredObject { etag }),
+                    ObjectIdentity::Other if self.is_of_one_run => Err(Error::new(
+                        Code::S3Integrity,
+                        format!("{} is not what was sent", self.s3.arn(&self.key)),
+                    )),
+                    _ => self.exists_already(sealed).await.map(|(stored, _)| stored),
+                },
+            }
+        };
+        cancel.run_with_grace(GRACE, look).await
     }
 
     /// Never a success without a proper answer: after any other the object itself is looked for, and where it is not

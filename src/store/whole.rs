@@ -1,11 +1,12 @@
 //! An answer that was cut is none. The SDK reads XML as far as it goes and takes a missing end for nothing: a list would be
-//! shorter, an ETag, a checksum or an upload's id cut in the middle.
+//! shorter, an ETag, a checksum or an upload's id cut in the middle. Nor is a page for people one, such as a firewall's, which
+//! the SDK takes for an answer where it expects no text.
 
 use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
-/// Makes a failure of each success whose XML does not end.
+/// Makes a failure of each success whose XML does not end, or that is a page.
 #[derive(Debug)]
 pub(super) struct Whole;
 
@@ -23,10 +24,17 @@ impl Intercept for Whole {
         let response = context.response();
         // The body of an object is not in memory, and is held against its hash.
         match response.body().bytes() {
+            Some(body) if response.status().is_success() && is_page(body) => Err("the answer is a page (HTML), which is not S3's".into()),
             Some(body) if response.status().is_success() && !ends(body) => Err("the answer was cut: its XML does not end".into()),
             _ => Ok(()),
         }
     }
+}
+
+fn is_page(body: &[u8]) -> bool {
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let begins = |with: &[u8]| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    begins(b"<!doctype html") || begins(b"<html")
 }
 
 /// Whether a text, if it is XML, ends with the end of its root element.
@@ -60,6 +68,17 @@ fn ends(body: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The answer to an abort has no text: a page in its place was taken for a success.
+    #[test]
+    fn a_page_is_told_from_an_answer() {
+        for page in ["<html><body>Welcome</body></html>", "\u{feff}\n<!DOCTYPE HTML>\n<html>", "<HTML>"] {
+            assert!(is_page(page.as_bytes()), "{page}");
+        }
+        for answer in ["", "<?xml version=\"1.0\"?><Result/>", "<Result>html</Result>"] {
+            assert!(!is_page(answer.as_bytes()), "{answer}");
+        }
+    }
 
     #[test]
     fn xml_that_does_not_end_is_told_at_every_byte() {

@@ -272,6 +272,21 @@ fn a_long_lock_timeout_is_no_stall() {
     said.failed("db_lock_timeout", 3);
 }
 
+/// Its own limit for locks is for tables alone: of a view's lock it was said that pg_dump had stalled, and not why.
+#[test]
+fn a_view_that_is_locked_is_named() {
+    let fixture = Fixture::new();
+    fixture.server.psql("app", "create materialized view totals as select 1 as n");
+    let mut holder = fixture.server.session("app");
+    holder.run("begin; refresh materialized view totals");
+    let mut event = fixture.event();
+    event["lock_timeout"] = json!("1s");
+    let said = fixture.prepared("backup", &event).env("PGSEAL_STALL_TIMEOUT", "5s").run();
+    // Whether a byte of the dump had come by then is up to pg_dump's buffers.
+    let is_known = ["db_lock_timeout", "dump_stalled"].iter().any(|code| said.stdout.contains(code));
+    assert!(is_known && said.stdout.contains("public.totals"), "{}{}", said.stdout, said.stderr);
+}
+
 /// What an extension keeps for itself is not dumped; what it names as configuration is.
 #[test]
 fn members_of_extensions_count_where_they_are_dumped() {

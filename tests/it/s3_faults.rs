@@ -3,6 +3,7 @@
 mod before;
 mod credentials;
 mod cut;
+mod other_bytes;
 mod slow;
 mod stand_in;
 mod trust;

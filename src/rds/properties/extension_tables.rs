@@ -22,7 +22,7 @@ const CLASSES: [&str; 7] = [
 ];
 
 /// A warning, if there is anything.
-pub(super) async fn ask(session: &Session) -> Result<Option<String>> {
+pub(super) async fn ask(session: &Session<'_>) -> Result<Option<String>> {
     Ok(match names(session, &query()).await? {
         Ok(names) if names.is_empty() => None,
         Ok(names) => Some(format!(

@@ -17,7 +17,7 @@ WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclas
   AND pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog.>) 0";
 
 /// A warning, if any of them has rows.
-pub(super) async fn ask(session: &Session) -> Result<Option<String>> {
+pub(super) async fn ask(session: &Session<'_>) -> Result<Option<String>> {
     let query = NameSample::query("pg_catalog.format('%I.%I', n.nspname, c.relname)", FROM, "1");
     Ok(match names(session, &query).await? {
         Ok(names) if names.is_empty() => None,

@@ -32,7 +32,7 @@ OR EXISTS (SELECT FROM (
        OR pg_catalog.strpos(pg_catalog.format('%s', x.tree), ':consttype 791 ') OPERATOR(pg_catalog.>) 0)";
 
 /// `None` where no column holds any. The login's settings are those of `pg_dump`'s.
-pub(super) async fn ask(session: &Session) -> Result<(Option<MoneyFormat>, Option<String>)> {
+pub(super) async fn ask(session: &Session<'_>) -> Result<(Option<MoneyFormat>, Option<String>)> {
     let written = MoneyFormat::AMOUNTS.map(|amount| {
         session::name(&format!(
             "pg_catalog.format('%s', '{amount}'::pg_catalog.numeric::pg_catalog.money)"

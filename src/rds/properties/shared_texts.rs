@@ -36,7 +36,7 @@ impl SharedTexts {
     }
 
     /// The same as texts, by the server's own conversion where its encoding is not UTF-8.
-    pub(super) async fn properties(self, session: &Session) -> Result<DatabaseProperties> {
+    pub(super) async fn properties(self, session: &Session<'_>) -> Result<DatabaseProperties> {
         let encoding = self.rest.get("encoding").and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut texts = Texts(HashMap::new());
         let mut strange = BTreeSet::new();
@@ -164,7 +164,7 @@ fn bytes(text: &str) -> Vec<u8> {
     text.chars().map(|character| character as u8).collect()
 }
 
-async fn convert(session: &Session, bytes: &[u8], encoding: &str) -> Result<Option<String>> {
+async fn convert(session: &Session<'_>, bytes: &[u8], encoding: &str) -> Result<Option<String>> {
     let query = format!(
         "SELECT pg_catalog.encode(pg_catalog.convert(pg_catalog.decode({}, 'hex'), {}, 'UTF8'), 'hex')",
         session::literal(&crate::format::hex(bytes)),

@@ -66,7 +66,7 @@ fn outside() -> String {
 
 /// Refuses a selection whose exclusions take everything away. Gives a warning where no table is in it, but something else,
 /// or where nothing was there in the first place.
-pub(super) async fn check(session: &Session, conditions: &[Vec<String>; 5], database: &DatabaseName) -> Result<Option<String>> {
+pub(super) async fn check(session: &Session<'_>, conditions: &[Vec<String>; 5], database: &DatabaseName) -> Result<Option<String>> {
     let [tables, exclude_tables, _, _, exclude_schemas] = conditions;
     let row = session.row(&query(conditions)).await?;
     let (table_is_meant, table_is_left) = (row.flag(0)?, row.flag(1)?);

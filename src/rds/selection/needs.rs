@@ -34,7 +34,7 @@ const OF_OTHERS: [(&str, &str, &str); 4] = [
 ];
 
 /// Warnings that name what is missing, if anything is.
-pub(super) async fn check(session: &Session, conditions: &[Vec<String>; 5], selection: &Selection) -> Result<Vec<String>> {
+pub(super) async fn check(session: &Session<'_>, conditions: &[Vec<String>; 5], selection: &Selection) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     warnings.extend(match names(session, &query(conditions)).await? {
         Ok(names) if names.is_empty() => None,

@@ -1,25 +1,29 @@
 //! One part on its way.
 
 use crate::error::{Code, Error, Result};
-use crate::format::hex;
 use crate::format::parts::Part;
 use crate::store::S3;
-use crate::store::s3::{named, no_etag, stalled, wait_for};
+use crate::store::s3::{named, no_etag, stalled, too_slow, wait_for};
 use crate::store::s3_error::S3ErrorKind;
 use crate::store::transfer::{StalledTransfer, Transfer};
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedPart};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use md5::{Digest, Md5};
 use std::time::Instant;
 
 /// One part, from memory, with its checksum: a retry sends the same bytes.
 pub(super) async fn send(s3: &S3, key: &str, id: &str, part: Part) -> Result<CompletedPart> {
+    let limit = s3.patience.all_tries(part.bytes.len() as u64);
+    let tries = tokio::time::timeout(limit, try_to_send(s3, key, id, &part)).await;
+    tries.unwrap_or_else(|_| Err(too_slow("s3:PutObject (UploadPart)", &s3.arn(key))))
+}
+
+async fn try_to_send(s3: &S3, key: &str, id: &str, part: &Part) -> Result<CompletedPart> {
     let (arn, action) = (s3.arn(key), "s3:PutObject (UploadPart)");
     let conflict_ends = Instant::now() + s3.patience.conflict;
     let (mut tries, mut stalls) = (0, 0);
     loop {
         tries += 1;
-        let meaning = match send_once(s3, key, id, &part).await {
+        let meaning = match send_once(s3, key, id, part).await {
             Ok(Ok(completed)) => return Ok(completed),
             Ok(Err(meaning)) => meaning,
             Err(StalledTransfer) => {
@@ -64,8 +68,12 @@ async fn send_once(s3: &S3, key: &str, id: &str, part: &Part) -> Result<Result<C
                 Code::S3Integrity,
                 format!("S3 received other bytes of part {} than were sent", part.number),
             ))),
+            (Some(etag), None) if s3.etags.shows_other_bytes(etag, &part.bytes) => Err(S3ErrorKind::Corrupted(Error::new(
+                Code::S3Integrity,
+                format!("S3 received other bytes of part {} than were sent, by their ETag", part.number),
+            ))),
             // A page of somebody who stands in S3's place: the part is nowhere, and Complete would miss it hours later.
-            (Some(etag), None) if transfer.is_answered_with_text() && etag.trim_matches('"') != hex(&Md5::digest(&part.bytes)) => {
+            (Some(etag), None) if transfer.is_answered_with_text() && !s3.etags.is_md5_of(etag, &part.bytes) => {
                 Err(S3ErrorKind::Senseless(Error::new(
                     Code::S3Unavailable,
                     format!("{action} on {arn}: the answer is not S3's: it has a text, and shows in no way what was sent"),

@@ -75,6 +75,20 @@ fn a_server_that_falls_silent_at_any_message_is_db_unreachable() {
     no_login(&fixture.server);
 }
 
+/// A session that an idle time-out or an administrator ended had failed the whole backup.
+#[test]
+fn a_connection_lost_once_at_any_message_costs_a_login() {
+    let fixture = Fixture::new();
+    let counted = Front::before(&fixture.server, Manner::Counts);
+    fixture.prepared("check", &fixture.event_through(counted.port())).run();
+    for_each((1..=counted.messages()).collect(), |at| {
+        let front = Front::before(&fixture.server, Manner::Drops(at));
+        let said = fixture.prepared("check", &fixture.event_through(front.port())).run();
+        assert_eq!(said.code, 0, "{at}: {}{}", said.stdout, said.stderr);
+    });
+    no_login(&fixture.server);
+}
+
 #[test]
 fn a_signal_is_heard_at_any_message() {
     let fixture = Fixture::new();

@@ -13,7 +13,7 @@ use pgseal::store::S3;
 use pgseal::variables::Env;
 use std::sync::Arc;
 
-fn store(bucket: &str, proxy: &FaultProxy) -> Arc<S3> {
+pub(super) fn store(bucket: &str, proxy: &FaultProxy) -> Arc<S3> {
     let env = proxy.env();
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -25,7 +25,7 @@ fn store(bucket: &str, proxy: &FaultProxy) -> Arc<S3> {
     Arc::new(S3::with_config(config, destination))
 }
 
-fn parts() -> Vec<Part> {
+pub(super) fn parts() -> Vec<Part> {
     let part = |number, bytes: Vec<u8>| Part {
         number,
         sha256: sha256(&bytes),

@@ -252,6 +252,10 @@ impl Shared {
 
 impl Request {
     /// Whether it has a header whose name begins so.
+    pub fn is(&self, operation: Operation, within_key: &str) -> bool {
+        self.operation == operation && self.key.contains(within_key)
+    }
+
     pub fn has_header(&self, beginning: &str) -> bool {
         headers(&self.head).any(|(name, _)| name.to_ascii_lowercase().starts_with(beginning))
     }

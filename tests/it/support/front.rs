@@ -24,6 +24,8 @@ pub enum Manner {
     Translates,
     /// From one message of a client on, nobody hears anything any more; the connections stay open.
     Silent(Silence),
+    /// The connection that sends the message of this number, counted as in [`Silence`], is closed; later ones pass.
+    Drops(usize),
     /// Everything passes.
     Counts,
 }
@@ -160,7 +162,12 @@ impl State {
                 seen.silent = !within_answer;
                 self.changed.notify_all();
             }
+            let is_dropped = matches!(self.manner, Manner::Drops(at) if seen.messages == at && !farewell);
             drop(seen);
+            if is_dropped {
+                client.shutdown(Shutdown::Both)?;
+                return Ok(());
+            }
             self.pass_or_hold()?;
             server.write_all(&message)?;
         }
