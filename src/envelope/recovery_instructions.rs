@@ -6,7 +6,7 @@ use super::data_key::PKCS1;
 use super::manifest::{Manifest, ManifestObject, Role, WrappedKey, base_name};
 use crate::error::Result;
 use crate::format::compression::Compression;
-use crate::format::database_properties::{DatabaseProperties, MoneyFormat};
+use crate::format::database_properties::{DatabaseProperties, VALUE_SETTINGS, is_of_values};
 use crate::format::names::Prefix;
 use crate::format::order::SelectionRecord;
 
@@ -65,7 +65,7 @@ pub fn recovery_instructions(
              it: `dropdb restored` before the next one.\n",
         );
         text.push_str(&block(&format!("createdb {} restored\n", createdb_options(properties))));
-        text.push_str(&money(properties));
+        text.push_str(&settings(manifest, properties));
         text.push_str(&needs(manifest));
         text.push_str(&block(&format!(
             "{} |\n  psql -X -v ON_ERROR_STOP=1 --single-transaction -d restored\n",
@@ -113,21 +113,40 @@ fn needs(manifest: &Manifest) -> String {
     )
 }
 
-/// Read in another locale, amounts may be a hundred times as high.
-fn money(properties: &DatabaseProperties) -> String {
-    let Some(MoneyFormat { locale, .. }) = &properties.money else {
+/// Under other settings constraints read rows otherwise, and amounts of type money may be a hundred times as high. Their values
+/// stay sealed.
+fn settings(manifest: &Manifest, properties: &DatabaseProperties) -> String {
+    let is_needed = properties.settings.iter().any(|(name, _)| is_of_values(name)) || properties.money.is_some();
+    let Some(inventory) = manifest.object(Role::Inventory).filter(|_| is_needed) else {
         return String::new();
     };
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@');
-    if !locale.bytes().all(is_plain) {
-        return "\nAmounts of type money are in the locale that the inventory names (`money`): set `lc_monetary` before the dump.\n"
-            .to_owned();
-    }
+    let money = if properties.money.is_some() {
+        " Where it refuses `lc_monetary`, its server lacks the locale of the\n\
+         amounts of type money, and would read them otherwise: install the locale there (localedef), or take another server."
+    } else {
+        ""
+    };
     format!(
-        "\nAmounts of type money are in this locale. A server that refuses it would read them otherwise:\n{}",
-        block(&format!(
-            "psql -X -d restored -c \"ALTER DATABASE restored SET lc_monetary TO '{locale}'\"\n"
-        ))
+        "\nThe rows were written and checked under these settings of the source's database, which the dump does not hold: without them\n\
+         it may not restore, or dates and amounts may mean something else.{money}\n{}",
+        block(&setting_values(&opened(manifest, inventory), "restored"))
+    )
+}
+
+/// What a shell runs to set them in a database from the inventory that this command opens.
+pub fn setting_values(opened: &str, database: &str) -> String {
+    let names: Vec<String> = VALUE_SETTINGS.iter().map(|name| format!("'{name}'")).collect();
+    let lines: Vec<String> = names.chunks(5).map(|names| names.join(", ")).collect();
+    format!(
+        "psql -X -d {database} <<'SQL'\n\
+         \\encoding UTF8\n\
+         \\set inventory `{opened}`\n\
+         SELECT format('ALTER DATABASE %I SET %I TO %L', current_database(), name, value)\n\
+         FROM (SELECT key, value FROM json_each_text(:'inventory'::json -> 'settings')\n\
+         \x20     UNION ALL SELECT 'lc_monetary', :'inventory'::json -> 'money' ->> 'locale') AS s (name, value)\n\
+         WHERE value IS NOT NULL AND (name LIKE '%.%' OR lower(name) IN (\n  {})) \\gexec\n\
+         SQL\n",
+        lines.join(",\n  ")
     )
 }
 

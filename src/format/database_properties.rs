@@ -55,6 +55,29 @@ impl<'de> Deserialize<'de> for Settings {
     }
 }
 
+/// Settings under which a database's rows are written and checked, in lower case: `CHECK (day::date > …)` reads `05/06/2026` by
+/// one of them. Not those that decide how `pg_dump` wrote the rows (`IntervalStyle`, `array_nulls`), nor what it sets itself in
+/// each dump (`search_path`, `xmloption` and others).
+pub const VALUE_SETTINGS: &[&str] = &[
+    "bytea_output",
+    "datestyle",
+    "default_text_search_config",
+    "extra_float_digits",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "quote_all_identifiers",
+    "timezone",
+    "timezone_abbreviations",
+    "transform_null_equals",
+    "xmlbinary",
+];
+
+/// Whether rows may mean something else without this setting: those above, and users' own (`app.region`) and extensions'.
+pub fn is_of_values(setting: &str) -> bool {
+    setting.contains('.') || VALUE_SETTINGS.contains(&&*setting.to_ascii_lowercase())
+}
+
 /// Flat fields of the inventory. Backups by earlier releases have none of them: then nothing is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

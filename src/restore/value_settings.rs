@@ -6,25 +6,9 @@ use super::steps::blocking;
 use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::format::database_properties::{DatabaseProperties, MoneyFormat};
+use crate::format::database_properties::{DatabaseProperties, MoneyFormat, is_of_values};
 
-/// In lower case. Not those that decide how `pg_dump` wrote the rows (`IntervalStyle`, `array_nulls`), nor what it sets itself
-/// in each dump (`search_path`, `xmloption` and others).
-const OF_VALUES: &[&str] = &[
-    "bytea_output",
-    "datestyle",
-    "default_text_search_config",
-    "extra_float_digits",
-    "lc_monetary",
-    "lc_numeric",
-    "lc_time",
-    "quote_all_identifiers",
-    "timezone",
-    "timezone_abbreviations",
-    "transform_null_equals",
-    "xmlbinary",
-];
-/// Those among them whose values are locales.
+/// Those whose values are locales.
 const LOCALES: &[&str] = &["lc_monetary", "lc_numeric", "lc_time"];
 
 /// A target whose session for the dump has the settings.
@@ -87,7 +71,7 @@ pub(super) fn locales(properties: &DatabaseProperties) -> impl Iterator<Item = &
 
 fn statements(properties: &DatabaseProperties) -> Vec<(String, String)> {
     let settings = properties.settings.iter();
-    let of_values = settings.filter(|(name, _)| name.contains('.') || OF_VALUES.contains(&&*name.to_ascii_lowercase()));
+    let of_values = settings.filter(|(name, _)| is_of_values(name));
     of_values
         .map(|(name, value)| (name.to_owned(), format!("SET {} TO {}", identifier(name), literal(value))))
         .collect()

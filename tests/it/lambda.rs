@@ -198,12 +198,32 @@ fn an_event_that_is_no_json_is_a_bad_event_and_told_nowhere() {
 }
 
 #[test]
-fn an_event_without_a_deadline_is_a_fault_of_the_platforms_and_no_bug() {
+fn an_event_without_an_id_is_a_fault_of_the_platforms_and_no_bug() {
     let mut platform = Platform::start([("", ""); 0]);
-    let exit = platform.give_event_without_deadline();
+    let exit = platform.give_event_without_id();
     let log = platform.log();
     assert_eq!(exit, Some(4), "{log}");
-    assert!(log.contains("aws_failed") && log.contains("Lambda-Runtime-Deadline-Ms"), "{log}");
+    assert!(log.contains("aws_failed") && log.contains("Lambda-Runtime-Aws-Request-Id"), "{log}");
+}
+
+/// One beyond the year 9999 ended the process by a panic, and the event was never answered.
+#[test]
+fn a_deadline_without_sense_is_none() {
+    let platform = Platform::start([("", ""); 0]);
+    let deadlines = [
+        "",
+        "soon",
+        "-1",
+        "0",
+        "999999999999999999",
+        "18446744073709551615",
+        "99999999999999999999999",
+    ];
+    let header = |deadline: &str| format!("Lambda-Runtime-Deadline-Ms: {deadline}\r\n");
+    for headers in deadlines.map(header).into_iter().chain([String::new()]) {
+        let (error_type, _) = platform.invoke_by(&headers, b"{}").expect_err(&headers);
+        assert_eq!(error_type, "pgseal.no_public_key", "{headers}");
+    }
 }
 
 /// One that AWS's own runtime cannot read ended the process: exit 4, or 0 in silence where an event had been answered.

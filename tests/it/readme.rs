@@ -43,6 +43,7 @@ const ON_THE_ROAD: &[&str] = &[
     "unwrap",
     "check",
     "restore-roles",
+    "restore-database",
     "restore-bzip2",
     "restore-zstd",
     "restore-none",

@@ -87,6 +87,11 @@ async fn send_once(s3: &S3, key: &str, id: &str, part: &Part) -> Result<Result<C
             // What arrived, if anything did, cannot be told: once more, like bytes that were refused.
             (None, _) => Err(S3ErrorKind::Corrupted(no_etag(action, &arn))),
         },
+        // A success that cannot be read, such as a page.
+        Err(error) if error.raw_response().is_some_and(|answer| answer.status().is_success()) => {
+            let meaning = S3ErrorKind::of(&error, action, &arn);
+            Err(S3ErrorKind::Senseless(meaning.into_error(action, &arn)))
+        }
         Err(error) => Err(S3ErrorKind::of(&error, action, &arn)),
     })
 }

@@ -3,6 +3,7 @@
 use super::Fixture;
 use super::before_rows::into;
 use super::drills::{backup, drill};
+use super::recipients::follow;
 use serde_json::json;
 
 /// Settings of a database come behind its rows: `CHECK` read them otherwise than the source had, and honest drills and
@@ -46,5 +47,25 @@ fn checks_read_values_as_they_did_in_the_source() {
     for table in ["days", "styles", "moments", "bytes", "numbers", "places", "spans"] {
         let rows = format!("select string_agg(t::text, ',' order by t) from {table} t");
         assert_eq!(fixture.server.psql("copy", &rows), fixture.server.psql("app", &rows), "{table}");
+    }
+}
+
+/// By stock tools a CHECK ended the restore, or a day and a month changed places without a word.
+#[test]
+fn the_recovery_instructions_set_them_before_the_rows() {
+    let fixture = Fixture::with(
+        r#"alter database app set datestyle = 'ISO, DMY'; set datestyle = 'ISO, DMY';
+           alter database app set "app.region" = 'eu''s \ own'; set "app.region" = 'eu''s \ own';
+           create table days (day text check (day::date < '2027-01-01'::date));
+           insert into days values ('25/12/2026'), ('05/06/2026');
+           create materialized view parsed as select day::date as day from days;
+           create table places (region text check (region = current_setting('app.region')));
+           insert into places values (current_setting('app.region'))"#,
+        json!({}),
+    );
+    follow(&fixture.server, &fixture.key(), &fixture.fetched(), &fixture.name_of("card"));
+    for (column, table) in [("day", "days"), ("day", "parsed"), ("region", "places")] {
+        let rows = format!("select string_agg({column}::text, ',' order by {column}) from {table}");
+        assert_eq!(fixture.server.psql("restored", &rows), fixture.server.psql("app", &rows), "{table}");
     }
 }

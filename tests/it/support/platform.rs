@@ -70,7 +70,12 @@ impl Platform {
     pub fn invoke_with(&self, headers: &str, event: &[u8], left: Duration) -> Outcome {
         let deadline = SystemTime::now() + left;
         let deadline = deadline.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();
-        let head = format!("Lambda-Runtime-Aws-Request-Id: 1\r\nLambda-Runtime-Deadline-Ms: {deadline}\r\n{headers}");
+        self.invoke_by(&format!("Lambda-Runtime-Deadline-Ms: {deadline}\r\n{headers}"), event)
+    }
+
+    /// With these headers alone beside its id, each with its line's end.
+    pub fn invoke_by(&self, headers: &str, event: &[u8]) -> Outcome {
+        let head = format!("Lambda-Runtime-Aws-Request-Id: 1\r\n{headers}");
         self.serve("/next", &head, event).expect("it asks for an event");
         let (path, body) = self.serve("", "", b"").expect("it answers the event");
         let answer: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
@@ -82,9 +87,9 @@ impl Platform {
         Err((text("errorType"), receipt))
     }
 
-    /// Hands it an event without a deadline, by which it ends: its exit status.
-    pub fn give_event_without_deadline(&mut self) -> Option<i32> {
-        self.serve("/next", "Lambda-Runtime-Aws-Request-Id: 1\r\n", b"{}")
+    /// Hands it an event that nobody could answer, by which it ends: its exit status.
+    pub fn give_event_without_id(&mut self) -> Option<i32> {
+        self.serve("/next", "Lambda-Runtime-Deadline-Ms: 1\r\n", b"{}")
             .expect("it asks for an event");
         self.child.wait().expect("its end").code()
     }

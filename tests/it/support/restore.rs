@@ -120,7 +120,11 @@ pub const RESTORED: &str = "app_restored";
 
 /// Runs one of the README's restore blocks into a server, where it makes the database `RESTORED`.
 pub fn restore_into(server: &Server, name: &str, folder: &Path) -> Printed {
-    run(name, folder, &client_environment(server))
+    let environment = client_environment(server);
+    if matches!(name, "restore-bzip2" | "restore-zstd" | "restore-none") {
+        run("restore-database", folder, &environment).fine();
+    }
+    run(name, folder, &environment)
 }
 
 /// What a reader's shell has set to reach a server, and its tools in the path.
