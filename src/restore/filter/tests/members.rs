@@ -184,6 +184,12 @@ fn a_collation_that_is_not_there_is_cut_like_a_default() {
             "what it needs was not restored",
             "COLLATION of TYPE s.r",
         ),
+        (
+            "CREATE TYPE s.r AS RANGE (\n    subtype = integer,\n    multirange_type_name = s.mr,\n    subtype_opclass = public.back_ops\n);",
+            "$CREATE TYPE s.r AS RANGE (subtype = integer, multirange_type_name = s.mr);",
+            "what it needs was not restored",
+            "SUBTYPE_OPCLASS of TYPE s.r",
+        ),
     ] {
         let (below, lost) = drilled(&format!("{made}\n"), |_| {});
         assert_eq!(untried(below.trim()).trim(), made);
