@@ -26,7 +26,6 @@ mod steps;
 pub mod summary;
 pub mod target_database;
 mod tls;
-mod trial_reports;
 pub mod unsealed;
 mod value_settings;
 pub mod verify;

@@ -1,13 +1,14 @@
 //! What psql said, as an error of ours, with what helps against it.
 
+use super::report_text::ReportText;
 use crate::error::{Code, Error};
 use crate::process::group::describe_exit_status;
 use crate::restore::tls;
 
 /// psql's first error with what belongs to it: `psql:<stdin>:12: ERROR:  …` and its DETAIL.
-pub(super) fn failure(said: &str, status: std::process::ExitStatus) -> Error {
+pub(super) fn failure(said: &ReportText, status: std::process::ExitStatus) -> Error {
     const SIGNS: [&str; 4] = [" ERROR:  ", " FATAL:  ", " PANIC:  ", "psql: error: "];
-    let lines: Vec<&str> = said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = said.as_str().lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let is_error = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
     // psql itself says `psql:<stdin>:3: error: invalid command \x`; a server may speak another language.
     let first = lines.iter().position(is_error);
@@ -253,7 +254,7 @@ mod tests {
             ),
             ("psql:<stdin>:9: ERROR:  function f(a.b) does not exist", "--search-path"),
         ] {
-            let error = failure(said, std::process::ExitStatus::from_raw(3 << 8));
+            let error = failure(&said.into(), std::process::ExitStatus::from_raw(3 << 8));
             assert!(error.hint().contains(advice), "{said}: {}", error.hint());
         }
     }
@@ -280,7 +281,10 @@ mod tests {
                 "CONNECT",
             ),
         ] {
-            let error = failure(&format!("{server}{words}"), std::process::ExitStatus::from_raw(2 << 8));
+            let error = failure(
+                &ReportText::ours(format!("{server}{words}")),
+                std::process::ExitStatus::from_raw(2 << 8),
+            );
             assert!(error.hint().contains(advice), "{words}: {}", error.hint());
             assert!(!error.message.contains("/proc/self/fd"), "{}", error.message);
         }
@@ -301,14 +305,14 @@ mod tests {
                 "socket",
             ),
         ] {
-            let error = failure(said, std::process::ExitStatus::from_raw(2 << 8));
+            let error = failure(&said.into(), std::process::ExitStatus::from_raw(2 << 8));
             assert!(error.hint().contains(advice), "{said}: {}", error.hint());
         }
     }
 
     #[test]
     fn psql_without_an_error_tells_its_last_line() {
-        let error = failure("NOTICE:  hm\nlast words\n", std::process::ExitStatus::from_raw(2 << 8));
+        let error = failure(&"NOTICE:  hm\nlast words\n".into(), std::process::ExitStatus::from_raw(2 << 8));
         assert!(error.message.ends_with("last words"), "{}", error.message);
     }
 }

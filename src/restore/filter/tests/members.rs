@@ -28,7 +28,7 @@ fn members() -> ExtensionMembers {
 fn drilled(dump: &str, set: impl Fn(&mut FilterOptions)) -> (String, Vec<String>) {
     let prepare: Prepare = Box::new(|head: &DumpHead| {
         Ok(PreparedTarget {
-            missing: vec![(head.extensions[0].name.clone(), "it is not here".to_owned())],
+            missing: vec![(head.extensions[0].name.clone(), "it is not here".into())],
             rights: Some(ServerRights {
                 known: [b"there".to_vec()].into(),
                 ..ServerRights::default()
