@@ -121,6 +121,26 @@ fn amounts_are_read_in_the_locale_that_they_were_written_in() {
     }
 }
 
+/// Each has other catalogs with code.
+#[test]
+fn amounts_are_found_on_every_major() {
+    for major in 10..=18 {
+        let fixture = Fixture::new(Server::builder().major(major).start());
+        fixture.server.psql("postgres", "create database pays");
+        fixture.server.psql(
+            "pays",
+            "create table pay (m money); create view v as select '1.50'::money as m; create table keep (i int);
+             grant select on all tables in schema public to public",
+        );
+        for (asked, has_some) in [(json!({}), true), (json!({"exclude_tables": ["public.v"]}), false)] {
+            let (entry, place) = fixture.backup("pays", asked);
+            assert!(!some_tells(&entry["warnings"], &["money"]), "{major}: {entry}");
+            let found = fixture.inventory(&place).get("money").is_some();
+            assert_eq!(found, has_some, "{major}");
+        }
+    }
+}
+
 /// `ALTER EXTENSION … ADD TABLE` took its rows out of every backup, without a word.
 #[test]
 fn rows_of_a_table_that_a_user_added_to_an_extension_are_told() {
