@@ -7,6 +7,18 @@ use std::borrow::Cow;
 use std::fmt::{self, Display};
 
 /// Words of ours, names that the dump makes, a SQLSTATE of the closed list, or what was said before there were rows.
+///
+/// What stands in the source can be one, and no text that came from elsewhere:
+///
+/// ```
+/// let told: pgseal::restore::psql::ReportText = "its provider is not there".into();
+/// assert_eq!(told.as_str(), "its provider is not there");
+/// ```
+///
+/// ```compile_fail
+/// let said = String::from("Key (ssn)=(078-05-1120) already exists.");
+/// let told: pgseal::restore::psql::ReportText = said.into();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ReportText(Cow<'static, str>);
