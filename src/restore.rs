@@ -6,6 +6,7 @@ pub mod conninfo;
 pub mod create;
 pub mod decrypt;
 pub mod drill;
+mod failed_rows;
 pub mod filter;
 pub mod find;
 pub mod globals;

@@ -2,6 +2,7 @@
 
 use super::compare::{Comparison, LoadedDump, compare};
 use super::create::{CreateOptions, CreateOutcome, try_create};
+use super::failed_rows;
 use super::filter::{DumpHead, ExtensionMembers, Filter, FilterChanges, FilterOptions, UnfinishedChanges};
 use super::find::ChosenBackup;
 use super::properties::{self, PropertyChoice};
@@ -168,9 +169,13 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
         restorer: restorer.clone(),
         restorer_name,
     };
-    let (bytes, changes) = load(&opened, &contents, target, filter, workers, report, cancel)
-        .await
-        .map_err(|error| in_another_locale(error, fallback.as_ref()))?;
+    let (bytes, changes) = match load(&opened, &contents, target, filter, workers, report, cancel).await {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let error = failed_rows::tell(error, server, DATABASE, contents, restorer, cancel).await;
+            return Err(in_another_locale(error, fallback.as_ref()));
+        }
+    };
     phase(report, "restore the dump", begun, Some(bytes));
 
     let begun = Instant::now();

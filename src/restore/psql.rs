@@ -21,6 +21,7 @@ use crate::process::memory_file::memory_file;
 use crate::process::writer::{ChildWriter, OutputWanted};
 use crate::rds::passfile;
 use failure::failure;
+pub(super) use failure::is_without_words;
 use find::knows_restrict;
 pub use find::{find, find_for_others};
 pub use report_text::ReportText;
