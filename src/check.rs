@@ -258,8 +258,10 @@ async fn check_database(context: &BackupContext<'_>, name: &DatabaseName, report
     );
     let looking = async {
         let selected = selection::resolve(&session, name, &context.plan.selection, major).await?;
+        let mut properties = properties::ask(&session, &context.plan.selection).await?;
+        properties.ask_for_money(&session, &selected).await?;
         let mut warnings = selected.warnings;
-        warnings.extend(properties::ask(&session, &context.plan.selection).await?.warnings);
+        warnings.extend(properties.warnings);
         Ok(json!({"partial": context.plan.selection.is_partial(), "matches": selected.matches, "warnings": warnings}))
     };
     let selected = context.server.in_time(looking).await;

@@ -93,7 +93,9 @@ impl<'a> Attempt<'a> {
             );
             let (facts, client) = (facts?, client?);
             let selection = selection::resolve(&session, database, &context.plan.selection, client.major).await?;
-            Ok::<_, Error>((facts, client, properties?, selection))
+            let mut properties = properties?;
+            properties.ask_for_money(&session, &selection).await?;
+            Ok::<_, Error>((facts, client, properties, selection))
         };
         let mut at_server = pin!(context.server.in_time(at_server));
         // Meanwhile S3: what it says comes first, since a backup that is complete needs no database.
@@ -276,6 +278,8 @@ impl<'a> Attempt<'a> {
             return Ok(());
         }
         let counted = &arrived.counted;
+        let tables = self.properties.names.translate(&counted.tables);
+        self.properties.forget_unused_money(&tables);
         let contents = Inventory {
             format: Inventory::FORMAT.to_owned(),
             database: self.database.as_str().to_owned(),
@@ -289,7 +293,7 @@ impl<'a> Attempt<'a> {
             plain_sha256: hex(&counted.plain_sha256),
             rows: counted.rows,
             large_objects: counted.large_objects,
-            tables: self.properties.names.translate(&counted.tables),
+            tables,
             extensions: self.facts.extensions.clone(),
             warnings: self.warnings.clone(),
             plain_lengths: self.plain_lengths.clone(),

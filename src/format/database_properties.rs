@@ -110,7 +110,7 @@ pub struct DatabaseProperties {
     pub privileges: Option<Vec<Privilege>>,
     /// That the dump and these properties name: owners, grantees, roles of policies and user mappings.
     pub roles: Vec<String>,
-    /// `None`: the database has no column of type `money`, or the backup is of an earlier release.
+    /// `None`: the dump can have no amount of type `money`, or the backup is of an earlier release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub money: Option<MoneyFormat>,
     /// What held no text in the encoding of the database: it is not here, or not all of it.

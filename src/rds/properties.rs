@@ -7,12 +7,14 @@ mod money;
 mod roles;
 mod shared_texts;
 
+use super::selection::DumpSelection;
 use super::session::{self, AdvisoryRows, Session};
 use crate::error::Result;
 use crate::format::database_properties::{DatabaseProperties, dump_encoding};
 use crate::format::inventory::TableRows;
 use crate::format::order::Selection;
 use crate::format::table_name::TableName;
+use money::Amounts;
 use roles::ROLES;
 use shared_texts::SharedTexts;
 use std::collections::HashMap;
@@ -29,6 +31,7 @@ pub struct PropertiesAnswer {
     /// Names of tables and schemas in the dump's own encoding, and in UTF-8: where these differ.
     pub names: EncodedNames,
     pub warnings: Vec<String>,
+    amounts: Option<Amounts>,
 }
 
 /// As one JSON, since each major has other columns: what a major lacks is null.
@@ -99,9 +102,6 @@ pub async fn ask(session: &Session<'_>, selection: &Selection) -> Result<Propert
         ),
     }
     answer.properties.system_identifier = system_identifier(session).await?;
-    let (money, unknown) = money::ask(session).await?;
-    answer.properties.money = money;
-    answer.warnings.extend(unknown);
     answer.names = EncodedNames::ask(session, answer.properties.dump_encoding.as_deref()).await?;
     answer.warnings.extend(left_out(session).await?);
     if selection.tables.is_empty() && selection.schemas.is_empty() {
@@ -109,6 +109,25 @@ pub async fn ask(session: &Session<'_>, selection: &Selection) -> Result<Propert
         answer.warnings.extend(member_tables::ask(session).await?);
     }
     Ok(answer)
+}
+
+impl PropertiesAnswer {
+    /// How the dump of this selection will have amounts of type `money`.
+    pub async fn ask_for_money(&mut self, session: &Session<'_>, selection: &DumpSelection) -> Result<()> {
+        let encoding = self.properties.dump_encoding.as_deref();
+        let (amounts, unknown) = money::ask(session, selection.written.as_deref(), encoding).await?;
+        self.properties.money = amounts.as_ref().map(|amounts| amounts.format.clone());
+        self.amounts = amounts;
+        self.warnings.extend(unknown);
+        Ok(())
+    }
+
+    /// Once the rows of the dump are counted: where it can have no amount, there is none to misread.
+    pub fn forget_unused_money(&mut self, dumped: &[TableRows]) {
+        if self.amounts.as_ref().is_some_and(|amounts| !amounts.can_be_in(dumped)) {
+            self.properties.money = None;
+        }
+    }
 }
 
 /// Of the cluster; a server may refuse it.

@@ -38,6 +38,8 @@ pub struct DumpSelection {
     pub matches: Vec<Match>,
     /// As `--encoding` takes it.
     pub encoding: String,
+    /// Of a part of the database: common table expressions of which `written` has class and oid of all that is in the dump.
+    pub written: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -177,6 +179,7 @@ pub async fn resolve(session: &Session<'_>, database: &DatabaseName, selection: 
     resolved.warnings.extend(left_out::check(session, &conditions, database).await?);
     resolved.warnings.extend(needs::check(session, &conditions, selection).await?);
     let is_chosen = !selection.tables.is_empty() || !selection.schemas.is_empty();
+    resolved.written = Some(needs::written_by(&conditions));
     let relations = left_out::LeftOutTables::of(&conditions).relations;
     let [_, _, without_rows, ..] = &conditions;
     let relations = format!("{relations}, {}", with_children("without_rows", without_rows));

@@ -1,6 +1,6 @@
 //! Makes a database as its source was: in its encoding, and sorting as it did.
 
-use super::psql::PsqlTarget;
+use super::psql::{PsqlTarget, ReportText};
 use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::envelope::recovery_instructions::createdb_options;
@@ -105,7 +105,7 @@ const NOT_ALLOWED: &str = "42501";
 pub enum CreateOutcome {
     Yes,
     /// The server's words: it knows no such locale, or not with this encoding.
-    LocaleRefused(String),
+    LocaleRefused(ReportText),
 }
 
 /// The same server, in a database that lets us in.

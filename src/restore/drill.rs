@@ -2,16 +2,17 @@
 
 use super::compare::{Comparison, LoadedDump, compare};
 use super::create::{CreateOptions, CreateOutcome, try_create};
+use super::failed_rows;
 use super::filter::{DumpHead, ExtensionMembers, Filter, FilterChanges, FilterOptions, UnfinishedChanges};
 use super::find::ChosenBackup;
 use super::properties::{self, PropertyChoice};
-use super::psql::{self, PsqlMode, PsqlTarget};
+use super::psql::trial_reports::TrialReports;
+use super::psql::{self, PsqlMode, PsqlTarget, ReportText};
 use super::report::{self, DrillPhase, DrillReport};
 use super::scratch_database;
 use super::scratch_server::{self, ScratchOptions, ScratchServer};
 use super::steps::{blocking, globals, server_major, unknown_extensions};
 use super::target_database::existing;
-use super::trial_reports::TrialReports;
 use super::unsealed::UnsealedBackup;
 use super::value_settings::{self, ValueSettings};
 use super::verify::check_against_inventory;
@@ -96,7 +97,7 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
     // From here on the data key of this one backup is all that there is to steal.
     drop(key);
     describe(&opened, report);
-    report.warnings.extend(opened.warnings());
+    report.warnings.extend(opened.warnings().into_iter().map(ReportText::ours));
     let contents = opened.contents(cancel).await?;
     let contents = contents.ok_or_else(|| {
         let message = format!(
@@ -111,7 +112,7 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
     let programs = find_programs(&opened, &client_folders, path.as_deref())?;
     let server = start(programs, &contents.properties, unconfined, cancel).await?;
     report.confinement = Some(server.confinement());
-    report.warnings.extend(server.abandoned());
+    report.warnings.extend(server.abandoned().map(ReportText::ours));
     let (superuser, restorer) = (server.access().database(DATABASE), server.restorer().database(DATABASE));
     let restorer_name = server.restorer_name().to_owned();
     report.restored.psql_version = restorer.client.version.clone();
@@ -147,7 +148,7 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
         no_privileges: !knows_roles || filter.no_privileges,
         ..filter
     };
-    report.warnings.extend(unknown_extensions(&filter, &contents));
+    report.warnings.extend(unknown_extensions(&filter, &contents).map(ReportText::ours));
     let wishes = [(filter.no_owner, "owners"), (filter.no_privileges, "privileges")];
     report.restored.without = wishes
         .into_iter()
@@ -168,9 +169,13 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
         restorer: restorer.clone(),
         restorer_name,
     };
-    let (bytes, changes) = load(&opened, &contents, target, filter, workers, report, cancel)
-        .await
-        .map_err(|error| in_another_locale(error, fallback.as_deref()))?;
+    let (bytes, changes) = match load(&opened, &contents, target, filter, workers, report, cancel).await {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let error = failed_rows::tell(error, server, DATABASE, contents, restorer, cancel).await;
+            return Err(in_another_locale(error, fallback.as_ref()));
+        }
+    };
     phase(report, "restore the dump", begun, Some(bytes));
 
     let begun = Instant::now();
@@ -197,7 +202,7 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
 }
 
 /// Makes the database like the source's. A server that lacks the locale has a near one: that is said.
-fn make(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Result<Option<String>> {
+fn make(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Result<Option<ReportText>> {
     let CreateOutcome::LocaleRefused(words) = try_create(target, creation, cancel)? else {
         return Ok(None);
     };
@@ -205,9 +210,9 @@ fn make(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Resul
     for near in creation.nearest() {
         match try_create(target, &near, cancel)? {
             CreateOutcome::Yes => {
-                return Ok(Some(format!(
+                return Ok(Some(ReportText::ours(format!(
                     "the server of this drill lacks the source's locale ({creation}): the database is in {near} instead, and sorts otherwise ({words})"
-                )));
+                ))));
             }
             CreateOutcome::LocaleRefused(words) => last = words,
         }
@@ -219,7 +224,7 @@ fn make(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Resul
 }
 
 /// Bounds of partitions, checks and unique expressions over text hold in the source's order of letters.
-fn in_another_locale(mut error: Error, fallback: Option<&str>) -> Error {
+fn in_another_locale(mut error: Error, fallback: Option<&ReportText>) -> Error {
     if let Some(fallback) = fallback.filter(|_| error.code == Code::RestoreFailed) {
         error.message = format!("{}; it may be the locale: {fallback}", error.message);
         return error.advise("Install the source's locale where drills run; the image `drill` makes it by itself.");
@@ -320,7 +325,7 @@ async fn load(
         Ok(Filter::with_head(options, Box::new(prepare), psql).recording(&recorded))
     };
     let brought = opened.fetch_object(Role::Dump, workers, sink, &progress, cancel).await;
-    report.warnings.extend(made_beside.get().cloned().flatten());
+    report.warnings.extend(made_beside.get().cloned().flatten().map(ReportText::ours));
     let (counted, filtered) = brought.map_err(|error| {
         let error = values.likely_cause(error);
         let mut changes = unfinished.take_changes();
@@ -332,7 +337,7 @@ async fn load(
     })?;
     report.warnings.extend(filtered.below);
     let mut changes = filtered.changes;
-    report.warnings.extend(changes.warnings());
+    report.warnings.extend(changes.warnings().map(ReportText::ours));
     report.left_out.append(&mut changes.left_out);
     report.not_restored.append(&mut changes.not_restored);
     report.not_restored.extend(tried.take_not_restored());

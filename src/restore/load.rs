@@ -152,7 +152,7 @@ async fn fill(
     let mut left_out = Vec::new();
     if ask.globals {
         let (changes, said) = globals(opened, access, false, ask.workers, cancel).await?;
-        warnings.extend(said);
+        warnings.extend(said.into_iter().map(String::from));
         left_out.extend(changes.left_out);
         // Not every role could be made.
         let (target, stop, source, roles) = (
@@ -170,7 +170,7 @@ async fn fill(
     let single = ask.single_transaction;
     let loading = dump(opened, &values.target, options, single, ask.workers, &progress, cancel).await;
     let (counted, filtered) = loading.map_err(|error| values.likely_cause(error))?;
-    warnings.extend(filtered.below);
+    warnings.extend(filtered.below.into_iter().map(String::from));
     warnings.extend(filtered.changes.warnings());
     left_out.extend(filtered.changes.left_out);
     Ok(LoadedDump {
@@ -246,7 +246,7 @@ async fn unauthenticated(
         Ok(brought) => brought,
         Err(error) => return Err(left_behind(error, &access, ask, false).await),
     };
-    let mut warnings = filtered.below;
+    let mut warnings: Vec<String> = filtered.below.into_iter().map(String::from).collect();
     if ask.create {
         warnings.push(UNKNOWN_PROPERTIES.to_owned());
     }
@@ -320,7 +320,8 @@ async fn database_level(
         roles: true,
     };
     let (properties, access, cancel) = (properties.clone(), access.clone(), cancel.clone());
-    blocking(move || properties::apply(&properties, wanted, &access, &cancel)).await
+    let said = blocking(move || properties::apply(&properties, wanted, &access, &cancel)).await?;
+    Ok(said.into_iter().map(String::from).collect())
 }
 
 /// What is wished, and what the target makes necessary.

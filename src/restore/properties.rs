@@ -1,7 +1,7 @@
 //! What belongs to the database itself, applied after its dump: settings, comment, privileges, owner. Each statement by
 //! itself, so that one that fails (no such role, no such parameter on this server) costs itself alone, and is told.
 
-use super::psql::PsqlTarget;
+use super::psql::{PsqlTarget, ReportText};
 use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::error::Result;
@@ -36,28 +36,29 @@ struct RestoreStep {
 
 /// Applies them to the database that `target` names. What could not be applied is in the answer, never an error: the dump
 /// is in by then.
-pub fn apply(properties: &DatabaseProperties, wanted: PropertyChoice, target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
+pub fn apply(properties: &DatabaseProperties, wanted: PropertyChoice, target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<ReportText>> {
     try_apply(properties, wanted, target, cancel).or_else(|error| {
         cancel.check()?;
         let missing =
             "owner, settings, comment, connection limit and privileges of the database itself were not applied, or not all of them";
-        Ok(vec![format!("{missing}: {}", error.message)])
+        Ok(vec![ReportText::ours(format!("{missing}: {}", error.message))])
     })
 }
 
-fn try_apply(properties: &DatabaseProperties, wanted: PropertyChoice, target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
+fn try_apply(properties: &DatabaseProperties, wanted: PropertyChoice, target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<ReportText>> {
     let Some(database) = target.conninfo.dbname() else {
         return Ok(Vec::new());
     };
     let roles = existing_among(named(properties), target, cancel)?;
-    let (steps, mut warnings) = steps(properties, database, &roles, wanted);
+    let (steps, warnings) = steps(properties, database, &roles, wanted);
+    let mut warnings: Vec<ReportText> = warnings.into_iter().map(ReportText::ours).collect();
     if steps.is_empty() {
         return Ok(warnings);
     }
     let statements: Vec<&str> = steps.iter().map(|step| &*step.sql).collect();
     for (step, refusal) in steps.iter().zip(target.try_statements(&statements, cancel)?) {
         if let Some(refusal) = refusal {
-            warnings.push(format!("{} was not applied: {}", step.what, refusal.message));
+            warnings.push(ReportText::ours(format!("{} was not applied: {}", step.what, refusal.message)));
         }
     }
     Ok(warnings)

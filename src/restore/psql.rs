@@ -4,12 +4,13 @@
 mod failure;
 mod find;
 mod look;
-pub(super) mod sqlstates;
+mod report_text;
+mod sqlstates;
+pub(super) mod trial_reports;
 mod without_rows;
 
 use super::conninfo::Conninfo;
 use super::tls::TargetTls;
-use super::trial_reports::{ReportFilter, TrialReports, random_word};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::Stage;
@@ -20,12 +21,15 @@ use crate::process::memory_file::memory_file;
 use crate::process::writer::{ChildWriter, OutputWanted};
 use crate::rds::passfile;
 use failure::failure;
+pub(super) use failure::is_without_words;
 use find::knows_restrict;
 pub use find::{find, find_for_others};
+pub use report_text::ReportText;
 use secrecy::{ExposeSecret, SecretString};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::process::Command;
+use trial_reports::{ReportFilter, TrialReports, random_word};
 use without_rows::{RowsSeen, without_rows};
 
 /// Of a query's answer.
@@ -171,7 +175,7 @@ impl PsqlTarget {
         let mut psql = Psql {
             child: self.start(command, OutputWanted::Nothing, cancel)?,
             key: None,
-            warnings: self.tls.warning.iter().cloned().collect(),
+            warnings: self.tls.warning.iter().cloned().map(ReportText::ours).collect(),
             target: self.clone(),
             rows: if self.has_rows {
                 RowsSeen::before_all()
@@ -187,10 +191,10 @@ impl PsqlTarget {
         } else {
             // The first line of all: psql passes over a mark of UTF-8 there.
             psql.put(b"\n")?;
-            psql.warnings.push(format!(
+            psql.warnings.push(ReportText::ours(format!(
                 "psql {version} does not know \\restrict: that it runs no command out of the dump is up to pgseal alone; \
                  psql 14.19, 15.14, 16.10, 17.6 and 18 know it"
-            ));
+            )));
         }
         psql.put(STRINGS)?;
         psql.put(VALUES)?;
@@ -214,7 +218,7 @@ impl PsqlTarget {
         child.write(sql)?;
         let status = child.finish()?;
         if !status.success() {
-            return Err(failure(&self.redacted(&child.stderr_text(), Some(0)), status));
+            return Err(failure(&self.told(&child.stderr_text(), Some(0)), status));
         }
         Ok(child.output().to_vec())
     }
@@ -230,11 +234,9 @@ impl PsqlTarget {
         // A message can quote bytes that are no UTF-8.
         let answer = self.output(script.as_bytes(), cancel)?;
         let answer = String::from_utf8_lossy(&answer);
-        let mut outcomes: Vec<Option<PsqlRefusal>> = answer.split(&*mark).skip(1).map(PsqlRefusal::read).collect();
-        if self.hides_rows && self.has_rows {
-            let refusals = outcomes.iter_mut().flatten();
-            refusals.for_each(|refusal| refusal.message = sqlstates::in_words(&refusal.sqlstate));
-        }
+        let is_told = !(self.hides_rows && self.has_rows);
+        let lines = answer.split(&*mark).skip(1);
+        let outcomes: Vec<Option<PsqlRefusal>> = lines.map(|line| PsqlRefusal::read(line, is_told)).collect();
         if outcomes.len() != statements.len() {
             return Err(Error::new(Code::RestoreFailed, "psql did not come to the end of its statements"));
         }
@@ -279,12 +281,15 @@ impl PsqlTarget {
     }
 
     /// What psql said, without what nobody shall read. In a line before `rows_from` there were no rows yet.
-    fn redacted(&self, said: &str, rows_from: Option<u64>) -> String {
+    fn told(&self, said: &str, rows_from: Option<u64>) -> ReportText {
         let said = match &self.password {
             Some(password) => said.replace(password.expose_secret(), "[redacted]"),
             None => said.to_owned(),
         };
-        if self.hides_rows { without_rows(&said, rows_from) } else { said }
+        match self.hides_rows {
+            true => without_rows(&said, rows_from),
+            false => ReportText::before_rows(said),
+        }
     }
 
     /// In the order of [`Self::command`].
@@ -305,17 +310,20 @@ impl PsqlTarget {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PsqlRefusal {
     pub sqlstate: String,
-    pub message: String,
+    pub message: ReportText,
 }
 
 impl PsqlRefusal {
     /// ` true 42501 permission denied`, or ` false 00000 …`.
-    fn read(line: &str) -> Option<Self> {
+    fn read(line: &str, is_told: bool) -> Option<Self> {
         let mut words = line.trim().splitn(3, ' ');
         let (failed, sqlstate, message) = (words.next()?, words.next()?, words.next().unwrap_or_default());
         (failed != "false").then(|| Self {
             sqlstate: sqlstate.to_owned(),
-            message: message.split_whitespace().collect::<Vec<_>>().join(" "),
+            message: match is_told {
+                true => ReportText::before_rows(message.split_whitespace().collect::<Vec<_>>().join(" ")),
+                false => ReportText::of_state("", sqlstate),
+            },
         })
     }
 }
@@ -325,7 +333,7 @@ pub struct Psql {
     child: ChildWriter,
     /// Of `\restrict`.
     key: Option<String>,
-    warnings: Vec<String>,
+    warnings: Vec<ReportText>,
     target: PsqlTarget,
     rows: RowsSeen,
 }
@@ -338,21 +346,20 @@ impl Psql {
     }
 
     /// It has ended, or must now.
-    fn ended(&mut self) -> Result<Vec<String>> {
+    fn ended(&mut self) -> Result<Vec<ReportText>> {
         let status = self.child.finish()?;
-        let said = self.target.redacted(&self.child.stderr_text(), self.rows.first_line());
+        let said = self.target.told(&self.child.stderr_text(), self.rows.first_line());
         if !status.success() {
             return Err(failure(&said, status));
         }
-        let words = said.lines().filter(|line| !line.trim().is_empty());
         let warnings = std::mem::take(&mut self.warnings);
-        Ok(warnings.into_iter().chain(words.take(WARNINGS).map(str::to_owned)).collect())
+        Ok(warnings.into_iter().chain(said.lines().take(WARNINGS)).collect())
     }
 }
 
 impl Stage for Psql {
     /// What psql said though it succeeded.
-    type Done = Vec<String>;
+    type Done = Vec<ReportText>;
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         if self.target.hides_rows {
@@ -365,7 +372,7 @@ impl Stage for Psql {
         Err(Error::new(Code::RestoreFailed, "psql ended before the dump did"))
     }
 
-    fn finish(mut self) -> Result<Vec<String>> {
+    fn finish(mut self) -> Result<Vec<ReportText>> {
         if let Some(key) = self.key.take() {
             self.put(format!("\n\\unrestrict {key}\n").as_bytes())?;
         }

@@ -8,6 +8,7 @@ pub use options::ReportedOptions;
 use super::compare::{Comparison, CountPair, TableComparison};
 use super::filter::{LeftOut, NotRestored};
 use super::provenance::Origin;
+use super::psql::ReportText;
 use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error};
 use crate::observe::output::visible;
@@ -56,7 +57,7 @@ pub struct DrillReport {
     /// What is not there, and why: no fault of the backup.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_restored: Vec<NotRestored>,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<ReportText>,
 }
 
 /// The backup's identity: with these another person finds the same bytes.
@@ -312,11 +313,10 @@ impl DrillReport {
             "This backup is partial: tables or schemas were chosen or left out, so that it does not give back the whole database."
                 .to_owned()
         });
-        let items: String = partial
-            .iter()
-            .chain(notes)
-            .chain(&self.changes())
-            .chain(&self.warnings)
+        let changes = self.changes();
+        let texts = partial.iter().chain(notes).chain(&changes).map(String::as_str);
+        let items: String = texts
+            .chain(self.warnings.iter().map(ReportText::as_str))
             .map(|note| format!("<li>{}</li>\n", escaped(note)))
             .collect();
         if items.is_empty() {

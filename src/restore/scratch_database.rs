@@ -2,10 +2,10 @@
 //! for superusers, and what belongs to others than who restores.
 
 use super::filter::{DumpHead, HeadExtension, PreparedTarget, ServerRights};
-use super::psql::PsqlTarget;
+use super::psql::trial_reports::TrialReports;
+use super::psql::{PsqlTarget, ReportText};
 use super::steps;
 use super::target_database::{identifier, literal};
-use super::trial_reports::TrialReports;
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::format::database_properties::DatabaseProperties;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 
 /// Makes the roles that the backup names and nobody made: of them a dump holds the names alone. Nobody logs in as one.
-pub(super) fn make_roles(properties: &DatabaseProperties, superuser: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
+pub(super) fn make_roles(properties: &DatabaseProperties, superuser: &PsqlTarget, cancel: &Cancel) -> Result<Vec<ReportText>> {
     let of_privileges = properties.privileges.iter().flatten();
     let of_privileges = of_privileges.flat_map(|privilege| privilege.grantee.iter().chain([&privilege.grantor]));
     let named: BTreeSet<&String> = properties
@@ -37,7 +37,8 @@ pub(super) fn make_roles(properties: &DatabaseProperties, superuser: &PsqlTarget
     let refusals = superuser.try_statements(&statements, cancel)?;
     let told = missing.iter().zip(refusals);
     Ok(told
-        .filter_map(|(role, refusal)| refusal.map(|refusal| format!("the role {role} could not be made: {}", refusal.message)))
+        .filter_map(|(role, refusal)| Some((role, refusal?.message)))
+        .map(|(role, why)| ReportText::ours(format!("the role {role} could not be made: {why}")))
         .collect())
 }
 
@@ -56,7 +57,7 @@ pub(super) fn prepare(
         let (Ok(text), Ok(place)) = (std::str::from_utf8(name), schema.as_deref().map(std::str::from_utf8).transpose()) else {
             prepared
                 .missing
-                .push((name.clone(), "its name or its schema's is not UTF-8".to_owned()));
+                .push((name.clone(), "its name or its schema's is not UTF-8".into()));
             continue;
         };
         if let (Some(schema), Some(place)) = (schema, place)
@@ -166,7 +167,7 @@ LOOP EXECUTE statement; END LOOP; END $rights$;",
 }
 
 /// Owners and privileges, once everything else has been done and counted: they run no code of the dump.
-pub(super) fn set_owners(aside: &[u8], superuser: &PsqlTarget, tried: &TrialReports, cancel: &Cancel) -> Result<Vec<String>> {
+pub(super) fn set_owners(aside: &[u8], superuser: &PsqlTarget, tried: &TrialReports, cancel: &Cancel) -> Result<Vec<ReportText>> {
     if aside.is_empty() {
         return Ok(Vec::new());
     }

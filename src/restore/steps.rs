@@ -2,9 +2,9 @@
 
 use super::filter::{Filter, FilterChanges, FilterOptions, Filtered, UnfinishedChanges};
 use super::globals::{self, GlobalsOptions};
-use super::psql::{PsqlMode, PsqlTarget};
+use super::psql::trial_reports::TrialReports;
+use super::psql::{PsqlMode, PsqlTarget, ReportText};
 use super::target_database;
-use super::trial_reports::TrialReports;
 use super::unsealed::UnsealedBackup;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
@@ -41,7 +41,7 @@ pub(super) async fn globals(
     drill: bool,
     workers: usize,
     cancel: &Cancel,
-) -> Result<(FilterChanges, Vec<String>)> {
+) -> Result<(FilterChanges, Vec<ReportText>)> {
     let progress = Progress::new(0);
     let (_, sql) = opened
         .fetch_object(Role::Globals, workers, || Ok(BufferSink::default()), &progress, cancel)
@@ -56,7 +56,12 @@ pub(super) async fn globals(
 }
 
 /// Runs checked statements, such as those that a [`Filter`] kept aside; gives what was said of those that failed.
-pub(super) fn run_statements(statements: &[u8], target: &PsqlTarget, tried: Option<&TrialReports>, cancel: &Cancel) -> Result<Vec<String>> {
+pub(super) fn run_statements(
+    statements: &[u8],
+    target: &PsqlTarget,
+    tried: Option<&TrialReports>,
+    cancel: &Cancel,
+) -> Result<Vec<ReportText>> {
     let manner = PsqlMode {
         single_transaction: false,
         stop_at_errors: false,
@@ -77,7 +82,7 @@ pub(super) async fn dump(
     workers: usize,
     progress: &std::sync::Arc<Progress>,
     cancel: &Cancel,
-) -> Result<(DumpStats, Filtered<Vec<String>>)> {
+) -> Result<(DumpStats, Filtered<Vec<ReportText>>)> {
     let (target, stop) = (access.clone(), cancel.clone());
     let unfinished = UnfinishedChanges::default();
     let recorded = unfinished.clone();

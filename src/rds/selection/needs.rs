@@ -134,12 +134,21 @@ fn written(schemas: &str, is_chosen: bool) -> String {
     written.join(" UNION ALL ")
 }
 
-fn query(conditions: &[Vec<String>; 5]) -> String {
+/// Common table expressions, the last of them `written`.
+pub(super) fn written_by(conditions: &[Vec<String>; 5]) -> String {
     let LeftOutTables { relations, schemas, .. } = LeftOutTables::of(conditions);
-    let [tables, _, _, chosen_schemas, _] = conditions;
-    // What belongs to an extension comes with it. With no part that was chosen by name comes an extension, or anything else
-    // that lies in no schema.
-    let is_chosen = !tables.is_empty() || !chosen_schemas.is_empty();
+    format!("{relations}, written AS ({})", written(&schemas, is_chosen(conditions)))
+}
+
+/// What belongs to an extension comes with it. With no part that was chosen by name comes an extension, or anything else
+/// that lies in no schema.
+fn is_chosen([tables, _, _, schemas, _]: &[Vec<String>; 5]) -> bool {
+    !tables.is_empty() || !schemas.is_empty()
+}
+
+fn query(conditions: &[Vec<String>; 5]) -> String {
+    let schemas = LeftOutTables::of(conditions).schemas;
+    let ([tables, ..], is_chosen) = (conditions, is_chosen(conditions));
     let in_schemas = IN_SCHEMAS.map(|(catalog, column)| {
         format!(
             "WHEN {} THEN NOT EXISTS (SELECT FROM pg_catalog.{catalog} o
@@ -160,7 +169,7 @@ fn query(conditions: &[Vec<String>; 5]) -> String {
     // A part of something else (the type of a table's rows, or of arrays) comes with what it is a part of. Owned sequences
     // come with their table.
     let from = format!(
-        "FROM (WITH RECURSIVE {relations}, written AS ({written}), used AS (
+        "FROM (WITH RECURSIVE {written}, used AS (
                  SELECT d.refclassid AS classid, d.refobjid AS objid FROM written w
                  JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) w.classid AND d.objid OPERATOR(pg_catalog.=) w.objid
                      AND d.refobjid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid
@@ -194,7 +203,7 @@ fn query(conditions: &[Vec<String>; 5]) -> String {
              GROUP BY 1, 2) x",
         outside.join(" OR "),
         in_schemas.join(" "),
-        written = written(&schemas, is_chosen),
+        written = written_by(conditions),
         is_relation = is_of("r.classid", "pg_class"),
         is_schema = is_of("r.classid", "pg_namespace"),
     );

@@ -269,7 +269,7 @@ pub(super) fn domain(statement: &Statement, object: &DumpObject, lost: &mut Lost
     }
 }
 
-/// A composite type or a range whose collations may not be there: its values are worth more. `None`: there is none of them.
+/// A composite type or a range whose collations or operator class may not be there: its values are worth more. `None`: there is none of them.
 pub(super) fn collated_type(statement: &Statement, object: &DumpObject, lost: &LostObjects) -> Option<TrialTable> {
     let open = object.words.1 + if statement.has(object.words.1, "AS RANGE") { 2 } else { 1 };
     if object.kind != ObjectKind::Type || !statement.is(object.words.1, "AS") || !statement.is_symbol(open, b'(') {
@@ -287,7 +287,10 @@ pub(super) fn collated_type(statement: &Statement, object: &DumpObject, lost: &L
     for (from, to) in elements(statement, open + 1, close - 1) {
         let at = if is_range { from } else { type_end(statement, from + 1, to) };
         let is_collation = statement.is(at, if is_range { "COLLATION" } else { "COLLATE" });
-        if !is_collation || !lost.may_lack_collation(statement, at + if is_range { 2 } else { 1 }) {
+        if is_range && statement.is(from, "SUBTYPE_OPCLASS") && lost.mentioned_in(statement, from + 2, to) {
+            // The values are then in the subtype's usual order.
+            parts.add("SUBTYPE_OPCLASS".to_owned(), None, Vec::new());
+        } else if !is_collation || !lost.may_lack_collation(statement, at + if is_range { 2 } else { 1 }) {
             kept.push(statement.bytes(from, to));
         } else if is_range {
             parts.add("COLLATION".to_owned(), None, Vec::new());

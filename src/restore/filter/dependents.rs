@@ -11,6 +11,7 @@ use super::options::ServerRights;
 use super::superuser;
 use super::trial::{PlainTrial, Trial, TrialNotice};
 use crate::format::dump_statement::{Statement, shown};
+use crate::restore::psql::ReportText;
 
 /// Options of a user mapping that ordinary roles may not set, depending on its wrapper.
 const KEPT_OPTIONS: &[&str] = &["password_required", "sslcert", "sslkey"];
@@ -110,7 +111,7 @@ fn table_without(statement: &Statement, made: Option<&DumpObject>, lost: &LostOb
     }?;
     Some(Verdict::NotRestored(
         object.text(statement),
-        format!("{cause} was not restored").into(),
+        ReportText::ours(format!("{cause} was not restored")),
     ))
 }
 

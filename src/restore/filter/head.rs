@@ -6,6 +6,7 @@ use super::options::ServerRights;
 use crate::error::Result;
 use crate::format::dump_lexer::{DumpLexer, Lexed};
 use crate::format::dump_statement::Statement;
+use crate::restore::psql::ReportText;
 
 /// Of a head: more than 10,000 schemas with their comments and privileges.
 const MAX_HEAD: usize = 16 << 20;
@@ -29,7 +30,7 @@ pub struct PreparedTarget {
     pub schemas: Vec<Vec<u8>>,
     pub extensions: Vec<Vec<u8>>,
     /// Extensions that could not be made, and why: they are not restored.
-    pub missing: Vec<(Vec<u8>, String)>,
+    pub missing: Vec<(Vec<u8>, ReportText)>,
     pub rights: Option<ServerRights>,
 }
 

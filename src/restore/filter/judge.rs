@@ -6,7 +6,7 @@ use super::object::{DumpObject, ObjectKind, elements, joined};
 use super::options::FilterOptions;
 use super::trial::Trial;
 use crate::format::dump_statement::{Statement, shown};
-use std::borrow::Cow;
+use crate::restore::psql::ReportText;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub(super) enum Verdict {
     /// Of a table that comes with an extension which is not there: its schema and name.
     LeaveOutRows(Vec<Vec<u8>>),
     SetAside,
-    NotRestored(String, Cow<'static, str>),
+    NotRestored(String, ReportText),
     /// Another one in its place.
     Replace(String, Option<FilterNote>),
     /// It passes with something else in place of these bytes.
@@ -41,7 +41,7 @@ pub(super) struct CutRange {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FilterNote {
     LeftOut(&'static str, String),
-    NotRestored(String, Cow<'static, str>),
+    NotRestored(String, ReportText),
 }
 
 /// Settings that `pg_dump` writes, and the major of the first server that knows them.

@@ -5,6 +5,7 @@ use super::missing::ExtensionMembers;
 use super::object::{DumpObject, ObjectKind, joined};
 use crate::format::dump_statement::Statement;
 use crate::format::table_name::TableName;
+use crate::restore::psql::ReportText;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -106,7 +107,7 @@ impl LeftOut {
 pub struct NotRestored {
     /// Such as `EVENT TRIGGER audit`.
     pub what: String,
-    pub reason: String,
+    pub reason: ReportText,
 }
 
 /// What became of the dump, and what lay below the filter.
@@ -192,15 +193,15 @@ impl FilterChanges {
     }
 
     /// Told one by one up to a limit: a dump may consist of nothing else.
-    pub fn not_restored(&mut self, what: String, reason: impl Into<String>) {
+    pub fn not_restored(&mut self, what: String, reason: impl Into<ReportText>) {
         let told = self.not_restored.len();
         if told < TOLD {
-            let (what, reason) = (shortened(what), shortened(reason.into()));
+            let (what, reason) = (shortened(what), reason.into().map(shortened));
             return self.not_restored.push(NotRestored { what, reason });
         }
         self.more_not_restored += 1;
         let what = format!("{} more objects", self.more_not_restored);
-        let reason = format!("only the first {TOLD} are told one by one");
+        let reason = ReportText::ours(format!("only the first {TOLD} are told one by one"));
         self.not_restored.truncate(TOLD);
         self.not_restored.push(NotRestored { what, reason });
     }

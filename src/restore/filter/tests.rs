@@ -332,7 +332,7 @@ fn the_head_is_prepared_before_anything_passes() {
             Ok(PreparedTarget {
                 schemas: head.schemas.clone(),
                 extensions: vec![head.extensions[0].name.clone()],
-                missing: vec![(b"aws_s3".to_vec(), "it is not here".to_owned())],
+                missing: vec![(b"aws_s3".to_vec(), "it is not here".into())],
                 rights: None,
             })
         });

@@ -5,7 +5,7 @@
 
 use super::suspects::GeneratedColumns;
 use crate::format::{hex, sha256};
-use crate::restore::trial_reports::{ELSEWHERE, LACKS, REFUSED, SAID, WITH_ROWS, told_line};
+use crate::restore::psql::trial_reports::{ELSEWHERE, LACKS, REFUSED, SAID, WITH_ROWS, told_line};
 
 /// What a server says of a statement that needs something which is not there, or which is somebody else's.
 const CONDITIONS: &str = "undefined_function OR undefined_object OR undefined_table OR undefined_column OR undefined_parameter \

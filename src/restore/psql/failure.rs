@@ -1,20 +1,36 @@
 //! What psql said, as an error of ours, with what helps against it.
 
+use super::report_text::ReportText;
+use super::without_rows::WITHOUT_WORDS;
 use crate::error::{Code, Error};
 use crate::process::group::describe_exit_status;
 use crate::restore::tls;
 
+/// Of psql, by its manual: the connection went bad while it read a script.
+const NO_CONNECTION: i32 = 2;
+const LOST: &str = "psql lost its connection to the server";
+
+/// Whether a drill tells this failure without what the server said of it.
+pub(in crate::restore) fn is_without_words(error: &Error) -> bool {
+    error.message.contains(WITHOUT_WORDS) || error.message.contains(LOST)
+}
+
 /// psql's first error with what belongs to it: `psql:<stdin>:12: ERROR:  …` and its DETAIL.
-pub(super) fn failure(said: &str, status: std::process::ExitStatus) -> Error {
+pub(super) fn failure(said: &ReportText, status: std::process::ExitStatus) -> Error {
     const SIGNS: [&str; 4] = [" ERROR:  ", " FATAL:  ", " PANIC:  ", "psql: error: "];
-    let lines: Vec<&str> = said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = said.as_str().lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let is_error = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
     // psql itself says `psql:<stdin>:3: error: invalid command \x`; a server may speak another language.
     let first = lines.iter().position(is_error);
     let first = first.or_else(|| lines.iter().rposition(|line| line.starts_with("psql:")));
     let Some(first) = first else {
-        let last = lines.last().copied().unwrap_or("it said nothing");
-        return Error::new(Code::RestoreFailed, format!("psql {}: {last}", describe_exit_status(status)));
+        let last = lines.last();
+        let message = match (status.code(), last) {
+            (Some(NO_CONNECTION), None) => format!("{LOST} (exit status {NO_CONNECTION})"),
+            (Some(NO_CONNECTION), Some(last)) => format!("{LOST} (exit status {NO_CONNECTION}): {last}"),
+            (_, last) => format!("psql {}: {}", describe_exit_status(status), last.unwrap_or(&"it said nothing")),
+        };
+        return Error::new(Code::RestoreFailed, message);
     };
     // A file of ours in memory, or one that --to or the environment names.
     let is_passfile = |line: &str| line.starts_with("password retrieved from file");
@@ -253,7 +269,7 @@ mod tests {
             ),
             ("psql:<stdin>:9: ERROR:  function f(a.b) does not exist", "--search-path"),
         ] {
-            let error = failure(said, std::process::ExitStatus::from_raw(3 << 8));
+            let error = failure(&said.into(), std::process::ExitStatus::from_raw(3 << 8));
             assert!(error.hint().contains(advice), "{said}: {}", error.hint());
         }
     }
@@ -280,7 +296,10 @@ mod tests {
                 "CONNECT",
             ),
         ] {
-            let error = failure(&format!("{server}{words}"), std::process::ExitStatus::from_raw(2 << 8));
+            let error = failure(
+                &ReportText::ours(format!("{server}{words}")),
+                std::process::ExitStatus::from_raw(2 << 8),
+            );
             assert!(error.hint().contains(advice), "{words}: {}", error.hint());
             assert!(!error.message.contains("/proc/self/fd"), "{}", error.message);
         }
@@ -301,14 +320,24 @@ mod tests {
                 "socket",
             ),
         ] {
-            let error = failure(said, std::process::ExitStatus::from_raw(2 << 8));
+            let error = failure(&said.into(), std::process::ExitStatus::from_raw(2 << 8));
             assert!(error.hint().contains(advice), "{said}: {}", error.hint());
         }
     }
 
     #[test]
     fn psql_without_an_error_tells_its_last_line() {
-        let error = failure("NOTICE:  hm\nlast words\n", std::process::ExitStatus::from_raw(2 << 8));
-        assert!(error.message.ends_with("last words"), "{}", error.message);
+        let error = failure(&"NOTICE:  hm\nlast words\n".into(), std::process::ExitStatus::from_raw(1 << 8));
+        assert_eq!(error.message, "psql ended with exit status 1: last words");
+    }
+
+    /// In a drill whose rows are there nothing else tells it.
+    #[test]
+    fn a_lost_connection_is_told_by_the_exit_status() {
+        let gone = "psql:<stdin>:9: server closed the connection unexpectedly\npsql:<stdin>:9: error: connection to server was lost\n";
+        let said = super::super::without_rows::without_rows(gone, Some(5));
+        let error = failure(&said, std::process::ExitStatus::from_raw(2 << 8));
+        assert_eq!(error.message, "psql lost its connection to the server (exit status 2)");
+        assert!(is_without_words(&error));
     }
 }

@@ -25,6 +25,6 @@ fn the_first_error_is_told_with_its_detail() {
         ),
         ("", "psql ended with exit status 3: it said nothing"),
     ] {
-        assert_eq!(failure(said, status).message, told);
+        assert_eq!(failure(&said.into(), status).message, told);
     }
 }

@@ -1,6 +1,7 @@
 //! What a drill passes on of a server's words: nothing of the rows. A drill's report may be left where others read it, and a
 //! server quotes rows in its messages, as may whatever code of the backup raises an error or a warning.
 
+use super::report_text::ReportText;
 use super::sqlstates::in_words;
 
 /// Warnings that an honest restore brings: about privileges, and about publications where `wal_level` is too low.
@@ -11,11 +12,13 @@ const WARNINGS: &[(&str, &str)] = &[
 ];
 /// Errors that are told one by one: each is a choice of code that ran.
 const TOLD: usize = 3;
+/// How a message of a time with rows ends.
+pub(super) const WITHOUT_WORDS: &str = "words, which may be of rows";
 
 /// What psql wrote to stderr with `VERBOSITY` `verbose` and `SHOW_CONTEXT` `always`, as it would be without these, and
 /// without anything that may be of rows. Before the line `rows_from` of its input there were none: what was said of that is
 /// told in full.
-pub(super) fn without_rows(said: &str, rows_from: Option<u64>) -> String {
+pub(super) fn without_rows(said: &str, rows_from: Option<u64>) -> ReportText {
     let messages = messages(said);
     // Code can write lines that look like a message of their own: once it has spoken, no words count.
     let has_code_spoken = messages.iter().any(|message| message.is_of_code());
@@ -28,7 +31,7 @@ pub(super) fn without_rows(said: &str, rows_from: Option<u64>) -> String {
             false => told.push_str(&message.told()),
         }
     }
-    told + &hidden.told()
+    ReportText::before_rows(told + &hidden.told())
 }
 
 /// Messages of a time with rows: their number and their codes are up to code that may have read rows, too.
@@ -50,10 +53,7 @@ impl HiddenMessages {
             }
         } else if self.errors.len() < TOLD {
             // Neither its line nor the context of its COPY: code can write such lines, with any number and any name.
-            let what = format!(
-                "psql:<stdin>: {severity}:  {}, without its words, which may be of rows\n",
-                in_words(code)
-            );
+            let what = format!("psql:<stdin>: {severity}:  {}, without its {WITHOUT_WORDS}\n", in_words(code));
             self.errors.push(what);
         } else {
             self.has_more = true;
@@ -63,7 +63,7 @@ impl HiddenMessages {
     fn told(self) -> String {
         let mut told = self.errors.concat();
         if self.has_more {
-            told.push_str("more errors, without their words, which may be of rows\n");
+            told.push_str(&format!("more errors, without their {WITHOUT_WORDS}\n"));
         }
         for ((_, name), is_there) in WARNINGS.iter().zip(self.warnings) {
             if is_there {
@@ -71,7 +71,7 @@ impl HiddenMessages {
             }
         }
         if self.has_other_warnings {
-            told.push_str("warnings, without their words, which may be of rows\n");
+            told.push_str(&format!("warnings, without their {WITHOUT_WORDS}\n"));
         }
         told
     }
@@ -270,7 +270,7 @@ mod tests {
                 "psql: error: connection to server failed: FATAL:  no\n".to_owned(),
             ),
         ] {
-            assert_eq!(without_rows(said, Some(7)), told);
+            assert_eq!(without_rows(said, Some(7)).as_str(), told);
         }
     }
 
@@ -281,7 +281,7 @@ mod tests {
             CONTEXT:  PL/pgSQL function inline_code_block line 1 at RAISE\n\
             CONTEXT:  PL/pgSQL function public.f(text) line 3 at RAISE\nSQL statement \"ALTER\"\n\
             psql:<stdin>:9: ERROR:  P0001: 078-05-1120\n";
-        let told = without_rows(forged, Some(5));
+        let told = String::from(without_rows(forged, Some(5)));
         assert!(!told.contains("078-05-1120") && told.contains("SQLSTATE P0001"), "{told}");
     }
 
@@ -291,7 +291,7 @@ mod tests {
         let said = "psql:<stdin>:9: WARNING:  01000: x\npsql:<stdin>:9: 078-05-1120 John Smith ERROR:  42P01: y\n\
             psql:<stdin>:78051120: ERROR:  22P02: x\nCONTEXT:  COPY 078-05-1120 John Smith: y\n\
             psql:<stdin>:078-05-1120: ERROR:  22P02: x\n";
-        let told = without_rows(said, Some(5));
+        let told = String::from(without_rows(said, Some(5)));
         assert!(!told.contains("078") && !told.contains("780") && !told.contains("John"), "{told}");
         assert!(told.contains("SQLSTATE 22P02"), "{told}");
     }
@@ -301,7 +301,7 @@ mod tests {
         let said = "psql:<stdin>:4: ERROR:  42501: permission denied for schema s\n\
             CONTEXT:  SQL statement \"CREATE VIEW …\"\nPL/pgSQL function inline_code_block line 1 at EXECUTE\n";
         assert_eq!(
-            without_rows(said, Some(5)),
+            without_rows(said, Some(5)).as_str(),
             "psql:<stdin>:4: ERROR:  permission denied for schema s\n"
         );
     }

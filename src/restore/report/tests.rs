@@ -102,7 +102,7 @@ fn the_page_loads_nothing_and_believes_nothing() {
             ..Comparison::default()
         }),
     );
-    report.warnings.push(evil.to_owned());
+    report.warnings.push(ReportText::ours(evil.to_owned()));
     report.phases[0].name = evil.to_owned();
     report.restored.without.push(evil.to_owned());
     let backup = &mut report.backup;
@@ -213,7 +213,7 @@ fn a_report_tells_with_which_options_it_was_run() {
         .into();
     report.not_restored = vec![NotRestored {
         what: "EVENT TRIGGER audit".to_owned(),
-        reason: "for superusers".to_owned(),
+        reason: "for superusers".into(),
     }];
     let words = fact(&report, "Options");
     assert_eq!(

@@ -66,12 +66,79 @@ fn amounts_are_read_in_the_locale_that_they_were_written_in() {
         assert_eq!(fixture.restore(&without, &place, name, &["--create"]).code, 7, "{name}");
     }
 
-    // Where no column holds any, the locale is nobody's business.
-    server.psql("postgres", "create database poor");
-    server.psql("poor", "create table t (i int); insert into t values (1)");
-    let (_, place) = fixture.backup("poor", json!({}));
-    assert_eq!(fixture.inventory(&place).get("money"), None);
-    fixture.restored(&without, &place, "poor", &["--create"]);
+    // Where the dump has none, the locale is nobody's business.
+    for (name, sql, asked) in [
+        ("poor", "create table t (i int); insert into t values (1)", json!({})),
+        (
+            "empty",
+            "create domain price as money; create table t (i int, m price[]); create table keep (i int); insert into keep values (1)",
+            json!({}),
+        ),
+        (
+            "tables",
+            "create table pay (m money default '$ 0,99'); insert into pay default values; create view v as select '$ 1,50'::money;
+             create table keep (i int); insert into keep values (1)",
+            json!({"tables": ["public.keep"]}),
+        ),
+        (
+            "schemas",
+            "create schema other; create table other.pay (m money check (m > '$ 0,10'::money)); insert into other.pay values ('$ 0,99');
+             create function other.fee(m money default '$ 0,99') returns int language sql as 'select 1'; create table keep (i int)",
+            json!({"exclude_schemas": ["other"]}),
+        ),
+        (
+            "rowless",
+            "create table pay (m money); insert into pay values ('$ 0,99'); create table keep (i int)",
+            json!({"exclude_table_data": ["public.pay"]}),
+        ),
+    ] {
+        server.psql("postgres", &format!("create database {name}"));
+        server.psql(name, sql);
+        let (_, place) = fixture.backup(name, asked);
+        assert_eq!(fixture.inventory(&place).get("money"), None, "{name}");
+        fixture.restored(&without, &place, name, &["--create"]);
+    }
+
+    // In a part that has some, and in constants of types that are made of it.
+    for (name, sql, asked) in [
+        (
+            "chosen",
+            "create table pay (m money); insert into pay values ('$ 0,99')",
+            json!({"tables": ["public.pay"]}),
+        ),
+        (
+            "composite",
+            "create type offer as (i int, m money); create table t (i int); insert into t values (1);
+             create view v as select '(1,\"$ 0,99\")'::offer",
+            json!({}),
+        ),
+    ] {
+        server.psql("postgres", &format!("create database {name}"));
+        server.psql(name, sql);
+        let (_, place) = fixture.backup(name, asked);
+        assert_eq!(fixture.inventory(&place)["money"]["locale"], "es_AR.UTF-8", "{name}");
+        assert_eq!(fixture.restore(&without, &place, name, &["--create"]).code, 7, "{name}");
+    }
+}
+
+/// Each has other catalogs with code.
+#[test]
+fn amounts_are_found_on_every_major() {
+    for major in 10..=18 {
+        let fixture = Fixture::new(Server::builder().major(major).start());
+        fixture.server.psql("postgres", "create database pays");
+        fixture.server.psql(
+            "pays",
+            "create table pay (m money); create view v as select '1.50'::money as m; create table keep (i int);
+             grant select on all tables in schema public to public",
+        );
+        for (asked, has_some) in [(json!({}), true), (json!({"exclude_tables": ["public.v"]}), false)] {
+            let (entry, place) = fixture.backup("pays", asked);
+            assert!(!some_tells(&entry["warnings"], &["money"]), "{major}: {entry}");
+            let found = fixture.inventory(&place).get("money").is_some();
+            assert_eq!(found, has_some, "{major}");
+        }
+    }
 }
 
 /// `ALTER EXTENSION … ADD TABLE` took its rows out of every backup, without a word.

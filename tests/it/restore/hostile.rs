@@ -175,7 +175,7 @@ fn what_the_lexer_calls_a_command_is_what_psql_runs() {
 fn guarded(target: &PsqlTarget, dump: &[u8]) -> Result<Vec<String>, Error> {
     let mut filter = Filter::new(FilterOptions::default(), target.restore(PsqlMode::all(false), &cancel())?);
     filter.put(dump)?;
-    Ok(filter.finish()?.below)
+    Ok(filter.finish()?.below.into_iter().map(String::from).collect())
 }
 
 /// Dumps whose psql commands hide behind what their own code changes, each with `!` where a program is run.

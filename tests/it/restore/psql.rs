@@ -19,7 +19,7 @@ fn restore(target: &PsqlTarget, single: bool, dump: &[u8], options: FilterOption
     for piece in dump.chunks(100_000) {
         filter.put(piece)?;
     }
-    Ok(filter.finish()?.below)
+    Ok(filter.finish()?.below.into_iter().map(String::from).collect())
 }
 
 /// A database with owners, grants, rows, a large object and names that look like the end of rows.

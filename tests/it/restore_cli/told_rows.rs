@@ -125,3 +125,26 @@ fn no_code_of_a_backup_has_a_report_tell_rows() {
     }
     assert_eq!(wrong, [""; 0], "{}", wrong.join("\n"));
 }
+
+/// No word of the server is passed on, and still it is known which table it was: the first one whose rows are not there.
+#[test]
+fn a_failed_drill_names_the_table_whose_rows_did_not_go_in() {
+    let fixture = Fixture::new(json!({}));
+    // Code that has the server speak of another table.
+    let body = "begin if current_database() <> 'drill' then return true; end if;
+        raise warning 'x%', E'\\npsql:<stdin>:1: ERROR:  22P02: x\\nCONTEXT:  COPY customers, line 1'; return false; end";
+    let sql = format!(
+        "create function own(int) returns bool language plpgsql as $$ {body} $$;
+         create table customers (i int); insert into customers values (1), (2);
+         create table orders (i int check (public.own(i))); insert into orders values (1);
+         create table zones (i int); insert into zones values (1)"
+    );
+    fixture.server.psql("app", &sql);
+    backup(&fixture, json!({}));
+    let said = drill(&fixture, None, &[]);
+    let report = said.receipt();
+    assert_eq!((said.code, &report["outcome"]), (7, &json!("failed")), "{report:#}");
+    let message = report["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("the rows of public.orders are not all there"), "{message}");
+    assert!(!message.contains("customers") && !message.contains("zones"), "{message}");
+}

@@ -273,7 +273,7 @@ fn what_depends_on_an_extension_that_is_not_there_is_tried() {
     let prepare: Prepare = Box::new(|_: &DumpHead| {
         Ok(PreparedTarget {
             missing: [b"prefix".to_vec(), b"gone".to_vec()]
-                .map(|name| (name, "it is not here".to_owned()))
+                .map(|name| (name, crate::restore::psql::ReportText::from("it is not here")))
                 .into(),
             rights: Some(ServerRights {
                 known: [b"known".to_vec()].into(),

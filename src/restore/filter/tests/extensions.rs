@@ -105,7 +105,7 @@ fn the_rows_of_a_missing_extensions_tables_are_left_out_of_a_drill() {
         };
         Ok(PreparedTarget {
             extensions: vec![head.extensions[1].name.clone()],
-            missing: vec![(b"pg_cron".to_vec(), "it is not here".to_owned())],
+            missing: vec![(b"pg_cron".to_vec(), "it is not here".into())],
             rights: Some(rights),
             ..PreparedTarget::default()
         })
@@ -196,7 +196,7 @@ fn privileges_go_with_exactly_what_an_extension_has() {
 fn operators_and_nameless_functions_of_a_missing_extension_are_tried() {
     let prepare: Prepare = Box::new(|head: &DumpHead| {
         Ok(PreparedTarget {
-            missing: vec![(head.extensions[0].name.clone(), "it is not here".to_owned())],
+            missing: vec![(head.extensions[0].name.clone(), "it is not here".into())],
             rights: Some(ServerRights::default()),
             ..PreparedTarget::default()
         })
@@ -289,7 +289,7 @@ fn a_schema_of_a_left_out_extension_is_made_for_what_a_user_has_in_it() {
     drill.superuser_only = true;
     let prepare: Prepare = Box::new(|head: &DumpHead| {
         Ok(PreparedTarget {
-            missing: vec![(head.extensions[0].name.clone(), "it is not here".to_owned())],
+            missing: vec![(head.extensions[0].name.clone(), "it is not here".into())],
             rights: Some(ServerRights::default()),
             ..PreparedTarget::default()
         })

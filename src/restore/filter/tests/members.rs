@@ -28,7 +28,7 @@ fn members() -> ExtensionMembers {
 fn drilled(dump: &str, set: impl Fn(&mut FilterOptions)) -> (String, Vec<String>) {
     let prepare: Prepare = Box::new(|head: &DumpHead| {
         Ok(PreparedTarget {
-            missing: vec![(head.extensions[0].name.clone(), "it is not here".to_owned())],
+            missing: vec![(head.extensions[0].name.clone(), "it is not here".into())],
             rights: Some(ServerRights {
                 known: [b"there".to_vec()].into(),
                 ..ServerRights::default()
@@ -183,6 +183,12 @@ fn a_collation_that_is_not_there_is_cut_like_a_default() {
             "$CREATE TYPE s.r AS RANGE (subtype = text, multirange_type_name = s.mr);",
             "what it needs was not restored",
             "COLLATION of TYPE s.r",
+        ),
+        (
+            "CREATE TYPE s.r AS RANGE (\n    subtype = integer,\n    multirange_type_name = s.mr,\n    subtype_opclass = public.back_ops\n);",
+            "$CREATE TYPE s.r AS RANGE (subtype = integer, multirange_type_name = s.mr);",
+            "what it needs was not restored",
+            "SUBTYPE_OPCLASS of TYPE s.r",
         ),
     ] {
         let (below, lost) = drilled(&format!("{made}\n"), |_| {});

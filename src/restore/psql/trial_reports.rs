@@ -1,10 +1,11 @@
 //! What a server says of the statements that were tried, in lines of psql's stderr that a mark tells from all others.
 
-use super::filter::NotRestored;
-use super::psql::sqlstates;
+use super::report_text::ReportText;
+use super::sqlstates;
 use crate::error::{Code, Error, Result};
 use crate::format::{hex, sha256, unhex_all};
 use crate::process::output::LineFilter;
+use crate::restore::filter::NotRestored;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,17 +18,17 @@ const MAX_NAME: usize = 500;
 const MAX_REASON: usize = 600;
 const BEGINNING: &str = "pgseal tried ";
 /// Before what a server said.
-pub(super) const SAID: &str = "PostgreSQL said: ";
-pub(super) const ELSEWHERE: &str = "its rows are on another server, which a drill does not ask";
-pub(super) const REFUSED: &str = "its query asks for what PostgreSQL keeps for superusers";
-pub(super) const LACKS: &str = "what it needs was not restored";
+pub(in crate::restore) const SAID: &str = "PostgreSQL said: ";
+pub(in crate::restore) const ELSEWHERE: &str = "its rows are on another server, which a drill does not ask";
+pub(in crate::restore) const REFUSED: &str = "its query asks for what PostgreSQL keeps for superusers";
+pub(in crate::restore) const LACKS: &str = "what it needs was not restored";
 /// How a statement's word begins where code that may have read rows can run in it: such code can read the statement,
 /// and say the line itself.
-pub(super) const WITH_ROWS: &str = "tr";
+pub(in crate::restore) const WITH_ROWS: &str = "tr";
 
 /// Shared by who starts psql and who reads what it says.
 #[derive(Clone, Debug)]
-pub(super) struct TrialReports {
+pub(in crate::restore) struct TrialReports {
     mark: String,
     told: Arc<Mutex<TrialReport>>,
 }
@@ -40,7 +41,7 @@ struct TrialReport {
 }
 
 impl TrialReports {
-    pub(super) fn new() -> Result<Self> {
+    pub(in crate::restore) fn new() -> Result<Self> {
         Ok(Self {
             mark: random_word()?,
             told: Arc::default(),
@@ -48,16 +49,16 @@ impl TrialReports {
     }
 
     /// That nobody can have guessed.
-    pub(super) fn mark(&self) -> &str {
+    pub(in crate::restore) fn mark(&self) -> &str {
         &self.mark
     }
 
-    pub(super) fn take_not_restored(&self) -> Vec<NotRestored> {
+    pub(in crate::restore) fn take_not_restored(&self) -> Vec<NotRestored> {
         let TrialReport { mut lines, more, .. } = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
         if more > 0 {
             lines.push(NotRestored {
                 what: format!("{more} more"),
-                reason: format!("only the first {MAX_LINES} that the server refused are told one by one"),
+                reason: ReportText::ours(format!("only the first {MAX_LINES} that the server refused are told one by one")),
             });
         }
         lines
@@ -100,7 +101,7 @@ impl TrialReports {
 /// What a server is to say of a thing. Anyone who reads the statement, as its own code can, learns to say this again, and nothing
 /// of any other statement, which a word without spaces tells from all others. Hexadecimal, since the session may be in any
 /// encoding.
-pub(super) fn told_line(mark: &str, statement: &str, what: &str) -> String {
+pub(in crate::restore) fn told_line(mark: &str, statement: &str, what: &str) -> String {
     let what = &what[..what.floor_char_boundary(MAX_NAME)];
     format!(
         "{BEGINNING}{} {statement} {}",
@@ -114,7 +115,7 @@ fn proof_of(mark: &str, statement: &str, what: &str) -> String {
 }
 
 /// Takes the marked lines out of what comes.
-pub(super) struct ReportFilter {
+pub(in crate::restore) struct ReportFilter {
     tried: TrialReports,
     line: Vec<u8>,
     /// The rest of a line that was too long to be one.
@@ -124,7 +125,7 @@ pub(super) struct ReportFilter {
 }
 
 impl ReportFilter {
-    pub(super) fn new(tried: TrialReports) -> Self {
+    pub(in crate::restore) fn new(tried: TrialReports) -> Self {
         Self {
             tried,
             line: Vec::new(),
@@ -169,27 +170,29 @@ impl LineFilter for ReportFilter {
 }
 
 /// Only what a statement of ours says.
-fn known_reason(reason: &str) -> String {
-    let said = reason.split_once("SQLSTATE ").filter(|(before, _)| {
+fn known_reason(reason: &str) -> ReportText {
+    if let Some((before, code)) = reason.split_once("SQLSTATE ") {
         let before = before.strip_suffix(": ").unwrap_or(before.trim_end());
-        [SAID.trim_end_matches(": "), REFUSED, ELSEWHERE].contains(&before)
-    });
-    match said {
-        Some((before, code)) => format!("{before}{}", sqlstates::in_words(code.trim())),
-        None if [ELSEWHERE, LACKS].contains(&reason) => reason.to_owned(),
-        None => "its own code said something else, which may be of rows".to_owned(),
+        let known = [SAID.trim_end_matches(": "), REFUSED, ELSEWHERE]
+            .into_iter()
+            .find(|known| *known == before);
+        if let Some(known) = known {
+            return ReportText::of_state(known, code.trim());
+        }
     }
+    let known = [ELSEWHERE, LACKS].into_iter().find(|known| *known == reason);
+    known.unwrap_or("its own code said something else, which may be of rows").into()
 }
 
 /// A code that stands alone in place of a message is told if it is one of PostgreSQL's.
-fn known_states(reason: &str) -> String {
-    match reason.split_once("SQLSTATE ") {
+fn known_states(reason: &str) -> ReportText {
+    ReportText::before_rows(match reason.split_once("SQLSTATE ") {
         Some((before, code)) => format!("{before}{}", sqlstates::in_words(code.trim())),
         None => reason.to_owned(),
-    }
+    })
 }
 
-pub(super) fn random_word() -> Result<String> {
+pub(in crate::restore) fn random_word() -> Result<String> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::new(Code::Bug, "no random bytes"))?;
     Ok(crate::format::hex(&bytes))
@@ -227,7 +230,10 @@ mod tests {
             assert_eq!(kept.len(), said.len() - taken);
             let told = tried.take_not_restored();
             let what: Vec<&str> = told.iter().map(|lost| &*lost.what).collect();
-            assert_eq!((what, &*told[0].reason), (vec!["VIEW s.v", "VIEW \u{e9}"], "PostgreSQL said: no"));
+            assert_eq!(
+                (what, told[0].reason.as_str()),
+                (vec!["VIEW s.v", "VIEW \u{e9}"], "PostgreSQL said: no")
+            );
         }
     }
 
@@ -240,7 +246,7 @@ mod tests {
             let line = format!("{} {reason}\n", told_line(tried.mark(), statement, "UNIQUE INDEX once"));
             filter.read(line.as_bytes(), &mut kept);
         }
-        let reasons: Vec<String> = tried.take_not_restored().into_iter().map(|lost| lost.reason).collect();
+        let reasons: Vec<String> = tried.take_not_restored().into_iter().map(|lost| lost.reason.into()).collect();
         assert_eq!(reasons, ["retired in March", "no such function"]);
     }
 
@@ -265,7 +271,7 @@ mod tests {
             );
             filter.read(line.as_bytes(), &mut kept);
         }
-        let told: Vec<String> = tried.take_not_restored().into_iter().map(|lost| lost.reason).collect();
+        let told: Vec<String> = tried.take_not_restored().into_iter().map(|lost| lost.reason.into()).collect();
         assert_eq!(told.len(), reasons.len());
         assert!(!told.concat().contains("078"), "{told:?}");
         assert_eq!(told[4], "PostgreSQL said: SQLSTATE 42501 (no permission)");
