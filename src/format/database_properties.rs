@@ -144,6 +144,15 @@ pub struct Privilege {
 }
 
 impl DatabaseProperties {
+    /// With `lc_monetary`, unless the database has a setting of it.
+    pub fn with_money_in(mut self, locale: Option<&str>) -> Self {
+        let is_set = self.settings.iter().any(|(name, _)| name.eq_ignore_ascii_case("lc_monetary"));
+        if let Some(locale) = locale.filter(|_| !is_set) {
+            self.settings.0.push(("lc_monetary".to_owned(), locale.to_owned()));
+        }
+        self
+    }
+
     /// Whether anything is set that a dump restored by itself lacks.
     pub fn has_settings(&self) -> bool {
         !self.settings.is_empty() || !self.role_settings.is_empty() || self.comment.is_some() || self.privileges.is_some()

@@ -57,8 +57,6 @@ pub struct Filter<S> {
     lost: LostObjects,
     /// The rows at hand are of a table that was not made.
     skips_rows: bool,
-    /// Some have come, and with them code that may tell of them.
-    has_rows: bool,
     /// Made by the dump or for it.
     schemas: MadeSchemas,
     changes: ChangeRecorder,
@@ -89,7 +87,6 @@ impl<S: Stage> Filter<S> {
             long: None,
             lost,
             skips_rows: false,
-            has_rows: false,
             schemas: MadeSchemas::default(),
             changes: ChangeRecorder::default(),
             below,
@@ -146,7 +143,6 @@ impl<S: Stage> Filter<S> {
                     self.skips_rows = lexed != Lexed::RowsEnd;
                 }
                 Lexed::Rows | Lexed::Mark | Lexed::RowsEnd | Lexed::Opening => {
-                    self.has_rows = true;
                     self.below.put(part)?;
                 }
                 Lexed::Command => {
@@ -310,8 +306,7 @@ impl<S: Stage> Filter<S> {
 
     fn put_on_trial(&mut self, start: usize, cuts: &[Replacement], trial: Option<Trial>) -> Result<()> {
         let Some(trial) = trial else { return Ok(()) };
-        self.below
-            .put(&trial::script(&trial, &self.held, start, cuts, &self.options.mark, self.has_rows))
+        self.below.put(&trial::script(&trial, &self.held, start, cuts, &self.options.mark))
     }
 
     fn set_aside(&mut self, start: usize, trial: Option<Trial>) -> Result<()> {
@@ -326,7 +321,7 @@ impl<S: Stage> Filter<S> {
             ));
         }
         if let Some(trial) = trial {
-            aside.extend_from_slice(&trial::script(&trial, &self.held, start, &[], &self.options.mark, true));
+            aside.extend_from_slice(&trial::script(&trial, &self.held, start, &[], &self.options.mark));
             aside.push(b'\n');
             return Ok(());
         }

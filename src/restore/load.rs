@@ -125,6 +125,8 @@ async fn left_behind(mut error: Error, access: &PsqlTarget, ask: &LoadOptions<'_
 /// What came of a dump that is in.
 struct LoadedDump {
     counted: DumpStats,
+    /// Without which amounts would look otherwise, see [`ValueSettings`].
+    lc_monetary: Option<String>,
     left_out: Vec<LeftOut>,
     warnings: Vec<String>,
 }
@@ -175,6 +177,7 @@ async fn fill(
     left_out.extend(filtered.changes.left_out);
     Ok(LoadedDump {
         counted,
+        lc_monetary: values.lc_monetary,
         left_out,
         warnings,
     })
@@ -194,6 +197,7 @@ async fn finish(
 ) -> Result<RestoreSummary> {
     let LoadedDump {
         counted,
+        lc_monetary,
         left_out,
         mut warnings,
     } = filled;
@@ -201,7 +205,11 @@ async fn finish(
         check_against_inventory(&counted, contents)?;
     }
     let properties = contents.map(|contents| contents.properties.clone()).unwrap_or_default();
+    let properties = properties.with_money_in(lc_monetary.as_deref());
     warnings.extend(database_level(&properties, access, ask, cancel).await?);
+    if let Some(locale) = lc_monetary.filter(|_| !ask.create) {
+        warnings.push(other_amounts(&locale, access));
+    }
     if opened.manifest.is_partial() {
         warnings.push("this backup holds only a part of the database that it was made of".to_owned());
     }
@@ -293,6 +301,16 @@ async fn prepared(
         Ok(access)
     })
     .await
+}
+
+/// Of a database that is somebody else's to set.
+fn other_amounts(locale: &str, access: &PsqlTarget) -> String {
+    format!(
+        "amounts of type money went in right, and this database shows and reads them in another locale, where they may be a hundred times as \
+         high or as low: ALTER DATABASE {} SET lc_monetary TO {}",
+        target_database::identifier(access.conninfo.dbname().unwrap_or_default()),
+        target_database::literal(locale)
+    )
 }
 
 /// What no dump holds: applied to a database of our making, and only spoken of where somebody else made it.

@@ -17,6 +17,9 @@ pub(super) struct ValueSettings {
     /// Names of those that its server does not take. What that means is told when the settings of the database are applied;
     /// where the rows do not go in, they may be why.
     refused: Vec<String>,
+    /// In which amounts of type `money` are read, where that is not the database's own: in that one they would look otherwise
+    /// for ever.
+    pub(super) lc_monetary: Option<String>,
 }
 
 impl ValueSettings {
@@ -28,8 +31,11 @@ impl ValueSettings {
         let wanted = statements(properties);
         let (target, cancel, money) = (target.clone(), cancel.clone(), properties.money.clone());
         if wanted.is_empty() && money.is_none() {
-            let refused = Vec::new();
-            return Ok(Self { target, refused });
+            return Ok(Self {
+                target,
+                refused: Vec::new(),
+                lc_monetary: None,
+            });
         }
         blocking(move || {
             let sql: Vec<&str> = wanted.iter().map(|(_, statement)| &**statement).collect();
@@ -41,11 +47,17 @@ impl ValueSettings {
                     Some(_) => refused.push(name.clone()),
                 }
             }
+            let mut lc_monetary = None;
             if let Some(money) = money {
-                taken.push_str(&format!("{};\n", reading(&money, &target, &cancel)?));
+                lc_monetary = reading(&money, &target, &cancel)?;
+                taken.push_str(&set_lc_monetary(lc_monetary.as_deref()));
+                taken.push_str(";\n");
             }
-            let target = target.with_settings(taken);
-            Ok(Self { target, refused })
+            Ok(Self {
+                target: target.with_settings(taken),
+                refused,
+                lc_monetary,
+            })
         })
         .await
     }
@@ -77,8 +89,12 @@ fn statements(properties: &DatabaseProperties) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The statement under which the server reads amounts as they were written.
-fn reading(money: &MoneyFormat, target: &PsqlTarget, cancel: &Cancel) -> Result<String> {
+fn set_lc_monetary(locale: Option<&str>) -> String {
+    format!("SET lc_monetary TO {}", locale.map_or("DEFAULT".to_owned(), literal))
+}
+
+/// The locale in which the server reads amounts as they were written; `None`: the database's own.
+fn reading(money: &MoneyFormat, target: &PsqlTarget, cancel: &Cancel) -> Result<Option<String>> {
     let same: Vec<String> = money
         .samples
         .iter()
@@ -98,9 +114,9 @@ fn reading(money: &MoneyFormat, target: &PsqlTarget, cancel: &Cancel) -> Result<
         Some(language) => format!("{language}.utf8"),
         None => money.locale.replace(".utf8", ".UTF-8"),
     };
-    let choices = [literal(&money.locale), literal(&respelt), "DEFAULT".to_owned(), literal("C")];
-    let choices = choices.map(|locale| format!("SET lc_monetary TO {locale}"));
-    let statements: Vec<&str> = choices.iter().flat_map(|choice| [&**choice, &*test]).collect();
+    let choices = [None, Some(money.locale.clone()), Some(respelt), Some("C".to_owned())];
+    let set = choices.clone().map(|locale| set_lc_monetary(locale.as_deref()));
+    let statements: Vec<&str> = set.iter().flat_map(|set| [&**set, &*test]).collect();
     let refusals = target.try_statements(&statements, cancel)?;
     let fits = refusals.chunks(2).position(|pair| pair.iter().all(Option::is_none));
     fits.map(|place| choices[place].clone()).ok_or_else(|| {

@@ -98,10 +98,20 @@ fn query(part: Option<&str>) -> String {
             "pg_catalog.format('%s', '{amount}'::pg_catalog.numeric::pg_catalog.money)"
         ))
     });
+    // Constants, and text that is read as an amount when the code runs.
+    let places = ["const", "result"]
+        .into_iter()
+        .flat_map(|kind| [790, 791].map(|of_type| (kind, of_type)));
+    let is_plain: Vec<String> = places
+        .map(|(kind, of_type)| format!("pg_catalog.strpos(x.tree, ':{kind}type {of_type} ') OPERATOR(pg_catalog.>) 0"))
+        .collect();
+    let is_plain = is_plain.join(" OR ");
     format!(
         "WITH RECURSIVE {part}{KINDS} SELECT {locale}, {written},
-             EXISTS (SELECT FROM {code} CROSS JOIN LATERAL pg_catalog.regexp_matches(x.tree, ':[a-z]*type ([0-9]+) ', 'g') m(found)
-                 JOIN kinds k ON k.oid OPERATOR(pg_catalog.=) (m.found)[1]::pg_catalog.oid),
+             EXISTS (SELECT FROM {code} WHERE {is_plain})
+             OR ((SELECT pg_catalog.count(*) FROM kinds) OPERATOR(pg_catalog.>) 2 AND EXISTS (
+                 SELECT FROM {code} CROSS JOIN LATERAL pg_catalog.regexp_matches(x.tree, ':(?:const|result)type ([0-9]+) ', 'g') m(found)
+                 JOIN kinds k ON k.oid OPERATOR(pg_catalog.=) (m.found)[1]::pg_catalog.oid)),
              coalesce((SELECT pg_catalog.string_agg(pg_catalog.concat({schema}, '.', {table}), ',')
                  FROM (SELECT n.nspname, c.relname {TABLES} LIMIT {limit}) t), '')",
         locale = session::name("pg_catalog.current_setting('lc_monetary')"),
@@ -113,7 +123,11 @@ fn query(part: Option<&str>) -> String {
 }
 
 /// `None` where the dump cannot have any. The login's settings are those of `pg_dump`'s.
-pub(super) async fn ask(session: &Session<'_>, part: Option<&str>, dump_encoding: Option<&str>) -> Result<(Option<Amounts>, Option<String>)> {
+pub(super) async fn ask(
+    session: &Session<'_>,
+    part: Option<&str>,
+    dump_encoding: Option<&str>,
+) -> Result<(Option<Amounts>, Option<String>)> {
     let why = match session.advice(&query(part), LOCK_TIMEOUT).await? {
         AdvisoryRows::Rows(rows) => {
             let Some(row) = rows.first() else { return Ok((None, None)) };

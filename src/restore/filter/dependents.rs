@@ -219,22 +219,13 @@ fn make(statement: &Statement, object: &DumpObject, suspect: bool, lost: &mut Lo
         what: object.text(statement),
         told: TrialNotice::Always,
         generated: lost.suspects.generated_in(statement),
-        reads_rows: statement.is(object.words.0, "INDEX") || statement.has(object.words.0, "UNIQUE INDEX"),
     }))
 }
 
 fn alter(statement: &Statement, lost: &mut LostObjects) -> Option<Trial> {
     let object = said_of(statement).and_then(|at| DumpObject::read(statement, at));
     let generated = lost.suspects.generated_in(statement);
-    let reads_rows = true;
-    let plain = |what, told| {
-        Some(Trial::Plain(PlainTrial {
-            what,
-            told,
-            generated,
-            reads_rows,
-        }))
-    };
+    let plain = |what, told| Some(Trial::Plain(PlainTrial { what, told, generated }));
     if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
         let name = joined(&parts_of(&statement.literal(5)?));
         return if lost.doubtful_sequences.contains(&name) {

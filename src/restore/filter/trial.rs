@@ -5,7 +5,7 @@
 
 use super::suspects::GeneratedColumns;
 use crate::format::{hex, sha256};
-use crate::restore::psql::trial_reports::{ELSEWHERE, LACKS, REFUSED, SAID, WITH_ROWS, told_line};
+use crate::restore::psql::trial_reports::{ELSEWHERE, LACKS, REFUSED, SAID, told_line};
 
 /// What a server says of a statement that needs something which is not there, or which is somebody else's.
 const CONDITIONS: &str = "undefined_function OR undefined_object OR undefined_table OR undefined_column OR undefined_parameter \
@@ -16,11 +16,6 @@ const CONDITIONS: &str = "undefined_function OR undefined_object OR undefined_ta
 /// Of other servers, and of the ways to them.
 const REMOTE: &str = "fdw_error OR connection_exception OR sql_routine_exception OR external_routine_exception \
     OR external_routine_invocation_exception";
-/// Classes of SQLSTATE whose words are of names alone.
-const OF_OBJECTS: &str = "{0A,28,2B,3D,3F,42,55}";
-/// In the context of an error: functions that ran, but for the block around it.
-const OF_FUNCTIONS: &str =
-    "(?n)^(PL/pgSQL function (?!inline_code_block )|SQL function .* (statement|during) |PL/[A-OQ-Z]|PL/P[a-z]|Traceback)";
 /// Marks where nobody reads them.
 const MARK: &str = "pgseal";
 
@@ -43,8 +38,6 @@ pub(super) struct PlainTrial {
     pub(super) told: TrialNotice,
     /// Columns that may be null, since nobody computes them.
     pub(super) generated: Vec<GeneratedColumns>,
-    /// As an index and a constraint do when they are made: what the server says of it may be of rows.
-    pub(super) reads_rows: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -100,15 +93,9 @@ pub(super) fn replaced(bytes: &[u8], start: usize, instead: &[Replacement]) -> V
 }
 
 /// What passes in place of the statement that begins there. `cuts` are made in any case.
-/// `has_rows`: rows came before it.
-pub(super) fn script(trial: &Trial, bytes: &[u8], start: usize, cuts: &[Replacement], mark: &str, has_rows: bool) -> Vec<u8> {
+pub(super) fn script(trial: &Trial, bytes: &[u8], start: usize, cuts: &[Replacement], mark: &str) -> Vec<u8> {
     let whole = replaced(bytes, start, cuts);
-    let runs_code = match trial {
-        Trial::Plain(plain) => plain.reads_rows,
-        Trial::Refresh { .. } => true,
-        Trial::Table(_) => false,
-    };
-    let mut script = TrialScript::new(&whole, mark, has_rows || runs_code);
+    let mut script = TrialScript::new(&whole, mark);
     match trial {
         Trial::Plain(plain) => script.plain(plain, &whole),
         Trial::Refresh { name, what, suspect } => script.refresh(name, what, *suspect, &whole),
@@ -124,18 +111,17 @@ pub(super) fn script(trial: &Trial, bytes: &[u8], start: usize, cuts: &[Replacem
 
 struct TrialScript<'a> {
     mark: &'a str,
-    has_rows: bool,
     tag: String,
     text: Vec<u8>,
 }
 
 impl<'a> TrialScript<'a> {
-    fn new(whole: &[u8], mark: &'a str, has_rows: bool) -> Self {
+    fn new(whole: &[u8], mark: &'a str) -> Self {
         // Of 128 bits that are the statement's own: nobody finds one that holds them.
-        let tag = format!("{}{}", if has_rows { WITH_ROWS } else { "t" }, &hex(&sha256(whole))[..32]);
+        let tag = format!("t{}", &hex(&sha256(whole))[..32]);
         let mark = if mark.is_empty() { MARK } else { mark };
         let text = format!("DO LANGUAGE plpgsql $b{tag}$ ").into_bytes();
-        Self { mark, has_rows, tag, text }
+        Self { mark, tag, text }
     }
 
     fn end(mut self) -> Vec<u8> {
@@ -166,24 +152,14 @@ impl<'a> TrialScript<'a> {
         self.put(&format!("RAISE WARNING '% %', '{line}', {reason}; "));
     }
 
-    /// Says in one line what the server said, in a handler of it: nothing that may be of rows, since a report may lie where
-    /// others read it. Classes of errors about objects alone have words, and none where a function of the backup raised it.
-    fn say_error(&mut self, what: &str, before: &str, reads_rows: bool) {
-        if reads_rows || self.has_rows {
-            return self.say(what, &format!("pg_catalog.concat('{before}SQLSTATE ', SQLSTATE)"));
-        }
-        self.put("GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT; ");
-        let reason = format!(
-            "pg_catalog.concat('{before}', CASE WHEN context OPERATOR(pg_catalog.~) '{OF_FUNCTIONS}' \
-             OR NOT (pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{OF_OBJECTS}'::pg_catalog.text[])) \
-             THEN pg_catalog.concat('SQLSTATE ', SQLSTATE) \
-             ELSE pg_catalog.left(pg_catalog.translate(SQLERRM, pg_catalog.concat(pg_catalog.chr(10), pg_catalog.chr(13)), '  '), 300) END)"
-        );
-        self.say(what, &reason);
+    /// Says in one line what the server said, in a handler of it: its SQLSTATE alone. Code of the statement can have read rows, or
+    /// say the line again when it has.
+    fn say_error(&mut self, what: &str, before: &str) {
+        self.say(what, &format!("pg_catalog.concat('{before}SQLSTATE ', SQLSTATE)"));
     }
 
     fn plain(&mut self, plain: &PlainTrial, whole: &[u8]) {
-        self.put("DECLARE context pg_catalog.text; BEGIN ");
+        self.put("BEGIN ");
         self.execute(whole);
         self.put(&format!(" EXCEPTION WHEN {CONDITIONS} THEN "));
         self.tell(plain);
@@ -208,12 +184,12 @@ impl<'a> TrialScript<'a> {
     fn tell(&mut self, plain: &PlainTrial) {
         match &plain.told {
             TrialNotice::Never => self.put("NULL; "),
-            TrialNotice::Always => self.say_error(&plain.what, SAID, plain.reads_rows),
+            TrialNotice::Always => self.say_error(&plain.what, SAID),
             TrialNotice::IfThere(name) => {
                 self.put("IF pg_catalog.to_regclass(");
                 self.quoted(name);
                 self.put(") IS NOT NULL THEN ");
-                self.say_error(&plain.what, SAID, plain.reads_rows);
+                self.say_error(&plain.what, SAID);
                 self.put("END IF; ");
             }
         }
@@ -221,7 +197,7 @@ impl<'a> TrialScript<'a> {
 
     /// Rows of other servers are not asked for, as far as the catalog knows of them.
     fn refresh(&mut self, name: &[u8], what: &str, suspect: bool, whole: &[u8]) {
-        self.put("DECLARE context pg_catalog.text; BEGIN IF EXISTS (WITH RECURSIVE reached(oid) AS (SELECT pg_catalog.to_regclass(");
+        self.put("BEGIN IF EXISTS (WITH RECURSIVE reached(oid) AS (SELECT pg_catalog.to_regclass(");
         self.quoted(name);
         self.put(
             ")::pg_catalog.oid UNION SELECT step.oid FROM reached, LATERAL (\
@@ -237,28 +213,25 @@ impl<'a> TrialScript<'a> {
         self.put("ELSE BEGIN ");
         self.execute(whole);
         self.put(" EXCEPTION WHEN insufficient_privilege THEN ");
-        self.say_error(what, &format!("{REFUSED}: "), true);
+        self.say_error(what, &format!("{REFUSED}: "));
         self.put(&format!("WHEN {REMOTE} THEN "));
-        self.say_error(what, &format!("{ELSEWHERE}: "), true);
+        self.say_error(what, &format!("{ELSEWHERE}: "));
         self.put("WHEN object_not_in_prerequisite_state THEN ");
-        self.say_error(what, SAID, true);
+        self.say_error(what, SAID);
         if suspect {
             self.put(&format!("WHEN {CONDITIONS} THEN "));
             let told = TrialNotice::IfThere(name.to_vec());
-            let (what, generated, reads_rows) = (what.to_owned(), Vec::new(), true);
-            self.tell(&PlainTrial {
-                what,
-                told,
-                generated,
-                reads_rows,
-            });
+            let (what, generated) = (what.to_owned(), Vec::new());
+            self.tell(&PlainTrial { what, told, generated });
         }
         self.put("END; END IF; END");
     }
 
     fn table(&mut self, table: &TrialTable, whole: &[u8], without: &[u8], alone: Option<&[u8]>) {
         let TrialTable { what, clauses, may_go, .. } = table;
-        self.put("DECLARE context pg_catalog.text; ");
+        if !clauses.is_empty() {
+            self.put("DECLARE ");
+        }
         for place in 0..clauses.len() {
             self.put(&format!("made_{place} boolean := false; "));
         }
@@ -271,12 +244,12 @@ impl<'a> TrialScript<'a> {
         match alone {
             Some(alone) => {
                 self.put(&format!(" EXCEPTION WHEN {CONDITIONS} THEN "));
-                self.say_error(&format!("INHERITS of {what}"), SAID, false);
+                self.say_error(&format!("INHERITS of {what}"), SAID);
                 self.execute(alone);
             }
             None if *may_go => {
                 self.put(&format!(" EXCEPTION WHEN {CONDITIONS} THEN "));
-                self.say_error(what, SAID, false);
+                self.say_error(what, SAID);
                 self.put("RETURN; ");
             }
             None => {}
@@ -292,7 +265,7 @@ impl<'a> TrialScript<'a> {
             self.execute(again);
             self.must_be_able_to_run(&table.name);
             self.put(&format!(" made_{place} := true; EXCEPTION WHEN {CONDITIONS} THEN "));
-            self.say_error(&clause.what, SAID, false);
+            self.say_error(&clause.what, SAID);
             self.put("END; ELSE ");
             self.say(&clause.what, &format!("'{LACKS}'"));
             self.put("END IF; ");

@@ -1,7 +1,6 @@
 //! What a server says of the statements that were tried, in lines of psql's stderr that a mark tells from all others.
 
 use super::report_text::ReportText;
-use super::sqlstates;
 use crate::error::{Code, Error, Result};
 use crate::format::{hex, sha256, unhex_all};
 use crate::process::output::LineFilter;
@@ -22,10 +21,6 @@ pub(in crate::restore) const SAID: &str = "PostgreSQL said: ";
 pub(in crate::restore) const ELSEWHERE: &str = "its rows are on another server, which a drill does not ask";
 pub(in crate::restore) const REFUSED: &str = "its query asks for what PostgreSQL keeps for superusers";
 pub(in crate::restore) const LACKS: &str = "what it needs was not restored";
-/// How a statement's word begins where code that may have read rows can run in it: such code can read the statement,
-/// and say the line itself.
-pub(in crate::restore) const WITH_ROWS: &str = "tr";
-
 /// Shared by who starts psql and who reads what it says.
 #[derive(Clone, Debug)]
 pub(in crate::restore) struct TrialReports {
@@ -86,10 +81,7 @@ impl TrialReports {
         if told.lines.len() < MAX_LINES {
             told.seen.insert(key);
             let reason: String = reason.chars().take(MAX_REASON).collect();
-            let reason = match statement.starts_with(WITH_ROWS) {
-                true => known_reason(&reason),
-                false => known_states(&reason),
-            };
+            let reason = known_reason(&reason);
             told.lines.push(NotRestored { what, reason });
         } else {
             told.more += 1;
@@ -169,7 +161,7 @@ impl LineFilter for ReportFilter {
     }
 }
 
-/// Only what a statement of ours says.
+/// Only what a statement of ours says. Code that ran before there were rows can keep the line, and say it again when there are.
 fn known_reason(reason: &str) -> ReportText {
     if let Some((before, code)) = reason.split_once("SQLSTATE ") {
         let before = before.strip_suffix(": ").unwrap_or(before.trim_end());
@@ -182,14 +174,6 @@ fn known_reason(reason: &str) -> ReportText {
     }
     let known = [ELSEWHERE, LACKS].into_iter().find(|known| *known == reason);
     known.unwrap_or("its own code said something else, which may be of rows").into()
-}
-
-/// A code that stands alone in place of a message is told if it is one of PostgreSQL's.
-fn known_states(reason: &str) -> ReportText {
-    ReportText::before_rows(match reason.split_once("SQLSTATE ") {
-        Some((before, code)) => format!("{before}{}", sqlstates::in_words(code.trim())),
-        None => reason.to_owned(),
-    })
 }
 
 pub(in crate::restore) fn random_word() -> Result<String> {
@@ -218,11 +202,12 @@ mod tests {
         ];
         let forged = forged.map(|line| format!("psql: W:  {line} no\n")).concat();
         let said = format!(
-            "psql:<stdin>:1: WARNING:  x\npsql: W:  {one} PostgreSQL said: no\nCONTEXT:  x\n{forged}{}\npsql: W:  {other} y\n\
+            "psql:<stdin>:1: WARNING:  x\npsql: W:  {one} PostgreSQL said: SQLSTATE 42501\nCONTEXT:  x\n{forged}{}\npsql: W:  {other} y\n\
              psql: W:  {one} again\npsql: end",
             "z".repeat(40_000)
         );
-        let taken = format!("psql: W:  {one} PostgreSQL said: no\nCONTEXT:  x\npsql: W:  {other} y\npsql: W:  {one} again\n").len();
+        let taken =
+            format!("psql: W:  {one} PostgreSQL said: SQLSTATE 42501\nCONTEXT:  x\npsql: W:  {other} y\npsql: W:  {one} again\n").len();
         for size in [1, 7, 1 << 20] {
             let (mut filter, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
             said.as_bytes().chunks(size).for_each(|piece| filter.read(piece, &mut kept));
@@ -232,7 +217,7 @@ mod tests {
             let what: Vec<&str> = told.iter().map(|lost| &*lost.what).collect();
             assert_eq!(
                 (what, told[0].reason.as_str()),
-                (vec!["VIEW s.v", "VIEW \u{e9}"], "PostgreSQL said: no")
+                (vec!["VIEW s.v", "VIEW \u{e9}"], "PostgreSQL said: SQLSTATE 42501 (no permission)")
             );
         }
     }
@@ -242,17 +227,18 @@ mod tests {
     fn two_statements_about_things_of_one_name_are_told_both() {
         let tried = TrialReports::new().unwrap();
         let (mut filter, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
-        for (statement, reason) in [("t1", "retired in March"), ("t1", "again"), ("t2", "no such function")] {
+        for (statement, reason) in [("t1", "PostgreSQL said: SQLSTATE 42501"), ("t1", LACKS), ("t2", LACKS)] {
             let line = format!("{} {reason}\n", told_line(tried.mark(), statement, "UNIQUE INDEX once"));
             filter.read(line.as_bytes(), &mut kept);
         }
         let reasons: Vec<String> = tried.take_not_restored().into_iter().map(|lost| lost.reason.into()).collect();
-        assert_eq!(reasons, ["retired in March", "no such function"]);
+        assert_eq!(reasons, ["PostgreSQL said: SQLSTATE 42501 (no permission)", LACKS]);
     }
 
-    /// A view's own code read its statement, and said rows in place of the reason.
+    /// A view's own code read its statement, and said rows in place of the reason; so did code that had kept another's line from before
+    /// there were rows.
     #[test]
-    fn where_code_with_rows_can_run_only_reasons_of_ours_are_told() {
+    fn only_reasons_of_ours_are_told() {
         let tried = TrialReports::new().unwrap();
         let (mut filter, mut kept) = (ReportFilter::new(tried.clone()), Vec::new());
         let reasons = [
@@ -265,10 +251,7 @@ mod tests {
             LACKS.to_owned(),
         ];
         for (number, reason) in reasons.iter().enumerate() {
-            let line = format!(
-                "psql: W:  {} {reason}\n",
-                told_line(tried.mark(), "tr1", &format!("VIEW v{number}"))
-            );
+            let line = format!("psql: W:  {} {reason}\n", told_line(tried.mark(), "t1", &format!("VIEW v{number}")));
             filter.read(line.as_bytes(), &mut kept);
         }
         let told: Vec<String> = tried.take_not_restored().into_iter().map(|lost| lost.reason.into()).collect();

@@ -158,3 +158,30 @@ fn rows_of_a_table_that_a_user_added_to_an_extension_are_told() {
     );
     assert!(!some_tells(&entry["warnings"], &["public.empty"]), "{entry}");
 }
+
+/// In yen the amounts went in right, and were a hundredth from the end of the restore on: their locale was the server's.
+#[test]
+fn a_restored_database_shows_amounts_as_the_source_did() {
+    let folder = tempfile::tempdir().expect("a folder");
+    locale(folder.path(), "ja_JP", "ja_JP.UTF-8");
+    let with_locale = || Server::builder().environment("LOCPATH", &folder.path().display().to_string());
+    let fixture = Fixture::new(with_locale().setting("lc_monetary", "ja_JP.UTF-8").start());
+    let server = &fixture.server;
+    server.psql("postgres", "create database pays");
+    server.psql(
+        "pays",
+        "create table pay (i int, m money); insert into pay values (1, 1250::numeric::money)",
+    );
+    let (_, place) = fixture.backup("pays", json!({}));
+    let other = with_locale().start();
+    fixture.restored(&other, &place, "made", &["--create"]);
+    other.psql("postgres", "create database theirs");
+    let said = fixture.restore(&other, &place, "theirs", &[]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let warning = "ALTER DATABASE \\\"theirs\\\" SET lc_monetary TO E'ja_JP.UTF-8'";
+    assert!(said.stdout.contains(warning), "{}", said.stdout);
+    other.psql("postgres", "alter database theirs set lc_monetary to 'ja_JP.UTF-8'");
+    for database in ["made", "theirs"] {
+        assert_eq!(other.psql(database, AMOUNTS), server.psql("pays", AMOUNTS), "{database}");
+    }
+}
