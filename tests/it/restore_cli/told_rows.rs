@@ -65,6 +65,16 @@ const PLANTED: &[(&str, &str, &str)] = &[
         "create table runs (i int); create materialized view own as select f(1) as a",
     ),
     (
+        "the reason of a statement of before the rows, whose line was kept",
+        "select string_agg(ssn, ' / ') into s from public.patients;
+         raise warning '% %', substring(current_setting('mallory.kept') from 'pgseal tried [0-9a-f]+ [a-z]+[0-9a-f]+ [0-9a-f]+'), s;
+         return 1;",
+        "create function keep(int) returns bool immutable language plpgsql as
+             $k$ begin perform set_config('mallory.kept', current_query(), false); return true; end $k$;
+         create domain kept as int check (public.keep(value)); create type keeps as (k public.kept);
+         create view v as select '(1)'::public.keeps as k, 'pg_read_file'::text as t; create table runs (i int check (f(i) > 0))",
+    ),
+    (
         "the context of a COPY",
         "return 1;",
         "reset role; alter table patients add check (case when current_database() = 'drill'
