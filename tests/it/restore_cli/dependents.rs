@@ -21,7 +21,10 @@ fn what_depends_on_something_not_restored_goes_with_it_and_the_drill_passes() {
     for (what, reason) in [
         ("CAST (integer AS text", "superusers"),
         ("FUNCTION dep.internal_abs", "superusers"),
-        ("CONSTRAINT checked of TABLE dep.t", "SQLSTATE 42883 (a function or operator that is not there)"),
+        (
+            "CONSTRAINT checked of TABLE dep.t",
+            "SQLSTATE 42883 (a function or operator that is not there)",
+        ),
         ("DEFAULT of b of TABLE dep.t", "SQLSTATE 42883"),
         ("VIEW dep.over_function", "SQLSTATE 42883"),
         ("VIEW dep.over_view", "SQLSTATE 42P01"),

@@ -8,8 +8,20 @@ use serde_json::json;
 const SECRET: &str = "create table patients (id int primary key, ssn text, num int);
     insert into patients values (1, '078-05-1120 John Smith', 78051120), (2, '219-09-9999 Jane Doe', 219099999);
     create role mallory; grant create, usage on schema public to mallory; set role mallory;";
-/// What may be of it, in any spelling.
-const TRACES: &[&str] = &["078-05", "1120", "219-09", "9999", "John", "JOHN", "Smith", "07805", "OHNSM"];
+/// What may be of it, in any spelling; too long to stand in a hash by chance.
+const TRACES: &[&str] = &[
+    "078-05",
+    "5-1120",
+    "78051120",
+    "219-09",
+    "9-9999",
+    "219099999",
+    "John",
+    "JOHN",
+    "Smith",
+    "07805",
+    "OHNSM",
+];
 
 /// What runs in the drill alone, and the table whose rows run it.
 const PLANTED: &[(&str, &str, &str)] = &[
