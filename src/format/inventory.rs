@@ -115,6 +115,16 @@ mod tests {
         assert!(contents.plain_lengths.is_empty() && !contents.properties.has_settings());
     }
 
+    /// A later release may tell more.
+    #[test]
+    fn an_inventory_with_unknown_fields_is_read() {
+        let later = EARLIER.replace(r#""rows":0"#, r#""rows":0,"of_a_later_release":[{"name":"x"}]"#);
+        assert_eq!(
+            Inventory::parse(later.as_bytes()).unwrap(),
+            Inventory::parse(EARLIER.as_bytes()).unwrap()
+        );
+    }
+
     /// Names of roles, settings and tables become SQL, of which psql reads a line up to its first zero byte.
     #[test]
     fn an_inventory_with_a_zero_byte_is_refused() {

@@ -1,6 +1,7 @@
 //! What belongs to the database itself: asked before the dump starts, sealed in the inventory, and never a reason for a
 //! backup to fail. What `pg_dump` leaves out without a word is asked here too.
 
+mod collations;
 mod extension_tables;
 mod member_tables;
 mod money;
@@ -101,6 +102,9 @@ pub async fn ask(session: &Session<'_>, selection: &Selection) -> Result<Propert
     answer.properties.system_identifier = system_identifier(session).await?;
     let (money, unknown) = money::ask(session).await?;
     answer.properties.money = money;
+    answer.warnings.extend(unknown);
+    let (collations, unknown) = collations::ask(session).await?;
+    answer.properties.system_collations = collations;
     answer.warnings.extend(unknown);
     answer.names = EncodedNames::ask(session, answer.properties.dump_encoding.as_deref()).await?;
     answer.warnings.extend(left_out(session).await?);
