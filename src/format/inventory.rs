@@ -63,7 +63,8 @@ pub struct Extension {
     /// What else it made that a dump may name: a kind (`function`, `type`, `language`, `wrapper`, `access method`, `collation`,
     /// `operator`, `operator class`, `operator family`, `text search configuration`, `… dictionary`, `… parser`,
     /// `… template`), the schema where there is one, and the name; of a function its arguments, if it has any, and of a class
-    /// or family of operators its access method.
+    /// or family of operators its access method. Of types that are not its own: a `cast`, with source and target, and a
+    /// `default operator class` for `btree` or `hash`, with its type and access method.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<Vec<String>>,
 }
