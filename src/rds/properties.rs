@@ -3,6 +3,7 @@
 
 mod collations;
 mod extension_tables;
+mod foreign_members;
 mod member_tables;
 mod money;
 mod roles;
@@ -111,6 +112,7 @@ pub async fn ask(session: &Session<'_>, selection: &Selection) -> Result<Propert
     if selection.tables.is_empty() && selection.schemas.is_empty() {
         answer.warnings.extend(extension_tables::ask(session).await?);
         answer.warnings.extend(member_tables::ask(session).await?);
+        answer.warnings.extend(foreign_members::ask(session).await?);
     }
     Ok(answer)
 }
