@@ -1,6 +1,7 @@
 //! The restore pipeline, for a person in an emergency: which backup, is it what was written, and its bytes back; into a database
 //! by `psql`, or into a throw-away server whose content is compared.
 
+mod collations;
 pub mod compare;
 pub mod conninfo;
 pub mod create;

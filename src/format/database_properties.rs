@@ -113,6 +113,9 @@ pub struct DatabaseProperties {
     /// `None`: the dump can have no amount of type `money`, or the backup is of an earlier release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub money: Option<MoneyFormat>,
+    /// Collations of the operating system that the database uses or has made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub system_collations: Vec<SystemCollation>,
     /// What held no text in the encoding of the database: it is not here, or not all of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
@@ -129,6 +132,23 @@ pub struct MoneyFormat {
 
 impl MoneyFormat {
     pub const AMOUNTS: [&str; 2] = ["1234567.89", "-1234567.89"];
+}
+
+/// Of the provider `libc`: a server has it only if its system has the locale.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemCollation {
+    /// In the schema `pg_catalog`, where no dump makes it. `None`: the dump does, in a schema of the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub collate: String,
+    pub ctype: String,
+}
+
+impl SystemCollation {
+    /// More than any honest database has: a drill makes locales for them.
+    pub const MAX_COUNT: usize = 200;
+    /// Bytes of a name or locale.
+    pub const MAX_NAME: usize = 255;
 }
 
 /// One right of one role at the database.
@@ -151,6 +171,14 @@ impl DatabaseProperties {
             self.settings.0.push(("lc_monetary".to_owned(), locale.to_owned()));
         }
         self
+    }
+
+    /// Those of a length and number that somebody can have.
+    pub fn collations(&self) -> impl Iterator<Item = &SystemCollation> {
+        let is_short = |text: &str| text.len() <= SystemCollation::MAX_NAME;
+        let is_plain =
+            move |one: &&SystemCollation| is_short(&one.collate) && is_short(&one.ctype) && one.name.as_deref().is_none_or(is_short);
+        self.system_collations.iter().filter(is_plain).take(SystemCollation::MAX_COUNT)
     }
 
     /// Whether anything is set that a dump restored by itself lacks.

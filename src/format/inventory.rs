@@ -63,7 +63,8 @@ pub struct Extension {
     /// What else it made that a dump may name: a kind (`function`, `type`, `language`, `wrapper`, `access method`, `collation`,
     /// `operator`, `operator class`, `operator family`, `text search configuration`, `… dictionary`, `… parser`,
     /// `… template`), the schema where there is one, and the name; of a function its arguments, if it has any, and of a class
-    /// or family of operators its access method.
+    /// or family of operators its access method. Of types that are not its own: a `cast`, with source and target, and a
+    /// `default operator class` for `btree` or `hash`, with its type and access method.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<Vec<String>>,
 }
@@ -113,6 +114,16 @@ mod tests {
         let contents = Inventory::parse(EARLIER.as_bytes()).unwrap();
         assert_eq!(contents.properties, DatabaseProperties::default());
         assert!(contents.plain_lengths.is_empty() && !contents.properties.has_settings());
+    }
+
+    /// A later release may tell more.
+    #[test]
+    fn an_inventory_with_unknown_fields_is_read() {
+        let later = EARLIER.replace(r#""rows":0"#, r#""rows":0,"of_a_later_release":[{"name":"x"}]"#);
+        assert_eq!(
+            Inventory::parse(later.as_bytes()).unwrap(),
+            Inventory::parse(EARLIER.as_bytes()).unwrap()
+        );
     }
 
     /// Names of roles, settings and tables become SQL, of which psql reads a line up to its first zero byte.

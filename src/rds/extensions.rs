@@ -36,6 +36,62 @@ const KINDS: [CatalogKind; 13] = [
     ("text search template", "pg_ts_template", "tmplname", "o.tmplnamespace", "''"),
 ];
 
+/// What serves types that are not the extension's own, and without a name: of an object `o` its kind, its catalog, its types,
+/// what else makes it one of these, its name and what else tells it from others.
+type UnnamedKind = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
+
+const UNNAMED: [UnnamedKind; 2] = [
+    (
+        "cast",
+        "pg_cast",
+        "o.castsource, o.casttarget",
+        "true",
+        "pg_catalog.format_type(o.castsource, NULL)",
+        "pg_catalog.format_type(o.casttarget, NULL)",
+    ),
+    // By other access methods an index says which one it needs.
+    (
+        "default operator class",
+        "pg_opclass",
+        "o.opcintype",
+        "o.opcdefault AND EXISTS (SELECT FROM pg_catalog.pg_am a WHERE a.oid OPERATOR(pg_catalog.=) o.opcmethod \
+         AND a.amname OPERATOR(pg_catalog.=) ANY ('{btree,hash}'))",
+        "pg_catalog.format_type(o.opcintype, NULL)",
+        METHOD_OF_CLASS,
+    ),
+];
+
+/// Objects of extensions: whose they are, then kind, schema, name and arguments.
+fn objects() -> String {
+    let members = |catalog: &str| {
+        format!(
+            "FROM pg_catalog.{catalog} o JOIN pg_catalog.pg_depend d ON d.objid OPERATOR(pg_catalog.=) o.oid \
+             AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.{catalog}'::pg_catalog.regclass \
+             AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'"
+        )
+    };
+    let select = |kind: &str, schema: &str, name: &str, arguments: &str| {
+        format!(
+            "SELECT d.refobjid, '{kind}' AS kind, {schema} AS schema, ({name})::pg_catalog.text AS name, ({arguments})::pg_catalog.text AS arguments"
+        )
+    };
+    let named = KINDS.map(|(kind, catalog, name, schema, arguments)| {
+        format!("{} {}", select(kind, schema, &format!("o.{name}"), arguments), members(catalog))
+    });
+    let unnamed = UNNAMED.map(|(kind, catalog, types, condition, name, arguments)| {
+        format!(
+            "{} {} WHERE {condition} AND NOT EXISTS (SELECT FROM pg_catalog.pg_type y JOIN pg_catalog.pg_depend t \
+             ON t.objid OPERATOR(pg_catalog.=) ANY (ARRAY[y.oid, y.typelem]) \
+             AND t.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass \
+             AND t.refclassid OPERATOR(pg_catalog.=) d.refclassid AND t.refobjid OPERATOR(pg_catalog.=) d.refobjid \
+             AND t.deptype OPERATOR(pg_catalog.=) 'e' WHERE y.oid OPERATOR(pg_catalog.=) ANY (ARRAY[{types}]))",
+            select(kind, NO_SCHEMA, name, arguments),
+            members(catalog)
+        )
+    });
+    Vec::from_iter(named.into_iter().chain(unnamed)).join(" UNION ")
+}
+
 /// For the inventory: a backup without this list is one all the same.
 pub(super) async fn extensions(session: &Session<'_>, warnings: &mut Vec<String>) -> Result<Vec<Extension>> {
     let members = "FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid \
@@ -48,16 +104,7 @@ pub(super) async fn extensions(session: &Session<'_>, warnings: &mut Vec<String>
         WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
         AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
         AND d.refobjid OPERATOR(pg_catalog.=) x.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'";
-    let objects = KINDS
-    .map(|(kind, catalog, name, schema, arguments)| {
-        format!(
-            "SELECT d.refobjid, '{kind}' AS kind, {schema} AS schema, o.{name} AS name, ({arguments})::pg_catalog.text AS arguments FROM pg_catalog.{catalog} o \
-             JOIN pg_catalog.pg_depend d ON d.objid OPERATOR(pg_catalog.=) o.oid \
-             AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.{catalog}'::pg_catalog.regclass \
-             AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'"
-        )
-    })
-    .join(" UNION ");
+    let objects = objects();
     // Lists as text: hexadecimal names hold neither commas nor dots.
     let query = format!(
         "SELECT {}, {}, COALESCE((SELECT pg_catalog.string_agg({schema}, ',' ORDER BY n.nspname) {schemas}), ''), \

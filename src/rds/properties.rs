@@ -1,7 +1,9 @@
 //! What belongs to the database itself: asked before the dump starts, sealed in the inventory, and never a reason for a
 //! backup to fail. What `pg_dump` leaves out without a word is asked here too.
 
+mod collations;
 mod extension_tables;
+mod foreign_members;
 mod member_tables;
 mod money;
 mod roles;
@@ -102,11 +104,15 @@ pub async fn ask(session: &Session<'_>, selection: &Selection) -> Result<Propert
         ),
     }
     answer.properties.system_identifier = system_identifier(session).await?;
+    let (collations, unknown) = collations::ask(session).await?;
+    answer.properties.system_collations = collations;
+    answer.warnings.extend(unknown);
     answer.names = EncodedNames::ask(session, answer.properties.dump_encoding.as_deref()).await?;
     answer.warnings.extend(left_out(session).await?);
     if selection.tables.is_empty() && selection.schemas.is_empty() {
         answer.warnings.extend(extension_tables::ask(session).await?);
         answer.warnings.extend(member_tables::ask(session).await?);
+        answer.warnings.extend(foreign_members::ask(session).await?);
     }
     Ok(answer)
 }

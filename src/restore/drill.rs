@@ -1,5 +1,6 @@
 //! A backup that was never restored is a hope. A drill restores it into a throw-away server, counts, and leaves a report.
 
+use super::collations;
 use super::compare::{Comparison, LoadedDump, compare};
 use super::create::{CreateOptions, CreateOutcome, try_create};
 use super::failed_rows;
@@ -116,10 +117,13 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
     let (superuser, restorer) = (server.access().database(DATABASE), server.restorer().database(DATABASE));
     let restorer_name = server.restorer_name().to_owned();
     report.restored.psql_version = restorer.client.version.clone();
-    let (target, stop) = (superuser.clone(), cancel.clone());
+    let (target, stop, properties) = (superuser.clone(), cancel.clone(), contents.properties.clone());
     let creation = CreateOptions::from_properties(&contents.properties);
     let (server, version, fallback) = blocking(move || {
         let fallback = make(&target, &creation, &stop)?;
+        let collations = collations::make(&properties, &target, &stop)?;
+        let collations = collations.map(ReportText::ours);
+        let fallback: Vec<ReportText> = fallback.into_iter().chain(collations).collect();
         server.hand_over(DATABASE, &stop)?;
         Ok((server, target.query("SHOW server_version", &stop)?, fallback))
     })
@@ -173,7 +177,7 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
         Ok(loaded) => loaded,
         Err(error) => {
             let error = failed_rows::tell(error, server, DATABASE, contents, restorer, cancel).await;
-            return Err(in_another_locale(error, fallback.as_ref()));
+            return Err(in_another_locale(error, &fallback));
         }
     };
     phase(report, "restore the dump", begun, Some(bytes));
@@ -224,9 +228,10 @@ fn make(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Resul
 }
 
 /// Bounds of partitions, checks and unique expressions over text hold in the source's order of letters.
-fn in_another_locale(mut error: Error, fallback: Option<&ReportText>) -> Error {
-    if let Some(fallback) = fallback.filter(|_| error.code == Code::RestoreFailed) {
-        error.message = format!("{}; it may be the locale: {fallback}", error.message);
+fn in_another_locale(mut error: Error, fallback: &[ReportText]) -> Error {
+    if !fallback.is_empty() && error.code == Code::RestoreFailed {
+        let told: Vec<&str> = fallback.iter().map(ReportText::as_str).collect();
+        error.message = format!("{}; it may be the locale: {}", error.message, told.join("; "));
         return error.advise("Install the source's locale where drills run; the image `drill` makes it by itself.");
     }
     error
@@ -251,6 +256,7 @@ async fn start(
     let locales: Vec<String> = CreateOptions::from_properties(properties)
         .libc_locales()
         .chain(value_settings::locales(properties))
+        .chain(collations::locales(properties))
         .map(str::to_owned)
         .collect();
     blocking(move || {

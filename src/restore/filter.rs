@@ -119,11 +119,14 @@ impl<S: Stage> Filter<S> {
         }
         for extension in &reader.head.extensions {
             if self.options.exclude_extensions.contains(&extension.name) {
-                self.lost.add_extension(&extension.name, self.options.members.of(&extension.name));
+                let members = self.options.members.of(&extension.name);
+                self.lost.add_extension(&extension.name, extension.schema.as_ref(), members);
             }
         }
         for (name, reason) in prepared.missing {
-            self.lost.add_extension(&name, self.options.members.of(&name));
+            let extension = reader.head.extensions.iter().find(|extension| extension.name == name);
+            let place = extension.and_then(|extension| extension.schema.as_ref());
+            self.lost.add_extension(&name, place, self.options.members.of(&name));
             self.changes.not_restored(format!("EXTENSION {}", shown(&name)), reason);
             self.options.exclude_extensions.insert(name);
         }

@@ -1,5 +1,6 @@
 //! Into a database: checked, decrypted and decompressed bytes stream into psql, which stops at the first error.
 
+use super::collations;
 use super::conninfo::Conninfo;
 use super::create::{another_locale, create, drop_database, maintenance, older_target};
 use super::filter::{ExtensionMembers, Filter, FilterOptions, LeftOut};
@@ -147,6 +148,8 @@ async fn fill(
         let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
         told.extend(blocking(move || another_locale(&source, &target, &stop)).await?);
     }
+    let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
+    told.extend(blocking(move || collations::lacking(&source, &target, &stop)).await?);
     // Before the rows: hours later they may not be wanted any more.
     told.iter().for_each(|warning| tracing::warn!("{warning}"));
     warnings.extend(told);

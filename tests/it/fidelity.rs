@@ -1,5 +1,6 @@
 //! What comes back is what was: encodings, locales, settings, names; and what was chosen is what is in the backup.
 
+mod collations;
 mod databases;
 mod extension_tables;
 mod foreign_names;

@@ -1,7 +1,7 @@
 //! What certainly was not made, by its full identity; and the names of all that may need it.
 
 use super::missing::Members;
-use super::object::{DumpObject, ObjectKind, joined};
+use super::object::{DumpObject, ObjectKind, joined, parts_of};
 use super::options::ServerRights;
 use super::suspects::Suspects;
 use crate::format::dump_lexer::{DumpLexer, Lexed};
@@ -119,8 +119,8 @@ impl LostObjects {
         }
     }
 
-    /// An extension that is not there. It may have had a schema of its own name, and has names in the one it went to.
-    pub(super) fn add_extension(&mut self, name: &[u8], members: Option<&Members>) {
+    /// An extension that is not there. It may have had a schema of its own name, and has names in the one it went to, `place`.
+    pub(super) fn add_extension(&mut self, name: &[u8], place: Option<&Vec<u8>>, members: Option<&Members>) {
         let text = shown(name);
         self.add_name(ObjectKind::Extension, &text);
         self.add_name(ObjectKind::Schema, &joined(&[name.to_vec()]));
@@ -131,6 +131,14 @@ impl LostObjects {
         for schema in &members.schemas {
             self.add_name(ObjectKind::Schema, &joined(std::slice::from_ref(schema)));
             self.suspects.add(schema);
+        }
+        self.suspects.are_all |= members.serves_others;
+        for (kind, schema, name) in members.elsewhere(place) {
+            self.shared.insert(schema.clone());
+            // Signs such as `=` are everywhere.
+            if kind != ObjectKind::Operator {
+                self.suspects.add(name);
+            }
         }
         // Of these a dump does not say the schema.
         let is_nameless = |name: &&Vec<Vec<u8>>| name.first().is_some_and(|schema| schema == b"pg_catalog") || name.len() == 1;
@@ -200,7 +208,12 @@ impl LostObjects {
         if object.kind == ObjectKind::Schema {
             self.made_schema(&object.own);
         }
-        if !self.shared.is_empty() {
+        // A function beside one of the extension's, of other arguments: its name may still mean that one.
+        let is_overload = || {
+            let name = parts_of(object.name.as_bytes());
+            object.kind == ObjectKind::Routine && self.missing.objects.contains(&(ObjectKind::Routine, name))
+        };
+        if !self.shared.is_empty() && !is_overload() {
             self.known.insert(object.own.clone());
         }
     }

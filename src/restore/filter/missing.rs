@@ -18,6 +18,8 @@ pub(super) struct Members {
     pub(super) objects: BTreeSet<(ObjectKind, Vec<Vec<u8>>)>,
     /// For which they have operator classes: of a default one, an index names no more.
     pub(super) access_methods: BTreeSet<Vec<u8>>,
+    /// They have casts or default classes of types that are not theirs, which nothing names that needs them.
+    pub(super) serves_others: bool,
     /// Functions with their arguments.
     signatures: BTreeSet<String>,
     /// Names under which the dump makes functions of its own.
@@ -58,17 +60,22 @@ impl ExtensionMembers {
             _ => None,
         };
         let access_method = |words: &Vec<String>| match words.as_slice() {
-            // Types that they come with need no others: of those that are left, the most have one that PostgreSQL brings.
+            // Theirs are for types of their own, which are gone too, or served without a name.
             [kind, _, _, method] if kind_of(kind) == Some(ObjectKind::OperatorClass) => {
                 (method != "btree" && method != "hash").then(|| bytes(method))
             }
             _ => None,
+        };
+        let serves_others = |words: &Vec<String>| {
+            let kind = words.first().map(String::as_str);
+            matches!(kind, Some("cast" | "default operator class"))
         };
         let members = |extension: &Extension| Members {
             schemas: extension.schemas.iter().map(bytes).collect(),
             relations: extension.relations.iter().map(|name| name.iter().map(bytes).collect()).collect(),
             objects: extension.objects.iter().filter_map(object).collect(),
             access_methods: extension.objects.iter().filter_map(access_method).collect(),
+            serves_others: extension.objects.iter().any(serves_others),
             signatures: extension.objects.iter().filter_map(signature).collect(),
             overloaded: BTreeSet::new(),
         };
@@ -86,7 +93,18 @@ impl Members {
         self.relations.extend(more.relations.iter().cloned());
         self.objects.extend(more.objects.iter().cloned());
         self.access_methods.extend(more.access_methods.iter().cloned());
+        self.serves_others |= more.serves_others;
         self.signatures.extend(more.signatures.iter().cloned());
+    }
+
+    /// What they put elsewhere than where they went to, and where a dump has it by its schema.
+    pub(super) fn elsewhere<'a>(&'a self, place: Option<&'a Vec<u8>>) -> impl Iterator<Item = (ObjectKind, &'a Vec<u8>, &'a Vec<u8>)> {
+        let objects = self.objects.iter().filter_map(|(kind, name)| match name.as_slice() {
+            [schema, name] => Some((*kind, schema, name)),
+            _ => None,
+        });
+        objects
+            .filter(move |(_, schema, _)| Some(*schema) != place && schema.as_slice() != b"pg_catalog" && !self.schemas.contains(*schema))
     }
 
     /// Somebody made it after all, for what a user has in it.

@@ -16,6 +16,8 @@ pub(super) struct Suspects {
     signs: BTreeSet<Vec<u8>>,
     /// Columns, which have their tables with them: their names alone are everywhere.
     columns: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
+    /// What is not there need not be named by what needs it.
+    pub(super) are_all: bool,
     /// Those whose values nobody may compute.
     pub(super) generated: Vec<GeneratedColumns>,
 }
@@ -33,6 +35,7 @@ pub(super) struct GeneratedColumns {
 impl Suspects {
     pub(super) fn add(&mut self, name: &[u8]) {
         match key(name) {
+            _ if self.are_all => {}
             Some(word) => {
                 self.words.insert(word.to_vec());
             }
@@ -48,7 +51,9 @@ impl Suspects {
     }
 
     pub(super) fn add_column(&mut self, table: &[u8], column: &[u8]) {
-        if let (Some(table), Some(column)) = (key(table), key(column)) {
+        if !self.are_all
+            && let (Some(table), Some(column)) = (key(table), key(column))
+        {
             self.columns.entry(column.to_vec()).or_default().insert(table.to_vec());
         }
     }
@@ -68,6 +73,9 @@ impl Suspects {
     }
 
     pub(super) fn mentioned(&self, text: &[u8]) -> bool {
+        if self.are_all {
+            return true;
+        }
         if self.words.is_empty() && self.signs.is_empty() && self.columns.is_empty() {
             return false;
         }

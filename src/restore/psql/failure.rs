@@ -47,7 +47,9 @@ pub(super) fn failure(said: &ReportText, status: std::process::ExitStatus) -> Er
     let told: Vec<String> = told.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let message = told.join(" · ");
     let hint = HINTS.iter().find(|(words, _)| words.iter().all(|word| message.contains(word)));
-    let missing = names_a_schema(&message).then_some(NOT_IN_THE_DUMP);
+    let missing = lacks_locale(&message)
+        .then_some(NO_LOCALE)
+        .or_else(|| names_a_schema(&message).then_some(NOT_IN_THE_DUMP));
     let advice = tls::advice(&message).or(missing).or(hint.map(|(_, hint)| *hint));
     let error = Error::new(Code::RestoreFailed, message);
     match advice {
@@ -58,6 +60,21 @@ pub(super) fn failure(said: &ReportText, status: std::process::ExitStatus) -> Er
 
 const NOT_IN_THE_DUMP: &str = "It is not in the dump: of a part of a database, make it in the target first (the backup's receipt warned of \
     what a part needs); of a whole one, it came with an extension that was left out or is not there.";
+
+const NO_LOCALE: &str = "It is a collation of the system: install its locale where the server runs (locale-gen, localedef), run \
+    SELECT pg_import_system_collations('pg_catalog') there as a superuser in an empty database of your own, and restore into that \
+    one, without --create.";
+
+/// Also `collation "de_DE.utf8"`, as indexes and views call those of `pg_catalog`: a dot there is none of a schema.
+fn lacks_locale(message: &str) -> bool {
+    let is_of_system = |name: &str| {
+        let first = name.split(['.', '"']).next().unwrap_or_default();
+        let territory = first.split_once('_').map(|(_, territory)| territory.as_bytes());
+        first == "pg_catalog" || territory.is_some_and(|name| name.len() > 1 && name[..2].iter().all(u8::is_ascii_uppercase))
+    };
+    let collation = message.split_once("ERROR: collation \"").map(|(_, name)| name);
+    message.contains("could not create locale") || collation.is_some_and(is_of_system)
+}
 
 /// `type "public.st" does not exist`: no search path would find it.
 fn names_a_schema(message: &str) -> bool {
@@ -268,6 +285,22 @@ mod tests {
                 "not in the dump",
             ),
             ("psql:<stdin>:9: ERROR:  function f(a.b) does not exist", "--search-path"),
+            (
+                "psql:<stdin>:9: ERROR:  collation \"pg_catalog.de_DE.utf8\" for encoding \"UTF8\" does not exist",
+                "pg_import_system_collations",
+            ),
+            (
+                "psql:<stdin>:9: ERROR:  collation \"de_DE.utf8\" for encoding \"UTF8\" does not exist",
+                "pg_import_system_collations",
+            ),
+            (
+                "psql:<stdin>:9: ERROR:  could not create locale \"ja_JP.utf8\": No such file or directory",
+                "install its locale",
+            ),
+            (
+                "psql:<stdin>:9: ERROR:  collation \"public.mine\" for encoding \"UTF8\" does not exist",
+                "not in the dump",
+            ),
         ] {
             let error = failure(&said.into(), std::process::ExitStatus::from_raw(3 << 8));
             assert!(error.hint().contains(advice), "{said}: {}", error.hint());

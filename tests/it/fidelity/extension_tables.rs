@@ -1,7 +1,7 @@
 //! What users put on an extension's table is in no dump, and told; what the extension made itself is not.
 
 use super::{Fixture, some_tells};
-use crate::support::postgres::{Server, client_folder};
+use crate::support::postgres::{Server, client_folder, copied_installation};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -98,4 +98,53 @@ fn an_extensions_table_as_it_was_made_is_not_told() {
             .to_string()
             .contains("tables of extensions")
     );
+}
+
+/// `ALTER EXTENSION … ADD FUNCTION` took it out of every backup, without a word.
+#[test]
+fn what_a_user_added_to_an_extension_or_moved_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (bin, extensions) = copied_installation(folder.path());
+    let script =
+        "create function own() returns int language sql as 'select 1'; create function moved() returns int language sql as 'select 1';
+        create type mood as enum ('a'); create function pg_catalog.of_all() returns int language sql as 'select 1'";
+    for (name, relocatable) in [("pgseal_movable", true), ("pgseal_fixed", false)] {
+        let control = format!("default_version = '1'\nrelocatable = {relocatable}\n");
+        let script = if relocatable {
+            script
+        } else {
+            "create function app.of_script() returns int language sql as 'select 1'"
+        };
+        std::fs::write(extensions.join(format!("{name}.control")), control).expect("written");
+        std::fs::write(extensions.join(format!("{name}--1.sql")), script).expect("written");
+    }
+    let fixture = Fixture::new(Server::builder().installed_in(bin).start());
+    let server = &fixture.server;
+    server.psql("postgres", "create database untouched");
+    let extensions =
+        "create schema app; create schema \"Own\"; create extension pgseal_movable schema \"Own\"; create extension pgseal_fixed";
+    server.psql("untouched", extensions);
+    let warnings = told(&fixture, "untouched", json!({}));
+    assert!(!some_tells(&warnings, &["belongs to an extension"]), "{warnings}");
+
+    server.psql("postgres", "create database added");
+    server.psql("added", extensions);
+    server.psql(
+        "added",
+        "create function app.f(int) returns int language sql as 'select 1'; alter extension pgseal_movable add function app.f(int);
+         create type app.kind as enum ('a'); alter extension pgseal_movable add type app.kind;
+         create table app.empty (i int); alter extension pgseal_movable add table app.empty;
+         alter function \"Own\".moved() set schema app",
+    );
+    let warnings = told(&fixture, "added", json!({}));
+    for what in [
+        "function app.f(integer)",
+        "type app.kind",
+        "table app.empty",
+        "function app.moved()",
+        "of pgseal_movable",
+    ] {
+        assert!(some_tells(&warnings, &["belongs to an extension", what]), "{what}: {warnings}");
+    }
+    assert!(!some_tells(&warnings, &["of_script"]), "{warnings}");
 }

@@ -213,3 +213,102 @@ fn what_names_a_missing_extension_without_a_call_fails_no_drill() {
     let tables = report["comparison"]["tables"].as_array().expect("tables");
     assert!(tables.len() == 5 && tables.iter().all(|table| table["equal"] == true), "{report:#}");
 }
+
+/// In another schema than its own, and what serves types of others without a name.
+const SERVICES: &str = "create function public.xpub(int) returns int language sql immutable as 'select $1';
+    create function public.overloaded(int) returns int language sql immutable as 'select $1';
+    create function svc.span(int) returns interval language sql immutable as $f$ select make_interval(secs => $1) $f$;
+    create cast (int as interval) with function svc.span(int) as assignment;
+    create function svc.lt(json, json) returns bool language sql immutable as 'select $1::text < $2::text';
+    create function svc.le(json, json) returns bool language sql immutable as 'select $1::text <= $2::text';
+    create function svc.eq(json, json) returns bool language sql immutable as 'select $1::text = $2::text';
+    create function svc.ge(json, json) returns bool language sql immutable as 'select $1::text >= $2::text';
+    create function svc.gt(json, json) returns bool language sql immutable as 'select $1::text > $2::text';
+    create function svc.cmp(json, json) returns int language sql immutable as 'select bttextcmp($1::text, $2::text)';
+    create operator svc.< (leftarg = json, rightarg = json, function = svc.lt); create operator svc.<= (leftarg = json, rightarg = json, function = svc.le);
+    create operator svc.= (leftarg = json, rightarg = json, function = svc.eq); create operator svc.>= (leftarg = json, rightarg = json, function = svc.ge);
+    create operator svc.> (leftarg = json, rightarg = json, function = svc.gt);
+    create operator class svc.json_ops default for type json using btree as operator 1 svc.<, operator 2 svc.<=, operator 3 svc.=,
+        operator 4 svc.>=, operator 5 svc.>, function 1 svc.cmp(json, json);
+    create type svc.own as enum ('a'); create cast (text as svc.own) with inout;";
+
+/// Half of the extension alone: what the other one has would have everything tried.
+const ELSEWHERE: &str = "create function public.xpub(int) returns int language sql immutable as 'select $1';
+    create function public.overloaded(int) returns int language sql immutable as 'select $1';
+    create type svc.own as enum ('a'); create cast (text as svc.own) with inout;";
+
+/// Backs up, drills on a server without the extension, and gives what was not restored, and the inventory.
+fn drilled(name: &str, script: &str, sql: &str) -> (Vec<String>, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (bin, extensions) = copied_installation(folder.path());
+    let control = "default_version = '1'\nrelocatable = false\nschema = svc\n";
+    std::fs::write(extensions.join(format!("{name}.control")), control).expect("written");
+    std::fs::write(extensions.join(format!("{name}--1.sql")), script).expect("written");
+    let sql = format!("create extension {name}; {sql}");
+    let fixture = Fixture::on(Server::builder().installed_in(bin).start(), &sql, json!({}));
+    let fetched = backup(&fixture, json!({}));
+    let inventory = Fixture::offline(&["decrypt", &fetched, "--key", &fixture.key(), "--what", "inventory"]).stdout;
+    let said = drill(&fixture, None, &[]);
+    let report = said.receipt();
+    assert_eq!(
+        (said.code, &report["outcome"]),
+        (0, &json!("passed")),
+        "{report:#}\n{}",
+        said.stderr
+    );
+    let tables = report["comparison"]["tables"].as_array().expect("tables");
+    assert!(tables.iter().all(|table| table["equal"] == true), "{report:#}");
+    let lost = report["not_restored"].as_array().expect("a list").iter();
+    let mut lost: Vec<String> = lost.map(|lost| lost["what"].to_string().replace(['"', '\\'], "")).collect();
+    lost.sort_unstable();
+    (lost, inventory)
+}
+
+/// Names in a schema that was not the extension's own were taken for the dump's, and failed the drill.
+#[test]
+fn what_a_missing_extension_has_in_another_schema_fails_no_drill() {
+    let sql = "create function public.overloaded(text) returns int language sql immutable as 'select 1';
+        create table t (a int default public.xpub(1), check (public.xpub(a) > 0)); insert into t values (1);
+        create index by_xpub on t (public.xpub(a)); create view v as select public.xpub(1) as x;
+        create view o as select public.overloaded(1) as x, public.overloaded('x'::text) as y";
+    let (lost, inventory) = drilled("pgseal_elsewhere", ELSEWHERE, sql);
+    assert!(!inventory.contains(r#"["cast""#), "of its own type: {inventory}");
+    let expected = [
+        "CONSTRAINT t_a_check of TABLE public.t",
+        "DEFAULT of a of TABLE public.t",
+        "EXTENSION pgseal_elsewhere",
+        "INDEX by_xpub ON public.t",
+        "VIEW public.o",
+        "VIEW public.v",
+    ];
+    assert_eq!(lost, expected);
+}
+
+/// Neither a cast nor a default operator class is named where it is used: each of these failed the drill.
+#[test]
+fn casts_and_default_classes_of_a_missing_extension_fail_no_drill() {
+    let sql = "create table g (a int, b interval generated always as (a::interval) stored); insert into g values (1);
+        create table c (a int check (a::interval > '0'), d interval default 5); insert into c values (1);
+        create view cast_away as select a::interval as i from c; create view above as select * from cast_away;
+        create table i (j json); insert into i values ('1'), ('2'); create index by_j on i (j);
+        create table k (j json primary key); insert into k values ('1'), ('2');
+        create view distinct_j as select distinct j from i;
+        create table p (j json) partition by range (j); create table p1 partition of p for values from ('1') to ('3'); insert into p values ('2')";
+    let (lost, inventory) = drilled("pgseal_services", SERVICES, sql);
+    for member in [r#"["cast","integer","interval"]"#, r#"["default operator class","json","btree"]"#] {
+        assert!(inventory.contains(member), "{member} in {inventory}");
+    }
+    let expected = [
+        "CONSTRAINT c_a_check of TABLE public.c",
+        "DEFAULT of d of TABLE public.c",
+        "EXTENSION pgseal_services",
+        "GENERATED of b of TABLE public.g",
+        "INDEX by_j ON public.i",
+        "TABLE ONLY public.k ADD CONSTRAINT k_pkey PRIMARY KEY",
+        "TABLE public.p",
+        "VIEW public.above",
+        "VIEW public.cast_away",
+        "VIEW public.distinct_j",
+    ];
+    assert_eq!(lost, expected);
+}

@@ -231,3 +231,43 @@ fn operators_and_triggers_go_into_older_servers() {
     let below = whole(&format!("{lost}{dump}"), drill);
     assert!(below.contains("$CREATE OPERATOR s.=== (\n    PROCEDURE = s.function,"), "{below}");
 }
+
+/// Such names were looked for in the extension's own schema alone, and uses without a name nowhere.
+#[test]
+fn what_a_missing_extension_has_elsewhere_or_for_types_of_others_is_tried() {
+    let with = |words: &[&[&str]]| {
+        let owned = |words: &&[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let members = ExtensionMembers::new(&[Extension {
+            name: "methods".to_owned(),
+            objects: words.iter().map(owned).collect(),
+            ..Extension::default()
+        }]);
+        move |statement: &str| {
+            let set = |options: &mut FilterOptions| options.members = members.clone();
+            let (below, _) = drilled(&format!("{statement}\n"), set);
+            untried(below.trim()).trim() != below.trim()
+        }
+    };
+    let elsewhere = with(&[
+        &["function", "s", "f", "integer"],
+        &["operator", "s", "%%"],
+        &["function", "pg_catalog", "g"],
+    ]);
+    for (statement, expected) in [
+        ("CREATE VIEW r.v AS\n SELECT s.f(1) AS x;", true),
+        ("CREATE VIEW r.v AS\n SELECT (1 OPERATOR(s.%%) 2) AS x;", true),
+        ("CREATE VIEW r.v AS\n SELECT r.h(1) AS x;", false),
+    ] {
+        assert_eq!(elsewhere(statement), expected, "{statement}");
+    }
+    for member in [&["cast", "integer", "interval"][..], &["default operator class", "json", "btree"]] {
+        let unnamed = with(&[member]);
+        for statement in [
+            "CREATE VIEW r.v AS\n SELECT DISTINCT a FROM r.t;",
+            "CREATE INDEX i ON r.t USING btree (a);",
+            "ALTER TABLE ONLY r.t ADD CONSTRAINT p PRIMARY KEY (a);",
+        ] {
+            assert!(unnamed(statement), "{member:?}: {statement}");
+        }
+    }
+}
