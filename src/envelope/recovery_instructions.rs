@@ -13,7 +13,7 @@ use crate::format::compression::Compression;
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::names::Prefix;
 use crate::format::order::SelectionRecord;
-use database::settings;
+use database::{SETTINGS_FILE, settings};
 
 /// Around the place in the line that fetches.
 const FETCH: &str = "    aws s3 cp ";
@@ -70,12 +70,17 @@ pub fn recovery_instructions(
              it: `dropdb restored` before the next one.\n",
         );
         text.push_str(&block(&format!("createdb {} restored\n", createdb_options(properties))));
-        text.push_str(&settings(manifest, properties));
+        let settings = settings(manifest, properties);
+        text.push_str(settings.as_deref().unwrap_or_default());
         text.push_str(&needs(manifest));
-        text.push_str(&block(&format!(
-            "{} |\n  psql -X -v ON_ERROR_STOP=1 --single-transaction -d restored\n",
-            plain(manifest, dump)?
-        )));
+        let (plain, psql) = (
+            plain(manifest, dump)?,
+            "psql -X -v ON_ERROR_STOP=1 --single-transaction -d restored",
+        );
+        text.push_str(&block(&match settings {
+            Some(_) => format!("{{ cat {SETTINGS_FILE}\n  {plain}\n}} | {psql}\n"),
+            None => format!("{plain} |\n  {psql}\n"),
+        }));
     }
     if let Some(inventory) = manifest.object(Role::Inventory) {
         text.push_str(

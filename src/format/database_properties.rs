@@ -56,13 +56,14 @@ impl<'de> Deserialize<'de> for Settings {
 }
 
 /// Settings under which a database's rows are written and checked, in lower case: `CHECK (day::date > …)` reads `05/06/2026` by
-/// one of them. Not those that decide how `pg_dump` wrote the rows (`IntervalStyle`, `array_nulls`), nor what it sets itself in
-/// each dump (`search_path`, `xmloption` and others).
+/// one of them. Not `array_nulls`, for which `pg_dump` writes without a word, nor what it sets itself in each dump (`search_path`,
+/// `xmloption` and others).
 pub const VALUE_SETTINGS: &[&str] = &[
     "bytea_output",
     "datestyle",
     "default_text_search_config",
     "extra_float_digits",
+    "intervalstyle",
     "lc_monetary",
     "lc_numeric",
     "lc_time",
@@ -103,6 +104,9 @@ pub struct DatabaseProperties {
     pub connection_limit: Option<i32>,
     /// Of `ALTER DATABASE … SET`.
     pub settings: Settings,
+    /// Of the server itself, as far as they decide what rows mean ([`VALUE_SETTINGS`]) and the login has no other value.
+    #[serde(skip_serializing_if = "Settings::is_empty")]
+    pub server_settings: Settings,
     /// Of `ALTER ROLE … IN DATABASE … SET`, by role.
     pub role_settings: BTreeMap<String, Settings>,
     pub comment: Option<String>,
@@ -164,6 +168,13 @@ pub struct Privilege {
 }
 
 impl DatabaseProperties {
+    /// The value of a setting in the source for those who have none of their own: the database's, or the server's.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        let all = self.settings.iter().chain(self.server_settings.iter());
+        all.into_iter()
+            .find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
+    }
+
     /// With `lc_monetary`, unless the database has a setting of it.
     pub fn with_money_in(mut self, locale: Option<&str>) -> Self {
         let is_set = self.settings.iter().any(|(name, _)| name.eq_ignore_ascii_case("lc_monetary"));

@@ -12,7 +12,7 @@ mod shared_texts;
 use super::selection::DumpSelection;
 use super::session::{self, AdvisoryRows, Session};
 use crate::error::Result;
-use crate::format::database_properties::{DatabaseProperties, dump_encoding};
+use crate::format::database_properties::{DatabaseProperties, Settings, VALUE_SETTINGS, dump_encoding};
 use crate::format::inventory::TableRows;
 use crate::format::order::Selection;
 use crate::format::table_name::TableName;
@@ -104,6 +104,7 @@ pub async fn ask(session: &Session<'_>, selection: &Selection) -> Result<Propert
         ),
     }
     answer.properties.system_identifier = system_identifier(session).await?;
+    answer.properties.server_settings = server_settings(session).await?;
     let (collations, unknown) = collations::ask(session).await?;
     answer.properties.system_collations = collations;
     answer.warnings.extend(unknown);
@@ -123,6 +124,18 @@ impl PropertiesAnswer {
         let encoding = self.properties.dump_encoding.as_deref();
         let (amounts, unknown) = money::ask(session, selection.written.as_deref(), encoding).await?;
         self.properties.money = amounts.as_ref().map(|amounts| amounts.format.clone());
+        let of_others = self.properties.setting("lc_monetary");
+        let is_known = !self.properties.server_settings.is_empty();
+        if let Some(money) = self.properties.money.as_ref()
+            && is_known
+            && of_others != Some(&*money.locale)
+        {
+            self.warnings.push(format!(
+                "the login has an lc_monetary of its own ({}), in which the dump has amounts of type money: where constraints or generated \
+                 columns read text as amounts, it may not restore; ALTER ROLE … RESET lc_monetary",
+                money.locale
+            ));
+        }
         self.amounts = amounts;
         self.warnings.extend(unknown);
         Ok(())
@@ -143,6 +156,28 @@ async fn system_identifier(session: &Session<'_>) -> Result<Option<String>> {
         AdvisoryRows::Rows(rows) => Ok(rows.first().and_then(|row| row.text(0).ok()).map(str::to_owned)),
         AdvisoryRows::Refused(_) => Ok(None),
     }
+}
+
+/// Not those that the login or its session has another value for: what others have is not told then.
+async fn server_settings(session: &Session<'_>) -> Result<Settings> {
+    let names = VALUE_SETTINGS.join(",");
+    let query = format!(
+        "SELECT {}, {} FROM pg_catalog.pg_settings s
+         WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY ('{{{names}}}'::pg_catalog.text[])
+           AND s.source OPERATOR(pg_catalog.=) ANY ('{{default,configuration file,command line,environment variable,global,override}}'::pg_catalog.text[])
+         ORDER BY s.name",
+        session::name("s.name"),
+        session::name("s.setting")
+    );
+    let AdvisoryRows::Rows(rows) = session.advice(&query, LOCK_TIMEOUT).await? else {
+        return Ok(Settings::default());
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
+    let mut settings = Vec::new();
+    for row in &rows {
+        settings.extend(text(row.bytes(0)?).zip(text(row.bytes(1)?)));
+    }
+    Ok(settings.into_iter().collect())
 }
 
 /// What `pg_dump` leaves out and does not tell.

@@ -187,7 +187,12 @@ pub fn compare(inventory: &Inventory, loaded: LoadedDump<'_>, restored: &PsqlTar
         // pg_dump keeps a NOT VALID of the source; whatever else is violated has stopped the restore.
         comparison.add_difference(format!("of the constraints of {table} {count} not validated, as in the source"));
     }
-    comparison.extensions = catalog.extensions;
+    let is_of_source = |found: &Extension| inventory.extensions.iter().any(|known| known.name == found.name);
+    let (ours, others): (Vec<_>, Vec<_>) = catalog.extensions.into_iter().partition(is_of_source);
+    comparison.extensions = ours;
+    if !others.is_empty() {
+        comparison.add_difference(format!("extensions that the source does not have: {}", others.len()));
+    }
     Ok(comparison)
 }
 
@@ -241,9 +246,9 @@ impl Comparison {
                     };
                     let partitions: Vec<&TableName> = unseen.iter().filter(is_of_it).map(|(partition, _)| *partition).collect();
                     let parts: Vec<(&CatalogTable, u64)> = partitions.iter().filter_map(|partition| unseen.remove(partition)).collect();
-                    let sum = parts
-                        .iter()
-                        .fold((0, 0), |(bytes, rows), (table, more)| (bytes + table.disk_bytes, rows + more));
+                    let sum = parts.iter().fold((0, 0), |(bytes, rows), (table, more)| {
+                        (table.disk_bytes.saturating_add(bytes), more.saturating_add(rows))
+                    });
                     (!parts.is_empty()).then_some((false, sum.0, sum.1))
                 }
             };
@@ -338,17 +343,13 @@ impl Comparison {
 /// One session counts them all. `ONLY`: rows of children are counted with the children, as they are dumped.
 fn count(names: &[TableName], encoding: &str, restored: &PsqlTarget, cancel: &Cancel) -> Result<Vec<u64>> {
     // Row security shall be an error here, never fewer rows.
-    let mut sql = b"SET row_security TO off;\n".to_vec();
+    let mut before = b"SET row_security TO off;\n".to_vec();
     if encoding == "SQL_ASCII" {
-        sql.extend_from_slice(b"SET client_encoding TO 'SQL_ASCII';\n");
+        before.extend_from_slice(b"SET client_encoding TO 'SQL_ASCII';\n");
     }
-    for name in names {
-        sql.extend_from_slice(b"SELECT pg_catalog.count(*) FROM ONLY ");
-        sql.extend_from_slice(&name.to_sql());
-        sql.extend_from_slice(b";\n");
-    }
-    let answer = restored.look_bytes(&sql, cancel)?;
-    Ok(answer.lines().map(|line| line.parse().unwrap_or(u64::MAX)).collect())
+    let question = |name: &TableName| [b"SELECT pg_catalog.count(*) FROM ONLY ", &*name.to_sql()].concat();
+    let questions: Vec<Vec<u8>> = names.iter().map(question).collect();
+    restored.numbers(&before, &questions, cancel)
 }
 
 #[cfg(test)]

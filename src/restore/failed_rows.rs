@@ -50,6 +50,10 @@ fn in_words(contents: &Inventory, comparison: &Comparison) -> Option<String> {
             .found_rows
             .is_some_and(|found| found < table.expected_rows.unwrap_or_default())
     };
+    // It may have stopped before the first of them: then they tell nothing.
+    if contents.rows > 0 && comparison.tables.iter().all(|table| table.found_rows.unwrap_or_default() == 0) {
+        return Some("none of its rows are there".to_owned());
+    }
     let named = |table: &TableComparison| TableName::parse(&table.name);
     let lacking: BTreeSet<TableName> = comparison.tables.iter().filter(lacks_rows).filter_map(named).collect();
     let mut names = contents.tables.iter().map(|table| &table.name);
@@ -111,6 +115,11 @@ mod tests {
             Some("the rows of its tables are all there")
         );
         assert_eq!(told(&[("public.a", 0, Some(0))]), None);
+        // What failed was a view before all rows.
+        assert_eq!(
+            told(&[("public.a", 3, Some(0)), ("public.b", 1, Some(0))]).as_deref(),
+            Some("none of its rows are there")
+        );
         assert_eq!(told(&[("public.a", 3, Some(3)), ("public.gone", 2, None)]), None);
     }
 }

@@ -309,8 +309,8 @@ async fn prepared(
 /// Of a database that is somebody else's to set.
 fn other_amounts(locale: &str, access: &PsqlTarget) -> String {
     format!(
-        "amounts of type money went in right, and this database shows and reads them in another locale, where they may be a hundred times as \
-         high or as low: ALTER DATABASE {} SET lc_monetary TO {}",
+        "amounts of type money went in right, and this database may show and read them in another locale, a hundred times as high or as \
+         low: ALTER DATABASE {} SET lc_monetary TO {}",
         target_database::identifier(access.conninfo.dbname().unwrap_or_default()),
         target_database::literal(locale)
     )

@@ -38,8 +38,9 @@ const ANSWER: usize = 64 << 20;
 const WARNINGS: usize = 20;
 /// Where a string ends must not be up to what somebody set for the database.
 const STRINGS: &[u8] = b"SET standard_conforming_strings TO on;\n";
-/// What rows mean must not be up to it either: `pg_dump` writes for these and does not say so.
-const VALUES: &[u8] = b"SET array_nulls TO on; SET intervalstyle TO postgres; SET datestyle TO ISO;\n";
+/// Nor what NULL in an array is, for which `pg_dump` writes and does not say so. Its dates and intervals mean the same under each
+/// DateStyle and IntervalStyle, and constraints may count on the source's.
+const VALUES: &[u8] = b"SET array_nulls TO on;\n";
 /// For all that is not a dump: nothing is found that a user of the database put beside the catalog's functions, types and
 /// operators, not even among temporary objects.
 const PATH: &[u8] = b"SET search_path TO pg_catalog, pg_temp; SET standard_conforming_strings TO on;\n";

@@ -1,5 +1,5 @@
-//! Settings of the source's database that its rows were written and checked under. A dump does not hold them, and what belongs
-//! to the database itself comes after the rows: `CHECK (day::date > …)` would read `05/06/2026` otherwise than it did there.
+//! Settings of the source's database and server that its rows were written and checked under. A dump does not hold them, and what
+//! belongs to the database itself comes after the rows: `CHECK (day::date > …)` would read `05/06/2026` otherwise than it did there.
 
 use super::psql::PsqlTarget;
 use super::steps::blocking;
@@ -17,8 +17,7 @@ pub(super) struct ValueSettings {
     /// Names of those that its server does not take. What that means is told when the settings of the database are applied;
     /// where the rows do not go in, they may be why.
     refused: Vec<String>,
-    /// In which amounts of type `money` are read, where that is not the database's own: in that one they would look otherwise
-    /// for ever.
+    /// In which amounts of type `money` look as in the source, where this server's own is another one.
     pub(super) lc_monetary: Option<String>,
 }
 
@@ -30,6 +29,14 @@ impl ValueSettings {
     pub(super) async fn of(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<Self> {
         let wanted = statements(properties);
         let (target, cancel, money) = (target.clone(), cancel.clone(), properties.money.clone());
+        // Backups of earlier releases do not know the server's.
+        let is_known = !properties.server_settings.is_empty();
+        let of_dump = properties.money.as_ref().map(|money| money.locale.clone());
+        let of_source = if is_known {
+            properties.setting("lc_monetary").map(str::to_owned)
+        } else {
+            of_dump
+        };
         if wanted.is_empty() && money.is_none() {
             return Ok(Self {
                 target,
@@ -49,8 +56,12 @@ impl ValueSettings {
             }
             let mut lc_monetary = None;
             if let Some(money) = money {
-                lc_monetary = reading(&money, &target, &cancel)?;
-                taken.push_str(&set_lc_monetary(lc_monetary.as_deref()));
+                let own = own_lc_monetary(&target, &cancel)?;
+                let reading = reading(&money, own.as_deref(), &target, &cancel)?;
+                // Of a login that had another one than the source's database, the dump's is nobody else's.
+                let of_database = of_source.map(|locale| if locale == money.locale { reading.clone() } else { locale });
+                lc_monetary = of_database.filter(|locale| Some(locale) != own.as_ref());
+                taken.push_str(&set_lc_monetary(&reading));
                 taken.push_str(";\n");
             }
             Ok(Self {
@@ -77,24 +88,39 @@ impl ValueSettings {
 /// Locales of the system that values were written or checked in.
 pub(super) fn locales(properties: &DatabaseProperties) -> impl Iterator<Item = &str> {
     let is_locale = |(name, _): &(&str, &str)| LOCALES.contains(&&*name.to_ascii_lowercase());
-    let of_settings = properties.settings.iter().filter(is_locale).map(|(_, value)| value);
+    let settings = properties.settings.iter().chain(properties.server_settings.iter());
+    let of_settings = settings.filter(is_locale).map(|(_, value)| value);
     of_settings.chain(properties.money.iter().map(|money| &*money.locale))
 }
 
+/// Those of the server first: the database's own go before them.
 fn statements(properties: &DatabaseProperties) -> Vec<(String, String)> {
-    let settings = properties.settings.iter();
+    let settings = properties.server_settings.iter().chain(properties.settings.iter());
     let of_values = settings.filter(|(name, _)| is_of_values(name));
     of_values
         .map(|(name, value)| (name.to_owned(), format!("SET {} TO {}", identifier(name), literal(value))))
         .collect()
 }
 
-fn set_lc_monetary(locale: Option<&str>) -> String {
-    format!("SET lc_monetary TO {}", locale.map_or("DEFAULT".to_owned(), literal))
+fn set_lc_monetary(locale: &str) -> String {
+    format!("SET lc_monetary TO {}", literal(locale))
 }
 
-/// The locale in which the server reads amounts as they were written; `None`: the database's own.
-fn reading(money: &MoneyFormat, target: &PsqlTarget, cancel: &Cancel) -> Result<Option<String>> {
+/// The target's, for those who have none of their own; `None` where this login has one, and it cannot be seen.
+fn own_lc_monetary(target: &PsqlTarget, cancel: &Cancel) -> Result<Option<String>> {
+    let sources = "{default,configuration file,command line,environment variable,global,override,database}";
+    let own: Vec<String> = target.json(
+        &format!(
+            "SELECT coalesce(pg_catalog.json_agg(s.setting), '[]') FROM pg_catalog.pg_settings s
+             WHERE s.name OPERATOR(pg_catalog.=) 'lc_monetary' AND s.source OPERATOR(pg_catalog.=) ANY ('{sources}'::pg_catalog.text[])"
+        ),
+        cancel,
+    )?;
+    Ok(own.into_iter().next())
+}
+
+/// The locale in which the server reads amounts as they were written; its own if that serves.
+fn reading(money: &MoneyFormat, own: Option<&str>, target: &PsqlTarget, cancel: &Cancel) -> Result<String> {
     let same: Vec<String> = money
         .samples
         .iter()
@@ -114,8 +140,9 @@ fn reading(money: &MoneyFormat, target: &PsqlTarget, cancel: &Cancel) -> Result<
         Some(language) => format!("{language}.utf8"),
         None => money.locale.replace(".utf8", ".UTF-8"),
     };
-    let choices = [None, Some(money.locale.clone()), Some(respelt), Some("C".to_owned())];
-    let set = choices.clone().map(|locale| set_lc_monetary(locale.as_deref()));
+    let choices = own.into_iter().chain([&*money.locale, &respelt, "C"]).map(str::to_owned);
+    let choices: Vec<String> = choices.collect();
+    let set: Vec<String> = choices.iter().map(|locale| set_lc_monetary(locale)).collect();
     let statements: Vec<&str> = set.iter().flat_map(|set| [&**set, &*test]).collect();
     let refusals = target.try_statements(&statements, cancel)?;
     let fits = refusals.chunks(2).position(|pair| pair.iter().all(Option::is_none));
@@ -154,7 +181,8 @@ mod tests {
             [
                 "SET \"DateStyle\" TO E'ISO, DMY'",
                 "SET \"app.region\" TO E'it''s; \\\\! id'",
-                "SET \"LC_Monetary\" TO E'de_DE.UTF-8'"
+                "SET \"LC_Monetary\" TO E'de_DE.UTF-8'",
+                "SET \"intervalstyle\" TO E'sql_standard'"
             ]
         );
         assert_eq!(locales(&properties).collect::<Vec<_>>(), ["de_DE.UTF-8"]);

@@ -36,38 +36,48 @@ pub fn createdb_options(properties: &DatabaseProperties) -> String {
     format!("--template=template0{}", given.collect::<String>())
 }
 
-/// Under other settings constraints read rows otherwise, and amounts of type money may be a hundred times as high. Their values
-/// stay sealed.
-pub(super) fn settings(manifest: &Manifest, properties: &DatabaseProperties) -> String {
-    let is_needed = properties.settings.iter().any(|(name, _)| is_of_values(name)) || properties.money.is_some();
-    let Some(inventory) = manifest.object(Role::Inventory).filter(|_| is_needed) else {
-        return String::new();
-    };
+/// The file that the settings are written to.
+pub(super) const SETTINGS_FILE: &str = "settings.sql";
+
+/// Under other settings constraints read rows otherwise, and amounts of type money may be a hundred times as high. They stay
+/// sealed, and come from the inventory.
+pub(super) fn settings(manifest: &Manifest, properties: &DatabaseProperties) -> Option<String> {
+    let settings = properties.settings.iter().chain(properties.server_settings.iter());
+    let is_needed = settings.into_iter().any(|(name, _)| is_of_values(name)) || properties.money.is_some();
+    let inventory = manifest.object(Role::Inventory).filter(|_| is_needed)?;
     let money = if properties.money.is_some() {
-        " Where it refuses `lc_monetary`, its server lacks the locale of the\n\
-         amounts of type money, and would read them otherwise: install the locale there (localedef), or take another server."
+        " A server that refuses\n\
+         `lc_monetary` lacks the locale of the amounts of type money, and would read them otherwise: install the locale there\n\
+         (localedef), or take another server."
     } else {
         ""
     };
-    format!(
-        "\nThe rows were written and checked under these settings of the source's database, which the dump does not hold: without them\n\
-         it may not restore, or dates and amounts may mean something else.{money}\n{}",
+    Some(format!(
+        "\nThe rows were written and checked under these settings of the source, which the dump does not hold: without them it may not\n\
+         restore, or dates and amounts may mean something else. What the new server does not know can be taken out of `{SETTINGS_FILE}`.{money}\n{}",
         block(&setting_values(&opened(manifest, inventory), "restored"))
-    )
+    ))
 }
 
-/// What a shell runs to set them in a database from the inventory that this command opens.
-fn setting_values(opened: &str, database: &str) -> String {
+/// What a shell runs to write them to a file, from the inventory that this command opens: for the session of the dump, since a
+/// login's own would go before a database's, and the database's own for good.
+pub fn setting_values(opened: &str, database: &str) -> String {
     let names: Vec<String> = VALUE_SETTINGS.iter().map(|name| format!("'{name}'")).collect();
     let lines: Vec<String> = names.chunks(5).map(|names| names.join(", ")).collect();
     format!(
-        "psql -X -d {database} <<'SQL'\n\
+        "psql -XAt -v ON_ERROR_STOP=1 -d {database} > {SETTINGS_FILE} <<'SQL'\n\
          \\encoding UTF8\n\
          \\set inventory `{opened}`\n\
-         SELECT format('ALTER DATABASE %I SET %I TO %L', current_database(), name, value)\n\
-         FROM (SELECT key, value FROM json_each_text(:'inventory'::json -> 'settings')\n\
-         \x20     UNION ALL SELECT 'lc_monetary', :'inventory'::json -> 'money' ->> 'locale') AS s (name, value)\n\
-         WHERE value IS NOT NULL AND (name LIKE '%.%' OR lower(name) IN (\n  {})) \\gexec\n\
+         SELECT concat(CASE WHEN here THEN format('SET %I TO %L;', name, value) END,\n\
+         \x20             CASE WHEN kept THEN format('ALTER DATABASE %I SET %I TO %L;', current_database(), name, value) END)\n\
+         FROM (SELECT 1, 'client_encoding', 'UTF8', true, false\n\
+         \x20     UNION ALL SELECT 2, key, value, true, false FROM json_each_text(:'inventory'::json -> 'server_settings')\n\
+         \x20     UNION ALL SELECT 3, key, value, true, true FROM json_each_text(:'inventory'::json -> 'settings')\n\
+         \x20     UNION ALL SELECT 4, 'lc_monetary', j -> 'money' ->> 'locale', true, j -> 'server_settings' IS NULL FROM (SELECT :'inventory'::json) x (j)\n\
+         \x20     UNION ALL SELECT 5, 'lc_monetary', j -> 'server_settings' ->> 'lc_monetary', false, true FROM (SELECT :'inventory'::json) x (j)\n\
+         \x20     WHERE j -> 'money' IS NOT NULL) AS s (place, name, value, here, kept)\n\
+         WHERE value IS NOT NULL AND (place = 1 OR name LIKE '%.%' OR lower(name) IN (\n\
+         \x20 {})) ORDER BY place;\n\
          SQL\n",
         lines.join(",\n  ")
     )

@@ -2,6 +2,7 @@
 //! made, and changes nothing.
 
 use super::PsqlTarget;
+use super::trial_reports::random_word;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::unhex_all;
@@ -22,6 +23,29 @@ impl PsqlTarget {
         let answer = String::from_utf8(answer);
         let answer = answer.map_err(|_| Error::new(Code::RestoreFailed, "psql answered in another encoding than UTF-8"))?;
         Ok(answer.trim_end_matches('\n').to_owned())
+    }
+
+    /// Asks several questions, each with a number for an answer, in one session. Code that runs in a question (an index's, when
+    /// the server plans it) can have psql print lines of its own, as notifications: each answer stands alone between lines that
+    /// the server never saw, or there is none. `before`: settings.
+    pub fn numbers(&self, before: &[u8], questions: &[Vec<u8>], cancel: &Cancel) -> Result<Vec<u64>> {
+        let mark = random_word()?;
+        let mut sql = [before, format!("\\echo {mark}\n").as_bytes()].concat();
+        for question in questions {
+            sql.extend_from_slice(question);
+            sql.extend_from_slice(format!(";\n\\echo {mark}\n").as_bytes());
+        }
+        let answer = self.look_bytes(&sql, cancel)?;
+        let mut answers = answer.split(&*mark).skip(1).map(str::trim);
+        let numbers: Option<Vec<u64>> = answers.by_ref().take(questions.len()).map(|answer| answer.parse().ok()).collect();
+        let disturbed = || {
+            Error::new(
+                Code::RestoreFailed,
+                "what was counted cannot be told: code of the backup printed something in between",
+            )
+        };
+        let numbers = numbers.filter(|numbers| numbers.len() == questions.len());
+        numbers.filter(|_| answers.eq([""])).ok_or_else(disturbed)
     }
 
     /// The same for one whose only column and row is JSON. It travels as hexadecimal digits: names need be no UTF-8, nor

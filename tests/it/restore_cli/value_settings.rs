@@ -4,6 +4,7 @@ use super::Fixture;
 use super::before_rows::into;
 use super::drills::{backup, drill};
 use super::recipients::follow;
+use crate::support::postgres::Server;
 use serde_json::json;
 
 /// Settings of a database come behind its rows: `CHECK` read them otherwise than the source had, and honest drills and
@@ -67,5 +68,56 @@ fn the_recovery_instructions_set_them_before_the_rows() {
     for (column, table) in [("day", "days"), ("day", "parsed"), ("region", "places")] {
         let rows = format!("select string_agg({column}::text, ',' order by {column}) from {table}");
         assert_eq!(fixture.server.psql("restored", &rows), fixture.server.psql("app", &rows), "{table}");
+    }
+}
+
+/// A server's own DateStyle, TimeZone and IntervalStyle: generated columns and the rows of materialized views had other values after a
+/// restore, and a drill passed; what a login has for itself went before all of them.
+#[test]
+fn settings_of_the_server_and_of_logins_change_no_value() {
+    let server = Server::builder()
+        .setting("datestyle", "ISO, DMY")
+        .setting("timezone", "Asia/Tokyo")
+        .setting("intervalstyle", "sql_standard")
+        .start();
+    let fixture = Fixture::on(
+        server,
+        "create function day_of(t text) returns date language sql immutable as 'select t::date';
+         create function day_of(t timestamptz) returns date language sql immutable as 'select t::date';
+         create function seconds(t text) returns numeric language sql immutable as 'select extract(epoch from t::interval)';
+         create table days (at text, day date generated always as (day_of(at)) stored);
+         insert into days values ('05/06/2026');
+         create table moments (at timestamptz, day date generated always as (day_of(at)) stored);
+         insert into moments values ('2026-06-06 01:00+09');
+         create table spans (off text check (off::interval < interval '-1 day'), s numeric generated always as (seconds(off)) stored);
+         insert into spans values ('-1 02:00:00');
+         create materialized view told as select at::date::text as day, (interval '1 day 2 hours')::text as span from moments",
+        json!({}),
+    );
+    let rows = "select (select string_agg(day::text, ',') from days), (select string_agg(day::text, ',') from moments),
+        (select string_agg(s::text, ',') from spans), (select string_agg(day || span, ',') from told)";
+    let told = fixture.server.psql("app", rows);
+    let place = backup(&fixture, json!({}));
+    let report = drill(&fixture, None, &[]).receipt();
+    assert_eq!(report["outcome"], json!("passed"), "{report:#}");
+
+    // A server and a login that read all of it otherwise.
+    let mut fixture = fixture;
+    fixture.server = Server::start();
+    for (name, value) in [("datestyle", "ISO, MDY"), ("timezone", "UTC"), ("intervalstyle", "postgres")] {
+        fixture
+            .server
+            .psql("postgres", &format!("alter role postgres set {name} = '{value}'"));
+    }
+    let key = fixture.key();
+    let made = into(
+        &fixture,
+        fixture.server.bin(),
+        &["restore", &place, "--key", &key, "--to", "dbname=copy", "--create"],
+    );
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    follow(&fixture.server, &fixture.key(), &fixture.fetched(), &fixture.name_of("card"));
+    for database in ["copy", "restored"] {
+        assert_eq!(fixture.server.psql(database, rows), told, "{database}");
     }
 }
