@@ -82,6 +82,9 @@ pub struct ScratchOptions<'a> {
     pub unconfined: bool,
 }
 
+/// Bytes that the server takes at once.
+const WAL_FILE: u64 = 16 << 20;
+
 /// A running server. Dropped, it is shut down and its folder removed.
 pub struct ScratchServer {
     // In this order: the server goes before its folder.
@@ -165,6 +168,11 @@ impl ScratchServer {
     /// What drills that were killed left beside it, in words.
     pub fn abandoned(&self) -> Option<String> {
         self.folder.abandoned.clone()
+    }
+
+    /// Whether its disk has no room for the next file of its write-ahead log, without which it stops.
+    pub fn is_out_of_space(&self) -> bool {
+        rustix::fs::statvfs(self.folder.data()).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < WAL_FILE)
     }
 
     pub fn confinement(&self) -> ConfinementReport {
