@@ -91,7 +91,7 @@ const PLANTED: &[(&str, &str, &str)] = &[
         "if (select count(*) from public.patients) < 2 then return 1; end if;
          execute 'listen x'; select string_agg(ascii(substr(ssn, k, 1))::text, '') into s from public.patients, generate_series(1, 5) k;
          perform pg_notify('x', E'\\n78051120\\n' || s); return 1;",
-        "create function w(int) returns int immutable language plpgsql as $k$ begin return public.f(1)::int; end $k$;
+        "create function w(int) returns int immutable language plpgsql as $k$ begin return f(1)::int; end $k$;
          reset role; create table runs (i int); create index on runs ((i + public.w(1)))",
     ),
     (
