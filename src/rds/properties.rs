@@ -104,7 +104,15 @@ pub async fn ask(session: &Session<'_>, selection: &Selection) -> Result<Propert
         ),
     }
     answer.properties.system_identifier = system_identifier(session).await?;
-    answer.properties.server_settings = server_settings(session).await?;
+    let (settings, hidden) = server_settings(session).await?;
+    answer.properties.server_settings = settings;
+    if !hidden.is_empty() {
+        answer.warnings.push(format!(
+            "the login has values of its own for {}, so that the server's are not known: generated columns and materialized views that depend \
+             on them may have other values in a restore; ALTER ROLE … RESET them for the backup's user",
+            hidden.join(", ")
+        ));
+    }
     let (collations, unknown) = collations::ask(session).await?;
     answer.properties.system_collations = collations;
     answer.warnings.extend(unknown);
@@ -158,26 +166,32 @@ async fn system_identifier(session: &Session<'_>) -> Result<Option<String>> {
     }
 }
 
-/// Not those that the login or its session has another value for: what others have is not told then.
-async fn server_settings(session: &Session<'_>) -> Result<Settings> {
+/// Those of the server that decide what rows mean, users' own (`app.region`) and extensions' among them, and names of those that
+/// the login or its session has another value for: what others have is not told then.
+async fn server_settings(session: &Session<'_>) -> Result<(Settings, Vec<String>)> {
     let names = VALUE_SETTINGS.join(",");
     let query = format!(
-        "SELECT {}, {} FROM pg_catalog.pg_settings s
+        "SELECT {}, {}, s.source OPERATOR(pg_catalog.=) ANY ('{{user,database user,client}}'::pg_catalog.text[]) FROM pg_catalog.pg_settings s
          WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY ('{{{names}}}'::pg_catalog.text[])
-           AND s.source OPERATOR(pg_catalog.=) ANY ('{{default,configuration file,command line,environment variable,global,override}}'::pg_catalog.text[])
-         ORDER BY s.name",
+                 AND s.source OPERATOR(pg_catalog.<>) ALL ('{{database,session,interactive,test}}'::pg_catalog.text[])
+             OR pg_catalog.strpos(s.name, '.') OPERATOR(pg_catalog.>) 0 AND s.context OPERATOR(pg_catalog.=) 'user'
+                 AND s.source OPERATOR(pg_catalog.=) ANY ('{{configuration file,command line}}'::pg_catalog.text[])
+         ORDER BY s.name LIMIT 500",
         session::name("s.name"),
         session::name("s.setting")
     );
-    let AdvisoryRows::Rows(rows) = session.advice(&query, LOCK_TIMEOUT).await? else {
-        return Ok(Settings::default());
-    };
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
-    let mut settings = Vec::new();
-    for row in &rows {
-        settings.extend(text(row.bytes(0)?).zip(text(row.bytes(1)?)));
+    let (mut settings, mut hidden) = (Vec::new(), Vec::new());
+    if let AdvisoryRows::Rows(rows) = session.advice(&query, LOCK_TIMEOUT).await? {
+        for row in &rows {
+            let (name, value) = (String::from_utf8(row.bytes(0)?), String::from_utf8(row.bytes(1)?));
+            match (name, value) {
+                (Ok(name), _) if row.flag(2)? => hidden.push(name),
+                (Ok(name), Ok(value)) => settings.push((name, value)),
+                _ => {}
+            }
+        }
     }
-    Ok(settings.into_iter().collect())
+    Ok((settings.into_iter().collect(), hidden))
 }
 
 /// What `pg_dump` leaves out and does not tell.

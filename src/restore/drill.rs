@@ -297,6 +297,7 @@ async fn load(
         restorer_name,
     } = target;
     let values = ValueSettings::of(&contents.properties, &restorer, cancel).await?;
+    report.warnings.extend(values.warning().map(ReportText::ours));
     let restorer = values.target.clone();
     let schemas = {
         let (restorer, stop) = (restorer.clone(), cancel.clone());

@@ -170,6 +170,10 @@ async fn fill(
     }
     let options = options(contents, access, ask, cancel).await?;
     let values = ValueSettings::of(properties, access, cancel).await?;
+    if let Some(warning) = values.warning() {
+        tracing::warn!("{warning}");
+        warnings.push(warning);
+    }
     let progress = Progress::new(opened.manifest.plain_bytes);
     let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
     let single = ask.single_transaction;

@@ -219,7 +219,7 @@ impl PsqlTarget {
         child.write(sql)?;
         let status = child.finish()?;
         if !status.success() {
-            return Err(failure(&self.told(&child.stderr_text(), Some(0)), status));
+            return Err(failure(&self.told(&child.stderr_text(), true), status));
         }
         Ok(child.output().to_vec())
     }
@@ -281,14 +281,14 @@ impl PsqlTarget {
         ChildWriter::start_confined(command, self.files()?, wanted, self.confinement.as_ref(), cancel)
     }
 
-    /// What psql said, without what nobody shall read. In a line before `rows_from` there were no rows yet.
-    fn told(&self, said: &str, rows_from: Option<u64>) -> ReportText {
+    /// What psql said, without what nobody shall read.
+    fn told(&self, said: &str, has_rows: bool) -> ReportText {
         let said = match &self.password {
             Some(password) => said.replace(password.expose_secret(), "[redacted]"),
             None => said.to_owned(),
         };
         match self.hides_rows {
-            true => without_rows(&said, rows_from),
+            true => without_rows(&said, has_rows),
             false => ReportText::before_rows(said),
         }
     }
@@ -349,7 +349,7 @@ impl Psql {
     /// It has ended, or must now.
     fn ended(&mut self) -> Result<Vec<ReportText>> {
         let status = self.child.finish()?;
-        let said = self.target.told(&self.child.stderr_text(), self.rows.first_line());
+        let said = self.target.told(&self.child.stderr_text(), self.rows.are_there());
         if !status.success() {
             return Err(failure(&said, status));
         }

@@ -14,8 +14,7 @@ const LOCALES: &[&str] = &["lc_monetary", "lc_numeric", "lc_time"];
 /// A target whose session for the dump has the settings.
 pub(super) struct ValueSettings {
     pub(super) target: PsqlTarget,
-    /// Names of those that its server does not take. What that means is told when the settings of the database are applied;
-    /// where the rows do not go in, they may be why.
+    /// Names of those that its server does not take.
     refused: Vec<String>,
     /// In which amounts of type `money` look as in the source, where this server's own is another one.
     pub(super) lc_monetary: Option<String>,
@@ -71,6 +70,17 @@ impl ValueSettings {
             })
         })
         .await
+    }
+
+    /// Before the rows.
+    pub(super) fn warning(&self) -> Option<String> {
+        (!self.refused.is_empty()).then(|| {
+            format!(
+                "this server does not take these settings of the source, and generated columns, materialized views and checks that depend on \
+                 them may have other values: {}",
+                self.refused.join(", ")
+            )
+        })
     }
 
     pub(super) fn likely_cause(&self, mut error: Error) -> Error {

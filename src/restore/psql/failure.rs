@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn a_lost_connection_is_told_by_the_exit_status() {
         let gone = "psql:<stdin>:9: server closed the connection unexpectedly\npsql:<stdin>:9: error: connection to server was lost\n";
-        let said = super::super::without_rows::without_rows(gone, Some(5));
+        let said = super::super::without_rows::without_rows(gone, true);
         let error = failure(&said, std::process::ExitStatus::from_raw(2 << 8));
         assert_eq!(error.message, "psql lost its connection to the server (exit status 2)");
         assert!(is_without_words(&error));

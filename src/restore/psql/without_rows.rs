@@ -16,22 +16,16 @@ const TOLD: usize = 3;
 pub(super) const WITHOUT_WORDS: &str = "words, which may be of rows";
 
 /// What psql wrote to stderr with `VERBOSITY` `verbose` and `SHOW_CONTEXT` `always`, as it would be without these, and
-/// without anything that may be of rows. Before the line `rows_from` of its input there were none: what was said of that is
-/// told in full.
-pub(super) fn without_rows(said: &str, rows_from: Option<u64>) -> ReportText {
+/// without anything that may be of rows. `has_rows`: some were sent, or stand there. Then no words count, of whatever line: code
+/// can write lines as psql does, with any number, and have others taken out before and behind them.
+pub(super) fn without_rows(said: &str, has_rows: bool) -> ReportText {
     let messages = messages(said);
-    // Code can write lines that look like a message of their own: once it has spoken, no words count.
-    let has_code_spoken = messages.iter().any(|message| message.is_of_code());
-    let (mut told, mut has_rows, mut hidden) = (String::new(), rows_from == Some(0), HiddenMessages::default());
-    for message in messages {
-        // A row can hold a line that looks like an earlier one's: after the first message of a time with rows there is no other.
-        has_rows |= rows_from.is_some_and(|from| message.line().is_some_and(|line| line >= from));
-        match has_code_spoken || has_rows {
-            true => hidden.add(&message),
-            false => told.push_str(&message.told()),
-        }
+    if !has_rows {
+        return ReportText::before_rows(messages.iter().map(ServerMessage::told).collect());
     }
-    ReportText::before_rows(told + &hidden.told())
+    let mut hidden = HiddenMessages::default();
+    messages.iter().for_each(|message| hidden.add(message));
+    ReportText::before_rows(hidden.told())
 }
 
 /// Messages of a time with rows: their number and their codes are up to code that may have read rows, too.
@@ -77,10 +71,9 @@ impl HiddenMessages {
     }
 }
 
-/// Where in what psql reads the first rows stand.
+/// Whether rows were among what psql was fed.
 #[derive(Debug, Default)]
 pub(super) struct RowsSeen {
-    lines: u64,
     are_there: bool,
     /// The end of what came, since the words may come in two pieces.
     tail: Vec<u8>,
@@ -91,8 +84,8 @@ impl RowsSeen {
     const WORDS: [&[u8]; 2] = [b" FROM stdin;", b"lowrite("];
     const LONGEST: usize = 12;
 
-    fn find(bytes: &[u8]) -> Option<usize> {
-        Self::WORDS.iter().filter_map(|words| memchr::memmem::find(bytes, words)).min()
+    fn find(bytes: &[u8]) -> bool {
+        Self::WORDS.iter().any(|words| memchr::memmem::find(bytes, words).is_some())
     }
 
     pub(super) fn see(&mut self, bytes: &[u8]) {
@@ -100,11 +93,7 @@ impl RowsSeen {
             return;
         }
         self.tail.extend_from_slice(&bytes[..bytes.len().min(Self::LONGEST)]);
-        let is_between = Self::find(&self.tail).is_some();
-        let end = Self::find(bytes);
-        self.are_there = is_between || end.is_some();
-        let before = if is_between { 0 } else { end.unwrap_or(bytes.len()) };
-        self.lines += memchr::memchr_iter(b'\n', &bytes[..before]).count() as u64;
+        self.are_there = Self::find(&self.tail) || Self::find(bytes);
         self.tail.extend_from_slice(bytes.get(Self::LONGEST..).unwrap_or_default());
         let surplus = self.tail.len().saturating_sub(Self::LONGEST - 1);
         self.tail.drain(..surplus);
@@ -118,10 +107,8 @@ impl RowsSeen {
         }
     }
 
-    /// 0: from the start; `None`: there were none so far.
-    pub(super) fn first_line(&self) -> Option<u64> {
-        let is_of_all = self.lines == 0 && self.tail.is_empty();
-        self.are_there.then_some(if is_of_all { 0 } else { self.lines + 1 })
+    pub(super) fn are_there(&self) -> bool {
+        self.are_there
     }
 }
 
@@ -146,23 +133,7 @@ fn messages(said: &str) -> Vec<ServerMessage<'_>> {
 }
 
 impl ServerMessage<'_> {
-    /// A function of the backup, and not only a block of ours, stands in its context.
-    fn is_of_code(&self) -> bool {
-        let context = self.rest.iter().skip_while(|line| !line.starts_with("CONTEXT:  "));
-        let mut lines = context.map(|line| line.strip_prefix("CONTEXT:  ").unwrap_or(line));
-        lines.any(|line| {
-            let is_ours = line.starts_with("PL/pgSQL function inline_code_block ");
-            // Without these words it was only read.
-            let has_run = line.contains(" statement ") || line.contains(" during ");
-            let is_function = line.starts_with("PL/")
-                || line.starts_with("in PL/")
-                || line.starts_with("Traceback")
-                || (line.starts_with("SQL function ") && has_run);
-            is_function && !is_ours
-        })
-    }
-
-    /// Of a time when there were no rows, and no code that could speak of them.
+    /// Of a time when there were no rows.
     fn told(&self) -> String {
         // `psql:<stdin>:12: ERROR:  42883: …`; psql's own words have no code.
         let Some((place, _, text)) = self.parts() else {
@@ -177,11 +148,6 @@ impl ServerMessage<'_> {
             told.push_str(&format!("{line}\n"));
         }
         told
-    }
-
-    /// The line of psql's input.
-    fn line(&self) -> Option<u64> {
-        self.first.strip_prefix("psql:<stdin>:")?.split(':').next()?.parse().ok()
     }
 
     /// Severity and SQLSTATE of a line that is as psql writes it.
@@ -229,10 +195,6 @@ mod tests {
                 "psql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"{\"ssn\":\"078-05-1120\"}\"\n",
                 format!("psql:<stdin>: ERROR:  SQLSTATE 22P02 (a value of another form), {HIDDEN}"),
             ),
-            (
-                "psql:<stdin>:6: ERROR:  42883: operator does not exist: text public.% text\nLINE 3: WHERE x\n  ^\nHINT:  Add casts.\n",
-                "psql:<stdin>:6: ERROR:  operator does not exist: text public.% text\nHINT:  Add casts.\n".to_owned(),
-            ),
             // Rows may hold whatever a server or psql writes.
             (
                 "psql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"078-05-1120\nLINE 1: 12 Elm Street\n    ^\n\
@@ -245,10 +207,6 @@ mod tests {
             (
                 "psql:<stdin>:9: WARNING:  01000: line 1: xmlns: URI 078-05-1120 is not absolute\n",
                 format!("warnings, {HIDDEN}").replace("its", "their"),
-            ),
-            (
-                "psql:<stdin>:3: ERROR:  42704: type \"public.hstore\" does not exist\nDETAIL:  x\nLOCATION:  a, b.c:1\n",
-                "psql:<stdin>:3: ERROR:  type \"public.hstore\" does not exist\nDETAIL:  x\n".to_owned(),
             ),
             (
                 "psql:<stdin>:9: WARNING:  55000: \"wal_level\" is insufficient\nLOCATION:  a, b.c:1\n",
@@ -265,12 +223,14 @@ mod tests {
                 format!("psql:<stdin>: ERROR:  SQLSTATE 54000 (a limit of the program), {HIDDEN}warnings, {HIDDEN}")
                     .replace("warnings, without its", "warnings, without their"),
             ),
+            // A message whose first line, with its number, and whose context somebody had taken out.
+            ("psql:078-05-1120 John Smith\n", String::new()),
             (
-                "psql: error: connection to server failed: FATAL:  no\n",
-                "psql: error: connection to server failed: FATAL:  no\n".to_owned(),
+                "psql:<stdin>:1: ERROR:  01000: 078-05-1120 John Smith\n",
+                format!("psql:<stdin>: ERROR:  SQLSTATE of class 01, {HIDDEN}"),
             ),
         ] {
-            assert_eq!(without_rows(said, Some(7)).as_str(), told);
+            assert_eq!(without_rows(said, true).as_str(), told);
         }
     }
 
@@ -281,7 +241,7 @@ mod tests {
             CONTEXT:  PL/pgSQL function inline_code_block line 1 at RAISE\n\
             CONTEXT:  PL/pgSQL function public.f(text) line 3 at RAISE\nSQL statement \"ALTER\"\n\
             psql:<stdin>:9: ERROR:  P0001: 078-05-1120\n";
-        let told = String::from(without_rows(forged, Some(5)));
+        let told = String::from(without_rows(forged, true));
         assert!(!told.contains("078-05-1120") && told.contains("SQLSTATE P0001"), "{told}");
     }
 
@@ -291,18 +251,20 @@ mod tests {
         let said = "psql:<stdin>:9: WARNING:  01000: x\npsql:<stdin>:9: 078-05-1120 John Smith ERROR:  42P01: y\n\
             psql:<stdin>:78051120: ERROR:  22P02: x\nCONTEXT:  COPY 078-05-1120 John Smith: y\n\
             psql:<stdin>:078-05-1120: ERROR:  22P02: x\n";
-        let told = String::from(without_rows(said, Some(5)));
+        let told = String::from(without_rows(said, true));
         assert!(!told.contains("078") && !told.contains("780") && !told.contains("John"), "{told}");
         assert!(told.contains("SQLSTATE 22P02"), "{told}");
     }
 
     #[test]
-    fn a_block_of_ours_is_no_code_of_the_backup() {
-        let said = "psql:<stdin>:4: ERROR:  42501: permission denied for schema s\n\
-            CONTEXT:  SQL statement \"CREATE VIEW …\"\nPL/pgSQL function inline_code_block line 1 at EXECUTE\n";
+    fn before_there_are_rows_all_is_told() {
+        let said = "psql:<stdin>:6: ERROR:  42883: operator does not exist: text public.% text\nLINE 3: WHERE x\n  ^\nHINT:  Add casts.\n\
+            psql:<stdin>:3: ERROR:  42704: type \"public.hstore\" does not exist\nDETAIL:  x\nLOCATION:  a, b.c:1\n\
+            psql: error: connection to server failed: FATAL:  no\n";
         assert_eq!(
-            without_rows(said, Some(5)).as_str(),
-            "psql:<stdin>:4: ERROR:  permission denied for schema s\n"
+            without_rows(said, false).as_str(),
+            "psql:<stdin>:6: ERROR:  operator does not exist: text public.% text\nHINT:  Add casts.\n\
+             psql:<stdin>:3: ERROR:  type \"public.hstore\" does not exist\nDETAIL:  x\n"
         );
     }
 
@@ -312,11 +274,11 @@ mod tests {
         for size in 1..dump.len() {
             let mut rows = RowsSeen::default();
             dump.chunks(size).for_each(|piece| rows.see(piece));
-            assert_eq!(rows.first_line(), Some(3), "in pieces of {size}");
+            assert!(rows.are_there(), "in pieces of {size}");
         }
-        assert_eq!(RowsSeen::before_all().first_line(), Some(0));
+        assert!(RowsSeen::before_all().are_there());
         let mut none = RowsSeen::default();
         none.see(b"CREATE TABLE t ();\n");
-        assert_eq!(none.first_line(), None);
+        assert!(!none.are_there());
     }
 }
