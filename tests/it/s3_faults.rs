@@ -1,6 +1,7 @@
 //! What goes wrong at S3, where more must hold than the fault table (`fault_table/s3.rs`) checks of every call.
 
 mod before;
+mod complete;
 mod credentials;
 mod cut;
 mod other_bytes;
