@@ -256,6 +256,8 @@ fn an_error_of_the_runtime_api_is_told_though_an_event_was_answered() {
         "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
         "this is not HTTP\r\n\r\n",
+        // An event that breaks off.
+        "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: 2\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{\"data",
     ] {
         let mut platform = Platform::start([("", ""); 0]);
         platform.invoke_bytes(b"{}", Duration::from_secs(60)).expect_err("no key is given");
@@ -267,6 +269,17 @@ fn an_error_of_the_runtime_api_is_told_though_an_event_was_answered() {
             "{answer}: {log}"
         );
     }
+}
+
+/// The second answer of the same process: that too was silence and exit 0.
+#[test]
+fn an_answer_that_cannot_be_handed_over_is_told() {
+    let mut platform = Platform::start([("", ""); 0]);
+    platform.invoke_bytes(b"{}", Duration::from_secs(60)).expect_err("no key is given");
+    let exit = platform.drop_answer(b"{}");
+    let log = platform.log();
+    assert_eq!(exit, Some(4), "{log}");
+    assert!(log.contains("aws_failed") && log.contains("took no answer"), "{log}");
 }
 
 #[test]
