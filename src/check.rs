@@ -11,7 +11,7 @@ use crate::format::names::DatabaseName;
 use crate::plan::{MemoryBudget, Plan, RegionName};
 use crate::rds::Server;
 use crate::rds::databases::ListedDatabase;
-use crate::rds::preflight::{ServerFacts, facts, locked};
+use crate::rds::preflight::{ServerFacts, facts, locked_of_any_kind};
 use crate::rds::{Session, properties, selection, timeouts};
 use crate::store::{ConditionalSupport, S3};
 use crate::variables::Env;
@@ -271,14 +271,14 @@ async fn check_database(context: &BackupContext<'_>, name: &DatabaseName, report
 
 /// A lock may be gone by the time of the backup: a warning, and none where it cannot be looked at.
 async fn warn_of_locks(context: &BackupContext<'_>, name: &DatabaseName, session: &Session<'_>, report: &mut CheckReport) {
-    let Ok(locked) = context.server.in_time(locked(session)).await else {
+    let Ok(locked) = context.server.in_time(locked_of_any_kind(session)).await else {
         return;
     };
     if locked.is_empty() {
         return;
     }
     let warning = format!(
-        "locked exclusively now: {locked}; a backup waits {} s (`lock_timeout`) for each table that it dumps, and then fails",
+        "locked exclusively now: {locked}; a backup waits {} s (`lock_timeout`) for each that it dumps, and then fails",
         context.plan.lock_timeout.as_secs_f64()
     );
     report.add("locks", "warning", json!({"database": name.as_str(), "warning": warning}));

@@ -50,9 +50,11 @@ pub async fn serve(env: &Env, terminated: &Cancel) -> Result<()> {
                 );
                 let answering = async {
                     let answer = handle_event(&invocation.body, invocation.deadline, env, terminated).await;
-                    api.answer(&invocation, answer).await
+                    let handed_over = api.answer(&invocation, answer).await;
+                    handed_over.inspect_err(|error| tracing::error!(code = error.code.name(), "{}", error.message))
                 };
-                answering.instrument(span).await
+                // Nobody has heard what came of this event: no ordinary end.
+                answering.instrument(span).await.map_err(CallFailure::from)
             }
             Err(failure) => Err(failure),
         };

@@ -6,6 +6,7 @@ pub mod dump_failure;
 mod extensions;
 mod guard;
 mod instance;
+pub mod lock_wait;
 mod login;
 pub mod passfile;
 pub mod preflight;

@@ -21,7 +21,7 @@ use crate::rds::preflight::{ServerFacts, facts};
 use crate::rds::properties;
 use crate::rds::selection::{self, DumpSelection};
 use crate::receipt::CompletedBackup;
-use crate::store::{ObjectIdentity, PutOutcome, PutRequest, StoredObject, Upload, of_another_run};
+use crate::store::{ObjectIdentity, PutOutcome, PutRequest, StoredObject, Upload, exists_and_is_missing, of_another_run};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -333,6 +333,13 @@ impl<'a> Attempt<'a> {
                     ObjectIdentity::Same { etag } => etag,
                     ObjectIdentity::SameSize { etag } if self.context.plan.format == Format::Pgseal1 => etag,
                     ObjectIdentity::Unknown => return Err(cannot_tell(&key).into()),
+                    // No other run writes under this name.
+                    ObjectIdentity::Other if self.context.plan.format == Format::Pgseal1 => {
+                        return Err(self.context.store.is_not_what_was_sent(&key).into());
+                    }
+                    ObjectIdentity::Missing if self.context.plan.format == Format::Pgseal1 => {
+                        return Err(exists_and_is_missing("s3:PutObject", &key).into());
+                    }
                     _ => {
                         self.context.cancel.run_until_cancelled(self.must_be_free()).await??;
                         return Err(of_another_run(&key).into());

@@ -101,6 +101,8 @@ impl Attempt<'_> {
             body: manifest.clone(),
             is_dump: false,
         };
+        let written: Vec<&str> = self.stored.iter().map(|(object, _)| object.key.as_str()).collect();
+        self.context.store.must_not_be_disproven(&written)?;
         let cancel = self.context.cancel;
         let error = match cancel.run_with_grace(GRACE, self.context.store.put(put)).await {
             Ok(PutOutcome::Stored { etag }) => return Ok(etag),

@@ -8,8 +8,9 @@ use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::pg_dump::{DumpScope, PgDumpCommand};
 use crate::pipeline::{PipelineOptions, StreamSummary, forward};
 use crate::rds::dump_failure::{DumpFailure, explain};
-use crate::rds::{TRIES, is_transient, pause};
+use crate::rds::{TRIES, is_transient, lock_wait, pause};
 use crate::store::Upload;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Sender, channel};
@@ -87,7 +88,22 @@ async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<
         outcome
     };
     let driving = drive(dump, context.plan.stall_timeout, options, parts, progress.clone(), cancel.clone());
-    let (uploaded, arrived) = tokio::join!(uploading, driving);
+    let mut working = pin!(async { tokio::join!(uploading, driving) });
+    let waiting = lock_wait::outlast(
+        &context.server,
+        attempt.database,
+        context.plan.lock_timeout,
+        || progress.bytes(),
+        &cancel,
+    );
+    let (uploaded, arrived) = tokio::select! {
+        biased;
+        done = &mut working => done,
+        locked = waiting => {
+            cancel.cancel(locked);
+            working.await
+        }
+    };
     uploaded?;
     let (arrived, last, warnings) = arrived?;
     Ok(SentStream {

@@ -67,7 +67,8 @@ impl RuntimeApi {
         let answer = self.0.call(request.map_err(|error| failed(what, &error))?).await;
         let answer = answer.map_err(|error| failed(what, &*error))?;
         let (head, body) = answer.into_parts();
-        let body = whole(body).await.map_err(|error| failed(what, &error))?;
+        // Anyone who began to answer was there: half an event is no end.
+        let body = whole(body).await.map_err(|error| failed(what, &error).error)?;
         if !head.status.is_success() {
             return Err(Error::new(Code::AwsFailed, format!("{what}: it answered {}", head.status)).into());
         }
@@ -90,7 +91,7 @@ impl RuntimeApi {
 
     /// Hands the answer over. One that is not taken, such as too long a one, is the platform's to tell, and the next event is
     /// answered all the same.
-    pub(super) async fn answer(&self, invocation: &Invocation, answer: Result<String, LambdaError>) -> Result<(), CallFailure> {
+    pub(super) async fn answer(&self, invocation: &Invocation, answer: Result<String, LambdaError>) -> Result<()> {
         let what = "the Lambda runtime API took no answer";
         let (kind, body) = match answer {
             Ok(receipt) => ("response", receipt),
@@ -108,9 +109,9 @@ impl RuntimeApi {
         }
         let answer = self
             .0
-            .call(request.body(Body::from(body)).map_err(|error| failed(what, &error))?)
+            .call(request.body(Body::from(body)).map_err(|error| failed(what, &error).error)?)
             .await;
-        let answer = answer.map_err(|error| failed(what, &*error))?;
+        let answer = answer.map_err(|error| failed(what, &*error).error)?;
         let status = answer.status();
         let told = whole(answer.into_body()).await.unwrap_or_default();
         if !status.is_success() {

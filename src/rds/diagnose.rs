@@ -42,6 +42,9 @@ impl From<LoginRefusal> for Error {
 const NO_UTF8: &str = "Our sessions speak UTF-8, which this server does not convert to and from the database's encoding (such as \
                        MULE_INTERNAL): move the data to a database in UTF8.";
 
+const ENDED: &str = "Somebody or something ends the sessions of this user each time, such as an administrator, a job that calls \
+                     pg_terminate_backend, or a server that is being shut down: exempt the backup user, or run again later.";
+
 /// A name may hold a comma, so the variable is not cut at it.
 const NO_LIST: &str = "POSTGRES_DATABASE is one name, or * for all: name several as a list in `database` of the event, of BACKUP_EVENT or of \
                        PGSEAL_EVENT_DEFAULTS, such as {\"database\": [\"a\", \"b\"]}.";
@@ -123,7 +126,11 @@ pub fn ends_the_session(answer: &DbError) -> bool {
 /// The connection ended under a query.
 pub fn of_lost_session(error: &tokio_postgres::Error, address: &str) -> Error {
     let code = error.as_db_error().and_then(|answer| of_state(answer.code()));
-    Error::new(code.unwrap_or(Code::DbUnreachable), format!("{address}: {}", error_chain(error)))
+    let lost = Error::new(code.unwrap_or(Code::DbUnreachable), format!("{address}: {}", error_chain(error)));
+    match error.as_db_error().map(DbError::code) {
+        Some(&SqlState::ADMIN_SHUTDOWN) => lost.advise(ENDED),
+        _ => lost,
+    }
 }
 
 /// An error of ours that went through the client as one of the system.
@@ -142,10 +149,23 @@ fn ours_within(error: &tokio_postgres::Error) -> Option<&Error> {
 /// `pg_dump` failed: its own last words, with the code that they mean.
 pub fn of_pg_dump(stderr: &str, status: &str) -> Error {
     let code = of_text(stderr).unwrap_or(Code::DumpFailed);
-    let spoken: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let told = spoken[spoken.len().saturating_sub(4)..].join(" · ");
+    let told = telling_lines(stderr).join(" · ");
     let told = if told.is_empty() { "it said nothing".to_owned() } else { told };
     Error::new(code, format!("pg_dump {status}: {told}"))
+}
+
+/// The first lines that name a cause, and then the last ones of the rest: a query that is quoted may have many.
+fn telling_lines(stderr: &str) -> Vec<&str> {
+    const SHOWN: usize = 4;
+    const MARKS: [&str; 5] = ["error:", "ERROR:", "FATAL:", "DETAIL:", "HINT:"];
+    let spoken = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_cause = |line: &str| MARKS.iter().any(|mark| line.contains(mark));
+    let (causes, others): (Vec<_>, Vec<_>) = spoken.enumerate().partition(|(_, line)| is_cause(line));
+    let mut told: Vec<_> = causes.into_iter().take(SHOWN).collect();
+    let room = SHOWN - told.len();
+    told.extend_from_slice(&others[others.len().saturating_sub(room)..]);
+    told.sort_by_key(|(at, _)| *at);
+    told.into_iter().map(|(_, line)| line).collect()
 }
 
 /// Signs in the words of `pg_dump`, which come without an SQLSTATE. Its own and libpq's are English (`LC_ALL=C`) and stable over
@@ -246,5 +266,20 @@ mod tests {
         ] {
             assert_eq!(of_pg_dump(stderr, "ended with exit status 1").code, code, "{stderr}");
         }
+    }
+
+    /// Of its last four lines all were of the query.
+    #[test]
+    fn the_cause_is_told_however_long_the_query_is() {
+        let query = "SELECT 1,\n2,\n3,\n4,\n5";
+        let stderr = format!(
+            "pg_dump: warning: w\npg_dump: error: query failed: ERROR:  it broke\nHINT:  mend it\npg_dump: detail: Query was: {query}\n"
+        );
+        let told = of_pg_dump(&stderr, "failed").message;
+        assert_eq!(
+            told,
+            "pg_dump failed: pg_dump: error: query failed: ERROR:  it broke · HINT:  mend it · 4, · 5"
+        );
+        assert_eq!(of_pg_dump(" \n", "failed").message, "pg_dump failed: it said nothing");
     }
 }

@@ -10,6 +10,9 @@ use crate::error::{Code, Error, Result};
 use crate::format::names::DatabaseName;
 use crate::format::order::Selection;
 
+/// How a message begins that names what is locked.
+pub(super) const LOCKED_NOW: &str = "locked exclusively now";
+
 /// The failure of one dump.
 pub struct DumpFailure<'a> {
     pub database: &'a DatabaseName,
@@ -26,6 +29,8 @@ pub struct DumpFailure<'a> {
 pub async fn explain(server: &Server, failure: DumpFailure<'_>, cancel: &Cancel) -> Error {
     let asking = async {
         Ok(match failure.error.code {
+            // Told already: see `lock_wait`.
+            Code::DbLockTimeout if failure.error.message.starts_with(LOCKED_NOW) => None,
             Code::DbLockTimeout => locked(server, &failure, cancel).await?,
             Code::DumpFailed => cause(server, &failure, cancel).await?,
             // Its own limit is for LOCK TABLE alone: for views and catalogs it waits without one.
@@ -60,7 +65,7 @@ async fn stalled(server: &Server, failure: &DumpFailure<'_>, cancel: &Cancel) ->
 }
 
 fn behind_lock(locked: &NameSample, error: &Error) -> Error {
-    Error::new(Code::DbLockTimeout, format!("locked exclusively now: {locked}; {}", error.message))
+    Error::new(Code::DbLockTimeout, format!("{LOCKED_NOW}: {locked}; {}", error.message))
 }
 
 async fn cause(server: &Server, failure: &DumpFailure<'_>, cancel: &Cancel) -> Result<Option<Error>> {

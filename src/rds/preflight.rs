@@ -120,7 +120,8 @@ WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]) AND 
 
 const LOCKED_OF_ANY_KIND: &str = "
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-WHERE c.oid OPERATOR(pg_catalog.=) ANY (SELECT l.relation FROM pg_catalog.pg_locks l
+WHERE c.relpersistence OPERATOR(pg_catalog.<>) 't'
+  AND c.oid OPERATOR(pg_catalog.=) ANY (SELECT l.relation FROM pg_catalog.pg_locks l
                 WHERE l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock' AND l.granted
                   AND l.database OPERATOR(pg_catalog.=) ANY (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
                                                              UNION ALL SELECT 0::pg_catalog.oid))";

@@ -1,5 +1,6 @@
 //! What is there already: listed, read, and compared with what should be there. An object's name proves nothing.
 
+use super::etag_kind::EtagVerdict;
 use super::pages::Pages;
 use super::s3::named;
 use super::s3_error::S3ErrorKind;
@@ -204,11 +205,27 @@ impl S3 {
             return ObjectIdentity::Other;
         }
         let etag = found.etag.map(|etag| format!("\"{etag}\"")).unwrap_or_default();
-        match () {
-            () if self.etags.is_md5_of(&etag, bytes) => ObjectIdentity::Same { etag },
-            () if self.etags.shows_other_bytes(&etag, bytes) => ObjectIdentity::Other,
-            () => ObjectIdentity::SameSize { etag },
+        match self.etags.judge(&etag, bytes) {
+            EtagVerdict::Ours => ObjectIdentity::Same { etag },
+            EtagVerdict::Others => ObjectIdentity::Other,
+            EtagVerdict::Nothing => {
+                self.etags.remember(key.to_owned(), &etag);
+                ObjectIdentity::SameSize { etag }
+            }
         }
+    }
+
+    /// What was taken by its size alone is held against what this server's ETags have turned out to be since.
+    pub fn must_not_be_disproven(&self, keys: &[&str]) -> Result<()> {
+        match self.etags.disproven(|key| keys.contains(&key)) {
+            Some(key) => Err(self.is_not_what_was_sent(&key)),
+            None => Ok(()),
+        }
+    }
+
+    /// Of an object of this run's own name.
+    pub fn is_not_what_was_sent(&self, key: &str) -> Error {
+        Error::new(Code::S3Integrity, format!("{} is not what was sent", self.arn(key)))
     }
 }
 

@@ -1,9 +1,11 @@
 //! The bucket: looked at before anything is written, and written to without ever overwriting.
 
 use super::bucket_owner::BucketOwner;
+use super::etag_kind::EtagKind;
 use super::look::KeyProbe;
-use super::put_answer::{self, EtagKind};
+use super::put_answer;
 use super::s3_error::{S3ErrorKind, exists_and_is_missing};
+use super::same_bytes::has_bytes;
 use super::senseless_reads;
 use super::transfer::{StalledTransfer, Transfer, TransferTimeouts};
 use super::whole::Whole;
@@ -247,9 +249,9 @@ impl S3 {
         match request.send().await {
             // Not read: anyone who put it there chose its size.
             Ok(found) if found.content_length().is_some_and(|size| size.max(0) as u64 > bytes.len() as u64) => ObjectMatch::Other,
-            Ok(found) => match (named(found.e_tag()).map(str::to_owned), found.body.collect().await) {
-                (Some(etag), Ok(held)) if held.clone().into_bytes() == *bytes => ObjectMatch::Same { etag },
-                (Some(_), Ok(_)) => ObjectMatch::Other,
+            Ok(found) => match (named(found.e_tag()).map(str::to_owned), has_bytes(found.body, bytes).await) {
+                (Some(etag), Ok(true)) => ObjectMatch::Same { etag },
+                (Some(_), Ok(false)) => ObjectMatch::Other,
                 (None, _) | (_, Err(_)) => ObjectMatch::Unknown,
             },
             Err(error) => match S3ErrorKind::of(&error, "s3:GetObject", &self.arn(key)) {

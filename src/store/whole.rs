@@ -5,6 +5,7 @@
 use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
 
 /// Makes a failure of each success whose XML does not end, or that is a page.
 #[derive(Debug)]
@@ -19,11 +20,15 @@ impl Intercept for Whole {
         &self,
         context: &AfterDeserializationInterceptorContextRef<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
+        let is_abort = config.load::<Metadata>().is_some_and(|call| call.name() == "AbortMultipartUpload");
         // The body of an object is not in memory, and is held against its hash.
         match response.body().bytes() {
+            Some(body) if response.status().is_success() && is_abort && !body.trim_ascii().is_empty() => {
+                Err("the answer has a text, and S3's to an abort has none".into())
+            }
             Some(body) if response.status().is_success() && is_page(body) => Err("the answer is a page (HTML), which is not S3's".into()),
             Some(body) if response.status().is_success() && !ends(body) => Err("the answer was cut: its XML does not end".into()),
             _ => Ok(()),
@@ -32,9 +37,31 @@ impl Intercept for Whole {
 }
 
 fn is_page(body: &[u8]) -> bool {
-    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
-    let begins = |with: &[u8]| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
-    begins(b"<!doctype html") || begins(b"<html")
+    let mut text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    // Declarations and comments come before it.
+    while let Some(end) = end_of_prolog(text).filter(|_| !begins(text, b"<!doctype")) {
+        let Some(rest) = after(text, end) else { return false };
+        text = rest.trim_ascii_start();
+    }
+    begins(text, b"<!doctype html") || begins(text, b"<html")
+}
+
+fn begins(text: &[u8], with: &[u8]) -> bool {
+    text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
+}
+
+/// What ends a declaration or a comment, if a text begins with one.
+fn end_of_prolog(text: &[u8]) -> Option<&'static [u8]> {
+    match text {
+        [b'<', b'!', b'-', b'-', ..] => Some(b"-->"),
+        [b'<', b'?' | b'!', ..] => Some(b">"),
+        _ => None,
+    }
+}
+
+fn after<'a>(text: &'a [u8], end: &[u8]) -> Option<&'a [u8]> {
+    let at = text.windows(end.len()).position(|window| window == end)?;
+    Some(&text[at + end.len()..])
 }
 
 /// Whether a text, if it is XML, ends with the end of its root element.
@@ -46,12 +73,9 @@ fn ends(body: &[u8]) -> bool {
     }
     let mut rest = text;
     // Declarations and comments come before the root.
-    while rest.starts_with(b"<?") || rest.starts_with(b"<!") {
-        let end: &[u8] = if rest.starts_with(b"<!--") { b"-->" } else { b">" };
-        let Some(at) = rest.windows(end.len()).position(|window| window == end) else {
-            return false;
-        };
-        rest = rest[at + end.len()..].trim_ascii_start();
+    while let Some(end) = end_of_prolog(rest) {
+        let Some(beyond) = after(rest, end) else { return false };
+        rest = beyond.trim_ascii_start();
     }
     let Some(root) = rest.strip_prefix(b"<") else { return false };
     let is_of_name = |byte: &u8| !byte.is_ascii_whitespace() && !matches!(byte, b'>' | b'/');
@@ -72,10 +96,22 @@ mod tests {
     /// The answer to an abort has no text: a page in its place was taken for a success.
     #[test]
     fn a_page_is_told_from_an_answer() {
-        for page in ["<html><body>Welcome</body></html>", "\u{feff}\n<!DOCTYPE HTML>\n<html>", "<HTML>"] {
+        for page in [
+            "<html><body>Welcome</body></html>",
+            "\u{feff}\n<!DOCTYPE HTML>\n<html>",
+            "<HTML>",
+            "<!-- gateway --><html>x</html>",
+            "<?xml version=\"1.0\"?>\n<!-- > -->\n<!doctype html><html/>",
+        ] {
             assert!(is_page(page.as_bytes()), "{page}");
         }
-        for answer in ["", "<?xml version=\"1.0\"?><Result/>", "<Result>html</Result>"] {
+        for answer in [
+            "",
+            "<?xml version=\"1.0\"?><Result/>",
+            "<Result>html</Result>",
+            "<!-- <html> --><R/>",
+            "<!--",
+        ] {
             assert!(!is_page(answer.as_bytes()), "{answer}");
         }
     }

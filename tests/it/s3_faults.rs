@@ -1,6 +1,7 @@
 //! What goes wrong at S3, where more must hold than the fault table (`fault_table/s3.rs`) checks of every call.
 
 mod before;
+mod complete;
 mod credentials;
 mod cut;
 mod other_bytes;
@@ -184,19 +185,23 @@ fn a_refusal_names_what_was_refused() {
     }
 }
 
+/// Anyone who answers an abort with a text is not S3.
 #[test]
 fn an_abort_that_is_refused_is_told() {
     let fixture = Fixture::new();
-    let rules = [
-        Rule::on(Operation::UploadPart).then(denied()),
-        Rule::on(Operation::AbortUpload).then(denied()),
-    ];
-    let (run, error) = fixture.fails_late("denied, and the abort too", rules, "s3_denied");
-    assert!(
-        error["message"].as_str().is_some_and(|message| message.contains("stays open")),
-        "{error}"
-    );
-    assert_eq!(run.bucket.open_uploads().len(), 1);
+    let text = |text: &str| Fault::Answer(Canned::new(200, text));
+    for fault in [denied(), text("please log in"), text("<!-- gateway --><html>x</html>")] {
+        let rules = [
+            Rule::on(Operation::UploadPart).then(denied()),
+            Rule::on(Operation::AbortUpload).then(fault),
+        ];
+        let (run, error) = fixture.fails_late("denied, and the abort too", rules, "s3_denied");
+        assert!(
+            error["message"].as_str().is_some_and(|message| message.contains("stays open")),
+            "{error}"
+        );
+        assert_eq!(run.bucket.open_uploads().len(), 1);
+    }
 }
 
 /// It stood in the log alone, of a run that succeeded.

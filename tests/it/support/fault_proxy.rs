@@ -251,6 +251,15 @@ impl Shared {
 }
 
 impl Request {
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Of its body.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
     /// Whether it has a header whose name begins so.
     pub fn is(&self, operation: Operation, within_key: &str) -> bool {
         self.operation == operation && self.key.contains(within_key)

@@ -103,6 +103,16 @@ impl Platform {
         self.child.wait().expect("its end").code()
     }
 
+    /// Hands it an event, and closes the connection that brings the answer: its exit status.
+    pub fn drop_answer(&mut self, event: &[u8]) -> Option<i32> {
+        let head = "Lambda-Runtime-Aws-Request-Id: 2\r\n";
+        self.serve("/next", head, event).expect("it asks for an event");
+        let (socket, _) = self.listener.accept().expect("it answers the event");
+        read_request(&socket).expect("its answer");
+        drop(socket);
+        self.child.wait().expect("its end").code()
+    }
+
     /// What it wrote to stderr so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).expect("its log")
