@@ -54,9 +54,10 @@ fn in_words(contents: &Inventory, comparison: &Comparison) -> Option<String> {
             .found_rows
             .is_some_and(|found| found < table.expected_rows.unwrap_or_default())
     };
-    // It may have stopped before the first of them: then they tell nothing.
+    // It may have stopped before the first of them.
     if contents.rows > 0 && comparison.tables.iter().all(|table| table.found_rows.unwrap_or_default() == 0) {
-        return Some("none of its rows are there".to_owned());
+        let first = contents.tables.iter().find(|table| table.rows > 0)?;
+        return Some(format!("none of its rows are there, of which those of {} come first", first.name));
     }
     let named = |table: &TableComparison| TableName::parse(&table.name);
     let lacking: BTreeSet<TableName> = comparison.tables.iter().filter(lacks_rows).filter_map(named).collect();
@@ -122,7 +123,7 @@ mod tests {
         // What failed was a view before all rows.
         assert_eq!(
             told(&[("public.a", 3, Some(0)), ("public.b", 1, Some(0))]).as_deref(),
-            Some("none of its rows are there")
+            Some("none of its rows are there, of which those of public.a come first")
         );
         assert_eq!(told(&[("public.a", 3, Some(3)), ("public.gone", 2, None)]), None);
     }

@@ -157,7 +157,7 @@ fn no_row_is_in_the_report_of_a_drill() {
              INSERT INTO public.people VALUES ('Margaret 078-05-1120');
              CREATE OR REPLACE FUNCTION public.ok(s text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';",
             "SQLSTATE 23514",
-            "the rows of public.people are not all there",
+            "those of public.people come first",
         ),
         (
             "CREATE FUNCTION public.number(s text) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
@@ -174,13 +174,13 @@ fn no_row_is_in_the_report_of_a_drill() {
              CREATE OR REPLACE FUNCTION public.says(s text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
              $$ BEGIN RAISE WARNING '%', s; RAISE EXCEPTION USING ERRCODE = '42P01', MESSAGE = s; END $$;",
             "SQLSTATE 42P01",
-            "the rows of public.people are not all there",
+            "those of public.people come first",
         ),
         (
             "CREATE ROLE \"Margaret 078-05-1120\"; CREATE TABLE public.people (name regrole);
              INSERT INTO public.people VALUES ('\"Margaret 078-05-1120\"');",
             "SQLSTATE 42704",
-            "the rows of public.people are not all there",
+            "those of public.people come first",
         ),
     ] {
         let fixture = Fixture::new(json!({}));
