@@ -23,6 +23,12 @@ const TRACES: &[&str] = &[
     "OHNSM",
 ];
 
+/// Keeps the line that a statement of before the rows may say.
+const KEEPS: &str = "create function keep(int) returns bool immutable language plpgsql as
+        $k$ begin perform set_config('mallory.kept', current_query(), false); return true; end $k$;
+    create domain kept as int check (public.keep(value)); create type keeps as (k public.kept);
+    create view v as select '(1)'::public.keeps as k, 'pg_read_file'::text as t; create table runs (i int check (f(i) > 0))";
+
 /// What runs in the drill alone, and the table whose rows run it.
 const PLANTED: &[(&str, &str, &str)] = &[
     (
@@ -81,10 +87,16 @@ const PLANTED: &[(&str, &str, &str)] = &[
         "select string_agg(ssn, ' / ') into s from public.patients;
          raise warning '% %', substring(current_setting('mallory.kept') from 'pgseal tried [0-9a-f]+ [a-z]+[0-9a-f]+ [0-9a-f]+'), s;
          return 1;",
-        "create function keep(int) returns bool immutable language plpgsql as
-             $k$ begin perform set_config('mallory.kept', current_query(), false); return true; end $k$;
-         create domain kept as int check (public.keep(value)); create type keeps as (k public.kept);
-         create view v as select '(1)'::public.keeps as k, 'pg_read_file'::text as t; create table runs (i int check (f(i) > 0))",
+        KEEPS,
+    ),
+    (
+        "a line between two that are taken out",
+        "select substring(current_setting('mallory.kept') from 'pgseal tried [0-9a-f]+ [a-z]+[0-9a-f]+ [0-9a-f]+') || E'\\npsql:'
+             || string_agg(ssn, ' / ') || E'\\npsql:<stdin>:1: ERROR:  42P01: ' || string_agg(ssn, ' / ') || E'\\n'
+             || substring(current_setting('mallory.kept') from 'pgseal tried [0-9a-f]+ [a-z]+[0-9a-f]+ [0-9a-f]+') into s
+         from public.patients;
+         raise warning '%', s; return 1;",
+        KEEPS,
     ),
     (
         "a notification among the counts",
