@@ -17,7 +17,11 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(parts[3], secret.region.as_str());
             // It becomes a part of a host's name.
             let in_host = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            assert!(!secret.region.as_str().is_empty() && secret.region.as_str().bytes().all(in_host), "{}", secret.region);
+            assert!(
+                !secret.region.as_str().is_empty() && secret.region.as_str().bytes().all(in_host),
+                "{}",
+                secret.region
+            );
             assert!(parts[4].bytes().all(|byte| byte.is_ascii_digit()) && !parts[6].is_empty());
         }
         Err(error) => {
