@@ -5,7 +5,7 @@ use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::parts::Part;
 use crate::observe::progress::{Progress, Reporter};
-use crate::pipeline::pg_dump::{DumpScope, PgDumpCommand};
+use crate::pipeline::pg_dump::{DumpScope, PgDumpCommand, application_name};
 use crate::pipeline::{PipelineOptions, StreamSummary, forward};
 use crate::rds::dump_failure::{DumpFailure, explain};
 use crate::rds::{TRIES, is_transient, lock_wait, pause};
@@ -62,7 +62,7 @@ async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<
     let password = cancel
         .run_until_cancelled(context.server.password(attempt.database.as_str()))
         .await?;
-    let dump = PgDumpCommand::new(&attempt.client, &context.server, scope, password)?;
+    let dump = PgDumpCommand::new(&attempt.client, &context.server, scope, &attempt.seal.run, password)?;
     let (salt, key) = attempt.seal.cipher_key()?;
     let memory = &attempt.estimate.memory;
     let options = PipelineOptions {
@@ -89,9 +89,11 @@ async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<
     };
     let driving = drive(dump, context.plan.stall_timeout, options, parts, progress.clone(), cancel.clone());
     let mut working = pin!(async { tokio::join!(uploading, driving) });
+    let application_name = application_name(&attempt.seal.run);
     let waiting = lock_wait::outlast(
         &context.server,
         attempt.database,
+        &application_name,
         context.plan.lock_timeout,
         || progress.bytes(),
         &cancel,

@@ -54,7 +54,7 @@ pub struct PgDumpCommand {
 
 impl PgDumpCommand {
     /// The password and the CAs are handed over in memory files: they stand in no argument, no environment and on no disk.
-    pub fn new(client: &ClientTools, server: &Server, scope: &DumpScope<'_>, password: SecretString) -> Result<Self> {
+    pub fn new(client: &ClientTools, server: &Server, scope: &DumpScope<'_>, run: &str, password: SecretString) -> Result<Self> {
         let (program, database, closing) = match scope {
             DumpScope::Database { name, .. } => ("pg_dump", name, "-- PostgreSQL database dump complete"),
             DumpScope::Globals { database, .. } => ("pg_dumpall", database, "-- PostgreSQL database cluster dump complete"),
@@ -78,7 +78,7 @@ impl PgDumpCommand {
             ("PGSSLMODE", server.tls.mode.as_str()),
             ("PGGSSENCMODE", "disable"),
             ("PGCONNECT_TIMEOUT", "15"),
-            ("PGAPPNAME", "pgseal"),
+            ("PGAPPNAME", &application_name(run)),
             ("LC_ALL", "C"),
             // What pg_dump is told in arguments, it hands to the server in this encoding.
             ("PGCLIENTENCODING", scope.encoding()),
@@ -109,6 +109,11 @@ impl PgDumpCommand {
             secret: self.secret,
         })
     }
+}
+
+/// What the server calls the session of this run's pg_dump: other runs may dump the same database as the same user.
+pub fn application_name(run: &str) -> String {
+    format!("pgseal {run}")
 }
 
 /// A running dump.

@@ -63,6 +63,7 @@ pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> Lo
             SqlState::INVALID_CATALOG_NAME if error.message.contains(',') => (error.advise(NO_LIST), true),
             SqlState::INVALID_CATALOG_NAME | SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => (error, true),
             SqlState::FEATURE_NOT_SUPPORTED => (error.advise(NO_UTF8), true),
+            SqlState::ADMIN_SHUTDOWN => (error.advise(ENDED), false),
             _ => (error, false),
         };
         return LoginRefusal { error, of_the_database };

@@ -19,7 +19,14 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Ends only once the dump has waited for a lock for so long, with the error that says so. No session is opened as long as
 /// bytes come, and what fails in a look changes nothing.
-pub async fn outlast(server: &Server, database: &DatabaseName, limit: Duration, bytes: impl Fn() -> u64, cancel: &Cancel) -> Error {
+pub async fn outlast(
+    server: &Server,
+    database: &DatabaseName,
+    application_name: &str,
+    limit: Duration,
+    bytes: impl Fn() -> u64,
+    cancel: &Cancel,
+) -> Error {
     let pause = (limit / 2).max(SHORTEST_PAUSE);
     let (mut seen, mut since) = (bytes(), Instant::now());
     let mut next = since + limit + SLACK;
@@ -32,7 +39,7 @@ pub async fn outlast(server: &Server, database: &DatabaseName, limit: Duration, 
         if since.elapsed() < limit {
             continue;
         }
-        if let Ok(Some(locked)) = server.in_time(look(server, database, limit, cancel)).await
+        if let Ok(Some(locked)) = server.in_time(look(server, database, application_name, limit, cancel)).await
             && bytes() == seen
         {
             return timed_out(&locked, limit);
@@ -52,23 +59,32 @@ fn timed_out(locked: &NameSample, limit: Duration) -> Error {
     Error::new(Code::DbLockTimeout, message)
 }
 
-/// What is locked, if a session of ours waits for it.
-async fn look(server: &Server, database: &DatabaseName, limit: Duration, cancel: &Cancel) -> Result<Option<NameSample>> {
+/// What is locked, if the dump waits for it.
+async fn look(
+    server: &Server,
+    database: &DatabaseName,
+    application_name: &str,
+    limit: Duration,
+    cancel: &Cancel,
+) -> Result<Option<NameSample>> {
     let session = Session::open(server, database, cancel).await?;
-    match session.advice(&waiting(limit + SLACK), LOCK_TIMEOUT).await? {
+    match session.advice(&waiting(application_name, limit + SLACK), LOCK_TIMEOUT).await? {
         AdvisoryRows::Rows(rows) if !rows.is_empty() => preflight::locked_of_any_kind(&session).await.map(Some),
         AdvisoryRows::Rows(_) | AdvisoryRows::Refused(_) => Ok(None),
     }
 }
 
-fn waiting(limit: Duration) -> String {
+/// What the session of a user with another role as its default may not see of its own pg_dump is not asked for: names and locks
+/// are shown to all. The time, where a server before 14 does not say since when a lock is waited for, is of the query.
+fn waiting(application_name: &str, limit: Duration) -> String {
     format!(
-        "SELECT a.pid FROM pg_catalog.pg_stat_activity a
-         WHERE a.application_name OPERATOR(pg_catalog.=) 'pgseal' AND a.usename OPERATOR(pg_catalog.=) CURRENT_USER
-           AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() AND a.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
-           AND a.wait_event_type OPERATOR(pg_catalog.=) 'Lock'
-           AND a.query_start OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
-                                                     '{} milliseconds'::pg_catalog.\"interval\") LIMIT 1",
+        "SELECT 1 FROM pg_catalog.pg_stat_activity a
+         JOIN pg_catalog.pg_locks l ON l.pid OPERATOR(pg_catalog.=) a.pid AND NOT l.granted
+         WHERE a.application_name OPERATOR(pg_catalog.=) '{application_name}'
+           AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+           AND coalesce((pg_catalog.row_to_json(l) OPERATOR(pg_catalog.->>) 'waitstart')::pg_catalog.timestamptz, a.query_start)
+               OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
+                                       '{} milliseconds'::pg_catalog.\"interval\") LIMIT 1",
         limit.as_millis()
     )
 }
@@ -91,6 +107,6 @@ mod tests {
             "{error}"
         );
         assert!(timed_out(&NameSample::default(), limit).message.starts_with("pg_dump has waited"));
-        assert!(waiting(limit).contains("'1500 milliseconds'"));
+        assert!(waiting("pgseal 01", limit).contains("'1500 milliseconds'"));
     }
 }

@@ -63,7 +63,7 @@ fn round_after_round_ends_whole_or_with_nothing() {
         let child = Pgseal::backup(&event).envs(proxy.env()).envs(server.env()).spawn();
         if dice.below(100) == 0 {
             // Anyone who dumps at some moment of this; perhaps nobody.
-            let end = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgseal'";
+            let end = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'pgseal%'";
             server.psql("postgres", end);
         }
         let said = CommandOutput::from(child.wait_with_output().expect("it ends"));

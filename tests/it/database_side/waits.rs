@@ -6,6 +6,7 @@ use crate::support::front::Silence;
 use crate::support::invariants::{no_login, no_secret, nothing_left};
 use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::platform::Platform;
+use crate::support::postgres::newest_debian;
 use crate::support::wait::{PATIENCE, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -213,6 +214,20 @@ fn our_connection_and_pg_dumps_are_kept_alive() {
     }
 }
 
+/// It was told that the server is out of reach, which it is not.
+#[test]
+fn a_session_that_is_ended_each_time_is_told_so() {
+    let fixture = Fixture::new();
+    let front = Front::before(&fixture.server, Manner::EndsSessions);
+    for command in ["check", "backup"] {
+        let said = fixture.prepared(command, &fixture.event_through(front.port())).run();
+        assert_eq!(said.code, 3, "{command}: {}{}", said.stdout, said.stderr);
+        for told in ["db_busy", "exempt the backup user"] {
+            assert!(said.stdout.contains(told), "{command}: {}", said.stdout);
+        }
+    }
+}
+
 /// A catalog that somebody holds was taken for a pattern that cannot be read: `bad_event`, which nobody tries again.
 #[test]
 fn a_pattern_is_not_to_blame_for_a_lock() {
@@ -228,4 +243,51 @@ fn a_pattern_is_not_to_blame_for_a_lock() {
     drop(holder);
     event["tables"] = json!(["(plain"]);
     assert_eq!(fixture.prepared("check", &event).run().code, 2);
+}
+
+/// Another run's session by the same user waited for a lock: this run's dump, which only was slow, was ended for it.
+#[test]
+fn the_lock_that_another_run_waits_for_is_not_this_runs() {
+    let fixture = Fixture::new();
+    let ask = |query: &str| fixture.server.psql("postgres", query);
+    fixture.server.psql("app", "create materialized view totals as select 1 as n");
+    let mut holder = fixture.server.session("app");
+    holder.run("begin; refresh materialized view totals");
+    let mut event = fixture.event();
+    event["lock_timeout"] = json!("10min");
+    let other = fixture.prepared("backup", &event).spawn();
+    let waits = "select count(*) from pg_stat_activity where usename = 'dumper' and wait_event_type = 'Lock'";
+    until("another run waits for the lock", || ask(waits) != "0");
+
+    let folder = tempfile::TempDir::with_prefix("pgseal-slow-").expect("a temporary folder");
+    let (begun, go) = (folder.path().join("begun"), folder.path().join("go"));
+    let real = newest_debian().join("pg_dump");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *--version*) ;; *) : > '{}'; until [ -e '{}' ]; do sleep 0.1; done ;; esac\nexec '{}' \"$@\"\n",
+        begun.display(),
+        go.display(),
+        real.display()
+    );
+    let program = folder.path().join("pg_dump");
+    std::fs::write(&program, script).expect("the script is written");
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("it can be run");
+    event["lock_timeout"] = json!("1s");
+    event["tables"] = json!(["plain"]);
+    event["prefix"] = json!("backups/slow");
+    let slow = fixture
+        .prepared("backup", &event)
+        .env("PGSEAL_PG_BIN", folder.path().as_os_str())
+        .spawn();
+    until("the slow pg_dump began", || begun.exists());
+    let sessions = || -> u64 {
+        let told = ask("select sessions from pg_stat_database where datname = 'app'");
+        told.parse().expect("a number")
+    };
+    let before = sessions();
+    until("it was looked for locks twice", || sessions() >= before + 2);
+    std::fs::write(&go, "").expect("the sign");
+    let said = ended(slow, PATIENCE, "the slow run");
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    kill_process(Pid::from_child(&other), Signal::TERM).expect("it runs");
+    ended(other, SOON, "the other run");
 }

@@ -26,6 +26,8 @@ pub enum Manner {
     Silent(Silence),
     /// The connection that sends the message of this number, counted as in [`Silence`], is closed; later ones pass.
     Drops(usize),
+    /// Each query is answered as if somebody had called `pg_terminate_backend`.
+    EndsSessions,
     /// Everything passes.
     Counts,
 }
@@ -143,11 +145,11 @@ impl State {
             let message = message(&mut client, usize::from(started))?;
             let refused = !started && message.windows(9).any(|bytes| bytes == b"\0options\0");
             if refused && matches!(self.manner, Manner::RefusesOptions) {
-                let words =
-                    b"SFATAL\0VFATAL\0C0A000\0MFeature not supported: RDS Proxy currently doesn't support command-line options.\0\0";
-                let length = (words.len() as u32 + 4).to_be_bytes();
-                client.write_all(&[b"E", &length[..], words].concat())?;
-                return Ok(());
+                let words = "Feature not supported: RDS Proxy currently doesn't support command-line options.";
+                return client.write_all(&fatal("0A000", words));
+            }
+            if matches!(self.manner, Manner::EndsSessions) && started && message[0] == b'Q' {
+                return client.write_all(&fatal("57P01", "terminating connection due to administrator command"));
             }
             let farewell = started && message[0] == b'X';
             started = true;
@@ -211,6 +213,13 @@ fn message(stream: &mut TcpStream, kind: usize) -> Result<Vec<u8>> {
     bytes.resize(kind + length.max(4), 0);
     stream.read_exact(&mut bytes[kind + 4..])?;
     Ok(bytes)
+}
+
+/// The error after which a server closes the connection.
+fn fatal(sqlstate: &str, words: &str) -> Vec<u8> {
+    let fields = format!("SFATAL\0VFATAL\0C{sqlstate}\0M{words}\0\0");
+    let length = (fields.len() as u32 + 4).to_be_bytes();
+    [b"E", &length[..], fields.as_bytes()].concat()
 }
 
 /// An error whose fields for people are in a language of their own.
