@@ -262,11 +262,13 @@ async fn check_database(context: &BackupContext<'_>, name: &DatabaseName, report
         properties.ask_for_money(&session, &selected).await?;
         let mut warnings = selected.warnings;
         warnings.extend(properties.warnings);
-        Ok(json!({"partial": context.plan.selection.is_partial(), "matches": selected.matches, "warnings": warnings}))
+        let told = json!({"partial": context.plan.selection.is_partial(), "matches": selected.matches, "warnings": warnings});
+        Ok((told, selected.dump_bytes))
     };
     let selected = context.server.in_time(looking).await;
-    report.record("selection", Some(name), selected);
-    estimate(context, name, &facts, report)
+    let part = selected.as_ref().ok().and_then(|(_, bytes)| *bytes);
+    report.record("selection", Some(name), selected.map(|(told, _)| told));
+    estimate(context, name, &facts, part, report)
 }
 
 /// A lock may be gone by the time of the backup: a warning, and none where it cannot be looked at.
@@ -293,10 +295,19 @@ fn recipients(plan: &Plan) -> Result<Value> {
     Ok(plan.recipients.iter().map(|recipient| recipient.fingerprint.clone()).collect())
 }
 
-fn estimate(context: &BackupContext<'_>, name: &DatabaseName, facts: &ServerFacts, report: &mut CheckReport) -> Option<Estimate> {
-    match Estimate::of(context.plan, facts) {
+fn estimate(
+    context: &BackupContext<'_>,
+    name: &DatabaseName,
+    facts: &ServerFacts,
+    part: Option<u64>,
+    report: &mut CheckReport,
+) -> Option<Estimate> {
+    match Estimate::of(context.plan, facts, part) {
         Ok(estimate) => {
             report.estimates.push(json!({"database": name.as_str(), "estimate": estimate}));
+            if let Some(warning) = estimate.warning(context.plan) {
+                report.add("estimate", "warning", json!({"database": name.as_str(), "warning": warning}));
+            }
             if let Err(error) = estimate.check_deadline(context.plan, context.deadline) {
                 report.record("deadline", Some(name), Err(error));
             }

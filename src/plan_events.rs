@@ -7,7 +7,8 @@ use crate::event::Event;
 use crate::format::names::DatabaseName;
 use crate::plan::{Databases, Plan};
 use crate::rds::databases::ListedDatabase;
-use crate::rds::preflight::preflight;
+use crate::rds::preflight::facts;
+use crate::rds::{Session, selection};
 use crate::variables::Env;
 use serde::Serialize;
 use serde_json::Value;
@@ -137,6 +138,14 @@ fn is_of_all(error: &Error) -> bool {
 }
 
 async fn estimate(context: &BackupContext<'_>, name: &DatabaseName) -> Result<Estimate> {
-    let facts = preflight(&context.server, name, &context.plan.selection, context.cancel).await?;
-    Estimate::of(context.plan, &facts)
+    let selection = &context.plan.selection;
+    let looking = async {
+        let session = Session::open(&context.server, name, context.cancel).await?;
+        let facts = facts(&session, selection).await?;
+        // What a pattern that matches nothing comes to is the backup's to tell.
+        let part = selection::resolve(&session, name, selection, facts.major()).await;
+        Ok((facts, part.ok().and_then(|part| part.dump_bytes)))
+    };
+    let (facts, part) = context.server.in_time(looking).await?;
+    Estimate::of(context.plan, &facts, part)
 }

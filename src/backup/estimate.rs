@@ -7,6 +7,8 @@ use crate::rds::preflight::ServerFacts;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+const A_DAY: u64 = 24 * 60 * 60;
+
 /// About how large a dump will be, and how long it will take at least.
 #[derive(Clone, Debug, Serialize)]
 pub struct Estimate {
@@ -22,9 +24,10 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    pub fn of(plan: &Plan, facts: &ServerFacts) -> Result<Self> {
-        let memory = plan.memory(facts.size.table_bytes)?;
-        let (bytes, rate) = (facts.size.table_bytes, plan.rate_limit.bytes_per_second());
+    /// `part`: plain bytes of what is dumped, where that is a part of the database.
+    pub fn of(plan: &Plan, facts: &ServerFacts, part: Option<u64>) -> Result<Self> {
+        let (bytes, rate) = (part.unwrap_or(facts.size.table_bytes), plan.rate_limit.bytes_per_second());
+        let memory = plan.memory(bytes)?;
         let ThroughputEstimate { seconds, limited_by } = ThroughputEstimate::of(bytes, rate, plan.compression, memory.workers);
         Ok(Self {
             dump_bytes: bytes,
@@ -33,6 +36,18 @@ impl Estimate {
             places: Sizing::of(bytes, rate, plan.compression),
             memory,
         })
+    }
+
+    /// A rate without a unit is in bytes: `20` for `20M` would go on for weeks.
+    pub fn warning(&self, plan: &Plan) -> Option<String> {
+        let rate = plan
+            .rate_limit
+            .bytes_per_second()
+            .filter(|_| self.seconds > A_DAY && self.limited_by == "rate_limit")?;
+        let hours = self.seconds / 3600;
+        Some(format!(
+            "`rate_limit` is {rate} bytes per second, at which this dump takes about {hours} hours; 20M is twenty MiB per second"
+        ))
     }
 
     /// Stops a backup that cannot end in time. Tables hold dead rows too, so only what would miss the deadline at half

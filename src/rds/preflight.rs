@@ -3,14 +3,11 @@
 //! Only what a backup cannot do without may fail it. A size that cannot be asked for, a privilege that cannot be looked at
 //! in time, is a warning: `pg_dump` itself is the judge.
 
-use super::Server;
 use super::extensions::extensions;
 use super::session::{AdvisoryRows, Session, name};
 use super::{readable, timeouts};
-use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::inventory::Extension;
-use crate::format::names::DatabaseName;
 use crate::format::order::Selection;
 use serde::Serialize;
 use std::fmt;
@@ -170,15 +167,6 @@ impl fmt::Display for NameSample {
             more => write!(f, " and {more} more"),
         }
     }
-}
-
-/// Connects and looks, within the limit for everything before a dump.
-pub async fn preflight(server: &Server, database: &DatabaseName, selection: &Selection, cancel: &Cancel) -> Result<ServerFacts> {
-    let looking = async {
-        let session = Session::open(server, database, cancel).await?;
-        facts(&session, selection).await
-    };
-    server.in_time(looking).await
 }
 
 /// A part that the dump could not read is an error here, unless the dump is of a part only: then `pg_dump` itself decides,

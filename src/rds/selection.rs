@@ -7,6 +7,7 @@
 mod left_out;
 mod needs;
 mod patterns;
+mod size;
 
 use super::readable;
 use super::session::{self, AdvisoryRows, Session};
@@ -40,6 +41,8 @@ pub struct DumpSelection {
     pub encoding: String,
     /// Of a part of the database: common table expressions of which `written` has class and oid of all that is in the dump.
     pub written: Option<String>,
+    /// Of a part of the database: plain bytes, about. `None` where it is not known.
+    pub dump_bytes: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -180,6 +183,7 @@ pub async fn resolve(session: &Session<'_>, database: &DatabaseName, selection: 
     resolved.warnings.extend(needs::check(session, &conditions, selection).await?);
     let is_chosen = !selection.tables.is_empty() || !selection.schemas.is_empty();
     resolved.written = Some(needs::written_by(&conditions));
+    resolved.dump_bytes = size::ask(session, &conditions, is_chosen).await?;
     let relations = left_out::LeftOutTables::of(&conditions).relations;
     let [_, _, without_rows, ..] = &conditions;
     let relations = format!("{relations}, {}", with_children("without_rows", without_rows));

@@ -235,3 +235,36 @@ fn what_a_part_uses_and_lacks_is_told() {
         assert!(some_tells(&entry["warnings"], &[name]), "{name}: {}", entry["warnings"]);
     }
 }
+
+/// A small part of a large database was refused on Lambda, whose time the whole of it would have taken.
+#[test]
+fn the_estimate_of_a_part_is_of_the_part() {
+    let fixture = Fixture::new(Server::start());
+    fixture.server.psql("postgres", "create database app");
+    fixture.server.psql(
+        "app",
+        "create table small as select 1 as i; create table large as select repeat('x', 1000) as t from generate_series(1, 10000);
+         create schema other; create table other.small as select 1 as i",
+    );
+    let estimate = |fields: Value| {
+        let report = fixture.run("check", "app", fields).receipt();
+        let bytes = report["estimates"][0]["estimate"]["dump_bytes"].as_u64();
+        bytes.unwrap_or_else(|| panic!("no estimate: {report}"))
+    };
+    assert!(estimate(json!({})) > 10_000_000);
+    for part in [
+        json!({"tables": "small"}),
+        json!({"exclude_tables": "large"}),
+        json!({"exclude_table_data": "large"}),
+        json!({"schemas": "other"}),
+        json!({"exclude_schemas": "public"}),
+    ] {
+        assert!(estimate(part.clone()) < 1_000_000, "{part}");
+    }
+    let planned = fixture.run("plan", "app", json!({"tables": "small"})).receipt();
+    let bytes = planned["backups"][0]["estimate"]["dump_bytes"].as_u64();
+    assert!(bytes.is_some_and(|bytes| bytes < 1_000_000), "{planned}");
+    // Bytes, where megabytes were meant.
+    let slow = fixture.run("check", "app", json!({"rate_limit": 20})).receipt();
+    assert!(slow["status"] == "ok" && slow.to_string().contains("20M is twenty"), "{slow}");
+}
