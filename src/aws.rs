@@ -80,10 +80,11 @@ impl ServiceError {
         Self {
             status: response.map(|response| response.status().as_u16()),
             code: meta.and_then(|meta| meta.code()).unwrap_or_default().to_owned(),
-            message: meta
-                .and_then(|meta| meta.message())
-                .map(str::to_owned)
-                .unwrap_or_else(|| whole.clone()),
+            message: match meta {
+                // The SDK's own words for such an answer are for whoever debugs it.
+                Some(meta) => meta.message().unwrap_or("the answer gives no reason").to_owned(),
+                None => whole.clone(),
+            },
             region: response
                 .and_then(|response| response.headers().get("x-amz-bucket-region"))
                 .map(str::to_owned),

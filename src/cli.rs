@@ -180,7 +180,7 @@ async fn event(argument: &EventArgument, env: &Env, cancel: &Cancel) -> Result<E
         Some("-") => bounded(std::io::stdin())
             .map_err(|error| unreadable("standard input", &error))
             .and_then(|text| Event::parse(&text)),
-        Some(text) if text.trim_start().starts_with(['{', '[']) => Event::parse(text),
+        Some(text) if text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']) => Event::parse(text),
         Some(url) if url.starts_with("s3://") => Event::parse(&cancel.run_until_cancelled(from_s3(url, env)).await?),
         Some(path) => {
             let name = shown_path(path);

@@ -71,6 +71,8 @@ impl Event {
             let message = format!("the event has {} bytes; {MAX_BYTES} is the limit", text.len());
             return Err(Error::new(Code::BadEvent, message).advise("Name fewer databases or tables, or use patterns."));
         }
+        // What some editors put before a text: no part of JSON (RFC 8259, 8.1), and nothing that a person sees.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.trim().is_empty() {
             return Err(Error::new(Code::BadEvent, "the event is empty; it must be a JSON object").advise(AN_OBJECT));
         }
@@ -239,6 +241,13 @@ mod tests {
     #[test]
     fn a_name_given_twice_is_refused() {
         assert_eq!(refused(r#"{"bucket": "a", "bucket": "b"}"#).field.as_deref(), Some("bucket"));
+    }
+
+    #[test]
+    fn a_mark_that_an_editor_put_before_it_is_no_part_of_it() {
+        let event = Event::parse("\u{feff}{\"database\": \"app\"}").unwrap();
+        assert_eq!(event.fields().collect::<Vec<_>>(), ["database"]);
+        assert!(Event::parse("\u{feff}").is_err());
     }
 
     #[test]

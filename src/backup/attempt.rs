@@ -21,12 +21,15 @@ use crate::rds::preflight::{ServerFacts, facts};
 use crate::rds::properties;
 use crate::rds::selection::{self, DumpSelection};
 use crate::receipt::CompletedBackup;
-use crate::store::{ObjectIdentity, PutOutcome, PutRequest, StoredObject, Upload, exists_and_is_missing, of_another_run};
+use crate::store::{KeyProbe, ObjectIdentity, PutOutcome, PutRequest, StoredObject, Upload, exists_and_is_missing, of_another_run};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::time::Duration;
 use time::OffsetDateTime;
+
+const MANIFEST_FOLLOWS: Duration = Duration::from_secs(5);
 
 /// Why an attempt ends without a backup of its own.
 pub(super) enum AttemptEnd {
@@ -102,6 +105,7 @@ impl<'a> Attempt<'a> {
         let found = async { context.cancel.run_until_cancelled(order.find(&context.store)).await };
         let (found, looked) = first_with_start_of(found, at_server.as_mut()).await;
         match found? {
+            ExistingBackup::Nothing if context.plan.format == Format::Legacy => no_dump_is_left(context, &order, stem).await?,
             ExistingBackup::Nothing => {}
             ExistingBackup::Unseen(denied) => tracing::info!("what was made before cannot be looked for: {}", denied.message),
             ExistingBackup::Complete(found) => return Err(AttemptEnd::AlreadyComplete(found)),
@@ -114,7 +118,7 @@ impl<'a> Attempt<'a> {
             Some(looked) => looked?,
             None => at_server.await?,
         };
-        let estimate = Estimate::of(context.plan, &facts)?;
+        let estimate = Estimate::of(context.plan, &facts, selection.dump_bytes)?;
         estimate.check_deadline(context.plan, context.deadline)?;
         tracing::info!(
             database = database.as_str(),
@@ -124,7 +128,9 @@ impl<'a> Attempt<'a> {
             estimated_seconds = estimate.seconds,
             "starting"
         );
-        let mut warnings: Vec<String> = context.plan.lateness.iter().cloned().collect();
+        let slowness = estimate.warning(context.plan);
+        slowness.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let mut warnings: Vec<String> = context.plan.lateness.iter().cloned().chain(slowness).collect();
         warnings.extend([&facts.warnings[..], &selection.warnings, &properties.warnings].concat());
         if facts.replica && facts.size.unlogged_tables > 0 {
             warnings.push(format!(
@@ -274,12 +280,13 @@ impl<'a> Attempt<'a> {
 
     /// Rows and bytes of each table, encrypted like the dump: names of tables are data.
     async fn write_inventory(&mut self, arrived: &StreamSummary) -> Result<(), AttemptEnd> {
-        if self.context.plan.format == Format::Legacy {
-            return Ok(());
-        }
         let counted = &arrived.counted;
         let tables = self.properties.names.translate(&counted.tables);
         self.properties.forget_unused_money(&tables);
+        if self.context.plan.format == Format::Legacy {
+            self.warnings.extend(self.properties.lost_without_inventory());
+            return Ok(());
+        }
         let contents = Inventory {
             format: Inventory::FORMAT.to_owned(),
             database: self.database.as_str().to_owned(),
@@ -349,6 +356,20 @@ impl<'a> Attempt<'a> {
         };
         self.stored.push((object, etag));
         Ok(())
+    }
+}
+
+/// Names of the old format are shared by all attempts, and nothing is overwritten: a dump that an earlier one left without its
+/// manifest would be met only after hours.
+async fn no_dump_is_left(context: &BackupContext<'_>, order: &ThisOrder, stem: &Stem) -> Result<(), AttemptEnd> {
+    let key = stem.legacy_object("sql.bz.enc");
+    let look = || async { context.cancel.run_until_cancelled(context.store.look(&key)).await };
+    let KeyProbe::Found { .. } = look().await? else { return Ok(()) };
+    // The manifest of a run that goes on comes at once after its dump.
+    context.cancel.pause(MANIFEST_FOLLOWS).await?;
+    match context.cancel.run_until_cancelled(order.find(&context.store)).await? {
+        ExistingBackup::Complete(found) => Err(AttemptEnd::AlreadyComplete(found)),
+        ExistingBackup::Nothing | ExistingBackup::Unseen(_) => Err(of_another_run(&key).into()),
     }
 }
 

@@ -5,6 +5,7 @@ use super::existing::ExistingBackup;
 use crate::envelope::manifest::{Manifest, ManifestObject, Proof, Role, Timestamp, UnverifiedManifest, base_name, check_signature};
 use crate::envelope::recovery_instructions::{instructions_name, recovery_instructions};
 use crate::error::{Code, Error, Result};
+use crate::format::backup_format::Format;
 use crate::format::{hex, sha256};
 use crate::pipeline::StreamSummary;
 use crate::receipt::{BackupSummary, ReceiptObject};
@@ -48,6 +49,10 @@ impl Attempt<'_> {
             selection: Some(self.order.selection_digest().to_owned()),
             partial: Some(self.order.selection.is_partial()),
             card_sha256: None,
+            value_settings: match self.context.plan.format {
+                Format::Legacy => Some((&self.properties.properties).into()),
+                Format::Pgseal1 => None,
+            },
             signer: self.signing.as_ref().map(|signing| signing.signer.clone()),
             generation: 1,
         };

@@ -10,6 +10,7 @@ pub use unverified::{UnverifiedManifest, VerifiedManifest, base_name};
 use super::recipient::Recipient;
 use crate::error::{Code, Error, Result};
 use crate::format::compression::Compression;
+use crate::format::database_properties::ValueProperties;
 use crate::format::hex;
 use crate::format::names::{DatabaseName, Prefix, Stem};
 use crate::format::order::UNKNOWN_SOURCE;
@@ -112,6 +113,9 @@ pub struct Manifest {
     /// SHA-256 of the recovery instructions, which are written after the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card_sha256: Option<String>,
+    /// Of the format `legacy`, which has no inventory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_settings: Option<ValueProperties>,
     /// Whose signature line 2 must hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<Signer>,

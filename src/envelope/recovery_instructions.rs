@@ -13,7 +13,7 @@ use crate::format::compression::Compression;
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::names::Prefix;
 use crate::format::order::SelectionRecord;
-use database::{SETTINGS_FILE, settings};
+use database::{SETTINGS_FILE, collations, settings};
 
 /// Around the place in the line that fetches.
 const FETCH: &str = "    aws s3 cp ";
@@ -70,6 +70,7 @@ pub fn recovery_instructions(
              it: `dropdb restored` before the next one.\n",
         );
         text.push_str(&block(&format!("createdb {} restored\n", createdb_options(properties))));
+        text.push_str(&collations(manifest, properties).unwrap_or_default());
         let settings = settings(manifest, properties);
         text.push_str(settings.as_deref().unwrap_or_default());
         text.push_str(&needs(manifest));

@@ -66,7 +66,7 @@ impl<'a> EventFields<'a> {
     pub fn text(&self, field: &str) -> Result<Option<String>> {
         match self.value(field) {
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(wrong_type(field, "text")),
+            Some(_) => Err(wrong_type(field, "text in double quotes")),
             None => Ok(self.variable(field).map(str::to_owned)),
         }
     }

@@ -125,6 +125,45 @@ pub struct DatabaseProperties {
     pub unreadable: Vec<String>,
 }
 
+/// Of the settings that decide how rows are read, those that anyone may see: for the manifest of a backup without an inventory.
+/// Users' own (`app.region`) may hold secrets, and are not among them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValueProperties {
+    #[serde(default, skip_serializing_if = "Settings::is_empty")]
+    pub settings: Settings,
+    #[serde(default, skip_serializing_if = "Settings::is_empty")]
+    pub server_settings: Settings,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money: Option<MoneyFormat>,
+}
+
+impl From<&DatabaseProperties> for ValueProperties {
+    fn from(properties: &DatabaseProperties) -> Self {
+        let of_postgres = |settings: &Settings| {
+            settings
+                .iter()
+                .filter(|(name, _)| is_of_values(name) && !name.contains('.'))
+                .collect()
+        };
+        Self {
+            settings: of_postgres(&properties.settings),
+            server_settings: of_postgres(&properties.server_settings),
+            money: properties.money.clone(),
+        }
+    }
+}
+
+impl From<ValueProperties> for DatabaseProperties {
+    fn from(values: ValueProperties) -> Self {
+        Self {
+            settings: values.settings,
+            server_settings: values.server_settings,
+            money: values.money,
+            ..Self::default()
+        }
+    }
+}
+
 /// How the dump has amounts of type `money`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoneyFormat {

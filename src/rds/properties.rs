@@ -9,6 +9,7 @@ mod money;
 mod roles;
 mod shared_texts;
 
+use super::preflight::{self, NameSample};
 use super::selection::DumpSelection;
 use super::session::{self, AdvisoryRows, Session};
 use crate::error::Result;
@@ -67,6 +68,13 @@ const FROM: &str = "FROM pg_catalog.pg_database d CROSS JOIN LATERAL (SELECT pg_
 const HIDDEN_OPTIONS: &str = "
 FROM pg_catalog.pg_user_mappings m
 WHERE m.umoptions IS NULL AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user)";
+
+/// Those of extensions come with them.
+const FOREIGN_TABLES: &str = "
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.relkind OPERATOR(pg_catalog.=) 'f' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) c.oid
+      AND d.deptype OPERATOR(pg_catalog.=) 'e')";
 
 /// Labels of the database itself: those of its objects are in the dump.
 const LABELS: &str = "
@@ -149,6 +157,18 @@ impl PropertiesAnswer {
         Ok(())
     }
 
+    /// What decides how this dump's rows are read and stands nowhere in a backup without an inventory.
+    pub fn lost_without_inventory(&self) -> Option<String> {
+        let settings = self.properties.settings.iter().chain(self.properties.server_settings.iter());
+        let lost: Vec<&str> = settings.map(|(name, _)| name).filter(|name| name.contains('.')).collect();
+        (!lost.is_empty()).then(|| {
+            format!(
+                "the legacy format does not keep settings of users' own and of extensions, which a restore may have to set by hand: {}",
+                lost.join(", ")
+            )
+        })
+    }
+
     /// Once the rows of the dump are counted: where it can have no amount, there is none to misread.
     pub fn forget_unused_money(&mut self, dumped: &[TableRows]) {
         if self.amounts.as_ref().is_some_and(|amounts| !amounts.can_be_in(dumped)) {
@@ -212,6 +232,18 @@ async fn left_out(session: &Session<'_>) -> Result<Vec<String>> {
         };
         warnings.push(format!(
             "the options of user mappings are hidden from this user: the dump has these mappings without them: {names}{more}"
+        ));
+    }
+    let foreign = NameSample::query(
+        "pg_catalog.format('%I.%I', n.nspname, c.relname)",
+        FOREIGN_TABLES,
+        "n.nspname, c.relname",
+    );
+    if let Ok(tables) = preflight::names(session, &foreign).await?
+        && !tables.is_empty()
+    {
+        warnings.push(format!(
+            "the rows of foreign tables are on other servers, and not in this dump: {tables}"
         ));
     }
     if let AdvisoryRows::Rows(rows) = session.advice(LABELS, LOCK_TIMEOUT).await?

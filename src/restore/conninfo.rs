@@ -112,7 +112,7 @@ impl Conninfo {
 /// Never with a piece of the text: it may be the password.
 fn bad(reason: &str) -> Error {
     Error::field(Code::BadEvent, "to", reason)
-        .advise("Give --to as 'host=… user=… dbname=…' or as postgresql://user@host/dbname; both may hold a password.")
+        .advise("Give --to as 'host=… user=… dbname=…' or as postgresql://user@host/dbname, and a password in PGPASSWORD or PGPASSFILE.")
 }
 
 /// `keyword = value`, values quoted by `'` where they hold spaces, `\` before a quote or backslash.

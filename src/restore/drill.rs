@@ -8,7 +8,7 @@ use super::filter::{DumpHead, ExtensionMembers, Filter, FilterChanges, FilterOpt
 use super::find::ChosenBackup;
 use super::properties::{self, PropertyChoice};
 use super::psql::trial_reports::TrialReports;
-use super::psql::{self, PsqlMode, PsqlTarget, ReportText};
+use super::psql::{self, PsqlMode, PsqlTarget, ReportText, is_without_words};
 use super::report::{self, DrillPhase, DrillReport};
 use super::scratch_database;
 use super::scratch_server::{self, ScratchOptions, ScratchServer};
@@ -177,7 +177,7 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
         Ok(loaded) => loaded,
         Err(error) => {
             let error = failed_rows::tell(error, server, DATABASE, contents, restorer, cancel).await;
-            return Err(in_another_locale(error, &fallback));
+            return Err(in_another_locale(without_roles(error, has_globals), &fallback));
         }
     };
     phase(report, "restore the dump", begun, Some(bytes));
@@ -225,6 +225,17 @@ fn make(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Resul
         Code::RestoreFailed,
         format!("no database in the source's encoding ({creation}) can be made here: {last}"),
     ))
+}
+
+/// Rows may name roles (`regrole`, `aclitem`) that own nothing: only the globals have these.
+fn without_roles(error: Error, has_globals: bool) -> Error {
+    const NO_OBJECT: &str = "SQLSTATE 42704";
+    match !has_globals && is_without_words(&error) && error.message.contains(NO_OBJECT) {
+        true => error.advise(
+            "Where rows hold names of roles (types regrole and aclitem), a restore needs these roles: have the event say `\"globals\": true`.",
+        ),
+        false => error,
+    }
 }
 
 /// Bounds of partitions, checks and unique expressions over text hold in the source's order of letters.
@@ -297,7 +308,7 @@ async fn load(
         restorer_name,
     } = target;
     let values = ValueSettings::of(&contents.properties, &restorer, cancel).await?;
-    report.warnings.extend(values.warning().map(ReportText::ours));
+    report.warnings.extend(values.warnings().map(ReportText::ours));
     let restorer = values.target.clone();
     let schemas = {
         let (restorer, stop) = (restorer.clone(), cancel.clone());

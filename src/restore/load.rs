@@ -49,6 +49,8 @@ pub struct LoadOptions<'a> {
 
 const UNKNOWN_PROPERTIES: &str = "this backup does not know encoding, locale, settings, comment and privileges of its database: \
      the new one has the server's own";
+const UNKNOWN_VALUES: &str = "this backup does not know under which settings its rows were written: they were read under DateStyle, \
+     TimeZone and lc_monetary of the target; compare amounts of type money and dates with the source";
 
 pub async fn restore(backup: &ChosenBackup, ask: &LoadOptions<'_>, cancel: &Cancel) -> Result<RestoreSummary> {
     let begun = Instant::now();
@@ -61,7 +63,10 @@ pub async fn restore(backup: &ChosenBackup, ask: &LoadOptions<'_>, cancel: &Canc
     let contents = opened.contents(cancel).await?;
     let client = psql::find_for_others(&ask.client_folders, ask.path.as_deref(), &manifest.pg_dump_version)?;
     let access = PsqlTarget::new(client, ask.to.clone(), std::env::vars_os());
-    let properties = contents.as_ref().map(|contents| contents.properties.clone()).unwrap_or_default();
+    let properties = match &contents {
+        Some(contents) => contents.properties.clone(),
+        None => manifest.value_settings.clone().map(Into::into).unwrap_or_default(),
+    };
     if ask.globals && manifest.object(Role::Globals).is_none() {
         let error = Error::field(Code::BadUsage, "globals", "are not in this backup: it was made without them");
         return Err(error.advise("Leave out --globals: what the roles may do is then restored where they exist."));
@@ -170,7 +175,7 @@ async fn fill(
     }
     let options = options(contents, access, ask, cancel).await?;
     let values = ValueSettings::of(properties, access, cancel).await?;
-    if let Some(warning) = values.warning() {
+    for warning in values.warnings() {
         tracing::warn!("{warning}");
         warnings.push(warning);
     }
@@ -262,6 +267,7 @@ async fn unauthenticated(
         Err(error) => return Err(left_behind(error, &access, ask, false).await),
     };
     let mut warnings: Vec<String> = filtered.below.into_iter().map(String::from).collect();
+    warnings.push(UNKNOWN_VALUES.to_owned());
     if ask.create {
         warnings.push(UNKNOWN_PROPERTIES.to_owned());
     }

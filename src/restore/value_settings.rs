@@ -16,6 +16,8 @@ pub(super) struct ValueSettings {
     pub(super) target: PsqlTarget,
     /// Names of those that its server does not take.
     refused: Vec<String>,
+    /// Arrays are read otherwise in the source than in any restore.
+    has_null_words: bool,
     /// In which amounts of type `money` look as in the source, where this server's own is another one.
     pub(super) lc_monetary: Option<String>,
 }
@@ -30,6 +32,7 @@ impl ValueSettings {
         let (target, cancel, money) = (target.clone(), cancel.clone(), properties.money.clone());
         // Backups of earlier releases do not know the server's.
         let is_known = !properties.server_settings.is_empty();
+        let has_null_words = properties.setting("array_nulls").is_some_and(|value| !is_on(value));
         let of_dump = properties.money.as_ref().map(|money| money.locale.clone());
         let of_source = if is_known {
             properties.setting("lc_monetary").map(str::to_owned)
@@ -40,6 +43,7 @@ impl ValueSettings {
             return Ok(Self {
                 target,
                 refused: Vec::new(),
+                has_null_words,
                 lc_monetary: None,
             });
         }
@@ -66,6 +70,7 @@ impl ValueSettings {
             Ok(Self {
                 target: target.with_settings(taken),
                 refused,
+                has_null_words,
                 lc_monetary,
             })
         })
@@ -73,14 +78,20 @@ impl ValueSettings {
     }
 
     /// Before the rows.
-    pub(super) fn warning(&self) -> Option<String> {
-        (!self.refused.is_empty()).then(|| {
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        let refused = (!self.refused.is_empty()).then(|| {
             format!(
                 "this server does not take these settings of the source, and generated columns, materialized views and checks that depend on \
                  them may have other values: {}",
                 self.refused.join(", ")
             )
-        })
+        });
+        let arrays = self.has_null_words.then(|| {
+            "the source's database has array_nulls = off, under which the rows of a dump cannot be read: generated columns and materialized \
+             views of arrays with the word NULL may have other values"
+                .to_owned()
+        });
+        refused.into_iter().chain(arrays)
     }
 
     pub(super) fn likely_cause(&self, mut error: Error) -> Error {
@@ -110,6 +121,12 @@ fn statements(properties: &DatabaseProperties) -> Vec<(String, String)> {
     of_values
         .map(|(name, value)| (name.to_owned(), format!("SET {} TO {}", identifier(name), literal(value))))
         .collect()
+}
+
+/// As PostgreSQL reads a truth value; what is none would not have been taken.
+fn is_on(value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    value == "1" || value == "on" || (!value.is_empty() && ["true", "yes"].iter().any(|word| word.starts_with(&value)))
 }
 
 fn set_lc_monetary(locale: &str) -> String {

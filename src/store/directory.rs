@@ -100,8 +100,9 @@ impl Directory {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::new(Code::BadUsage, format!("{} cannot be read: {error}", path.display()))
-        .advise("See that it is there, and that this user may read it.")
+    Error::new(Code::BadUsage, format!("{} cannot be read: {error}", path.display())).advise(
+        "A place in S3 begins with s3://, such as s3://BUCKET/PREFIX; of a folder, see that it is there and that this user may read it.",
+    )
 }
 
 #[cfg(test)]

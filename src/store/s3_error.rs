@@ -145,7 +145,7 @@ pub fn of_another_run(object: &str) -> Error {
         format!("{object} exists already, from another run of this event"),
     )
     .advise(
-        "Run again when that run has ended, or with another `scheduled_time`, which names the backup. Delete nothing that a run \
-         may still need.",
+        "If that run goes on, wait for its end and run again. If it has failed, its objects stay, since nothing is overwritten: remove them, \
+         which have no manifest and are no backup, or take another `scheduled_time`, which names the backup.",
     )
 }

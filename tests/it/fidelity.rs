@@ -86,6 +86,13 @@ impl Fixture {
         Pgseal::new(&arguments).envs(self.bucket.env()).run().receipt()
     }
 
+    fn recovery_instructions(&self, place: &str) -> String {
+        let stem = place
+            .strip_prefix(&format!("s3://{}/", self.bucket.name))
+            .expect("a place in its bucket");
+        String::from_utf8(self.bucket.get(&format!("{stem}.RECOVER.md"))).expect("a text")
+    }
+
     /// By the superuser of a server, through its socket.
     fn restore(&self, target: &Server, place: &str, database: &str, options: &[&str]) -> CommandOutput {
         let to = target.conninfo(database);

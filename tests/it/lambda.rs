@@ -174,7 +174,7 @@ fn an_event_that_is_no_json_is_a_bad_event_and_told_nowhere() {
         (br#"{"database": "hunter2\ud800"}"#, "not JSON"),
         (br#"{"database": "hunter2", "port": 1e999}"#, "not JSON"),
         (b"", "empty"),
-        (b"\xef\xbb\xbf{\"database\": \"hunter2\"}", "not JSON"),
+        (b"\xef\xbb\xbf\xef\xbb\xbf{\"database\": \"hunter2\"}", "not JSON"),
         (b"hunter2", "not JSON"),
         (b"{\"database\": \"hunter2\xff\"}", "not UTF-8"),
         (br#"{"database": "hunter2"} {"#, "not JSON"),

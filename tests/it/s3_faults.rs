@@ -264,7 +264,10 @@ fn a_dump_of_the_old_format_is_never_taken_from_another_run() {
     for key in bucket.keys().iter().filter(|key| !key.ends_with(".sql.bz.enc")) {
         bucket.delete(key);
     }
+    let before = bucket.keys().len();
     backup().failed("commit_failed", 4);
+    // Before the dump: hours later it would end the same way.
+    assert_eq!(bucket.keys().len(), before);
     assert!(
         !bucket.keys().iter().any(|key| key.ends_with(".manifest.jsonl")),
         "{:?}",

@@ -5,13 +5,16 @@ use crate::envelope::signature::{ALGORITHM, Verifier};
 use crate::error::{Code, Error, Result};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
+const UNSIGNED: &str = "Either it is from before your backups were signed, which you know from elsewhere (then leave out --signer for it), or \
+     somebody else made it.";
+
 /// A manifest that says who signed it must hold that signature, no matter who reads it; with a pinned signer it must be theirs.
 pub fn check_signature(found: &UnverifiedManifest, pinned: Option<&Verifier>) -> Result<()> {
     let tampered = |reason: String| Error::new(Code::Tampered, format!("{}: {reason}", found.name()));
     let signatures = &found.proof.signatures;
     let Some(signer) = &found.unproven().signer else {
         return match (pinned, signatures.is_empty()) {
-            (Some(pinned), _) => Err(tampered(format!("it is not signed; {} should have signed it", pinned.fingerprint))),
+            (Some(pinned), _) => Err(tampered(format!("it is not signed; {} should have signed it", pinned.fingerprint)).advise(UNSIGNED)),
             (None, false) => Err(tampered("it holds a signature, but its first line names no signer".into())),
             (None, true) => Ok(()),
         };

@@ -2,7 +2,7 @@
 
 use super::{block, opened, quoted};
 use crate::envelope::manifest::{Manifest, Role};
-use crate::format::database_properties::{DatabaseProperties, VALUE_SETTINGS, is_of_values};
+use crate::format::database_properties::{DatabaseProperties, VALUE_SETTINGS, ValueProperties, is_of_values};
 
 /// Options of `createdb` for a database like the source's.
 pub fn createdb_options(properties: &DatabaseProperties) -> String {
@@ -43,8 +43,10 @@ pub(super) const SETTINGS_FILE: &str = "settings.sql";
 /// sealed, and come from the inventory.
 pub(super) fn settings(manifest: &Manifest, properties: &DatabaseProperties) -> Option<String> {
     let settings = properties.settings.iter().chain(properties.server_settings.iter());
-    let is_needed = settings.into_iter().any(|(name, _)| is_of_values(name)) || properties.money.is_some();
-    let inventory = manifest.object(Role::Inventory).filter(|_| is_needed)?;
+    let is_sealed = settings.into_iter().any(|(name, _)| is_of_values(name)) || properties.money.is_some();
+    if !is_sealed && manifest.value_settings.is_none() {
+        return None;
+    }
     let money = if properties.money.is_some() {
         " A server that refuses\n\
          `lc_monetary` lacks the locale of the amounts of type money, and would read them otherwise: install the locale there\n\
@@ -55,7 +57,38 @@ pub(super) fn settings(manifest: &Manifest, properties: &DatabaseProperties) -> 
     Some(format!(
         "\nThe rows were written and checked under these settings of the source, which the dump does not hold: without them it may not\n\
          restore, or dates and amounts may mean something else. What the new server does not know can be taken out of `{SETTINGS_FILE}`.{money}\n{}",
-        block(&setting_values(&opened(manifest, inventory), "restored"))
+        block(&match manifest.object(Role::Inventory) {
+            Some(inventory) => setting_values(&opened(manifest, inventory), "restored"),
+            None => written_out(manifest.value_settings.as_ref()?),
+        })
+    ))
+}
+
+/// What writes them where no inventory has them: the manifest is not encrypted either.
+fn written_out(values: &ValueProperties) -> String {
+    let of_dump = values.money.iter().map(|money| ("lc_monetary", &*money.locale));
+    let own = values.settings.iter().chain(of_dump);
+    // What a line of SQL cannot hold is left out: no such value is a locale, a time zone or a style.
+    let is_plain = |(name, value): &(&str, &str)| !name.chars().chain(value.chars()).any(char::is_control);
+    let in_sql = |(name, value): (&str, &str)| format!("\"{}\" TO '{}'", name.replace('"', "\"\""), value.replace('\'', "''"));
+    let session = values.server_settings.iter().chain(own).filter(is_plain).map(in_sql);
+    let database = values.settings.iter().filter(is_plain).map(in_sql);
+    let session = session.map(|setting| format!("SET {setting};\n"));
+    let database = database.map(|setting| format!("ALTER DATABASE restored SET {setting};\n"));
+    let lines: String = session.chain(database).collect();
+    format!("cat > {SETTINGS_FILE} <<'SQL'\nSET client_encoding TO 'UTF8';\n{lines}SQL\n")
+}
+
+/// Which collations the dump needs of the new server's system: their names stay sealed.
+pub(super) fn collations(manifest: &Manifest, properties: &DatabaseProperties) -> Option<String> {
+    let inventory = manifest
+        .object(Role::Inventory)
+        .filter(|_| properties.collations().next().is_some())?;
+    Some(format!(
+        "\nThe database uses collations of the source's operating system. A server whose system lacks one of their locales ends the restore\n\
+         with its name: install the locale there (localedef), then run `SELECT pg_import_system_collations('pg_catalog')` in the new\n\
+         database, and restore again. The inventory lists them:\n{}",
+        block(&format!("{} | jq .system_collations\n", opened(manifest, inventory)))
     ))
 }
 

@@ -79,6 +79,9 @@ impl LostObjects {
     /// Its name, and those by which others use it without a name.
     pub(super) fn suspect(&mut self, object: &DumpObject, statement: &Statement) {
         let (from, to) = object.words;
+        // These serve without being named: by the types of columns, in comparisons and in sorting.
+        let is_default = || statement.has(to, "DEFAULT FOR TYPE");
+        self.suspects.are_all |= object.kind == ObjectKind::Cast || (object.kind == ObjectKind::OperatorClass && is_default());
         if !matches!(object.kind, ObjectKind::Cast | ObjectKind::Transform | ObjectKind::UserMapping) {
             self.suspects.add(&object.own);
         }
@@ -98,12 +101,6 @@ impl LostObjects {
                 self.suspects.add(name);
             }
             at = end;
-        }
-        if object.kind == ObjectKind::OperatorClass
-            && statement.has(to, "DEFAULT FOR TYPE")
-            && let Some((parts, _)) = statement.qualified(to + 3)
-        {
-            parts.last().into_iter().for_each(|name| self.suspects.add(name));
         }
         for at in to..statement.len() {
             let name = if statement.is(at, "CONSTRAINT") {

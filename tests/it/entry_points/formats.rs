@@ -123,7 +123,8 @@ fn the_old_format_is_what_the_old_image_wrote() {
     event["public_key"] = json!(pair.public);
     event["format"] = json!("legacy");
     event["scheduled_time"] = json!("2026-11-24T02:00:00Z");
-    fixture.backup(&event).complete();
+    let receipt = fixture.backup(&event).complete().to_string();
+    assert!(!receipt.contains("legacy format"), "{receipt}");
     let stem = "backups/app_2026-11-24T02:00:00Z";
     let keys = fixture.bucket.keys();
     for key in [format!("{stem}.key.txt.enc"), format!("{stem}.sql.bz.enc")] {
@@ -134,4 +135,21 @@ fn the_old_format_is_what_the_old_image_wrote() {
         test $(wc -c <key.txt) = 175
         openssl enc -d -aes-256-cbc -md sha256 -pass file:key.txt -in *.sql.bz.enc 2>/dev/null | bzip2 -d";
     assert!(shell(pair.folder.path(), commands).contains(LAST_LINE));
+}
+
+/// It has no inventory, in which the new format keeps them, and said nothing.
+#[test]
+fn settings_that_the_old_format_does_not_keep_are_told() {
+    let fixture = Fixture::new();
+    fixture.server.psql(
+        "app",
+        "alter database app set datestyle = 'ISO, DMY'; alter database app set app.region = 'eu'",
+    );
+    let mut event = fixture.event();
+    event["public_key"] = json!(KeyPair::new().public);
+    event["format"] = json!("legacy");
+    let receipt = fixture.backup(&event).complete().to_string().to_lowercase();
+    assert!(receipt.contains("legacy format does not keep"), "{receipt}");
+    // Those of PostgreSQL stand in its manifest.
+    assert!(receipt.contains("by hand: app.region\""), "{receipt}");
 }

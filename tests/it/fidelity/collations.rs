@@ -52,6 +52,8 @@ fn collations_of_the_source_s_system_are_made_for_a_drill_and_told_elsewhere() {
         ];
         expected.sort_by_key(Value::to_string);
         assert_eq!(sealed, expected);
+        let by_hand = fixture.recovery_instructions(&place);
+        assert!(by_hand.contains("jq .system_collations") && !by_hand.contains("fr_FR"), "{by_hand}");
         let (said, report) = fixture.drill(&place);
         assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{major}: {report}");
         assert_eq!(
@@ -90,4 +92,5 @@ fn collations_of_the_source_s_system_are_made_for_a_drill_and_told_elsewhere() {
         "create table t (a text, b text collate \"C\"); insert into t values ('a')",
     );
     assert_eq!(fixture.inventory(&place).get("system_collations"), None);
+    assert!(!fixture.recovery_instructions(&place).contains("system_collations"));
 }

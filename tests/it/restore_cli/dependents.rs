@@ -119,6 +119,27 @@ const TOLD: &[&str] = &[
     "the rows of MATERIALIZED VIEW far.refused",
 ];
 
+/// What uses one by a column's type names neither it nor its types: each of these failed the drill.
+#[test]
+fn a_cast_that_nobody_names_is_missed_by_whatever_the_server_says() {
+    let fixture = Fixture::new(json!({}));
+    fixture.server.psql(
+        "app",
+        "create function b2i(boolean) returns smallint immutable language sql as 'select case when $1 then 1::smallint else 0::smallint end';
+         create cast (boolean as smallint) with function b2i(boolean) as assignment;
+         create table by_default (id int, s smallint default true); insert into by_default values (2, true);
+         create function i2b(smallint) returns boolean immutable language sql as 'select $1 <> 0';
+         create cast (smallint as boolean) with function i2b(smallint) as implicit;
+         create table by_check (active smallint, check (active)); insert into by_check values (1);
+         create cast (text as json) with inout as implicit;
+         create table by_column (t text, g json generated always as (t::text) stored); insert into by_column values ('1')",
+    );
+    backup(&fixture, json!({}));
+    let said = drill(&fixture, None, &[]);
+    let report = said.receipt();
+    assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{report:#}");
+}
+
 /// A body is text to a dump: that the function calls one that is not there comes out when the rows go in.
 #[test]
 fn a_failed_drill_tells_what_was_not_restored() {

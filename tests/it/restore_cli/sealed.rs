@@ -187,6 +187,7 @@ impl Order {
             source: Some(source_digest("db.example.com", 5432, "app")),
             selection: Some(SelectionRecord::default().digest()),
             partial: Some(false),
+            value_settings: None,
             card_sha256: Some(hex(&sha256(card.as_bytes()))),
             signer: None,
             generation: 1,

@@ -1,9 +1,9 @@
 //! Rows come back under the settings that they were checked under.
 
-use super::Fixture;
 use super::before_rows::into;
 use super::drills::{backup, drill};
 use super::recipients::follow;
+use super::{Fixture, text};
 use crate::support::postgres::Server;
 use serde_json::json;
 
@@ -75,6 +75,20 @@ fn the_recovery_instructions_set_them_before_the_rows() {
 /// restore, and a drill passed; what a login has for itself went before all of them.
 #[test]
 fn settings_of_the_server_and_of_logins_change_no_value() {
+    let (fixture, _) = values_stay("pgseal/1");
+    let report = drill(&fixture, None, &[]).receipt();
+    assert_eq!(report["outcome"], json!("passed"), "{report:#}");
+}
+
+/// It has no inventory: amounts came back a hundred times as high, days as months, and nothing that was kept told why.
+#[test]
+fn the_old_format_keeps_the_settings_that_change_values() {
+    let (_, by_hand) = values_stay("legacy");
+    assert!(by_hand.contains("SET \"DateStyle\" TO 'ISO, DMY';"), "{by_hand}");
+}
+
+/// Gives the recovery instructions.
+fn values_stay(format: &str) -> (Fixture, String) {
     let server = Server::builder()
         .setting("datestyle", "ISO, DMY")
         .setting("timezone", "Asia/Tokyo")
@@ -91,15 +105,20 @@ fn settings_of_the_server_and_of_logins_change_no_value() {
          insert into moments values ('2026-06-06 01:00+09');
          create table spans (off text check (off::interval < interval '-1 day'), s numeric generated always as (seconds(off)) stored);
          insert into spans values ('-1 02:00:00');
-         create materialized view told as select at::date::text as day, (interval '1 day 2 hours')::text as span from moments",
-        json!({}),
+         create materialized view told as select at::date::text as day, (interval '1 day 2 hours')::text as span from moments;
+         create table pay (m money); insert into pay values (1.5::numeric)",
+        json!({"format": format}),
     );
     let rows = "select (select string_agg(day::text, ',') from days), (select string_agg(day::text, ',') from moments),
-        (select string_agg(s::text, ',') from spans), (select string_agg(day || span, ',') from told)";
+        (select string_agg(s::text, ',') from spans), (select string_agg(day || span, ',') from told),
+        (select string_agg(m::numeric::text, ',') from pay)";
     let told = fixture.server.psql("app", rows);
-    let place = backup(&fixture, json!({}));
-    let report = drill(&fixture, None, &[]).receipt();
-    assert_eq!(report["outcome"], json!("passed"), "{report:#}");
+    let place = match format {
+        "legacy" => text(&fixture.fetched()).to_owned(),
+        _ => backup(&fixture, json!({})),
+    };
+    let card = fixture.name_of("card");
+    let by_hand = std::fs::read_to_string(fixture.fetched().join(&card)).expect("the recovery instructions");
 
     // A server and a login that read all of it otherwise.
     let mut fixture = fixture;
@@ -116,8 +135,9 @@ fn settings_of_the_server_and_of_logins_change_no_value() {
         &["restore", &place, "--key", &key, "--to", "dbname=copy", "--create"],
     );
     assert_eq!(made.code, 0, "{}", made.stderr);
-    follow(&fixture.server, &fixture.key(), &fixture.fetched(), &fixture.name_of("card"));
+    follow(&fixture.server, &fixture.key(), &fixture.fetched(), &card);
     for database in ["copy", "restored"] {
         assert_eq!(fixture.server.psql(database, rows), told, "{database}");
     }
+    (fixture, by_hand)
 }

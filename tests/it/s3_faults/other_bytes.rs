@@ -103,6 +103,46 @@ fn a_first_object_that_arrives_as_other_bytes_is_no_success() {
     assert!(!keys.iter().any(|key| key.ends_with(".manifest.jsonl")), "{keys:?}");
 }
 
+/// No other run writes under such a name: it was taken for one of another run, which costs nothing but a night.
+#[test]
+fn a_key_of_this_run_with_other_bytes_is_no_success() {
+    let fixture = Fixture::new();
+    let bucket = fixture.s3.bucket();
+    let (client, name) = (bucket.client().clone(), bucket.name.clone());
+    let proxy = FaultProxy::with(&bucket, move |request| {
+        if request.is(Operation::PutObject, ".key.") {
+            let put = client.put_object().bucket(&name).key(request.key());
+            block_on(put.body(vec![7; request.length()].into()).send()).expect("it is put");
+        }
+        None
+    });
+    let event = event(&fixture.server, "app", &bucket);
+    let said = Pgseal::backup(&event).envs(proxy.env()).envs(fixture.server.env()).run();
+    said.failed("s3_integrity", 4);
+}
+
+/// A size that a look tells is no proof where reading says that nothing is there.
+#[test]
+fn an_object_that_is_there_to_look_at_and_not_to_read_is_no_success() {
+    let fixture = Fixture::new();
+    let bucket = fixture.s3.bucket();
+    let proxy = FaultProxy::with(&bucket, |request| {
+        let is = |operation| request.is(operation, ".key.");
+        if is(Operation::PutObject) {
+            Some(Fault::Answer(Canned::error(412, "PreconditionFailed")))
+        } else if is(Operation::HeadObject) {
+            Some(Fault::Answer(Canned::new(200, "x".repeat(256)).header("ETag", "\"0123\"")))
+        } else if is(Operation::GetObject) {
+            Some(Fault::Answer(Canned::error(404, "NoSuchKey")))
+        } else {
+            None
+        }
+    });
+    let event = event(&fixture.server, "app", &bucket);
+    let said = Pgseal::backup(&event).envs(proxy.env()).envs(fixture.server.env()).run();
+    said.failed("s3_unavailable", 4);
+}
+
 /// It was taken for a backup of another run, found complete.
 #[test]
 fn a_manifest_of_this_run_with_other_bytes_is_no_success() {
