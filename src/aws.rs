@@ -81,7 +81,7 @@ impl ServiceError {
             status: response.map(|response| response.status().as_u16()),
             code: meta.and_then(|meta| meta.code()).unwrap_or_default().to_owned(),
             message: match meta {
-                // The SDK's own words for such an answer are for whoever debugs it.
+                // The SDK's own words for such an answer are for developers.
                 Some(meta) => meta.message().unwrap_or("the answer gives no reason").to_owned(),
                 None => whole.clone(),
             },
