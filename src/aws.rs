@@ -1,10 +1,10 @@
 //! What every AWS service shares: configuration for a region, and how a failed call is told.
 
-pub mod manifest_signer;
+pub(crate) mod manifest_signer;
 mod refresh;
 mod trust;
 
-pub use refresh::{EXPIRED, SKEWED, refreshing};
+pub(crate) use refresh::{EXPIRED, SKEWED, refreshing};
 pub use trust::{endpoints_in_clear, read_system_roots_ahead};
 
 use crate::error::{Code, Error, Result};
@@ -18,16 +18,16 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use std::time::Duration;
 
 /// From the start of a request to its answer, where it carries next to nothing.
-pub const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// One call with all its tries, where it carries next to nothing: a network that is dead is told in minutes.
-pub const CALL_LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(300);
 
 /// Credentials by the SDK's own chain, which refreshes them; endpoints and authorities by the SDK's own variables.
-pub async fn config(region: &RegionName) -> Result<SdkConfig> {
+pub(crate) async fn config(region: &RegionName) -> Result<SdkConfig> {
     static TELL_ONCE: std::sync::Once = std::sync::Once::new();
     TELL_ONCE.call_once(|| {
         for variable in endpoints_in_clear() {
-            tracing::warn!("{variable} is http:// to another machine: requests and session tokens go in clear");
+            tracing::warn!("{variable} is http:// to another machine: requests and session tokens are sent unencrypted");
         }
     });
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
@@ -56,21 +56,19 @@ pub async fn config(region: &RegionName) -> Result<SdkConfig> {
 }
 
 /// What is known of a failed call, whichever service it was.
-pub struct ServiceError {
+pub(crate) struct ServiceError {
     pub status: Option<u16>,
     /// The service's own code, such as `AccessDenied`.
     pub code: String,
     pub message: String,
     /// The bucket's region, where S3 told it.
     pub region: Option<String>,
-    /// The request never got a usable answer.
-    pub no_answer: bool,
     /// There were no credentials to sign with.
     pub no_credentials: bool,
 }
 
 impl ServiceError {
-    pub fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
@@ -88,23 +86,19 @@ impl ServiceError {
             region: response
                 .and_then(|response| response.headers().get("x-amz-bucket-region"))
                 .map(str::to_owned),
-            no_answer: matches!(
-                error,
-                SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_)
-            ),
             no_credentials: whole.contains("credentials") && response.is_none(),
         }
     }
 
     /// The call in one sentence: `s3:PutObject on arn:…: AccessDenied (403): message`.
-    pub fn sentence(&self, action: &str, resource: &str) -> String {
+    pub(crate) fn sentence(&self, action: &str, resource: &str) -> String {
         let status = self.status.map(|status| format!(" ({status})")).unwrap_or_default();
         let code = if self.code.is_empty() { "no usable answer" } else { &self.code };
         format!("{action} on {resource}: {code}{status}: {}", self.message)
     }
 
     /// For the services beside S3.
-    pub fn into_error(self, action: &str, resource: &str) -> Error {
+    pub(crate) fn into_error(self, action: &str, resource: &str) -> Error {
         let error = Error::new(Code::AwsFailed, self.sentence(action, resource));
         if self.no_credentials {
             error.advise("No credentials were found: give the task or function a role.")

@@ -4,7 +4,7 @@
 /// Above the usual 0, and far below 19, with which the work might hardly go on beside a busy neighbour.
 const NICENESS: i32 = 10;
 
-pub fn start(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+pub(crate) fn start(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     let thread = std::thread::Builder::new().name(name.to_owned());
     let started = thread.spawn(|| {
         // Of Linux's threads each has its own niceness, and "this process" means this thread (setpriority(2), BUGS).

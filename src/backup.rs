@@ -1,13 +1,13 @@
 //! One plan in, one receipt out.
 
+mod already_complete;
 mod attempt;
 mod commit;
 mod estimate;
-mod existing;
 mod sizing;
 mod stream;
 
-pub use estimate::Estimate;
+pub(crate) use estimate::Estimate;
 
 use crate::aws::manifest_signer::ManifestSigner;
 use crate::background;
@@ -25,15 +25,15 @@ use crate::rds::databases::{DatabaseList, ListedDatabase, databases};
 use crate::receipt::{BackupSummary, Receipt, ReceiptEntry};
 use crate::store::S3;
 use crate::variables::Env;
+use already_complete::{ExistingBackup, ThisOrder};
 use attempt::{Attempt, AttemptEnd};
-use existing::{ExistingBackup, ThisOrder};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 /// What all databases of one event share.
-pub struct BackupContext<'a> {
+pub(crate) struct BackupContext<'a> {
     pub plan: &'a Plan,
     pub env: &'a Env,
     pub server: Server,
@@ -43,7 +43,7 @@ pub struct BackupContext<'a> {
 }
 
 /// Every database that the plan means is tried; one that fails does not stop the others, a cancel does.
-pub async fn run_backups(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> Receipt {
+pub(crate) async fn run_backups(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> Receipt {
     // Before the first question to S3: where there are few cores, keys are then there when the server needs one of them.
     let mut seal = Some(begin_seal(plan.format));
     let opened = async {
@@ -102,7 +102,7 @@ fn nothing_tried(plan: &Plan, error: Error) -> Receipt {
 
 impl<'a> BackupContext<'a> {
     /// Looks at the bucket, then finds the server and its credentials.
-    pub async fn open(plan: &'a Plan, env: &'a Env, deadline: Option<OffsetDateTime>, cancel: &'a Cancel) -> Result<Self> {
+    pub(crate) async fn open(plan: &'a Plan, env: &'a Env, deadline: Option<OffsetDateTime>, cancel: &'a Cancel) -> Result<Self> {
         let store = Arc::new(S3::open(&plan.destination, env).await?);
         cancel.run_until_cancelled(store.check_bucket()).await?;
         let server = cancel.run_until_cancelled(Server::find(&plan.source)).await?;
@@ -117,7 +117,7 @@ impl<'a> BackupContext<'a> {
     }
 
     /// The databases that the plan means, and what a user might miss among them.
-    pub async fn databases(&self) -> Result<DatabaseList> {
+    pub(crate) async fn databases(&self) -> Result<DatabaseList> {
         match &self.plan.databases {
             Databases::Named(names) => Ok(DatabaseList::named(names)),
             Databases::All => databases(&self.server, &self.plan.exclude_databases, self.cancel).await,
@@ -126,7 +126,7 @@ impl<'a> BackupContext<'a> {
 
     /// The `pg_dump` for a server of this major. Asking for its version starts a process, which is given a limit, and which
     /// nobody waits for after a cancel.
-    pub async fn find_client(&self, major: u32) -> Result<ClientTools> {
+    pub(crate) async fn find_client(&self, major: u32) -> Result<ClientTools> {
         let (folders, path) = (self.plan.client_folders.clone(), self.env.get("PATH").map(str::to_owned));
         let (cancel, limit) = (self.cancel.clone(), self.server.limits.login);
         let search = spawn_blocking(move || client_tools::find(&folders, path.as_deref(), major, limit, &cancel));
@@ -136,7 +136,7 @@ impl<'a> BackupContext<'a> {
 
     /// What a backup of this database would meet under its name: when the one was finished that stands there already, or
     /// what stands in the way.
-    pub async fn look_under_name(&self, database: &DatabaseName) -> Result<Option<Timestamp>> {
+    pub(crate) async fn look_under_name(&self, database: &DatabaseName) -> Result<Option<Timestamp>> {
         let stem = self.plan.stem(database, &self.server.host)?;
         let signer = match &self.plan.signing_key {
             Some(key) => Some(self.cancel.run_until_cancelled(ManifestSigner::open(key)).await?.verifier()?),
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use time::macros::datetime;
 
-    /// An event with a fixed time was success for ever, night after night.
+    /// An event with a fixed time was success forever, night after night.
     #[test]
     fn a_backup_that_is_found_a_day_later_is_told_with_its_time() {
         let now = datetime!(2026-11-24 02:00 UTC);

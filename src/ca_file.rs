@@ -11,7 +11,7 @@ const MAX_BYTES: u64 = 16 << 20;
 const MADE_UP: [&str; 3] = ["/proc", "/dev", "/sys"];
 
 /// The content of a file that lies on a disk.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     must_lie_on_disk(path)?;
     let opened = std::fs::OpenOptions::new()
         .read(true)
@@ -28,7 +28,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// That others may read, who wait for a pipe and have no limit: a file of some size, or a folder.
-pub fn must_be_readable(path: &Path) -> Result<()> {
+pub(crate) fn must_be_readable(path: &Path) -> Result<()> {
     must_lie_on_disk(path)?;
     let metadata = path.metadata()?;
     if metadata.is_dir() {
@@ -67,7 +67,7 @@ fn must_lie_on_disk(path: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// The SDK waited for ever for the other end of a pipe, and read whatever it got.
+    /// The SDK waited forever for the other end of a pipe, and read whatever it got.
     #[test]
     fn what_others_read_is_a_file_of_some_size() {
         let folder = tempfile::tempdir().unwrap();

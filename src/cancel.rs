@@ -33,7 +33,7 @@ impl Cancel {
     }
 
     /// Cancelled with this one, or alone: one backup of several that fails must not stop the others.
-    pub fn child(&self) -> Result<Self> {
+    pub(crate) fn child(&self) -> Result<Self> {
         let child = Self::new()?;
         let mut children = self.0.children.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         children.retain(|known| known.strong_count() > 0);
@@ -50,21 +50,21 @@ impl Cancel {
     }
 
     /// Cancels when it is dropped: what was begun under this ends with the caller that began it, even by a panic.
-    pub fn cancel_on_drop(&self) -> CancelOnDrop {
+    pub(crate) fn cancel_on_drop(&self) -> CancelOnDrop {
         CancelOnDrop(self.clone())
     }
 
-    pub fn reason(&self) -> Option<&Error> {
+    pub(crate) fn reason(&self) -> Option<&Error> {
         self.0.reason.get()
     }
 
     /// `Err` with the reason once cancelled.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         self.reason().map_or(Ok(()), |reason| Err(reason.clone()))
     }
 
     /// Waits for the cancel, for tasks.
-    pub async fn cancelled(&self) -> Error {
+    pub(crate) async fn cancelled(&self) -> Error {
         self.0.token.cancelled().await;
         self.reason()
             .cloned()
@@ -72,7 +72,7 @@ impl Cancel {
     }
 
     /// Runs `work` until it ends or this is cancelled.
-    pub async fn run_until_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn run_until_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
             reason = self.cancelled() => Err(reason),
@@ -82,7 +82,7 @@ impl Cancel {
 
     /// Runs `work` to its end even when cancelled, but from then on no longer than `grace`: for calls whose outcome
     /// somebody must know.
-    pub async fn run_with_grace<T>(&self, grace: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn run_with_grace<T>(&self, grace: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::pin!(work);
         tokio::select! {
             biased;
@@ -92,7 +92,7 @@ impl Cancel {
     }
 
     /// Waits a while, for tasks.
-    pub async fn pause(&self, time: Duration) -> Result<()> {
+    pub(crate) async fn pause(&self, time: Duration) -> Result<()> {
         tokio::select! {
             biased;
             reason = self.cancelled() => Err(reason),
@@ -101,12 +101,12 @@ impl Cancel {
     }
 
     /// Readable once cancelled, for threads that wait with poll(2).
-    pub fn wake(&self) -> BorrowedFd<'_> {
+    pub(crate) fn wake(&self) -> BorrowedFd<'_> {
         self.0.wake.as_fd()
     }
 
     /// Sleeps on a thread; wakes early, with the reason, when cancelled.
-    pub fn sleep(&self, time: Duration) -> Result<()> {
+    pub(crate) fn sleep(&self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         loop {
             self.check()?;
@@ -122,7 +122,7 @@ impl Cancel {
 }
 
 /// See [`Cancel::cancel_on_drop`].
-pub struct CancelOnDrop(Cancel);
+pub(crate) struct CancelOnDrop(Cancel);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {

@@ -24,7 +24,7 @@ use time::OffsetDateTime;
 
 /// Each thing that was looked at, and what it came to.
 #[derive(Debug, Serialize)]
-pub struct CheckReport {
+pub(crate) struct CheckReport {
     pub status: &'static str,
     pub checks: Vec<Check>,
     /// The formula, before any database is known.
@@ -37,7 +37,7 @@ pub struct CheckReport {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     pub name: &'static str,
     pub status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ pub struct Check {
 }
 
 impl CheckReport {
-    pub fn failure(&self) -> Option<&Error> {
+    pub(crate) fn failure(&self) -> Option<&Error> {
         self.checks.iter().find_map(|check| check.error.as_ref())
     }
 
@@ -103,7 +103,7 @@ async fn told_when_slow<T>(patience: Duration, work: impl Future<Output = T>, te
 }
 
 /// Looks at all that can be looked at, and goes on after a failure wherever that makes sense.
-pub async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> CheckReport {
+pub(crate) async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> CheckReport {
     let memory = plan.memory(0).ok();
     let mut report = CheckReport {
         status: "ok",
@@ -198,7 +198,7 @@ pub async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>
 async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut CheckReport) -> bool {
     let clear = endpoints_in_clear();
     if !clear.is_empty() {
-        let detail = json!({"variables": clear, "warning": "http:// to another machine: requests and session tokens go in clear"});
+        let detail = json!({"variables": clear, "warning": "http:// to another machine: requests and session tokens are sent unencrypted"});
         report.add("endpoints", "warning", detail);
     }
     let bucket = cancel.run_until_cancelled(store.check_bucket()).await;
@@ -321,7 +321,7 @@ fn estimate(
 }
 
 /// The plan as a person would check it: no key, no password.
-pub fn describe(plan: &Plan) -> Value {
+pub(crate) fn describe(plan: &Plan) -> Value {
     json!({
         "action": format!("{:?}", plan.action).to_lowercase(),
         "databases": match &plan.databases {

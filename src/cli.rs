@@ -63,7 +63,7 @@ pub enum Command {
     Drill(restore::Drill),
     /// Gives a backup new recipients; the dump is not touched
     Rewrap(restore::Rewrap),
-    /// Gives the dump in clear
+    /// Gives the dump decrypted
     Decrypt(restore::Decrypt),
     /// Lists the codes of all failures, with exit status and advice, as JSON
     Codes,

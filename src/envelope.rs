@@ -1,8 +1,8 @@
 //! The key schedule and what stands around a dump, FORMAT.md on a few screens: secret, recipients, manifest, and the
 //! format of the image that came before.
 
-pub mod data_key;
-pub mod key_text;
+pub(crate) mod data_key;
+pub(crate) mod key_text;
 pub mod legacy;
 pub mod manifest;
 mod modulus;
@@ -11,4 +11,4 @@ pub mod recipient;
 pub mod recovery_instructions;
 pub mod secret;
 pub mod signature;
-pub mod test_keys;
+pub(crate) mod test_keys;

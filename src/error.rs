@@ -27,7 +27,7 @@ macro_rules! codes {
             }
 
             /// What its reader can do, where nothing more exact is known.
-            pub fn hint(self) -> &'static str {
+            pub(crate) fn hint(self) -> &'static str {
                 match self { $(Code::$code => $hint),* }
             }
         }
@@ -63,7 +63,7 @@ codes! {
     S3WrongRegion "s3_wrong_region" 4 "Set `bucket_region` to the bucket's region.";
     S3NoBucket "s3_no_bucket" 4 "Create the bucket, or correct `bucket`.";
     S3Denied "s3_denied" 4 "Allow the named action on the named resource: in the role, the bucket policy, the KMS key's policy and the organisation's. A bucket policy may also demand a header: `encryption`, `kms_key_id`, `acl`, `storage_class`, `tags` and `object_lock` send it.";
-    CommitUnknown "commit_unknown" 4 "Whether S3 completed it cannot be told: allow s3:ListBucket on the bucket, or s3:GetObject on the prefix, and run again: a backup that stands is then found. Without a manifest it is none.";
+    CommitUnknown "commit_unknown" 4 "Whether S3 completed it is unknown: allow s3:ListBucket on the bucket, or s3:GetObject on the prefix, and run again: a backup that stands is then found. Without a manifest it is none.";
     CommitFailed "commit_failed" 4 "The data was stored but its manifest could not be: without it, it is no backup. Run again; the objects of the run named here may be deleted once `pgseal list` shows no backup of that run.";
     AwsFailed "aws_failed" 4 "Check the role's credentials, its permission for the named call, and the network path to that service.";
     StemTaken "stem_taken" 4 "Something else stands under this backup's name: give each server and each selection a `prefix` of its own (such as `backups/{host}`), or use another `scheduled_time`; look at the object before you remove it.";
@@ -107,7 +107,7 @@ impl Error {
     }
 
     /// A field of the event, or the environment variable behind it, that cannot be used.
-    pub fn field(code: Code, field: &str, message: impl fmt::Display) -> Self {
+    pub(crate) fn field(code: Code, field: &str, message: impl fmt::Display) -> Self {
         Self {
             code,
             message: format!("`{field}` {message}"),
@@ -117,7 +117,7 @@ impl Error {
     }
 
     /// Advice that is more exact than the code's own.
-    pub fn advise(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn advise(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -132,7 +132,7 @@ impl Error {
     }
 
     /// The name under which Lambda, Step Functions and alarms see it.
-    pub fn error_type(&self) -> String {
+    pub(crate) fn error_type(&self) -> String {
         format!("pgseal.{}", self.code.name())
     }
 }
@@ -168,7 +168,7 @@ impl From<Error> for std::io::Error {
 }
 
 /// The error that a stage put in, or `otherwise` around an error of the system.
-pub fn from_io(error: std::io::Error, otherwise: Code) -> Error {
+pub(crate) fn from_io(error: std::io::Error, otherwise: Code) -> Error {
     match error.downcast::<Error>() {
         Ok(ours) => ours,
         Err(system) => Error::new(otherwise, system.to_string()),

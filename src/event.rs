@@ -5,7 +5,7 @@
 
 mod fields;
 
-pub use fields::{EventFields, missing};
+pub(crate) use fields::{EventFields, missing};
 
 use crate::error::{Code, Error, Result};
 use crate::format::unique_names::UniqueNames;
@@ -20,7 +20,7 @@ const AN_OBJECT: &str =
     "Give one JSON object, {…}, of the fields in README.md: names and texts in double quotes, no comma after the last field.";
 
 /// Every field that an event may have, in the order of the documentation.
-pub const FIELDS: &[&str] = &[
+pub(crate) const FIELDS: &[&str] = &[
     "action",
     "database",
     "exclude_databases",
@@ -111,7 +111,7 @@ impl Event {
 
 impl Event {
     /// The names of the fields that it sets; what an envelope says of itself is none of them.
-    pub fn fields(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
         let is_set = |name: &&str| *name != "scheduled_time" || !self.has_time_of_envelope;
         self.fields.keys().map(String::as_str).filter(is_set)
     }
@@ -146,7 +146,7 @@ fn opened(mut envelope: Map<String, Value>) -> Result<(Map<String, Value>, bool)
 }
 
 /// A name that is no field, with the nearest that is one.
-pub fn unknown_field(name: &str) -> Error {
+pub(crate) fn unknown_field(name: &str) -> Error {
     let likeness = |field: &str| strsim::jaro_winkler(field, &name.to_lowercase());
     let nearest = FIELDS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();

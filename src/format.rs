@@ -3,9 +3,9 @@
 pub mod backup_format;
 pub mod compression;
 pub mod database_properties;
-pub mod dump_commands;
+pub(crate) mod dump_commands;
 pub mod dump_lexer;
-pub mod dump_statement;
+pub(crate) mod dump_statement;
 mod hex;
 pub mod inventory;
 mod json;
@@ -15,8 +15,9 @@ pub mod order;
 pub mod parts;
 mod sha256;
 pub mod table_name;
-pub mod unique_names;
+pub(crate) mod unique_names;
 
 pub use hex::{hex, unhex, unhex_all};
 pub use json::ToJson;
-pub use sha256::{digest, sha256};
+pub(crate) use sha256::digest;
+pub use sha256::{Sha256, sha256};

@@ -16,14 +16,14 @@ use std::path::Path;
 use time::OffsetDateTime;
 
 /// What one event came to.
-pub enum Response {
+pub(crate) enum Response {
     Receipt(Receipt),
     Report(CheckReport),
     Fleet(BackupPlan),
 }
 
 /// What an entry point knows, as a parameter.
-pub struct HandlerContext<'a> {
+pub(crate) struct HandlerContext<'a> {
     pub env: &'a Env,
     /// When the platform will end us; our own end comes earlier.
     pub deadline: Option<OffsetDateTime>,
@@ -31,7 +31,7 @@ pub struct HandlerContext<'a> {
 }
 
 /// Resolves the event and does what it asks. `action` overrides the event's own.
-pub async fn handle(event: Result<Event>, action: Option<Action>, world: &HandlerContext<'_>) -> Response {
+pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: &HandlerContext<'_>) -> Response {
     let place = RuntimeLimits {
         now: OffsetDateTime::now_utc(),
         cpus: cpus(),
@@ -60,7 +60,7 @@ pub async fn handle(event: Result<Event>, action: Option<Action>, world: &Handle
 }
 
 impl Response {
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         match self {
             Self::Receipt(receipt) => receipt.to_json(),
             Self::Report(report) => report.to_json(),
@@ -68,7 +68,7 @@ impl Response {
         }
     }
 
-    pub fn failure(&self) -> Option<&Error> {
+    pub(crate) fn failure(&self) -> Option<&Error> {
         match self {
             Self::Receipt(receipt) => receipt.failure(),
             Self::Report(report) => report.failure(),
@@ -76,18 +76,18 @@ impl Response {
         }
     }
 
-    pub fn exit(&self) -> u8 {
+    pub(crate) fn exit(&self) -> u8 {
         self.failure().map_or(0, |error| error.code.exit())
     }
 }
 
 /// CPUs that affinity and cgroup grant.
-pub fn cpus() -> usize {
+pub(crate) fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Memory that the function, the control groups and the machine grant, in bytes.
-pub fn memory(env: &Env) -> Option<u64> {
+pub(crate) fn memory(env: &Env) -> Option<u64> {
     let function = env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|text| text.parse().ok());
     crate::observe::memory::available(function, Path::new("/"))
 }

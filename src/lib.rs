@@ -17,11 +17,15 @@
 //! | what is written | [`envelope`]: keys, manifest, signature; [`mod@format`]: the nouns of `docs/FORMAT.md` |
 //! | everywhere | [`error`], [`cancel`], [`observe`], [`signals`], [`panics`] |
 
+// Of the library alone, since all of a test's helpers are `pub`: what no other crate uses is `pub(crate)`, so that the compiler
+// sees what nobody uses.
+#![deny(unreachable_pub)]
+
 // Entry points.
 pub mod cli;
 pub mod lambda;
 
-pub mod handler;
+pub(crate) mod handler;
 
 // What is asked.
 pub mod event;
@@ -31,11 +35,11 @@ pub mod variables;
 pub mod plan;
 
 // Use cases.
-pub mod backup;
+pub(crate) mod backup;
 pub mod receipt;
 
-pub mod check;
-pub mod plan_events;
+pub(crate) mod check;
+pub(crate) mod plan_events;
 
 pub mod restore;
 
@@ -48,7 +52,7 @@ pub mod rds;
 pub mod store;
 
 pub mod aws;
-pub mod ca_file;
+pub(crate) mod ca_file;
 
 pub mod process;
 

@@ -28,7 +28,7 @@ pub fn bug() -> Error {
 }
 
 /// Runs `work` to its end; a panic in it is an error. The work is then dropped, which ends what it owned.
-pub async fn caught<T, E: From<Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+pub(crate) async fn caught<T, E: From<Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     // On the heap: wrapped several deep, a whole backup's state would otherwise be copied on the stack of each.
     let mut work = Box::pin(work);
     std::future::poll_fn(|context| {

@@ -5,6 +5,7 @@
 //! channel, so backpressure is unbroken: S3 slow → uploads in flight full → channel full → `Multipart` blocks → the
 //! window of `Compress` fills → nothing is read → the pipe fills → `pg_dump` waits.
 
+mod back;
 mod compress;
 mod count_rows;
 mod decompress;
@@ -14,18 +15,17 @@ mod fetch;
 mod hashes;
 mod length_check;
 mod multipart;
-pub mod pg_dump;
-mod restore;
+pub(crate) mod pg_dump;
 pub mod throttle;
 
-pub use compress::{Compress, Compressed};
+pub use back::{RestorePipeline, back};
+pub(crate) use compress::Compress;
 pub use count_rows::{DumpStats, RowCounter};
 pub use decrypt::{ExpectedPart, PartDecryptor};
 pub use encrypt::Encrypt;
 pub use length_check::{LengthLimit, RAISE};
 pub use multipart::Multipart;
-pub use restore::{RestorePipeline, back};
-pub use throttle::Throttled;
+pub(crate) use throttle::Throttled;
 
 use crate::cancel::Cancel;
 use crate::envelope::secret::CipherKey;

@@ -1,6 +1,6 @@
 //! What will be done: an event and an environment, resolved once into values that cannot be wrong.
 
-pub mod bucket;
+pub(crate) mod bucket;
 mod deployment;
 mod host;
 mod limits;
@@ -13,12 +13,12 @@ mod storage;
 pub mod values;
 
 pub use bucket::{AccountId, BucketAccess, BucketName, OWNER_VARIABLE, RegionName};
-pub use host::{AllowedHosts, Host};
-pub use limits::Limits;
+pub(crate) use host::{AllowedHosts, Host};
+pub(crate) use limits::Limits;
 pub use memory::{DEFAULT_CHECK_INTERVAL, MemoryBudget, PG_DUMP, block_bytes};
 pub use rate_limit::RateLimit;
-pub use storage::{CannedAcl, Encryption, KmsKeyId, ObjectLock, StorageClass, Tagging};
-pub use values::{SecretArn, SigningKey};
+pub(crate) use storage::{CannedAcl, Encryption, KmsKeyId, ObjectLock, StorageClass, Tagging};
+pub(crate) use values::{SecretArn, SigningKey};
 
 use crate::envelope::recipient::Recipient;
 use crate::error::Result;
@@ -92,7 +92,7 @@ pub enum TlsMode {
 }
 
 impl TlsMode {
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Disable => "disable",
             Self::Require => "require",

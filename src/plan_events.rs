@@ -15,7 +15,7 @@ use serde_json::Value;
 
 /// What an event means, database by database.
 #[derive(Debug, Serialize)]
-pub struct BackupPlan {
+pub(crate) struct BackupPlan {
     pub status: &'static str,
     pub backups: Vec<PlannedBackup>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +26,7 @@ pub struct BackupPlan {
 
 /// One backup to come. A database that cannot be looked at keeps its event: what stands in the way may be gone by then.
 #[derive(Debug, Serialize)]
-pub struct PlannedBackup {
+pub(crate) struct PlannedBackup {
     pub database: String,
     /// `skipped`: PostgreSQL itself forbids to dump it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ pub struct PlannedBackup {
 }
 
 impl BackupPlan {
-    pub fn failure(&self) -> Option<&Error> {
+    pub(crate) fn failure(&self) -> Option<&Error> {
         self.error.as_ref().or_else(|| {
             self.backups
                 .iter()
@@ -59,7 +59,7 @@ impl BackupPlan {
 }
 
 /// Looks at every database that the plan means; writes nothing.
-pub async fn plan_backups(event: &Event, plan: &Plan, env: &Env, cancel: &Cancel) -> BackupPlan {
+pub(crate) async fn plan_backups(event: &Event, plan: &Plan, env: &Env, cancel: &Cancel) -> BackupPlan {
     let mut answer = BackupPlan {
         status: "planned",
         backups: Vec::new(),

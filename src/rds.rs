@@ -1,28 +1,28 @@
 //! The database's side: finding it, logging in, and looking before the dump starts.
 
-pub mod databases;
-pub mod diagnose;
-pub mod dump_failure;
+pub(crate) mod databases;
+pub(crate) mod diagnose;
+pub(crate) mod dump_failure;
 mod extensions;
 mod guard;
 mod instance;
-pub mod lock_wait;
+pub(crate) mod lock_wait;
 mod login;
 pub mod passfile;
-pub mod preflight;
+pub(crate) mod preflight;
 pub mod properties;
 mod readable;
-pub mod secret;
+pub(crate) mod secret;
 pub mod selection;
 pub mod session;
-pub mod timeouts;
+pub(crate) mod timeouts;
 pub(crate) mod tls;
 mod token;
 
-pub use login::SERVICE;
-pub use passfile::passfile;
-pub use session::Session;
-pub use tls::Tls;
+pub(crate) use login::SERVICE;
+pub(crate) use passfile::passfile;
+pub(crate) use session::Session;
+pub(crate) use tls::Tls;
 
 use crate::aws;
 use crate::error::{Code, Error, Result};
@@ -34,7 +34,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Tries of one login, before the first byte of a dump only.
-pub const TRIES: u32 = 3;
+pub(crate) const TRIES: u32 = 3;
 
 /// A server that is found, allowed, and can be logged in to.
 pub struct Server {
@@ -96,7 +96,7 @@ impl Server {
     }
 
     /// What logs in next: a fresh token, or the password.
-    pub async fn password(&self, database: &str) -> Result<SecretString> {
+    pub(crate) async fn password(&self, database: &str) -> Result<SecretString> {
         match &self.credentials {
             Credentials::Iam { region, config } => token::generate_token(config, region, &self.host, self.port, &self.user).await,
             Credentials::Password(password) => Ok(password.clone()),
@@ -106,18 +106,18 @@ impl Server {
 
     /// Runs what is done before a dump, no longer than the limit for all of it. Each database is a backup of its own, with this
     /// limit of its own; the list for `"*"` comes before all of them, and a slow one takes no time from theirs.
-    pub async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let silent = |_| Err(login::silent(self, "what is asked before a dump was not all answered"));
         tokio::time::timeout(self.limits.all, work).await.unwrap_or_else(silent)
     }
 }
 
 /// Failures that may be gone a moment later.
-pub fn is_transient(code: Code) -> bool {
+pub(crate) fn is_transient(code: Code) -> bool {
     matches!(code, Code::DbUnreachable | Code::DbBusy)
 }
 
 /// Before the next try: a fifteenth of what a try may take, then twice that.
-pub fn pause(limits: Limits, tries: u32) -> Duration {
+pub(crate) fn pause(limits: Limits, tries: u32) -> Duration {
     limits.login / 15 * (1 << tries.saturating_sub(1).min(5))
 }

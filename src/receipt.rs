@@ -2,11 +2,12 @@
 
 use crate::envelope::manifest::{Manifest, ManifestObject, Role, Timestamp};
 use crate::error::Error;
+use crate::format::Sha256;
 use serde::Serialize;
 
 /// A backup of this very order, that an earlier delivery made.
 #[derive(Debug)]
-pub struct CompletedBackup {
+pub(crate) struct CompletedBackup {
     pub manifest: Manifest,
     /// All objects that the manifest names, then the manifest, each with its ETag where S3 told one.
     pub objects: Vec<(ManifestObject, Option<String>)>,
@@ -86,7 +87,7 @@ pub struct ReceiptObject {
     pub bucket: String,
     pub key: String,
     pub size: u64,
-    pub sha256: String,
+    pub sha256: Sha256,
     /// Absent where S3 did not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
@@ -94,7 +95,7 @@ pub struct ReceiptObject {
 
 impl BackupSummary {
     /// What the manifest of an earlier delivery says of its backup.
-    pub fn of_completed(found: CompletedBackup, bucket: &str) -> Self {
+    pub(crate) fn of_completed(found: CompletedBackup, bucket: &str) -> Self {
         let CompletedBackup {
             manifest,
             objects,
@@ -125,7 +126,7 @@ impl BackupSummary {
 }
 
 impl ReceiptObject {
-    pub fn new(object: &ManifestObject, bucket: &str, etag: Option<String>) -> Self {
+    pub(crate) fn new(object: &ManifestObject, bucket: &str, etag: Option<String>) -> Self {
         let ManifestObject {
             role, key, size, sha256, ..
         } = object.clone();
@@ -152,7 +153,7 @@ impl Receipt {
     }
 
     /// Failed if one failed; `already_complete` if there was nothing to do at all. What was skipped counts for neither.
-    pub fn of(backups: Vec<ReceiptEntry>, warnings: Vec<String>) -> Self {
+    pub(crate) fn of(backups: Vec<ReceiptEntry>, warnings: Vec<String>) -> Self {
         let mut tried = backups.iter().filter(|entry| entry.status != Status::Skipped);
         let mut all = |status: Status| tried.all(|entry| entry.status == status);
         let status = match () {
@@ -169,25 +170,21 @@ impl Receipt {
     }
 
     /// The first failure: it gives the exit status and the `errorType`.
-    pub fn failure(&self) -> Option<&Error> {
+    pub(crate) fn failure(&self) -> Option<&Error> {
         self.error
             .as_ref()
             .or_else(|| self.backups.iter().find_map(|entry| entry.error.as_ref()))
     }
 
-    pub fn exit(&self) -> u8 {
-        self.failure().map_or(0, |error| error.code.exit())
-    }
-
     /// Only what failed, for an error's message.
-    pub fn only_failures(mut self) -> Self {
+    pub(crate) fn only_failures(mut self) -> Self {
         self.backups.retain(|entry| entry.status == Status::Failed);
         self
     }
 }
 
 impl ReceiptEntry {
-    pub fn failed(database: &str, stem: Option<String>, error: Error) -> Self {
+    pub(crate) fn failed(database: &str, stem: Option<String>, error: Error) -> Self {
         Self {
             status: Status::Failed,
             database: database.to_owned(),
@@ -198,7 +195,7 @@ impl ReceiptEntry {
         }
     }
 
-    pub fn already_complete(database: &str, stem: String, made: BackupSummary) -> Self {
+    pub(crate) fn already_complete(database: &str, stem: String, made: BackupSummary) -> Self {
         Self {
             status: Status::AlreadyComplete,
             database: database.to_owned(),
@@ -209,7 +206,7 @@ impl ReceiptEntry {
         }
     }
 
-    pub fn complete(database: &str, stem: String, made: BackupSummary) -> Self {
+    pub(crate) fn complete(database: &str, stem: String, made: BackupSummary) -> Self {
         Self {
             status: Status::Complete,
             database: database.to_owned(),
@@ -220,7 +217,7 @@ impl ReceiptEntry {
         }
     }
 
-    pub fn skipped(database: &str, reason: &'static str) -> Self {
+    pub(crate) fn skipped(database: &str, reason: &'static str) -> Self {
         Self {
             status: Status::Skipped,
             database: database.to_owned(),

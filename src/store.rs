@@ -21,12 +21,12 @@ mod upload;
 mod whole;
 
 pub use archive::{Archive, ObjectEntry, PinnedObject, missing};
-pub use existing::{FetchOutcome, ListedObject, ObjectIdentity};
+pub(crate) use existing::{FetchOutcome, ListedObject, ObjectIdentity};
 pub use location::{Location, split_url};
 pub use look::{ConditionalSupport, KeyProbe};
 pub use memory::InMemoryStore;
-pub use new_file::NewFile;
+pub(crate) use new_file::NewFile;
 pub use s3::{ObjectMatch, PutOutcome, PutRequest, S3, read_text};
-pub use s3_error::{exists_and_is_missing, of_another_run};
+pub(crate) use s3_error::{exists_and_is_missing, of_another_run};
 pub use transfer::TransferTimeouts;
 pub use upload::{StoredObject, Upload};

@@ -5,7 +5,7 @@
 
 mod endpoints;
 mod env;
-pub mod pins;
+pub(crate) mod pins;
 
 pub use env::Env;
 
@@ -141,36 +141,36 @@ const FOREIGN: &[&str] = &[
 const OURS: &str = "PGSEAL_";
 
 /// What `PGSEAL_LOG` may say; `fatal` is Lambda's word for the last of ours.
-pub const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "fatal"];
+pub(crate) const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "fatal"];
 
 /// How like a known name an unknown one must be to be taken for it (Jaro-Winkler).
 const NEAR: f64 = 0.85;
 
 /// The variables that stand behind a field, in order.
-pub fn of_field(field: &str) -> impl Iterator<Item = &'static str> {
+pub(crate) fn of_field(field: &str) -> impl Iterator<Item = &'static str> {
     let behind = ALL.iter().filter(move |(_, kind)| matches!(kind, Field(of) if *of == field));
     behind.map(|(name, _)| *name)
 }
 
-pub fn is_known(name: &str) -> bool {
+pub(crate) fn is_known(name: &str) -> bool {
     ALL.iter().any(|(known, _)| *known == name)
 }
 
 /// Whether a file of the image may give it a value: not where the SDK reads the process's own environment, not the event
 /// itself, and no password, since an image is read by many.
-pub fn can_be_pinned(name: &str) -> bool {
+pub(crate) fn can_be_pinned(name: &str) -> bool {
     let is_open = |name: &str| matches!(name, "BACKUP_EVENT" | "PGPASSWORD") || (name.starts_with("AWS_") && name != "AWS_REGION");
     let is_setting = |kind: &VariableKind| matches!(kind, Field(_) | Setting | Pin);
     ALL.iter().any(|(known, kind)| *known == name && is_setting(kind)) && !is_open(name)
 }
 
 /// Whether an image that forbids what is meant forbids anything.
-pub fn can_be_forbidden(is_meant: impl Fn(&str) -> bool) -> bool {
+pub(crate) fn can_be_forbidden(is_meant: impl Fn(&str) -> bool) -> bool {
     ALL.iter().map(|(name, _)| name).chain(FOREIGN).any(|name| is_meant(name))
 }
 
 /// Those without which nothing holds that they protect.
-pub fn protecting() -> impl Iterator<Item = &'static str> {
+pub(crate) fn protecting() -> impl Iterator<Item = &'static str> {
     ALL.iter().filter(|(name, kind)| protects(name, kind)).map(|(name, _)| *name)
 }
 
@@ -180,7 +180,7 @@ fn protects(name: &str, kind: &VariableKind) -> bool {
 
 /// Refuses a name of ours that we do not know, what the image forbids, a value of a variable that we read which is not UTF-8,
 /// an empty pin, and a value that cannot be one.
-pub fn check(env: &Env) -> Result<()> {
+pub(crate) fn check(env: &Env) -> Result<()> {
     if let Some(error) = env.fault() {
         return Err(error.clone());
     }

@@ -18,7 +18,7 @@ use pgseal::format::parts::Part;
 use pgseal::format::parts::{PartDigest, UploadedObject};
 use pgseal::format::sha256;
 use pgseal::plan::{BucketAccess, BucketName, Destination, RegionName};
-use pgseal::store::{ObjectMatch, PutOutcome, PutRequest, S3, StoredObject, Upload};
+use pgseal::store::{KeyProbe, ObjectMatch, PutOutcome, PutRequest, S3, StoredObject, Upload};
 use pgseal_fuzz::Input;
 use pgseal_fuzz::server::{Answer, Kind, Server};
 use std::sync::{Arc, LazyLock};
@@ -210,7 +210,7 @@ async fn holds() {
 }
 
 async fn head() {
-    if let Ok(Some(Some(size))) = STORE.head(KEY).await {
+    if let Ok(KeyProbe::Found { size, .. }) = STORE.look(KEY).await {
         let log = SERVER.log();
         let last = log.last().expect("an answer");
         let told = last.header("content-length").and_then(|told| told.trim().parse().ok());

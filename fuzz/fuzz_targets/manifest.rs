@@ -7,11 +7,12 @@ use libfuzzer_sys::fuzz_target;
 use pgseal::envelope::manifest::{Manifest, Proof, UnverifiedManifest, base_name};
 use pgseal::envelope::recovery_instructions::recovery_instructions;
 use pgseal::envelope::secret::DataKeyText;
+use pgseal::format::Sha256;
+use pgseal::format::backup_format::Format;
 use pgseal::format::database_properties::DatabaseProperties;
 use pgseal::format::inventory::Inventory;
 use pgseal::format::names::Prefix;
 use pgseal::format::object_names::manifest_revision;
-use pgseal::format::{hex, sha256};
 use serde_json::Value;
 use std::sync::LazyLock;
 
@@ -54,7 +55,7 @@ fn name_of(line: &[u8]) -> Option<String> {
 fn agrees(name: &str, found: &UnverifiedManifest, bytes: &[u8]) {
     let manifest = found.unproven();
     assert_eq!([found.line(), &found.proof.line().expect("JSON")].concat(), bytes);
-    assert_eq!(found.sha256().expect("a hash"), hex(&sha256(bytes)));
+    assert_eq!(found.sha256().expect("a hash"), Sha256::of(bytes));
     let stem = manifest.stem(&Prefix::new("").expect("no prefix")).expect("a stem");
     let stem = stem.to_string();
     assert_eq!(
@@ -63,7 +64,7 @@ fn agrees(name: &str, found: &UnverifiedManifest, bytes: &[u8]) {
         "it is looked for under this name"
     );
     assert!(UnverifiedManifest::parse(&format!("x{name}"), bytes).is_err());
-    if manifest.format == "pgseal/1" {
+    if manifest.format == Format::Pgseal1 {
         assert!(
             manifest
                 .objects

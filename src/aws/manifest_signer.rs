@@ -13,7 +13,7 @@ use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 /// Ready to sign: found, allowed to say its public key, and of the right kind.
-pub struct ManifestSigner {
+pub(crate) struct ManifestSigner {
     /// What stands in line 1.
     pub signer: Signer,
     by: SigningMethod,
@@ -28,7 +28,7 @@ enum SigningMethod {
 }
 
 impl ManifestSigner {
-    pub async fn open(key: &SigningKey) -> Result<Self> {
+    pub(crate) async fn open(key: &SigningKey) -> Result<Self> {
         match key {
             SigningKey::File { path, passphrase_file } => {
                 let bad = |reason: String| Error::field(Code::BadEvent, "PGSEAL_SIGNING_KEY", reason);
@@ -70,7 +70,7 @@ impl ManifestSigner {
 
     /// Ready to sign, and seen to do so: what is not allowed is known now and not after hours of dumping. KMS signs
     /// nothing for it (`DryRun`); a local key signs a line that is no manifest's.
-    pub async fn tried(key: &SigningKey) -> Result<Self> {
+    pub(crate) async fn tried(key: &SigningKey) -> Result<Self> {
         const PROBE: &[u8] = b"pgseal/1 probe of the signing key\n";
         let signing = Self::open(key).await?;
         match &signing.by {
@@ -100,13 +100,13 @@ impl ManifestSigner {
     }
 
     /// What checks a signature of this signer.
-    pub fn verifier(&self) -> Result<Verifier> {
+    pub(crate) fn verifier(&self) -> Result<Verifier> {
         let der = BASE64_STANDARD.decode(&self.signer.public_key);
         Verifier::parse(&der.map_err(|_| Error::new(Code::Bug, "the signer's public key is no base64"))?)
     }
 
     /// Signs a manifest's first line, its newline included. KMS is given its SHA-256 only.
-    pub async fn sign(&self, line: &[u8]) -> Result<Signature> {
+    pub(crate) async fn sign(&self, line: &[u8]) -> Result<Signature> {
         let der = match &self.by {
             SigningMethod::Local(local) => local.sign(line)?,
             SigningMethod::Kms { client, key } => {

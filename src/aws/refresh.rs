@@ -21,11 +21,11 @@ const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Codes that mean: not now, rather than: not you.
-pub const EXPIRED: &[&str] = &["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"];
-pub const SKEWED: &[&str] = &["RequestTimeTooSkewed"];
+pub(crate) const EXPIRED: &[&str] = &["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"];
+pub(crate) const SKEWED: &[&str] = &["RequestTimeTooSkewed"];
 
 /// Makes every call of this client try again.
-pub fn refreshing(config: Builder) -> Builder {
+pub(crate) fn refreshing(config: Builder) -> Builder {
     let refresh = Arc::new(Refresh {
         credentials: RwLock::new(IdentityCache::lazy().build()),
     });

@@ -16,7 +16,7 @@ use std::path::Path;
 const VARIABLE: &str = "AWS_CA_BUNDLE";
 
 /// The client of every AWS service where the variable is set; `None` leaves the SDK its own.
-pub fn http_client() -> Result<Option<SharedHttpClient>> {
+pub(crate) fn http_client() -> Result<Option<SharedHttpClient>> {
     let set = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty());
     // Where the SDK's own store of authorities lies.
     for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
@@ -82,7 +82,7 @@ fn client_trusting(pem: &[u8]) -> Result<SharedHttpClient> {
     }))
 }
 
-/// Variables that send requests, which may hold a session token, over the network in clear.
+/// Variables that send requests, which may hold a session token, over the network unencrypted.
 pub fn endpoints_in_clear() -> Vec<String> {
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     in_clear(std::env::vars_os().filter_map(text))

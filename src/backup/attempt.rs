@@ -1,6 +1,6 @@
 //! One attempt at one backup: each step leaves nothing visible behind but the last.
 
-use super::existing::{ExistingBackup, ThisOrder};
+use super::already_complete::{ExistingBackup, ThisOrder};
 use super::stream::{SentStream, send};
 use super::{BackupContext, Estimate, Sealing};
 use crate::aws::manifest_signer::ManifestSigner;
@@ -72,7 +72,7 @@ pub(super) struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// Everything that can be known in seconds: is it done already, can all be read, is there a `pg_dump`, is there time.
-    pub async fn preflight(
+    pub(crate) async fn preflight(
         context: &'a BackupContext<'a>,
         database: &'a DatabaseName,
         stem: &'a Stem,
@@ -163,7 +163,7 @@ impl<'a> Attempt<'a> {
     /// The secret for each recipient. Where names hold the run it comes first: this also proves that the role may write, before
     /// hours of dumping. Names of the old format are shared by all attempts, and nothing is overwritten: there it comes once
     /// the dump stands, or what a failed attempt left would stop every later one.
-    pub async fn write_keys(&mut self) -> Result<(), AttemptEnd> {
+    pub(crate) async fn write_keys(&mut self) -> Result<(), AttemptEnd> {
         for recipient in &self.context.plan.recipients {
             let key = match self.context.plan.format {
                 Format::Pgseal1 => self
@@ -171,7 +171,8 @@ impl<'a> Attempt<'a> {
                     .object(&self.seal.run, &format!("key.{}.enc", &recipient.fingerprint[..16])),
                 Format::Legacy => self.stem.legacy_object("key.txt.enc"),
             };
-            self.recipients.push(WrappedKey::new(recipient, self.seal.wrapping(), &key));
+            self.recipients
+                .push(WrappedKey::new(recipient, self.context.plan.format.into(), &key));
             let wrapped = self.seal.wrap(recipient)?;
             self.put(Role::Key, key, wrapped).await?;
         }
@@ -179,7 +180,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The roles, if asked for: an object of its own, since it is restored before the dump.
-    pub async fn write_globals(&mut self) -> Result<(), AttemptEnd> {
+    pub(crate) async fn write_globals(&mut self) -> Result<(), AttemptEnd> {
         if !self.context.plan.globals {
             return Ok(());
         }
@@ -197,7 +198,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The dump, and beside it what is in it.
-    pub async fn write_dump(&mut self) -> Result<StreamSummary, AttemptEnd> {
+    pub(crate) async fn write_dump(&mut self) -> Result<StreamSummary, AttemptEnd> {
         let key = match self.context.plan.format {
             Format::Pgseal1 => self
                 .stem
@@ -297,7 +298,7 @@ impl<'a> Attempt<'a> {
             server_version: self.facts.server_version.clone(),
             pg_dump_version: self.client.version.clone(),
             plain_bytes: counted.plain_bytes,
-            plain_sha256: hex(&counted.plain_sha256),
+            plain_sha256: counted.plain_sha256.into(),
             rows: counted.rows,
             large_objects: counted.large_objects,
             tables,
@@ -389,7 +390,7 @@ async fn first_with_start_of<A, B>(first: impl Future<Output = A>, second: impl 
 fn cannot_tell(key: &str) -> Error {
     Error::new(
         Code::CommitUnknown,
-        format!("{key} exists, and whether it was written by this run cannot be told: neither s3:GetObject nor s3:ListBucket is allowed"),
+        format!("{key} exists, and whether this run wrote it is unknown: neither s3:GetObject nor s3:ListBucket is allowed"),
     )
     .advise("Allow s3:ListBucket on the bucket, or s3:GetObject on the prefix, and run again.")
 }

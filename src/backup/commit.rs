@@ -1,12 +1,13 @@
 //! The commit, and what is written once the backup stands.
 
+use super::already_complete::ExistingBackup;
 use super::attempt::{Attempt, AttemptEnd};
-use super::existing::ExistingBackup;
 use crate::envelope::manifest::{Manifest, ManifestObject, Proof, Role, Timestamp, UnverifiedManifest, base_name, check_signature};
 use crate::envelope::recovery_instructions::{instructions_name, recovery_instructions};
 use crate::error::{Code, Error, Result};
+use crate::format::Sha256;
+use crate::format::backup_format::Cipher;
 use crate::format::backup_format::Format;
-use crate::format::{hex, sha256};
 use crate::pipeline::StreamSummary;
 use crate::receipt::{BackupSummary, ReceiptObject};
 use crate::store::{ObjectIdentity, PutOutcome, PutRequest};
@@ -21,12 +22,12 @@ const CARD_LIMIT: Duration = Duration::from_secs(8);
 
 impl Attempt<'_> {
     /// The commit: before this line in S3 there is no backup, after it there is one.
-    pub async fn write_manifest(mut self, arrived: StreamSummary) -> Result<BackupSummary, AttemptEnd> {
+    pub(crate) async fn write_manifest(mut self, arrived: StreamSummary) -> Result<BackupSummary, AttemptEnd> {
         let finished = OffsetDateTime::now_utc();
         self.stored.sort_by_key(|(object, _)| object.role);
         let (kdf, iterations) = self.seal.kdf();
         let mut manifest = Manifest {
-            format: self.context.plan.format.as_str().into(),
+            format: self.context.plan.format,
             program: format!("pgseal {}", env!("CARGO_PKG_VERSION")),
             run: self.seal.run.clone(),
             database: self.database.as_str().to_owned(),
@@ -36,8 +37,8 @@ impl Attempt<'_> {
             server_version: self.facts.server_version.clone(),
             pg_dump_version: self.client.version.clone(),
             compression: self.context.plan.compression.to_string(),
-            cipher: "aes-256-cbc".into(),
-            kdf: kdf.into(),
+            cipher: Cipher::Aes256Cbc,
+            kdf,
             iterations,
             salts: std::mem::take(&mut self.salts),
             plain_bytes: arrived.counted.plain_bytes,
@@ -45,8 +46,8 @@ impl Attempt<'_> {
             recipients: self.recipients.clone(),
             tables: arrived.counted.tables.len() as u64,
             rows: arrived.counted.rows,
-            source: Some(self.order.source.clone()),
-            selection: Some(self.order.selection_digest().to_owned()),
+            source: Some(self.order.source),
+            selection: Some(self.order.selection_digest()),
             partial: Some(self.order.selection.is_partial()),
             card_sha256: None,
             value_settings: match self.context.plan.format {
@@ -57,7 +58,7 @@ impl Attempt<'_> {
             generation: 1,
         };
         let instructions = self.instructions(&manifest)?;
-        manifest.card_sha256 = Some(hex(&sha256(&instructions)));
+        manifest.card_sha256 = Some(Sha256::of(&instructions));
         let mut bytes = manifest.line()?;
         let signatures = match &self.signing {
             Some(signing) => vec![self.context.cancel.run_until_cancelled(signing.sign(&bytes)).await?],
@@ -133,7 +134,7 @@ impl Attempt<'_> {
             (ObjectIdentity::Missing, None) => Err(gone(run)),
             // The answer to an earlier try may have been lost, so that it may well be our own.
             (ObjectIdentity::SameSize { .. } | ObjectIdentity::Unknown, None) => {
-                let told = format!("{key} exists, and whether it is the manifest of run {run} cannot be told: it may not be read");
+                let told = format!("{key} exists, and whether it is the manifest of run {run} is unknown: it may not be read");
                 let advice = "Allow s3:GetObject on *.manifest.jsonl (and kms:Decrypt on its key), and run again: a backup that stands is \
                               then found.";
                 Err(Error::new(Code::CommitUnknown, told).advise(advice).into())
@@ -150,7 +151,7 @@ impl Attempt<'_> {
             (ObjectIdentity::Unknown | ObjectIdentity::SameSize { .. }, Some(error))
                 if matches!(error.code, Code::S3Unavailable | Code::S3Integrity) =>
             {
-                let told = format!("whether the manifest of run {run} was written cannot be told: {}", error.message);
+                let told = format!("whether the manifest of run {run} was written is unknown: {}", error.message);
                 Err(Error::new(Code::CommitUnknown, told).into())
             }
             (ObjectIdentity::Missing | ObjectIdentity::Unknown | ObjectIdentity::SameSize { .. }, Some(error)) => {

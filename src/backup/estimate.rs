@@ -11,7 +11,7 @@ const A_DAY: u64 = 24 * 60 * 60;
 
 /// About how large a dump will be, and how long it will take at least.
 #[derive(Clone, Debug, Serialize)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// Plain bytes: tables without indexes.
     pub dump_bytes: u64,
     /// With the CPUs there are.
@@ -25,7 +25,7 @@ pub struct Estimate {
 
 impl Estimate {
     /// `part`: plain bytes of what is dumped, where that is a part of the database.
-    pub fn of(plan: &Plan, facts: &ServerFacts, part: Option<u64>) -> Result<Self> {
+    pub(crate) fn of(plan: &Plan, facts: &ServerFacts, part: Option<u64>) -> Result<Self> {
         let (bytes, rate) = (part.unwrap_or(facts.size.table_bytes), plan.rate_limit.bytes_per_second());
         let memory = plan.memory(bytes)?;
         let ThroughputEstimate { seconds, limited_by } = ThroughputEstimate::of(bytes, rate, plan.compression, memory.workers);
@@ -39,7 +39,7 @@ impl Estimate {
     }
 
     /// A rate without a unit is in bytes: `20` for `20M` would go on for weeks.
-    pub fn warning(&self, plan: &Plan) -> Option<String> {
+    pub(crate) fn warning(&self, plan: &Plan) -> Option<String> {
         let rate = plan
             .rate_limit
             .bytes_per_second()
@@ -52,7 +52,7 @@ impl Estimate {
 
     /// Stops a backup that cannot end in time. Tables hold dead rows too, so only what would miss the deadline at half
     /// its estimated size is refused.
-    pub fn check_deadline(&self, plan: &Plan, deadline: Option<OffsetDateTime>) -> Result<()> {
+    pub(crate) fn check_deadline(&self, plan: &Plan, deadline: Option<OffsetDateTime>) -> Result<()> {
         let Some(deadline) = deadline.filter(|_| plan.deadline_check != DeadlineCheck::Off) else {
             return Ok(());
         };

@@ -25,7 +25,7 @@ const FARGATE_CPUS: [(u64, u64); 5] = [(1, 8), (2, 16), (4, 30), (8, 60), (16, 1
 
 /// How fast a dump goes, and why not faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ThroughputEstimate {
+pub(crate) struct ThroughputEstimate {
     pub seconds: u64,
     /// `rate_limit`, `compression` or `pg_dump`.
     pub limited_by: &'static str,
@@ -33,7 +33,7 @@ pub struct ThroughputEstimate {
 
 impl ThroughputEstimate {
     /// Of `bytes` of plain dump, on so many CPUs.
-    pub fn of(bytes: u64, rate_limit: Option<u64>, compression: Compression, cpus: u64) -> Self {
+    pub(crate) fn of(bytes: u64, rate_limit: Option<u64>, compression: Compression, cpus: u64) -> Self {
         let work = bytes as f64 / GB * cpu_seconds(compression);
         let at = |rate: u64| bytes.div_ceil(rate.max(1));
         let limits = [
@@ -63,14 +63,14 @@ const SOON: u64 = 60;
 
 /// The smallest place of each kind that does it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Sizing {
+pub(crate) struct Sizing {
     /// None where it takes longer than a function may run.
     pub lambda: Option<ComputeSize>,
     pub fargate: Option<ComputeSize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct ComputeSize {
+pub(crate) struct ComputeSize {
     pub cpus: u64,
     pub memory_mib: u64,
     pub seconds: u64,
@@ -79,7 +79,7 @@ pub struct ComputeSize {
 }
 
 impl Sizing {
-    pub fn of(bytes: u64, rate_limit: Option<u64>, compression: Compression) -> Self {
+    pub(crate) fn of(bytes: u64, rate_limit: Option<u64>, compression: Compression) -> Self {
         let needs = |cpus: u64| {
             let memory = MemoryBudget::fit(compression, cpus as usize, DEFAULT_CHECK_INTERVAL, bytes, None).ok()?;
             let pace = ThroughputEstimate::of(bytes, rate_limit, compression, cpus);

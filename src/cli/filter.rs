@@ -4,7 +4,7 @@ use crate::restore::filter::FilterOptions;
 use clap::Args;
 
 #[derive(Args)]
-pub struct FilterArguments {
+pub(crate) struct FilterArguments {
     /// Leaves owners out: everything belongs to who restores, and no role needs to exist
     #[arg(long)]
     no_owner: bool,
@@ -29,7 +29,7 @@ pub struct FilterArguments {
 }
 
 impl FilterArguments {
-    pub fn options(&self) -> FilterOptions {
+    pub(crate) fn options(&self) -> FilterOptions {
         FilterOptions {
             no_owner: self.no_owner,
             no_privileges: self.no_privileges,

@@ -10,7 +10,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
-pub struct KeyArguments {
+pub(crate) struct KeyArguments {
     /// The RSA private key of one of the backup's present recipients: a PEM file, or the ARN of a secret in Secrets Manager
     #[arg(long, value_name = "KEY")]
     pub(super) key: String,
@@ -21,7 +21,7 @@ pub struct KeyArguments {
 
 /// For backups of the legacy image.
 #[derive(Args)]
-pub struct LegacyArguments {
+pub(crate) struct LegacyArguments {
     /// Opens a backup of the legacy image, of which nobody can tell whether it was changed
     #[arg(long)]
     pub(super) unauthenticated: bool,
@@ -46,7 +46,7 @@ fn bytes(text: &str) -> Result<u64, String> {
 }
 
 #[derive(Args)]
-pub struct Trust {
+pub(crate) struct Trust {
     /// The public key of the one who must have signed: an unsigned or otherwise signed backup is refused
     #[arg(long, value_name = "FILE")]
     pub(super) signer: Option<PathBuf>,

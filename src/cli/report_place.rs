@@ -5,12 +5,12 @@ use crate::restore::report::DrillReport;
 use crate::store::{Archive, Location, NewFile, PutOutcome};
 use crate::variables::Env;
 
-pub struct ReportPlace(Archive);
+pub(crate) struct ReportPlace(Archive);
 
 impl ReportPlace {
     /// A folder is made if it is not there, and must take files; a bucket must be there and let us write, as far as it tells
     /// without an object.
-    pub async fn open(place: &str, env: &Env) -> Result<Self> {
+    pub(crate) async fn open(place: &str, env: &Env) -> Result<Self> {
         let location = Location::parse(place)?;
         if let Location::Directory(folder) = &location {
             let unusable = |error| {
@@ -29,7 +29,7 @@ impl ReportPlace {
         Ok(Self(archive))
     }
 
-    pub async fn leave(&self, report: &DrillReport) -> Result<()> {
+    pub(crate) async fn leave(&self, report: &DrillReport) -> Result<()> {
         let name = report.name();
         for (ending, text) in [("json", report.to_json()), ("html", report.to_html())] {
             let name = format!("{name}.{ending}");

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 /// Which backup.
 #[derive(Args)]
-pub struct BackupArgument {
+pub(crate) struct BackupArgument {
     /// s3://bucket/prefix/STEM, or a directory with the downloaded objects: directory[/STEM]
     #[arg(value_name = "BACKUP")]
     backup: String,
@@ -36,7 +36,7 @@ pub struct Verify {
     #[command(flatten)]
     backup: BackupArgument,
     /// The RSA private key of one of the backup's recipients: a PEM file, or the ARN of a secret in Secrets Manager; without
-    /// it only what stands in clear is compared
+    /// it only what is not encrypted is compared
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// A file, or /dev/fd/N, whose first line is the key's passphrase; asked at the terminal otherwise
@@ -154,7 +154,7 @@ pub struct List {
 /// What a command prints on standard output, and its exit status.
 pub type CommandOutput = (Option<String>, u8);
 
-pub async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
+pub(crate) async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let key = match &arguments.key {
         Some(key) => Some(
             cancel
@@ -178,7 +178,7 @@ pub async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Result<Co
     Ok((Some(report.to_json()), exit))
 }
 
-pub async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
+pub(crate) async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
     let backup = cancel
@@ -207,7 +207,7 @@ pub async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<
     Ok((None, 0))
 }
 
-pub async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
+pub(crate) async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let to = Conninfo::parse(&arguments.to)?;
     let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
@@ -232,7 +232,7 @@ pub async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<
     Ok((Some(restored.to_json()), 0))
 }
 
-pub async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
+pub(crate) async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
     let place = ReportPlace::open(&arguments.report, env).await?;
@@ -267,7 +267,7 @@ fn clients(env: &Env) -> (Vec<PathBuf>, Option<String>) {
     (first.unwrap_or_default(), env.get("PATH").map(str::to_owned))
 }
 
-pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
+pub(crate) async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let read = |path: &PathBuf| {
         let unreadable = |error| Error::new(Code::BadUsage, format!("--recipient: {} cannot be read: {error}", path.display()));
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
@@ -299,7 +299,7 @@ pub async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<Co
     Ok((Some(rewrapped.to_json()), 0))
 }
 
-pub async fn list(arguments: &List, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
+pub(crate) async fn list(arguments: &List, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let signer = verifier(arguments.signer.as_deref())?;
     let listing = list::list(&arguments.location, signer.as_ref(), env, cancel).await?;
     let exit = listing.unreadable.first().map_or(0, |entry| {

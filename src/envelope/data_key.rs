@@ -8,12 +8,8 @@ use crate::format::backup_format::Format;
 use crate::format::hex;
 use std::sync::{Mutex, PoisonError};
 
-/// How a secret is wrapped, as a manifest names it.
-pub const OAEP: &str = "rsa-oaep-sha256";
-pub const PKCS1: &str = "rsa-pkcs1-v1_5";
-
 /// 8 fresh lower-case hex digits.
-pub fn new_run() -> Result<String> {
+pub(crate) fn new_run() -> Result<String> {
     let mut random = [0; 4];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
     Ok(hex(&random))
@@ -23,7 +19,7 @@ pub fn new_run() -> Result<String> {
 const ALWAYS: usize = 2;
 
 /// A fresh secret for one attempt to make a backup; wiped when dropped.
-pub struct DataKey {
+pub(crate) struct DataKey {
     /// 8 lower-case hex digits: the objects of two attempts never meet.
     pub run: String,
     kind: DataKeyKind,
@@ -38,7 +34,7 @@ enum DataKeyKind {
 
 impl DataKey {
     /// With the keys that every backup needs, which takes some milliseconds.
-    pub fn new(format: Format) -> Result<Self> {
+    pub(crate) fn new(format: Format) -> Result<Self> {
         let kind = match format {
             Format::Pgseal1 => DataKeyKind::Pgseal1(DataKeyText::generate()?),
             Format::Legacy => DataKeyKind::Legacy(LegacySecret::generate()?),
@@ -54,7 +50,7 @@ impl DataKey {
     }
 
     /// Key and vector for one object, under a salt of its own.
-    pub fn cipher_key(&self) -> Result<([u8; 8], CipherKey)> {
+    pub(crate) fn cipher_key(&self) -> Result<([u8; 8], CipherKey)> {
         let derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner).pop();
         derived.map_or_else(|| self.derive(), Ok)
     }
@@ -69,30 +65,22 @@ impl DataKey {
     }
 
     /// The secret, wrapped for one recipient: the content of a key object.
-    pub fn wrap(&self, recipient: &Recipient) -> Result<Vec<u8>> {
+    pub(crate) fn wrap(&self, recipient: &Recipient) -> Result<Vec<u8>> {
         match &self.kind {
             DataKeyKind::Pgseal1(secret) => recipient.wrap(&secret.file()),
             DataKeyKind::Legacy(legacy) => recipient.wrap_pkcs1(legacy.file()),
         }
     }
 
-    /// How it is wrapped, for the manifest.
-    pub fn wrapping(&self) -> &'static str {
-        match self.kind {
-            DataKeyKind::Pgseal1(_) => OAEP,
-            DataKeyKind::Legacy(_) => PKCS1,
-        }
-    }
-
     /// Key derivation and its iterations, for the manifest.
-    pub fn kdf(&self) -> (&'static str, u32) {
+    pub(crate) fn kdf(&self) -> (Kdf, u32) {
         match self.kind {
-            DataKeyKind::Pgseal1(_) => (Kdf::Pbkdf2.name(), ITERATIONS.get()),
-            DataKeyKind::Legacy(_) => (Kdf::Sha256.name(), 1),
+            DataKeyKind::Pgseal1(_) => (Kdf::Pbkdf2, ITERATIONS.get()),
+            DataKeyKind::Legacy(_) => (Kdf::Sha256, 1),
         }
     }
 
-    pub fn manifest_mac(&self, line: &[u8]) -> [u8; 32] {
+    pub(crate) fn manifest_mac(&self, line: &[u8]) -> [u8; 32] {
         match &self.kind {
             DataKeyKind::Pgseal1(secret) => secret.manifest_mac(line),
             DataKeyKind::Legacy(legacy) => legacy.secret.manifest_mac(line),

@@ -5,6 +5,7 @@ use crate::error::{Code, Error, Result};
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use md5::Digest;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 /// `openssl rand -base64 128`: lines of 64, 64 and 44 characters.
@@ -42,27 +43,21 @@ impl LegacySecret {
 }
 
 /// How `openssl enc` made key and vector of a pass phrase, by its version and switches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kdf {
     /// EVP_BytesToKey with SHA-256, the default since OpenSSL 1.1.
+    #[serde(rename = "evp-bytes-to-key-sha256")]
     Sha256,
     /// EVP_BytesToKey with MD5, the default before.
+    #[serde(rename = "evp-bytes-to-key-md5")]
     Md5,
     /// `-pbkdf2`.
+    #[serde(rename = "pbkdf2-hmac-sha256")]
     Pbkdf2,
 }
 
 impl Kdf {
     pub const ALL: [Self; 3] = [Self::Sha256, Self::Md5, Self::Pbkdf2];
-
-    /// As a manifest names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sha256 => "evp-bytes-to-key-sha256",
-            Self::Md5 => "evp-bytes-to-key-md5",
-            Self::Pbkdf2 => "pbkdf2-hmac-sha256",
-        }
-    }
 
     pub fn cipher_key(self, secret: &DataKeyText, salt: &[u8; 8]) -> CipherKey {
         match self {

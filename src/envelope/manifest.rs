@@ -4,11 +4,16 @@ mod checksum;
 mod signed;
 mod unverified;
 
-pub use signed::check_signature;
+pub(crate) use signed::check_signature;
 pub use unverified::{UnverifiedManifest, VerifiedManifest, base_name};
 
 use super::recipient::Recipient;
+use crate::envelope::legacy::Kdf;
 use crate::error::{Code, Error, Result};
+use crate::format::Sha256;
+use crate::format::backup_format::Cipher;
+use crate::format::backup_format::Format;
+use crate::format::backup_format::KeyWrap;
 use crate::format::compression::Compression;
 use crate::format::database_properties::ValueProperties;
 use crate::format::hex;
@@ -22,7 +27,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// More than a manifest of 10,000 parts and 16 recipients has.
-pub const MAX_MANIFEST: u64 = 4 << 20;
+pub(crate) const MAX_MANIFEST: u64 = 4 << 20;
 
 /// RFC 3339 in UTC, whole seconds for what names things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +70,7 @@ pub enum Role {
 }
 
 impl Role {
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Dump => "dump",
             Self::Key => "key",
@@ -77,10 +82,10 @@ impl Role {
     }
 }
 
-/// Line 1. No table names and no host name: a manifest stands in clear.
+/// Line 1. No table names and no host name: a manifest is not encrypted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
-    pub format: Cow<'static, str>,
+    pub format: Format,
     /// `pgseal` and its version.
     pub program: String,
     pub run: String,
@@ -91,8 +96,8 @@ pub struct Manifest {
     pub server_version: String,
     pub pg_dump_version: String,
     pub compression: String,
-    pub cipher: Cow<'static, str>,
-    pub kdf: Cow<'static, str>,
+    pub cipher: Cipher,
+    pub kdf: Kdf,
     pub iterations: u32,
     /// By role, hexadecimal.
     pub salts: serde_json::Map<String, serde_json::Value>,
@@ -103,16 +108,16 @@ pub struct Manifest {
     pub rows: u64,
     /// [`source_digest`](crate::format::order::source_digest); `None` before 0.2, like the two behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    pub source: Option<Sha256>,
     /// [`SelectionRecord::digest`](crate::format::order::SelectionRecord::digest).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selection: Option<String>,
+    pub selection: Option<Sha256>,
     /// Whether tables or schemas were chosen or left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<bool>,
     /// SHA-256 of the recovery instructions, which are written after the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub card_sha256: Option<String>,
+    pub card_sha256: Option<Sha256>,
     /// Of the format `legacy`, which has no inventory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_settings: Option<ValueProperties>,
@@ -146,13 +151,12 @@ pub struct ManifestObject {
     pub role: Role,
     pub key: String,
     pub size: u64,
-    /// Hexadecimal.
-    pub sha256: String,
+    pub sha256: Sha256,
     /// For what went up in parts: S3's checksum of the object is made of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_sizes: Option<Vec<u64>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub part_sha256: Option<Vec<String>>,
+    pub part_sha256: Option<Vec<Sha256>>,
 }
 
 impl ManifestObject {
@@ -161,7 +165,7 @@ impl ManifestObject {
             role,
             key,
             size: bytes.len() as u64,
-            sha256: hex(&crate::format::sha256(bytes)),
+            sha256: Sha256::of(bytes),
             part_sizes: None,
             part_sha256: None,
         }
@@ -172,9 +176,9 @@ impl ManifestObject {
             role,
             key,
             size: sealed.size,
-            sha256: hex(&sealed.sha256),
+            sha256: sealed.sha256.into(),
             part_sizes: Some(sealed.parts.iter().map(|part| part.size).collect()),
-            part_sha256: Some(sealed.parts.iter().map(|part| hex(&part.sha256)).collect()),
+            part_sha256: Some(sealed.parts.iter().map(|part| part.sha256.into()).collect()),
         }
     }
 }
@@ -184,16 +188,16 @@ impl ManifestObject {
 pub struct WrappedKey {
     pub fingerprint: String,
     pub bits: usize,
-    pub wrap: Cow<'static, str>,
+    pub wrap: KeyWrap,
     pub object: String,
 }
 
 impl WrappedKey {
-    pub fn new(recipient: &Recipient, wrap: &'static str, object: &str) -> Self {
+    pub fn new(recipient: &Recipient, wrap: KeyWrap, object: &str) -> Self {
         Self {
             fingerprint: recipient.fingerprint.clone(),
             bits: recipient.bits,
-            wrap: wrap.into(),
+            wrap,
             object: object.to_owned(),
         }
     }
@@ -209,29 +213,29 @@ impl Manifest {
     }
 
     /// The digest of the source, or that it is not known.
-    pub fn source_text(&self) -> &str {
-        self.source.as_deref().unwrap_or(UNKNOWN_SOURCE)
+    pub(crate) fn source_text(&self) -> String {
+        self.source.map_or_else(|| UNKNOWN_SOURCE.to_owned(), |digest| digest.to_string())
     }
 
-    pub fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         self.partial == Some(true)
     }
 
     /// Whether two revisions are of the same dump: all but who opens it, and who signed.
-    pub fn names_same_dump(&self, other: &Self) -> bool {
+    pub(crate) fn names_same_dump(&self, other: &Self) -> bool {
         let dump = |manifest: &Self| {
             let dump = manifest.object(Role::Dump)?;
-            Some((base_name(&dump.key).to_owned(), dump.size, dump.sha256.clone()))
+            Some((base_name(&dump.key).to_owned(), dump.size, dump.sha256.to_string()))
         };
-        let of = |manifest: &Self| (manifest.source.clone(), manifest.selection.clone(), manifest.partial);
+        let of = |manifest: &Self| (manifest.source, manifest.selection, manifest.partial);
         self.run == other.run && dump(self) == dump(other) && of(self) == of(other)
     }
 
-    pub fn object(&self, role: Role) -> Option<&ManifestObject> {
+    pub(crate) fn object(&self, role: Role) -> Option<&ManifestObject> {
         self.objects.iter().find(|object| object.role == role)
     }
 
-    pub fn compression(&self) -> Result<Compression> {
+    pub(crate) fn compression(&self) -> Result<Compression> {
         Compression::parse(&self.compression)
     }
 

@@ -6,7 +6,7 @@
 
 /// Why a number cannot be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ModulusFault {
+pub(crate) enum ModulusFault {
     /// This prime divides it.
     SmallFactor(u64),
     /// This power of a whole number.
@@ -52,7 +52,7 @@ const fn primes() -> [u16; COUNT] {
 
 /// The first flaw but primality of an odd number above 2^64, given by its bytes, the most significant first. Every number
 /// that has one is found out; one that has none is blamed with a chance below 2^-60.
-pub fn flaw(modulus: &[u8]) -> Option<ModulusFault> {
+pub(crate) fn flaw(modulus: &[u8]) -> Option<ModulusFault> {
     let limbs = limbs(modulus);
     let residues = residues(&limbs);
     if let Some((prime, _)) = PRIMES.iter().zip(&residues).find(|(_, residue)| **residue == 0) {
@@ -62,7 +62,7 @@ pub fn flaw(modulus: &[u8]) -> Option<ModulusFault> {
 }
 
 /// Of an odd number.
-pub fn is_prime(modulus: &[u8]) -> bool {
+pub(crate) fn is_prime(modulus: &[u8]) -> bool {
     Montgomery::new(&limbs(modulus)).is_prime()
 }
 

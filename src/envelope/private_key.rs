@@ -2,10 +2,10 @@
 
 pub(super) mod container;
 mod encrypted;
-pub mod passphrase;
+pub(crate) mod passphrase;
 mod pem;
 
-pub use container::warn_if_open_to_all;
+pub(crate) use container::warn_if_open_to_all;
 #[cfg(test)]
 pub(super) mod tests;
 

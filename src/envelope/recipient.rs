@@ -20,7 +20,7 @@ const MAX_TEXT: usize = 16 * 1024;
 const EXPONENTS: [&[u8]; 4] = [&[3], &[17], &[1, 1], &[1, 0, 1]];
 
 /// At most this many recipients a backup.
-pub const MAX_RECIPIENTS: usize = 16;
+pub(crate) const MAX_RECIPIENTS: usize = 16;
 
 pub(super) const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
@@ -67,7 +67,7 @@ impl PrimeTest {
 
 /// Begins the tests of keys that will be used, one after the other on one thread beside a backup's first questions, and only
 /// as long as somebody holds the keys: a warm Lambda function must not collect what it was once asked for.
-pub fn begin_tests(recipients: &[Recipient]) {
+pub(crate) fn begin_tests(recipients: &[Recipient]) {
     let tests = recipients.iter().filter_map(|recipient| recipient.prime_test.as_ref());
     let tests: Vec<_> = tests.filter(|test| !test.is_begun.swap(true, Ordering::Relaxed)).collect();
     if tests.is_empty() {
@@ -87,7 +87,7 @@ pub fn begin_tests(recipients: &[Recipient]) {
 }
 
 /// Waits for the outcomes without holding up anything else that waits.
-pub async fn tested(recipients: &[Recipient]) -> Result<()> {
+pub(crate) async fn tested(recipients: &[Recipient]) -> Result<()> {
     begin_tests(recipients);
     for recipient in recipients {
         if let Some(test) = &recipient.prime_test {
@@ -184,7 +184,7 @@ impl Recipient {
     }
 
     /// The last test of the key, unless [`tested`] has waited for it.
-    pub fn prove(&self) -> Result<()> {
+    pub(crate) fn prove(&self) -> Result<()> {
         match &self.prime_test {
             Some(test) if test.run() => Err(spoilt(ModulusFault::Prime)),
             _ => Ok(()),

@@ -4,11 +4,12 @@
 
 mod database;
 
-pub use database::createdb_options;
+pub(crate) use database::createdb_options;
 
-use super::data_key::PKCS1;
+use super::legacy::Kdf;
 use super::manifest::{Manifest, ManifestObject, Role, WrappedKey, base_name};
 use crate::error::Result;
+use crate::format::backup_format::KeyWrap;
 use crate::format::compression::Compression;
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::names::Prefix;
@@ -96,7 +97,7 @@ pub fn recovery_instructions(
     Ok(text)
 }
 
-/// The warning on the recovery instructions of a partial dump: in general words, since names of tables never stand in clear.
+/// The warning on the recovery instructions of a partial dump: in general words, since names of tables are never written unencrypted.
 fn partial(manifest: &Manifest, selection: Option<&SelectionRecord>) -> String {
     if !manifest.is_partial() {
         return String::new();
@@ -109,7 +110,7 @@ fn partial(manifest: &Manifest, selection: Option<&SelectionRecord>) -> String {
     )
 }
 
-/// What a part lacks is in the inventory: names never stand in clear.
+/// What a part lacks is in the inventory: names are never written unencrypted.
 fn needs(manifest: &Manifest) -> String {
     let Some(inventory) = manifest.object(Role::Inventory).filter(|_| manifest.is_partial()) else {
         return String::new();
@@ -142,7 +143,7 @@ fn tool(compression: Compression) -> &'static str {
 
 /// The backup's own objects, and no other's whose name begins alike. In the old format some have their time in another shape.
 fn fetching(manifest: &Manifest, place: Option<&str>) -> Result<String> {
-    let beginnings = manifest.stem(&Prefix::new("")?)?.beginnings(&manifest.format);
+    let beginnings = manifest.stem(&Prefix::new("")?)?.beginnings(manifest.format);
     let Some(place) = place else {
         let names: Vec<String> = beginnings.iter().map(|beginning| format!("`{beginning}`")).collect();
         return Ok(format!(
@@ -163,7 +164,7 @@ fn fetching(manifest: &Manifest, place: Option<&str>) -> Result<String> {
 }
 
 /// The place in S3 that recovery instructions fetch from, if it names one.
-pub fn place_of(instructions: &str) -> Option<String> {
+pub(crate) fn place_of(instructions: &str) -> Option<String> {
     let fetch = instructions.lines().find_map(|line| line.strip_prefix(FETCH))?;
     let (word, _) = fetch.split_once(ALL)?;
     let bare = word.strip_prefix('\'').and_then(|word| word.strip_suffix('\''));
@@ -205,7 +206,7 @@ fn roles(manifest: &Manifest) -> Result<String> {
 
 /// Finds the copy for the private key at hand.
 fn unwrapping(recipients: &[WrappedKey]) -> String {
-    let legacy = recipients.iter().any(|wrapped| wrapped.wrap == PKCS1);
+    let legacy = recipients.iter().any(|wrapped| wrapped.wrap == KeyWrap::Pkcs1);
     let padding = if legacy {
         "rsa_padding_mode:pkcs1"
     } else {
@@ -266,9 +267,10 @@ fn plain(manifest: &Manifest, object: &ManifestObject) -> Result<String> {
 
 /// The command that decrypts an object.
 fn opened(manifest: &Manifest, object: &ManifestObject) -> String {
-    let derivation = match &*manifest.kdf {
-        "pbkdf2-hmac-sha256" => format!("-pbkdf2 -iter {} -md sha256", manifest.iterations),
-        _ => "-md sha256".to_owned(),
+    let derivation = match manifest.kdf {
+        Kdf::Pbkdf2 => format!("-pbkdf2 -iter {} -md sha256", manifest.iterations),
+        Kdf::Sha256 => "-md sha256".to_owned(),
+        Kdf::Md5 => "-md md5".to_owned(),
     };
     format!(
         "openssl enc -d -aes-256-cbc {derivation} -pass file:key.txt -in {}",

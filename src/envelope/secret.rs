@@ -95,7 +95,7 @@ impl CipherKey {
 }
 
 /// Eight fresh random bytes for a `Salted__` header.
-pub fn new_salt() -> Result<[u8; 8]> {
+pub(crate) fn new_salt() -> Result<[u8; 8]> {
     let mut salt = [0; 8];
     fill(&mut salt).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
     Ok(salt)

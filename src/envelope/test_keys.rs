@@ -10,7 +10,7 @@ use crate::variables::Env;
 const ALLOWED: &str = "TESTBED_KEYS";
 
 /// Refuses these, unless the tests themselves ask. Gives what a receipt then warns of.
-pub fn admit(recipients: &[Recipient], env: &Env) -> Result<Vec<String>> {
+pub(crate) fn admit(recipients: &[Recipient], env: &Env) -> Result<Vec<String>> {
     let allowed = is_asked_by_tests(env)?;
     let known = |recipient: &&Recipient| FINGERPRINTS.contains(&recipient.fingerprint.as_str());
     match recipients.iter().find(known) {

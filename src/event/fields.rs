@@ -8,14 +8,14 @@ use std::ops::RangeInclusive;
 
 /// What is asked for: a field of the event, else of the deployment's defaults, else the variables that
 /// stand behind it, in the order of their table.
-pub struct EventFields<'a> {
+pub(crate) struct EventFields<'a> {
     event: Option<&'a Event>,
     defaults: Option<&'a Event>,
     env: Option<&'a Env>,
 }
 
 impl<'a> EventFields<'a> {
-    pub fn new(event: &'a Event, defaults: &'a Event, env: &'a Env) -> Self {
+    pub(crate) fn new(event: &'a Event, defaults: &'a Event, env: &'a Env) -> Self {
         Self {
             event: Some(event),
             defaults: Some(defaults),
@@ -23,17 +23,17 @@ impl<'a> EventFields<'a> {
         }
     }
 
-    pub fn in_event(&self, field: &str) -> bool {
+    pub(crate) fn in_event(&self, field: &str) -> bool {
         self.event.is_some_and(|event| event.fields.contains_key(field))
     }
 
-    pub fn in_defaults(&self, field: &str) -> bool {
+    pub(crate) fn in_defaults(&self, field: &str) -> bool {
         self.defaults.is_some_and(|defaults| defaults.fields.contains_key(field))
     }
 
     /// Without what ranks below the first that names one of these fields, which exclude each other: what is named there is
     /// not contradicted by another below.
-    pub fn of_one_rank(&self, fields: &[&str]) -> Self {
+    pub(crate) fn of_one_rank(&self, fields: &[&str]) -> Self {
         let in_event = fields.iter().any(|field| self.in_event(field));
         let in_defaults = fields.iter().any(|field| self.in_defaults(field));
         Self {
@@ -44,7 +44,7 @@ impl<'a> EventFields<'a> {
     }
 
     /// The defaults alone.
-    pub fn of_defaults(&self) -> Self {
+    pub(crate) fn of_defaults(&self) -> Self {
         Self {
             event: None,
             defaults: self.defaults,
@@ -63,7 +63,7 @@ impl<'a> EventFields<'a> {
     }
 
     /// A text. An empty one in the event is kept: whether that has a meaning is the field's own rule.
-    pub fn text(&self, field: &str) -> Result<Option<String>> {
+    pub(crate) fn text(&self, field: &str) -> Result<Option<String>> {
         match self.value(field) {
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => Err(wrong_type(field, "text in double quotes")),
@@ -72,7 +72,7 @@ impl<'a> EventFields<'a> {
     }
 
     /// A text, or a JSON number taken as one.
-    pub fn text_or_number(&self, field: &str) -> Result<Option<String>> {
+    pub(crate) fn text_or_number(&self, field: &str) -> Result<Option<String>> {
         match self.value(field) {
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
             _ => self.text(field),
@@ -80,7 +80,7 @@ impl<'a> EventFields<'a> {
     }
 
     /// A text that must be there and not be empty.
-    pub fn required(&self, field: &str) -> Result<String> {
+    pub(crate) fn required(&self, field: &str) -> Result<String> {
         match self.text(field)? {
             Some(text) if text.is_empty() => Err(Error::field(Code::BadEvent, field, "must not be empty")),
             Some(text) => Ok(text),
@@ -89,7 +89,7 @@ impl<'a> EventFields<'a> {
     }
 
     /// One text or a list of texts.
-    pub fn texts(&self, field: &str) -> Result<Option<Vec<String>>> {
+    pub(crate) fn texts(&self, field: &str) -> Result<Option<Vec<String>>> {
         match self.value(field) {
             Some(Value::String(text)) => Ok(Some(vec![text.clone()])),
             Some(Value::Array(items)) => items
@@ -107,7 +107,7 @@ impl<'a> EventFields<'a> {
     }
 
     /// A whole number, as JSON number or as text (variables are text, and so are many templates' numbers).
-    pub fn number(&self, field: &str, range: RangeInclusive<u64>) -> Result<Option<u64>> {
+    pub(crate) fn number(&self, field: &str, range: RangeInclusive<u64>) -> Result<Option<u64>> {
         let number = match self.value(field) {
             Some(Value::Number(number)) => number.as_u64(),
             Some(Value::String(text)) => text.parse().ok(),
@@ -126,7 +126,7 @@ impl<'a> EventFields<'a> {
         })
     }
 
-    pub fn flag(&self, field: &str) -> Result<bool> {
+    pub(crate) fn flag(&self, field: &str) -> Result<bool> {
         match self.value(field) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
@@ -134,7 +134,7 @@ impl<'a> EventFields<'a> {
         }
     }
 
-    pub fn object(&self, field: &str) -> Result<Option<&'a Map<String, Value>>> {
+    pub(crate) fn object(&self, field: &str) -> Result<Option<&'a Map<String, Value>>> {
         match self.value(field) {
             None => Ok(None),
             Some(Value::Object(object)) => Ok(Some(object)),
@@ -144,7 +144,7 @@ impl<'a> EventFields<'a> {
 }
 
 /// None of these fields is given, of which one is needed: the first is named.
-pub fn missing(fields: &[&str]) -> Error {
+pub(crate) fn missing(fields: &[&str]) -> Error {
     let variables: Vec<&str> = fields.iter().flat_map(|field| variables::of_field(field)).collect();
     let message = match variables.as_slice() {
         [] => "is missing: set it in the event".to_owned(),

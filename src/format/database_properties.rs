@@ -10,11 +10,11 @@ use std::fmt;
 pub struct Settings(Vec<(String, String)>);
 
 impl Settings {
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
@@ -58,7 +58,7 @@ impl<'de> Deserialize<'de> for Settings {
 /// Settings under which a database's rows are written and checked, in lower case: `CHECK (day::date > …)` reads `05/06/2026` by
 /// one of them. Not `array_nulls`, for which `pg_dump` writes without a word, nor what it sets itself in each dump (`search_path`,
 /// `xmloption` and others).
-pub const VALUE_SETTINGS: &[&str] = &[
+pub(crate) const VALUE_SETTINGS: &[&str] = &[
     "bytea_output",
     "datestyle",
     "default_text_search_config",
@@ -75,7 +75,7 @@ pub const VALUE_SETTINGS: &[&str] = &[
 ];
 
 /// Whether rows may mean something else without this setting: those above, and users' own (`app.region`) and extensions'.
-pub fn is_of_values(setting: &str) -> bool {
+pub(crate) fn is_of_values(setting: &str) -> bool {
     setting.contains('.') || VALUE_SETTINGS.contains(&&*setting.to_ascii_lowercase())
 }
 
@@ -174,7 +174,7 @@ pub struct MoneyFormat {
 }
 
 impl MoneyFormat {
-    pub const AMOUNTS: [&str; 2] = ["1234567.89", "-1234567.89"];
+    pub(crate) const AMOUNTS: [&str; 2] = ["1234567.89", "-1234567.89"];
 }
 
 /// Of the provider `libc`: a server has it only if its system has the locale.
@@ -189,9 +189,9 @@ pub struct SystemCollation {
 
 impl SystemCollation {
     /// More than any honest database has: a drill makes locales for them.
-    pub const MAX_COUNT: usize = 200;
+    pub(crate) const MAX_COUNT: usize = 200;
     /// Bytes of a name or locale.
-    pub const MAX_NAME: usize = 255;
+    pub(crate) const MAX_NAME: usize = 255;
 }
 
 /// One right of one role at the database.
@@ -208,14 +208,14 @@ pub struct Privilege {
 
 impl DatabaseProperties {
     /// The value of a setting in the source for those who have none of their own: the database's, or the server's.
-    pub fn setting(&self, name: &str) -> Option<&str> {
+    pub(crate) fn setting(&self, name: &str) -> Option<&str> {
         let all = self.settings.iter().chain(self.server_settings.iter());
         all.into_iter()
             .find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
     }
 
     /// With `lc_monetary`, unless the database has a setting of it.
-    pub fn with_money_in(mut self, locale: Option<&str>) -> Self {
+    pub(crate) fn with_money_in(mut self, locale: Option<&str>) -> Self {
         let is_set = self.settings.iter().any(|(name, _)| name.eq_ignore_ascii_case("lc_monetary"));
         if let Some(locale) = locale.filter(|_| !is_set) {
             self.settings.0.push(("lc_monetary".to_owned(), locale.to_owned()));
@@ -224,7 +224,7 @@ impl DatabaseProperties {
     }
 
     /// Those of a length and number that somebody can have.
-    pub fn collations(&self) -> impl Iterator<Item = &SystemCollation> {
+    pub(crate) fn collations(&self) -> impl Iterator<Item = &SystemCollation> {
         let is_short = |text: &str| text.len() <= SystemCollation::MAX_NAME;
         let is_plain =
             move |one: &&SystemCollation| is_short(&one.collate) && is_short(&one.ctype) && one.name.as_deref().is_none_or(is_short);
@@ -232,7 +232,7 @@ impl DatabaseProperties {
     }
 
     /// Whether anything is set that a dump restored by itself lacks.
-    pub fn has_settings(&self) -> bool {
+    pub(crate) fn has_settings(&self) -> bool {
         !self.settings.is_empty() || !self.role_settings.is_empty() || self.comment.is_some() || self.privileges.is_some()
     }
 }
@@ -242,7 +242,7 @@ impl DatabaseProperties {
 /// In UTF-8, which keeps names readable and means the same wherever it is restored, if each byte that the server may hold
 /// has a character there. For the other encodings that is not so (WIN1252 has no 81, EUC_JP has private characters), and
 /// a single such byte would fail the whole dump: these are dumped as they are, as SQL_ASCII has to be.
-pub fn dump_encoding(server_encoding: &str) -> &str {
+pub(crate) fn dump_encoding(server_encoding: &str) -> &str {
     if CONVERTIBLE.contains(&server_encoding) {
         "UTF8"
     } else {

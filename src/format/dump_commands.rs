@@ -6,7 +6,7 @@ const LINE: usize = 1 << 10;
 
 /// Sees every command of a dump, in its order.
 #[derive(Debug, Default)]
-pub struct DumpCommands {
+pub(crate) struct DumpCommands {
     key: Option<Vec<u8>>,
     is_closed: bool,
     line: Vec<u8>,
@@ -15,7 +15,7 @@ pub struct DumpCommands {
 impl DumpCommands {
     /// A part of a command. `inside`: a statement has begun and not ended; `behind`: there were some before. The error is the
     /// beginning of a line that no `pg_dump` writes, for people.
-    pub fn read(&mut self, part: &[u8], inside: bool, behind: bool) -> Result<(), String> {
+    pub(crate) fn read(&mut self, part: &[u8], inside: bool, behind: bool) -> Result<(), String> {
         self.line.extend_from_slice(part);
         if inside || self.line.len() > LINE {
             return Err(self.refused());
@@ -45,7 +45,7 @@ impl DumpCommands {
     }
 
     /// A command has no end, and psql would run it.
-    pub fn finish(&self) -> Result<(), String> {
+    pub(crate) fn finish(&self) -> Result<(), String> {
         if self.line.is_empty() { Ok(()) } else { Err(self.refused()) }
     }
 
@@ -56,12 +56,12 @@ impl DumpCommands {
     }
 
     /// `\unrestrict` has been seen: nothing may follow.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.is_closed
     }
 
     /// The head's `\restrict` still waits for its end.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.key.is_some() && !self.is_closed
     }
 }

@@ -19,7 +19,7 @@ use memchr::memmem::Finder;
 const MAX_TOKENS: usize = 64 << 10;
 
 /// What is open where the end of rows is missing.
-pub const ROWS: &str = "the rows of a table";
+pub(crate) const ROWS: &str = "the rows of a table";
 
 /// What some bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,14 +45,14 @@ pub enum Lexed {
 
 /// A word, quoted name, string, number or symbol of a statement, by where it stands in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Token {
+pub(crate) struct Token {
     pub kind: StatementKind,
     pub from: usize,
     pub to: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatementKind {
+pub(crate) enum StatementKind {
     Word,
     /// In double quotes.
     Name,
@@ -195,32 +195,32 @@ impl DumpLexer {
     }
 
     /// Of the statement that has just ended, or so far of the one at hand; of a very long one only the first.
-    pub fn tokens(&self) -> &[Token] {
+    pub(crate) fn tokens(&self) -> &[Token] {
         &self.tokens
     }
 
     /// A statement has begun.
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.count > 0
     }
 
     /// The statement that has just ended is a `COPY … FROM stdin`.
-    pub fn rows_follow(&self) -> bool {
+    pub(crate) fn rows_follow(&self) -> bool {
         self.statement.rows
     }
 
     /// It is an `INSERT`, of which no more tokens are kept.
-    pub fn is_insert(&self) -> bool {
+    pub(crate) fn is_insert(&self) -> bool {
         self.statement.inserts
     }
 
     /// In the statement at hand a string ends in another place where `standard_conforming_strings` is off.
-    pub fn depends_on_strings(&self) -> bool {
+    pub(crate) fn depends_on_strings(&self) -> bool {
         self.statement.depends_on_strings
     }
 
     /// The statement at hand has letters beyond ASCII, of which psql may take two for one in another `client_encoding`.
-    pub fn is_beyond_ascii(&self) -> bool {
+    pub(crate) fn is_beyond_ascii(&self) -> bool {
         self.statement.beyond_ascii
     }
 
@@ -230,7 +230,7 @@ impl DumpLexer {
     }
 
     /// Forgets what came since the last statement, if it was comments; `false` where a statement may have begun.
-    pub fn forget_comments(&mut self) -> bool {
+    pub(crate) fn forget_comments(&mut self) -> bool {
         let is_between = matches!(
             self.state,
             LexerState::Code | LexerState::LineComment | LexerState::BlockComment { .. }
@@ -243,7 +243,7 @@ impl DumpLexer {
     }
 
     /// What is open where the text ends.
-    pub fn open(&self) -> Option<&'static str> {
+    pub(crate) fn open(&self) -> Option<&'static str> {
         match self.state {
             LexerState::Text(_) => Some("a string"),
             LexerState::Name => Some("a quoted name"),

@@ -4,31 +4,31 @@ use super::dump_lexer::{StatementKind, Token};
 
 /// Its bytes, from the end of the statement before, and its tokens.
 #[derive(Clone, Copy)]
-pub struct Statement<'a> {
+pub(crate) struct Statement<'a> {
     bytes: &'a [u8],
     tokens: &'a [Token],
 }
 
 impl<'a> Statement<'a> {
-    pub fn new(bytes: &'a [u8], tokens: &'a [Token]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], tokens: &'a [Token]) -> Self {
         Self { bytes, tokens }
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
 
     /// Where its first token begins.
-    pub fn start(&self) -> usize {
+    pub(crate) fn start(&self) -> usize {
         self.tokens.first().map_or(0, |token| token.from)
     }
 
     /// Of this many tokens, from this one on.
-    pub fn span(&self, from: usize, to: usize) -> std::ops::Range<usize> {
+    pub(crate) fn span(&self, from: usize, to: usize) -> std::ops::Range<usize> {
         match self.tokens.get(from..to) {
             Some([first, .., last]) => first.from..last.to,
             Some([only]) => only.from..only.to,
@@ -36,18 +36,18 @@ impl<'a> Statement<'a> {
         }
     }
 
-    pub fn bytes(&self, from: usize, to: usize) -> &'a [u8] {
+    pub(crate) fn bytes(&self, from: usize, to: usize) -> &'a [u8] {
         self.bytes.get(self.span(from, to)).unwrap_or_default()
     }
 
     /// From its first token on.
-    pub fn all_bytes(&self) -> &'a [u8] {
+    pub(crate) fn all_bytes(&self) -> &'a [u8] {
         self.bytes.get(self.start()..).unwrap_or_default()
     }
 
     /// For people, in one line; names that need no quotes have none, whether or not the dump puts all into them. What stands
     /// in strings is not shown: it may be a password, or of the rows.
-    pub fn text(&self, from: usize, to: usize) -> String {
+    pub(crate) fn text(&self, from: usize, to: usize) -> String {
         let (mut text, mut end) = (String::new(), None);
         for token in self.tokens.get(from..to).unwrap_or_default() {
             if end.is_some_and(|end| end < token.from) {
@@ -75,33 +75,33 @@ impl<'a> Statement<'a> {
     }
 
     /// Whether this word stands there.
-    pub fn is(&self, at: usize, word: &str) -> bool {
+    pub(crate) fn is(&self, at: usize, word: &str) -> bool {
         self.kind(at) == Some(StatementKind::Word) && self.bytes(at, at + 1).eq_ignore_ascii_case(word.as_bytes())
     }
 
-    pub fn is_any(&self, at: usize, words: &[&str]) -> bool {
+    pub(crate) fn is_any(&self, at: usize, words: &[&str]) -> bool {
         words.iter().any(|word| self.is(at, word))
     }
 
     /// Whether these words stand from there on.
-    pub fn has(&self, at: usize, words: &str) -> bool {
+    pub(crate) fn has(&self, at: usize, words: &str) -> bool {
         words.split(' ').enumerate().all(|(place, word)| self.is(at + place, word))
     }
 
-    pub fn is_symbol(&self, at: usize, symbol: u8) -> bool {
+    pub(crate) fn is_symbol(&self, at: usize, symbol: u8) -> bool {
         self.kind(at) == Some(StatementKind::Symbol(symbol))
     }
 
-    pub fn is_text(&self, at: usize) -> bool {
+    pub(crate) fn is_text(&self, at: usize) -> bool {
         self.kind(at) == Some(StatementKind::Text)
     }
 
-    pub fn is_number(&self, at: usize) -> bool {
+    pub(crate) fn is_number(&self, at: usize) -> bool {
         self.kind(at) == Some(StatementKind::Number)
     }
 
     /// A name in or without quotes, as PostgreSQL means it; of `U&"…"` what is written.
-    pub fn name(&self, at: usize) -> Option<Vec<u8>> {
+    pub(crate) fn name(&self, at: usize) -> Option<Vec<u8>> {
         let bytes = self.bytes(at, at + 1);
         match self.kind(at)? {
             StatementKind::Word => Some(bytes.to_ascii_lowercase()),
@@ -114,7 +114,7 @@ impl<'a> Statement<'a> {
     }
 
     /// `schema.name` and the like: its parts, and where it ends.
-    pub fn qualified(&self, mut at: usize) -> Option<(Vec<Vec<u8>>, usize)> {
+    pub(crate) fn qualified(&self, mut at: usize) -> Option<(Vec<Vec<u8>>, usize)> {
         let mut parts = vec![self.name(at)?];
         at += 1;
         while self.is_symbol(at, b'.') {
@@ -125,14 +125,14 @@ impl<'a> Statement<'a> {
     }
 
     /// The text of a plain string.
-    pub fn literal(&self, at: usize) -> Option<Vec<u8>> {
+    pub(crate) fn literal(&self, at: usize) -> Option<Vec<u8>> {
         let bytes = self.bytes(at, at + 1);
         let inner = self.is_text(at).then(|| bytes.strip_prefix(b"'")?.strip_suffix(b"'")).flatten()?;
         Some(undoubled(inner, b'\''))
     }
 
     /// Where a word stands outside of parentheses, from there on.
-    pub fn find(&self, from: usize, word: &str) -> Option<usize> {
+    pub(crate) fn find(&self, from: usize, word: &str) -> Option<usize> {
         let mut depth = 0u32;
         for at in from..self.len() {
             match self.kind(at) {
@@ -146,16 +146,16 @@ impl<'a> Statement<'a> {
     }
 
     /// The same, in parentheses or not.
-    pub fn find_word(&self, from: usize, word: &str) -> Option<usize> {
+    pub(crate) fn find_word(&self, from: usize, word: &str) -> Option<usize> {
         (from..self.len()).find(|at| self.is(*at, word))
     }
 
-    pub fn find_symbol(&self, from: usize, symbol: u8) -> Option<usize> {
+    pub(crate) fn find_symbol(&self, from: usize, symbol: u8) -> Option<usize> {
         (from..self.len()).find(|at| self.is_symbol(*at, symbol))
     }
 
     /// Behind the parenthesis that closes the one which opens there.
-    pub fn behind_parentheses(&self, from: usize) -> Option<usize> {
+    pub(crate) fn behind_parentheses(&self, from: usize) -> Option<usize> {
         let mut depth = 0u32;
         for at in from..self.len() {
             match self.kind(at) {
@@ -172,7 +172,7 @@ impl<'a> Statement<'a> {
 }
 
 /// Bytes of a dump, which may be in any encoding, as a text of their own: two names never become one.
-pub fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

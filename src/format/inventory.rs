@@ -1,6 +1,7 @@
 //! The inventory object: what is in a dump, encrypted like it, since names of tables are data.
 
 use crate::error::{Code, Error, Result};
+use crate::format::Sha256;
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::order::SelectionRecord;
 use serde::{Deserialize, Serialize};
@@ -36,8 +37,7 @@ pub struct Inventory {
     pub server_version: String,
     pub pg_dump_version: String,
     pub plain_bytes: u64,
-    /// Hexadecimal.
-    pub plain_sha256: String,
+    pub plain_sha256: Sha256,
     pub rows: u64,
     pub large_objects: u64,
     pub tables: Vec<TableRows>,
@@ -73,7 +73,7 @@ impl Inventory {
     pub const FORMAT: &'static str = "pgseal/1 inventory";
 
     /// A dump of chosen tables or schemas, which makes not every schema that it needs.
-    pub fn is_of_chosen(&self) -> bool {
+    pub(crate) fn is_of_chosen(&self) -> bool {
         let is_chosen = |selection: &SelectionRecord| !selection.tables.is_empty() || !selection.schemas.is_empty();
         self.selection.as_ref().is_some_and(is_chosen)
     }

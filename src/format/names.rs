@@ -1,6 +1,7 @@
 //! Names and where they end up: databases, prefixes, object keys.
 
 use crate::error::{Code, Error, Result};
+use crate::format::backup_format::Format;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -87,12 +88,12 @@ impl Prefix {
     }
 
     /// The folder of one server: the first label of its name, or its address, in place of `{host}`.
-    pub fn for_host(&self, label: &str) -> Self {
+    pub(crate) fn for_host(&self, label: &str) -> Self {
         self.filled(&utf8_percent_encode(label, ENCODED).to_string())
     }
 
     /// As long as it can become, for a server that is still to be looked up.
-    pub fn of_longest_host(&self) -> Self {
+    pub(crate) fn of_longest_host(&self) -> Self {
         self.filled(&"x".repeat(MAX_LABEL))
     }
 
@@ -148,7 +149,7 @@ impl Stem {
     }
 
     /// Which revision's manifest a key is, if it is one of this backup.
-    pub fn revision_of(&self, key: &str) -> Option<u32> {
+    pub(crate) fn revision_of(&self, key: &str) -> Option<u32> {
         let rest = key.strip_prefix(&format!("{self}.manifest."))?;
         if rest == "jsonl" {
             return Some(1);
@@ -170,11 +171,11 @@ impl Stem {
 
     /// What the keys of a backup's objects begin with: one of these. In the old format the dump and its key file have the
     /// legacy image's names; what that image never wrote (roles, key objects of later recipients) has ours.
-    pub fn beginnings(&self, format: &str) -> Vec<String> {
+    pub(crate) fn beginnings(&self, format: Format) -> Vec<String> {
         let ours = format!("{self}.");
         match format {
-            "legacy" => vec![self.legacy_object(""), ours],
-            _ => vec![ours],
+            Format::Legacy => vec![self.legacy_object(""), ours],
+            Format::Pgseal1 => vec![ours],
         }
     }
 }
@@ -205,10 +206,10 @@ fn bad(field: &str, reason: &str) -> Error {
 }
 
 /// More than recipients ever change. A bound, since anyone who may write to the bucket chooses such names.
-pub const MAX_REVISION: u32 = 999_999;
+pub(crate) const MAX_REVISION: u32 = 999_999;
 
 /// The number in the name of a later revision's objects.
-pub fn revision_number(digits: &str) -> Option<u32> {
+pub(crate) fn revision_number(digits: &str) -> Option<u32> {
     let is_plain = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
     let revision = digits.parse().ok().filter(|_| is_plain)?;
     (2..=MAX_REVISION).contains(&revision).then_some(revision)

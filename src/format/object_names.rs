@@ -38,7 +38,7 @@ pub fn compact(stem: &str) -> String {
 /// The stem as the legacy image writes it.
 ///
 /// `app_20261124T020000Z` → `app_2026-11-24T02:00:00Z`.
-pub fn old_spelling(stem: &str) -> String {
+pub(crate) fn old_spelling(stem: &str) -> String {
     match stem.len().checked_sub(TIME.len()) {
         Some(at) if ends_like(stem, TIME) => {
             let (database, time) = stem.split_at(at);
@@ -52,12 +52,12 @@ pub fn old_spelling(stem: &str) -> String {
 
 /// Whether it is the name of an object of this program's, by its stem's time and by what is behind it. A drill's report, which
 /// may lie beside, is none.
-pub fn is_of_sealed(name: &str) -> bool {
+pub(crate) fn is_of_sealed(name: &str) -> bool {
     stem_of(name).is_some_and(|stem| ends_like(stem, TIME) && stem != name && !is_report(name))
 }
 
 /// Whether it is the name of a drill's report: `STEM.drill-TIME.json`, or the page beside it.
-pub fn is_report(name: &str) -> bool {
+pub(crate) fn is_report(name: &str) -> bool {
     let behind = stem_of(name).and_then(|stem| name[stem.len()..].strip_prefix(".drill-"));
     let time = behind.and_then(|behind| behind.strip_suffix(".json").or_else(|| behind.strip_suffix(".html")));
     let is_time =
@@ -76,7 +76,7 @@ pub fn manifest_revision(name: &str) -> Option<(&str, u32)> {
 }
 
 /// The revision whose recovery instructions have this name.
-pub fn instructions_revision(name: &str) -> Option<u32> {
+pub(crate) fn instructions_revision(name: &str) -> Option<u32> {
     match name[stem_of(name)?.len()..].strip_prefix(".RECOVER")?.strip_suffix("md")? {
         "." => Some(1),
         later => revision_number(later.strip_prefix('.')?.strip_suffix('.')?),

@@ -1,17 +1,17 @@
 //! What a backup is a backup of: its source and its selection. As digests they stand in line 1 of the manifest, so that a
 //! writer without the data key sees whether a manifest is of its own order; the plain values stand in the sealed inventory.
 
-use crate::format::{hex, sha256};
+use crate::format::Sha256;
 use serde::{Deserialize, Serialize};
 
 /// What a reader says of a manifest from before 0.2.
-pub const UNKNOWN_SOURCE: &str = "source unknown";
+pub(crate) const UNKNOWN_SOURCE: &str = "source unknown";
 
-/// The database that a dump was made of, without showing its host: SHA-256 in hex of `pgseal/1 source`, the host as dialled
+/// The database that a dump was made of, without showing its host: SHA-256 of `pgseal/1 source`, the host as dialled
 /// in lower case, the port in decimal and the database's name, separated by newlines.
-pub fn source_digest(host: &str, port: u16, database: &str) -> String {
+pub fn source_digest(host: &str, port: u16, database: &str) -> Sha256 {
     let text = format!("pgseal/1 source\n{}\n{port}\n{database}", host.to_ascii_lowercase());
-    hex(&sha256(text.as_bytes()))
+    Sha256::of(text.as_bytes())
 }
 
 /// What of the database is dumped: `pg_dump`'s own patterns.
@@ -26,7 +26,7 @@ pub struct Selection {
 
 impl Selection {
     /// Whether the dump is of less than the whole database.
-    pub fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         *self != Self::default()
     }
 }
@@ -44,7 +44,7 @@ pub struct SelectionRecord {
 }
 
 impl SelectionRecord {
-    pub fn new(selection: &Selection, globals: bool) -> Self {
+    pub(crate) fn new(selection: &Selection, globals: bool) -> Self {
         let sorted = |patterns: &[String]| {
             let mut patterns = patterns.to_vec();
             patterns.sort_unstable();
@@ -60,20 +60,20 @@ impl SelectionRecord {
         }
     }
 
-    /// SHA-256 in hex of `pgseal/1 selection`, a newline and the compact JSON of this.
-    pub fn digest(&self) -> String {
+    /// SHA-256 of `pgseal/1 selection`, a newline and the compact JSON of this.
+    pub fn digest(&self) -> Sha256 {
         // Texts and a flag: this cannot fail.
         let json = serde_json::to_string(self).unwrap_or_default();
-        hex(&sha256(format!("pgseal/1 selection\n{json}").as_bytes()))
+        Sha256::of(format!("pgseal/1 selection\n{json}").as_bytes())
     }
 
     /// Whether the dump is of less than the whole database.
-    pub fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         !self.in_words().is_empty()
     }
 
-    /// What was chosen or left out, without any name: for a text that stands in clear.
-    pub fn in_words(&self) -> Vec<&'static str> {
+    /// What was chosen or left out, without any name: for a text that is not encrypted.
+    pub(crate) fn in_words(&self) -> Vec<&'static str> {
         let words = [
             (&self.tables, "only chosen tables"),
             (&self.schemas, "only chosen schemas"),
@@ -108,7 +108,7 @@ mod tests {
             ),
         ];
         for ((host, port, database), digest) in known {
-            assert_eq!(source_digest(host, port, database), digest, "{database}");
+            assert_eq!(source_digest(host, port, database).to_string(), digest, "{database}");
         }
     }
 
@@ -116,7 +116,10 @@ mod tests {
     #[test]
     fn the_selection_is_what_sha256sum_says() {
         let whole = SelectionRecord::default();
-        assert_eq!(whole.digest(), "7afa75079708eddf3366e681768a5f7b384857be3e2afdae888257e47a75bfec");
+        assert_eq!(
+            whole.digest().to_string(),
+            "7afa75079708eddf3366e681768a5f7b384857be3e2afdae888257e47a75bfec"
+        );
         assert!(!whole.is_partial());
         let asked = Selection {
             tables: texts(&["orders", "größe", "a\"b"]),
@@ -125,7 +128,10 @@ mod tests {
             ..Selection::default()
         };
         let part = SelectionRecord::new(&asked, true);
-        assert_eq!(part.digest(), "a13705070f6aa065c1a8853d3c431e69c493b91409098a94f0026f6930653f77");
+        assert_eq!(
+            part.digest().to_string(),
+            "a13705070f6aa065c1a8853d3c431e69c493b91409098a94f0026f6930653f77"
+        );
         assert!(part.is_partial());
     }
 

@@ -6,10 +6,10 @@ use bytes::Bytes;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 /// S3's limits.
-pub const MAX_PARTS: u32 = 10_000;
-pub const MAX_PART: u64 = 5 << 30;
+pub(crate) const MAX_PARTS: u32 = 10_000;
+pub(crate) const MAX_PART: u64 = 5 << 30;
 /// The first part's size.
-pub const SMALLEST: u64 = 8 * MIB;
+pub(crate) const SMALLEST: u64 = 8 * MIB;
 
 /// A part on its way to S3.
 pub struct Part {
@@ -71,7 +71,7 @@ impl Default for PartSizeSchedule {
 
 impl PartSizeSchedule {
     /// For an object of about so many bytes, with parts of at most `largest`; `None` where 10,000 of those are too few.
-    pub fn new(bytes: u64, largest: u64) -> Option<Self> {
+    pub(crate) fn new(bytes: u64, largest: u64) -> Option<Self> {
         let largest = largest.min(MAX_PART) / GRAIN * GRAIN;
         if largest < SMALLEST {
             return None;
@@ -87,33 +87,33 @@ impl PartSizeSchedule {
 
     /// One whose growth can be seen without terabytes.
     #[cfg(test)]
-    pub fn short(usual: u64, largest: u64, expected: u32) -> Self {
+    pub(crate) fn short(usual: u64, largest: u64, expected: u32) -> Self {
         Self { usual, largest, expected }
     }
 
     /// The largest object that any schedule of part sizes holds, a little less than S3's own limit.
-    pub fn most() -> u64 {
+    pub(crate) fn most() -> u64 {
         u64::from(MAX_PARTS - RISEN) * MAX_PART
     }
 
     /// The least that the largest part may be for an object of this size.
-    pub fn least(bytes: u64) -> u64 {
+    pub(crate) fn least(bytes: u64) -> u64 {
         let of_all = bytes.div_ceil(u64::from(MAX_PARTS - RISEN)).next_multiple_of(GRAIN);
         of_all.clamp(SMALLEST, MAX_PART)
     }
 
     /// The largest part of an object that is not larger than expected.
-    pub fn usual(self) -> u64 {
+    pub(crate) fn usual(self) -> u64 {
         self.usual
     }
 
     /// The largest part of any object.
-    pub fn largest(self) -> u64 {
+    pub(crate) fn largest(self) -> u64 {
         self.largest
     }
 
     /// The size of part `number` (from 1); `None` after the last that S3 takes.
-    pub fn size(self, number: u32) -> Option<u64> {
+    pub(crate) fn size(self, number: u32) -> Option<u64> {
         if !(1..=MAX_PARTS).contains(&number) {
             return None;
         }
@@ -135,7 +135,7 @@ impl PartSizeSchedule {
     }
 
     /// The largest object that fits, in bytes.
-    pub fn capacity(self) -> u64 {
+    pub(crate) fn capacity(self) -> u64 {
         let (mut number, mut total) = (1, 0);
         while let Some(size) = self.size(number) {
             let of_this_size = match number {

@@ -11,12 +11,12 @@ use std::fmt::{self, Display, Write};
 pub struct TableName(Vec<Vec<u8>>);
 
 impl TableName {
-    pub fn new(parts: impl IntoIterator<Item = Vec<u8>>) -> Self {
+    pub(crate) fn new(parts: impl IntoIterator<Item = Vec<u8>>) -> Self {
         Self(parts.into_iter().collect())
     }
 
     /// Reads a name at the beginning of a piece of SQL, up to the first byte that does not belong to it.
-    pub fn from_sql(sql: &[u8]) -> Option<(Self, usize)> {
+    pub(crate) fn from_sql(sql: &[u8]) -> Option<(Self, usize)> {
         let (mut parts, mut at) = (Vec::new(), 0);
         loop {
             let (part, read) = match sql.get(at)? {
@@ -51,7 +51,7 @@ impl TableName {
     }
 
     /// With every part in quotes, in its own bytes.
-    pub fn to_sql(&self) -> Vec<u8> {
+    pub(crate) fn to_sql(&self) -> Vec<u8> {
         let mut sql = Vec::new();
         for part in &self.0 {
             if !sql.is_empty() {
@@ -66,12 +66,12 @@ impl TableName {
         sql
     }
 
-    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(Vec::as_slice)
     }
 
     /// The same name with each part as `translate` gives it.
-    pub fn map(&self, translate: impl Fn(&[u8]) -> Vec<u8>) -> Self {
+    pub(crate) fn map(&self, translate: impl Fn(&[u8]) -> Vec<u8>) -> Self {
         Self(self.0.iter().map(|part| translate(part)).collect())
     }
 }

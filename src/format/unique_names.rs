@@ -6,7 +6,7 @@ use std::fmt;
 
 /// Reads JSON as [`Value`] does, but refuses a name that stands twice in one object: which one counts must not
 /// depend on the reader.
-pub struct UniqueNames;
+pub(crate) struct UniqueNames;
 
 impl<'de> DeserializeSeed<'de> for UniqueNames {
     type Value = Value;

@@ -4,7 +4,7 @@ use std::fs::read_to_string;
 use std::path::{Component, Path};
 
 /// In bytes, with the function's own number of megabytes where there is one. `root` is `/`.
-pub fn available(function_mb: Option<u64>, root: &Path) -> Option<u64> {
+pub(crate) fn available(function_mb: Option<u64>, root: &Path) -> Option<u64> {
     let groups = read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let limits = groups.lines().flat_map(|line| limits_of_group(line, root));
     let function = function_mb.and_then(|megabytes| megabytes.checked_mul(1 << 20));

@@ -67,7 +67,7 @@ pub fn is_hidden(c: char) -> bool {
 
 /// The text with each hidden character as JSON writes it (`\u001b`), so that a JSON document stays one and says the same;
 /// line ends and tabs stay.
-pub fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     let is_shown = |c: char| matches!(c, '\n' | '\t') || !is_hidden(c);
     if text.chars().all(is_shown) {
         return Cow::Borrowed(text);
@@ -97,11 +97,11 @@ pub fn flush() {
 
 /// Standard error as a writer that never fails and never waits: for the progress bar, whose controls are our own.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Stderr;
+pub(crate) struct Stderr;
 
 /// The same for logs, which quote what others wrote.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct VisibleStderr;
+pub(crate) struct VisibleStderr;
 
 impl Stderr {
     fn send(self, bytes: &[u8]) {
@@ -136,7 +136,7 @@ impl Write for VisibleStderr {
 }
 
 /// Whether a person reads stderr.
-pub fn stderr_is_terminal() -> bool {
+pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
@@ -148,7 +148,7 @@ fn stdout() -> io::Result<File> {
 
 /// Standard output for content that is lost where it does not get through. Where it was closed (`>&-`) the library has put
 /// /dev/null in its place, for reading and writing; so such a one is refused. A shell's `>/dev/null`, for writing only, is not.
-pub fn for_content() -> io::Result<File> {
+pub(crate) fn for_content() -> io::Result<File> {
     let stdout = stdout()?;
     let facts = fstat(&stdout)?;
     let is_null = FileType::from_raw_mode(facts.st_mode) == FileType::CharacterDevice && facts.st_rdev == makedev(1, 3);

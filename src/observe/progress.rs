@@ -30,12 +30,12 @@ impl Progress {
         })
     }
 
-    pub fn dumped(&self, bytes: u64, rows: u64) {
+    pub(crate) fn dumped(&self, bytes: u64, rows: u64) {
         self.dumped.fetch_add(bytes, Ordering::Relaxed);
         self.rows.store(rows, Ordering::Relaxed);
     }
 
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.dumped.load(Ordering::Relaxed)
     }
 
@@ -122,10 +122,10 @@ impl TermLike for Terminal {
 }
 
 /// Tells the progress until it is dropped.
-pub struct Reporter(JoinHandle<()>, Option<ProgressBar>);
+pub(crate) struct Reporter(JoinHandle<()>, Option<ProgressBar>);
 
 impl Reporter {
-    pub fn start(progress: Arc<Progress>, database: &str) -> Self {
+    pub(crate) fn start(progress: Arc<Progress>, database: &str) -> Self {
         if stderr_is_terminal() {
             Self::bar(progress, database)
         } else {

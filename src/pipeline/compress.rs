@@ -16,13 +16,13 @@ use pgseal_bzip2::encode::{Encoder, Splitter, StreamWriter};
 use pool::{Bzip2, Codec, CompressJob, Pool, WitnessPool, Zstd};
 
 /// What is known when the last block has passed.
-pub struct Compressed<D> {
+pub(crate) struct Compressed<D> {
     pub bytes: u64,
     pub below: D,
 }
 
 /// Cuts into blocks, has them compressed, and passes the results on in order.
-pub struct Compress<S> {
+pub(crate) struct Compress<S> {
     /// None if nothing is compressed.
     work: Option<(BlockCutter, Pool)>,
     out: CountedSink<S>,
@@ -30,7 +30,7 @@ pub struct Compress<S> {
 
 impl<S: Stage> Compress<S> {
     /// Of the bzip2 blocks one in `every` is decoded again, at 1 each.
-    pub fn new(compression: Compression, workers: usize, every: usize, below: S) -> Result<Self> {
+    pub(crate) fn new(compression: Compression, workers: usize, every: usize, below: S) -> Result<Self> {
         let block = block_bytes(compression);
         match compression {
             Compression::Bzip2(level) => {

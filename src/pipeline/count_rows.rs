@@ -33,7 +33,7 @@ pub struct DumpStats {
 
 impl DumpStats {
     /// A second proof of a dump beside its closing line: anyone who cut rows, a string or a function's body short left it open.
-    pub fn must_end_between_statements(&self) -> Result<()> {
+    pub(crate) fn must_end_between_statements(&self) -> Result<()> {
         match self.ends_inside {
             None => Ok(()),
             Some(inside) => Err(Error::new(Code::DumpIncomplete, format!("the dump ends inside {inside}"))),
@@ -60,7 +60,7 @@ impl<S: Stage> RowCounter<S> {
     }
 
     /// Rows so far.
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.counter.rows
     }
 }

@@ -7,14 +7,14 @@ use pgseal_bzip2::decode::ParallelDecoder;
 use std::io::Write;
 
 /// Decompresses what passes.
-pub enum Decompress<S: Stage> {
+pub(crate) enum Decompress<S: Stage> {
     Bzip2(Box<ParallelDecoder<StageSink<S>>>),
     Zstd(Box<zstd::stream::write::Decoder<'static, StageSink<S>>>),
     None(S),
 }
 
 /// A stage as what the decoders write to.
-pub struct StageSink<S>(S);
+pub(crate) struct StageSink<S>(S);
 
 impl<S: Stage> Write for StageSink<S> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -28,7 +28,7 @@ impl<S: Stage> Write for StageSink<S> {
 }
 
 impl<S: Stage> Decompress<S> {
-    pub fn new(compression: Compression, workers: usize, below: S) -> Result<Self> {
+    pub(crate) fn new(compression: Compression, workers: usize, below: S) -> Result<Self> {
         Ok(match compression {
             Compression::Bzip2(_) => {
                 let decoder = ParallelDecoder::new(workers, StageSink(below));

@@ -9,7 +9,7 @@ use cbc::Decryptor;
 use cbc::cipher::array::Array;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 
-pub const BLOCK: usize = 16;
+pub(crate) const BLOCK: usize = 16;
 const MAGIC: &[u8; 8] = b"Salted__";
 
 /// What is known of one part before it comes.

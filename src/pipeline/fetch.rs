@@ -17,13 +17,13 @@ const LARGE: u64 = 64 << 20;
 
 /// What comes down the seam between tasks and threads. Its end is said: a channel that merely closes is a failure, so that
 /// nothing which broke off can pass for whole.
-pub enum PlainChunk {
+pub(crate) enum PlainChunk {
     Bytes(Bytes),
     End,
 }
 
 /// Reads, checks, decrypts and hands on every part; then says that this was the end.
-pub async fn fetch(
+pub(crate) async fn fetch(
     archive: &Archive,
     pinned: &PinnedObject,
     opener: Arc<PartDecryptor>,

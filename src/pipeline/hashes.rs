@@ -14,10 +14,10 @@ use sha_ni::ShaNi;
 
 /// Bytes of a block.
 #[cfg(any(target_arch = "x86_64", test))]
-pub const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
 
 /// The two hashes of a stream that is cut into parts.
-pub enum Hashes {
+pub(crate) enum Hashes {
     #[cfg(target_arch = "x86_64")]
     Together(PairedHashes),
     Apart {
@@ -27,7 +27,7 @@ pub enum Hashes {
 }
 
 impl Hashes {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         #[cfg(target_arch = "x86_64")]
         if let Some(processor) = ShaNi::detect() {
             return Self::Together(PairedHashes::new(processor));
@@ -42,7 +42,7 @@ impl Hashes {
         }
     }
 
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Together(together) => together.update(bytes),
@@ -57,7 +57,7 @@ impl Hashes {
     ///
     /// # Panics
     /// If that is not a number of whole blocks.
-    pub fn cut(&mut self) -> [u8; 32] {
+    pub(crate) fn cut(&mut self) -> [u8; 32] {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Together(together) => together.cut(),
@@ -66,7 +66,7 @@ impl Hashes {
     }
 
     /// The hash of what came since the last cut, and of all.
-    pub fn finish(&self) -> ([u8; 32], [u8; 32]) {
+    pub(crate) fn finish(&self) -> ([u8; 32], [u8; 32]) {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Together(together) => together.finish(),
@@ -93,7 +93,7 @@ const START: State = [
 
 /// Both hashes, which go on block by block in step.
 #[cfg(target_arch = "x86_64")]
-pub struct PairedHashes {
+pub(crate) struct PairedHashes {
     processor: ShaNi,
     whole: State,
     part: State,

@@ -15,14 +15,14 @@ pub enum LengthLimit {
 }
 
 /// Lets as many bytes pass as an object may have.
-pub struct LengthCheck<S> {
+pub(crate) struct LengthCheck<S> {
     promised: LengthLimit,
     passed: u64,
     below: S,
 }
 
 impl<S: Stage> LengthCheck<S> {
-    pub fn new(promised: LengthLimit, below: S) -> Self {
+    pub(crate) fn new(promised: LengthLimit, below: S) -> Self {
         Self {
             promised,
             passed: 0,

@@ -24,7 +24,7 @@ const TAIL: usize = 512;
 const WARNINGS: usize = 20;
 
 /// What is to be dumped.
-pub enum DumpScope<'a> {
+pub(crate) enum DumpScope<'a> {
     /// One database, or what the patterns mean of it.
     Database {
         name: &'a DatabaseName,
@@ -43,7 +43,7 @@ pub enum DumpScope<'a> {
 }
 
 /// All that a dump needs to start, on whichever thread that will be.
-pub struct PgDumpCommand {
+pub(crate) struct PgDumpCommand {
     command: Command,
     files: Vec<OwnedFd>,
     closing: &'static str,
@@ -54,7 +54,7 @@ pub struct PgDumpCommand {
 
 impl PgDumpCommand {
     /// The password and the CAs are handed over in memory files: they stand in no argument, no environment and on no disk.
-    pub fn new(client: &ClientTools, server: &Server, scope: &DumpScope<'_>, run: &str, password: SecretString) -> Result<Self> {
+    pub(crate) fn new(client: &ClientTools, server: &Server, scope: &DumpScope<'_>, run: &str, password: SecretString) -> Result<Self> {
         let (program, database, closing) = match scope {
             DumpScope::Database { name, .. } => ("pg_dump", name, "-- PostgreSQL database dump complete"),
             DumpScope::Globals { database, .. } => ("pg_dumpall", database, "-- PostgreSQL database cluster dump complete"),
@@ -98,7 +98,7 @@ impl PgDumpCommand {
     }
 
     /// Starts it, tied to the calling thread: that thread reads it to its end.
-    pub fn start(self, stall: Duration, cancel: &Cancel) -> Result<PgDump> {
+    pub(crate) fn start(self, stall: Duration, cancel: &Cancel) -> Result<PgDump> {
         let mut process = ChildReader::start(self.command, self.files, stall, cancel)?;
         process.be_patient(self.patience);
         Ok(PgDump {
@@ -112,12 +112,12 @@ impl PgDumpCommand {
 }
 
 /// What the server calls the session of this run's pg_dump: other runs may dump the same database as the same user.
-pub fn application_name(run: &str) -> String {
+pub(crate) fn application_name(run: &str) -> String {
     format!("pgseal {run}")
 }
 
 /// A running dump.
-pub struct PgDump {
+pub(crate) struct PgDump {
     process: ChildReader,
     tail: Vec<u8>,
     bytes: u64,
@@ -127,7 +127,7 @@ pub struct PgDump {
 
 impl PgDump {
     /// Lines that it said though it succeeded.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         self.stderr_text()
             .lines()
             .filter(|line| !line.trim().is_empty())

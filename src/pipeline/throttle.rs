@@ -34,7 +34,7 @@ struct TokenBucket {
 }
 
 /// What is left when all has passed.
-pub struct Throttled<R> {
+pub(crate) struct Throttled<R> {
     pub inner: R,
     /// Time spent waiting for the rate.
     pub waited: Duration,
@@ -50,7 +50,7 @@ impl<R: Read> Throttle<R> {
         }
     }
 
-    pub fn finish(self) -> Throttled<R> {
+    pub(crate) fn finish(self) -> Throttled<R> {
         Throttled {
             inner: self.inner,
             waited: self.waited,

@@ -20,7 +20,7 @@ pub struct BucketAccess {
 
 impl BucketAccess {
     /// To read from, in the region and of the owner that the environment names.
-    pub fn reading(name: BucketName, env: &Env) -> Result<Self> {
+    pub(crate) fn reading(name: BucketName, env: &Env) -> Result<Self> {
         let region = REGION_VARIABLES.iter().find_map(|variable| env.get(variable)).ok_or_else(|| {
             Error::new(Code::BadUsage, "the bucket's region is not known")
                 .advise("Name it in S3_REGION or AWS_REGION; a profile's region is not read.")
@@ -65,11 +65,11 @@ impl BucketName {
         Self(text.to_owned())
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    pub fn is_access_point(&self) -> bool {
+    pub(crate) fn is_access_point(&self) -> bool {
         self.0.starts_with("arn:")
     }
 }
@@ -104,14 +104,14 @@ impl RegionName {
 pub struct AccountId(String);
 
 impl AccountId {
-    pub fn new(field: &str, text: &str) -> Result<Self> {
+    pub(crate) fn new(field: &str, text: &str) -> Result<Self> {
         if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
             return Ok(Self(text.to_owned()));
         }
         Err(Error::field(Code::BadEvent, field, "must be a twelve-digit AWS account number"))
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -130,7 +130,7 @@ impl Display for RegionName {
 
 /// An ARN that S3 takes in a bucket's place, its resource separated by `:` or by `/`: an access point, also of several regions
 /// (then without a region), of Object Lambda, or on Outposts.
-pub fn is_access_point(text: &str) -> bool {
+pub(crate) fn is_access_point(text: &str) -> bool {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     let ["arn", partition, service, region, account, resource] = parts.as_slice() else {
         return false;

@@ -6,10 +6,10 @@ use crate::variables::{self, VariableKind};
 use crate::variables::{Env, pins};
 
 const EVENT_FIELDS: &str = "PGSEAL_EVENT_FIELDS";
-pub const EVENT_DEFAULTS: &str = "PGSEAL_EVENT_DEFAULTS";
+pub(crate) const EVENT_DEFAULTS: &str = "PGSEAL_EVENT_DEFAULTS";
 
 /// The deployment's defaults: fields as an event has them, ranking below the event and above the single variables.
-pub fn defaults(env: &Env) -> Result<Event> {
+pub(crate) fn defaults(env: &Env) -> Result<Event> {
     let Some(text) = env.get(EVENT_DEFAULTS) else {
         return Ok(Event::default());
     };
@@ -23,7 +23,7 @@ pub fn defaults(env: &Env) -> Result<Event> {
 }
 
 /// Refuses an event with a field that the deployment keeps for itself.
-pub fn admit(event: &Event, env: &Env) -> Result<()> {
+pub(crate) fn admit(event: &Event, env: &Env) -> Result<()> {
     let Some(list) = env.get(EVENT_FIELDS) else { return Ok(()) };
     let allowed: Vec<&str> = list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     if let Some(unknown) = allowed.iter().find(|name| !FIELDS.contains(name)) {
@@ -46,7 +46,7 @@ pub fn admit(event: &Event, env: &Env) -> Result<()> {
 
 /// Refuses whatever would rank above a variable that the image pins: its field in the event or in the defaults, and another
 /// variable of the field that comes first. Keys may still be chosen: [`may_allow_keys`].
-pub fn keep_pins(event: &Event, defaults: &Event, env: &Env) -> Result<()> {
+pub(crate) fn keep_pins(event: &Event, defaults: &Event, env: &Env) -> Result<()> {
     for (at, (variable, kind)) in variables::ALL.iter().enumerate() {
         let VariableKind::Field(field) = kind else { continue };
         if !env.is_pinned(variable) || *field == "public_key" {
@@ -76,14 +76,14 @@ pub fn keep_pins(event: &Event, defaults: &Event, env: &Env) -> Result<()> {
 }
 
 /// Which variables say what keys there may be: all of them, unless the image says it with one; then its own alone.
-pub fn may_allow_keys(env: &Env, in_defaults: bool) -> impl Fn(&str) -> bool {
+pub(crate) fn may_allow_keys(env: &Env, in_defaults: bool) -> impl Fn(&str) -> bool {
     let says = ["OPENSSL_PUBLIC_KEY", "PGSEAL_ALLOWED_FINGERPRINTS"];
     let is_of_image = says.iter().any(|name| env.is_pinned(name)) || (in_defaults && env.is_pinned(EVENT_DEFAULTS));
     move |name| !is_of_image || env.is_pinned(name)
 }
 
 /// Names the defaults where a value of theirs, not of the event, cannot be used.
-pub fn name_defaults(mut error: Error, event: &Event, defaults: &Event) -> Error {
+pub(crate) fn name_defaults(mut error: Error, event: &Event, defaults: &Event) -> Error {
     let has = |event: &Event| error.field.as_deref().is_some_and(|field| event.fields().any(|name| name == field));
     if has(event) || !has(defaults) || error.message.contains(EVENT_DEFAULTS) {
         return error;

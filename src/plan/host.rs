@@ -13,12 +13,12 @@ const DEFAULT: &str = "*.rds.amazonaws.com,*.rds.amazonaws.com.cn";
 pub struct Host(String);
 
 impl Host {
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The first label of the name, or the address.
-    pub fn label(&self) -> &str {
+    pub(crate) fn label(&self) -> &str {
         match self.0.parse::<std::net::IpAddr>() {
             Ok(_) => &self.0,
             Err(_) => self.0.split('.').next().unwrap_or(&self.0),
@@ -35,7 +35,7 @@ pub struct AllowedHosts {
 }
 
 impl AllowedHosts {
-    pub fn parse(list: Option<&str>) -> Self {
+    pub(crate) fn parse(list: Option<&str>) -> Self {
         let list = list.unwrap_or(DEFAULT);
         let entries = list
             .split(',')
@@ -48,12 +48,12 @@ impl AllowedHosts {
     }
 
     /// These alone, as far as the list admits them.
-    pub fn only<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn only<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {
         self.only = hosts.into_iter().map(str::to_ascii_lowercase).collect();
         self
     }
 
-    pub fn admit(&self, host: &str) -> Result<Host> {
+    pub(crate) fn admit(&self, host: &str) -> Result<Host> {
         let name = host.to_ascii_lowercase();
         let dns = is_dns_name(&name);
         let address = name.parse::<std::net::IpAddr>().is_ok();

@@ -1,5 +1,5 @@
 //! How long the database may take before the dump starts. Without limits of ours a server that accepts a connection and
-//! then says nothing would hold a backup for ever.
+//! then says nothing would hold a backup forever.
 
 use super::values;
 use crate::error::{Code, Error, Result};
@@ -7,7 +7,7 @@ use crate::variables::Env;
 use std::time::Duration;
 
 /// The variable that shortens all of them together.
-pub const VARIABLE: &str = "PGSEAL_LOGIN_TIMEOUT";
+pub(crate) const VARIABLE: &str = "PGSEAL_LOGIN_TIMEOUT";
 
 /// - `login`: one try of a login: name, TCP, TLS, startup and authentication;
 /// - `query`: one query, as waited for here; the server itself is told three quarters of it;
@@ -20,7 +20,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub const DEFAULT: Self = Self::from_login(Duration::from_secs(15));
+    pub(crate) const DEFAULT: Self = Self::from_login(Duration::from_secs(15));
 
     /// All in the proportion of 15 s to 20 s to 120 s.
     const fn from_login(login: Duration) -> Self {
@@ -32,7 +32,7 @@ impl Limits {
     }
 
     /// `PGSEAL_LOGIN_TIMEOUT` may shorten the limits, never lengthen them.
-    pub fn from_env(env: &Env) -> Result<Self> {
+    pub(crate) fn from_env(env: &Env) -> Result<Self> {
         let Some(text) = env.get(VARIABLE) else {
             return Ok(Self::DEFAULT);
         };
@@ -48,7 +48,7 @@ impl Limits {
     }
 
     /// What the server is told for one query: it ends before we stop waiting, so that it can say so.
-    pub fn statement(&self) -> Duration {
+    pub(crate) fn statement(&self) -> Duration {
         self.query * 3 / 4
     }
 }

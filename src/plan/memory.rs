@@ -53,7 +53,13 @@ const SHARE: (u64, u64) = (3, 4);
 impl MemoryBudget {
     /// Shrinks what is in flight, then the workers, until the peak fits; where even one of each does not, the parts, down to
     /// what 10,000 of them need; and refuses then. One block in `checked` is decoded again.
-    pub fn fit(compression: Compression, workers: usize, checked: usize, expected_bytes: u64, available: Option<u64>) -> Result<Self> {
+    pub(crate) fn fit(
+        compression: Compression,
+        workers: usize,
+        checked: usize,
+        expected_bytes: u64,
+        available: Option<u64>,
+    ) -> Result<Self> {
         let sealed = sealed_bytes(compression, expected_bytes).min(PartSizeSchedule::most());
         let workers = if compression == Compression::None {
             0

@@ -105,7 +105,7 @@ impl Plan {
     }
 
     /// What a backup of this database on this server is named.
-    pub fn stem(&self, database: &DatabaseName, host: &Host) -> Result<Stem> {
+    pub(crate) fn stem(&self, database: &DatabaseName, host: &Host) -> Result<Stem> {
         Stem::new(&self.destination.prefix.for_host(host.label()), database, self.scheduled_time)
     }
 
@@ -119,7 +119,7 @@ impl Plan {
     }
 
     /// The formula for a dump of about so many bytes.
-    pub fn memory(&self, expected_bytes: u64) -> Result<MemoryBudget> {
+    pub(crate) fn memory(&self, expected_bytes: u64) -> Result<MemoryBudget> {
         MemoryBudget::fit(
             self.compression,
             self.workers,
@@ -247,7 +247,7 @@ fn tls_mode(auth: &Auth, env: &Env) -> Result<TlsMode> {
         Some("disable") => Ok(TlsMode::Disable),
         Some(_) => Err(Error::new(
             Code::BadEvent,
-            "PGSSLMODE must be verify-full, verify-ca, require or disable: none that may fall back",
+            "PGSSLMODE must be verify-full, verify-ca, require or disable: the others may fall back to no TLS",
         )),
     }
 }

@@ -11,7 +11,7 @@ const AHEAD: Duration = Duration::minutes(5);
 const LATE: Duration = Duration::hours(48);
 
 /// Now, unless a time is asked for: RFC 3339, of the years 1970 to 9999, at most 5 minutes in the future.
-pub fn time(text: Option<&str>, now: OffsetDateTime) -> Result<OffsetDateTime> {
+pub(crate) fn time(text: Option<&str>, now: OffsetDateTime) -> Result<OffsetDateTime> {
     let Some(text) = text else {
         return Ok(now);
     };
@@ -30,7 +30,7 @@ pub fn time(text: Option<&str>, now: OffsetDateTime) -> Result<OffsetDateTime> {
 }
 
 /// The warning about a time that was long ago: fixed in a stored event, it makes one backup, and from then on finds it.
-pub fn late(time: OffsetDateTime, now: OffsetDateTime) -> Option<String> {
+pub(crate) fn late(time: OffsetDateTime, now: OffsetDateTime) -> Option<String> {
     let warning = || {
         let time = Timestamp(time);
         format!("the scheduled time {time} is more than 48 hours ago: an event that always holds this time makes one backup and no other")

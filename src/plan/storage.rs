@@ -13,7 +13,7 @@ pub enum Encryption {
 }
 
 /// S3's own encryption. A key belongs to KMS, and alone asks for it.
-pub fn encryption(asked: Option<String>, has_key: bool) -> Result<Option<Encryption>> {
+pub(crate) fn encryption(asked: Option<String>, has_key: bool) -> Result<Option<Encryption>> {
     let refused = |reason: &str| refused("encryption", reason);
     match (asked.as_deref(), has_key) {
         (None, has_key) => Ok(has_key.then_some(Encryption::Kms)),
@@ -33,14 +33,14 @@ impl CannedAcl {
     /// S3's, without those that show an object to strangers.
     const ALL: &[&str] = &["bucket-owner-full-control", "bucket-owner-read", "private"];
 
-    pub fn new(text: &str) -> Result<Self> {
+    pub(crate) fn new(text: &str) -> Result<Self> {
         one_of(Self::ALL, text).map(Self).ok_or_else(|| {
             let names = Self::ALL.join(", ");
             refused("acl", format!("must be one of {names}: no backup is shown to anybody else"))
         })
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0
     }
 }
@@ -61,13 +61,13 @@ impl StorageClass {
         "GLACIER_IR",
     ];
 
-    pub fn new(text: &str) -> Result<Self> {
+    pub(crate) fn new(text: &str) -> Result<Self> {
         let names = || Self::ALL.join(", ");
         let name = one_of(Self::ALL, text).map(Self);
         name.ok_or_else(|| refused("storage_class", format!("must be one of {}", names())))
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0
     }
 }
@@ -85,14 +85,14 @@ fn refused(field: &str, reason: impl Display) -> Error {
 pub struct KmsKeyId(String);
 
 impl KmsKeyId {
-    pub fn new(text: String) -> Result<Self> {
+    pub(crate) fn new(text: String) -> Result<Self> {
         if (1..=2048).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
             return Ok(Self(text));
         }
         Err(refused("kms_key_id", "must be the id, ARN or alias of a KMS key"))
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -103,7 +103,7 @@ pub struct Tagging(String);
 
 impl Tagging {
     /// `None` where there are none.
-    pub fn new(object: &Map<String, Value>) -> Result<Option<Self>> {
+    pub(crate) fn new(object: &Map<String, Value>) -> Result<Option<Self>> {
         if object.len() > 10 {
             return Err(refused("tags", "must be at most 10, as S3 takes no more"));
         }
@@ -125,7 +125,7 @@ impl Tagging {
         Ok((!pairs.is_empty()).then(|| Self(pairs.join("&"))))
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -137,7 +137,7 @@ pub struct ObjectLock {
     pub days: u32,
 }
 
-pub fn object_lock(object: &Map<String, Value>) -> Result<ObjectLock> {
+pub(crate) fn object_lock(object: &Map<String, Value>) -> Result<ObjectLock> {
     let refused = |reason: &str| refused("object_lock", reason);
     if object.keys().any(|name| name != "mode" && name != "days") {
         return Err(refused("has the fields `mode` and `days` only"));

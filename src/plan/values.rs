@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a lock may be waited for: a number with `ms`, `s`, `min` or `h`, 1 ms to 24 h.
-pub fn lock_timeout(text: &str) -> Result<Duration> {
+pub(crate) fn lock_timeout(text: &str) -> Result<Duration> {
     let refused = || {
         Error::field(
             Code::BadEvent,
@@ -32,7 +32,7 @@ pub fn lock_timeout(text: &str) -> Result<Duration> {
 }
 
 /// An identifier of an RDS instance or Aurora cluster.
-pub fn instance(text: String) -> Result<String> {
+pub(crate) fn instance(text: String) -> Result<String> {
     let fits = (1..=63).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
@@ -82,7 +82,7 @@ pub enum SigningKey {
 
 impl SigningKey {
     /// The one that the environment names, if any. A passphrase without a key is half of an order to sign.
-    pub fn of(env: &Env) -> Result<Option<Self>> {
+    pub(crate) fn of(env: &Env) -> Result<Option<Self>> {
         let passphrase_file = env.get("PGSEAL_SIGNING_PASSPHRASE_FILE");
         match env.get("PGSEAL_SIGNING_KEY") {
             Some(key) => Self::parse(key, passphrase_file).map(Some),

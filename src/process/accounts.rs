@@ -18,14 +18,14 @@ const PSQL: &str = "pgseal-psql";
 const FREE: [std::ops::Range<u32>; 2] = [2_000_000_000..2_000_100_000, 59_000..60_000];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Account {
+pub(crate) struct Account {
     pub user: u32,
     pub group: u32,
 }
 
 /// `None`: as we are.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Accounts {
+pub(crate) struct Accounts {
     /// Of initdb, which wants one that `/etc/passwd` knows; no code of a backup runs with it.
     pub maker: Option<Account>,
     pub server: Option<Account>,
@@ -34,7 +34,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    pub fn choose() -> Result<Self> {
+    pub(crate) fn choose() -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::default());
         }
@@ -80,7 +80,7 @@ impl Accounts {
         })
     }
 
-    pub fn are_used(&self) -> bool {
+    pub(crate) fn are_used(&self) -> bool {
         self.server.is_some()
     }
 }
@@ -136,7 +136,7 @@ fn free(taken: impl Fn(u32) -> bool, mapped: &str) -> Result<[u32; 3]> {
 }
 
 /// The command in a bare environment, as this user and without any other group.
-pub fn run_as(program: &Path, account: Option<Account>) -> Command {
+pub(crate) fn run_as(program: &Path, account: Option<Account>) -> Command {
     let mut command = Command::new(program);
     if let Some(Account { user, group }) = account {
         // Where root changes the user, the standard library drops the supplementary groups.
@@ -148,13 +148,13 @@ pub fn run_as(program: &Path, account: Option<Account>) -> Command {
 }
 
 /// Gives an open file away.
-pub fn give(file: impl AsFd, account: Option<Account>) -> std::io::Result<()> {
+pub(crate) fn give(file: impl AsFd, account: Option<Account>) -> std::io::Result<()> {
     let Some(Account { user, group }) = account else { return Ok(()) };
     Ok(rustix::fs::fchown(file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?)
 }
 
 /// Gives a folder away with all that is in it; follows no link on the way.
-pub fn give_tree(folder: &Path, account: Option<Account>) -> std::io::Result<()> {
+pub(crate) fn give_tree(folder: &Path, account: Option<Account>) -> std::io::Result<()> {
     let Some(account) = account else { return Ok(()) };
     give_all(&openat(CWD, folder, FOLDER, Mode::empty())?, account)
 }

@@ -4,7 +4,7 @@
 
 mod report;
 
-pub use report::{ConfinementReport, EnforcedLayers, Landlock, NoConfinement};
+pub(crate) use report::{ConfinementReport, EnforcedLayers};
 
 use crate::error::{Code, Error, Result};
 use landlock::{
@@ -90,7 +90,7 @@ const SHUT: &[libc::c_long] = &[
 
 /// The rules of one program.
 #[derive(Clone, Debug, Default)]
-pub struct Confinement {
+pub(crate) struct Confinement {
     /// May be run, and nothing else.
     programs: Vec<PathBuf>,
     readable: Vec<PathBuf>,
@@ -102,7 +102,7 @@ pub struct Confinement {
 
 impl Confinement {
     /// For a program of PostgreSQL, which may write to `writable` alone and open connections only if it `connects`.
-    pub fn new(program: &Path, writable: Vec<PathBuf>, connects: bool, expected: EnforcedLayers) -> Self {
+    pub(crate) fn new(program: &Path, writable: Vec<PathBuf>, connects: bool, expected: EnforcedLayers) -> Self {
         let (loaders, libraries) = loaded(program);
         let installation = program.parent().and_then(Path::parent).filter(|folder| folder.parent().is_some());
         let mut readable: Vec<PathBuf> = READABLE.iter().map(PathBuf::from).collect();
@@ -120,13 +120,13 @@ impl Confinement {
     }
 
     /// The same with a folder more to read.
-    pub fn reading(mut self, folder: Option<&Path>) -> Self {
+    pub(crate) fn reading(mut self, folder: Option<&Path>) -> Self {
         self.readable.extend(folder.map(Path::to_owned));
         self
     }
 
     /// Restricts the calling thread and all that it will start, for good. Less than the probe promised is an error.
-    pub fn enforce(&self) -> io::Result<EnforcedLayers> {
+    pub(crate) fn enforce(&self) -> io::Result<EnforcedLayers> {
         let landlock = self.landlock().map_err(io::Error::other)?;
         let mut seccomp = false;
         for filter in self.filters().unwrap_or_default() {

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// The child gets `signal` when the calling thread ends: call it on the thread that also waits for the child.
-pub fn die_with_parent(signal: Signal, command: &mut Command) -> &mut Command {
+pub(crate) fn die_with_parent(signal: Signal, command: &mut Command) -> &mut Command {
     let start = move || set_parent_process_death_signal(Some(signal)).map_err(std::io::Error::from);
     // SAFETY: the closure makes one prctl(2) system call and touches no memory but its stack: no allocation, no lock.
     unsafe { command.pre_exec(start) }

@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const READ_COALESCE_DELAY: Duration = Duration::from_micros(500);
 
 /// A running child. Dropped, it is ended (`pg_dump` then cancels its query on the server) and reaped.
-pub struct ChildReader {
+pub(crate) struct ChildReader {
     process: ProcessGroup,
     stdout: ChildStdout,
     stderr: ChildOutput,
@@ -36,7 +36,7 @@ pub struct ChildReader {
 
 impl ChildReader {
     /// Starts `command` with `files` as its descriptors 3, 4, …; nothing else of ours is inherited.
-    pub fn start(mut command: Command, files: Vec<OwnedFd>, stall: Duration, cancel: &Cancel) -> Result<Self> {
+    pub(crate) fn start(mut command: Command, files: Vec<OwnedFd>, stall: Duration, cancel: &Cancel) -> Result<Self> {
         let failed = |error: std::io::Error| Error::new(Code::DumpFailed, format!("pg_dump cannot be started: {error}"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = ProcessGroup::start(command, files, None, Ending::by(Signal::TERM)).map_err(failed)?;
@@ -55,12 +55,12 @@ impl ChildReader {
     }
 
     /// How much longer than usual it may be silent before its first byte: it may have to wait for locks.
-    pub fn be_patient(&mut self, patience: Duration) {
+    pub(crate) fn be_patient(&mut self, patience: Duration) {
         self.patience = patience;
     }
 
     /// Bytes of stdout; `0` after the child has exited, whose status is then known.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         if self.status().is_some() {
             return Ok(0);
         }
@@ -97,12 +97,12 @@ impl ChildReader {
     }
 
     /// How it ended, once [`Self::read`] has returned 0.
-    pub fn status(&self) -> Option<ExitStatus> {
+    pub(crate) fn status(&self) -> Option<ExitStatus> {
         self.process.status()
     }
 
     /// What it said on stderr, as far as kept.
-    pub fn stderr_text(&self) -> String {
+    pub(crate) fn stderr_text(&self) -> String {
         self.stderr.text()
     }
 

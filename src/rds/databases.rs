@@ -9,13 +9,13 @@ use crate::format::names::DatabaseName;
 
 /// What an event means, in order, and what its sender should know.
 #[derive(Debug, Default)]
-pub struct DatabaseList {
+pub(crate) struct DatabaseList {
     pub databases: Vec<ListedDatabase>,
     pub warnings: Vec<String>,
 }
 
 #[derive(Debug)]
-pub enum ListedDatabase {
+pub(crate) enum ListedDatabase {
     Chosen(DatabaseName),
     /// PostgreSQL itself forbids to dump it.
     Skipped {
@@ -31,7 +31,7 @@ pub enum ListedDatabase {
 }
 
 impl ListedDatabase {
-    pub fn chosen(&self) -> Option<&DatabaseName> {
+    pub(crate) fn chosen(&self) -> Option<&DatabaseName> {
         match self {
             Self::Chosen(name) => Some(name),
             _ => None,
@@ -40,7 +40,7 @@ impl ListedDatabase {
 }
 
 impl DatabaseList {
-    pub fn named(names: &[DatabaseName]) -> Self {
+    pub(crate) fn named(names: &[DatabaseName]) -> Self {
         Self {
             databases: names.iter().cloned().map(ListedDatabase::Chosen).collect(),
             warnings: Vec::new(),
@@ -60,7 +60,7 @@ struct DatabaseRow {
 }
 
 /// Lists them from whichever database lets us in, within the limit for everything before a dump.
-pub async fn databases(server: &Server, excluded: &[String], cancel: &Cancel) -> Result<DatabaseList> {
+pub(crate) async fn databases(server: &Server, excluded: &[String], cancel: &Cancel) -> Result<DatabaseList> {
     let looking = async {
         let session = open_any(server, excluded, cancel).await?;
         let name = hex("d.datname");

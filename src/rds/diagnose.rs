@@ -5,7 +5,7 @@ use crate::error::{Code, Error};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 /// A login that failed.
-pub struct LoginRefusal {
+pub(crate) struct LoginRefusal {
     pub error: Error,
     /// The server is there and knows the user; it is this database that is closed to it, or not there.
     pub of_the_database: bool,
@@ -50,7 +50,7 @@ const NO_LIST: &str = "POSTGRES_DATABASE is one name, or * for all: name several
                        PGSEAL_EVENT_DEFAULTS, such as {\"database\": [\"a\", \"b\"]}.";
 
 /// Our own connection failed. SQLSTATE decides: the words are in the server's language.
-pub fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> LoginRefusal {
+pub(crate) fn of_connection(error: &tokio_postgres::Error, host: &str, port: u16) -> LoginRefusal {
     if let Some(answer) = error.as_db_error() {
         let code = of_state(answer.code())
             .or_else(|| of_text(answer.message()))
@@ -104,7 +104,7 @@ fn of_state(state: &SqlState) -> Option<Code> {
 }
 
 /// A query that must be answered was not.
-pub fn of_query(answer: &DbError) -> Error {
+pub(crate) fn of_query(answer: &DbError) -> Error {
     let code = of_state(answer.code()).or_else(|| of_text(answer.message()));
     let error = Error::new(code.unwrap_or(Code::DbUnreachable), answer.message().to_owned());
     if *answer.code() == SqlState::QUERY_CANCELED {
@@ -116,7 +116,7 @@ pub fn of_query(answer: &DbError) -> Error {
 }
 
 /// Whether the server takes no further query on this connection after it.
-pub fn ends_the_session(answer: &DbError) -> bool {
+pub(crate) fn ends_the_session(answer: &DbError) -> bool {
     matches!(answer.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
         || matches!(
             *answer.code(),
@@ -125,7 +125,7 @@ pub fn ends_the_session(answer: &DbError) -> bool {
 }
 
 /// The connection ended under a query.
-pub fn of_lost_session(error: &tokio_postgres::Error, address: &str) -> Error {
+pub(crate) fn of_lost_session(error: &tokio_postgres::Error, address: &str) -> Error {
     let code = error.as_db_error().and_then(|answer| of_state(answer.code()));
     let lost = Error::new(code.unwrap_or(Code::DbUnreachable), format!("{address}: {}", error_chain(error)));
     match error.as_db_error().map(DbError::code) {
@@ -148,7 +148,7 @@ fn ours_within(error: &tokio_postgres::Error) -> Option<&Error> {
 }
 
 /// `pg_dump` failed: its own last words, with the code that they mean.
-pub fn of_pg_dump(stderr: &str, status: &str) -> Error {
+pub(crate) fn of_pg_dump(stderr: &str, status: &str) -> Error {
     let code = of_text(stderr).unwrap_or(Code::DumpFailed);
     let told = telling_lines(stderr).join(" · ");
     let told = if told.is_empty() { "it said nothing".to_owned() } else { told };

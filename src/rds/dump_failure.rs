@@ -14,7 +14,7 @@ use crate::format::order::Selection;
 pub(super) const LOCKED_NOW: &str = "locked exclusively now";
 
 /// The failure of one dump.
-pub struct DumpFailure<'a> {
+pub(crate) struct DumpFailure<'a> {
     pub database: &'a DatabaseName,
     pub selection: &'a Selection,
     /// Before the dump.
@@ -26,7 +26,7 @@ pub struct DumpFailure<'a> {
 
 /// The same failure with what the server can still tell of it: the relation behind a lock time-out, and the code where the
 /// words had none. Asking is limited like everything before a dump, and changes nothing where there is no answer.
-pub async fn explain(server: &Server, failure: DumpFailure<'_>, cancel: &Cancel) -> Error {
+pub(crate) async fn explain(server: &Server, failure: DumpFailure<'_>, cancel: &Cancel) -> Error {
     let asking = async {
         Ok(match failure.error.code {
             // Told already: see `lock_wait`.

@@ -1,4 +1,4 @@
-//! No password in clear text or as MD5 where the server is not verified: anyone who answers there would have it.
+//! No password in plain text or as MD5 where the server is not verified: anyone who answers there would have it.
 //!
 //! tokio-postgres answers whatever way of authentication the server asks for. So the server's messages are read here
 //! first, up to the end of the login: one that asks for more than SCRAM ends the connection before the client sees it.
@@ -16,7 +16,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 const LONGEST: usize = 8 << 10;
 
 /// A stream from the server, watched until the login is done.
-pub struct GuardedStream<S> {
+pub(crate) struct GuardedStream<S> {
     stream: S,
     watch: Option<LoginWatch>,
 }
@@ -31,7 +31,7 @@ struct LoginWatch {
 
 impl<S> GuardedStream<S> {
     /// `offers_binding` is set once the server offers SCRAM with channel binding.
-    pub fn new(stream: S, offers_binding: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(stream: S, offers_binding: Arc<AtomicBool>) -> Self {
         let (message, skip) = (Vec::new(), 0);
         Self {
             stream,
@@ -44,7 +44,7 @@ impl<S> GuardedStream<S> {
     }
 
     /// Passes everything.
-    pub fn open(stream: S) -> Self {
+    pub(crate) fn open(stream: S) -> Self {
         Self { stream, watch: None }
     }
 }
@@ -98,7 +98,7 @@ impl LoginWatch {
                 Ok(false)
             }
             Some(11 | 12) => Ok(false),
-            Some(3) => Err(refused("the password in clear text")),
+            Some(3) => Err(refused("the password in plain text")),
             Some(5) => Err(refused("the password as MD5")),
             _ => Err(refused("another way of authentication than SCRAM")),
         }
@@ -157,7 +157,7 @@ impl<S: TlsStream + Unpin> TlsStream for GuardedStream<S> {
 }
 
 /// A TLS connector whose streams are guarded: what the server says inside of TLS is what counts.
-pub struct GuardedTls<C> {
+pub(crate) struct GuardedTls<C> {
     pub connector: C,
     pub guard: Option<Arc<AtomicBool>>,
 }

@@ -4,13 +4,13 @@ use crate::aws::ServiceError;
 use crate::error::{Code, Error, Result};
 use aws_config::SdkConfig;
 
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     pub host: String,
     pub port: u16,
 }
 
 /// Looks for an instance of that name, then for a cluster (its writer endpoint).
-pub async fn endpoint(config: &SdkConfig, id: &str) -> Result<Endpoint> {
+pub(crate) async fn endpoint(config: &SdkConfig, id: &str) -> Result<Endpoint> {
     let client = aws_sdk_rds::Client::new(config);
     let instances = client.describe_db_instances().db_instance_identifier(id).send().await;
     match instances {

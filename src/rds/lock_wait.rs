@@ -19,7 +19,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Ends only once the dump has waited for a lock for so long, with the error that says so. No session is opened as long as
 /// bytes come, and what fails in a look changes nothing.
-pub async fn outlast(
+pub(crate) async fn outlast(
     server: &Server,
     database: &DatabaseName,
     application_name: &str,

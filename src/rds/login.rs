@@ -24,7 +24,7 @@ const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What libpq is told of the same: there is no variable for these, but a service file may hold them.
 /// `tcp_user_timeout` is known from libpq 12 on.
-pub const SERVICE: &str = "\
+pub(crate) const SERVICE: &str = "\
 [pgseal]
 keepalives=1
 keepalives_idle=30

@@ -18,7 +18,7 @@ fn escaped(field: &str) -> Zeroizing<String> {
     Zeroizing::new(field.replace('\\', "\\\\").replace(':', "\\:"))
 }
 
-pub fn read(path: &Path) -> Result<SecretString> {
+pub(crate) fn read(path: &Path) -> Result<SecretString> {
     let text = std::fs::read_to_string(path);
     text.map(SecretString::from).map_err(|error| {
         Error::field(

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// What the server says of itself and of one database.
 #[derive(Clone, Debug, Serialize)]
-pub struct ServerFacts {
+pub(crate) struct ServerFacts {
     /// Such as `17.6`.
     pub server_version: String,
     /// Such as 170006.
@@ -39,7 +39,7 @@ pub struct ServerFacts {
 
 /// How large a database is, in bytes, and how many of each there are.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct SizeEstimate {
+pub(crate) struct SizeEstimate {
     /// `tables`: asked for; `last_analyze`: the planner's numbers, where that would have had to wait; `unknown`.
     pub size_from: EstimateSource,
     /// Indexes and dead rows included.
@@ -54,7 +54,7 @@ pub struct SizeEstimate {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum EstimateSource {
+pub(crate) enum EstimateSource {
     Tables,
     LastAnalyze,
     #[default]
@@ -62,7 +62,7 @@ pub enum EstimateSource {
 }
 
 impl ServerFacts {
-    pub fn major(&self) -> u32 {
+    pub(crate) fn major(&self) -> u32 {
         self.version_number / 10_000
     }
 }
@@ -137,7 +137,7 @@ pub(super) const LONG_LOCK: Duration = Duration::from_secs(5);
 
 /// The first few of however many names: an answer must not grow with what is wrong with a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NameSample {
+pub(crate) struct NameSample {
     pub first: Vec<String>,
     pub total: u64,
 }
@@ -145,12 +145,12 @@ pub struct NameSample {
 impl NameSample {
     const SHOWN: usize = 5;
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
 
     /// SQL for the first of them: a name, and how many there are.
-    pub fn query(expression: &str, from: &str, order: &str) -> String {
+    pub(crate) fn query(expression: &str, from: &str, order: &str) -> String {
         let name = name(expression);
         format!(
             "SELECT {name}, pg_catalog.count(*) OVER () {from} ORDER BY {order} LIMIT {}",
@@ -171,7 +171,7 @@ impl fmt::Display for NameSample {
 
 /// A part that the dump could not read is an error here, unless the dump is of a part only: then `pg_dump` itself decides,
 /// since only it knows what its patterns mean.
-pub async fn facts(session: &Session<'_>, selection: &Selection) -> Result<ServerFacts> {
+pub(crate) async fn facts(session: &Session<'_>, selection: &Selection) -> Result<ServerFacts> {
     let state = session.row(STATE).await?;
     let version = state.text(0)?;
     let replica = state.flag(1)?;
@@ -239,7 +239,7 @@ async fn size(session: &Session<'_>, warnings: &mut Vec<String>) -> Result<SizeE
 }
 
 /// Names, or why the server would not give them.
-pub async fn names(session: &Session<'_>, query: &str) -> Result<Result<NameSample, String>> {
+pub(crate) async fn names(session: &Session<'_>, query: &str) -> Result<Result<NameSample, String>> {
     let rows = match session.advice(query, LONG_LOCK).await? {
         AdvisoryRows::Rows(rows) => rows,
         AdvisoryRows::Refused(why) => return Ok(Err(why)),
@@ -253,19 +253,19 @@ pub async fn names(session: &Session<'_>, query: &str) -> Result<Result<NameSamp
 }
 
 /// Relations that somebody holds an exclusive lock on, in this database.
-pub async fn locked(session: &Session<'_>) -> Result<NameSample> {
+pub(crate) async fn locked(session: &Session<'_>) -> Result<NameSample> {
     let query = NameSample::query(RELATION, LOCKED, "n.nspname, c.relname");
     Ok(names(session, &query).await?.unwrap_or_default())
 }
 
 /// The same of views, indexes and catalogs too, which a dump reads without a limit for their locks.
-pub async fn locked_of_any_kind(session: &Session<'_>) -> Result<NameSample> {
+pub(crate) async fn locked_of_any_kind(session: &Session<'_>) -> Result<NameSample> {
     let query = NameSample::query(RELATION, LOCKED_OF_ANY_KIND, "n.nspname, c.relname");
     Ok(names(session, &query).await?.unwrap_or_default())
 }
 
 /// Queries of this database that a replica has cancelled so far, as far as it tells.
-pub async fn conflicts(session: &Session<'_>) -> Result<u64> {
+pub(crate) async fn conflicts(session: &Session<'_>) -> Result<u64> {
     let query = "SELECT COALESCE(d.conflicts, 0) FROM pg_catalog.pg_stat_database d
                  WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
     match session.advice(query, SHORT_LOCK).await? {
@@ -275,7 +275,7 @@ pub async fn conflicts(session: &Session<'_>) -> Result<u64> {
 }
 
 /// The first five, and how many more.
-pub fn some_of(names: &[String]) -> String {
+pub(crate) fn some_of(names: &[String]) -> String {
     let first = names.iter().take(NameSample::SHOWN).cloned().collect();
     let total = names.len() as u64;
     NameSample { first, total }.to_string()

@@ -136,7 +136,7 @@ pub async fn ask(session: &Session<'_>, selection: &Selection) -> Result<Propert
 
 impl PropertiesAnswer {
     /// How the dump of this selection will have amounts of type `money`.
-    pub async fn ask_for_money(&mut self, session: &Session<'_>, selection: &DumpSelection) -> Result<()> {
+    pub(crate) async fn ask_for_money(&mut self, session: &Session<'_>, selection: &DumpSelection) -> Result<()> {
         let encoding = self.properties.dump_encoding.as_deref();
         let (amounts, unknown) = money::ask(session, selection.written.as_deref(), encoding).await?;
         self.properties.money = amounts.as_ref().map(|amounts| amounts.format.clone());
@@ -158,7 +158,7 @@ impl PropertiesAnswer {
     }
 
     /// What decides how this dump's rows are read and stands nowhere in a backup without an inventory.
-    pub fn lost_without_inventory(&self) -> Option<String> {
+    pub(crate) fn lost_without_inventory(&self) -> Option<String> {
         let settings = self.properties.settings.iter().chain(self.properties.server_settings.iter());
         let lost: Vec<&str> = settings.map(|(name, _)| name).filter(|name| name.contains('.')).collect();
         (!lost.is_empty()).then(|| {
@@ -170,7 +170,7 @@ impl PropertiesAnswer {
     }
 
     /// Once the rows of the dump are counted: where it can have no amount, there is none to misread.
-    pub fn forget_unused_money(&mut self, dumped: &[TableRows]) {
+    pub(crate) fn forget_unused_money(&mut self, dumped: &[TableRows]) {
         if self.amounts.as_ref().is_some_and(|amounts| !amounts.can_be_in(dumped)) {
             self.properties.money = None;
         }
@@ -292,7 +292,7 @@ impl EncodedNames {
     }
 
     /// The same tables under names in UTF-8.
-    pub fn translate(&self, tables: &[TableRows]) -> Vec<TableRows> {
+    pub(crate) fn translate(&self, tables: &[TableRows]) -> Vec<TableRows> {
         let mut tables = tables.to_vec();
         if self.0.is_empty() {
             return tables;

@@ -55,7 +55,7 @@ enum Named {
 }
 
 /// Of a whole database, as an error that names it.
-pub async fn whole(session: &Session<'_>, warnings: &mut Vec<String>) -> Result<()> {
+pub(crate) async fn whole(session: &Session<'_>, warnings: &mut Vec<String>) -> Result<()> {
     let of = |condition: &str, named| {
         let from = format!("{READ} {condition}");
         match named {
@@ -68,7 +68,7 @@ pub async fn whole(session: &Session<'_>, warnings: &mut Vec<String>) -> Result<
 }
 
 /// Of the relations that SQL in `relations` has in `left_over`; what it has in `without_rows` is locked and not read.
-pub async fn part(session: &Session<'_>, relations: &str, with_large_objects: bool, warnings: &mut Vec<String>) -> Result<()> {
+pub(crate) async fn part(session: &Session<'_>, relations: &str, with_large_objects: bool, warnings: &mut Vec<String>) -> Result<()> {
     let of = |condition: &str, named| {
         // Owned sequences come along with their tables, and those of identity columns with nothing else. Tables without their rows are locked, sequences are not even that.
         let read = match condition {

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 /// The secret's text is the password, or JSON with a field `password`, as RDS itself keeps it.
-pub async fn password(secret: &SecretArn) -> Result<SecretString> {
+pub(crate) async fn password(secret: &SecretArn) -> Result<SecretString> {
     let text = text(secret).await?;
     let text = text.expose_secret();
     match serde_json::from_str::<Value>(text) {
@@ -22,7 +22,7 @@ pub async fn password(secret: &SecretArn) -> Result<SecretString> {
 }
 
 /// The secret's text as it is.
-pub async fn text(secret: &SecretArn) -> Result<SecretString> {
+pub(crate) async fn text(secret: &SecretArn) -> Result<SecretString> {
     let client = aws_sdk_secretsmanager::Client::new(&aws::config(&secret.region).await?);
     let answer = client.get_secret_value().secret_id(&secret.arn).send().await;
     let answer = answer.map_err(|error| ServiceError::of(&error).into_error("secretsmanager:GetSecretValue", &secret.arn))?;

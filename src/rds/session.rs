@@ -83,16 +83,16 @@ impl<'a> Session<'a> {
     }
 
     /// Such as 170006.
-    pub fn version_number(&self) -> u32 {
+    pub(crate) fn version_number(&self) -> u32 {
         self.version_number
     }
 
-    pub fn major(&self) -> u32 {
+    pub(crate) fn major(&self) -> u32 {
         self.version_number / 10_000
     }
 
     /// The rows of one query, which must be a single statement that reads.
-    pub async fn rows(&self, query: &str) -> Result<Vec<Row>> {
+    pub(crate) async fn rows(&self, query: &str) -> Result<Vec<Row>> {
         match self.ask(query, LOCK_TIMEOUT).await? {
             Ok(rows) => Ok(rows),
             Err(answer) => Err(diagnose::of_query(&answer)),
@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
 
     /// The rows of a query that holds what a user wrote. The inner error is the server's judgement of that: a data exception,
     /// class 22 of SQLSTATE. Whatever else goes wrong has nothing to do with it.
-    pub async fn rows_for(&self, query: &str) -> Result<Result<Vec<Row>, String>> {
+    pub(crate) async fn rows_for(&self, query: &str) -> Result<Result<Vec<Row>, String>> {
         match self.ask(query, LOCK_TIMEOUT).await? {
             Ok(rows) => Ok(Ok(rows)),
             Err(answer) if answer.code().code().starts_with("22") => Ok(Err(answer.message().to_owned())),
@@ -110,7 +110,7 @@ impl<'a> Session<'a> {
     }
 
     /// The only row of one query.
-    pub async fn row(&self, query: &str) -> Result<Row> {
+    pub(crate) async fn row(&self, query: &str) -> Result<Row> {
         let row = self.rows(query).await?.pop();
         row.ok_or_else(|| Error::new(Code::Bug, "the server answered with no row"))
     }
@@ -220,21 +220,21 @@ pub struct Row(SimpleQueryRow);
 
 impl Row {
     /// A text that is not NULL.
-    pub fn text(&self, column: usize) -> Result<&str> {
+    pub(crate) fn text(&self, column: usize) -> Result<&str> {
         self.optional(column)?.ok_or_else(|| odd(column, "is NULL"))
     }
 
-    pub fn optional(&self, column: usize) -> Result<Option<&str>> {
+    pub(crate) fn optional(&self, column: usize) -> Result<Option<&str>> {
         self.0.try_get(column).map_err(|_| odd(column, "is not there, or not UTF-8"))
     }
 
     /// A whole number; a negative one counts as none.
-    pub fn number(&self, column: usize) -> Result<u64> {
+    pub(crate) fn number(&self, column: usize) -> Result<u64> {
         let number: i128 = self.text(column)?.parse().map_err(|_| odd(column, "is no number"))?;
         Ok(u64::try_from(number.max(0)).unwrap_or(u64::MAX))
     }
 
-    pub fn flag(&self, column: usize) -> Result<bool> {
+    pub(crate) fn flag(&self, column: usize) -> Result<bool> {
         match self.text(column)? {
             "t" => Ok(true),
             "f" => Ok(false),
@@ -243,7 +243,7 @@ impl Row {
     }
 
     /// What [`hex`] or [`name`] made.
-    pub fn bytes(&self, column: usize) -> Result<Vec<u8>> {
+    pub(crate) fn bytes(&self, column: usize) -> Result<Vec<u8>> {
         let text = self.text(column)?.as_bytes();
         let digit = |byte: u8| (byte as char).to_digit(16);
         let byte = |pair: &[u8]| Some((digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?) as u8);
@@ -252,7 +252,7 @@ impl Row {
     }
 
     /// What [`name`] made, as it can be shown.
-    pub fn name(&self, column: usize) -> Result<String> {
+    pub(crate) fn name(&self, column: usize) -> Result<String> {
         Ok(shown(&self.bytes(column)?))
     }
 }
@@ -274,7 +274,7 @@ pub fn hex(expression: &str) -> String {
 }
 
 /// SQL for a name or text of this database, in UTF-8 unless the database has no encoding, for [`Row::name`].
-pub fn name(expression: &str) -> String {
+pub(crate) fn name(expression: &str) -> String {
     format!(
         "pg_catalog.encode(pg_catalog.convert_to(({expression})::pg_catalog.text, (CASE WHEN pg_catalog.getdatabaseencoding() \
          OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)::pg_catalog.name), 'hex')"
@@ -282,7 +282,7 @@ pub fn name(expression: &str) -> String {
 }
 
 /// Bytes as text, no two alike: what is no UTF-8 as `\xNN`, a backslash doubled, and what moves a cursor escaped too.
-pub fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -297,7 +297,7 @@ pub fn shown(bytes: &[u8]) -> String {
 }
 
 /// A text as an SQL literal that means the same whatever the server's settings are.
-pub fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn ask(session: &Session<'_>) -> Result<Vec<String>> {
 }
 
 /// What `check` says of them where the roles are asked for.
-pub fn warning(facts: &ServerFacts) -> Option<String> {
+pub(crate) fn warning(facts: &ServerFacts) -> Option<String> {
     let names = facts.timeouts.join(", ");
     (!names.is_empty()).then(|| {
         format!(

@@ -24,7 +24,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    pub fn new(mode: TlsMode, root_certificates: Option<&Path>) -> Result<Self> {
+    pub(crate) fn new(mode: TlsMode, root_certificates: Option<&Path>) -> Result<Self> {
         let roots: Cow<'static, [u8]> = match root_certificates {
             None => Cow::Borrowed(RDS_BUNDLE),
             Some(path) => Cow::Owned(

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A token for one connection: valid for 15 minutes, signed for the endpoint that is dialled.
-pub async fn generate_token(config: &SdkConfig, region: &RegionName, host: &Host, port: u16, user: &str) -> Result<SecretString> {
+pub(crate) async fn generate_token(config: &SdkConfig, region: &RegionName, host: &Host, port: u16, user: &str) -> Result<SecretString> {
     let request = Config::builder()
         .hostname(host.as_str())
         .port(port.into())

@@ -10,7 +10,7 @@ use std::fmt::{self, Display};
 
 /// How a database is made; what is `None` is left to the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CreateOptions {
+pub(crate) struct CreateOptions {
     /// Such as `UTF8`.
     pub encoding: Option<String>,
     /// Such as `en_US.UTF-8`.
@@ -25,7 +25,7 @@ pub struct CreateOptions {
 
 impl CreateOptions {
     /// As the source's database is.
-    pub fn from_properties(properties: &DatabaseProperties) -> Self {
+    pub(crate) fn from_properties(properties: &DatabaseProperties) -> Self {
         Self {
             encoding: properties.encoding.clone(),
             collation: properties.collation.clone(),
@@ -37,7 +37,7 @@ impl CreateOptions {
     }
 
     /// For a server that lacks the locale: the same encoding, in a locale that each one has.
-    pub fn nearest(&self) -> Vec<Self> {
+    pub(crate) fn nearest(&self) -> Vec<Self> {
         let is_utf8 = self.encoding.as_deref() == Some("UTF8");
         let locales = ["C.UTF-8", "C"].into_iter().filter(|locale| is_utf8 || *locale == "C");
         let near = |locale: &str| Self {
@@ -50,7 +50,7 @@ impl CreateOptions {
     }
 
     /// The locales of the system that it needs.
-    pub fn libc_locales(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn libc_locales(&self) -> impl Iterator<Item = &str> {
         [&self.collation, &self.ctype].into_iter().flatten().map(String::as_str)
     }
 
@@ -102,7 +102,7 @@ impl Display for CreateOptions {
 const NOT_ALLOWED: &str = "42501";
 
 /// What came of it.
-pub enum CreateOutcome {
+pub(crate) enum CreateOutcome {
     Yes,
     /// The server's words: it knows no such locale, or not with this encoding.
     LocaleRefused(ReportText),
@@ -123,7 +123,7 @@ pub(super) fn maintenance(target: &PsqlTarget, cancel: &Cancel) -> Result<PsqlTa
 }
 
 /// Makes the database that `target` names; one that exists is refused.
-pub fn try_create(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Result<CreateOutcome> {
+pub(crate) fn try_create(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Result<CreateOutcome> {
     let name = target
         .conninfo
         .dbname()
@@ -160,7 +160,7 @@ pub fn try_create(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel
 }
 
 /// One that was made a moment ago.
-pub fn drop_database(target: &PsqlTarget, name: &str, cancel: &Cancel) -> Result<()> {
+pub(crate) fn drop_database(target: &PsqlTarget, name: &str, cancel: &Cancel) -> Result<()> {
     maintenance(target, cancel)?
         .execute(&format!("DROP DATABASE {};", identifier(name)), cancel)
         .map(drop)
@@ -198,7 +198,7 @@ pub(super) fn another_locale(source: &DatabaseProperties, target: &PsqlTarget, c
     let mut warnings = Vec::new();
     let is_other = |known: &Option<String>, found: &str| known.as_deref().is_some_and(|known| known != found);
     if is_other(&source.encoding, &encoding) && source.encoding.as_deref() == Some("SQL_ASCII") {
-        warnings.push(format!("the source has no encoding (SQL_ASCII), the target has {encoding}: text that is none in it is there all the same, and cannot be read"));
+        warnings.push(format!("the source has no encoding (SQL_ASCII), the target has {encoding}: text that is not valid in it is there all the same, and cannot be read"));
     } else if let Some(known) = source.encoding.as_deref().filter(|known| *known != encoding) {
         let kept = match encoding.as_str() {
             "SQL_ASCII" => "text is kept as the bytes that the dump has, and no longer checked",

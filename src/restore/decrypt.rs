@@ -1,4 +1,4 @@
-//! The dump, in clear: to standard output, or to a file that is there whole or not at all.
+//! The dump, decrypted: to standard output, or to a file that is there whole or not at all.
 
 use super::find::{BackupKind, ChosenBackup};
 use super::legacy;
@@ -18,7 +18,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// What is to be decrypted, and how.
-pub struct DecryptOptions<'a> {
+pub(crate) struct DecryptOptions<'a> {
     pub key: &'a PrivateKey,
     pub signer: Option<&'a Verifier>,
     pub role: Role,
@@ -29,7 +29,7 @@ pub struct DecryptOptions<'a> {
 }
 
 /// Standard output may have got some of the dump when this fails: of what was checked, and nothing behind it.
-pub async fn decrypt(backup: &ChosenBackup, ask: &DecryptOptions<'_>, cancel: &Cancel) -> Result<DumpStats> {
+pub(crate) async fn decrypt(backup: &ChosenBackup, ask: &DecryptOptions<'_>, cancel: &Cancel) -> Result<DumpStats> {
     if let BackupKind::Legacy { key, dump } = &backup.kind {
         ask.legacy.must_be_given(&backup.stem, ask.signer)?;
         if ask.role != Role::Dump {

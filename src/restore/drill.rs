@@ -34,7 +34,7 @@ use time::OffsetDateTime;
 /// Of the database in the throw-away server.
 const DATABASE: &str = "drill";
 
-pub struct DrillOptions<'a> {
+pub(crate) struct DrillOptions<'a> {
     /// Given away: it is gone from memory before any other process is started.
     pub key: PrivateKey,
     pub signer: Option<&'a Verifier>,
@@ -49,7 +49,7 @@ pub struct DrillOptions<'a> {
 }
 
 /// Never fails without a report: what stopped it stands there.
-pub async fn drill(backup: &ChosenBackup, ask: DrillOptions<'_>, cancel: &Cancel) -> DrillReport {
+pub(crate) async fn drill(backup: &ChosenBackup, ask: DrillOptions<'_>, cancel: &Cancel) -> DrillReport {
     let (started, begun) = (OffsetDateTime::now_utc(), Instant::now());
     let mut report = DrillReport {
         format: DrillReport::FORMAT,
@@ -368,9 +368,9 @@ fn describe(opened: &UnsealedBackup<'_>, report: &mut DrillReport) {
     report.backup = report::ReportedBackup {
         run: manifest.run.clone(),
         database: manifest.database.clone(),
-        manifest_sha256: opened.manifest_sha256.clone(),
+        manifest_sha256: opened.manifest_sha256.to_string(),
         origin: opened.origin.clone(),
-        source: manifest.source_text().to_owned(),
+        source: manifest.source_text(),
         partial: manifest.is_partial(),
         dumped_at: manifest.started_at.to_string(),
         plain_bytes: manifest.plain_bytes,

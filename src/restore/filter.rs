@@ -20,10 +20,10 @@ mod suspects;
 mod tests;
 mod trial;
 
-pub use head::{DumpHead, HeadExtension, Prepare, PreparedTarget};
-pub use missing::ExtensionMembers;
+pub(crate) use head::{DumpHead, HeadExtension, Prepare, PreparedTarget};
+pub(crate) use missing::ExtensionMembers;
 pub use options::{FilterChanges, FilterOptions, Filtered, LeftOut, NotRestored, ServerRights};
-pub use recorded::UnfinishedChanges;
+pub(crate) use recorded::UnfinishedChanges;
 
 use crate::error::{Code, Error, Result};
 use crate::format::dump_lexer::{DumpLexer, Lexed, ROWS};
@@ -94,7 +94,7 @@ impl<S: Stage> Filter<S> {
     }
 
     /// Before anything passes, `prepare` learns which schemas and extensions the dump makes at its head.
-    pub fn with_head(options: FilterOptions, prepare: Prepare, below: S) -> Self {
+    pub(crate) fn with_head(options: FilterOptions, prepare: Prepare, below: S) -> Self {
         Self {
             head: Some(HeadReader::new(prepare)),
             ..Self::new(options, below)
@@ -102,7 +102,7 @@ impl<S: Stage> Filter<S> {
     }
 
     /// Should the dump not go in, what was done up to there is found in it.
-    pub fn recording(mut self, unfinished: &UnfinishedChanges) -> Self {
+    pub(crate) fn recording(mut self, unfinished: &UnfinishedChanges) -> Self {
         self.changes.unfinished = Some(unfinished.clone());
         self
     }

@@ -113,7 +113,7 @@ impl ChosenBackup {
     }
 
     /// Every name under the stem, and under the legacy image's spelling of it.
-    pub async fn names(&self, old_stem: Option<&str>) -> Result<Vec<String>> {
+    pub(crate) async fn names(&self, old_stem: Option<&str>) -> Result<Vec<String>> {
         let mut names = names_of(&self.archive, &self.stem).await?;
         if let Some(old) = old_stem.filter(|old| *old != self.stem) {
             names.extend(names_of(&self.archive, old).await?);
@@ -122,7 +122,7 @@ impl ChosenBackup {
     }
 
     /// What the manifest promises must be there, in the promised size.
-    pub async fn pin(&self, object: &ManifestObject) -> Result<PinnedObject> {
+    pub(crate) async fn pin(&self, object: &ManifestObject) -> Result<PinnedObject> {
         let name = base_name(&object.key);
         let pinned = self.archive.pin(name).await?.ok_or_else(|| missing(name))?;
         if pinned.size != object.size {
@@ -150,10 +150,10 @@ pub(super) fn ends_the_search(code: Code) -> bool {
 }
 
 /// Of the key file and of the dump, in either spelling.
-pub const LEGACY_ENDINGS: [[&str; 2]; 2] = [[".key.txt.enc", "key.bin.enc"], [".sql.bz.enc", "backup.sql.gz.enc"]];
+pub(crate) const LEGACY_ENDINGS: [[&str; 2]; 2] = [[".key.txt.enc", "key.bin.enc"], [".sql.bz.enc", "backup.sql.gz.enc"]];
 
 /// The one key file and the one dump of an old backup, by the legacy image's names or by those in its README.
-pub fn legacy_pair(names: &[String]) -> Option<(String, String)> {
+pub(crate) fn legacy_pair(names: &[String]) -> Option<(String, String)> {
     let one = |endings: [&str; 2]| {
         let mut fitting = names.iter().filter(|name| endings.iter().any(|ending| name.ends_with(ending)));
         fitting.next().filter(|_| fitting.next().is_none()).cloned()

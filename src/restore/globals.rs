@@ -19,7 +19,7 @@ pub struct GlobalsOptions {
 
 /// The SQL that is left, and what is not in it.
 #[derive(Debug, Default)]
-pub struct PlannedGlobals {
+pub(crate) struct PlannedGlobals {
     pub sql: Vec<u8>,
     pub changes: FilterChanges,
 }
@@ -42,7 +42,7 @@ struct Planner<'a> {
 }
 
 /// Reads globals whole.
-pub fn plan(mut globals: &[u8], options: &GlobalsOptions) -> Result<PlannedGlobals> {
+pub(crate) fn plan(mut globals: &[u8], options: &GlobalsOptions) -> Result<PlannedGlobals> {
     let mut planner = Planner {
         options,
         guard: Guard::new(),

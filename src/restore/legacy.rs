@@ -18,7 +18,7 @@ use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 use std::sync::Arc;
 
 /// Before anything is made for them.
-pub async fn all_there(backup: &ChosenBackup, names: &[&str]) -> Result<()> {
+pub(crate) async fn all_there(backup: &ChosenBackup, names: &[&str]) -> Result<()> {
     for name in names {
         backup.archive.pin(name).await?.ok_or_else(|| missing(name))?;
     }
@@ -33,7 +33,7 @@ const HEADER_LIMIT: u64 = 32;
 
 /// What somebody who opens a backup of the legacy image has agreed to.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Consent {
+pub(crate) struct Consent {
     /// Nobody can tell whether it was changed.
     pub unauthenticated: bool,
     /// Bytes of plaintext, since the format does not say how many there are.
@@ -42,7 +42,7 @@ pub struct Consent {
 
 /// Of a command that needs a proof: the legacy image wrote no manifest, which is nobody's doing. A signer whom somebody named has
 /// not signed it, though.
-pub fn unproven(stem: &str, signer: Option<&Verifier>) -> Error {
+pub(crate) fn unproven(stem: &str, signer: Option<&Verifier>) -> Error {
     if signer.is_some() {
         return Error::new(Code::Tampered, format!("{stem} is not signed: the legacy image signed nothing"));
     }
@@ -54,7 +54,7 @@ pub fn unproven(stem: &str, signer: Option<&Verifier>) -> Error {
 }
 
 impl Consent {
-    pub fn must_be_given(self, stem: &str, signer: Option<&Verifier>) -> Result<()> {
+    pub(crate) fn must_be_given(self, stem: &str, signer: Option<&Verifier>) -> Result<()> {
         if self.unauthenticated && signer.is_none() {
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl Consent {
     }
 
     /// A sealed backup says how long it is before anything of it comes.
-    pub fn must_hold(self, plain_bytes: u64) -> Result<()> {
+    pub(crate) fn must_hold(self, plain_bytes: u64) -> Result<()> {
         match self.max_output {
             Some(limit) if plain_bytes > limit => Err(Error::new(
                 Code::BadUsage,
@@ -120,7 +120,7 @@ where
         .into_iter()
         .find(|kdf| begins_bzip2(&kdf.cipher_key(&secret, &salt), first));
     let kdf = kdf.ok_or_else(|| not_opened(dump, key))?;
-    tracing::info!(key_derivation = kdf.name(), "opening a backup of the legacy image");
+    tracing::info!(key_derivation = ?kdf, "opening a backup of the legacy image");
     let way = RestorePipeline {
         opener: PartDecryptor {
             name: dump.to_owned(),

@@ -18,14 +18,14 @@ use time::{Duration, OffsetDateTime};
 const AHEAD: Duration = Duration::minutes(5);
 
 #[derive(Debug, Serialize)]
-pub struct Listing {
+pub(crate) struct Listing {
     pub location: String,
     /// The newest first; behind them those of a time to come, which nobody can have made yet.
     pub backups: Vec<BackupEntry>,
     /// Of the legacy image: nothing in them can be checked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unauthenticated: Vec<LegacyEntry>,
-    /// Where a manifest is there and may not be read: whether it is a backup cannot be told.
+    /// Where a manifest is there and may not be read: whether it is a backup is unknown.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<UnreadableEntry>,
     pub leftovers: Vec<LeftoverEntry>,
@@ -39,7 +39,7 @@ pub struct Listing {
 
 /// A backup with a manifest. Whether its objects are what was sealed, `verify` tells.
 #[derive(Debug, Serialize)]
-pub struct BackupEntry {
+pub(crate) struct BackupEntry {
     pub stem: String,
     pub database: String,
     pub scheduled_time: Timestamp,
@@ -75,7 +75,7 @@ pub struct BackupEntry {
 
 /// A key file and a dump that no manifest names, as the legacy image wrote them.
 #[derive(Debug, Serialize)]
-pub struct LegacyEntry {
+pub(crate) struct LegacyEntry {
     pub stem: String,
     pub objects: Vec<String>,
     pub bytes: u64,
@@ -83,7 +83,7 @@ pub struct LegacyEntry {
 
 /// The manifest, and what stands under its name and belongs to nothing that can be read.
 #[derive(Debug, Serialize)]
-pub struct UnreadableEntry {
+pub(crate) struct UnreadableEntry {
     pub stem: String,
     pub objects: Vec<String>,
     pub bytes: u64,
@@ -92,7 +92,7 @@ pub struct UnreadableEntry {
 
 /// Objects that no manifest names, or a manifest that is none.
 #[derive(Debug, Serialize)]
-pub struct LeftoverEntry {
+pub(crate) struct LeftoverEntry {
     pub stem: String,
     pub objects: Vec<String>,
     pub bytes: u64,
@@ -100,7 +100,7 @@ pub struct LeftoverEntry {
     pub error: Option<Error>,
 }
 
-pub async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Listing> {
+pub(crate) async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Listing> {
     let named = Location::parse(text)?;
     let (location, archive, listed) = cancel.run_until_cancelled(open_location(&named, env)).await?;
     let mut groups: BTreeMap<String, Vec<ObjectEntry>> = BTreeMap::new();
@@ -268,7 +268,7 @@ fn whole(stem: &str, found: &UnverifiedManifest, sizes: &BTreeMap<String, u64>) 
         recipients: manifest.recipients.iter().map(|wrapped| wrapped.fingerprint.clone()).collect(),
         origin: Origin::default(),
         future: manifest.scheduled_time.0 > OffsetDateTime::now_utc() + AHEAD,
-        source: manifest.source_text().to_owned(),
+        source: manifest.source_text(),
         partial: manifest.is_partial(),
         warnings: Vec::new(),
         missing: names.filter(|name| !sizes.contains_key(*name)).map(str::to_owned).collect(),

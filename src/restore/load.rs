@@ -27,7 +27,7 @@ use crate::pipeline::DumpStats;
 use std::path::PathBuf;
 use std::time::Instant;
 
-pub struct LoadOptions<'a> {
+pub(crate) struct LoadOptions<'a> {
     pub key: &'a PrivateKey,
     pub signer: Option<&'a Verifier>,
     pub to: Conninfo,
@@ -52,7 +52,7 @@ const UNKNOWN_PROPERTIES: &str = "this backup does not know encoding, locale, se
 const UNKNOWN_VALUES: &str = "this backup does not know under which settings its rows were written: they were read under DateStyle, \
      TimeZone and lc_monetary of the target; compare amounts of type money and dates with the source";
 
-pub async fn restore(backup: &ChosenBackup, ask: &LoadOptions<'_>, cancel: &Cancel) -> Result<RestoreSummary> {
+pub(crate) async fn restore(backup: &ChosenBackup, ask: &LoadOptions<'_>, cancel: &Cancel) -> Result<RestoreSummary> {
     let begun = Instant::now();
     if let BackupKind::Legacy { key, dump } = &backup.kind {
         return unauthenticated(backup, key, dump, ask, begun, cancel).await;

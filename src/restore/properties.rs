@@ -208,7 +208,9 @@ fn grant(
         };
         // A word of PostgreSQL's, not a name: anything else would stand in the statement as it is.
         if !matches!(&**privilege, "CONNECT" | "CREATE" | "TEMPORARY") {
-            warnings.push(format!("the privilege {privilege} is none of a database, and was not applied"));
+            warnings.push(format!(
+                "the privilege {privilege} does not exist for databases, and was not applied"
+            ));
             continue;
         }
         let option = if *grantable { " WITH GRANT OPTION" } else { "" };

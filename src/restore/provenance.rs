@@ -23,7 +23,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    pub fn new(found: &UnverifiedManifest, signer: Option<&Verifier>, folder: &Location) -> Self {
+    pub(crate) fn new(found: &UnverifiedManifest, signer: Option<&Verifier>, folder: &Location) -> Self {
         let manifest = found.unproven();
         let named = manifest.signer.as_ref().filter(|_| check_signature(found, None).is_ok());
         let written_to = written_to(manifest);
@@ -40,7 +40,7 @@ impl Origin {
     }
 
     /// A set that was copied to another folder is genuine, and may be of another server than its place says.
-    pub fn warning(&self) -> Option<String> {
+    pub(crate) fn warning(&self) -> Option<String> {
         let written = self.written_to.as_deref().filter(|_| self.moved)?;
         Some(format!(
             "it was written to the folder `{written}` and is read from another one: it was moved or copied, and may be of another server than its place says"

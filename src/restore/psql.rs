@@ -22,9 +22,10 @@ use crate::process::writer::{ChildWriter, OutputWanted};
 use crate::rds::passfile;
 use failure::failure;
 pub(super) use failure::is_without_words;
+pub use find::find;
+pub(crate) use find::find_for_others;
 use find::knows_restrict;
-pub use find::{find, find_for_others};
-pub use report_text::ReportText;
+pub(crate) use report_text::ReportText;
 use secrecy::{ExposeSecret, SecretString};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -124,7 +125,7 @@ impl PsqlTarget {
     }
 
     /// Whether a database is named, by whatever libpq reads. Else it would take the one that has the user's name.
-    pub fn names_database(&self) -> bool {
+    pub(crate) fn names_database(&self) -> bool {
         let named = |key: &str| self.conninfo.get(key).is_some_and(|value| !value.is_empty());
         let is_set = |(name, value): &(OsString, OsString)| (name == "PGDATABASE" || name == "PGSERVICE") && !value.is_empty();
         named("dbname") || named("service") || self.environment.iter().any(is_set)
@@ -225,7 +226,7 @@ impl PsqlTarget {
     }
 
     /// Runs statements one after the other, whatever becomes of each: for each what the server said against it.
-    pub fn try_statements(&self, statements: &[&str], cancel: &Cancel) -> Result<Vec<Option<PsqlRefusal>>> {
+    pub(crate) fn try_statements(&self, statements: &[&str], cancel: &Cancel) -> Result<Vec<Option<PsqlRefusal>>> {
         // A message may hold any text: lines of ours begin with what nobody can have guessed.
         let mark = random_word()?;
         let mut script = String::from("\\set ON_ERROR_STOP off\n");
@@ -245,7 +246,7 @@ impl PsqlTarget {
     }
 
     /// The same for one.
-    pub fn try_statement(&self, statement: &str, cancel: &Cancel) -> Result<Option<PsqlRefusal>> {
+    pub(crate) fn try_statement(&self, statement: &str, cancel: &Cancel) -> Result<Option<PsqlRefusal>> {
         Ok(self.try_statements(&[statement], cancel)?.pop().flatten())
     }
 
@@ -309,7 +310,7 @@ impl PsqlTarget {
 
 /// What a server said against a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PsqlRefusal {
+pub(crate) struct PsqlRefusal {
     pub sqlstate: String,
     pub message: ReportText,
 }

@@ -3,7 +3,7 @@
 mod options;
 mod text;
 
-pub use options::ReportedOptions;
+pub(crate) use options::ReportedOptions;
 
 use super::compare::{Comparison, CountPair, TableComparison};
 use super::filter::{LeftOut, NotRestored};
@@ -118,13 +118,13 @@ impl DrillReport {
     }
 
     /// Of the report's files, without their endings: no two drills share one.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let started: String = self.started_at.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
         format!("{}.drill-{started}", self.backup.stem)
     }
 
     /// 0 only if the backup restores to what its inventory says.
-    pub fn exit(&self) -> u8 {
+    pub(crate) fn exit(&self) -> u8 {
         match (&self.error, self.outcome) {
             (Some(error), _) => error.code.exit(),
             (None, DrillOutcome::Passed) => 0,

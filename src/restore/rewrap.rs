@@ -15,9 +15,9 @@ use crate::envelope::recipient::{MAX_RECIPIENTS, Recipient};
 use crate::envelope::recovery_instructions::{instructions_name, place_of, recovery_instructions};
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
+use crate::format::Sha256;
 use crate::format::names::{MAX_REVISION, Prefix};
 use crate::format::object_names::{instructions_revision, manifest_revision};
-use crate::format::{hex, sha256};
 use crate::store::{Location, PutOutcome};
 use bytes::Bytes;
 use serde::Serialize;
@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 /// More than any recovery instructions have.
 const MAX_INSTRUCTIONS: u64 = 1 << 20;
 
-pub struct RewrapOptions<'a> {
+pub(crate) struct RewrapOptions<'a> {
     /// Of one of the present recipients.
     pub key: &'a PrivateKey,
     pub signer: Option<&'a Verifier>,
@@ -42,7 +42,7 @@ pub struct RewrapOptions<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub struct RewrapSummary {
+pub(crate) struct RewrapSummary {
     pub status: &'static str,
     pub stem: String,
     pub generation: u32,
@@ -58,7 +58,7 @@ pub struct RewrapSummary {
     pub warnings: Vec<String>,
 }
 
-pub async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cancel: &Cancel) -> Result<RewrapSummary> {
+pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cancel: &Cancel) -> Result<RewrapSummary> {
     let BackupKind::Sealed { .. } = &backup.kind else {
         return Err(unproven(&backup.stem, ask.signer).advise("Nothing new is vouched for: restore it, and back it up anew."));
     };
@@ -90,7 +90,7 @@ pub async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cancel: &Can
         .unwrap_or_default();
     let place = place(&opened).await;
     let text = recovery_instructions(&manifest, &name, place.as_deref(), selection.as_ref(), &properties)?;
-    manifest.card_sha256 = Some(hex(&sha256(text.as_bytes())));
+    manifest.card_sha256 = Some(Sha256::of(text.as_bytes()));
     let mut bytes = manifest.line()?;
     let signatures = match &ask.signing {
         Some(signing) => vec![cancel.run_until_cancelled(signing.sign(&bytes)).await?],
@@ -212,7 +212,7 @@ async fn place(opened: &UnsealedBackup<'_>) -> Option<String> {
         let Ok(text) = backup.archive.read(&name, MAX_INSTRUCTIONS).await else {
             continue;
         };
-        let is_proven = found.unproven().card_sha256.as_deref() == Some(&hex(&sha256(&text)));
+        let is_proven = found.unproven().card_sha256 == Some(Sha256::of(&text));
         let place = std::str::from_utf8(&text).ok().filter(|_| is_proven).and_then(place_of);
         if place.is_some() {
             return place;
@@ -252,7 +252,9 @@ fn with_recipients(manifest: &mut Manifest, opened: &UnsealedBackup<'_>, ask: &R
         let bytes = opened.wrap(recipient)?;
         let object = ManifestObject::small(Role::Key, format!("{folder}{name}"), &bytes);
         made.push((name, bytes.into()));
-        manifest.recipients.push(WrappedKey::new(recipient, opened.wrapping(), &object.key));
+        manifest
+            .recipients
+            .push(WrappedKey::new(recipient, opened.manifest.format.into(), &object.key));
         objects.push(object);
     }
     if manifest.recipients.len() > MAX_RECIPIENTS {

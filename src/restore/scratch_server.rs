@@ -157,30 +157,30 @@ impl ScratchServer {
     }
 
     /// Who restores and counts: the owner of its database, and no superuser. Whatever a backup brings runs as this role.
-    pub fn restorer(&self) -> &PsqlTarget {
+    pub(crate) fn restorer(&self) -> &PsqlTarget {
         &self.restorer
     }
 
-    pub fn restorer_name(&self) -> &str {
+    pub(crate) fn restorer_name(&self) -> &str {
         &self.restorer_name
     }
 
     /// What drills that were killed left beside it, in words.
-    pub fn abandoned(&self) -> Option<String> {
+    pub(crate) fn abandoned(&self) -> Option<String> {
         self.folder.abandoned.clone()
     }
 
     /// Whether its disk has no room for the next file of its write-ahead log, without which it stops.
-    pub fn is_out_of_space(&self) -> bool {
+    pub(crate) fn is_out_of_space(&self) -> bool {
         rustix::fs::statvfs(self.folder.data()).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < WAL_FILE)
     }
 
-    pub fn confinement(&self) -> ConfinementReport {
+    pub(crate) fn confinement(&self) -> ConfinementReport {
         self.confinement
     }
 
     /// Gives a database to who restores.
-    pub fn hand_over(&self, database: &str, cancel: &Cancel) -> Result<()> {
+    pub(crate) fn hand_over(&self, database: &str, cancel: &Cancel) -> Result<()> {
         let (database, owner) = (self.superuser.database(database), identifier(&self.restorer_name));
         let name = identifier(database.conninfo.dbname().unwrap_or_default());
         let statements = format!("ALTER DATABASE {name} OWNER TO {owner};\nALTER SCHEMA public OWNER TO {owner};\n");
@@ -188,18 +188,13 @@ impl ScratchServer {
     }
 
     /// What code of a dump set for the sessions of its database, or for those of its role, is not heeded any more.
-    pub fn take_settings_back(&self, database: &str, cancel: &Cancel) -> Result<()> {
+    pub(crate) fn take_settings_back(&self, database: &str, cancel: &Cancel) -> Result<()> {
         let (database, restorer) = (identifier(database), identifier(&self.restorer_name));
         let statements = format!(
             "ALTER DATABASE {database} RESET ALL;\nALTER DATABASE {database} CONNECTION LIMIT -1;\n\
              ALTER ROLE {restorer} RESET ALL;\nALTER ROLE {restorer} IN DATABASE {database} RESET ALL;\n"
         );
         self.superuser.execute(&statements, cancel).map(drop)
-    }
-
-    /// The end of the server's own log, for the message of a failure.
-    pub fn log(&self) -> String {
-        self.folder.log_end()
     }
 
     fn wait_until_ready(&mut self, cancel: &Cancel) -> Result<()> {

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 #[derive(Debug, Serialize)]
-pub struct RestoreSummary {
+pub(crate) struct RestoreSummary {
     pub status: &'static str,
     pub stem: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,7 @@ impl RestoreSummary {
             opens: opened.is_some(),
             origin: opened.map(|opened| opened.origin.clone()).unwrap_or_default(),
             run: manifest.map(|manifest| manifest.run.clone()),
-            source: manifest.map_or(UNKNOWN_SOURCE, |manifest| manifest.source_text()).to_owned(),
+            source: manifest.map_or_else(|| UNKNOWN_SOURCE.to_owned(), |manifest| manifest.source_text()),
             partial: manifest.is_some_and(|manifest| manifest.is_partial()),
             to: access.conninfo.describe(),
             tables: counted.tables.len() as u64,

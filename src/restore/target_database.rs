@@ -109,7 +109,7 @@ fn names<const N: usize>(target: &PsqlTarget, sql: &str, kinds: [&str; N], cance
 }
 
 /// Whatever stands in a template is in every database that is made of it from then on.
-pub fn must_be_no_template(target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
+pub(crate) fn must_be_no_template(target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
     let state = "SELECT pg_catalog.json_build_array(d.datname, d.datistemplate OR d.datname OPERATOR(pg_catalog.=) ANY ('{template0,template1}'::pg_catalog.name[]))
         FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();";
     let (name, is_template): (String, bool) = target.json(state, cancel)?;
@@ -137,7 +137,7 @@ fn missing_roles(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &
 }
 
 /// They must be there before its rows: privileges and policies come behind them.
-pub fn must_have_roles(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
+pub(crate) fn must_have_roles(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
     let Some(message) = missing_roles(properties, target, cancel)? else {
         return Ok(());
     };
@@ -147,7 +147,7 @@ pub fn must_have_roles(properties: &DatabaseProperties, target: &PsqlTarget, can
 }
 
 /// Where only a part of the dump is restored, which need not name any of them.
-pub fn may_lack_roles(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
+pub(crate) fn may_lack_roles(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<Vec<String>> {
     let missing = missing_roles(properties, target, cancel)?;
     let told = |message| format!("{message}; if a statement of this part names one of them, the restore fails there");
     Ok(missing.into_iter().map(told).collect())
@@ -164,7 +164,7 @@ pub fn must_be_empty(target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
 }
 
 /// For a part of a database, whose tables may need others: those are there already, and these must not be.
-pub fn must_have_none_of(tables: &[String], target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
+pub(crate) fn must_have_none_of(tables: &[String], target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
     let mut objects: Vec<String> = target.json(OBJECTS, cancel)?;
     let is_one = |object: &str, table: &str| object.strip_suffix(table).is_some_and(|kind| kind.ends_with(' '));
     objects.retain(|object| tables.iter().any(|table| is_one(object, table)));

@@ -34,7 +34,7 @@ pub(super) struct TargetTls {
 
 impl TargetTls {
     /// `environment`: libpq's variables, as psql gets them.
-    pub fn new(conninfo: &Conninfo, environment: &[(OsString, OsString)], client: &ClientTools, has_password: bool) -> Self {
+    pub(crate) fn new(conninfo: &Conninfo, environment: &[(OsString, OsString)], client: &ClientTools, has_password: bool) -> Self {
         let variable = |name: &str| {
             let named = environment.iter().find(|(known, value)| known == name && !value.is_empty());
             named.and_then(|(_, value)| value.to_str())

@@ -4,7 +4,6 @@ use super::find::{BackupKind, ChosenBackup, ends_the_search};
 use super::legacy::unproven;
 use super::provenance::Origin;
 use crate::cancel::Cancel;
-use crate::envelope::data_key::{OAEP, PKCS1};
 use crate::envelope::legacy::Kdf;
 use crate::envelope::manifest::{ManifestObject, Role, UnverifiedManifest, VerifiedManifest, base_name, check_signature};
 use crate::envelope::private_key::PrivateKey;
@@ -12,10 +11,12 @@ use crate::envelope::recipient::Recipient;
 use crate::envelope::secret::{CipherKey, DataKeyText};
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
+use crate::format::Sha256;
+use crate::format::backup_format::Format;
 use crate::format::compression::Compression;
 use crate::format::inventory::Inventory;
 use crate::format::order::{SelectionRecord, source_digest};
-use crate::format::{hex, sha256, unhex};
+use crate::format::unhex;
 use crate::observe::progress::Progress;
 use crate::pipeline::{BufferSink, DumpStats, ExpectedPart, LengthLimit, PartDecryptor, RestorePipeline, Stage, back};
 use std::num::NonZeroU32;
@@ -32,7 +33,7 @@ pub struct UnsealedBackup<'a> {
     pub backup: &'a ChosenBackup,
     pub manifest: VerifiedManifest,
     /// Of the whole manifest object: it stands for the backup in reports.
-    pub manifest_sha256: String,
+    pub manifest_sha256: Sha256,
     pub origin: Origin,
     /// The names of this manifest and of every other revision that agrees with it.
     pub counted: Vec<String>,
@@ -97,12 +98,12 @@ impl<'a> UnsealedBackup<'a> {
         let object = object.ok_or_else(|| tampered(format!("{}: a recipient's key object is not named", found.name())))?;
         let name = base_name(&object.key);
         let wrapped = backup.archive.read(name, MAX_KEY_OBJECT).await?;
-        if hex(&sha256(&wrapped)) != object.sha256 || wrapped.len() as u64 != object.size {
+        if Sha256::of(&wrapped) != object.sha256 || wrapped.len() as u64 != object.size {
             return Err(tampered(format!("{name} has other bytes than were sealed")));
         }
-        let opened = match &*unproven.format {
-            "legacy" => key.unwrap_pkcs1(&wrapped),
-            _ => key.unwrap_oaep(&wrapped),
+        let opened = match unproven.format {
+            Format::Legacy => key.unwrap_pkcs1(&wrapped),
+            Format::Pgseal1 => key.unwrap_oaep(&wrapped),
         };
         // The key is the right one by its fingerprint: then the object was not made for it.
         let secret = opened.map_err(|error| tampered(format!("{name}: {}", error.message)))?;
@@ -168,7 +169,7 @@ impl<'a> UnsealedBackup<'a> {
     }
 
     /// What anyone who restores it has to know of its origin.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let passed_over = self.passed_over.iter().map(|error| error.message.clone());
         self.origin.warning().into_iter().chain(passed_over).collect()
     }
@@ -182,16 +183,15 @@ impl<'a> UnsealedBackup<'a> {
             .get(object.role.as_str())
             .and_then(|salt| unhex::<8>(salt.as_str()?));
         let salt = salt.ok_or_else(|| bad("a salt is missing"))?;
-        let hash = |text: &String| unhex::<32>(text).ok_or_else(|| bad("a hash is none"));
         let sizes = object.part_sizes.clone().unwrap_or_else(|| vec![object.size]);
-        let hashes = object.part_sha256.clone().unwrap_or_else(|| vec![object.sha256.clone()]);
+        let hashes = object.part_sha256.clone().unwrap_or_else(|| vec![object.sha256]);
         let mut offset = 0;
         let mut parts = Vec::with_capacity(sizes.len());
         for (size, sha256) in sizes.into_iter().zip(&hashes) {
             parts.push(ExpectedPart {
                 offset,
                 size,
-                sha256: Some(hash(sha256)?),
+                sha256: Some(*sha256.as_bytes()),
             });
             offset += size;
         }
@@ -205,8 +205,7 @@ impl<'a> UnsealedBackup<'a> {
 
     fn cipher_key(&self, salt: &[u8; 8]) -> Result<CipherKey> {
         let bad = |reason: &str| Error::new(Code::Tampered, format!("the manifest is not consistent: {reason}"));
-        let kdf = Kdf::ALL.into_iter().find(|kdf| kdf.name() == self.manifest.kdf);
-        match kdf.ok_or_else(|| bad("an unknown key derivation"))? {
+        match self.manifest.kdf {
             Kdf::Pbkdf2 => {
                 let iterations = NonZeroU32::new(self.manifest.iterations).ok_or_else(|| bad("no iterations"))?;
                 Ok(self.secret.cipher_key_after(iterations, salt))
@@ -216,32 +215,25 @@ impl<'a> UnsealedBackup<'a> {
     }
 
     /// Believes another manifest of this backup, if the secret made it.
-    pub fn prove_other(&self, found: &UnverifiedManifest) -> Result<VerifiedManifest> {
+    pub(crate) fn prove_other(&self, found: &UnverifiedManifest) -> Result<VerifiedManifest> {
         found.prove(&self.secret)
     }
 
     /// The MAC of another first line under the same secret.
-    pub fn manifest_mac(&self, line: &[u8]) -> [u8; 32] {
+    pub(crate) fn manifest_mac(&self, line: &[u8]) -> [u8; 32] {
         self.secret.manifest_mac(line)
     }
 
     /// The secret, for one more recipient, in the way of the backup's format.
-    pub fn wrap(&self, recipient: &Recipient) -> Result<Vec<u8>> {
+    pub(crate) fn wrap(&self, recipient: &Recipient) -> Result<Vec<u8>> {
         let file = self.secret.file();
-        match &*self.manifest.format {
-            "legacy" => recipient.wrap_pkcs1(&file),
-            _ => recipient.wrap(&file),
+        match self.manifest.format {
+            Format::Legacy => recipient.wrap_pkcs1(&file),
+            Format::Pgseal1 => recipient.wrap(&file),
         }
     }
 
-    pub fn wrapping(&self) -> &'static str {
-        match &*self.manifest.format {
-            "legacy" => PKCS1,
-            _ => OAEP,
-        }
-    }
-
-    pub fn object(&self, role: Role) -> Result<&ManifestObject> {
+    pub(crate) fn object(&self, role: Role) -> Result<&ManifestObject> {
         let missing = || {
             let message = format!("the backup {} was made without {}", self.backup.stem, role.as_str());
             match role {
@@ -255,7 +247,7 @@ impl<'a> UnsealedBackup<'a> {
     }
 
     /// That an object is there, with the size that was sealed.
-    pub async fn must_have(&self, role: Role) -> Result<()> {
+    pub(crate) async fn must_have(&self, role: Role) -> Result<()> {
         self.backup.pin(self.object(role)?).await.map(drop)
     }
 
@@ -307,8 +299,8 @@ impl<'a> UnsealedBackup<'a> {
         let source = contents.host.as_deref().zip(contents.port);
         let source = source.map(|(host, port)| source_digest(host, port, &contents.database));
         let selection = contents.selection.as_ref().map(SelectionRecord::digest);
-        let is_other = |ours: Option<String>, said: &Option<String>| ours.is_some() && said.is_some() && ours != *said;
-        if is_other(source, &manifest.source) || is_other(selection, &manifest.selection) {
+        let is_other = |ours: Option<Sha256>, said: Option<Sha256>| ours.is_some() && said.is_some() && ours != said;
+        if is_other(source, manifest.source) || is_other(selection, manifest.selection) {
             return Err(Error::new(
                 Code::Tampered,
                 "the inventory is of another source or selection than the manifest says",

@@ -15,8 +15,8 @@ use crate::envelope::private_key::PrivateKey;
 use crate::envelope::recovery_instructions::instructions_name;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
+use crate::format::Sha256;
 use crate::format::object_names::{compact, is_report, stem_of};
-use crate::format::{hex, sha256};
 use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::Discard;
 use objects::{STEP, compare, fits};
@@ -318,7 +318,7 @@ fn is_legacy(name: &str) -> bool {
 }
 
 fn describe(manifest: &Manifest, origin: Origin, report: &mut VerifyReport) {
-    report.source = Some(manifest.source_text().to_owned());
+    report.source = Some(manifest.source_text());
     report.partial = manifest.is_partial();
     if manifest.is_partial() {
         report.warnings.push("this backup holds only a part of the database".to_owned());
@@ -339,7 +339,7 @@ async fn check_instructions(backup: &ChosenBackup, manifest: &Manifest, report: 
         return Ok(());
     };
     let bytes = backup.archive.range(&pinned, 0..pinned.size.min(STEP)).await?;
-    if hex(&sha256(&bytes)) != *expected {
+    if Sha256::of(&bytes) != *expected {
         return Err(Error::new(
             Code::Tampered,
             format!("{name} has other words than were written: do not follow it"),

@@ -48,7 +48,7 @@ pub(super) enum ObjectVersion {
 }
 
 impl Archive {
-    pub async fn open(location: &Location, env: &Env) -> Result<Self> {
+    pub(crate) async fn open(location: &Location, env: &Env) -> Result<Self> {
         match location {
             Location::S3 { bucket, path } => Ok(Self::S3(S3Reader::open(bucket, path, env).await?)),
             Location::Directory(path) => Ok(Self::Directory(Directory::new(path))),
@@ -56,7 +56,7 @@ impl Archive {
     }
 
     /// Every object whose name begins so, sorted by name; folders within are left out.
-    pub async fn list(&self, beginning: &str) -> Result<Vec<ObjectEntry>> {
+    pub(crate) async fn list(&self, beginning: &str) -> Result<Vec<ObjectEntry>> {
         let mut listed = match self {
             Self::S3(reader) => reader.list(beginning).await?,
             Self::Directory(directory) => directory.list(beginning)?,
@@ -76,7 +76,7 @@ impl Archive {
     }
 
     /// Exactly these bytes of what was pinned.
-    pub async fn range(&self, pinned: &PinnedObject, range: Range<u64>) -> Result<Bytes> {
+    pub(crate) async fn range(&self, pinned: &PinnedObject, range: Range<u64>) -> Result<Bytes> {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
@@ -88,7 +88,7 @@ impl Archive {
     }
 
     /// The names of what lies deeper, a slash at the end of each.
-    pub async fn folders(&self) -> Result<Vec<String>> {
+    pub(crate) async fn folders(&self) -> Result<Vec<String>> {
         match self {
             Self::S3(reader) => reader.folders().await,
             Self::Directory(directory) => directory.folders(),
@@ -97,7 +97,7 @@ impl Archive {
     }
 
     /// Tried without writing, where the store answers that; a directory says it when something is written.
-    pub async fn must_take_objects(&self) -> Result<()> {
+    pub(crate) async fn must_take_objects(&self) -> Result<()> {
         match self {
             Self::S3(reader) => reader.must_take_objects().await,
             Self::Directory(_) | Self::Memory(_) => Ok(()),
@@ -105,7 +105,7 @@ impl Archive {
     }
 
     /// A small object, whole.
-    pub async fn read(&self, name: &str, limit: u64) -> Result<Bytes> {
+    pub(crate) async fn read(&self, name: &str, limit: u64) -> Result<Bytes> {
         let pinned = self.pin(name).await?.ok_or_else(|| missing(name))?;
         if pinned.size > limit {
             return Err(Error::new(
@@ -117,7 +117,7 @@ impl Archive {
     }
 
     /// Writes a new object; never overwrites.
-    pub async fn put_new(&self, name: &str, body: Bytes) -> Result<PutOutcome> {
+    pub(crate) async fn put_new(&self, name: &str, body: Bytes) -> Result<PutOutcome> {
         match self {
             Self::S3(reader) => reader.put_new(name, body).await,
             Self::Directory(directory) => directory.put_new(name, &body),

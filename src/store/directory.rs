@@ -15,11 +15,11 @@ use std::sync::Arc;
 pub struct Directory(PathBuf);
 
 impl Directory {
-    pub fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         Self(path.to_owned())
     }
 
-    pub fn list(&self, beginning: &str) -> Result<Vec<ObjectEntry>> {
+    pub(crate) fn list(&self, beginning: &str) -> Result<Vec<ObjectEntry>> {
         let failed = |error| unreadable(&self.0, &error);
         let mut listed = Vec::new();
         for entry in std::fs::read_dir(&self.0).map_err(failed)? {
@@ -35,7 +35,7 @@ impl Directory {
         Ok(listed)
     }
 
-    pub fn folders(&self) -> Result<Vec<String>> {
+    pub(crate) fn folders(&self) -> Result<Vec<String>> {
         let failed = |error| unreadable(&self.0, &error);
         let mut folders = Vec::new();
         for entry in std::fs::read_dir(&self.0).map_err(failed)? {
@@ -48,7 +48,7 @@ impl Directory {
         Ok(folders)
     }
 
-    pub fn pin(&self, name: &str) -> Result<Option<PinnedObject>> {
+    pub(crate) fn pin(&self, name: &str) -> Result<Option<PinnedObject>> {
         let path = self.0.join(name);
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -64,7 +64,7 @@ impl Directory {
         }))
     }
 
-    pub async fn range(&self, pinned: &PinnedObject, range: Range<u64>) -> Result<Bytes> {
+    pub(crate) async fn range(&self, pinned: &PinnedObject, range: Range<u64>) -> Result<Bytes> {
         let ObjectVersion::File(file) = &pinned.at else {
             return Err(Error::new(Code::Bug, "an object of S3 was looked for in a directory"));
         };
@@ -82,7 +82,7 @@ impl Directory {
         })
     }
 
-    pub fn put_new(&self, name: &str, body: &[u8]) -> Result<PutOutcome> {
+    pub(crate) fn put_new(&self, name: &str, body: &[u8]) -> Result<PutOutcome> {
         let path = self.0.join(name);
         let failed = |error| {
             let error = Error::new(Code::OutputFailed, format!("{} cannot be written: {error}", path.display()));

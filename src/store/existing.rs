@@ -47,7 +47,7 @@ pub enum FetchOutcome {
 
 /// Whether what stands under a key are these bytes, and how far that could be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ObjectIdentity {
+pub(crate) enum ObjectIdentity {
     Same {
         etag: String,
     },
@@ -188,7 +188,7 @@ impl S3 {
 
     /// Compares what stands under a key with these bytes: by reading it, else by what a listing says of it. The ETag of an
     /// object that no KMS key encrypts is its MD5.
-    pub async fn identify(&self, key: &str, bytes: &Bytes) -> ObjectIdentity {
+    pub(crate) async fn identify(&self, key: &str, bytes: &Bytes) -> ObjectIdentity {
         match self.compare_object(key, bytes).await {
             ObjectMatch::Same { etag } => return ObjectIdentity::Same { etag },
             ObjectMatch::Other => return ObjectIdentity::Other,
@@ -216,7 +216,7 @@ impl S3 {
     }
 
     /// What was taken by its size alone is held against what this server's ETags have turned out to be since.
-    pub fn must_not_be_disproven(&self, keys: &[&str]) -> Result<()> {
+    pub(crate) fn must_not_be_disproven(&self, keys: &[&str]) -> Result<()> {
         match self.etags.disproven(|key| keys.contains(&key)) {
             Some(key) => Err(self.is_not_what_was_sent(&key)),
             None => Ok(()),
@@ -224,7 +224,7 @@ impl S3 {
     }
 
     /// Of an object of this run's own name.
-    pub fn is_not_what_was_sent(&self, key: &str) -> Error {
+    pub(crate) fn is_not_what_was_sent(&self, key: &str) -> Error {
         Error::new(Code::S3Integrity, format!("{} is not what was sent", self.arn(key)))
     }
 }

@@ -31,7 +31,7 @@ impl Location {
     }
 
     /// The folder and the name in it, if the last segment is taken for a name.
-    pub fn split(&self) -> Option<(Self, String)> {
+    pub(crate) fn split(&self) -> Option<(Self, String)> {
         match self {
             Self::S3 { path, .. } if path.is_empty() => None,
             Self::S3 { bucket, path } => {

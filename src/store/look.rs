@@ -81,7 +81,7 @@ pub enum ConditionalSupport {
 impl S3 {
     /// Asks whether this server has what our writes need, without writing: it completes an upload that does not exist. Who
     /// knows the headers says so (`NoSuchUpload`), and who does not answers 501. An error is what every write would meet.
-    pub async fn support(&self) -> Result<ConditionalSupport> {
+    pub(crate) async fn support(&self) -> Result<ConditionalSupport> {
         match self.complete_nothing(&self.probe_key(), RequiredHeader::Condition).await {
             S3ErrorKind::NoUpload => {}
             S3ErrorKind::Unsupported(error) => return Err(lacking(error, RequiredHeader::Condition)),
@@ -98,7 +98,7 @@ impl S3 {
     }
 
     /// Whether a folder takes what we write, by completing an upload that there is not: nothing is left there.
-    pub async fn must_take(&self, folder: &str) -> Result<()> {
+    pub(crate) async fn must_take(&self, folder: &str) -> Result<()> {
         let key = format!("{folder}pgseal-check");
         match self.complete_nothing(&key, RequiredHeader::Condition).await {
             S3ErrorKind::Unsupported(error) => Err(lacking(error, RequiredHeader::Condition)),

@@ -17,7 +17,7 @@ impl InMemoryStore {
         Self(Arc::new(Mutex::new(objects)))
     }
 
-    pub fn list(&self, beginning: &str) -> Vec<ObjectEntry> {
+    pub(crate) fn list(&self, beginning: &str) -> Vec<ObjectEntry> {
         let objects = self.objects();
         let listed = objects.iter().filter(|(name, _)| name.starts_with(beginning));
         let listed = listed.map(|(name, body)| ObjectEntry {
@@ -27,7 +27,7 @@ impl InMemoryStore {
         listed.collect()
     }
 
-    pub fn pin(&self, name: &str) -> Option<PinnedObject> {
+    pub(crate) fn pin(&self, name: &str) -> Option<PinnedObject> {
         let body = self.objects().get(name)?.clone();
         Some(PinnedObject {
             name: name.to_owned(),
@@ -37,7 +37,7 @@ impl InMemoryStore {
         })
     }
 
-    pub fn range(&self, pinned: &PinnedObject, range: Range<u64>) -> Result<Bytes> {
+    pub(crate) fn range(&self, pinned: &PinnedObject, range: Range<u64>) -> Result<Bytes> {
         let ObjectVersion::Memory(body) = &pinned.at else {
             return Err(Error::new(Code::Bug, "an object of elsewhere was looked for in memory"));
         };
@@ -47,7 +47,7 @@ impl InMemoryStore {
         Ok(body.slice(range.start as usize..range.end as usize))
     }
 
-    pub fn put_new(&self, name: &str, body: Bytes) -> PutOutcome {
+    pub(crate) fn put_new(&self, name: &str, body: Bytes) -> PutOutcome {
         let mut objects = self.objects();
         if objects.contains_key(name) {
             return PutOutcome::Exists;

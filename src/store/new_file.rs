@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-pub struct NewFile {
+pub(crate) struct NewFile {
     file: File,
     path: PathBuf,
     /// Its name until it is whole, where the file system has no files without a name.
@@ -18,7 +18,7 @@ pub struct NewFile {
 
 impl NewFile {
     /// To be written; seen under its name only once it is kept.
-    pub fn create(path: &Path, mode: u32) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, mode: u32) -> io::Result<Self> {
         match rustix::fs::open(
             folder_of(path),
             OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
@@ -61,7 +61,7 @@ impl NewFile {
     }
 
     /// Gives it its name, unless another file has that by now: then `AlreadyExists`, and that one stays.
-    pub fn publish(mut self) -> io::Result<()> {
+    pub(crate) fn publish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         match &self.partial {
             None => linkat(CWD, place_of(&self.file), CWD, &self.path, AtFlags::SYMLINK_FOLLOW)?,

@@ -1,4 +1,4 @@
-//! The pages of a listing, one after the other to its end: a server that leads nowhere is not followed for ever, and one that
+//! The pages of a listing, one after the other to its end: a server that leads nowhere is not followed forever, and one that
 //! says that more follows and not where has not told the whole.
 
 use crate::error::{Code, Error, Result};

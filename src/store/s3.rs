@@ -99,7 +99,7 @@ impl S3 {
         self
     }
 
-    pub fn bucket(&self) -> &str {
+    pub(crate) fn bucket(&self) -> &str {
         self.destination.bucket.name.as_str()
     }
 
@@ -131,17 +131,8 @@ impl S3 {
         }
     }
 
-    /// The size of an object: `Some(None)` where there is none, `None` where the role may not look.
-    pub async fn head(&self, key: &str) -> Result<Option<Option<u64>>> {
-        Ok(match self.look(key).await? {
-            KeyProbe::Found { size, .. } => Some(Some(size)),
-            KeyProbe::Missing => Some(None),
-            KeyProbe::Forbidden => None,
-        })
-    }
-
     /// S3's SHA-256 of an object, where it tells one.
-    pub async fn checksum(&self, key: &str) -> Option<String> {
+    pub(crate) async fn checksum(&self, key: &str) -> Option<String> {
         let asked = self.head_object(key).checksum_mode(ChecksumMode::Enabled);
         asked.send().await.ok()?.checksum_sha256().map(str::to_owned)
     }

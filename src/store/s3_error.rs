@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// What S3's answer means for the caller, where that is not simply an error.
-pub enum S3ErrorKind {
+pub(crate) enum S3ErrorKind {
     /// 412: the key exists (`If-None-Match: *`).
     Exists,
     /// 409: another write of this key is under way; try again.
@@ -51,7 +51,7 @@ const SKEWED_HINT: &str = "S3 takes this machine's clock for wrong, though it wa
                            for a proxy that delays requests.";
 
 impl S3ErrorKind {
-    pub fn of<E>(error: &SdkError<E, HttpResponse>, action: &str, resource: &str) -> Self
+    pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>, action: &str, resource: &str) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
@@ -98,7 +98,7 @@ impl S3ErrorKind {
     }
 
     /// Where none of the special meanings was expected.
-    pub fn into_error(self, action: &str, resource: &str) -> Error {
+    pub(crate) fn into_error(self, action: &str, resource: &str) -> Error {
         match self {
             Self::Denied(error)
             | Self::BadCredentials(error)
@@ -132,14 +132,14 @@ fn has_condition(action: &str) -> bool {
 }
 
 /// A 412 to a write under a name that is free.
-pub fn exists_and_is_missing(action: &str, arn: &str) -> Error {
+pub(crate) fn exists_and_is_missing(action: &str, arn: &str) -> Error {
     let told = format!("{action} on {arn}: S3 says that it exists already (412), and that there is no such object (404)");
     Error::new(Code::S3Unavailable, told)
 }
 
 /// Objects of the old format have no name of their own for each run. Anyone who deleted this one might take it from a run
 /// that goes on.
-pub fn of_another_run(object: &str) -> Error {
+pub(crate) fn of_another_run(object: &str) -> Error {
     Error::new(
         Code::CommitFailed,
         format!("{object} exists already, from another run of this event"),

@@ -40,14 +40,14 @@ pub struct S3Reader {
 }
 
 impl S3Reader {
-    pub async fn open(bucket: &str, path: &str, env: &Env) -> Result<Self> {
+    pub(crate) async fn open(bucket: &str, path: &str, env: &Env) -> Result<Self> {
         Ok(Self {
             s3: Arc::new(S3::open(&Destination::reading(BucketName::of_location(bucket), env)?, env).await?),
             folder: if path.is_empty() { String::new() } else { format!("{path}/") },
         })
     }
 
-    pub async fn list(&self, beginning: &str) -> Result<Vec<ObjectEntry>> {
+    pub(crate) async fn list(&self, beginning: &str) -> Result<Vec<ObjectEntry>> {
         let d = &self.s3.destination;
         let arn = self.s3.bucket_arn();
         let mut listed = Vec::new();
@@ -82,7 +82,7 @@ impl S3Reader {
     }
 
     /// Of the first page, which holds a thousand.
-    pub async fn folders(&self) -> Result<Vec<String>> {
+    pub(crate) async fn folders(&self) -> Result<Vec<String>> {
         let d = &self.s3.destination;
         let request = self
             .s3
@@ -102,12 +102,12 @@ impl S3Reader {
     }
 
     /// The bucket is there, in this region, and takes writes of ours, as far as it says so without an object.
-    pub async fn must_take_objects(&self) -> Result<()> {
+    pub(crate) async fn must_take_objects(&self) -> Result<()> {
         self.s3.check_bucket().await?;
         self.s3.must_take(&self.folder).await
     }
 
-    pub async fn pin(&self, name: &str) -> Result<Option<PinnedObject>> {
+    pub(crate) async fn pin(&self, name: &str) -> Result<Option<PinnedObject>> {
         let key = format!("{}{name}", self.folder);
         let request = self.s3.head_object(&key);
         match request.checksum_mode(ChecksumMode::Enabled).send().await {
@@ -128,13 +128,13 @@ impl S3Reader {
         }
     }
 
-    pub async fn range(&self, pinned: &PinnedObject, range: Range<u64>) -> Result<Bytes> {
+    pub(crate) async fn range(&self, pinned: &PinnedObject, range: Range<u64>) -> Result<Bytes> {
         let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
         let mut tries = 0;
         loop {
             tries += 1;
             let from = range.start + bytes.len() as u64;
-            // As long as the slowest link that may work takes for it: what drips would go on for ever.
+            // As long as the slowest link that may work takes for it: what drips would go on forever.
             let limit = self.s3.patience.whole(range.end - from);
             let reading = tokio::time::timeout(limit, self.rest_of(pinned, from..range.end, &mut bytes));
             let read = reading.await.unwrap_or_else(|_| {
@@ -191,7 +191,7 @@ impl S3Reader {
         Ok(())
     }
 
-    pub async fn put_new(&self, name: &str, body: Bytes) -> Result<PutOutcome> {
+    pub(crate) async fn put_new(&self, name: &str, body: Bytes) -> Result<PutOutcome> {
         let put = PutRequest {
             key: format!("{}{name}", self.folder),
             body,

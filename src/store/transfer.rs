@@ -60,12 +60,12 @@ impl Default for TransferTimeouts {
 
 impl TransferTimeouts {
     /// What a body of this size may take, once it moves all the time.
-    pub fn whole(&self, size: u64) -> Duration {
+    pub(crate) fn whole(&self, size: u64) -> Duration {
         self.answer + Duration::from_secs_f64(size as f64 / self.slowest as f64)
     }
 
     /// All tries of one write together, whatever each of them came to: a server that fails slowly is told in minutes.
-    pub fn all_tries(&self, size: u64) -> Duration {
+    pub(crate) fn all_tries(&self, size: u64) -> Duration {
         self.call + self.whole(size) * self.stalls
     }
 
@@ -77,11 +77,11 @@ impl TransferTimeouts {
 
 /// Nothing moved for too long; the transfer was cut.
 #[derive(Debug)]
-pub struct StalledTransfer;
+pub(crate) struct StalledTransfer;
 
 /// One body, and when it last moved: in whichever of the client's own retries.
 #[derive(Clone, Debug)]
-pub struct Transfer {
+pub(crate) struct Transfer {
     patience: TransferTimeouts,
     size: u64,
     moved: Arc<Mutex<ProgressMark>>,
@@ -95,7 +95,7 @@ struct ProgressMark {
 }
 
 impl Transfer {
-    pub fn new(patience: TransferTimeouts, size: usize) -> Self {
+    pub(crate) fn new(patience: TransferTimeouts, size: usize) -> Self {
         let size = size as u64;
         let moved = ProgressMark {
             at: Instant::now(),
@@ -110,12 +110,12 @@ impl Transfer {
     }
 
     /// Whether the answer had a body: S3's to a write of bytes has none.
-    pub fn is_answered_with_text(&self) -> bool {
+    pub(crate) fn is_answered_with_text(&self) -> bool {
         self.has_text.load(Ordering::Relaxed)
     }
 
     /// The body: a retry sends the same bytes.
-    pub fn body(&self, bytes: Bytes) -> ByteStream {
+    pub(crate) fn body(&self, bytes: Bytes) -> ByteStream {
         let moved = self.moved.clone();
         ByteStream::new(SdkBody::retryable(move || {
             SdkBody::from_body_1_x(BodyChunks {
@@ -126,7 +126,7 @@ impl Transfer {
     }
 
     /// Time-outs of a request with this body.
-    pub fn timeouts(&self) -> Builder {
+    pub(crate) fn timeouts(&self) -> Builder {
         let limits = TimeoutConfig::builder()
             // Later than the watch, which ends all tries: of a network that is dead there are few. As a read time-out it would
             // open a connection for each size of a body.
@@ -138,7 +138,7 @@ impl Transfer {
     }
 
     /// Runs the call that sends the body, and cuts it where nothing moves.
-    pub async fn watch<T>(&self, call: impl Future<Output = T>) -> Result<T, StalledTransfer> {
+    pub(crate) async fn watch<T>(&self, call: impl Future<Output = T>) -> Result<T, StalledTransfer> {
         tokio::pin!(call);
         loop {
             let due = self.due();

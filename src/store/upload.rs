@@ -64,7 +64,7 @@ impl Upload {
     }
 
     /// Given once.
-    pub fn warnings(&mut self) -> Vec<String> {
+    pub(crate) fn warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
 

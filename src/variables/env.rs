@@ -23,7 +23,7 @@ impl Env {
         Self::of(std::env::vars_os()).pinned_by(Path::new(pins::FILE))
     }
 
-    pub fn of(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+    pub(crate) fn of(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut env = Self::default();
         for (name, value) in pairs {
             match (name.into_string(), value.into_string()) {
@@ -43,24 +43,24 @@ impl Env {
     }
 
     /// Whether it is there, be it empty.
-    pub fn is_set(&self, name: &str) -> bool {
+    pub(crate) fn is_set(&self, name: &str) -> bool {
         self.values.contains_key(name)
     }
 
     /// Whether its value is the image's own.
-    pub fn is_pinned(&self, name: &str) -> bool {
+    pub(crate) fn is_pinned(&self, name: &str) -> bool {
         self.pinned.contains(name)
     }
 
-    pub fn fault(&self) -> Option<&Error> {
+    pub(crate) fn fault(&self) -> Option<&Error> {
         self.fault.as_ref()
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
     }
 
-    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = &str> {
         self.unreadable.iter().map(String::as_str)
     }
 }

@@ -14,11 +14,11 @@ const MAX_BYTES: usize = 256 * 1024;
 
 /// A JSON object of variables: a text is the variable's value, and `null` says that it must not be set; a name that is
 /// forbidden may end with `*`. The place is no setting, since a setting could be set.
-pub const FILE: &str = "/etc/pgseal/pins.json";
+pub(crate) const FILE: &str = "/etc/pgseal/pins.json";
 
 impl Env {
     /// With what the file pins. A file that cannot be used is a fault of the environment, told by the first check.
-    pub fn pinned_by(mut self, file: &Path) -> Self {
+    pub(crate) fn pinned_by(mut self, file: &Path) -> Self {
         self.fault = match read(file) {
             Ok(None) => None,
             Ok(Some(pins)) => self.pin(pins).err(),

@@ -13,7 +13,7 @@ use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3};
 use crate::support::wait::until;
 use pgseal::envelope::manifest::{UnverifiedManifest, base_name};
-use pgseal::format::{hex, sha256};
+use pgseal::format::Sha256;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -87,7 +87,7 @@ impl Fixture {
             for object in objects {
                 assert!(keys.contains(&object.key), "{} is named and not there", object.key);
                 let bytes = bucket.get(&object.key);
-                assert_eq!((bytes.len() as u64, hex(&sha256(&bytes))), (object.size, object.sha256.clone()));
+                assert_eq!((bytes.len() as u64, Sha256::of(&bytes)), (object.size, object.sha256));
             }
         }
         !manifests.is_empty()

@@ -5,7 +5,7 @@ mod complete;
 mod credentials;
 mod cut;
 mod other_bytes;
-mod slow;
+mod slow_bodies;
 mod stand_in;
 mod trust;
 

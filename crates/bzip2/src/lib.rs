@@ -35,6 +35,9 @@
 //! bzip2 1.0.8 rules, and <https://github.com/dsnet/compress/blob/master/doc/bzip2-format.pdf>
 //! describes it.
 
+// Of the library alone, since all of a test's helpers are `pub`: what no other crate uses is `pub(crate)`, so that the compiler
+// sees what nobody uses.
+#![deny(unreachable_pub)]
 #![warn(missing_docs, unreachable_pub)]
 
 pub mod decode;

@@ -1,20 +1,20 @@
 //! The checksum that a store keeps of an object, made anew from what its manifest says.
 
 use super::ManifestObject;
-use crate::format::{sha256, unhex};
+use crate::format::sha256;
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 impl ManifestObject {
     /// Whether a store's SHA-256 is of this object. S3 makes it of the whole object, or of its parts' hashes with their number
     /// behind it. Not every store tells the number.
-    pub fn has_checksum(&self, stored: &str) -> bool {
+    pub(crate) fn has_checksum(&self, stored: &str) -> bool {
         let base64 = |hash: &[u8]| BASE64_STANDARD.encode(hash);
-        if unhex::<32>(&self.sha256).is_some_and(|whole| base64(&whole) == stored) {
+        if base64(self.sha256.as_bytes()) == stored {
             return true;
         }
         let parts = self.part_sha256.as_deref().unwrap_or_default();
-        let hashes: Option<Vec<[u8; 32]>> = parts.iter().map(|hash| unhex::<32>(hash)).collect();
-        let composite = base64(&sha256(&hashes.unwrap_or_default().concat()));
+        let hashes: Vec<[u8; 32]> = parts.iter().map(|hash| *hash.as_bytes()).collect();
+        let composite = base64(&sha256(&hashes.concat()));
         let (hash, count) = stored.split_once('-').map_or((stored, None), |(hash, count)| (hash, Some(count)));
         !parts.is_empty() && hash == composite && count.is_none_or(|count| count == parts.len().to_string())
     }
@@ -24,7 +24,6 @@ impl ManifestObject {
 mod tests {
     use super::*;
     use crate::envelope::manifest::Role;
-    use crate::format::hex;
 
     /// A composite checksum without the number of parts was called tampered.
     #[test]
@@ -32,7 +31,7 @@ mod tests {
         let hashes = [[1; 32], [2; 32]];
         let object = ManifestObject {
             part_sizes: Some(vec![1, 1]),
-            part_sha256: Some(hashes.iter().map(|hash| hex(hash)).collect()),
+            part_sha256: Some(hashes.iter().map(|hash| (*hash).into()).collect()),
             ..ManifestObject::small(Role::Dump, "a".into(), b"ab")
         };
         let composite = BASE64_STANDARD.encode(sha256(&hashes.concat()));

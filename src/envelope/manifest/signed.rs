@@ -9,7 +9,7 @@ const UNSIGNED: &str = "Either it is from before your backups were signed, which
      somebody else made it.";
 
 /// A manifest that says who signed it must hold that signature, no matter who reads it; with a pinned signer it must be theirs.
-pub fn check_signature(found: &UnverifiedManifest, pinned: Option<&Verifier>) -> Result<()> {
+pub(crate) fn check_signature(found: &UnverifiedManifest, pinned: Option<&Verifier>) -> Result<()> {
     let tampered = |reason: String| Error::new(Code::Tampered, format!("{}: {reason}", found.name()));
     let signatures = &found.proof.signatures;
     let Some(signer) = &found.unproven().signer else {

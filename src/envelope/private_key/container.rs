@@ -16,14 +16,14 @@ use zeroize::Zeroizing;
 /// 8192 bits make 7 KB; certificates may stand around the key.
 const MAX_FILE: usize = 64 << 10;
 
-pub const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(crate) const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
 const GIVE_PRIVATE: &str = "Give the private key as PEM or DER: PKCS#1 or PKCS#8, encrypted or not.";
 const CONVERT: &str = "Write it anew with `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out KEY.pem` (an older OpenSSL, or `-provider legacy -provider default`, where this one refuses).";
 
 type Der = Zeroizing<Vec<u8>>;
 
-pub enum DecodedKey {
+pub(crate) enum DecodedKey {
     /// `RSAPrivateKey` (RFC 8017, A.1.2).
     Rsa(Der),
     /// PKCS#8 or `ECPrivateKey` (RFC 5915).
@@ -40,12 +40,12 @@ enum KeyEncoding<'a> {
 }
 
 /// A file that holds no key to be used: `reason` follows on "the key file".
-pub fn refused(reason: &str, advice: &str) -> Error {
+pub(crate) fn refused(reason: &str, advice: &str) -> Error {
     Error::new(Code::BadUsage, format!("the key file {reason}")).advise(advice)
 }
 
 /// Says so where a key file's mode lets everybody read or change it. A pipe or a descriptor has no such mode.
-pub fn warn_if_open_to_all(path: &Path) {
+pub(crate) fn warn_if_open_to_all(path: &Path) {
     if std::fs::metadata(path).is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o006 != 0) {
         let name = path.display();
         tracing::warn!("everyone on this machine may read or change the private key {name}: `chmod 600` it");
@@ -53,7 +53,7 @@ pub fn warn_if_open_to_all(path: &Path) {
 }
 
 /// The file's content, of a length a key file may have.
-pub fn read(path: &Path) -> Result<Der> {
+pub(crate) fn read(path: &Path) -> Result<Der> {
     let unreadable = |error: std::io::Error| {
         Error::new(Code::BadUsage, format!("the key file {} cannot be read: {error}", path.display()))
             .advise("Name the file that holds the private key, and see that this user may read it.")
@@ -68,7 +68,7 @@ pub fn read(path: &Path) -> Result<Der> {
 }
 
 /// The one private key of a file. `passphrase` is asked only where it is encrypted.
-pub fn open(file: &[u8], passphrase: impl FnOnce() -> Result<Zeroizing<Vec<u8>>>) -> Result<DecodedKey> {
+pub(crate) fn open(file: &[u8], passphrase: impl FnOnce() -> Result<Zeroizing<Vec<u8>>>) -> Result<DecodedKey> {
     if file.len() > MAX_FILE {
         return Err(refused("is longer than 64 KiB", GIVE_PRIVATE));
     }

@@ -12,14 +12,14 @@ use zeroize::Zeroizing;
 const MAX_SCRYPT_BYTES: u128 = 1 << 30;
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum DecryptError {
+pub(crate) enum DecryptError {
     WrongPassphrase,
     /// Encrypted in a way that is not read here, or broken.
     Unsupported,
 }
 
 /// `EncryptedPrivateKeyInfo` (RFC 5958, 3) to the `PrivateKeyInfo` inside.
-pub fn pkcs8(der: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
+pub(crate) fn pkcs8(der: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
     let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|_: der::Error| DecryptError::Unsupported)?;
     if !is_affordable(&info.encryption_algorithm) {
         return Err(DecryptError::Unsupported);
@@ -46,7 +46,7 @@ fn is_affordable(scheme: &EncryptionScheme) -> bool {
 
 /// A block with `DEK-Info: CIPHER,IV`: the key comes from EVP_BytesToKey with MD5, one round, the IV's first 8 bytes as
 /// salt (PEM_do_header(3)).
-pub fn traditional(body: &[u8], dek_info: &str, passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
+pub(crate) fn traditional(body: &[u8], dek_info: &str, passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
     let (cipher, iv) = dek_info.split_once(',').ok_or(DecryptError::Unsupported)?;
     let iv = unhex(iv.trim()).filter(|iv| iv.len() >= 8).ok_or(DecryptError::Unsupported)?;
     let key = |length| bytes_to_key_md5(passphrase, &iv[..8], length);

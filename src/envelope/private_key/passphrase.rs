@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 const MAX_LINE: usize = 1023;
 
 /// The passphrase for the key at `path`: from `file` (a descriptor as `/dev/fd/N`), else typed on the terminal.
-pub fn ask(path: &str, file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn ask(path: &str, file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
     match file {
         Some(file) => from_file(file),
         None => from_terminal(path, ConfigBuilder::new().build()),
@@ -19,7 +19,7 @@ pub fn ask(path: &str, file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
 }
 
 /// The line that `openssl … -pass file:` takes: the first, with a CR where there is one, up to a NUL, at most 1023 bytes.
-pub fn first_line(file: &[u8]) -> &[u8] {
+pub(crate) fn first_line(file: &[u8]) -> &[u8] {
     let kept = &file[..file.len().min(MAX_LINE)];
     let end = kept.iter().position(|byte| matches!(byte, b'\n' | 0)).unwrap_or(kept.len());
     &kept[..end]
@@ -126,7 +126,7 @@ mod tests {
         rustix::io::write(&writer, b"from a pipe\n").unwrap();
         use std::os::fd::AsRawFd;
         let path = format!("/dev/fd/{}", reader.as_raw_fd());
-        // The writing end is still open: a reader that wants the end would wait for ever.
+        // The writing end is still open: a reader that wants the end would wait forever.
         assert_eq!(*ask("key.pem", Some(Path::new(&path))).unwrap(), b"from a pipe");
         drop(writer);
     }

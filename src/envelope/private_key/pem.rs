@@ -5,7 +5,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use zeroize::Zeroizing;
 
 /// One block, not yet decoded.
-pub struct PemBlock<'a> {
+pub(crate) struct PemBlock<'a> {
     pub label: &'a str,
     headers: Vec<&'a str>,
     /// Base64 without its line ends.
@@ -14,7 +14,7 @@ pub struct PemBlock<'a> {
 
 impl<'a> PemBlock<'a> {
     /// The value of a header such as `DEK-Info`.
-    pub fn header(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.iter().find_map(|line| {
             let (key, value) = line.split_once(':')?;
             (key.trim() == name).then(|| value.trim())
@@ -22,7 +22,7 @@ impl<'a> PemBlock<'a> {
     }
 
     /// The DER, or what it was encrypted to.
-    pub fn body(&self) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn body(&self) -> Option<Zeroizing<Vec<u8>>> {
         let mut body = Zeroizing::new(vec![0; base64::decoded_len_estimate(self.text.len())]);
         let length = BASE64_STANDARD.decode_slice(&*self.text, &mut body).ok()?;
         body.truncate(length);
@@ -31,7 +31,7 @@ impl<'a> PemBlock<'a> {
 }
 
 /// The blocks of a file; none where it is no PEM, `Err` where a block has no proper end.
-pub fn blocks(file: &[u8]) -> Result<Vec<PemBlock<'_>>, &'static str> {
+pub(crate) fn blocks(file: &[u8]) -> Result<Vec<PemBlock<'_>>, &'static str> {
     let mut blocks = Vec::new();
     let mut lines = file.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii);
     while let Some(line) = lines.next() {

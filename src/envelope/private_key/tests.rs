@@ -7,38 +7,38 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// A folder in which shell commands run.
-pub struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap()
     }
 
-    pub fn write(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         std::fs::write(self.path(name), bytes).unwrap();
     }
 
-    pub fn try_run(&self, command: &str) -> bool {
+    pub(crate) fn try_run(&self, command: &str) -> bool {
         let mut shell = Command::new("sh");
         shell.args(["-ec", command]).current_dir(self.0.path()).stdin(Stdio::null());
         shell.output().unwrap().status.success()
     }
 
-    pub fn run(&self, command: &str) {
+    pub(crate) fn run(&self, command: &str) {
         assert!(self.try_run(command), "{command}");
     }
 }
 
 /// Two RSA keys, made once: that is what takes time.
-pub struct Keys {
+pub(crate) struct Keys {
     folder: Folder,
     /// The first one's, as SPKI PEM.
     pub public: String,
@@ -68,7 +68,7 @@ impl Keys {
     }
 }
 
-pub fn keys() -> &'static Keys {
+pub(crate) fn keys() -> &'static Keys {
     static KEYS: OnceLock<Keys> = OnceLock::new();
     KEYS.get_or_init(|| {
         let folder = Folder::new();
@@ -84,7 +84,7 @@ pub fn keys() -> &'static Keys {
     })
 }
 
-pub fn no_passphrase() -> Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn no_passphrase() -> Result<Zeroizing<Vec<u8>>> {
     panic!("the key is not encrypted: nobody should be asked")
 }
 

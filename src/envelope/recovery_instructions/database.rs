@@ -5,7 +5,7 @@ use crate::envelope::manifest::{Manifest, Role};
 use crate::format::database_properties::{DatabaseProperties, VALUE_SETTINGS, ValueProperties, is_of_values};
 
 /// Options of `createdb` for a database like the source's.
-pub fn createdb_options(properties: &DatabaseProperties) -> String {
+pub(crate) fn createdb_options(properties: &DatabaseProperties) -> String {
     let DatabaseProperties {
         encoding,
         collation,
@@ -94,7 +94,7 @@ pub(super) fn collations(manifest: &Manifest, properties: &DatabaseProperties) -
 
 /// What a shell runs to write them to a file, from the inventory that this command opens: for the session of the dump, since a
 /// login's own would go before a database's, and the database's own for good.
-pub fn setting_values(opened: &str, database: &str) -> String {
+pub(crate) fn setting_values(opened: &str, database: &str) -> String {
     let names: Vec<String> = VALUE_SETTINGS.iter().map(|name| format!("'{name}'")).collect();
     let lines: Vec<String> = names.chunks(5).map(|names| names.join(", ")).collect();
     format!(

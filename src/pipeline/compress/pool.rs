@@ -15,7 +15,7 @@ use zstd::zstd_safe::{CParameter, Strategy};
 const WINDOW: usize = 2;
 
 /// The workers and what they have in hand. Taking the oldest result gives both the order and the window.
-pub struct Pool {
+pub(crate) struct Pool {
     jobs: Sender<(CompressJob, Sender<Result<CompressJob>>)>,
     workers: Vec<JoinHandle<()>>,
     in_work: VecDeque<Receiver<Result<CompressJob>>>,
@@ -27,7 +27,7 @@ pub struct Pool {
 
 impl Pool {
     /// Each worker makes its own codec, on its own thread.
-    pub fn start<C>(workers: usize, block: usize, checks: Option<WitnessPool>, codec: C) -> Result<Self>
+    pub(crate) fn start<C>(workers: usize, block: usize, checks: Option<WitnessPool>, codec: C) -> Result<Self>
     where
         C: Fn() -> Result<Box<dyn Codec>> + Clone + Send + 'static,
     {
@@ -63,7 +63,7 @@ impl Pool {
     }
 
     /// Takes the block and leaves another buffer in its place.
-    pub fn dispatch<S: Stage>(&mut self, block: &mut Vec<u8>, crc: u32, out: &mut CountedSink<S>) -> Result<()> {
+    pub(crate) fn dispatch<S: Stage>(&mut self, block: &mut Vec<u8>, crc: u32, out: &mut CountedSink<S>) -> Result<()> {
         while self.in_work.len() >= WINDOW * self.workers.len() {
             self.take_oldest(out)?;
         }
@@ -84,11 +84,11 @@ impl Pool {
         Ok(())
     }
 
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.in_work.is_empty()
     }
 
-    pub fn take_oldest<S: Stage>(&mut self, out: &mut CountedSink<S>) -> Result<()> {
+    pub(crate) fn take_oldest<S: Stage>(&mut self, out: &mut CountedSink<S>) -> Result<()> {
         let Some(result) = self.in_work.pop_front() else { return Ok(()) };
         let mut job = result.recv().map_err(|_| broken("a worker"))??;
         out.collect(&mut job)?;
@@ -107,7 +107,7 @@ impl Drop for Pool {
     }
 }
 
-pub struct CompressJob {
+pub(crate) struct CompressJob {
     pub number: u64,
     /// The block; of bzip2 as its splitter made it, with the checksum of the raw bytes.
     pub input: Vec<u8>,
@@ -118,12 +118,12 @@ pub struct CompressJob {
 }
 
 /// One worker's encoder.
-pub trait Codec {
+pub(crate) trait Codec {
     /// Replaces the job's output.
     fn encode(&mut self, job: &mut CompressJob) -> Result<()>;
 }
 
-pub struct Bzip2(pub Encoder);
+pub(crate) struct Bzip2(pub Encoder);
 
 impl Codec for Bzip2 {
     fn encode(&mut self, job: &mut CompressJob) -> Result<()> {
@@ -135,10 +135,10 @@ impl Codec for Bzip2 {
     }
 }
 
-pub struct Zstd(zstd::bulk::Compressor<'static>);
+pub(crate) struct Zstd(zstd::bulk::Compressor<'static>);
 
 impl Zstd {
-    pub fn new(level: i32) -> Result<Self> {
+    pub(crate) fn new(level: i32) -> Result<Self> {
         let mut compressor = zstd::bulk::Compressor::new(level).map_err(failed)?;
         compressor.include_checksum(true).map_err(failed)?;
         if level == zstd::DEFAULT_COMPRESSION_LEVEL {
@@ -167,14 +167,14 @@ impl Codec for Zstd {
 
 /// Has a share of the blocks decoded again by another implementation, so that a fault of the encoder or of the memory stops
 /// the backup. There are no more witnesses than that share needs.
-pub struct WitnessPool {
+pub(crate) struct WitnessPool {
     level: Level,
     every: u64,
     witnesses: Vec<Mutex<Witness>>,
 }
 
 impl WitnessPool {
-    pub fn new(level: Level, workers: usize, every: usize) -> Self {
+    pub(crate) fn new(level: Level, workers: usize, every: usize) -> Self {
         let every = every.max(1);
         Self {
             level,

@@ -11,14 +11,14 @@ use pgseal_bzip2::encode::{BlockInfo, StreamWriter};
 const PIECE: usize = 64 << 10;
 
 /// What is needed for one block at a time: at most 5.2 MB at level 9.
-pub struct Witness {
+pub(crate) struct Witness {
     stream: Vec<u8>,
     told: Vec<u8>,
     meant: Vec<u8>,
 }
 
 impl Witness {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             stream: Vec::new(),
             told: vec![0; PIECE],
@@ -28,7 +28,7 @@ impl Witness {
 
     /// Reads the block as a stream of its own and compares every byte of its text with what was to be compressed. The
     /// checksum at the stream's end is that of the raw bytes, made when they came: the witness compares it as well.
-    pub fn check(&mut self, job: &CompressJob, info: BlockInfo, level: Level) -> Result<(), String> {
+    pub(crate) fn check(&mut self, job: &CompressJob, info: BlockInfo, level: Level) -> Result<(), String> {
         if job.output.len() as u64 != info.bits.div_ceil(8) {
             return Err("it has another length".to_owned());
         }

@@ -9,16 +9,16 @@ use std::arch::x86_64::*;
 
 /// Proof that the processor has the SHA instructions, SSE4.1 and SSSE3.
 #[derive(Clone, Copy)]
-pub struct ShaNi(());
+pub(crate) struct ShaNi(());
 
 impl ShaNi {
-    pub fn detect() -> Option<Self> {
+    pub(crate) fn detect() -> Option<Self> {
         let all = is_x86_feature_detected!("sha") && is_x86_feature_detected!("sse4.1") && is_x86_feature_detected!("ssse3");
         all.then_some(Self(()))
     }
 
     /// Takes the blocks into both states.
-    pub fn blocks(self, states: [&mut State; 2], blocks: &[[u8; BLOCK]]) {
+    pub(crate) fn blocks(self, states: [&mut State; 2], blocks: &[[u8; BLOCK]]) {
         // SAFETY: a `ShaNi` proves that the processor has the instructions. Nothing else of the function is unsafe.
         unsafe { compress(states, blocks) }
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// What the kernel enforced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EnforcedLayers {
+pub(crate) struct EnforcedLayers {
     /// The version of Landlock's interface.
     pub landlock: Option<u32>,
     pub seccomp: bool,
@@ -36,7 +36,7 @@ pub enum NoConfinement {
 }
 
 impl ConfinementReport {
-    pub fn new(enforced: EnforcedLayers, users: bool) -> Self {
+    pub(crate) fn new(enforced: EnforcedLayers, users: bool) -> Self {
         match (enforced, users) {
             (EnforcedLayers::NONE, false) => Self::NONE,
             (EnforcedLayers { landlock, seccomp }, users) => Self::Held {
@@ -47,10 +47,10 @@ impl ConfinementReport {
         }
     }
 
-    pub const NONE: Self = Self::None(NoConfinement::None);
+    pub(crate) const NONE: Self = Self::None(NoConfinement::None);
 
     /// For people.
-    pub fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         let Self::Held { landlock, seccomp, users } = self else {
             return "none: the backup's code ran with the rights of who drilled".to_owned();
         };
@@ -70,7 +70,7 @@ impl EnforcedLayers {
     };
 
     /// What this machine enforces, tried on a thread that ends with it.
-    pub fn probe() -> Self {
+    pub(crate) fn probe() -> Self {
         let nothing = Confinement::default();
         std::thread::spawn(move || nothing.enforce().unwrap_or_default())
             .join()

@@ -10,7 +10,7 @@
 /// none of a restore's business (`restore::filter` lets it fail).
 ///
 /// An array of JSON, for a row `d` of `pg_database`.
-pub const ROLES: &str = "(SELECT coalesce(pg_catalog.json_agg(pg_catalog.pg_get_userbyid(o.oid) ORDER BY pg_catalog.pg_get_userbyid(o.oid)), '[]') FROM (
+pub(crate) const ROLES: &str = "(SELECT coalesce(pg_catalog.json_agg(pg_catalog.pg_get_userbyid(o.oid) ORDER BY pg_catalog.pg_get_userbyid(o.oid)), '[]') FROM (
     SELECT s.refobjid AS oid FROM pg_catalog.pg_shdepend s
     WHERE s.dbid OPERATOR(pg_catalog.=) d.oid AND s.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_authid'::pg_catalog.regclass
         AND s.deptype OPERATOR(pg_catalog.=) ANY ('{a,o,r}') AND s.classid OPERATOR(pg_catalog.<>) 'pg_catalog.pg_extension'::pg_catalog.regclass

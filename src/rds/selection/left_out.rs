@@ -97,7 +97,7 @@ pub(super) struct LeftOutTables {
 }
 
 impl LeftOutTables {
-    pub fn of([tables, exclude_tables, _, schemas, exclude_schemas]: &[Vec<String>; 5]) -> Self {
+    pub(crate) fn of([tables, exclude_tables, _, schemas, exclude_schemas]: &[Vec<String>; 5]) -> Self {
         let any = |conditions: &[String]| match conditions {
             [] => "false".to_owned(),
             some => format!("({})", some.join(" OR ")),

@@ -13,20 +13,20 @@ const MAX_HEAD: usize = 16 << 20;
 
 /// Schemas and extensions that a dump makes at its head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DumpHead {
+pub(crate) struct DumpHead {
     pub schemas: Vec<Vec<u8>>,
     pub extensions: Vec<HeadExtension>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeadExtension {
+pub(crate) struct HeadExtension {
     pub name: Vec<u8>,
     pub schema: Option<Vec<u8>>,
 }
 
 /// What was made of it; the dump's own statements for these are left out.
 #[derive(Clone, Debug, Default)]
-pub struct PreparedTarget {
+pub(crate) struct PreparedTarget {
     pub schemas: Vec<Vec<u8>>,
     pub extensions: Vec<Vec<u8>>,
     /// Extensions that could not be made, and why: they are not restored.
@@ -34,7 +34,7 @@ pub struct PreparedTarget {
     pub rights: Option<ServerRights>,
 }
 
-pub type Prepare = Box<dyn FnOnce(&DumpHead) -> Result<PreparedTarget> + Send>;
+pub(crate) type Prepare = Box<dyn FnOnce(&DumpHead) -> Result<PreparedTarget> + Send>;
 
 /// Reads a dump's beginning and keeps it, up to the first statement that is no part of the head.
 pub(super) struct HeadReader {

@@ -46,7 +46,7 @@ fn kind_of(word: &str) -> Option<ObjectKind> {
 }
 
 impl ExtensionMembers {
-    pub fn new(extensions: &[Extension]) -> Self {
+    pub(crate) fn new(extensions: &[Extension]) -> Self {
         let bytes = |text: &String| text.clone().into_bytes();
         let object = |words: &Vec<String>| {
             let (kind, name) = words.split_first()?;

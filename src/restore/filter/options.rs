@@ -91,7 +91,7 @@ pub struct LeftOut {
 
 impl LeftOut {
     /// For people.
-    pub fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         let more = self.count.saturating_sub(self.names.len() as u64);
         let names = self.names.join(", ");
         match (names.is_empty(), more) {
@@ -144,7 +144,7 @@ fn shortened(mut words: String) -> String {
 }
 
 impl FilterChanges {
-    pub fn leave_out(&mut self, what: &'static str, name: String) {
+    pub(crate) fn leave_out(&mut self, what: &'static str, name: String) {
         let known = self.left_out.iter().position(|left| left.what == what);
         let place = known.unwrap_or_else(|| {
             let (count, names) = (0, Vec::new());
@@ -169,7 +169,7 @@ impl FilterChanges {
     }
 
     /// Warnings, for people.
-    pub fn warnings(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
         self.schemas_made.iter().map(|name| {
             format!(
                 "the schema {name} was made: the dump makes none of that name; an extension that makes it by itself can be added \
@@ -193,7 +193,7 @@ impl FilterChanges {
     }
 
     /// Told one by one up to a limit: a dump may consist of nothing else.
-    pub fn not_restored(&mut self, what: String, reason: impl Into<ReportText>) {
+    pub(crate) fn not_restored(&mut self, what: String, reason: impl Into<ReportText>) {
         let told = self.not_restored.len();
         if told < TOLD {
             let (what, reason) = (shortened(what), reason.into().map(shortened));

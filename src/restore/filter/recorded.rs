@@ -10,10 +10,10 @@ const NAMED: usize = 5;
 
 /// Holds the changes of a filter that ended without its [`Filtered`](super::Filtered).
 #[derive(Clone, Debug, Default)]
-pub struct UnfinishedChanges(Arc<Mutex<FilterChanges>>);
+pub(crate) struct UnfinishedChanges(Arc<Mutex<FilterChanges>>);
 
 impl UnfinishedChanges {
-    pub fn take_changes(&self) -> FilterChanges {
+    pub(crate) fn take_changes(&self) -> FilterChanges {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -56,7 +56,7 @@ impl DerefMut for ChangeRecorder {
 
 impl FilterChanges {
     /// Not all that depends on a thing can be seen in a dump's words: what a function does, and casts that nobody wrote.
-    pub fn likely_cause(&self, mut error: Error) -> Error {
+    pub(crate) fn likely_cause(&self, mut error: Error) -> Error {
         // Without its owner or comment a thing is there all the same.
         const ABOUT: [&str; 5] = ["owners", "privileges", "comments", "settings", "tablespaces"];
         let not_restored = self.not_restored.iter().map(|missing| &missing.what);

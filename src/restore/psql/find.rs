@@ -15,7 +15,7 @@ pub fn find(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Res
 }
 
 /// The same for a server that may not be who it says: rather one that tells it no password.
-pub fn find_for_others(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<ClientTools> {
+pub(crate) fn find_for_others(first: &[PathBuf], path: Option<&str>, pg_dump_version: &str) -> Result<ClientTools> {
     choose(client_tools::installed("psql", first, path), pg_dump_version, true)
 }
 

@@ -12,12 +12,12 @@ use serde::de::DeserializeOwned;
 impl PsqlTarget {
     /// Runs a query that only looks, and gives what it prints: a row a line, columns parted by `|`. Its words find nothing
     /// but the catalog's, wherever others put functions, operators and casts of the same names: see `unqualified`.
-    pub fn query(&self, sql: &str, cancel: &Cancel) -> Result<String> {
+    pub(crate) fn query(&self, sql: &str, cancel: &Cancel) -> Result<String> {
         self.look_bytes(sql.as_bytes(), cancel)
     }
 
     /// The same for SQL with names that are no UTF-8, which must say so itself by `SET client_encoding`.
-    pub fn look_bytes(&self, sql: &[u8], cancel: &Cancel) -> Result<String> {
+    pub(crate) fn look_bytes(&self, sql: &[u8], cancel: &Cancel) -> Result<String> {
         debug_assert_eq!(unqualified(&String::from_utf8_lossy(sql)), None);
         let answer = self.output(&[b"SET default_transaction_read_only TO on;\n", sql].concat(), cancel)?;
         let answer = String::from_utf8(answer);
@@ -28,7 +28,7 @@ impl PsqlTarget {
     /// Asks several questions, each with a number for an answer, in one session. Code that runs in a question (an index's, when
     /// the server plans it) can have psql print lines of its own, as notifications: each answer stands alone between lines that
     /// the server never saw, or there is none. `before`: settings.
-    pub fn numbers(&self, before: &[u8], questions: &[Vec<u8>], cancel: &Cancel) -> Result<Vec<u64>> {
+    pub(crate) fn numbers(&self, before: &[u8], questions: &[Vec<u8>], cancel: &Cancel) -> Result<Vec<u64>> {
         let mark = random_word()?;
         let mut sql = [before, format!("\\echo {mark}\n").as_bytes()].concat();
         for question in questions {
@@ -41,7 +41,7 @@ impl PsqlTarget {
         let disturbed = || {
             Error::new(
                 Code::RestoreFailed,
-                "what was counted cannot be told: code of the backup printed something in between",
+                "what was counted is unknown: code of the backup printed something in between",
             )
         };
         let numbers = numbers.filter(|numbers| numbers.len() == questions.len());
@@ -50,7 +50,7 @@ impl PsqlTarget {
 
     /// The same for one whose only column and row is JSON. It travels as hexadecimal digits: names need be no UTF-8, nor
     /// text that has a place there.
-    pub fn json<T: DeserializeOwned>(&self, sql: &str, cancel: &Cancel) -> Result<T> {
+    pub(crate) fn json<T: DeserializeOwned>(&self, sql: &str, cancel: &Cancel) -> Result<T> {
         // Not `::text`: that would run a cast that somebody made.
         let text = format!("pg_catalog.format('%s', ({}))", sql.trim().trim_end_matches(';'));
         let ask = |expression: String| self.query(&format!("SELECT {expression};"), cancel);

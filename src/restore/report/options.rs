@@ -21,7 +21,7 @@ pub struct ReportedOptions {
 }
 
 impl ReportedOptions {
-    pub fn new(filter: &FilterOptions, unconfined: bool) -> Self {
+    pub(crate) fn new(filter: &FilterOptions, unconfined: bool) -> Self {
         let name = |name: &Vec<u8>| String::from_utf8_lossy(name).into_owned();
         Self {
             no_owner: filter.no_owner,
@@ -36,7 +36,7 @@ impl ReportedOptions {
     }
 
     /// As a line of a command.
-    pub fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         let flags = [
             (self.no_owner, "--no-owner"),
             (self.no_privileges, "--no-privileges"),

@@ -1,7 +1,7 @@
 //! What came out of a dump against its inventory.
 
 use crate::error::{Code, Error, Result};
-use crate::format::hex;
+use crate::format::Sha256;
 use crate::format::inventory::TableRows;
 use crate::format::table_name::TableName;
 use crate::pipeline::DumpStats;
@@ -14,7 +14,7 @@ pub fn check_against_inventory(counted: &DumpStats, contents: &crate::format::in
             format!("the dump is not what its inventory says: {what}"),
         ))
     };
-    if hex(&counted.plain_sha256) != contents.plain_sha256 || counted.plain_bytes != contents.plain_bytes {
+    if Sha256::from(counted.plain_sha256) != contents.plain_sha256 || counted.plain_bytes != contents.plain_bytes {
         return tampered("its plaintext has another hash".into());
     }
     let encoding = contents.properties.dump_encoding.as_deref();
@@ -50,7 +50,7 @@ fn same_tables(counted: &[TableRows], sealed: &[TableRows], encoding: Option<&st
 mod tests {
     use super::*;
 
-    /// A table of EUC_KR whose bytes are another letter in UTF-8: a good backup was tampered with for ever.
+    /// A table of EUC_KR whose bytes are another letter in UTF-8: a good backup was tampered with forever.
     #[test]
     fn a_name_in_another_encoding_may_look_like_utf_8() {
         let table = |name: &str| TableRows {

@@ -3,7 +3,8 @@
 use crate::cancel::Cancel;
 use crate::envelope::manifest::{ManifestObject, base_name};
 use crate::error::{Code, Error, Result};
-use crate::format::{digest, hex};
+use crate::format::Sha256;
+use crate::format::digest;
 use crate::restore::find::ChosenBackup;
 use crate::store::PinnedObject;
 use aws_lc_rs::digest::{Context, SHA256};
@@ -40,7 +41,7 @@ async fn read(backup: &ChosenBackup, pinned: &PinnedObject, object: &ManifestObj
     let mut whole = Context::new(&SHA256);
     let mut from = 0;
     let sizes = object.part_sizes.clone().unwrap_or_else(|| vec![object.size]);
-    let hashes = object.part_sha256.clone().unwrap_or_else(|| vec![object.sha256.clone()]);
+    let hashes = object.part_sha256.clone().unwrap_or_else(|| vec![object.sha256]);
     let is_one = sizes.len() == 1;
     for (index, (size, expected)) in sizes.iter().zip(&hashes).enumerate() {
         let (begin, end) = (from, from + size);
@@ -52,7 +53,7 @@ async fn read(backup: &ChosenBackup, pinned: &PinnedObject, object: &ManifestObj
             whole.update(&bytes);
             from = to;
         }
-        if hex(&digest(part.finish())) != *expected {
+        if Sha256::from(digest(part.finish())) != *expected {
             let place = if is_one {
                 String::new()
             } else {
@@ -61,7 +62,7 @@ async fn read(backup: &ChosenBackup, pinned: &PinnedObject, object: &ManifestObj
             return Err(tampered(format!("{name}:{place} has other bytes than were sealed")));
         }
     }
-    if hex(&digest(whole.finish())) != object.sha256 {
+    if Sha256::from(digest(whole.finish())) != object.sha256 {
         return Err(tampered(format!("{name} has other bytes than were sealed")));
     }
     Ok(())

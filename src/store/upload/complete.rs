@@ -194,7 +194,7 @@ impl Upload {
     /// its size says so.
     pub(super) async fn exists_already(&self, sealed: &UploadedObject) -> Result<(StoredObject, bool)> {
         let (arn, size) = (self.s3.arn(&self.key), sealed.size);
-        let unknown = || Error::new(Code::CommitUnknown, format!("whether {arn} was completed cannot be told"));
+        let unknown = || Error::new(Code::CommitUnknown, format!("whether {arn} was completed is unknown"));
         let (found, etag) = match self.s3.look(&self.key).await {
             Ok(KeyProbe::Found { size, etag }) => (size, etag),
             Ok(KeyProbe::Missing) => {

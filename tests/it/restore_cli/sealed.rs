@@ -9,6 +9,8 @@ use pgseal::envelope::private_key::PrivateKey;
 use pgseal::envelope::secret::{CipherKey, DataKeyText};
 use pgseal::envelope::signature::Verifier;
 use pgseal::error::{Code, Error, Result};
+use pgseal::format::Sha256;
+use pgseal::format::backup_format::{Cipher, Format, KeyWrap};
 use pgseal::format::compression::Compression;
 use pgseal::format::inventory::Inventory;
 use pgseal::format::names::{DatabaseName, Prefix, Stem};
@@ -127,8 +129,8 @@ impl Order {
         for key in &self.keys {
             let recipient = key.recipient();
             let (wrapped, how) = match &self.secret {
-                Hidden::Pgseal1(secret) => (recipient.wrap(&secret.file()), "rsa-oaep-sha256"),
-                Hidden::Legacy(legacy) => (recipient.wrap_pkcs1(legacy.file()), "rsa-pkcs1-v1_5"),
+                Hidden::Pgseal1(secret) => (recipient.wrap(&secret.file()), KeyWrap::Oaep),
+                Hidden::Legacy(legacy) => (recipient.wrap_pkcs1(legacy.file()), KeyWrap::Pkcs1),
             };
             let name = name(&format!("key.{}.enc", &recipient.fingerprint[..16]), "key.txt.enc");
             let object = add(Role::Key, &name, wrapped.expect("wrapped"));
@@ -161,7 +163,7 @@ impl Order {
         listed.push(ManifestObject::sealed(Role::Dump, format!("backups/{dump}"), &cut));
         let card = format!("# How to restore {stem}\n");
         let manifest = Manifest {
-            format: if legacy { "legacy".into() } else { "pgseal/1".into() },
+            format: if legacy { Format::Legacy } else { Format::Pgseal1 },
             program: "pgseal 0.0.0".into(),
             run,
             database: "app".into(),
@@ -171,12 +173,8 @@ impl Order {
             server_version: self.version.clone(),
             pg_dump_version: self.version.clone(),
             compression: self.compression.to_string(),
-            cipher: "aes-256-cbc".into(),
-            kdf: if legacy {
-                Kdf::Sha256.name().into()
-            } else {
-                Kdf::Pbkdf2.name().into()
-            },
+            cipher: Cipher::Aes256Cbc,
+            kdf: if legacy { Kdf::Sha256 } else { Kdf::Pbkdf2 },
             iterations: if legacy { 1 } else { self.iterations.get() },
             salts,
             plain_bytes: plain.len() as u64,
@@ -188,7 +186,7 @@ impl Order {
             selection: Some(SelectionRecord::default().digest()),
             partial: Some(false),
             value_settings: None,
-            card_sha256: Some(hex(&sha256(card.as_bytes()))),
+            card_sha256: Some(Sha256::of(card.as_bytes())),
             signer: None,
             generation: 1,
         };
@@ -277,7 +275,7 @@ fn contents(arrived: &StreamSummary) -> Inventory {
         server_version: "18.1".into(),
         pg_dump_version: "18.1".into(),
         plain_bytes: counted.plain_bytes,
-        plain_sha256: hex(&counted.plain_sha256),
+        plain_sha256: counted.plain_sha256.into(),
         rows: counted.rows,
         large_objects: counted.large_objects,
         tables: counted.tables.clone(),

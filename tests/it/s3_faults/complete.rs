@@ -3,7 +3,7 @@
 use super::EmbeddedS3;
 use super::cut::{parts, store};
 use super::denied;
-use super::slow::upload;
+use super::slow_bodies::upload;
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
 use crate::support::s3::block_on;
 use pgseal::error::Code;

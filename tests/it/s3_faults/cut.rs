@@ -1,6 +1,6 @@
 //! Answers that end too early and look whole: a proxy that lost the rest, and tells the length of what it has.
 
-use super::slow::upload;
+use super::slow_bodies::upload;
 use crate::support::aws::REGION;
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
 use crate::support::s3::{ACCESS_KEY, EmbeddedS3, SECRET_KEY, block_on};

@@ -1,7 +1,7 @@
 //! A server that checks nothing, or loses what it checked: other bytes than were sent stand under our name, or are answered for.
 
 use super::cut::{parts, store};
-use super::slow::upload;
+use super::slow_bodies::upload;
 use super::{EmbeddedS3, Fixture, denied};
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Rule};
 use crate::support::invariants::event;

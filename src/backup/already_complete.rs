@@ -4,6 +4,8 @@
 use crate::envelope::manifest::{MAX_MANIFEST, Manifest, ManifestObject, Role, Timestamp, UnverifiedManifest, check_signature};
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
+use crate::format::Sha256;
+use crate::format::backup_format::Format;
 use crate::format::names::{DatabaseName, Stem};
 use crate::format::order::{SelectionRecord, source_digest};
 use crate::plan::Plan;
@@ -23,10 +25,10 @@ const FEW_GENERATIONS: u32 = 4;
 /// What a manifest must show to be of one order.
 pub(super) struct ThisOrder {
     stem: Stem,
-    format: &'static str,
-    pub source: String,
+    format: Format,
+    pub source: Sha256,
     pub selection: SelectionRecord,
-    selection_digest: String,
+    selection_digest: Sha256,
     /// Fingerprints.
     recipients: Vec<String>,
     scheduled_time: OffsetDateTime,
@@ -56,11 +58,11 @@ enum ManifestContent {
 }
 
 impl ThisOrder {
-    pub fn new(plan: &Plan, server: &Server, database: &DatabaseName, stem: &Stem, signer: Option<Verifier>) -> Self {
+    pub(crate) fn new(plan: &Plan, server: &Server, database: &DatabaseName, stem: &Stem, signer: Option<Verifier>) -> Self {
         let selection = SelectionRecord::new(&plan.selection, plan.globals);
         Self {
             stem: stem.clone(),
-            format: plan.format.as_str(),
+            format: plan.format,
             source: source_digest(server.host.as_str(), server.port, database.as_str()),
             selection_digest: selection.digest(),
             selection,
@@ -70,13 +72,13 @@ impl ThisOrder {
         }
     }
 
-    pub fn selection_digest(&self) -> &str {
-        &self.selection_digest
+    pub(crate) fn selection_digest(&self) -> Sha256 {
+        self.selection_digest
     }
 
     /// Looks at every generation of the manifest: the first may have been retired since. Fails with `stem_taken` where
     /// something else stands under the name, and with `s3_denied` where what stands there may not be read.
-    pub async fn find(&self, store: &S3) -> Result<ExistingBackup> {
+    pub(super) async fn find(&self, store: &S3) -> Result<ExistingBackup> {
         let (keys, listed): (Vec<String>, _) = match store.list_under(&format!("{}.", self.stem)).await? {
             Ok(listed) => {
                 let mut generations: Vec<(u32, String)> = listed
@@ -132,7 +134,7 @@ impl ThisOrder {
         if listed.is_none() {
             self.look_at_each(store, &found.manifest, &candidates[chosen].key).await?;
         }
-        let beginnings = self.stem.beginnings(&found.manifest.format);
+        let beginnings = self.stem.beginnings(found.manifest.format);
         if let Some(listed) = &mut listed {
             for beginning in beginnings.iter().filter(|beginning| **beginning != format!("{}.", self.stem)) {
                 listed.extend(store.list_under(beginning).await?.unwrap_or_default());
@@ -249,7 +251,7 @@ impl ThisOrder {
             }
             Some(_) => {}
         }
-        if manifest.source.is_some() && manifest.selection.as_deref() != Some(&self.selection_digest) {
+        if manifest.source.is_some() && manifest.selection != Some(self.selection_digest) {
             let part = if manifest.is_partial() {
                 "a part of the database"
             } else {
@@ -289,7 +291,7 @@ impl ThisOrder {
 
     /// Whether all objects stand where this order would have put them.
     fn is_in_place(&self, manifest: &Manifest) -> Result<(), String> {
-        let beginnings = self.stem.beginnings(&manifest.format);
+        let beginnings = self.stem.beginnings(manifest.format);
         let is_elsewhere = |object: &&ManifestObject| !beginnings.iter().any(|beginning| object.key.starts_with(beginning));
         match manifest.objects.iter().find(is_elsewhere) {
             Some(object) => Err(format!("it names {}, which is in another folder", object.key)),
@@ -331,7 +333,7 @@ fn with_etags(mut found: CompletedBackup, listed: &[ListedObject]) -> CompletedB
 fn unseen(key: &str, object: &str) -> Error {
     Error::new(
         Code::S3Denied,
-        format!("{key} names {object}, and whether that is there cannot be told: neither s3:GetObject nor s3:ListBucket is allowed"),
+        format!("{key} names {object}, and whether that is there is unknown: neither s3:GetObject nor s3:ListBucket is allowed"),
     )
     .advise("Allow s3:ListBucket on the bucket, and run again.")
 }

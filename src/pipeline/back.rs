@@ -1,4 +1,4 @@
-//! The restore of [`super::forward`]: fetch → check → decrypt → decompress → inventory → sink.
+//! The way back of [`super::forward`]: fetch → check → decrypt → decompress → inventory → sink.
 
 use super::decompress::Decompress;
 use super::decrypt::PartDecryptor;
