@@ -259,7 +259,7 @@ async fn check_database(context: &BackupContext<'_>, name: &DatabaseName, report
     let looking = async {
         let selected = selection::resolve(&session, name, &context.plan.selection, major).await?;
         let mut properties = properties::ask(&session, &context.plan.selection).await?;
-        properties.ask_for_money(&session, &selected).await?;
+        properties.ask_for_dumped(&session, &selected).await?;
         let mut warnings = selected.warnings;
         warnings.extend(properties.warnings);
         let told = json!({"partial": context.plan.selection.is_partial(), "matches": selected.matches, "warnings": warnings});

@@ -54,9 +54,9 @@ codes! {
     ReplicaConflict "replica_conflict" 3 "The replica cancelled the dump to replay changes: raise max_standby_streaming_delay, set hot_standby_feedback, or dump from the primary.";
     VersionMismatch "version_mismatch" 5 "No installed pg_dump is new enough for this server: use an image with a newer client, or PGSEAL_PG_BIN.";
     PgDumpMissing "pg_dump_missing" 5 "Install postgresql-client, or name its folder in PGSEAL_PG_BIN.";
-    DumpFailed "dump_failed" 5 "Nothing was stored; run again. If it recurs, look at the server's log at this time.";
+    DumpFailed "dump_failed" 5 "No backup was made; run again. If it recurs, look at the server's log at this time.";
     DumpStalled "dump_stalled" 5 "pg_dump sent nothing for PGSEAL_STALL_TIMEOUT: look for a hanging server or a silent network between.";
-    DumpIncomplete "dump_incomplete" 5 "pg_dump ended without its closing line; nothing was stored. Run again, and report it if it recurs.";
+    DumpIncomplete "dump_incomplete" 5 "pg_dump ended without its closing line; no backup was made. Run again, and report it if it recurs.";
     S3Unavailable "s3_unavailable" 4 "S3 did not answer properly after every retry: check the network path (NAT or VPC endpoint) and run again.";
     S3Integrity "s3_integrity" 4 "S3 received other bytes than were sent, twice: suspect a proxy or memory; run again elsewhere.";
     S3UploadGone "s3_upload_gone" 4 "Someone or a lifecycle rule aborted the upload: let AbortIncompleteMultipartUpload wait for longer than the backup takes: 14 days.";

@@ -29,7 +29,8 @@ use std::pin::pin;
 use std::time::Duration;
 use time::OffsetDateTime;
 
-const MANIFEST_FOLLOWS: Duration = Duration::from_secs(5);
+const LOOKS_FOR_MANIFEST: u32 = 4;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// Why an attempt ends without a backup of its own.
 pub(super) enum AttemptEnd {
@@ -97,7 +98,7 @@ impl<'a> Attempt<'a> {
             let (facts, client) = (facts?, client?);
             let selection = selection::resolve(&session, database, &context.plan.selection, client.major).await?;
             let mut properties = properties?;
-            properties.ask_for_money(&session, &selection).await?;
+            properties.ask_for_dumped(&session, &selection).await?;
             Ok::<_, Error>((facts, client, properties, selection))
         };
         let mut at_server = pin!(context.server.in_time(at_server));
@@ -364,14 +365,16 @@ impl<'a> Attempt<'a> {
 /// manifest would be met only after hours.
 async fn no_dump_is_left(context: &BackupContext<'_>, order: &ThisOrder, stem: &Stem) -> Result<(), AttemptEnd> {
     let key = stem.legacy_object("sql.bz.enc");
-    let look = || async { context.cancel.run_until_cancelled(context.store.look(&key)).await };
-    let KeyProbe::Found { .. } = look().await? else { return Ok(()) };
-    // The manifest of a run that goes on comes at once after its dump.
-    context.cancel.pause(MANIFEST_FOLLOWS).await?;
-    match context.cancel.run_until_cancelled(order.find(&context.store)).await? {
-        ExistingBackup::Complete(found) => Err(AttemptEnd::AlreadyComplete(found)),
-        ExistingBackup::Nothing | ExistingBackup::Unseen(_) => Err(of_another_run(&key).into()),
+    let probe = context.cancel.run_until_cancelled(context.store.look(&key)).await?;
+    let KeyProbe::Found { .. } = probe else { return Ok(()) };
+    // The manifest of a run that goes on comes soon after its dump.
+    for _ in 0..LOOKS_FOR_MANIFEST {
+        context.cancel.pause(BETWEEN_LOOKS).await?;
+        if let ExistingBackup::Complete(found) = context.cancel.run_until_cancelled(order.find(&context.store)).await? {
+            return Err(AttemptEnd::AlreadyComplete(found));
+        }
     }
+    Err(of_another_run(&key).into())
 }
 
 /// Runs the first to its end, and the second beside it as far as it comes: its answer, if it ended too.

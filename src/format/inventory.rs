@@ -107,7 +107,7 @@ mod tests {
 
     /// As release 0.1 wrote it.
     const EARLIER: &str = r#"{"format":"pgseal/1 inventory","database":"app","server_version":"15.18","pg_dump_version":"15.18","plain_bytes":1,
-        "plain_sha256":"","rows":0,"large_objects":0,"tables":[],"extensions":[],"warnings":[]}"#;
+        "plain_sha256":"0000000000000000000000000000000000000000000000000000000000000000","rows":0,"large_objects":0,"tables":[],"extensions":[],"warnings":[]}"#;
 
     #[test]
     fn an_inventory_of_an_earlier_release_is_read() {

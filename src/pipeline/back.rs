@@ -1,4 +1,4 @@
-//! The way back of [`super::forward`]: fetch → check → decrypt → decompress → inventory → sink.
+//! What gives back what [`super::forward`] sent: fetch → check → decrypt → decompress → inventory → sink.
 
 use super::decompress::Decompress;
 use super::decrypt::PartDecryptor;

@@ -29,22 +29,38 @@ pub(crate) async fn outlast(
 ) -> Error {
     let pause = (limit / 2).max(SHORTEST_PAUSE);
     let (mut seen, mut since) = (bytes(), Instant::now());
+    // Since when each look found it waiting.
+    let mut waits_since = None;
     let mut next = since + limit + SLACK;
     loop {
         tokio::time::sleep_until(next).await;
         next = Instant::now() + pause;
         if bytes() != seen {
             (seen, since) = (bytes(), Instant::now());
+            waits_since = None;
         }
         if since.elapsed() < limit {
             continue;
         }
-        if let Ok(Some(locked)) = server.in_time(look(server, database, application_name, limit, cancel)).await
-            && bytes() == seen
-        {
-            return timed_out(&locked, limit);
+        let looked = server.in_time(look(server, database, application_name, limit, cancel)).await;
+        match looked {
+            Ok(Some(WaitingDump { is_long, locked })) => {
+                let begun = *waits_since.get_or_insert_with(Instant::now);
+                if (is_long || begun.elapsed() >= limit) && bytes() == seen {
+                    return timed_out(&locked, limit);
+                }
+            }
+            Ok(None) => waits_since = None,
+            Err(_) => {}
         }
     }
+}
+
+/// A dump that waits for a lock now.
+struct WaitingDump {
+    /// The server says that it has waited for as long as it may.
+    is_long: bool,
+    locked: NameSample,
 }
 
 fn timed_out(locked: &NameSample, limit: Duration) -> Error {
@@ -66,25 +82,31 @@ async fn look(
     application_name: &str,
     limit: Duration,
     cancel: &Cancel,
-) -> Result<Option<NameSample>> {
+) -> Result<Option<WaitingDump>> {
     let session = Session::open(server, database, cancel).await?;
     match session.advice(&waiting(application_name, limit + SLACK), LOCK_TIMEOUT).await? {
-        AdvisoryRows::Rows(rows) if !rows.is_empty() => preflight::locked_of_any_kind(&session).await.map(Some),
-        AdvisoryRows::Rows(_) | AdvisoryRows::Refused(_) => Ok(None),
+        AdvisoryRows::Rows(rows) => match rows.first() {
+            Some(row) => Ok(Some(WaitingDump {
+                is_long: row.flag(0)?,
+                locked: preflight::locked_of_any_kind(&session).await?,
+            })),
+            None => Ok(None),
+        },
+        AdvisoryRows::Refused(_) => Ok(None),
     }
 }
 
-/// What the session of a user with another role as its default may not see of its own pg_dump is not asked for: names and locks
-/// are shown to all. The time, where a server before 14 does not say since when a lock is waited for, is of the query.
+/// Names and locks are shown to all. Since when it waits, a server before 14 tells by the query alone, and only to those who may see
+/// it: not to a user who has another role as a default.
 fn waiting(application_name: &str, limit: Duration) -> String {
     format!(
-        "SELECT 1 FROM pg_catalog.pg_stat_activity a
+        "SELECT coalesce(coalesce((pg_catalog.row_to_json(l) OPERATOR(pg_catalog.->>) 'waitstart')::pg_catalog.timestamptz, a.query_start)
+                    OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
+                                            '{} milliseconds'::pg_catalog.\"interval\"), false)
+         FROM pg_catalog.pg_stat_activity a
          JOIN pg_catalog.pg_locks l ON l.pid OPERATOR(pg_catalog.=) a.pid AND NOT l.granted
          WHERE a.application_name OPERATOR(pg_catalog.=) '{application_name}'
-           AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
-           AND coalesce((pg_catalog.row_to_json(l) OPERATOR(pg_catalog.->>) 'waitstart')::pg_catalog.timestamptz, a.query_start)
-               OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
-                                       '{} milliseconds'::pg_catalog.\"interval\") LIMIT 1",
+           AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() LIMIT 1",
         limit.as_millis()
     )
 }

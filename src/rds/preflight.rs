@@ -68,13 +68,13 @@ impl ServerFacts {
 }
 
 /// Asking for a size takes a lock, for which a backup need not wait: such tables are counted by their last ANALYZE. Large
-/// objects stand in a dump as hexadecimal digits, two for a byte.
+/// objects stand in a dump as hexadecimal digits, two for a byte; materialized views are filled by a restore.
 const SIZE_OF_TABLES: &str = "
 WITH locked AS (SELECT l.relation FROM pg_catalog.pg_locks l WHERE l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock' AND l.relation IS NOT NULL)
 SELECT pg_catalog.pg_database_size(pg_catalog.current_database()),
        COALESCE(pg_catalog.sum(CASE WHEN c.oid OPERATOR(pg_catalog.=) ANY (SELECT relation FROM locked) THEN c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.*) 8192
                                     ELSE pg_catalog.pg_table_size(c.oid::pg_catalog.regclass) END)
-                FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}'::pg_catalog.\"char\"[])), 0)::pg_catalog.int8
+                FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) 'r'), 0)::pg_catalog.int8
        OPERATOR(pg_catalog.+) (2 OPERATOR(pg_catalog.*) pg_catalog.pg_table_size('pg_catalog.pg_largeobject'::pg_catalog.regclass)),
        pg_catalog.count(*) FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])),
        pg_catalog.count(*) FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND c.relpersistence OPERATOR(pg_catalog.=) 'u'),
@@ -86,7 +86,7 @@ WHERE n.nspname OPERATOR(pg_catalog.<>) 'information_schema' AND pg_catalog.left
 const SIZE_BY_ANALYZE: &str = "
 SELECT pg_catalog.sum(c.relpages::pg_catalog.int8) OPERATOR(pg_catalog.*) 8192,
        COALESCE(pg_catalog.sum((c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.+) COALESCE(t.relpages, 0)) OPERATOR(pg_catalog.*) 8192)
-                FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}'::pg_catalog.\"char\"[]) AND s.is_users), 0)
+                FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND s.is_users), 0)
        OPERATOR(pg_catalog.+) COALESCE(pg_catalog.sum(c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.*) 16384)
                   FILTER (WHERE c.oid OPERATOR(pg_catalog.=) 'pg_catalog.pg_largeobject'::pg_catalog.regclass), 0),
        pg_catalog.count(*) FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]) AND s.is_users),

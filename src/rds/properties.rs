@@ -135,8 +135,9 @@ pub async fn ask(session: &Session<'_>, selection: &Selection) -> Result<Propert
 }
 
 impl PropertiesAnswer {
-    /// How the dump of this selection will have amounts of type `money`.
-    pub(crate) async fn ask_for_money(&mut self, session: &Session<'_>, selection: &DumpSelection) -> Result<()> {
+    /// What depends on the selection: how its dump will have amounts of type `money`, and whose rows it does not have.
+    pub(crate) async fn ask_for_dumped(&mut self, session: &Session<'_>, selection: &DumpSelection) -> Result<()> {
+        self.warnings.extend(foreign_rows(session, selection.written.as_deref()).await?);
         let encoding = self.properties.dump_encoding.as_deref();
         let (amounts, unknown) = money::ask(session, selection.written.as_deref(), encoding).await?;
         self.properties.money = amounts.as_ref().map(|amounts| amounts.format.clone());
@@ -214,6 +215,22 @@ async fn server_settings(session: &Session<'_>) -> Result<(Settings, Vec<String>
     Ok((settings.into_iter().collect(), hidden))
 }
 
+/// `part`: see [`DumpSelection::written`].
+async fn foreign_rows(session: &Session<'_>, part: Option<&str>) -> Result<Option<String>> {
+    let (part, is_in_part) = match part {
+        Some(part) => (
+            format!("WITH RECURSIVE {part} "),
+            "AND EXISTS (SELECT FROM written w WHERE w.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid \
+             AND w.objid OPERATOR(pg_catalog.=) c.oid)",
+        ),
+        None => (String::new(), ""),
+    };
+    let from = format!("{FOREIGN_TABLES} {is_in_part}");
+    let query = NameSample::query("pg_catalog.format('%I.%I', n.nspname, c.relname)", &from, "n.nspname, c.relname");
+    let tables = preflight::names(session, &format!("{part}{query}")).await?.unwrap_or_default();
+    Ok((!tables.is_empty()).then(|| format!("the rows of foreign tables are on other servers, and not in this dump: {tables}")))
+}
+
 /// What `pg_dump` leaves out and does not tell.
 async fn left_out(session: &Session<'_>) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
@@ -232,18 +249,6 @@ async fn left_out(session: &Session<'_>) -> Result<Vec<String>> {
         };
         warnings.push(format!(
             "the options of user mappings are hidden from this user: the dump has these mappings without them: {names}{more}"
-        ));
-    }
-    let foreign = NameSample::query(
-        "pg_catalog.format('%I.%I', n.nspname, c.relname)",
-        FOREIGN_TABLES,
-        "n.nspname, c.relname",
-    );
-    if let Ok(tables) = preflight::names(session, &foreign).await?
-        && !tables.is_empty()
-    {
-        warnings.push(format!(
-            "the rows of foreign tables are on other servers, and not in this dump: {tables}"
         ));
     }
     if let AdvisoryRows::Rows(rows) = session.advice(LABELS, LOCK_TIMEOUT).await?

@@ -47,7 +47,8 @@ impl Conninfo {
 
     /// Without one, libpq takes PGDATABASE, else the user's name.
     pub fn dbname(&self) -> Option<&str> {
-        self.get("dbname")
+        // libpq takes an empty one for none.
+        self.get("dbname").filter(|name| !name.is_empty())
     }
 
     pub fn with(mut self, key: &str, value: &str) -> Self {

@@ -177,7 +177,10 @@ async fn run_drill(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &mut Dr
         Ok(loaded) => loaded,
         Err(error) => {
             let error = failed_rows::tell(error, server, DATABASE, contents, restorer, cancel).await;
-            return Err(in_another_locale(without_roles(error, has_globals), &fallback));
+            return Err(in_another_locale(
+                without_roles(error, has_globals || opened.manifest.is_partial()),
+                &fallback,
+            ));
         }
     };
     phase(report, "restore the dump", begun, Some(bytes));
@@ -228,9 +231,9 @@ fn make(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Resul
 }
 
 /// Rows may name roles (`regrole`, `aclitem`) that own nothing: only the globals have these.
-fn without_roles(error: Error, has_globals: bool) -> Error {
+fn without_roles(error: Error, has_all: bool) -> Error {
     const NO_OBJECT: &str = "SQLSTATE 42704";
-    match !has_globals && is_without_words(&error) && error.message.contains(NO_OBJECT) {
+    match !has_all && is_without_words(&error) && error.message.contains(NO_OBJECT) {
         true => error.advise(
             "Where rows hold names of roles (types regrole and aclitem), a restore needs these roles: have the event say `\"globals\": true`.",
         ),

@@ -47,8 +47,8 @@ pub(crate) struct LoadOptions<'a> {
     pub path: Option<String>,
 }
 
-const UNKNOWN_PROPERTIES: &str = "this backup does not know encoding, locale, settings, comment and privileges of its database: \
-     the new one has the server's own";
+const UNKNOWN_PROPERTIES: &str = "this backup does not know encoding, locale, comment and privileges of its database, nor all of \
+     its settings: the new one has the server's own";
 const UNKNOWN_VALUES: &str = "this backup does not know under which settings its rows were written: they were read under DateStyle, \
      TimeZone and lc_monetary of the target; compare amounts of type money and dates with the source";
 
@@ -89,7 +89,7 @@ pub(crate) async fn restore(backup: &ChosenBackup, ask: &LoadOptions<'_>, cancel
         Err(error) => return Err(left_behind(error, &access, ask, manifest.is_partial()).await),
     };
     // From here on all rows are there for good: nothing of it may be dropped.
-    let finishing = finish(backup, &opened, contents.as_ref(), &access, ask, filled, begun, cancel).await;
+    let finishing = finish(backup, &opened, contents.as_ref(), properties, &access, ask, filled, begun, cancel).await;
     finishing.map_err(|mut error| {
         error.message = format!(
             "{}; what the dump holds is in {} all the same",
@@ -201,6 +201,7 @@ async fn finish(
     backup: &ChosenBackup,
     opened: &UnsealedBackup<'_>,
     contents: Option<&Inventory>,
+    properties: DatabaseProperties,
     access: &PsqlTarget,
     ask: &LoadOptions<'_>,
     filled: LoadedDump,
@@ -216,7 +217,6 @@ async fn finish(
     if let Some(contents) = contents {
         check_against_inventory(&counted, contents)?;
     }
-    let properties = contents.map(|contents| contents.properties.clone()).unwrap_or_default();
     let properties = properties.with_money_in(lc_monetary.as_deref());
     warnings.extend(database_level(&properties, access, ask, cancel).await?);
     if let Some(locale) = lc_monetary.filter(|_| !ask.create) {
@@ -293,6 +293,11 @@ async fn prepared(
         return Err(error.advise("Add dbname=… to --to: an empty database; or --create to have it made."));
     }
     let access = match access.conninfo.dbname() {
+        // Which one a service or a variable means libpq alone knows: made would be another.
+        None if is_new && access.names_database() => {
+            let error = Error::field(Code::BadUsage, "to", "names its database by a service or by PGDATABASE");
+            return Err(error.advise("Say dbname=… in --to as well: that is the one that --create makes."));
+        }
         None if is_new => access.database(database),
         _ => access,
     };
@@ -335,16 +340,19 @@ async fn database_level(
 ) -> Result<Vec<String>> {
     if !ask.create {
         let mut warnings = Vec::new();
-        let told = "settings, comment and privileges of the source's database itself were not applied: they come with --create, \
-                    and stand in the inventory (pgseal decrypt --what inventory)";
+        let place = match properties.encoding {
+            Some(_) => "inventory (pgseal decrypt --what inventory)",
+            None => "manifest",
+        };
         if properties.has_settings() {
-            warnings.push(told.to_owned());
+            warnings.push(format!(
+                "settings, comment and privileges of the source's database itself were not applied: they come with --create, and stand in \
+                 the {place}"
+            ));
         }
         return Ok(warnings);
     }
-    if properties.encoding.is_none() {
-        return Ok(vec![UNKNOWN_PROPERTIES.to_owned()]);
-    }
+    let unknown = properties.encoding.is_none().then(|| UNKNOWN_PROPERTIES.to_owned());
     let wanted = PropertyChoice {
         owner: !ask.filter.no_owner,
         privileges: !ask.filter.no_privileges,
@@ -352,7 +360,7 @@ async fn database_level(
     };
     let (properties, access, cancel) = (properties.clone(), access.clone(), cancel.clone());
     let said = blocking(move || properties::apply(&properties, wanted, &access, &cancel)).await?;
-    Ok(said.into_iter().map(String::from).collect())
+    Ok(unknown.into_iter().chain(said.into_iter().map(String::from)).collect())
 }
 
 /// What is wished, and what the target makes necessary.

@@ -77,6 +77,14 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
             "the backup is signed from here on, and its older manifests are not: read it with --signer, which passes them over; without, it is refused until they are deleted".to_owned(),
         );
     }
+    if let (Some(signing), Some(pinned)) = (&ask.signing, ask.signer)
+        && signing.signer.fingerprint != pinned.fingerprint
+    {
+        warnings.push(format!(
+            "the new manifest is signed by {}: a reader whose --signer is {} does not see its recipients",
+            signing.signer.fingerprint, pinned.fingerprint
+        ));
+    }
     let mut manifest = Manifest::clone(&opened.manifest);
     manifest.generation = next_revision(backup, opened.manifest.generation).await?;
     let keys = with_recipients(&mut manifest, &opened, ask)?;
@@ -126,7 +134,7 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
         manifest: name,
         recipients: manifest.recipients.into_iter().map(|wrapped| wrapped.fingerprint).collect(),
         written,
-        origin: opened.origin,
+        origin: Origin::new(&found, ask.signer, &backup.folder),
         warnings,
     })
 }

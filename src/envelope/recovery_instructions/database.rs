@@ -66,17 +66,38 @@ pub(super) fn settings(manifest: &Manifest, properties: &DatabaseProperties) -> 
 
 /// What writes them where no inventory has them: the manifest is not encrypted either.
 fn written_out(values: &ValueProperties) -> String {
-    let of_dump = values.money.iter().map(|money| ("lc_monetary", &*money.locale));
-    let own = values.settings.iter().chain(of_dump);
-    // What a line of SQL cannot hold is left out: no such value is a locale, a time zone or a style.
-    let is_plain = |(name, value): &(&str, &str)| !name.chars().chain(value.chars()).any(char::is_control);
-    let in_sql = |(name, value): (&str, &str)| format!("\"{}\" TO '{}'", name.replace('"', "\"\""), value.replace('\'', "''"));
-    let session = values.server_settings.iter().chain(own).filter(is_plain).map(in_sql);
-    let database = values.settings.iter().filter(is_plain).map(in_sql);
-    let session = session.map(|setting| format!("SET {setting};\n"));
-    let database = database.map(|setting| format!("ALTER DATABASE restored SET {setting};\n"));
+    let has_own_money = values.settings.iter().any(|(name, _)| name.eq_ignore_ascii_case("lc_monetary"));
+    let of_dump = values.money.as_ref().map(|money| ("lc_monetary", &*money.locale));
+    let of_server = values
+        .server_settings
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("lc_monetary"));
+    // A login may have another one than everybody else: then the database gets the server's.
+    let shown = of_server.or(of_dump).filter(|_| values.money.is_some() && !has_own_money);
+    // A configuration of the dump's own is not there yet.
+    let is_there =
+        |(name, value): &(&str, &str)| !name.eq_ignore_ascii_case("default_text_search_config") || value.starts_with("pg_catalog.");
+    let session = values
+        .server_settings
+        .iter()
+        .chain(values.settings.iter())
+        .chain(of_dump)
+        .filter(is_there);
+    let database = values.settings.iter().chain(shown);
+    let session = session.filter_map(in_sql).map(|setting| format!("SET {setting};\n"));
+    let database = database
+        .filter_map(in_sql)
+        .map(|setting| format!("ALTER DATABASE restored SET {setting};\n"));
     let lines: String = session.chain(database).collect();
     format!("cat > {SETTINGS_FILE} <<'SQL'\nSET client_encoding TO 'UTF8';\n{lines}SQL\n")
+}
+
+/// Whatever the new server takes a backslash for: these lines come before the command by which psql takes no others. What a line
+/// cannot hold is left out: no such value is a locale, a time zone or a style.
+fn in_sql((name, value): (&str, &str)) -> Option<String> {
+    let is_plain = !name.chars().chain(value.chars()).any(char::is_control);
+    let value = value.replace('\\', "\\\\").replace('\'', "''");
+    is_plain.then(|| format!("\"{}\" TO E'{value}'", name.replace('"', "\"\"")))
 }
 
 /// Which collations the dump needs of the new server's system: their names stay sealed.
@@ -101,7 +122,7 @@ pub(crate) fn setting_values(opened: &str, database: &str) -> String {
         "psql -XAt -v ON_ERROR_STOP=1 -d {database} > {SETTINGS_FILE} <<'SQL'\n\
          \\encoding UTF8\n\
          \\set inventory `{opened}`\n\
-         SELECT concat(CASE WHEN here THEN format('SET %I TO %L;', name, value) END,\n\
+         SELECT concat(CASE WHEN here AND (lower(name) <> 'default_text_search_config' OR value LIKE 'pg_catalog.%') THEN format('SET %I TO %L;', name, value) END,\n\
          \x20             CASE WHEN kept THEN format('ALTER DATABASE %I SET %I TO %L;', current_database(), name, value) END)\n\
          FROM (SELECT 1, 'client_encoding', 'UTF8', true, false\n\
          \x20     UNION ALL SELECT 2, key, value, true, false FROM json_each_text(:'inventory'::json -> 'server_settings')\n\
@@ -119,6 +140,38 @@ pub(crate) fn setting_values(opened: &str, database: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::database_properties::MoneyFormat;
+
+    /// An owner of the source could have a command of psql run by anyone who follows the instructions, where a server takes a
+    /// backslash before a quote for more than itself.
+    #[test]
+    fn no_value_ends_its_quotes_whatever_a_backslash_means() {
+        let values = ValueProperties {
+            settings: [
+                ("default_text_search_config", "pg_catalog.x\\"),
+                ("timezone", "<\\! touch /tmp/x #>5"),
+                ("a", "b\nSQL"),
+            ]
+            .into_iter()
+            .collect(),
+            server_settings: [("lc_monetary", "ja_JP.UTF-8")].into_iter().collect(),
+            money: Some(MoneyFormat {
+                locale: "C".to_owned(),
+                samples: Default::default(),
+            }),
+        };
+        let written = written_out(&values);
+        for line in [
+            "SET \"default_text_search_config\" TO E'pg_catalog.x\\\\';",
+            "SET \"timezone\" TO E'<\\\\! touch /tmp/x #>5';",
+            "ALTER DATABASE restored SET \"lc_monetary\" TO E'ja_JP.UTF-8';",
+        ] {
+            assert!(written.contains(line), "{line} in {written}");
+        }
+        assert_eq!(written.matches("SQL").count(), 2, "{written}");
+        // The session reads the rows as they were written.
+        assert!(written.find("TO E'ja_JP").unwrap() < written.find("TO E'C'").unwrap(), "{written}");
+    }
 
     #[test]
     fn createdb_makes_a_database_like_the_sources() {

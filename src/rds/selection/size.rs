@@ -23,7 +23,8 @@ fn query(conditions: &[Vec<String>; 5], is_chosen: bool) -> String {
     // Large objects belong to no part that was chosen by name.
     let large_objects = match is_chosen {
         true => "0",
-        false => "2 OPERATOR(pg_catalog.*) pg_catalog.pg_table_size('pg_catalog.pg_largeobject'::pg_catalog.regclass)",
+        // In parentheses: operators that are written so have one precedence.
+        false => "(2 OPERATOR(pg_catalog.*) pg_catalog.pg_table_size('pg_catalog.pg_largeobject'::pg_catalog.regclass))",
     };
     format!(
         "WITH RECURSIVE {relations}, {},
@@ -34,7 +35,7 @@ fn query(conditions: &[Vec<String>; 5], is_chosen: bool) -> String {
                      ELSE pg_catalog.pg_table_size(c.oid::pg_catalog.regclass) END), 0)
                  OPERATOR(pg_catalog.+) {large_objects})::pg_catalog.int8
          FROM pg_catalog.pg_class c
-         WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{{r,m}}'::pg_catalog.\"char\"[])
+         WHERE c.relkind OPERATOR(pg_catalog.=) 'r'
            AND c.oid OPERATOR(pg_catalog.=) ANY (SELECT oid FROM left_over EXCEPT SELECT oid FROM without_rows)",
         with_children("without_rows", without_rows)
     )

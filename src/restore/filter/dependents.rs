@@ -9,7 +9,7 @@ use super::lost::LostObjects;
 use super::object::{DumpObject, ObjectKind, elements, joined, parts_of};
 use super::options::ServerRights;
 use super::superuser;
-use super::trial::{PlainTrial, Trial, TrialNotice};
+use super::trial::{PlainTrial, Trial, TrialKind, TrialNotice};
 use crate::format::dump_statement::{Statement, shown};
 use crate::restore::psql::ReportText;
 
@@ -24,6 +24,7 @@ pub(super) enum DependentVerdict {
 
 /// As far as a restore without a superuser goes.
 pub(super) fn judge(statement: &Statement, rights: Option<&ServerRights>, lost: &mut LostObjects) -> DependentVerdict {
+    lost.suspects.is_closed = false;
     if let Some(verdict) = about(statement, lost) {
         return DependentVerdict::Decided(verdict);
     }
@@ -167,22 +168,27 @@ fn lost_type(statement: &Statement, from: usize, to: usize, lost: &LostObjects) 
 /// For what may need something that is not there.
 fn trial(statement: &Statement, made: Option<&DumpObject>, rights: Option<&ServerRights>, lost: &mut LostObjects) -> Option<Trial> {
     let has_body = made.is_some_and(|object| object.kind == ObjectKind::Routine);
-    let suspect = lost.mentioned(statement) || (has_body && lost.lacks_extensions);
-    let trial = match made {
-        Some(object) => make(statement, object, suspect || may_be_refused(statement, object, rights), lost),
-        None if statement.has(0, "REFRESH MATERIALIZED VIEW") => {
-            let (_, end) = statement.qualified(3)?;
-            let what = format!("the rows of MATERIALIZED VIEW {}", statement.text(3, end));
-            let name = statement.bytes(3, end).to_vec();
-            return Some(Trial::Refresh { name, what, suspect });
-        }
+    let is_refused = || made.is_some_and(|object| may_be_refused(statement, object, rights));
+    let is_named = lost.is_named_in(statement) || (has_body && lost.lacks_extensions) || is_refused();
+    let suspect = is_named || lost.suspects.are_all;
+    lost.suspects.is_closed = !is_named;
+    let kind = match made {
+        Some(object) => make(statement, object, suspect, lost),
+        None if statement.has(0, "REFRESH MATERIALIZED VIEW") => refresh(statement, suspect),
         None if suspect => alter(statement, lost),
         None => None,
     };
     if let Some(object) = made {
         lost.made(object);
     }
-    trial
+    kind.map(|kind| Trial { kind, is_named })
+}
+
+fn refresh(statement: &Statement, suspect: bool) -> Option<TrialKind> {
+    let (_, end) = statement.qualified(3)?;
+    let what = format!("the rows of MATERIALIZED VIEW {}", statement.text(3, end));
+    let name = statement.bytes(3, end).to_vec();
+    Some(TrialKind::Refresh { name, what, suspect })
 }
 
 /// What a server lets its owner do or not, with nothing lost.
@@ -201,31 +207,31 @@ fn may_be_refused(statement: &Statement, object: &DumpObject, rights: Option<&Se
     }
 }
 
-fn make(statement: &Statement, object: &DumpObject, suspect: bool, lost: &mut LostObjects) -> Option<Trial> {
+fn make(statement: &Statement, object: &DumpObject, suspect: bool, lost: &mut LostObjects) -> Option<TrialKind> {
     if !suspect {
         return None;
     }
     if object.kind == ObjectKind::Relation && statement.is_any(object.words.0, &["TABLE", "UNLOGGED"]) {
-        return clauses::table(statement, object, lost).map(|table| Trial::Table(Box::new(table)));
+        return clauses::table(statement, object, lost).map(|table| TrialKind::Table(Box::new(table)));
     }
     if object.kind == ObjectKind::Type && statement.is(object.words.0, "DOMAIN") {
-        return Some(Trial::Table(Box::new(clauses::domain(statement, object, lost))));
+        return Some(TrialKind::Table(Box::new(clauses::domain(statement, object, lost))));
     }
     lost.suspect(object, statement);
     if let Some(collated) = clauses::collated_type(statement, object, lost) {
-        return Some(Trial::Table(Box::new(collated)));
+        return Some(TrialKind::Table(Box::new(collated)));
     }
-    Some(Trial::Plain(PlainTrial {
+    Some(TrialKind::Plain(PlainTrial {
         what: object.text(statement),
         told: TrialNotice::Always,
         generated: lost.suspects.generated_in(statement),
     }))
 }
 
-fn alter(statement: &Statement, lost: &mut LostObjects) -> Option<Trial> {
+fn alter(statement: &Statement, lost: &mut LostObjects) -> Option<TrialKind> {
     let object = said_of(statement).and_then(|at| DumpObject::read(statement, at));
     let generated = lost.suspects.generated_in(statement);
-    let plain = |what, told| Some(Trial::Plain(PlainTrial { what, told, generated }));
+    let plain = |what, told| Some(TrialKind::Plain(PlainTrial { what, told, generated }));
     if statement.has(0, "SELECT pg_catalog") && statement.is(3, "setval") {
         let name = joined(&parts_of(&statement.literal(5)?));
         return if lost.doubtful_sequences.contains(&name) {

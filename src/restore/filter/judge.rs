@@ -4,6 +4,7 @@ use super::dependents::{self, DependentVerdict};
 use super::lost::LostObjects;
 use super::object::{DumpObject, ObjectKind, elements, joined};
 use super::options::FilterOptions;
+use super::schemas;
 use super::trial::Trial;
 use crate::format::dump_statement::{Statement, shown};
 use crate::restore::psql::ReportText;
@@ -114,6 +115,9 @@ fn of_missing_extensions(statement: &Statement, lost: &LostObjects) -> Option<Ve
 /// What is wished, and what its place makes necessary.
 fn judge_wishes(options: &FilterOptions, statement: &Statement, lost: &mut LostObjects) -> Verdict {
     let text = |from, to| statement.text(from, to);
+    if schemas::is_about_existing(options, statement) {
+        return Verdict::Drop;
+    }
     if statement.is_any(0, &["GRANT", "REVOKE"]) || statement.has(0, "ALTER DEFAULT PRIVILEGES") {
         let what = match (
             statement.find(1, "ON"),

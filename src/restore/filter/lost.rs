@@ -58,6 +58,9 @@ impl LostObjects {
     pub(super) fn add(&mut self, object: &DumpObject, statement: &Statement) {
         self.names.insert((object.kind, held(&object.name)));
         self.keys.insert((object.kind, held(&object.key)));
+        // These serve without being named: by the types of columns, in comparisons and in sorting.
+        let is_default = || statement.has(object.words.1, "DEFAULT FOR TYPE");
+        self.suspects.are_all |= object.kind == ObjectKind::Cast || (object.kind == ObjectKind::OperatorClass && is_default());
         self.suspect(object, statement);
     }
 
@@ -79,9 +82,6 @@ impl LostObjects {
     /// Its name, and those by which others use it without a name.
     pub(super) fn suspect(&mut self, object: &DumpObject, statement: &Statement) {
         let (from, to) = object.words;
-        // These serve without being named: by the types of columns, in comparisons and in sorting.
-        let is_default = || statement.has(to, "DEFAULT FOR TYPE");
-        self.suspects.are_all |= object.kind == ObjectKind::Cast || (object.kind == ObjectKind::OperatorClass && is_default());
         if !matches!(object.kind, ObjectKind::Cast | ObjectKind::Transform | ObjectKind::UserMapping) {
             self.suspects.add(&object.own);
         }
@@ -223,13 +223,14 @@ impl LostObjects {
         self.file_servers.contains(name)
     }
 
-    /// Whether a statement may need what is not there.
-    pub(super) fn mentioned(&self, statement: &Statement) -> bool {
+    /// Whether a statement names what is not there, or may be.
+    pub(super) fn is_named_in(&self, statement: &Statement) -> bool {
         self.suspects.mentioned(statement.all_bytes()) || self.names_unknown(statement, 0, statement.len())
     }
 
+    /// Whether a part of a statement may need what is not there.
     pub(super) fn mentioned_in(&self, statement: &Statement, from: usize, to: usize) -> bool {
-        self.suspects.mentioned(statement.bytes(from, to)) || self.names_unknown(statement, from, to)
+        self.suspects.are_all || self.suspects.mentioned(statement.bytes(from, to)) || self.names_unknown(statement, from, to)
     }
 
     /// `schema.name` of an extension's schema that nobody has made: it was added to an extension, or one lacks that has it.

@@ -1,5 +1,6 @@
 //! Schemas that a dump needs and does not make: `pg_dump --table` writes none, and none that an extension made.
 
+use super::dependents::said_of;
 use super::lost::LostObjects;
 use super::object::{DumpObject, ObjectKind};
 use super::options::FilterOptions;
@@ -44,4 +45,11 @@ impl MadeSchemas {
             name: schema.clone(),
         })
     }
+}
+
+/// Owner, privileges or comment of a schema that somebody made before, and that is theirs. `public` nobody made: a server has it.
+pub(super) fn is_about_existing(options: &FilterOptions, statement: &Statement) -> bool {
+    let name = said_of(statement).filter(|at| statement.is(*at, "SCHEMA")).map(|at| at + 1);
+    let name = name.and_then(|at| statement.name(at)).filter(|name| name != b"public");
+    !options.superuser_only && name.is_some_and(|name| options.existing_schemas.contains(&name))
 }

@@ -16,8 +16,10 @@ pub(super) struct Suspects {
     signs: BTreeSet<Vec<u8>>,
     /// Columns, which have their tables with them: their names alone are everywhere.
     columns: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
-    /// What is not there need not be named by what needs it.
+    /// What is not there need not be named by what needs it, such as a cast.
     pub(super) are_all: bool,
+    /// No name is added. What fails for want of something that nobody names is no reason to forgive whatever names it.
+    pub(super) is_closed: bool,
     /// Those whose values nobody may compute.
     pub(super) generated: Vec<GeneratedColumns>,
 }
@@ -35,7 +37,7 @@ pub(super) struct GeneratedColumns {
 impl Suspects {
     pub(super) fn add(&mut self, name: &[u8]) {
         match key(name) {
-            _ if self.are_all => {}
+            _ if self.is_closed => {}
             Some(word) => {
                 self.words.insert(word.to_vec());
             }
@@ -51,7 +53,7 @@ impl Suspects {
     }
 
     pub(super) fn add_column(&mut self, table: &[u8], column: &[u8]) {
-        if !self.are_all
+        if !self.is_closed
             && let (Some(table), Some(column)) = (key(table), key(column))
         {
             self.columns.entry(column.to_vec()).or_default().insert(table.to_vec());
@@ -73,9 +75,6 @@ impl Suspects {
     }
 
     pub(super) fn mentioned(&self, text: &[u8]) -> bool {
-        if self.are_all {
-            return true;
-        }
         if self.words.is_empty() && self.signs.is_empty() && self.columns.is_empty() {
             return false;
         }

@@ -34,6 +34,19 @@ fn amounts_are_read_in_the_locale_that_they_were_written_in() {
         assert_eq!(server.psql("copy", AMOUNTS), amounts);
     }
 
+    // Without an inventory the same, in the session of the rows and in the database.
+    let (_, legacy) = fixture.backup("pays", json!({"format": "legacy", "compression": "bzip2"}));
+    let elsewhere = with_locale().start();
+    fixture.restored(&elsewhere, &legacy, "old", &["--create"]);
+    assert_eq!(elsewhere.psql("old", AMOUNTS), amounts);
+    assert_eq!(elsewhere.psql("old", "show lc_monetary"), "es_AR.UTF-8");
+    assert!(
+        fixture
+            .recovery_instructions(&legacy)
+            .contains("ALTER DATABASE restored SET \"lc_monetary\" TO E'es_AR.UTF-8'"),
+        "{legacy}"
+    );
+
     // One that lacks it is told before the rows.
     let without = Server::start();
     let said = fixture.restore(&without, &place, "copy", &["--create"]);

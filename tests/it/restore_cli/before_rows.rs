@@ -220,3 +220,31 @@ fn a_timeout_of_the_login_is_told_by_check_and_does_not_end_the_roles() {
     );
     run("backup").complete();
 }
+
+/// `--create` made a database of the source's name, where the service or the variable said another.
+#[test]
+fn the_database_that_a_service_or_a_variable_names_is_not_guessed() {
+    let fixture = Fixture::new(json!({}));
+    let (place, key) = (fixture.fetched(), fixture.key());
+    let place = text(&place);
+    let run = |to: &str| {
+        let psql = fixture.server.psql_command("postgres");
+        let set = psql
+            .get_envs()
+            .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value?.to_str()?.to_owned())));
+        Pgseal::new(&["restore", place, "--key", &key, "--to", to, "--create"])
+            .envs(set)
+            .env("PGSEAL_PG_BIN", fixture.server.bin())
+            .env("PGDATABASE", "named")
+            .run()
+    };
+    let said = run("user=postgres");
+    assert!(said.code == 2 && said.stderr.contains("dbname="), "{}{}", said.stdout, said.stderr);
+    assert_eq!(
+        fixture.server.psql(
+            "postgres",
+            "select count(*) from pg_database where datname in ('named', 'restored')"
+        ),
+        "0"
+    );
+}

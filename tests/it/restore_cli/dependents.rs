@@ -140,6 +140,36 @@ fn a_cast_that_nobody_names_is_missed_by_whatever_the_server_says() {
     assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{report:#}");
 }
 
+/// One cast in a dump, and whatever failed for other reasons passed the drill, while restores stopped there.
+#[test]
+fn what_fails_in_code_that_runs_fails_the_drill_as_it_fails_a_restore() {
+    const CAST: &str = "create type mood as enum ('ok', 'sad'); create cast (varchar as mood) with inout as implicit;
+         create function b2i(boolean) returns smallint immutable language sql as 'select 1::smallint';
+         create cast (boolean as smallint) with function b2i(boolean) as assignment;";
+    for sql in [
+        // A function that finds another by a search path that no restore has.
+        "create table customer (id int primary key, email text not null); insert into customer values (1, 'A');
+         create function helper(text) returns text immutable language sql as 'select lower($1)';
+         create function norm(text) returns text immutable language plpgsql as 'begin return helper($1); end';
+         create unique index by_email on customer (norm(email))",
+        "create function rate() returns numeric immutable language sql as 'select 0.19';
+         create function tax() returns numeric immutable language plpgsql as 'begin return rate(); end';
+         create table price (net numeric, gross numeric generated always as (net * (1 + tax())) stored); insert into price values (1)",
+        // A view that hides another in a function: pg_dump does not know which to fill first.
+        "create table sales (v int); insert into sales values (1);
+         create materialized view totals as select sum(v) s from sales;
+         create function total() returns bigint stable language sql as 'select sum(s)::bigint from public.totals';
+         create materialized view dash as select total() t",
+    ] {
+        let fixture = Fixture::new(json!({}));
+        fixture.server.psql("app", &format!("{CAST} {sql}"));
+        backup(&fixture, json!({}));
+        let said = drill(&fixture, None, &[]);
+        let report = said.receipt();
+        assert_eq!((said.code, &report["outcome"]), (7, &json!("failed")), "{sql}: {report:#}");
+    }
+}
+
 /// A body is text to a dump: that the function calls one that is not there comes out when the rows go in.
 #[test]
 fn a_failed_drill_tells_what_was_not_restored() {

@@ -176,9 +176,25 @@ fn extensions_and_schemas_that_were_made_beforehand_stay_as_they_are() {
     other.psql("postgres", "create role keeper login; create database copy owner keeper");
     other.psql(
         "copy",
-        "create schema ext; grant all on schema ext to keeper; create extension pg_trgm schema ext",
+        "create schema ext; grant all on schema ext to keeper; create extension pg_trgm schema ext; comment on schema ext is 'ours'",
     );
     let key = fixture.key();
+    // Nor does the dump take a schema from who has it, or its comment and rights from it.
+    other.psql("postgres", "create role app_owner; create database shared");
+    other.psql(
+        "shared",
+        "create schema theirs authorization keeper; create extension pg_trgm; comment on schema theirs is 'ours'",
+    );
+    let sql = "create role app_owner; create schema theirs authorization app_owner; comment on schema theirs is 'of the source';
+         grant usage on schema theirs to public; create table theirs.t (i int); insert into theirs.t values (1)";
+    fixture.server.psql("app", sql);
+    let part = backed_up(&fixture, "select 1", json!({"schemas": "theirs", "prefix": "part"}));
+    let said = at(&other, &fixture, &["restore", &part, "--key", &key, "--to", "dbname=shared"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let of_schema = "select nspowner::regrole || ' ' || coalesce(nspacl::text, '-') || obj_description(oid, 'pg_namespace')
+        from pg_namespace where nspname = 'theirs'";
+    assert_eq!(other.psql("shared", of_schema), "keeper -ours");
+
     let arguments = [
         "restore",
         &backup,

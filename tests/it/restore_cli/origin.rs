@@ -74,6 +74,8 @@ fn a_signer_vouches_for_what_it_has_signed_before_and_nothing_else() {
     let answer = adopted.receipt();
     assert_eq!((adopted.code, &answer["generation"]), (0, &json!(2)), "{}", adopted.stderr);
     assert!(names(&answer["warnings"])[0].contains("--signer"), "{answer}");
+    // Of the manifest that was written, not of the one that was opened.
+    assert!(answer["signed_by"].is_string(), "{answer}");
 
     // Signed and unsigned do not mix: without the signer nobody can tell which of them counts.
     let verify = |more: &[&str]| Fixture::offline(&[&["verify", text(folder.path()), "--key", &key("recipient-a.pem")], more].concat());

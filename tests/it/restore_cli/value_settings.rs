@@ -84,7 +84,7 @@ fn settings_of_the_server_and_of_logins_change_no_value() {
 #[test]
 fn the_old_format_keeps_the_settings_that_change_values() {
     let (_, by_hand) = values_stay("legacy");
-    assert!(by_hand.contains("SET \"DateStyle\" TO 'ISO, DMY';"), "{by_hand}");
+    assert!(by_hand.contains("SET \"DateStyle\" TO E'ISO, DMY';"), "{by_hand}");
 }
 
 /// Gives the recovery instructions.
