@@ -4,6 +4,7 @@ mod already_complete;
 mod attempt;
 mod commit;
 mod estimate;
+mod legacy_names;
 mod sizing;
 mod stream;
 
@@ -145,6 +146,9 @@ impl<'a> BackupContext<'a> {
         let order = ThisOrder::new(self.plan, &self.server, database, &stem, signer);
         match self.cancel.run_until_cancelled(order.find(&self.store)).await? {
             ExistingBackup::Complete(found) => Ok(Some(found.manifest.finished_at)),
+            ExistingBackup::Nothing if self.plan.format == Format::Legacy => {
+                legacy_names::must_be_free(&self.store, &stem, self.cancel).await.map(|()| None)
+            }
             ExistingBackup::Nothing | ExistingBackup::Unseen(_) => Ok(None),
         }
     }
@@ -177,16 +181,23 @@ impl<'a> BackupContext<'a> {
     /// The whole of one backup, in the order that the invariants demand: nothing of it counts before the last step.
     async fn seal(&self, database: &DatabaseName, stem: &Stem, seal: Sealing) -> Result<BackupSummary, AttemptEnd> {
         let mut attempt = Attempt::preflight(self, database, stem, seal).await?;
-        let names_hold_run = self.plan.format == Format::Pgseal1;
-        if names_hold_run {
+        if self.plan.format == Format::Pgseal1 {
             attempt.write_keys().await?;
+            attempt.write_globals().await?;
+            let dump = attempt.write_dump().await?;
+            return attempt.write_manifest(dump).await;
         }
-        attempt.write_globals().await?;
-        let dump = attempt.write_dump().await?;
-        if !names_hold_run {
+        let order = attempt.order.clone();
+        let sealed = async {
+            attempt.write_globals().await?;
+            let dump = attempt.write_dump().await?;
             attempt.write_keys().await?;
+            attempt.write_manifest(dump).await
+        };
+        match sealed.await {
+            Err(AttemptEnd::Failed(error)) if error.code == Code::CommitFailed => Err(legacy_names::settled(self, &order, error).await),
+            ended => ended,
         }
-        attempt.write_manifest(dump).await
     }
 }
 

@@ -23,6 +23,7 @@ const MOST_GENERATIONS: usize = 64;
 const FEW_GENERATIONS: u32 = 4;
 
 /// What a manifest must show to be of one order.
+#[derive(Clone)]
 pub(super) struct ThisOrder {
     stem: Stem,
     format: Format,

@@ -1,6 +1,7 @@
 //! One attempt at one backup: each step leaves nothing visible behind but the last.
 
 use super::already_complete::{ExistingBackup, ThisOrder};
+use super::legacy_names;
 use super::stream::{SentStream, send};
 use super::{BackupContext, Estimate, Sealing};
 use crate::aws::manifest_signer::ManifestSigner;
@@ -21,16 +22,12 @@ use crate::rds::preflight::{ServerFacts, facts};
 use crate::rds::properties;
 use crate::rds::selection::{self, DumpSelection};
 use crate::receipt::CompletedBackup;
-use crate::store::{KeyProbe, ObjectIdentity, PutOutcome, PutRequest, StoredObject, Upload, exists_and_is_missing, of_another_run};
+use crate::store::{ObjectIdentity, PutOutcome, PutRequest, StoredObject, Upload, exists_and_is_missing, of_another_run};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::time::Duration;
 use time::OffsetDateTime;
-
-const LOOKS_FOR_MANIFEST: u32 = 4;
-const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// Why an attempt ends without a backup of its own.
 pub(super) enum AttemptEnd {
@@ -106,7 +103,11 @@ impl<'a> Attempt<'a> {
         let found = async { context.cancel.run_until_cancelled(order.find(&context.store)).await };
         let (found, looked) = first_with_start_of(found, at_server.as_mut()).await;
         match found? {
-            ExistingBackup::Nothing if context.plan.format == Format::Legacy => no_dump_is_left(context, &order, stem).await?,
+            ExistingBackup::Nothing if context.plan.format == Format::Legacy => {
+                if let Err(left) = legacy_names::must_be_free(&context.store, stem, context.cancel).await {
+                    return Err(legacy_names::settled(context, &order, left).await);
+                }
+            }
             ExistingBackup::Nothing => {}
             ExistingBackup::Unseen(denied) => tracing::info!("what was made before cannot be looked for: {}", denied.message),
             ExistingBackup::Complete(found) => return Err(AttemptEnd::AlreadyComplete(found)),
@@ -359,22 +360,6 @@ impl<'a> Attempt<'a> {
         self.stored.push((object, etag));
         Ok(())
     }
-}
-
-/// Names of the old format are shared by all attempts, and nothing is overwritten: a dump that an earlier one left without its
-/// manifest would be met only after hours.
-async fn no_dump_is_left(context: &BackupContext<'_>, order: &ThisOrder, stem: &Stem) -> Result<(), AttemptEnd> {
-    let key = stem.legacy_object("sql.bz.enc");
-    let probe = context.cancel.run_until_cancelled(context.store.look(&key)).await?;
-    let KeyProbe::Found { .. } = probe else { return Ok(()) };
-    // The manifest of a run that goes on comes soon after its dump.
-    for _ in 0..LOOKS_FOR_MANIFEST {
-        context.cancel.pause(BETWEEN_LOOKS).await?;
-        if let ExistingBackup::Complete(found) = context.cancel.run_until_cancelled(order.find(&context.store)).await? {
-            return Err(AttemptEnd::AlreadyComplete(found));
-        }
-    }
-    Err(of_another_run(&key).into())
 }
 
 /// Runs the first to its end, and the second beside it as far as it comes: its answer, if it ended too.

@@ -372,6 +372,7 @@ async fn options(contents: Option<&Inventory>, access: &PsqlTarget, ask: &LoadOp
         no_transactions: ask.single_transaction,
         settings_newer_than: Some(server_major(access, cancel).await?),
         existing_schemas: existing.schemas,
+        schemas_of_others: existing.schemas_of_others,
         makes_schemas: contents.is_some_and(Inventory::is_of_chosen),
         existing_extensions: existing.extensions,
         members: contents

@@ -57,6 +57,9 @@ FROM found WHERE (oid OPERATOR(pg_catalog.>=) 16384 OR class OPERATOR(pg_catalog
 const EXISTING: &str = "SELECT pg_catalog.json_build_object(
     'schemas', (SELECT coalesce(pg_catalog.json_agg(n.nspname), '[]') FROM pg_catalog.pg_namespace n
         WHERE n.nspname OPERATOR(pg_catalog.!~) '^pg_' AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'),
+    'schemas_of_others', (SELECT coalesce(pg_catalog.json_agg(n.nspname), '[]') FROM pg_catalog.pg_namespace n
+        WHERE n.nspname OPERATOR(pg_catalog.!~) '^pg_' AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{information_schema,public}'::pg_catalog.name[])
+          AND pg_catalog.pg_get_userbyid(n.nspowner) OPERATOR(pg_catalog.<>) current_user),
     'extensions', (SELECT coalesce(pg_catalog.json_agg(e.extname), '[]') FROM pg_catalog.pg_extension e
         WHERE e.extname OPERATOR(pg_catalog.<>) 'plpgsql'))";
 
@@ -64,13 +67,19 @@ const EXISTING: &str = "SELECT pg_catalog.json_build_object(
 #[derive(Debug, Default)]
 pub struct ExistingObjects {
     pub schemas: BTreeSet<Vec<u8>>,
+    /// Those that belong to others than who restores. `public` nobody made: each server has it.
+    pub schemas_of_others: BTreeSet<Vec<u8>>,
     pub extensions: BTreeSet<Vec<u8>>,
 }
 
 /// In the target's database. `public` is there in each, and no dump makes it unless somebody changed it.
 pub fn existing(target: &PsqlTarget, cancel: &Cancel) -> Result<ExistingObjects> {
-    let [schemas, extensions] = names(target, EXISTING, ["schemas", "extensions"], cancel)?;
-    Ok(ExistingObjects { schemas, extensions })
+    let [schemas, schemas_of_others, extensions] = names(target, EXISTING, ["schemas", "schemas_of_others", "extensions"], cancel)?;
+    Ok(ExistingObjects {
+        schemas,
+        schemas_of_others,
+        extensions,
+    })
 }
 
 /// In the target's whole server. Names that all of its databases share can be in any encoding: each counts as this database

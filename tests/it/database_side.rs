@@ -150,7 +150,7 @@ fn no_password_is_sent_to_an_unverified_server_that_asks_for_it() {
     for mode in ["require", "verify-ca"] {
         let said = fixture.prepared("backup", &event).env("PGSSLMODE", mode).run();
         said.failed("db_auth", 3);
-        assert!(said.stdout.contains("clear text"), "{}", said.stdout);
+        assert!(said.stdout.contains("plain text"), "{}", said.stdout);
         nothing_left(&fixture.server, &fixture.bucket, &said, &[]);
     }
     // And a verified one may.

@@ -264,10 +264,25 @@ fn a_dump_of_the_old_format_is_never_taken_from_another_run() {
     for key in bucket.keys().iter().filter(|key| !key.ends_with(".sql.bz.enc")) {
         bucket.delete(key);
     }
-    let before = bucket.keys().len();
-    backup().failed("commit_failed", 4);
-    // Before the dump: hours later it would end the same way.
-    assert_eq!(bucket.keys().len(), before);
+    // Before the dump, as a check finds it: hours later it would end the same way.
+    for (left, ending) in [("dump", ".sql.bz.enc"), ("key", ".key.txt.enc")] {
+        let check = Pgseal::new(&["check", "--event", &event.to_string()])
+            .envs(bucket.env())
+            .envs(fixture.server.env());
+        for said in [backup(), check.run()] {
+            assert!(
+                said.code == 4 && said.stdout.contains("stem_taken") && said.stdout.contains(ending),
+                "{left}: {}",
+                said.stdout
+            );
+        }
+        let keys = bucket.keys();
+        assert_eq!(keys.len(), 1, "{keys:?}");
+        bucket.delete(&keys[0]);
+        if left == "dump" {
+            bucket.put(&keys[0].replace(".sql.bz.enc", ".key.txt.enc"), vec![7; 256]);
+        }
+    }
     assert!(
         !bucket.keys().iter().any(|key| key.ends_with(".manifest.jsonl")),
         "{:?}",

@@ -54,9 +54,15 @@ pub(super) fn settings(manifest: &Manifest, properties: &DatabaseProperties) -> 
     } else {
         ""
     };
+    let shared = if manifest.is_partial() {
+        " Where this part goes\n\
+         into a database that holds more, take the `ALTER DATABASE` out as well: they change it for everybody."
+    } else {
+        ""
+    };
     Some(format!(
         "\nThe rows were written and checked under these settings of the source, which the dump does not hold: without them it may not\n\
-         restore, or dates and amounts may mean something else. What the new server does not know can be taken out of `{SETTINGS_FILE}`.{money}\n{}",
+         restore, or dates and amounts may mean something else. What the new server does not know can be taken out of `{SETTINGS_FILE}`.{shared}{money}\n{}",
         block(&match manifest.object(Role::Inventory) {
             Some(inventory) => setting_values(&opened(manifest, inventory), "restored"),
             None => written_out(manifest.value_settings.as_ref()?),

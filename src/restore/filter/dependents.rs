@@ -217,7 +217,11 @@ fn make(statement: &Statement, object: &DumpObject, suspect: bool, lost: &mut Lo
     if object.kind == ObjectKind::Type && statement.is(object.words.0, "DOMAIN") {
         return Some(TrialKind::Table(Box::new(clauses::domain(statement, object, lost))));
     }
-    lost.suspect(object, statement);
+    match object.kind {
+        // By the words of its types everything would name it. That it may not be there shows in the statements that need it.
+        ObjectKind::Cast => lost.suspects.are_all = true,
+        _ => lost.suspect(object, statement),
+    }
     if let Some(collated) = clauses::collated_type(statement, object, lost) {
         return Some(TrialKind::Table(Box::new(collated)));
     }

@@ -115,8 +115,8 @@ fn of_missing_extensions(statement: &Statement, lost: &LostObjects) -> Option<Ve
 /// What is wished, and what its place makes necessary.
 fn judge_wishes(options: &FilterOptions, statement: &Statement, lost: &mut LostObjects) -> Verdict {
     let text = |from, to| statement.text(from, to);
-    if schemas::is_about_existing(options, statement) {
-        return Verdict::Drop;
+    if let Some(schema) = schemas::of_others(options, statement) {
+        return Verdict::LeaveOut("owners, privileges and comments of others' schemas", schema);
     }
     if statement.is_any(0, &["GRANT", "REVOKE"]) || statement.has(0, "ALTER DEFAULT PRIVILEGES") {
         let what = match (

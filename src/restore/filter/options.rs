@@ -44,6 +44,8 @@ pub struct FilterOptions {
     pub settings_newer_than: Option<u32>,
     /// Schemas and extensions that are there already: they are not made, and the extensions not commented on.
     pub existing_schemas: BTreeSet<Vec<u8>>,
+    /// Those among them that keep owner, rights and comment.
+    pub schemas_of_others: BTreeSet<Vec<u8>>,
     pub existing_extensions: BTreeSet<Vec<u8>>,
     /// Schemas and extensions that were made out of the dump's head: not a word about them.
     pub made_schemas: BTreeSet<Vec<u8>>,

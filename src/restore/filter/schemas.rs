@@ -47,9 +47,9 @@ impl MadeSchemas {
     }
 }
 
-/// Owner, privileges or comment of a schema that somebody made before, and that is theirs. `public` nobody made: a server has it.
-pub(super) fn is_about_existing(options: &FilterOptions, statement: &Statement) -> bool {
-    let name = said_of(statement).filter(|at| statement.is(*at, "SCHEMA")).map(|at| at + 1);
-    let name = name.and_then(|at| statement.name(at)).filter(|name| name != b"public");
-    !options.superuser_only && name.is_some_and(|name| options.existing_schemas.contains(&name))
+/// The schema of others whose owner, privileges or comment a statement sets.
+pub(super) fn of_others(options: &FilterOptions, statement: &Statement) -> Option<String> {
+    let at = said_of(statement).filter(|at| statement.is(*at, "SCHEMA"))? + 1;
+    let is_of_others = statement.name(at).is_some_and(|name| options.schemas_of_others.contains(&name));
+    is_of_others.then(|| statement.text(at, at + 1))
 }

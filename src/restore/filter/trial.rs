@@ -171,14 +171,19 @@ impl<'a> TrialScript<'a> {
         self.say(what, &format!("pg_catalog.concat('{before}SQLSTATE ', SQLSTATE)"));
     }
 
-    /// Passes on what the server did not say of this statement itself. What it says of code within has that code's place before
-    /// ours in its context; the name of a function of anybody's has its arguments behind it.
+    /// Passes on what the server did not say of this statement itself: code within, be it another block, has lines of its own in the
+    /// context.
     fn only_of(&mut self, statement: &[u8]) {
         self.put(&format!("GET STACKED DIAGNOSTICS {CONTEXT} = PG_EXCEPTION_CONTEXT; "));
-        self.put(&format!("IF pg_catalog.strpos({CONTEXT}, '{OURS}') OPERATOR(pg_catalog.<>) 1 "));
-        self.put(&format!("AND pg_catalog.strpos({CONTEXT}, pg_catalog.concat('SQL statement \"', "));
+        self.put(&format!(
+            "{CONTEXT} := pg_catalog.replace({CONTEXT}, pg_catalog.concat('SQL statement \"', "
+        ));
         self.quoted(statement);
-        self.put(&format!(", E'\"\\n{OURS}')) OPERATOR(pg_catalog.<>) 1 THEN RAISE; END IF; "));
+        self.put(", E'\"\\n'), ''); ");
+        self.put(&format!(
+            "IF pg_catalog.strpos({CONTEXT}, '{OURS}') OPERATOR(pg_catalog.<>) 1 \
+             OR pg_catalog.strpos({CONTEXT}, E'\\n') OPERATOR(pg_catalog.>) 0 THEN RAISE; END IF; "
+        ));
     }
 
     fn on_conditions(&mut self, statement: &[u8]) {
@@ -227,7 +232,49 @@ impl<'a> TrialScript<'a> {
 
     /// Rows of other servers are not asked for, as far as the catalog knows of them.
     fn refresh(&mut self, name: &[u8], what: &str, suspect: bool, whole: &[u8]) {
-        self.put("BEGIN IF EXISTS (WITH RECURSIVE reached(oid) AS (SELECT pg_catalog.to_regclass(");
+        self.put("BEGIN IF EXISTS (");
+        self.reached(name, "c.relkind OPERATOR(pg_catalog.=) 'f'");
+        self.put(") THEN ");
+        self.say(what, &format!("'{ELSEWHERE}'"));
+        self.put("ELSE BEGIN ");
+        self.execute(whole);
+        self.put(" EXCEPTION WHEN insufficient_privilege THEN ");
+        self.say_error(what, &format!("{REFUSED}: "));
+        // Where nothing asks other servers, code only says that they did not answer.
+        self.put(&format!(
+            "WHEN {REMOTE} THEN IF NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_server) AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e \
+             WHERE e.extname OPERATOR(pg_catalog.<>) 'plpgsql') THEN RAISE; END IF; "
+        ));
+        self.say_error(what, &format!("{ELSEWHERE}: "));
+        // A view below was not filled: it comes first in a dump, so it has been told. One that a function hides is filled later, and
+        // ends any restore.
+        self.put("WHEN object_not_in_prerequisite_state THEN IF NOT EXISTS (");
+        self.reached(
+            name,
+            "NOT c.relispopulated AND c.oid OPERATOR(pg_catalog.<>) pg_catalog.to_regclass(",
+        );
+        self.quoted(name);
+        self.put(")::pg_catalog.oid) THEN RAISE; END IF; ");
+        self.say_error(what, SAID);
+        if suspect {
+            self.put(&format!("WHEN {CONDITIONS} THEN "));
+            if !self.is_named {
+                // What it needs it needed to be made.
+                self.put("IF pg_catalog.to_regclass(");
+                self.quoted(name);
+                self.put(") IS NOT NULL THEN RAISE; END IF; ");
+            }
+            let told = TrialNotice::IfThere(name.to_vec());
+            let (what, generated) = (what.to_owned(), Vec::new());
+            self.tell(&PlainTrial { what, told, generated });
+        }
+        self.put("END; END IF; END");
+    }
+
+    /// A query for the relations that a view is made of, by the catalog, and that are like this. The last parenthesis of `like` may
+    /// be open.
+    fn reached(&mut self, name: &[u8], like: &str) {
+        self.put("WITH RECURSIVE reached(oid) AS (SELECT pg_catalog.to_regclass(");
         self.quoted(name);
         self.put(
             ")::pg_catalog.oid UNION SELECT step.oid FROM reached, LATERAL (\
@@ -236,33 +283,9 @@ impl<'a> TrialScript<'a> {
              WHERE r.ev_class OPERATOR(pg_catalog.=) reached.oid \
              AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
              UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent OPERATOR(pg_catalog.=) reached.oid) step) \
-             SELECT FROM reached JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) reached.oid \
-             WHERE c.relkind OPERATOR(pg_catalog.=) 'f') THEN ",
+             SELECT FROM reached JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) reached.oid WHERE ",
         );
-        self.say(what, &format!("'{ELSEWHERE}'"));
-        self.put("ELSE BEGIN ");
-        self.execute(whole);
-        self.put(" EXCEPTION WHEN insufficient_privilege THEN ");
-        self.say_error(what, &format!("{REFUSED}: "));
-        self.put(&format!("WHEN {REMOTE} THEN "));
-        self.say_error(what, &format!("{ELSEWHERE}: "));
-        // Of a view below that was not filled. One that is only filled later in the dump, since a function hides it, ends any
-        // restore.
-        self.put("WHEN object_not_in_prerequisite_state THEN ");
-        if !(suspect && self.is_named) {
-            self.only_of(whole);
-        }
-        self.say_error(what, SAID);
-        if suspect {
-            self.put(&format!("WHEN {CONDITIONS} THEN "));
-            if !self.is_named {
-                self.only_of(whole);
-            }
-            let told = TrialNotice::IfThere(name.to_vec());
-            let (what, generated) = (what.to_owned(), Vec::new());
-            self.tell(&PlainTrial { what, told, generated });
-        }
-        self.put("END; END IF; END");
+        self.put(like);
     }
 
     fn table(&mut self, table: &TrialTable, whole: &[u8], without: &[u8], alone: Option<&[u8]>) {

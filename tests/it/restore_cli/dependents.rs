@@ -160,6 +160,27 @@ fn what_fails_in_code_that_runs_fails_the_drill_as_it_fails_a_restore() {
          create materialized view totals as select sum(v) s from sales;
          create function total() returns bigint stable language sql as 'select sum(s)::bigint from public.totals';
          create materialized view dash as select total() t",
+        // Such a function becomes a part of the query.
+        "create table sales (v int); insert into sales values (1);
+         create materialized view totals as select v s from sales;
+         create function many() returns setof int stable language sql as 'select s from public.totals';
+         create materialized view dash as select * from many()",
+        // A cast of a type that is everywhere.
+        "create cast (text as mood) with inout as assignment;
+         create table customer (id int primary key, email text not null); insert into customer values (1, 'A');
+         create function helper(text) returns text immutable language sql as 'select lower($1)';
+         create function norm(text) returns text immutable language plpgsql as 'begin return helper($1); end';
+         create unique index by_email on customer (norm(email))",
+        // Code that looks like ours, and says what a missing server says.
+        "create function boom() returns int language plpgsql as $f$ begin if current_setting('search_path') <> '\"$user\", public' then
+             execute 'do $d$ begin raise object_not_in_prerequisite_state; end $d$'; end if; return 1; end $f$;
+         create table s (v int); insert into s values (1); create materialized view mv as select v, boom() from s",
+        "create function far() returns int language plpgsql as $f$ begin if current_setting('search_path') <> '\"$user\", public' then
+             raise fdw_error; end if; return 1; end $f$;
+         create table s (v int); insert into s values (1); create materialized view mv as select v, far() from s",
+        // A name in the rows.
+        "create table tabs (n text); insert into tabs values ('tabs');
+         create materialized view m as select n, n::regclass::oid::int as i from tabs",
     ] {
         let fixture = Fixture::new(json!({}));
         fixture.server.psql("app", &format!("{CAST} {sql}"));
