@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | entry points | [`lambda`], [`cli`]; then [`handler`]: one event in, one response out |
 //! | use cases | [`backup`], [`check`], [`plan_events`], [`restore`], and the [`receipt`] of the first |
-//! | the stream | [`pipeline`]: one stage a file; [`pipeline::forward`] and [`pipeline::back`] alone join them |
+//! | the stream | [`pipeline`]: one stage a file; [`pipeline::forward`] and [`fn@pipeline::back`] alone join them |
 //! | the world | [`rds`]: the server; [`store`]: S3 and directories; [`aws`]: the SDK; [`process`]: child processes |
 //! | what is asked | [`event`], [`variables`], [`plan`] |
 //! | what is written | [`envelope`]: keys, manifest, signature; [`mod@format`]: the nouns of `docs/FORMAT.md` |

@@ -1,4 +1,4 @@
-//! The pipeline of a byte, one stage a file, there and back. [`forward`] and [`back`] are the only places where the stages are
+//! The pipeline of a byte, one stage a file, there and back. [`forward`] and [`fn@back`] are the only places where the stages are
 //! joined.
 //!
 //! Everything here computes and runs on threads; uploads wait for the network and are tasks. They touch at one bounded
