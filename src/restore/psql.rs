@@ -25,7 +25,7 @@ pub(super) use failure::is_without_words;
 pub use find::find;
 pub(crate) use find::find_for_others;
 use find::knows_restrict;
-pub(crate) use report_text::ReportText;
+pub use report_text::ReportText;
 use secrecy::{ExposeSecret, SecretString};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;

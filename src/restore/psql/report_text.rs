@@ -41,7 +41,7 @@ impl ReportText {
         Self(said.into())
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
