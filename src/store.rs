@@ -27,6 +27,6 @@ pub use look::{ConditionalSupport, KeyProbe};
 pub use memory::InMemoryStore;
 pub(crate) use new_file::NewFile;
 pub use s3::{ObjectMatch, PutOutcome, PutRequest, S3, read_text};
-pub(crate) use s3_error::{exists_and_is_missing, of_another_run};
+pub(crate) use s3_error::{OF_ANOTHER_RUN, exists_and_is_missing, of_another_run};
 pub use transfer::TransferTimeouts;
 pub use upload::{StoredObject, Upload};

@@ -8,7 +8,7 @@ use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::names::Stem;
 use crate::receipt::CompletedBackup;
-use crate::store::{KeyProbe, S3};
+use crate::store::{KeyProbe, OF_ANOTHER_RUN, S3};
 use std::time::Duration;
 
 /// The manifest of a run that goes on comes soon after its dump.
@@ -30,10 +30,7 @@ pub(super) async fn must_be_free(store: &S3, stem: &Stem, cancel: &Cancel) -> Re
         "there is no manifest, and another run of this event has left {}",
         left.join(" and ")
     );
-    Err(Error::new(Code::StemTaken, message).advise(
-        "If that run goes on, wait for its end and run again. If it has failed, its objects stay, since nothing is overwritten: remove \
-         them, which have no manifest and are no backup, or take another `scheduled_time`, which names the backup.",
-    ))
+    Err(Error::new(Code::StemTaken, message).advise(OF_ANOTHER_RUN))
 }
 
 /// How an attempt ends that met objects of another one: as that one does, if it completes in the next seconds.

@@ -137,6 +137,11 @@ pub(crate) fn exists_and_is_missing(action: &str, arn: &str) -> Error {
     Error::new(Code::S3Unavailable, told)
 }
 
+/// What to do about objects of another run under the same names.
+pub(crate) const OF_ANOTHER_RUN: &str = "If that run goes on, wait for its end and run again. If it has failed, its objects stay, since \
+     nothing is overwritten: remove them, which have no manifest and are no backup, or take another `scheduled_time`, which names the \
+     backup.";
+
 /// Objects of the old format have no name of their own for each run. Anyone who deleted this one might take it from a run
 /// that goes on.
 pub(crate) fn of_another_run(object: &str) -> Error {
@@ -144,8 +149,5 @@ pub(crate) fn of_another_run(object: &str) -> Error {
         Code::CommitFailed,
         format!("{object} exists already, from another run of this event"),
     )
-    .advise(
-        "If that run goes on, wait for its end and run again. If it has failed, its objects stay, since nothing is overwritten: remove them, \
-         which have no manifest and are no backup, or take another `scheduled_time`, which names the backup.",
-    )
+    .advise(OF_ANOTHER_RUN)
 }
