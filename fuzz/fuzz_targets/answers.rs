@@ -139,8 +139,17 @@ fn is_stored(log: &[Answer], stored: &StoredObject, sealed: &UploadedObject) {
     let last = log.last().expect("a success without an answer");
     match last.kind {
         Kind::Head => {
-            assert!(last.is_success() && last.header("content-length") == Some(&sealed.size.to_string()));
-            assert!(last.names_etag());
+            // A second look asks for its checksum, which nobody need know.
+            let mut seen = log
+                .iter()
+                .rev()
+                .take_while(|answer| answer.kind == Kind::Head)
+                .filter(|answer| answer.is_success());
+            let size = sealed.size.to_string();
+            assert!(
+                seen.any(|answer| answer.header("content-length") == Some(&size) && answer.names_etag()),
+                "{log:?}"
+            );
         }
         Kind::Complete => {
             assert!(
@@ -191,7 +200,9 @@ async fn put() {
                 let is_conflict = answer.status == 409 || answer.says("ConditionalRequestConflict");
                 is_conflict || answer.kind == Kind::Put && answer.is_success()
             };
-            assert!(last.status == 412 || last.says("PreconditionFailed") || log.iter().any(unclear) && last.is_success());
+            // What it says of the look behind it (nothing there, or no answer) does not take that back.
+            let is_taken = |answer: &Answer| answer.kind == Kind::Put && (answer.status == 412 || answer.says("PreconditionFailed"));
+            assert!(log.iter().any(is_taken) || log.iter().any(unclear) && last.is_success());
         }
         Err(error) => assert_ne!(error.code, Code::Bug),
     }
