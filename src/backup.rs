@@ -188,14 +188,19 @@ impl<'a> BackupContext<'a> {
             return attempt.write_manifest(dump).await;
         }
         let order = attempt.order.clone();
+        let mut stands = false;
         let sealed = async {
             attempt.write_globals().await?;
             let dump = attempt.write_dump().await?;
+            stands = true;
             attempt.write_keys().await?;
             attempt.write_manifest(dump).await
         };
         match sealed.await {
-            Err(AttemptEnd::Failed(error)) if error.code == Code::CommitFailed => Err(legacy_names::settled(self, &order, error).await),
+            Err(AttemptEnd::Failed(error)) if matches!(error.code, Code::CommitFailed | Code::CommitUnknown) => {
+                Err(legacy_names::settled(self, &order, error).await)
+            }
+            Err(AttemptEnd::Failed(error)) if stands => Err(AttemptEnd::Failed(legacy_names::with_dump_left(stem, error))),
             ended => ended,
         }
     }

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use tracing::Instrument;
 
-/// What it takes to kill `pg_dump`, abort the upload and answer; of a short time-out a third must do.
+/// What it takes to kill `pg_dump`, abort the upload and answer; of a short time-out half must do.
 const RESERVE: Duration = Duration::from_secs(10);
 /// Far more than the 15 minutes that AWS lets a function run.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -113,25 +113,22 @@ fn into_answer(answer: Response) -> Result<String, LambdaError> {
 /// to say that there is none.
 fn deadline(platform: SystemTime) -> Option<OffsetDateTime> {
     let left = platform.duration_since(SystemTime::now()).ok().filter(|left| *left <= LONGEST)?;
-    let reserve = RESERVE.min(left / 3);
+    let reserve = RESERVE.min(left / 2);
     Some(OffsetDateTime::from(platform - reserve))
 }
 
 /// Cancels at the deadline, unless dropped before.
-fn watch(deadline: OffsetDateTime, cancel: Cancel) -> SignalTask {
-    SignalTask(tokio::spawn(async move {
+fn watch(deadline: OffsetDateTime, cancel: Cancel) -> DeadlineWatch {
+    DeadlineWatch(tokio::spawn(async move {
         let left = (deadline - OffsetDateTime::now_utc()).max(time::Duration::ZERO).unsigned_abs();
         tokio::time::sleep(left).await;
-        cancel.cancel(Error::new(
-            Code::Deadline,
-            "the function's time is nearly over; the dump was stopped and its upload aborted",
-        ));
+        cancel.cancel(Error::new(Code::Deadline, "the function's time is nearly over"));
     }))
 }
 
-struct SignalTask(tokio::task::JoinHandle<()>);
+struct DeadlineWatch(tokio::task::JoinHandle<()>);
 
-impl Drop for SignalTask {
+impl Drop for DeadlineWatch {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -168,8 +165,8 @@ mod tests {
         let now = SystemTime::now();
         let early = deadline(now + Duration::from_secs(900)).unwrap();
         assert!(SystemTime::from(early) <= now + Duration::from_secs(890));
-        let short = deadline(now + Duration::from_secs(24)).unwrap();
-        let reserve = (now + Duration::from_secs(24)).duration_since(short.into()).unwrap();
+        let short = deadline(now + Duration::from_secs(16)).unwrap();
+        let reserve = (now + Duration::from_secs(16)).duration_since(short.into()).unwrap();
         // An abort that hangs, and its grace.
         assert!(reserve > Duration::from_secs(7) && reserve <= Duration::from_secs(8), "{reserve:?}");
     }

@@ -1,4 +1,4 @@
-//! Names of the old format are shared by all attempts, and nothing is overwritten: what an earlier one left without its manifest
+//! Names of the legacy format are shared by all attempts, and nothing is overwritten: what an earlier one left without its manifest
 //! stops every later one, and what another one is about to make is its success.
 
 use super::BackupContext;
@@ -11,6 +11,9 @@ use crate::receipt::CompletedBackup;
 use crate::store::{KeyProbe, OF_ANOTHER_RUN, S3};
 use std::time::Duration;
 
+const DUMP: &str = "sql.bz.enc";
+const KEY: &str = "key.txt.enc";
+
 /// The manifest of a run that goes on comes soon after its dump.
 const LOOKS: u32 = 4;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
@@ -18,7 +21,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 /// An error that names what is left under the names of a backup to be, so that it is told in seconds and not after hours.
 pub(super) async fn must_be_free(store: &S3, stem: &Stem, cancel: &Cancel) -> Result<()> {
     let mut left = Vec::new();
-    for key in ["sql.bz.enc", "key.txt.enc"].map(|ending| stem.legacy_object(ending)) {
+    for key in [DUMP, KEY].map(|ending| stem.legacy_object(ending)) {
         if let KeyProbe::Found { .. } = cancel.run_until_cancelled(store.look(&key)).await? {
             left.push(key);
         }
@@ -31,6 +34,12 @@ pub(super) async fn must_be_free(store: &S3, stem: &Stem, cancel: &Cancel) -> Re
         left.join(" and ")
     );
     Err(Error::new(Code::StemTaken, message).advise(OF_ANOTHER_RUN))
+}
+
+/// The dump was complete when this ended the run: it stays, and the next run of the same event stops at it.
+pub(super) fn with_dump_left(stem: &Stem, mut error: Error) -> Error {
+    error.message = format!("{}; {} is left, and is no backup", error.message, stem.legacy_object(DUMP));
+    error.advise(OF_ANOTHER_RUN)
 }
 
 /// How an attempt ends that met objects of another one: as that one does, if it completes in the next seconds.

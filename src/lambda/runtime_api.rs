@@ -21,6 +21,9 @@ const DEADLINE: &str = "Lambda-Runtime-Deadline-Ms";
 const INVOCATION_ID: &str = "Lambda-Runtime-Invocation-Id";
 const ERROR_TYPE: &str = "Lambda-Runtime-Function-Error-Type";
 
+/// For an answer of at most 6 MB to a neighbour on the same machine.
+const HAND_OVER: Duration = Duration::from_secs(60);
+
 /// The platform's side.
 pub(super) struct RuntimeApi(PooledClient);
 
@@ -89,8 +92,8 @@ impl RuntimeApi {
         })
     }
 
-    /// Hands the answer over. One that is not taken, such as too long a one, is the platform's to tell, and the next event is
-    /// answered all the same.
+    /// Hands the answer over. One that is refused, such as too long a one, is the platform's to tell, and the next event is
+    /// answered all the same. By 500 the platform says that it cannot go on: then nothing of ours should.
     pub(super) async fn answer(&self, invocation: &Invocation, answer: Result<String, LambdaError>) -> Result<()> {
         let what = "the Lambda runtime API took no answer";
         let (kind, body) = match answer {
@@ -107,19 +110,20 @@ impl RuntimeApi {
         if let Some(id) = &invocation.invocation_id {
             request = request.header(INVOCATION_ID, id);
         }
-        let answer = self
-            .0
-            .call(request.body(Body::from(body)).map_err(|error| failed(what, &error).error)?)
-            .await;
-        let answer = answer.map_err(|error| failed(what, &*error).error)?;
-        let status = answer.status();
-        let told = whole(answer.into_body()).await.unwrap_or_default();
+        let request = request.body(Body::from(body)).map_err(|error| failed(what, &error).error)?;
+        let posting = async {
+            let answer = self.0.call(request).await.map_err(|error| failed(what, &*error).error)?;
+            let status = answer.status();
+            Ok::<_, Error>((status, whole(answer.into_body()).await.unwrap_or_default()))
+        };
+        let silent = |_| Error::new(Code::AwsFailed, format!("{what}: it said nothing for {} s", HAND_OVER.as_secs()));
+        let (status, told) = tokio::time::timeout(HAND_OVER, posting).await.map_err(silent)??;
+        let refusal = || format!("{what}: {status}: {}", String::from_utf8_lossy(&told));
+        if status.is_server_error() {
+            return Err(Error::new(Code::AwsFailed, refusal()));
+        }
         if !status.is_success() {
-            tracing::error!(
-                code = Code::AwsFailed.name(),
-                "{what}: {status}: {}",
-                String::from_utf8_lossy(&told)
-            );
+            tracing::error!(code = Code::AwsFailed.name(), "{}", refusal());
         }
         Ok(())
     }

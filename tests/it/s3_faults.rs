@@ -4,6 +4,7 @@ mod before;
 mod complete;
 mod credentials;
 mod cut;
+mod legacy;
 mod other_bytes;
 mod slow_bodies;
 mod stand_in;
@@ -247,46 +248,4 @@ fn a_role_that_may_not_look_can_back_up_all_the_same() {
         Rule::on(Operation::HeadObject).then(denied()),
     ];
     fixture.survives("only s3:PutObject", rules);
-}
-
-/// Names of the old format are shared by all runs of an event: a dump of the same size was once taken for the run's own,
-/// and the backup could not be opened.
-#[test]
-fn a_dump_of_the_old_format_is_never_taken_from_another_run() {
-    let fixture = Fixture::new();
-    let bucket = fixture.s3.bucket();
-    let mut event = event(&fixture.server, "app", &bucket);
-    event["format"] = json!("legacy");
-    event["scheduled_time"] = json!("2026-11-24T02:00:00Z");
-    let backup = || Pgseal::backup(&event).envs(bucket.env()).envs(fixture.server.env()).run();
-    backup().complete();
-    // What stays when a run dies before its manifest, and somebody then deletes its key.
-    for key in bucket.keys().iter().filter(|key| !key.ends_with(".sql.bz.enc")) {
-        bucket.delete(key);
-    }
-    // Before the dump, as a check finds it: hours later it would end the same way.
-    for (left, ending) in [("dump", ".sql.bz.enc"), ("key", ".key.txt.enc")] {
-        let check = Pgseal::new(&["check", "--event", &event.to_string()])
-            .envs(bucket.env())
-            .envs(fixture.server.env());
-        for said in [backup(), check.run()] {
-            assert!(
-                said.code == 4 && said.stdout.contains("stem_taken") && said.stdout.contains(ending),
-                "{left}: {}",
-                said.stdout
-            );
-        }
-        let keys = bucket.keys();
-        assert_eq!(keys.len(), 1, "{keys:?}");
-        bucket.delete(&keys[0]);
-        if left == "dump" {
-            bucket.put(&keys[0].replace(".sql.bz.enc", ".key.txt.enc"), vec![7; 256]);
-        }
-    }
-    assert!(
-        !bucket.keys().iter().any(|key| key.ends_with(".manifest.jsonl")),
-        "{:?}",
-        bucket.keys()
-    );
-    assert_eq!(bucket.open_uploads(), []);
 }

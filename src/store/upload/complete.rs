@@ -8,7 +8,7 @@ use crate::format::parts::UploadedObject;
 use crate::store::etag_kind::EtagVerdict;
 use crate::store::look::KeyProbe;
 use crate::store::s3::{named, no_etag, wait_for};
-use crate::store::s3_error::{S3ErrorKind, exists_and_is_missing, of_another_run};
+use crate::store::s3_error::{OF_ANOTHER_RUN, S3ErrorKind, exists_and_is_missing, of_another_run};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::operation::complete_multipart_upload::CompleteMultipartUploadOutput;
 use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload};
@@ -190,8 +190,8 @@ impl Upload {
     }
 
     /// An object under a key of one run is ours: if it has our size, and our checksum and ETag as far as S3 tells the one and
-    /// the other can be foretold, it is the commit. Under another key it must have our checksum. Beside it, whether more than
-    /// its size says so.
+    /// the other can be foretold, it is the commit. Under another key it must have our checksum, or the ETag that was foretold.
+    /// Beside it, whether more than its size says so.
     pub(super) async fn exists_already(&self, sealed: &UploadedObject) -> Result<(StoredObject, bool)> {
         let (arn, size) = (self.s3.arn(&self.key), sealed.size);
         let unknown = || Error::new(Code::CommitUnknown, format!("whether {arn} was completed is unknown"));
@@ -208,10 +208,12 @@ impl Upload {
         let told = self.s3.checksum(&self.key).await;
         let is_ours = told.as_ref().map(|told| self.object(sealed).has_checksum(told));
         if !self.is_of_one_run {
+            let is_ours = is_ours.or_else(|| Some(self.foretold_etag()? == etag.trim_matches('"')));
             return match is_ours {
+                _ if found != size => Err(of_another_run(&arn)),
                 Some(true) => Ok((StoredObject { etag }, true)),
                 Some(false) => Err(of_another_run(&arn)),
-                None => Err(unknown()),
+                None => Err(unknown().advise(OF_ANOTHER_RUN)),
             };
         }
         let differs = |what: &str| Err(Error::new(Code::S3Integrity, format!("{arn} is not what was sent: it has {what}")));

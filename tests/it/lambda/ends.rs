@@ -39,6 +39,17 @@ fn an_answer_that_cannot_be_handed_over_is_told() {
     assert!(log.contains("aws_failed") && log.contains("took no answer"), "{log}");
 }
 
+/// By 500 the platform says that it cannot go on: the process took it for an answer that was taken.
+#[test]
+fn a_platform_that_fails_at_the_answer_ends_the_process() {
+    let mut platform = Platform::start([("", ""); 0]);
+    platform.invoke_bytes(b"{}", Duration::from_secs(60)).expect_err("no key is given");
+    let exit = platform.answer_to_answer(b"{}", "500 Internal Server Error");
+    let log = platform.log();
+    assert_eq!(exit, Some(4), "{log}");
+    assert!(log.contains("aws_failed") && log.contains("took no answer: 500"), "{log}");
+}
+
 /// It once called that a bug of its own, in the midst of what `sam local invoke` shows.
 #[test]
 fn the_end_of_the_platforms_side_is_an_ordinary_end() {

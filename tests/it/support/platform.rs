@@ -113,6 +113,17 @@ impl Platform {
         self.child.wait().expect("its end").code()
     }
 
+    /// Gives an event, and this status to its answer; then the platform is gone. Gives the exit status.
+    pub fn answer_to_answer(&mut self, event: &[u8], status: &str) -> Option<i32> {
+        let head = "Lambda-Runtime-Aws-Request-Id: 2\r\n";
+        self.serve("/next", head, event).expect("it asks for an event");
+        let (mut socket, _) = self.listener.accept().expect("it answers the event");
+        read_request(&socket).expect("its answer");
+        write!(socket, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").expect("it is told");
+        drop(socket);
+        self.child.wait().expect("its end").code()
+    }
+
     /// What it wrote to stderr so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).expect("its log")
