@@ -1,11 +1,15 @@
 //! The roles and tablespaces of a backup, statement by statement: only what `pg_dumpall --globals-only` writes passes, and
 //! nothing is changed that was there before.
 
+mod role_options;
+
 use super::filter::FilterChanges;
 use super::filter::guard::{Guard, tampered};
 use crate::error::{Code, Error, Result};
 use crate::format::dump_lexer::{DumpLexer, Lexed};
 use crate::format::dump_statement::Statement;
+use crate::format::{hex, sha256};
+use role_options::are_role_options;
 use std::collections::BTreeSet;
 
 /// What the target has already, and what its new roles may not do.
@@ -160,17 +164,33 @@ impl Planner<'_> {
         self.planned.sql.extend_from_slice(settings.as_bytes());
         if self.options.drill && statement.has(0, "ALTER ROLE") && statement.is(3, "WITH") {
             self.without_powers(statement);
-        } else if let Some(by) = statement
-            .find(1, "GRANTED")
-            .filter(|_| self.options.drill && statement.is(0, "GRANT"))
-        {
-            // Who granted it has no right to do so here.
-            self.planned.sql.extend_from_slice(statement.bytes(0, by));
-            self.planned.sql.push(b';');
+        } else if let Some(by) = statement.find(1, "GRANTED").filter(|_| statement.is(0, "GRANT")) {
+            self.grant(statement, by);
         } else {
             self.planned.sql.extend_from_slice(bytes);
         }
         self.planned.sql.push(b'\n');
+    }
+
+    /// Who granted it may have no right to do so here, as another server's first superuser: then whoever restores grants it.
+    fn grant(&mut self, statement: &Statement, by: usize) {
+        let (without, with) = (statement.bytes(0, by), statement.bytes(0, statement.len()));
+        let sql = &mut self.planned.sql;
+        if self.options.drill {
+            sql.extend_from_slice(without);
+            sql.push(b';');
+            return;
+        }
+        // Nobody finds a statement that holds its own hash.
+        let tag = hex(&sha256(with));
+        let (begin, otherwise, end) = (
+            format!("DO LANGUAGE plpgsql $b{tag}$ BEGIN EXECUTE $g{tag}$"),
+            format!(" $g{tag}$; EXCEPTION WHEN insufficient_privilege THEN EXECUTE $g{tag}$"),
+            format!(" $g{tag}$; END $b{tag}$;"),
+        );
+        for part in [begin.as_bytes(), with, otherwise.as_bytes(), without, end.as_bytes()] {
+            sql.extend_from_slice(part);
+        }
     }
 
     /// The role that a word names, unless it is one of those that mean anyone who is there: `current_user`, or all. A name that
@@ -207,41 +227,6 @@ impl Planner<'_> {
                 .not_restored(what, "roles of a drill own things, and can do nothing");
         }
     }
-}
-
-/// What `pg_dumpall` writes from there on, and nothing else: `USER` and a list, say, would make members of others.
-fn are_role_options(statement: &Statement, mut at: usize) -> bool {
-    const FLAGS: [&str; 7] = [
-        "SUPERUSER",
-        "INHERIT",
-        "CREATEROLE",
-        "CREATEDB",
-        "LOGIN",
-        "REPLICATION",
-        "BYPASSRLS",
-    ];
-    while at < statement.len() && !statement.is_symbol(at, b';') {
-        let is_flag = FLAGS
-            .iter()
-            .any(|flag| statement.is(at, flag) || statement.is(at, &format!("NO{flag}")));
-        at += if is_flag {
-            1
-        } else if statement.has(at, "CONNECTION LIMIT") {
-            let is_negative = statement.is_symbol(at + 2, b'-');
-            let number = at + 2 + usize::from(is_negative);
-            if !statement.is_number(number) {
-                return false;
-            }
-            number + 1 - at
-        } else if statement.is(at, "PASSWORD") && statement.is_text(at + 1) {
-            2
-        } else if statement.has(at, "VALID UNTIL") && statement.is_text(at + 2) {
-            3
-        } else {
-            return false;
-        };
-    }
-    at + 1 >= statement.len()
 }
 
 #[cfg(test)]

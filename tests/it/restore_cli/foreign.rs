@@ -78,6 +78,42 @@ fn globals_do_not_change_a_role_of_the_target() {
     assert!(names.as_array().expect("names").contains(&json!("boss")), "{names}");
 }
 
+/// On another server the same role may grant less: memberships were lost with a line that said nothing of them.
+#[test]
+fn a_membership_is_granted_by_who_restores_where_its_grantor_cannot() {
+    let fixture = Fixture::new(json!({}));
+    let sql =
+        "create role boss; create role team; create role fresh; grant team to boss with admin option; set role boss; grant team to fresh";
+    let backup = backed_up(&fixture, &format!("{sql}; reset role"), json!({"globals": true}));
+    fixture
+        .server
+        .psql("app", "drop role fresh; revoke team from boss cascade; drop role team");
+    let said = restored(&fixture.server, &fixture, &backup, &["--create", "--globals"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let member = "select pg_has_role('fresh', 'team', 'member'), pg_has_role('boss', 'team', 'member')";
+    // What boss was is boss's own, who was there.
+    assert_eq!(fixture.server.psql("postgres", member), "t|f", "{}", said.stdout);
+}
+
+/// A dump has row security off, with which such a view cannot be filled: `pg_dump | psql` stops at it as well.
+#[test]
+fn a_view_of_who_sees_a_part_of_a_table_is_filled_as_it_was() {
+    let fixture = Fixture::new(json!({}));
+    let backup = backed_up(
+        &fixture,
+        "alter role dumper bypassrls; create role ann; create table accounts (tenant text);
+         insert into accounts values ('ann'), ('ann'), ('bob');
+         alter table accounts enable row level security; create policy p on accounts using (tenant = current_user);
+         grant select on accounts to ann; grant create, usage on schema public to ann;
+         set role ann; create materialized view mine as select count(*) c from public.accounts; reset role",
+        json!({}),
+    );
+    let said = restored(&fixture.server, &fixture, &backup, &["--create"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(fixture.server.psql("copy", "select c from mine"), "2");
+    passes_its_drill(&fixture, &backup);
+}
+
 #[test]
 fn policies_and_mappings_for_roles_that_are_not_there_can_be_left_out() {
     let fixture = Fixture::new(json!({}));
