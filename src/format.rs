@@ -14,9 +14,11 @@ pub mod object_names;
 pub mod order;
 pub mod parts;
 mod sha256;
+pub(crate) mod sql;
 pub mod table_name;
 pub(crate) mod unique_names;
 
+pub(crate) use hex::unhex_any_case;
 pub use hex::{hex, unhex, unhex_all};
 pub use json::ToJson;
 pub(crate) use sha256::digest;

@@ -70,6 +70,7 @@ pub mod panics;
 pub mod signals;
 
 mod background;
+mod random;
 // `main` alone calls these, first of all.
 pub mod allocator;
 pub mod descriptors;

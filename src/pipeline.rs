@@ -53,7 +53,7 @@ pub trait Stage {
     fn finish(self) -> Result<Self::Done>;
 }
 
-/// What one options is to do with its bytes.
+/// What one pipeline is to do with its bytes.
 pub struct PipelineOptions {
     pub rate_limit: RateLimit,
     pub compression: Compression,

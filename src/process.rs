@@ -8,4 +8,5 @@ pub(crate) mod memory_file;
 pub(crate) mod output;
 pub(crate) mod parent_death;
 pub(crate) mod reader;
+pub(crate) mod short_run;
 pub(crate) mod writer;

@@ -41,6 +41,8 @@ pub const ALL: &[(&str, VariableKind)] = &[
     ("POSTGRES_AUTH", Field("auth")),
     ("REGION", Field("region")),
     ("AWS_REGION", Field("region")),
+    // For `list` and the other commands without an event.
+    ("AWS_DEFAULT_REGION", Platform),
     ("S3_BUCKET", Field("bucket")),
     ("S3_PREFIX", Field("prefix")),
     ("S3_REGION", Field("bucket_region")),
@@ -98,7 +100,6 @@ const FOREIGN: &[&str] = &[
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME",
-    "AWS_DEFAULT_REGION",
     "AWS_EC2_METADATA_DISABLED",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",

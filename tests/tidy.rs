@@ -12,6 +12,7 @@ const FLOORS: &[&str] = &[
     "background",
     "descriptors",
     "allocator",
+    "random",
     "format",
     "process",
     "variables",
@@ -42,6 +43,7 @@ const MAX_MARKDOWN: usize = 120;
 /// What string literals of the program never say, and what is said instead.
 const IDIOMS: &[(&str, &str)] = &[
     ("old image", "legacy image"),
+    ("old format", "legacy format"),
     ("dead run", "interrupted run"),
     ("road home", "restore"),
     ("way home", "restore"),
@@ -214,6 +216,7 @@ fn broken_links(files: &[File]) -> Vec<String> {
 const ONE_PLACE: &[(&str, &[&str])] = &[
     // A child that nobody ends outlives the run.
     (".spawn()", &["src/process/"]),
+    (".output()", &[]),
     // Variables of ours stand in one table; these hand on what libraries read.
     (
         "env::var",

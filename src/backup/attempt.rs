@@ -163,7 +163,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The secret for each recipient. Where names hold the run it comes first: this also proves that the role may write, before
-    /// hours of dumping. Names of the old format are shared by all attempts, and nothing is overwritten: there it comes once
+    /// hours of dumping. Names of the legacy format are shared by all attempts, and nothing is overwritten: there it comes once
     /// the dump stands, or what a failed attempt left would stop every later one.
     pub(crate) async fn write_keys(&mut self) -> Result<(), AttemptEnd> {
         for recipient in &self.context.plan.recipients {
@@ -336,7 +336,7 @@ impl<'a> Attempt<'a> {
         let etag = match self.context.cancel.run_until_cancelled(self.context.store.put(put)).await? {
             PutOutcome::Stored { etag } => etag,
             // Most likely our own, from a try whose answer was lost: that its bytes say. Where they may not be read, the size
-            // does, under a name that holds the run; a name of the old format can be what an earlier attempt left.
+            // does, under a name that holds the run; a name of the legacy format can be what an earlier attempt left.
             PutOutcome::Exists => {
                 let look = async { Ok(self.context.store.identify(&key, &body).await) };
                 match self.context.cancel.run_until_cancelled(look).await? {

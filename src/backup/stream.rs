@@ -136,7 +136,7 @@ async fn drive(
         let _ = ended.send(arrived);
     };
     std::thread::Builder::new()
-        .name("options".to_owned())
+        .name("pipeline".to_owned())
         .spawn(work)
         .map_err(|error| Error::new(Code::Bug, format!("no thread for the pipeline: {error}")))?;
     outcome

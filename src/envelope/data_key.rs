@@ -3,16 +3,15 @@
 use super::legacy::{Kdf, LegacySecret};
 use super::recipient::Recipient;
 use super::secret::{CipherKey, DataKeyText, ITERATIONS, new_salt};
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::format::backup_format::Format;
 use crate::format::hex;
+use crate::random;
 use std::sync::{Mutex, PoisonError};
 
 /// 8 fresh lower-case hex digits.
 pub(crate) fn new_run() -> Result<String> {
-    let mut random = [0; 4];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
-    Ok(hex(&random))
+    Ok(hex(&random::bytes::<4>()?))
 }
 
 /// Objects that every backup encrypts: the dump and its inventory.

@@ -1,7 +1,7 @@
 //! What the image that came before wrote: kept so that its users' restore scripts go on working.
 
 use super::secret::{CipherKey, DataKeyText};
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use md5::Digest;
@@ -21,7 +21,7 @@ pub struct LegacySecret {
 impl LegacySecret {
     pub fn generate() -> Result<Self> {
         let mut random = Zeroizing::new([0u8; 128]);
-        aws_lc_rs::rand::fill(random.as_mut()).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
+        crate::random::fill(random.as_mut())?;
         let text = Zeroizing::new(BASE64_STANDARD.encode(random.as_ref()));
         let mut file = Zeroizing::new(Vec::with_capacity(text.len() + 3));
         for line in text.as_bytes().chunks(COLUMNS) {

@@ -141,7 +141,7 @@ fn tool(compression: Compression) -> &'static str {
     }
 }
 
-/// The backup's own objects, and no other's whose name begins alike. In the old format some have their time in another shape.
+/// The backup's own objects, and no other's whose name begins alike. In the legacy format some have their time in another shape.
 fn fetching(manifest: &Manifest, place: Option<&str>) -> Result<String> {
     let beginnings = manifest.stem(&Prefix::new("")?)?.beginnings(manifest.format);
     let Some(place) = place else {

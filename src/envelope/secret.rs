@@ -1,8 +1,8 @@
 //! The secret of one backup and all that is derived from it.
 
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
+use crate::random;
 use aws_lc_rs::hmac;
-use aws_lc_rs::rand::fill;
 use sha2::Sha256;
 use std::num::NonZeroU32;
 use zeroize::Zeroizing;
@@ -28,7 +28,7 @@ pub struct DataKeyText(Zeroizing<String>);
 impl DataKeyText {
     pub fn generate() -> Result<Self> {
         let mut random = Zeroizing::new([0u8; 32]);
-        fill(random.as_mut()).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
+        random::fill(random.as_mut())?;
         Ok(Self(Zeroizing::new(crate::format::hex(random.as_ref()))))
     }
 
@@ -96,9 +96,7 @@ impl CipherKey {
 
 /// Eight fresh random bytes for a `Salted__` header.
 pub(crate) fn new_salt() -> Result<[u8; 8]> {
-    let mut salt = [0; 8];
-    fill(&mut salt).map_err(|_| Error::new(Code::Bug, "the system gives no random bytes"))?;
-    Ok(salt)
+    random::bytes()
 }
 
 #[cfg(test)]

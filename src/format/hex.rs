@@ -1,4 +1,4 @@
-//! Bytes as lower-case hexadecimal, as manifests and names have them.
+//! Bytes as hexadecimal: in lower case, as manifests and names have them, or in any, as others write them.
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
@@ -26,4 +26,9 @@ pub fn unhex_all(text: &str) -> Option<Vec<u8>> {
         .chunks(2)
         .map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?))
         .collect()
+}
+
+/// However many bytes of hexadecimal of either case.
+pub(crate) fn unhex_any_case(text: &str) -> Option<Vec<u8>> {
+    unhex_all(&text.to_ascii_lowercase())
 }

@@ -169,7 +169,7 @@ impl Stem {
             .join(&format!("{}_{}.{rest}", self.database, formatted(self.time, format)))
     }
 
-    /// What the keys of a backup's objects begin with: one of these. In the old format the dump and its key file have the
+    /// What the keys of a backup's objects begin with: one of these. In the legacy format the dump and its key file have the
     /// legacy image's names; what that image never wrote (roles, key objects of later recipients) has ours.
     pub(crate) fn beginnings(&self, format: Format) -> Vec<String> {
         let ours = format!("{self}.");

@@ -21,13 +21,14 @@ pub struct BucketAccess {
 impl BucketAccess {
     /// To read from, in the region and of the owner that the environment names.
     pub(crate) fn reading(name: BucketName, env: &Env) -> Result<Self> {
-        let region = REGION_VARIABLES.iter().find_map(|variable| env.get(variable)).ok_or_else(|| {
+        let named = REGION_VARIABLES.iter().find_map(|variable| Some((variable, env.get(variable)?)));
+        let (variable, region) = named.ok_or_else(|| {
             Error::new(Code::BadUsage, "the bucket's region is not known")
                 .advise("Name it in S3_REGION or AWS_REGION; a profile's region is not read.")
         })?;
         Ok(Self {
             name,
-            region: RegionName(region.to_owned()),
+            region: RegionName::new(variable, region)?,
             owner: env
                 .get(OWNER_VARIABLE)
                 .map(|owner| AccountId::new(OWNER_VARIABLE, owner))

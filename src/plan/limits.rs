@@ -42,7 +42,7 @@ impl Limits {
                 format!("{VARIABLE} must be a time of 100ms to 15s with its unit, such as 5s"),
             )
         };
-        let login = values::lock_timeout(text).map_err(|_| wanted())?;
+        let login = values::duration(VARIABLE, text).map_err(|_| wanted())?;
         let allowed = Duration::from_millis(100)..=Self::DEFAULT.login;
         allowed.contains(&login).then_some(Self::from_login(login)).ok_or_else(wanted)
     }

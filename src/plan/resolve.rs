@@ -71,7 +71,7 @@ impl Plan {
                 exclude_schemas: patterns(asked, "exclude_schemas")?,
             },
             globals: asked.flag("globals")?,
-            lock_timeout: value::lock_timeout(lock_timeout.as_deref().unwrap_or("60s"))?,
+            lock_timeout: value::duration("lock_timeout", lock_timeout.as_deref().unwrap_or("60s"))?,
             scheduled_time,
             lateness: schedule::late(scheduled_time, place.now),
             stall_timeout: stall_timeout(env)?,
@@ -280,7 +280,7 @@ fn destination(asked: &EventFields<'_>, region: Option<&RegionName>) -> Result<D
     })
 }
 
-/// The old format has one key file, `bzip2` in its name, and a wrapping with room for 175 bytes.
+/// The legacy format has one key file, `bzip2` in its name, and a wrapping with room for 175 bytes.
 fn legacy_fits(compression: Compression, recipients: &[Recipient]) -> Result<()> {
     if !matches!(compression, Compression::Bzip2(_)) {
         return Err(bad("compression", "must be bzip2 with `format` legacy"));
@@ -305,7 +305,7 @@ fn patterns(asked: &EventFields<'_>, field: &str) -> Result<Vec<String>> {
 fn stall_timeout(env: &Env) -> Result<Duration> {
     match env.get("PGSEAL_STALL_TIMEOUT") {
         None => Ok(Duration::from_secs(15 * 60)),
-        Some(text) => value::lock_timeout(text)
+        Some(text) => value::duration("PGSEAL_STALL_TIMEOUT", text)
             .map_err(|_| Error::new(Code::BadEvent, "PGSEAL_STALL_TIMEOUT must be a number with its unit, such as 15min")),
     }
 }

@@ -6,15 +6,9 @@ use crate::variables::Env;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long a lock may be waited for: a number with `ms`, `s`, `min` or `h`, 1 ms to 24 h.
-pub(crate) fn lock_timeout(text: &str) -> Result<Duration> {
-    let refused = || {
-        Error::field(
-            Code::BadEvent,
-            "lock_timeout",
-            "must be a number with its unit, 1ms to 24h, such as 60s",
-        )
-    };
+/// A number with `ms`, `s`, `min` or `h`, 1 ms to 24 h.
+pub(crate) fn duration(field: &str, text: &str) -> Result<Duration> {
+    let refused = || Error::field(Code::BadEvent, field, "must be a number with its unit, 1ms to 24h, such as 60s");
     let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(refused)?;
     let number: u64 = text[..split].parse().map_err(|_| refused())?;
     let unit = match text[split..].trim_start() {
@@ -129,10 +123,10 @@ mod tests {
     #[test]
     fn lock_timeouts() {
         for (text, ms) in [("60s", 60_000), ("1ms", 1), ("5min", 300_000), ("24h", 86_400_000), ("2 s", 2_000)] {
-            assert_eq!(lock_timeout(text).unwrap(), Duration::from_millis(ms), "{text}");
+            assert_eq!(duration("lock_timeout", text).unwrap(), Duration::from_millis(ms), "{text}");
         }
         for text in ["", "60", "0s", "25h", "-1s", "1.5s", "s", "forever", "99999999999999999999s"] {
-            assert!(lock_timeout(text).is_err(), "{text}");
+            assert!(duration("lock_timeout", text).is_err(), "{text}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! anything else: not ours, not `postgres`, which on a host of databases owns the real ones.
 
 use crate::error::{Code, Error, Result};
+use crate::random;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, openat, statat};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
@@ -125,9 +126,7 @@ fn free(taken: impl Fn(u32) -> bool, mapped: &str) -> Result<[u32; 3]> {
     let range = FREE.iter().find(is_mapped).ok_or_else(|| none("no user of its own is free here"))?;
     let mut found = Vec::new();
     while found.len() < 3 {
-        let mut bytes = [0; 4];
-        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| none("no random bytes"))?;
-        let id = range.start + u32::from_le_bytes(bytes) % (range.end - range.start);
+        let id = range.start + u32::from_le_bytes(random::bytes()?) % (range.end - range.start);
         if !taken(id) && !found.contains(&id) {
             found.push(id);
         }

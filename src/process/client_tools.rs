@@ -2,15 +2,10 @@
 
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::process::reader::ChildReader;
+use crate::process::short_run::{SHORT_RUN_LIMIT, short_run};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
-
-/// More than any of these programs says of its version.
-const VERSION_TEXT_LIMIT: usize = 4096;
-/// For a program that is asked outside of a backup.
-const VERSION_TIMEOUT: Duration = Duration::from_secs(15);
+use std::time::Duration;
 
 /// One installed `pg_dump` and its neighbours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +36,7 @@ pub fn find(first: &[PathBuf], path: Option<&str>, server_major: u32, limit: Dur
 pub fn installed(program: &str, first: &[PathBuf], path: Option<&str>) -> Vec<ClientTools> {
     let Ok(cancel) = Cancel::new() else { return Vec::new() };
     folders(program, first, path)
-        .filter_map(|(folder, _)| ask(program, &folder, VERSION_TIMEOUT, &cancel).ok()?)
+        .filter_map(|(folder, _)| ask(program, &folder, SHORT_RUN_LIMIT, &cancel).ok()?)
         .collect()
 }
 
@@ -117,7 +112,9 @@ fn ask(program: &str, folder: &Path, limit: Duration, cancel: &Cancel) -> Result
         tracing::warn!("{message}");
         Error::new(Code::PgDumpMissing, message)
     };
-    let text = version_text(&path, limit, cancel).map_err(|error| mute(&error.message))?;
+    let mut command = Command::new(&path);
+    command.arg("--version").env_clear().env("LC_ALL", "C");
+    let text = short_run(command, limit, cancel).map_err(|error| mute(&error.message))?.stdout;
     let (version, major) = version_of(&text).ok_or_else(|| mute("it does not answer as PostgreSQL's does"))?;
     Ok(Some(ClientTools {
         folder: folder.to_owned(),
@@ -131,24 +128,6 @@ fn version_of(text: &str) -> Option<(String, u32)> {
     let version = text.split_once("(PostgreSQL) ")?.1.split_whitespace().next()?;
     let major = version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
     Some((version.to_owned(), major))
-}
-
-/// What it prints, as long as it ends within the limit; it hears a cancel as a dump does.
-fn version_text(program: &Path, limit: Duration, cancel: &Cancel) -> Result<String> {
-    let end = Instant::now() + limit;
-    let mut command = Command::new(program);
-    command.arg("--version").env_clear().env("LC_ALL", "C");
-    let mut process = ChildReader::start(command, Vec::new(), limit, cancel)?;
-    let (mut bytes, mut buffer) = (Vec::new(), [0; 512]);
-    loop {
-        match process.read(&mut buffer)? {
-            0 => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            read => bytes.extend_from_slice(&buffer[..read]),
-        }
-        if bytes.len() > VERSION_TEXT_LIMIT || Instant::now() > end {
-            return Err(Error::new(Code::PgDumpMissing, "it went on and on"));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -211,7 +190,7 @@ mod tests {
         }
         cancel.cancel(Error::new(Code::Terminated, "stop"));
         script(folder.path(), "exec sleep 1000");
-        let error = find(&[folder.path().to_owned()], None, 99, VERSION_TIMEOUT, &cancel).unwrap_err();
+        let error = find(&[folder.path().to_owned()], None, 99, SHORT_RUN_LIMIT, &cancel).unwrap_err();
         assert_eq!(error.code, Code::Terminated);
     }
 
@@ -220,7 +199,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         script(folder.path(), "echo no");
         std::fs::write(folder.path().join("pg_dump"), "#!/nowhere/sh\n").unwrap();
-        let error = find(&[folder.path().to_owned()], None, 99, VERSION_TIMEOUT, &Cancel::new().unwrap()).unwrap_err();
+        let error = find(&[folder.path().to_owned()], None, 99, SHORT_RUN_LIMIT, &Cancel::new().unwrap()).unwrap_err();
         assert_eq!(error.code, Code::PgDumpMissing);
         assert!(
             error.message.contains("cannot be started: No such file or directory"),
@@ -233,7 +212,7 @@ mod tests {
     fn a_version_is_read() {
         let folder = tempfile::tempdir().unwrap();
         script(folder.path(), "echo 'pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)'");
-        let client = ask("pg_dump", folder.path(), VERSION_TIMEOUT, &Cancel::new().unwrap())
+        let client = ask("pg_dump", folder.path(), SHORT_RUN_LIMIT, &Cancel::new().unwrap())
             .unwrap()
             .unwrap();
         assert_eq!((client.major, client.version.as_str()), (17, "17.6"));

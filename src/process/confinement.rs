@@ -6,7 +6,9 @@ mod report;
 
 pub(crate) use report::{ConfinementReport, EnforcedLayers};
 
+use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
+use crate::process::short_run::{SHORT_RUN_LIMIT, short_run};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, LandlockStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
     path_beneath_rules,
@@ -17,7 +19,7 @@ use seccompiler::{
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::mpsc::{Sender, channel};
 
 /// The newest one that was tried; older kernels hold what they know of it.
@@ -102,21 +104,21 @@ pub(crate) struct Confinement {
 
 impl Confinement {
     /// For a program of PostgreSQL, which may write to `writable` alone and open connections only if it `connects`.
-    pub(crate) fn new(program: &Path, writable: Vec<PathBuf>, connects: bool, expected: EnforcedLayers) -> Self {
-        let (loaders, libraries) = loaded(program);
+    pub(crate) fn new(program: &Path, writable: Vec<PathBuf>, connects: bool, expected: EnforcedLayers, cancel: &Cancel) -> Result<Self> {
+        let (loaders, libraries) = loaded(program, cancel)?;
         let installation = program.parent().and_then(Path::parent).filter(|folder| folder.parent().is_some());
         let mut readable: Vec<PathBuf> = READABLE.iter().map(PathBuf::from).collect();
         readable.extend(installation.map(Path::to_owned));
         readable.extend(libraries);
         let mut programs = vec![program.to_owned()];
         programs.extend(loaders);
-        Self {
+        Ok(Self {
             programs,
             readable,
             writable,
             connects,
             expected,
-        }
+        })
     }
 
     /// The same with a folder more to read.
@@ -192,17 +194,16 @@ impl Confinement {
 }
 
 /// The dynamic loader of a program, and its libraries wherever they lie, as the loader itself tells them.
-fn loaded(program: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+fn loaded(program: &Path, cancel: &Cancel) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let mut command = Command::new(program);
-    command.env_clear().env("LD_TRACE_LOADED_OBJECTS", "1").stdin(Stdio::null());
-    let text = command.output().map(|output| output.stdout).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    command.env_clear().env("LD_TRACE_LOADED_OBJECTS", "1");
+    let text = short_run(command, SHORT_RUN_LIMIT, cancel)?.stdout;
     let path = |word: Option<&str>| word.filter(|word| word.starts_with('/')).map(PathBuf::from);
     let loaders = text.lines().filter_map(|line| path(line.split_whitespace().next()));
     let libraries = text
         .lines()
         .filter_map(|line| path(line.split_once("=> ").and_then(|(_, rest)| rest.split_whitespace().next())));
-    (loaders.collect(), libraries.collect())
+    Ok((loaders.collect(), libraries.collect()))
 }
 
 /// The thread that started a confined process. The kernel ends the process with it, so it stays until this is dropped.
@@ -214,7 +215,7 @@ pub(crate) struct ParentThread {
 pub(crate) fn spawn(mut command: Command, confinement: Confinement) -> io::Result<(Child, ParentThread)> {
     let (started, start) = channel();
     let (release, released) = channel::<()>();
-    std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
+    std::thread::Builder::new().name("parent".to_owned()).spawn(move || {
         let child = confinement.enforce().and_then(|_| command.spawn());
         // And the descriptors that were only for the child.
         drop(command);
@@ -243,6 +244,7 @@ pub(crate) fn must_hold(enforced: EnforcedLayers, users: bool, unconfined: bool)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Stdio;
 
     fn shell(confinement: Confinement, script: &str) -> io::Result<bool> {
         let mut command = Command::new("/bin/sh");
@@ -257,7 +259,16 @@ mod tests {
         assert!(enforced.landlock.is_some() && enforced.seccomp, "{enforced:?}");
         let (own, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::fs::write(other.path().join("secret"), "s").unwrap();
-        let confinement = || Confinement::new(Path::new("/bin/sh"), vec![own.path().to_owned()], false, enforced);
+        let confinement = || {
+            Confinement::new(
+                Path::new("/bin/sh"),
+                vec![own.path().to_owned()],
+                false,
+                enforced,
+                &Cancel::new().unwrap(),
+            )
+            .unwrap()
+        };
         let (inside, outside) = (own.path().display(), other.path().display());
         for (script, succeeds) in [
             (format!("echo x >{inside}/file && read x <{inside}/file && rm() {{ :; }}"), true),

@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::Signal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ const READ_COALESCE_DELAY: Duration = Duration::from_micros(500);
 
 /// A running child. Dropped, it is ended (`pg_dump` then cancels its query on the server) and reaped.
 pub(crate) struct ChildReader {
+    /// For people.
+    name: String,
     process: ProcessGroup,
     stdout: ChildStdout,
     stderr: ChildOutput,
@@ -37,13 +40,19 @@ pub(crate) struct ChildReader {
 impl ChildReader {
     /// Starts `command` with `files` as its descriptors 3, 4, …; nothing else of ours is inherited.
     pub(crate) fn start(mut command: Command, files: Vec<OwnedFd>, stall: Duration, cancel: &Cancel) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::new(Code::DumpFailed, format!("pg_dump cannot be started: {error}"));
+        let name = Path::new(command.get_program())
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let failed = |error: std::io::Error| Error::new(Code::DumpFailed, format!("{name} cannot be started: {error}"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = ProcessGroup::start(command, files, None, Ending::by(Signal::TERM)).map_err(failed)?;
         let stdout = process.take_stdout().map_err(failed)?;
         let stdout = stdout.ok_or_else(|| Error::new(Code::Bug, "a child without a pipe"))?;
         let stderr = ChildOutput::new(process.take_stderr().map_err(failed)?, STDERR_LIMIT);
         Ok(Self {
+            name,
             process,
             stdout,
             stderr,
@@ -76,7 +85,7 @@ impl ChildReader {
                 self.process.end();
                 return Err(Error::new(
                     Code::DumpStalled,
-                    format!("pg_dump sent nothing for {} s", allowed.as_secs()),
+                    format!("{} sent nothing for {} s", self.name, allowed.as_secs()),
                 ));
             }
             let has_exited = self.wait(left)?;
@@ -91,7 +100,12 @@ impl ChildReader {
                 // It has exited and its output is empty, yet somebody holds the pipe open: a grandchild.
                 Err(Errno::AGAIN) if has_exited => return self.exited().map(|()| 0),
                 Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(error) => return Err(Error::new(Code::DumpFailed, format!("pg_dump's output cannot be read: {error}"))),
+                Err(error) => {
+                    return Err(Error::new(
+                        Code::DumpFailed,
+                        format!("{}'s output cannot be read: {error}", self.name),
+                    ));
+                }
             }
         }
     }
@@ -144,7 +158,7 @@ impl ChildReader {
                 self.process.end();
                 return Err(Error::new(
                     Code::DumpFailed,
-                    "pg_dump closed its output and did not end; it was killed",
+                    format!("{} closed its output and did not end; it was killed", self.name),
                 ));
             }
         }

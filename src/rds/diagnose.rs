@@ -170,7 +170,7 @@ fn telling_lines(stderr: &str) -> Vec<&str> {
 }
 
 /// Signs in the words of `pg_dump`, which come without an SQLSTATE. Its own and libpq's are English (`LC_ALL=C`) and stable over
-/// the versions; the server's are in the server's language: where none of these fits, `aftermath` asks.
+/// the versions; the server's are in the server's language: where none of these fits, `dump_failure` asks.
 fn of_text(text: &str) -> Option<Code> {
     const SIGNS: &[(&str, Code)] = &[
         ("canceling statement due to lock timeout", Code::DbLockTimeout),

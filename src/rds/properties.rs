@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::format::database_properties::{DatabaseProperties, Settings, VALUE_SETTINGS, dump_encoding};
 use crate::format::inventory::TableRows;
 use crate::format::order::Selection;
+use crate::format::sql;
 use crate::format::table_name::TableName;
 use money::Amounts;
 use roles::ROLES;
@@ -275,7 +276,7 @@ impl EncodedNames {
         let bytes = |encoding: &str| {
             format!(
                 "pg_catalog.encode(pg_catalog.convert_to(x.name::pg_catalog.text, {}), 'hex')",
-                session::literal(encoding)
+                sql::literal(encoding)
             )
         };
         let query = format!(

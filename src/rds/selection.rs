@@ -15,6 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::format::database_properties::dump_encoding;
 use crate::format::names::DatabaseName;
 use crate::format::order::Selection;
+use crate::format::sql;
 use crate::format::table_name::TableName;
 use patterns::condition;
 use serde::Serialize;
@@ -316,7 +317,7 @@ async fn argument(session: &Session<'_>, kind: &PatternField, pattern: &str, enc
         // In a database without an encoding a pattern is the bytes that it is.
         "UTF8" | "SQL_ASCII" => pattern.as_bytes().to_vec(),
         _ => session
-            .row(&format!("SELECT {}", in_encoding(&session::literal(pattern), encoding)))
+            .row(&format!("SELECT {}", in_encoding(&sql::literal(pattern), encoding)))
             .await?
             .bytes(0)?,
     };
@@ -333,7 +334,7 @@ fn option_of(option: &str, pattern: &[u8]) -> OsString {
 fn in_encoding(expression: &str, encoding: &str) -> String {
     format!(
         "pg_catalog.encode(pg_catalog.convert_to(({expression})::pg_catalog.text, {}), 'hex')",
-        session::literal(encoding)
+        sql::literal(encoding)
     )
 }
 

@@ -296,11 +296,6 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     text
 }
 
-/// A text as an SQL literal that means the same whatever the server's settings are.
-pub(crate) fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,10 +305,5 @@ mod tests {
         assert_eq!(shown(b"caf\xe9"), "caf\\xe9");
         assert_eq!(shown(b"caf\\xe9"), "caf\\\\xe9");
         assert_eq!(shown("né\u{1b}[2J\n".as_bytes()), "né\\u{1b}[2J\\n");
-    }
-
-    #[test]
-    fn a_literal_cannot_be_left() {
-        assert_eq!(literal(r"it's \' done"), r"E'it''s \\'' done'");
     }
 }

@@ -2,10 +2,10 @@
 //! system of its server, and only where that has their locales.
 
 use super::psql::PsqlTarget;
-use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::format::database_properties::{DatabaseProperties, SystemCollation};
+use crate::format::sql::{identifier, literal};
 use std::collections::BTreeSet;
 
 /// That a warning names.

@@ -175,23 +175,23 @@ pub fn compare(inventory: &Inventory, loaded: LoadedDump<'_>, restored: &PsqlTar
         ..Comparison::default()
     };
     comparison.compare_tables(inventory, loaded, &names, &catalog.tables, &rows);
-    comparison.hold_extensions(inventory, &catalog.extensions);
+    comparison.note_extensions(inventory, &catalog.extensions);
     let CountPair { expected, found } = comparison.large_objects;
     if expected != found {
-        comparison.differ(format!("{found} large objects instead of {expected}"));
+        comparison.add_difference(format!("{found} large objects instead of {expected}"));
     }
     for (table, count) in by_table(&catalog.broken_indexes, inventory, loaded) {
-        comparison.differ(format!("of the indexes of {table} {count} not valid"));
+        comparison.add_difference(format!("of the indexes of {table} {count} not valid"));
     }
     for (table, count) in by_table(&catalog.open_constraints, inventory, loaded) {
         // pg_dump keeps a NOT VALID of the source; whatever else is violated has stopped the restore.
-        comparison.add_difference(format!("of the constraints of {table} {count} not validated, as in the source"));
+        comparison.note(format!("of the constraints of {table} {count} not validated, as in the source"));
     }
     let is_of_source = |found: &Extension| inventory.extensions.iter().any(|known| known.name == found.name);
     let (ours, others): (Vec<_>, Vec<_>) = catalog.extensions.into_iter().partition(is_of_source);
     comparison.extensions = ours;
     if !others.is_empty() {
-        comparison.add_difference(format!("extensions that the source does not have: {}", others.len()));
+        comparison.note(format!("extensions that the source does not have: {}", others.len()));
     }
     Ok(comparison)
 }
@@ -211,78 +211,64 @@ fn by_table(found: &[[String; 2]], inventory: &Inventory, loaded: LoadedDump<'_>
 }
 
 impl Comparison {
-    fn differ(&mut self, what: String) {
+    fn add_difference(&mut self, what: String) {
         self.differences.push(what);
     }
 
-    fn add_difference(&mut self, what: String) {
+    fn note(&mut self, what: String) {
         self.notes.push(what);
     }
 
     fn compare_tables(&mut self, inventory: &Inventory, loaded: LoadedDump<'_>, names: &[TableName], found: &[CatalogTable], rows: &[u64]) {
-        let left_out: BTreeSet<TableName> = loaded.left_out.iter().map(|parts| TableName::new(parts.iter().cloned())).collect();
         // By what the names mean: majors differ in which of them they put in quotes.
-        let mut unseen: BTreeMap<&TableName, (&CatalogTable, u64)> = names
-            .iter()
-            .zip(found.iter().zip(rows))
-            .map(|(name, (table, rows))| (name, (table, *rows)))
-            .collect();
-        // A dump may hold a table's rows in more than one block.
-        let mut expected: BTreeMap<TableName, (u64, u64)> = BTreeMap::new();
-        for table in &inventory.tables {
-            let name = TableName::parse(&table.name).unwrap_or_else(|| TableName::new([table.name.clone().into_bytes()]));
-            let (rows, bytes) = expected.entry(name).or_default();
-            *rows += table.rows;
-            *bytes += table.bytes;
-        }
-        let is_named: BTreeSet<TableName> = expected.keys().cloned().collect();
-        for (name, (expected_rows, dump_bytes)) in expected {
-            let found = match unseen.remove(&name) {
+        let found = found.iter().zip(rows).map(|(table, rows)| (table, *rows));
+        let mut unseen: UnseenTables = names.iter().zip(found).collect();
+        let expected = expected_tables(inventory);
+        for (name, rows) in &expected {
+            let found = match unseen.remove(name) {
                 Some((table, rows)) => Some((table.of_extension, table.disk_bytes, rows)),
-                None => {
-                    // Rows that were dumped by way of the root, as pg_dump does where a partition's bounds may change.
-                    let is_of_it = |(partition, (table, _)): &(&&TableName, &(&CatalogTable, u64))| {
-                        !is_named.contains(**partition) && table.is_partition_of(&name)
-                    };
-                    let partitions: Vec<&TableName> = unseen.iter().filter(is_of_it).map(|(partition, _)| *partition).collect();
-                    let parts: Vec<(&CatalogTable, u64)> = partitions.iter().filter_map(|partition| unseen.remove(partition)).collect();
-                    let sum = parts.iter().fold((0, 0), |(bytes, rows), (table, more)| {
-                        (table.disk_bytes.saturating_add(bytes), more.saturating_add(rows))
-                    });
-                    (!parts.is_empty()).then_some((false, sum.0, sum.1))
-                }
+                None => take_partitions(name, &expected, &mut unseen).map(|(bytes, rows)| (false, bytes, rows)),
             };
-            if found.is_none() && left_out.contains(&name) {
-                self.rows.expected = self.rows.expected.saturating_sub(expected_rows);
-                self.add_difference(format!(
-                    "the table {name} comes with an extension that is not here: its {expected_rows} rows were left out"
-                ));
-                continue;
-            }
-            let found_rows = found.map(|(_, _, rows)| rows);
-            // An extension's own rows come with the extension: the dump holds only what was added.
-            let of_extension = found.is_some_and(|(of_extension, ..)| of_extension);
-            let equal = found_rows.is_some_and(|rows| rows == expected_rows || (of_extension && rows > expected_rows));
-            match found_rows {
-                None => self.differ(format!("the table {name} is missing; {expected_rows} rows were expected")),
-                Some(rows) if !equal => self.differ(format!("the table {name} has {rows} rows instead of {expected_rows}")),
-                Some(_) => {}
-            }
-            self.rows.found += found_rows.map_or(0, |rows| if equal { expected_rows } else { rows });
-            self.tables.push(TableComparison {
-                name: name.to_string(),
-                expected_rows: Some(expected_rows),
-                found_rows,
-                dump_bytes,
-                disk_bytes: found.map_or(0, |(_, disk_bytes, _)| disk_bytes),
-                equal,
-            });
+            self.compare_table(name, *rows, found, loaded);
         }
+        self.judge_unseen(unseen, loaded);
+        self.tables.sort_by(|one, other| one.name.cmp(&other.name));
+    }
+
+    /// `found`: whether it is an extension's, its bytes on disk and its rows.
+    fn compare_table(&mut self, name: &TableName, expected: ExpectedRows, found: Option<(bool, u64, u64)>, loaded: LoadedDump<'_>) {
+        let is_this = |parts: &Vec<Vec<u8>>| TableName::new(parts.iter().cloned()) == *name;
+        let ExpectedRows { rows: expected, bytes } = expected;
+        if found.is_none() && loaded.left_out.iter().any(is_this) {
+            self.rows.expected = self.rows.expected.saturating_sub(expected);
+            return self.note(format!(
+                "the table {name} comes with an extension that is not here: its {expected} rows were left out"
+            ));
+        }
+        let found_rows = found.map(|(_, _, rows)| rows);
+        // An extension's own rows come with the extension: the dump holds only what was added.
+        let of_extension = found.is_some_and(|(of_extension, ..)| of_extension);
+        let equal = found_rows.is_some_and(|rows| rows == expected || (of_extension && rows > expected));
+        match found_rows {
+            None => self.add_difference(format!("the table {name} is missing; {expected} rows were expected")),
+            Some(rows) if !equal => self.add_difference(format!("the table {name} has {rows} rows instead of {expected}")),
+            Some(_) => {}
+        }
+        self.rows.found += found_rows.map_or(0, |rows| if equal { expected } else { rows });
+        self.tables.push(TableComparison {
+            name: name.to_string(),
+            expected_rows: Some(expected),
+            found_rows,
+            dump_bytes: bytes,
+            disk_bytes: found.map_or(0, |(_, disk_bytes, _)| disk_bytes),
+            equal,
+        });
+    }
+
+    /// Tables of which the inventory has no rows.
+    fn judge_unseen(&mut self, unseen: UnseenTables<'_>, loaded: LoadedDump<'_>) {
         let (mut others, mut with_rows) = (0, 0);
-        for (name, (table, rows)) in unseen {
-            if table.of_extension {
-                continue;
-            }
+        for (name, (table, rows)) in unseen.into_iter().filter(|(_, (table, _))| !table.of_extension) {
             if !loaded.made.contains(name) {
                 self.rows.found += rows;
                 others += 1;
@@ -291,10 +277,10 @@ impl Comparison {
             }
             // Left out by the selection, or unlogged on a replica: then it is empty.
             if rows > 0 {
-                self.differ(format!("the table {name} has {rows} rows, of which the dump has none"));
+                self.add_difference(format!("the table {name} has {rows} rows, of which the dump has none"));
                 self.rows.found += rows;
             } else {
-                self.add_difference(format!(
+                self.note(format!(
                     "the table {name} is there without rows: the dump holds only its definition"
                 ));
             }
@@ -309,14 +295,13 @@ impl Comparison {
         }
         match (others, with_rows) {
             (0, _) => {}
-            (others, 0) => self.add_difference(format!("{OTHER_TABLES}: {others}, without rows")),
-            (others, _) => self.differ(format!("{OTHER_TABLES}: {others}, of which {with_rows} have rows")),
+            (others, 0) => self.note(format!("{OTHER_TABLES}: {others}, without rows")),
+            (others, _) => self.add_difference(format!("{OTHER_TABLES}: {others}, of which {with_rows} have rows")),
         }
-        self.tables.sort_by(|one, other| one.name.cmp(&other.name));
     }
 
     /// The statements that make them have succeeded, or the restore would have stopped: so none of this is a difference.
-    fn hold_extensions(&mut self, inventory: &Inventory, found: &[Extension]) {
+    fn note_extensions(&mut self, inventory: &Inventory, found: &[Extension]) {
         // With exclusions alone pg_dump writes them all.
         let is_chosen = |selection: &SelectionRecord| !(selection.tables.is_empty() && selection.schemas.is_empty());
         let reason = match inventory.selection.as_ref().map(is_chosen) {
@@ -327,9 +312,9 @@ impl Comparison {
         for extension in &inventory.extensions {
             let Extension { name, version, .. } = extension;
             match found.iter().find(|found| found.name == *name) {
-                None => self.add_difference(format!("the extension {name} is not there: {reason}")),
+                None => self.note(format!("the extension {name} is not there: {reason}")),
                 Some(found) if found.version != *version => {
-                    self.add_difference(format!(
+                    self.note(format!(
                         "the extension {name} is {} here and was {version} in the source",
                         found.version
                     ));
@@ -338,6 +323,42 @@ impl Comparison {
             }
         }
     }
+}
+
+/// Tables of the database that nothing of the inventory has met yet, with their rows.
+type UnseenTables<'a> = BTreeMap<&'a TableName, (&'a CatalogTable, u64)>;
+
+/// Of one table, by the inventory.
+#[derive(Clone, Copy, Default)]
+struct ExpectedRows {
+    rows: u64,
+    /// In the dump.
+    bytes: u64,
+}
+
+fn expected_tables(inventory: &Inventory) -> BTreeMap<TableName, ExpectedRows> {
+    // A dump may hold a table's rows in more than one block.
+    let mut expected: BTreeMap<TableName, ExpectedRows> = BTreeMap::new();
+    for table in &inventory.tables {
+        let name = TableName::parse(&table.name).unwrap_or_else(|| TableName::new([table.name.clone().into_bytes()]));
+        let sum = expected.entry(name).or_default();
+        sum.rows += table.rows;
+        sum.bytes += table.bytes;
+    }
+    expected
+}
+
+/// Bytes on disk and rows of the partitions of a table whose rows were dumped by way of the root, as pg_dump does where a
+/// partition's bounds may change.
+fn take_partitions(root: &TableName, expected: &BTreeMap<TableName, ExpectedRows>, unseen: &mut UnseenTables<'_>) -> Option<(u64, u64)> {
+    let is_of_it =
+        |(partition, (table, _)): &(&&TableName, &(&CatalogTable, u64))| !expected.contains_key(**partition) && table.is_partition_of(root);
+    let partitions: Vec<&TableName> = unseen.iter().filter(is_of_it).map(|(partition, _)| *partition).collect();
+    let parts: Vec<(&CatalogTable, u64)> = partitions.iter().filter_map(|partition| unseen.remove(partition)).collect();
+    let sum = parts.iter().fold((0, 0), |(bytes, rows): (u64, u64), (table, more)| {
+        (table.disk_bytes.saturating_add(bytes), more.saturating_add(rows))
+    });
+    (!parts.is_empty()).then_some(sum)
 }
 
 /// One session counts them all. `ONLY`: rows of children are counted with the children, as they are dumped.

@@ -1,11 +1,11 @@
 //! Makes a database as its source was: in its encoding, and sorting as it did.
 
 use super::psql::{PsqlTarget, ReportText};
-use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::envelope::recovery_instructions::createdb_options;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
+use crate::format::sql::{identifier, literal};
 use std::fmt::{self, Display};
 
 /// How a database is made; what is `None` is left to the server.

@@ -162,5 +162,5 @@ fn not_opened(dump: &str, key: &PrivateKey) -> Error {
             key.fingerprint()
         ),
     )
-    .advise("Use the private key whose public half the old task had in OPENSSL_PUBLIC_KEY; or the key file belongs to another dump.")
+    .advise("Use the private key whose public half the legacy task had in OPENSSL_PUBLIC_KEY; or the key file belongs to another dump.")
 }

@@ -22,6 +22,7 @@ use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::inventory::Inventory;
+use crate::format::sql;
 use crate::observe::progress::{Progress, Reporter};
 use crate::pipeline::DumpStats;
 use std::path::PathBuf;
@@ -54,78 +55,320 @@ const UNKNOWN_VALUES: &str = "this backup does not know under which settings its
 
 pub(crate) async fn restore(backup: &ChosenBackup, ask: &LoadOptions<'_>, cancel: &Cancel) -> Result<RestoreSummary> {
     let begun = Instant::now();
-    if let BackupKind::Legacy { key, dump } = &backup.kind {
-        return unauthenticated(backup, key, dump, ask, begun, cancel).await;
-    }
-    let opened = UnsealedBackup::open(backup, ask.key, ask.signer).await?;
-    let manifest = &opened.manifest;
-    ask.legacy.must_hold(manifest.plain_bytes)?;
-    let contents = opened.contents(cancel).await?;
-    let client = psql::find_for_others(&ask.client_folders, ask.path.as_deref(), &manifest.pg_dump_version)?;
-    let access = PsqlTarget::new(client, ask.to.clone(), std::env::vars_os());
-    let properties = match &contents {
-        Some(contents) => contents.properties.clone(),
-        None => manifest.value_settings.clone().map(Into::into).unwrap_or_default(),
+    let load = Load {
+        backup,
+        ask,
+        cancel,
+        begun,
     };
-    if ask.globals && manifest.object(Role::Globals).is_none() {
-        let error = Error::field(Code::BadUsage, "globals", "are not in this backup: it was made without them");
-        return Err(error.advise("Leave out --globals: what the roles may do is then restored where they exist."));
+    match &backup.kind {
+        BackupKind::Legacy { key, dump } => load.unauthenticated(key, dump).await,
+        BackupKind::Sealed { .. } => load.sealed().await,
     }
-    // Before anything is made for it.
-    opened.must_have(Role::Dump).await?;
-    if ask.globals {
-        opened.must_have(Role::Globals).await?;
-    }
-    let part = contents.as_ref().filter(|_| manifest.is_partial());
-    let part = part.map(|contents| contents.tables.iter().map(|table| table.name.clone()).collect());
-    let roles = if ask.globals {
-        Roles::NotNeeded
-    } else {
-        Roles::of(&opened.manifest, &ask.filter)
-    };
-    let access = prepared(access, ask, &manifest.database, &properties, part, roles, cancel).await?;
-    let filled = match fill(&opened, contents.as_ref(), &properties, &access, ask, cancel).await {
-        Ok(filled) => filled,
-        Err(error) => return Err(left_behind(error, &access, ask, manifest.is_partial()).await),
-    };
-    // From here on all rows are there for good: nothing of it may be dropped.
-    let finishing = finish(backup, &opened, contents.as_ref(), properties, &access, ask, filled, begun, cancel).await;
-    finishing.map_err(|mut error| {
-        error.message = format!(
-            "{}; what the dump holds is in {} all the same",
-            error.message,
-            access.conninfo.describe()
-        );
-        error.advise("The rows are in; what belongs to the database itself (owner, settings, privileges) may be missing.")
-    })
 }
 
-/// What is left of a restore whose dump did not go in: nothing where it was one transaction, else a part that may be all
-/// that somebody has.
-async fn left_behind(mut error: Error, access: &PsqlTarget, ask: &LoadOptions<'_>, is_part: bool) -> Error {
-    let name = access.conninfo.dbname().unwrap_or("that --to names").to_owned();
-    let left = match (ask.single_transaction, ask.create) {
-        (true, false) => "nothing of it was kept".to_owned(),
-        (true, true) => {
-            // By then a cancel may have come: what was made for this goes all the same.
-            let (access, made) = (access.clone(), name.clone());
-            let dropped = blocking(move || drop_database(&access, &made, &Cancel::new()?)).await;
-            match dropped {
-                Ok(()) => "nothing of it was kept, nor the database that --create made".to_owned(),
-                Err(_) => format!("the database {name}, made by --create, is left empty: drop it before the next try"),
-            }
+/// One restore under way.
+struct Load<'a> {
+    backup: &'a ChosenBackup,
+    ask: &'a LoadOptions<'a>,
+    cancel: &'a Cancel,
+    begun: Instant,
+}
+
+/// What a backup says of itself before its dump is touched.
+struct LoadSource<'a> {
+    opened: &'a UnsealedBackup<'a>,
+    contents: Option<Inventory>,
+    properties: DatabaseProperties,
+}
+
+impl Load<'_> {
+    async fn sealed(&self) -> Result<RestoreSummary> {
+        let ask = self.ask;
+        let opened = UnsealedBackup::open(self.backup, ask.key, ask.signer).await?;
+        let manifest = &opened.manifest;
+        ask.legacy.must_hold(manifest.plain_bytes)?;
+        let contents = opened.contents(self.cancel).await?;
+        let access = self.target(&manifest.pg_dump_version)?;
+        let properties = match &contents {
+            Some(contents) => contents.properties.clone(),
+            None => manifest.value_settings.clone().map(Into::into).unwrap_or_default(),
+        };
+        if ask.globals && manifest.object(Role::Globals).is_none() {
+            let error = Error::field(Code::BadUsage, "globals", "are not in this backup: it was made without them");
+            return Err(error.advise("Leave out --globals: what the roles may do is then restored where they exist."));
         }
-        (false, true) => format!("the database {name}, made by --create, is left as far as it came: drop it before the next try"),
-        (false, false) if is_part => format!(
-            "what came of this part is left in the database {name}: drop the tables that this restore made there, and nothing else, before the next try"
-        ),
-        (false, false) => format!("the database {name} is left as far as it came: empty it before the next try"),
-    };
-    error.message = format!("{}; {left}", error.message);
-    if matches!(error.code, Code::Terminated | Code::Deadline) {
-        error = error.advise("Restore again into an empty database; --single-transaction keeps all of a restore or nothing.");
+        // Before anything is made for it.
+        opened.must_have(Role::Dump).await?;
+        if ask.globals {
+            opened.must_have(Role::Globals).await?;
+        }
+        let part = contents.as_ref().filter(|_| manifest.is_partial());
+        let part = part.map(|contents| contents.tables.iter().map(|table| table.name.clone()).collect());
+        let roles = if ask.globals {
+            Roles::NotNeeded
+        } else {
+            Roles::of(manifest, &ask.filter)
+        };
+        let access = self.prepared(access, &manifest.database, &properties, part, roles).await?;
+        let source = LoadSource {
+            opened: &opened,
+            contents,
+            properties,
+        };
+        let filled = match self.fill(&source, &access).await {
+            Ok(filled) => filled,
+            Err(error) => return Err(self.left_behind(error, &access, manifest.is_partial()).await),
+        };
+        // From here on all rows are there for good: nothing of it may be dropped.
+        self.finish(source, &access, filled).await.map_err(|mut error| {
+            error.message = format!(
+                "{}; what the dump holds is in {} all the same",
+                error.message,
+                access.conninfo.describe()
+            );
+            error.advise("The rows are in; what belongs to the database itself (owner, settings, privileges) may be missing.")
+        })
     }
-    error
+
+    fn target(&self, pg_dump_version: &str) -> Result<PsqlTarget> {
+        let client = psql::find_for_others(&self.ask.client_folders, self.ask.path.as_deref(), pg_dump_version)?;
+        Ok(PsqlTarget::new(client, self.ask.to.clone(), std::env::vars_os()))
+    }
+
+    /// What is left of a restore whose dump did not go in: nothing where it was one transaction, else a part that may be all
+    /// that somebody has.
+    async fn left_behind(&self, mut error: Error, access: &PsqlTarget, is_part: bool) -> Error {
+        let name = access.conninfo.dbname().unwrap_or("that --to names").to_owned();
+        let left = match (self.ask.single_transaction, self.ask.create) {
+            (true, false) => "nothing of it was kept".to_owned(),
+            (true, true) => {
+                // By then a cancel may have come: what was made for this goes all the same.
+                let (access, made) = (access.clone(), name.clone());
+                let dropped = blocking(move || drop_database(&access, &made, &Cancel::new()?)).await;
+                match dropped {
+                    Ok(()) => "nothing of it was kept, nor the database that --create made".to_owned(),
+                    Err(_) => format!("the database {name}, made by --create, is left empty: drop it before the next try"),
+                }
+            }
+            (false, true) => format!("the database {name}, made by --create, is left as far as it came: drop it before the next try"),
+            (false, false) if is_part => format!(
+                "what came of this part is left in the database {name}: drop the tables that this restore made there, and nothing else, before the next try"
+            ),
+            (false, false) => format!("the database {name} is left as far as it came: empty it before the next try"),
+        };
+        error.message = format!("{}; {left}", error.message);
+        if matches!(error.code, Code::Terminated | Code::Deadline) {
+            error = error.advise("Restore again into an empty database; --single-transaction keeps all of a restore or nothing.");
+        }
+        error
+    }
+
+    /// All that the backup's objects hold, up to the end of the dump.
+    async fn fill(&self, source: &LoadSource<'_>, access: &PsqlTarget) -> Result<LoadedDump> {
+        let (ask, cancel) = (self.ask, self.cancel);
+        let LoadSource {
+            opened,
+            contents,
+            properties,
+        } = source;
+        let contents = contents.as_ref();
+        let mut warnings = opened.warnings();
+        let major = server_major(access, cancel).await?;
+        let mut told = Vec::from_iter(older_target(&opened.manifest.server_version, major));
+        if !ask.create {
+            let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
+            told.extend(blocking(move || another_locale(&source, &target, &stop)).await?);
+        }
+        let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
+        told.extend(blocking(move || collations::lacking(&source, &target, &stop)).await?);
+        // Before the rows: hours later they may not be wanted any more.
+        told.iter().for_each(|warning| tracing::warn!("{warning}"));
+        warnings.extend(told);
+        warnings.extend(contents.and_then(|contents| unknown_extensions(&ask.filter, contents)));
+        let mut left_out = Vec::new();
+        if ask.globals {
+            let (changes, said) = globals(opened, access, false, ask.workers, cancel).await?;
+            warnings.extend(said.into_iter().map(String::from));
+            left_out.extend(changes.left_out);
+            // Not every role could be made.
+            let (target, stop, source, roles) = (
+                access.clone(),
+                cancel.clone(),
+                properties.clone(),
+                Roles::of(&opened.manifest, &ask.filter),
+            );
+            blocking(move || roles.check_against(&source, &target, &stop)).await?;
+        }
+        let options = self.options(contents, access).await?;
+        let values = ValueSettings::of(properties, access, cancel).await?;
+        for warning in values.warnings() {
+            tracing::warn!("{warning}");
+            warnings.push(warning);
+        }
+        let progress = Progress::new(opened.manifest.plain_bytes);
+        let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
+        let single = ask.single_transaction;
+        let loading = dump(opened, &values.target, options, single, ask.workers, &progress, cancel).await;
+        let (counted, filtered) = loading.map_err(|error| values.likely_cause(error))?;
+        warnings.extend(filtered.below.into_iter().map(String::from));
+        warnings.extend(filtered.changes.warnings());
+        left_out.extend(filtered.changes.left_out);
+        Ok(LoadedDump {
+            counted,
+            lc_monetary: values.lc_monetary,
+            left_out,
+            warnings,
+        })
+    }
+
+    /// What comes when the rows are in: the comparison with the inventory, and what belongs to the database itself.
+    async fn finish(&self, source: LoadSource<'_>, access: &PsqlTarget, filled: LoadedDump) -> Result<RestoreSummary> {
+        let LoadedDump {
+            counted,
+            lc_monetary,
+            left_out,
+            mut warnings,
+        } = filled;
+        if let Some(contents) = &source.contents {
+            check_against_inventory(&counted, contents)?;
+        }
+        let properties = source.properties.with_money_in(lc_monetary.as_deref());
+        warnings.extend(self.database_level(&properties, access).await?);
+        if let Some(locale) = lc_monetary.filter(|_| !self.ask.create) {
+            warnings.push(other_amounts(&locale, access));
+        }
+        if source.opened.manifest.is_partial() {
+            warnings.push("this backup holds only a part of the database that it was made of".to_owned());
+        }
+        let mut restored = RestoreSummary::new(self.backup, Some(source.opened), access, &counted, warnings, self.begun);
+        restored.left_out = left_out;
+        Ok(restored)
+    }
+
+    /// Of the legacy image: only on demand, since a changed dump would run as SQL.
+    async fn unauthenticated(&self, key: &str, dump: &str) -> Result<RestoreSummary> {
+        let (backup, ask, cancel) = (self.backup, self.ask, self.cancel);
+        ask.legacy.must_be_given(&backup.stem, ask.signer)?;
+        let access = self.target("")?;
+        legacy::all_there(backup, &[key, dump]).await?;
+        let unknown = DatabaseProperties::default();
+        let access = self.prepared(access, "restored", &unknown, None, Roles::NotNeeded).await?;
+        let options = match self.options(None, &access).await {
+            Ok(options) => options,
+            Err(error) => return Err(self.left_behind(error, &access, false).await),
+        };
+        let progress = Progress::new(0);
+        let _reporter = Reporter::start(progress.clone(), &backup.stem);
+        let (target, stop, single) = (access.clone(), cancel.clone(), ask.single_transaction);
+        let sink = move || Ok(Filter::new(options, target.restore(PsqlMode::all(single), &stop)?));
+        let limit = ask.legacy.length();
+        let brought = legacy::fetch_object(backup, key, dump, ask.key, ask.workers, limit, sink, &progress, cancel).await;
+        let (counted, filtered) = match brought {
+            Ok(brought) => brought,
+            Err(error) => return Err(self.left_behind(error, &access, false).await),
+        };
+        let mut warnings: Vec<String> = filtered.below.into_iter().map(String::from).collect();
+        warnings.push(UNKNOWN_VALUES.to_owned());
+        if ask.create {
+            warnings.push(UNKNOWN_PROPERTIES.to_owned());
+        }
+        let mut restored = RestoreSummary::new(backup, None, &access, &counted, warnings, self.begun);
+        restored.left_out = filtered.changes.left_out;
+        Ok(restored)
+    }
+
+    /// The target, made or found empty; its name is the backup's where none was given. `part`: the tables of a backup that is
+    /// not of a whole database.
+    async fn prepared(
+        &self,
+        access: PsqlTarget,
+        database: &str,
+        properties: &DatabaseProperties,
+        part: Option<Vec<String>>,
+        roles: Roles,
+    ) -> Result<PsqlTarget> {
+        let (is_new, cancel, properties) = (self.ask.create, self.cancel.clone(), properties.clone());
+        if !is_new && !access.names_database() {
+            let error = Error::field(Code::BadUsage, "to", "names no database");
+            return Err(error.advise("Add dbname=… to --to: an empty database; or --create to have it made."));
+        }
+        let access = match access.conninfo.dbname() {
+            // Which one a service or a variable means libpq alone knows: made would be another.
+            None if is_new && access.names_database() => {
+                let error = Error::field(Code::BadUsage, "to", "names its database by a service or by PGDATABASE");
+                return Err(error.advise("Say dbname=… in --to as well: that is the one that --create makes."));
+            }
+            None if is_new => access.database(database),
+            _ => access,
+        };
+        blocking(move || {
+            if !is_new {
+                target_database::must_be_no_template(&access, &cancel)?;
+                match part {
+                    Some(tables) => target_database::must_have_none_of(&tables, &access, &cancel)?,
+                    None => target_database::must_be_empty(&access, &cancel)?,
+                }
+            }
+            let server = if is_new { maintenance(&access, &cancel)? } else { access.clone() };
+            roles
+                .asked_elsewhere(is_new, &properties)
+                .check_against(&properties, &server, &cancel)?;
+            if is_new {
+                create(&access, &properties, &cancel)?;
+            }
+            Ok(access)
+        })
+        .await
+    }
+
+    /// What no dump holds: applied to a database of our making, and only spoken of where somebody else made it.
+    async fn database_level(&self, properties: &DatabaseProperties, access: &PsqlTarget) -> Result<Vec<String>> {
+        let (ask, cancel) = (self.ask, self.cancel);
+        if !ask.create {
+            let mut warnings = Vec::new();
+            let place = match properties.encoding {
+                Some(_) => "inventory (pgseal decrypt --what inventory)",
+                None => "manifest",
+            };
+            if properties.has_settings() {
+                warnings.push(format!(
+                "settings, comment and privileges of the source's database itself were not applied: they come with --create, and stand in \
+                 the {place}"
+            ));
+            }
+            return Ok(warnings);
+        }
+        let unknown = properties.encoding.is_none().then(|| UNKNOWN_PROPERTIES.to_owned());
+        let wanted = PropertyChoice {
+            owner: !ask.filter.no_owner,
+            privileges: !ask.filter.no_privileges,
+            roles: true,
+        };
+        let (properties, access, cancel) = (properties.clone(), access.clone(), cancel.clone());
+        let said = blocking(move || properties::apply(&properties, wanted, &access, &cancel)).await?;
+        Ok(unknown.into_iter().chain(said.into_iter().map(String::from)).collect())
+    }
+
+    /// What is wished, and what the target makes necessary.
+    async fn options(&self, contents: Option<&Inventory>, access: &PsqlTarget) -> Result<FilterOptions> {
+        let (ask, cancel) = (self.ask, self.cancel);
+        let (target, stop) = (access.clone(), cancel.clone());
+        let existing = blocking(move || target_database::existing(&target, &stop)).await?;
+        Ok(FilterOptions {
+            // Large objects bring a transaction of their own, whose end would end ours half way.
+            no_transactions: ask.single_transaction,
+            settings_newer_than: Some(server_major(access, cancel).await?),
+            existing_schemas: existing.schemas,
+            schemas_of_others: existing.schemas_of_others,
+            makes_schemas: contents.is_some_and(Inventory::is_of_chosen),
+            existing_extensions: existing.extensions,
+            members: contents
+                .map(|contents| ExtensionMembers::new(&contents.extensions))
+                .unwrap_or_default(),
+            ..ask.filter.clone()
+        })
+    }
 }
 
 /// What came of a dump that is in.
@@ -137,247 +380,12 @@ struct LoadedDump {
     warnings: Vec<String>,
 }
 
-/// All that the backup's objects hold, up to the end of the dump.
-async fn fill(
-    opened: &UnsealedBackup<'_>,
-    contents: Option<&Inventory>,
-    properties: &DatabaseProperties,
-    access: &PsqlTarget,
-    ask: &LoadOptions<'_>,
-    cancel: &Cancel,
-) -> Result<LoadedDump> {
-    let mut warnings = opened.warnings();
-    let major = server_major(access, cancel).await?;
-    let mut told = Vec::from_iter(older_target(&opened.manifest.server_version, major));
-    if !ask.create {
-        let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
-        told.extend(blocking(move || another_locale(&source, &target, &stop)).await?);
-    }
-    let (target, stop, source) = (access.clone(), cancel.clone(), properties.clone());
-    told.extend(blocking(move || collations::lacking(&source, &target, &stop)).await?);
-    // Before the rows: hours later they may not be wanted any more.
-    told.iter().for_each(|warning| tracing::warn!("{warning}"));
-    warnings.extend(told);
-    warnings.extend(contents.and_then(|contents| unknown_extensions(&ask.filter, contents)));
-    let mut left_out = Vec::new();
-    if ask.globals {
-        let (changes, said) = globals(opened, access, false, ask.workers, cancel).await?;
-        warnings.extend(said.into_iter().map(String::from));
-        left_out.extend(changes.left_out);
-        // Not every role could be made.
-        let (target, stop, source, roles) = (
-            access.clone(),
-            cancel.clone(),
-            properties.clone(),
-            Roles::of(&opened.manifest, &ask.filter),
-        );
-        blocking(move || roles.check_against(&source, &target, &stop)).await?;
-    }
-    let options = options(contents, access, ask, cancel).await?;
-    let values = ValueSettings::of(properties, access, cancel).await?;
-    for warning in values.warnings() {
-        tracing::warn!("{warning}");
-        warnings.push(warning);
-    }
-    let progress = Progress::new(opened.manifest.plain_bytes);
-    let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
-    let single = ask.single_transaction;
-    let loading = dump(opened, &values.target, options, single, ask.workers, &progress, cancel).await;
-    let (counted, filtered) = loading.map_err(|error| values.likely_cause(error))?;
-    warnings.extend(filtered.below.into_iter().map(String::from));
-    warnings.extend(filtered.changes.warnings());
-    left_out.extend(filtered.changes.left_out);
-    Ok(LoadedDump {
-        counted,
-        lc_monetary: values.lc_monetary,
-        left_out,
-        warnings,
-    })
-}
-
-/// What comes when the rows are in: the comparison with the inventory, and what belongs to the database itself.
-#[expect(clippy::too_many_arguments, reason = "what a restore knows by then")]
-async fn finish(
-    backup: &ChosenBackup,
-    opened: &UnsealedBackup<'_>,
-    contents: Option<&Inventory>,
-    properties: DatabaseProperties,
-    access: &PsqlTarget,
-    ask: &LoadOptions<'_>,
-    filled: LoadedDump,
-    begun: Instant,
-    cancel: &Cancel,
-) -> Result<RestoreSummary> {
-    let LoadedDump {
-        counted,
-        lc_monetary,
-        left_out,
-        mut warnings,
-    } = filled;
-    if let Some(contents) = contents {
-        check_against_inventory(&counted, contents)?;
-    }
-    let properties = properties.with_money_in(lc_monetary.as_deref());
-    warnings.extend(database_level(&properties, access, ask, cancel).await?);
-    if let Some(locale) = lc_monetary.filter(|_| !ask.create) {
-        warnings.push(other_amounts(&locale, access));
-    }
-    if opened.manifest.is_partial() {
-        warnings.push("this backup holds only a part of the database that it was made of".to_owned());
-    }
-    let mut restored = RestoreSummary::new(backup, Some(opened), access, &counted, warnings, begun);
-    restored.left_out = left_out;
-    Ok(restored)
-}
-
-/// Of the legacy image: only on demand, since a changed dump would run as SQL.
-async fn unauthenticated(
-    backup: &ChosenBackup,
-    key: &str,
-    dump: &str,
-    ask: &LoadOptions<'_>,
-    begun: Instant,
-    cancel: &Cancel,
-) -> Result<RestoreSummary> {
-    ask.legacy.must_be_given(&backup.stem, ask.signer)?;
-    let client = psql::find_for_others(&ask.client_folders, ask.path.as_deref(), "")?;
-    legacy::all_there(backup, &[key, dump]).await?;
-    let access = prepared(
-        PsqlTarget::new(client, ask.to.clone(), std::env::vars_os()),
-        ask,
-        "restored",
-        &DatabaseProperties::default(),
-        None,
-        Roles::NotNeeded,
-        cancel,
-    )
-    .await?;
-    let options = match options(None, &access, ask, cancel).await {
-        Ok(options) => options,
-        Err(error) => return Err(left_behind(error, &access, ask, false).await),
-    };
-    let progress = Progress::new(0);
-    let _reporter = Reporter::start(progress.clone(), &backup.stem);
-    let (target, stop, single) = (access.clone(), cancel.clone(), ask.single_transaction);
-    let sink = move || Ok(Filter::new(options, target.restore(PsqlMode::all(single), &stop)?));
-    let limit = ask.legacy.length();
-    let brought = legacy::fetch_object(backup, key, dump, ask.key, ask.workers, limit, sink, &progress, cancel).await;
-    let (counted, filtered) = match brought {
-        Ok(brought) => brought,
-        Err(error) => return Err(left_behind(error, &access, ask, false).await),
-    };
-    let mut warnings: Vec<String> = filtered.below.into_iter().map(String::from).collect();
-    warnings.push(UNKNOWN_VALUES.to_owned());
-    if ask.create {
-        warnings.push(UNKNOWN_PROPERTIES.to_owned());
-    }
-    let mut restored = RestoreSummary::new(backup, None, &access, &counted, warnings, begun);
-    restored.left_out = filtered.changes.left_out;
-    Ok(restored)
-}
-
-/// The target, made or found empty; its name is the backup's where none was given. `part`: the tables of a backup that is
-/// not of a whole database.
-async fn prepared(
-    access: PsqlTarget,
-    ask: &LoadOptions<'_>,
-    database: &str,
-    properties: &DatabaseProperties,
-    part: Option<Vec<String>>,
-    roles: Roles,
-    cancel: &Cancel,
-) -> Result<PsqlTarget> {
-    let (is_new, cancel, properties) = (ask.create, cancel.clone(), properties.clone());
-    if !is_new && !access.names_database() {
-        let error = Error::field(Code::BadUsage, "to", "names no database");
-        return Err(error.advise("Add dbname=… to --to: an empty database; or --create to have it made."));
-    }
-    let access = match access.conninfo.dbname() {
-        // Which one a service or a variable means libpq alone knows: made would be another.
-        None if is_new && access.names_database() => {
-            let error = Error::field(Code::BadUsage, "to", "names its database by a service or by PGDATABASE");
-            return Err(error.advise("Say dbname=… in --to as well: that is the one that --create makes."));
-        }
-        None if is_new => access.database(database),
-        _ => access,
-    };
-    blocking(move || {
-        if !is_new {
-            target_database::must_be_no_template(&access, &cancel)?;
-            match part {
-                Some(tables) => target_database::must_have_none_of(&tables, &access, &cancel)?,
-                None => target_database::must_be_empty(&access, &cancel)?,
-            }
-        }
-        let server = if is_new { maintenance(&access, &cancel)? } else { access.clone() };
-        roles
-            .asked_elsewhere(is_new, &properties)
-            .check_against(&properties, &server, &cancel)?;
-        if is_new {
-            create(&access, &properties, &cancel)?;
-        }
-        Ok(access)
-    })
-    .await
-}
-
 /// Of a database that is somebody else's to set.
 fn other_amounts(locale: &str, access: &PsqlTarget) -> String {
     format!(
         "amounts of type money went in right, and this database may show and read them in another locale, a hundred times as high or as \
          low: ALTER DATABASE {} SET lc_monetary TO {}",
-        target_database::identifier(access.conninfo.dbname().unwrap_or_default()),
-        target_database::literal(locale)
+        sql::identifier(access.conninfo.dbname().unwrap_or_default()),
+        sql::literal(locale)
     )
-}
-
-/// What no dump holds: applied to a database of our making, and only spoken of where somebody else made it.
-async fn database_level(
-    properties: &DatabaseProperties,
-    access: &PsqlTarget,
-    ask: &LoadOptions<'_>,
-    cancel: &Cancel,
-) -> Result<Vec<String>> {
-    if !ask.create {
-        let mut warnings = Vec::new();
-        let place = match properties.encoding {
-            Some(_) => "inventory (pgseal decrypt --what inventory)",
-            None => "manifest",
-        };
-        if properties.has_settings() {
-            warnings.push(format!(
-                "settings, comment and privileges of the source's database itself were not applied: they come with --create, and stand in \
-                 the {place}"
-            ));
-        }
-        return Ok(warnings);
-    }
-    let unknown = properties.encoding.is_none().then(|| UNKNOWN_PROPERTIES.to_owned());
-    let wanted = PropertyChoice {
-        owner: !ask.filter.no_owner,
-        privileges: !ask.filter.no_privileges,
-        roles: true,
-    };
-    let (properties, access, cancel) = (properties.clone(), access.clone(), cancel.clone());
-    let said = blocking(move || properties::apply(&properties, wanted, &access, &cancel)).await?;
-    Ok(unknown.into_iter().chain(said.into_iter().map(String::from)).collect())
-}
-
-/// What is wished, and what the target makes necessary.
-async fn options(contents: Option<&Inventory>, access: &PsqlTarget, ask: &LoadOptions<'_>, cancel: &Cancel) -> Result<FilterOptions> {
-    let (target, stop) = (access.clone(), cancel.clone());
-    let existing = blocking(move || target_database::existing(&target, &stop)).await?;
-    Ok(FilterOptions {
-        // Large objects bring a transaction of their own, whose end would end ours half way.
-        no_transactions: ask.single_transaction,
-        settings_newer_than: Some(server_major(access, cancel).await?),
-        existing_schemas: existing.schemas,
-        schemas_of_others: existing.schemas_of_others,
-        makes_schemas: contents.is_some_and(Inventory::is_of_chosen),
-        existing_extensions: existing.extensions,
-        members: contents
-            .map(|contents| ExtensionMembers::new(&contents.extensions))
-            .unwrap_or_default(),
-        ..ask.filter.clone()
-    })
 }

@@ -2,10 +2,10 @@
 //! itself, so that one that fails (no such role, no such parameter on this server) costs itself alone, and is told.
 
 use super::psql::{PsqlTarget, ReportText};
-use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::format::database_properties::{DatabaseProperties, Privilege, Settings};
+use crate::format::sql::{identifier, literal};
 use std::collections::BTreeSet;
 
 /// Parameters whose value is a list of names: each in quotes of its own (PostgreSQL's `GUC_LIST_QUOTE`).

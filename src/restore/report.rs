@@ -98,7 +98,7 @@ pub struct ReportedRestore {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct DrillPhase {
-    /// Such as `start the server`, `restore`, `compare`.
+    /// Such as `start a PostgreSQL`, `restore the dump`, `count and compare`.
     pub name: String,
     pub duration_ms: u64,
     /// Of the dump, where it passed.

@@ -5,10 +5,10 @@ use super::filter::{DumpHead, HeadExtension, PreparedTarget, ServerRights};
 use super::psql::trial_reports::TrialReports;
 use super::psql::{PsqlTarget, ReportText};
 use super::steps;
-use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::format::database_properties::DatabaseProperties;
+use crate::format::sql::{identifier, literal};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 

@@ -11,6 +11,7 @@
 use crate::error::{Code, Error, Result};
 use crate::format::hex;
 use crate::process::accounts::{Account, Accounts, give, give_tree};
+use crate::random;
 use crate::rds::preflight::some_of;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use std::fs::File;
@@ -57,8 +58,7 @@ impl ScratchFolder {
         if let Some(warning) = &abandoned {
             tracing::warn!("{warning}");
         }
-        let mut name = [0; 6];
-        aws_lc_rs::rand::fill(&mut name).map_err(|error| unusable(&error))?;
+        let name: [u8; 6] = random::bytes()?;
         let path = parent.join(format!("{PREFIX}{}", hex(&name)));
         if path.join("socket").join(SOCKET).as_os_str().len() > SOCKET_PATH {
             return Err(unusable(&"it is too long a path for a socket").advise("Name a shorter folder in TMPDIR."));

@@ -5,16 +5,18 @@ use super::conninfo::Conninfo;
 use super::locales;
 use super::psql::PsqlTarget;
 use super::scratch_folder::ScratchFolder;
-use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::hex;
+use crate::format::sql::{identifier, literal};
 use crate::process::accounts::{Account, Accounts, give, give_tree, run_as};
 use crate::process::client_tools::{self, ClientTools};
 use crate::process::confinement::{Confinement, ConfinementReport, EnforcedLayers, must_hold};
 use crate::process::group::{Ending, ProcessGroup};
 use crate::process::memory_file::memory_file;
+use crate::process::short_run::{SHORT_RUN_LIMIT, short_run};
 use crate::process::writer::{ChildWriter, OutputWanted};
+use crate::random;
 use rustix::process::Signal;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -107,7 +109,7 @@ impl ScratchServer {
             (server, "postgres", accounts.server),
             (&psql, "psql", accounts.psql),
         ] {
-            must_run(&client.program(program), account)?;
+            must_run(&client.program(program), account, cancel)?;
         }
         let folder = ScratchFolder::new(options.parent, &accounts)?;
         let as_maker = |program: &Path| run_as(program, accounts.maker);
@@ -116,10 +118,10 @@ impl ScratchServer {
         initdb(server, &folder, &superuser, accounts.maker, cancel)?;
         // Anyone who else is the user that made it comes no further from here on.
         give_tree(&folder.data(), accounts.server).map_err(|error| failed(&format!("its folder cannot be given away: {error}")))?;
-        let running = start_server(server, &folder, accounts.server, locales.as_deref(), enforced)?;
+        let running = start_server(server, &folder, accounts.server, locales.as_deref(), enforced, cancel)?;
         let program = psql.program("psql");
         let program = program.canonicalize().unwrap_or(program);
-        let confinement = Confinement::new(&program, Vec::new(), true, enforced);
+        let confinement = Confinement::new(&program, Vec::new(), true, enforced, cancel)?;
         let conninfo = Conninfo::parse("port=5432 dbname=postgres connect_timeout=10")?.with("host", &folder.socket().to_string_lossy());
         let access = |login: &DrillLogin| {
             let conninfo = conninfo.clone().with("user", &login.name);
@@ -225,15 +227,15 @@ fn failed(message: &str) -> Error {
 }
 
 /// An installation in somebody's own folder is often closed to others, and who runs it here is one.
-fn must_run(program: &Path, account: Option<Account>) -> Result<()> {
+fn must_run(program: &Path, account: Option<Account>, cancel: &Cancel) -> Result<()> {
     let Some(Account { user, .. }) = account else { return Ok(()) };
-    let why = match run_as(program, account).arg("--version").stdin(Stdio::null()).output() {
-        Ok(output) if output.status.success() => return Ok(()),
-        Ok(output) => String::from_utf8_lossy(&output.stderr)
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" "),
-        Err(error) => error.to_string(),
+    let mut command = run_as(program, account);
+    command.arg("--version");
+    let why = match short_run(command, SHORT_RUN_LIMIT, cancel) {
+        Ok(run) if run.status.is_some_and(|status| status.success()) => return Ok(()),
+        Ok(run) => run.stderr.split_whitespace().collect::<Vec<_>>().join(" "),
+        Err(error) if error.code == Code::Terminated => return Err(error),
+        Err(error) => error.message,
     };
     let message = format!("user {user}, who runs it in this drill, cannot run {}: {why}", program.display());
     Err(failed(&message).advise(
@@ -251,8 +253,7 @@ struct DrillLogin {
 
 impl DrillLogin {
     fn new(name: &str) -> Result<Self> {
-        let mut bytes = [0; 28];
-        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| failed("no random bytes"))?;
+        let bytes: [u8; 28] = random::bytes()?;
         Ok(Self {
             name: format!("{name}_{}", hex(&bytes[..4])),
             password: hex(&bytes[4..]),
@@ -289,6 +290,7 @@ fn start_server(
     account: Option<Account>,
     locales: Option<&Path>,
     enforced: EnforcedLayers,
+    cancel: &Cancel,
 ) -> Result<ProcessGroup> {
     let failed = |error: &dyn std::fmt::Display| failed(&format!("the server cannot be started: {error}"));
     let log = folder.log().map_err(|error| failed(&error))?;
@@ -310,7 +312,8 @@ fn start_server(
     if let Some(folder) = &locales {
         command.env("LOCPATH", folder);
     }
-    let confinement = Confinement::new(&program, vec![folder.data(), folder.socket()], false, enforced).reading(locales.as_deref());
+    let confinement =
+        Confinement::new(&program, vec![folder.data(), folder.socket()], false, enforced, cancel)?.reading(locales.as_deref());
     command.stdin(Stdio::null());
     command.stdout(log.try_clone().map_err(|error| failed(&error))?).stderr(log);
     ProcessGroup::start(command, Vec::new(), Some(&confinement), SHUTDOWN).map_err(|error| failed(&error))

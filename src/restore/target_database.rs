@@ -7,6 +7,7 @@ use super::psql::PsqlTarget;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
+use crate::format::sql::identifier;
 use crate::format::unhex_all;
 use crate::rds::preflight::some_of;
 use crate::rds::session;
@@ -184,24 +185,4 @@ pub(crate) fn must_have_none_of(tables: &[String], target: &PsqlTarget, cancel: 
     Err(Error::new(Code::RestoreFailed, message).advise(
         "Drop them there if an earlier restore of this part made them, or name another database in --to: whatever else it has may stay.",
     ))
-}
-
-pub(super) fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Right whatever `standard_conforming_strings` is.
-pub(super) fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_and_texts_are_quoted() {
-        assert_eq!(identifier("a\"; DROP"), "\"a\"\"; DROP\"");
-        assert_eq!(literal("it's \\"), "E'it''s \\\\'");
-    }
 }

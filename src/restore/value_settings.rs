@@ -3,10 +3,10 @@
 
 use super::psql::PsqlTarget;
 use super::steps::blocking;
-use super::target_database::{identifier, literal};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::{DatabaseProperties, MoneyFormat, is_of_values};
+use crate::format::sql::{identifier, literal};
 
 /// Those whose values are locales.
 const LOCALES: &[&str] = &["lc_monetary", "lc_numeric", "lc_time"];

@@ -146,7 +146,7 @@ impl S3 {
                 Code::S3Unavailable,
                 "an upload that does not exist was completed: this is no S3",
             )),
-            Err(error) => S3ErrorKind::of(&error, action, &self.arn(&self.probe_key())),
+            Err(error) => S3ErrorKind::of(&error, action, &self.arn(key)),
         }
     }
 }

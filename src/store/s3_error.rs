@@ -142,7 +142,7 @@ pub(crate) const OF_ANOTHER_RUN: &str = "If that run goes on, wait for its end a
      nothing is overwritten: remove them, which have no manifest and are no backup, or take another `scheduled_time`, which names the \
      backup.";
 
-/// Objects of the old format have no name of their own for each run. Anyone who deleted this one might take it from a run
+/// Objects of the legacy format have no name of their own for each run. Anyone who deleted this one might take it from a run
 /// that goes on.
 pub(crate) fn of_another_run(object: &str) -> Error {
     Error::new(

@@ -103,7 +103,7 @@ pub enum Nameless {
 pub enum Names {
     /// `pgseal/1`: each run's objects have names of their own.
     OfTheRun,
-    /// The old format: one name for all runs of an event.
+    /// The legacy format: one name for all runs of an event.
     Shared,
 }
 

@@ -6,7 +6,7 @@ pub enum Step {
     Look,
     /// `Attempt::write_keys`, `Attempt::put`.
     PutKey,
-    /// `S3::identify` in `Attempt::put`: the old format only.
+    /// `S3::identify` in `Attempt::put`: the legacy format only.
     CompareKey,
     /// `Upload::open`, once the first part is whole.
     Create,
@@ -73,7 +73,7 @@ pub enum Word {
     UploadGone,
     CommitUnknown,
     CommitFailed,
-    /// `commit_failed`, for a key of the old format that an earlier run left.
+    /// `commit_failed`, for a key of the legacy format that an earlier run left.
     KeyExists,
     Terminated,
     /// `terminated`: "if it arrives all the same, the backup stands".

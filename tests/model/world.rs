@@ -21,7 +21,7 @@ pub enum Operator {
     /// `commit_failed`: "the objects of the run named here may be deleted once `pgseal list` shows no backup of that
     /// run", when all is quiet.
     DeletesRun,
-    /// The key that an earlier run of the old format left, when all is quiet and no manifest stands.
+    /// The key that an earlier run of the legacy format left, when all is quiet and no manifest stands.
     DeletesKey,
 }
 

@@ -1,5 +1,6 @@
 //! The two ways in which private keys are encrypted: PKCS#8 with PBES2 (RFC 8018) and OpenSSL's traditional PEM.
 
+use crate::format::unhex_any_case;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
 use md5::{Digest, Md5};
@@ -48,7 +49,9 @@ fn is_affordable(scheme: &EncryptionScheme) -> bool {
 /// salt (PEM_do_header(3)).
 pub(crate) fn traditional(body: &[u8], dek_info: &str, passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
     let (cipher, iv) = dek_info.split_once(',').ok_or(DecryptError::Unsupported)?;
-    let iv = unhex(iv.trim()).filter(|iv| iv.len() >= 8).ok_or(DecryptError::Unsupported)?;
+    let iv = unhex_any_case(iv.trim())
+        .filter(|iv| iv.len() >= 8)
+        .ok_or(DecryptError::Unsupported)?;
     let key = |length| bytes_to_key_md5(passphrase, &iv[..8], length);
     match cipher.trim() {
         "AES-128-CBC" => decrypt::<aes::Aes128>(body, &key(16), &iv),
@@ -82,13 +85,4 @@ fn bytes_to_key_md5(passphrase: &[u8], salt: &[u8], length: usize) -> Zeroizing<
     }
     key.truncate(length);
     key
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    digits.chunks(2).map(pair).collect()
 }

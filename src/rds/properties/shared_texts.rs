@@ -4,7 +4,8 @@
 
 use crate::error::Result;
 use crate::format::database_properties::{DatabaseProperties, Settings};
-use crate::rds::session::{self, AdvisoryRows, Session};
+use crate::format::sql;
+use crate::rds::session::{AdvisoryRows, Session};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashMap};
@@ -167,8 +168,8 @@ fn bytes(text: &str) -> Vec<u8> {
 async fn convert(session: &Session<'_>, bytes: &[u8], encoding: &str) -> Result<Option<String>> {
     let query = format!(
         "SELECT pg_catalog.encode(pg_catalog.convert(pg_catalog.decode({}, 'hex'), {}, 'UTF8'), 'hex')",
-        session::literal(&crate::format::hex(bytes)),
-        session::literal(encoding)
+        sql::literal(&crate::format::hex(bytes)),
+        sql::literal(encoding)
     );
     match session.advice(&query, LOCK_TIMEOUT).await? {
         AdvisoryRows::Rows(rows) => match rows.first() {

@@ -3,7 +3,7 @@
 use super::PatternField;
 use crate::error::{Code, Error, Result};
 use crate::format::names::DatabaseName;
-use crate::rds::session;
+use crate::format::sql;
 
 /// SQL that holds of the table `c` in the schema `n`, or of the schema `n`, if the pattern means it.
 pub(super) fn condition(kind: &PatternField, pattern: &str, database: &DatabaseName, path: &str) -> Result<String> {
@@ -18,11 +18,11 @@ pub(super) fn condition(kind: &PatternField, pattern: &str, database: &DatabaseN
     let is = |column: &str, expression: &str| {
         // An event may name thousands of tables: each regular expression would be held against each table.
         if let Some(name) = plain_name(expression) {
-            return format!("{column} OPERATOR(pg_catalog.=) {}", session::literal(name));
+            return format!("{column} OPERATOR(pg_catalog.=) {}", sql::literal(name));
         }
         format!(
             "{column} OPERATOR(pg_catalog.~) {} COLLATE pg_catalog.\"default\"",
-            session::literal(expression)
+            sql::literal(expression)
         )
     };
     match (kind.of_schemas, dots, parts.as_slice()) {

@@ -119,7 +119,7 @@ fn extensions_are_notes() {
         extensions: ["a", "b", "c"].map(|name| extension(name, "1")).into(),
         ..Inventory::default()
     };
-    comparison.hold_extensions(&inventory, &[extension("a", "1"), extension("b", "2")]);
+    comparison.note_extensions(&inventory, &[extension("a", "1"), extension("b", "2")]);
     assert!(comparison.is_equal());
     assert_eq!(comparison.notes.len(), 2);
 }
@@ -143,7 +143,7 @@ fn an_extension_that_is_not_there_is_told_with_its_reason() {
             ..Inventory::default()
         };
         let mut comparison = Comparison::default();
-        comparison.hold_extensions(&inventory, &[]);
+        comparison.note_extensions(&inventory, &[]);
         assert!(comparison.is_equal());
         comparison.notes.remove(0)
     };

@@ -140,7 +140,7 @@ fn judge_wishes(options: &FilterOptions, statement: &Statement, lost: &mut LostO
             && statement.literal(5).is_some_and(|setting| setting == b"search_path")
             && statement.literal(7).is_some_and(|value| value.is_empty());
         if is_path {
-            let path = crate::restore::target_database::literal(path);
+            let path = crate::format::sql::literal(path);
             let statement = format!("SELECT pg_catalog.set_config('search_path', {path}, false);");
             return Verdict::Replace(statement, None);
         }

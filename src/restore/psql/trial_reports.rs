@@ -1,9 +1,10 @@
 //! What a server says of the statements that were tried, in lines of psql's stderr that a mark tells from all others.
 
 use super::report_text::ReportText;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::format::{hex, sha256, unhex_all};
 use crate::process::output::LineFilter;
+use crate::random;
 use crate::restore::filter::NotRestored;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -177,9 +178,7 @@ fn known_reason(reason: &str) -> ReportText {
 }
 
 pub(in crate::restore) fn random_word() -> Result<String> {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::new(Code::Bug, "no random bytes"))?;
-    Ok(crate::format::hex(&bytes))
+    Ok(crate::format::hex(&random::bytes::<16>()?))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The ETag of an object in parts, as far as it can be foretold.
 
-use crate::format::hex;
+use crate::format::{hex, unhex_any_case};
 use aws_sdk_s3::types::CompletedPart;
 use md5::{Digest, Md5};
 
@@ -14,14 +14,9 @@ pub(super) fn foretold_etag(parts: &[CompletedPart], last: &[u8]) -> Option<Stri
     }
     let mut sums = Md5::new();
     for part in parts {
-        sums.update(unhex(&bare(part)?)?);
+        sums.update(unhex_any_case(&bare(part)?)?);
     }
     Some(format!("{}-{}", hex(&sums.finalize()), parts.len()))
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    (0..text.len()).step_by(2).map(digit).collect()
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ fn another_order_under_the_same_name_is_never_a_success() {
             "lacks the recipients",
         ),
         (
-            "the old format",
+            "the legacy format",
             with(&first, json!({"format": "legacy"})),
             "its format is pgseal/1",
         ),
