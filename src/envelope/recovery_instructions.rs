@@ -68,7 +68,10 @@ pub fn recovery_instructions(
              than August 2025, and one of before August 2026 can be led around it: take a newer one. A dump without `\\restrict`\n\
              is by an older pg_dump: read it first, or give it to `pgseal restore`, which refuses such commands in any dump.\n\
              The single transaction leaves nothing of an attempt that fails, unless there are large objects, whose own transaction ends\n\
-             it: `dropdb restored` before the next one.\n",
+             it: `dropdb restored` before the next one.\n\
+             A materialized view whose owner sees only a part of a table stops it at its end (`query would be affected by row-level\n\
+             security policy`): run it without `-v ON_ERROR_STOP=1 --single-transaction`, so that everything else goes in, and then\n\
+             `SET row_security = on; REFRESH MATERIALIZED VIEW` with its name in psql.\n",
         );
         text.push_str(&block(&format!("createdb {} restored\n", createdb_options(properties))));
         text.push_str(&collations(manifest, properties).unwrap_or_default());
@@ -179,7 +182,10 @@ fn roles(manifest: &Manifest) -> Result<String> {
         return Ok(format!(
             "First the roles, whose owners and grants the dump names. Errors of roles that exist already are harmless; but `ALTER ROLE`\n\
              changes one that exists, and may take its rights, so look through them before you run them:\n{}\n",
-            block(&format!("{} |\n  psql -X -d postgres\n", plain(manifest, globals)?))
+            block(&format!(
+                "{} |\n  sed '/^GRANT /s/ GRANTED BY [^;]*;$/;/' | psql -X -d postgres\n",
+                plain(manifest, globals)?
+            ))
         ));
     }
     let Some(inventory) = manifest.object(Role::Inventory) else {

@@ -57,7 +57,6 @@ pub struct Filter<S> {
     lost: LostObjects,
     /// The rows at hand are of a table that was not made.
     skips_rows: bool,
-    has_refreshed: bool,
     /// Made by the dump or for it.
     schemas: MadeSchemas,
     changes: ChangeRecorder,
@@ -88,7 +87,6 @@ impl<S: Stage> Filter<S> {
             long: None,
             lost,
             skips_rows: false,
-            has_refreshed: false,
             schemas: MadeSchemas::default(),
             changes: ChangeRecorder::default(),
             below,
@@ -243,7 +241,7 @@ impl<S: Stage> Filter<S> {
             true => None,
             false => self.schemas.missing(&statement, &self.options, &mut self.lost),
         };
-        let refreshes = statement.has(0, "REFRESH MATERIALIZED VIEW");
+        let refreshed = trial::refreshed(&statement);
         let (verdict, trial) = match self.lexer.is_insert() {
             true => (Verdict::Pass, None),
             false => judge(&self.options, &statement, &mut self.lost),
@@ -267,10 +265,6 @@ impl<S: Stage> Filter<S> {
             self.below.put(&[b"CREATE SCHEMA ", sql.as_slice(), b";\n"].concat())?;
             self.changes.schemas_made.push(shown(&name));
         }
-        // It is filled as its owner, who may see a part of a table, behind all rows: for those the dump has it off.
-        if refreshes && !is_gone && !std::mem::replace(&mut self.has_refreshed, true) {
-            self.below.put(b"SET row_security = on;\n")?;
-        }
         match verdict {
             Verdict::Pass if trial.is_some() => {
                 self.below.put(settings.as_bytes())?;
@@ -278,7 +272,10 @@ impl<S: Stage> Filter<S> {
             }
             Verdict::Pass => {
                 self.below.put(settings.as_bytes())?;
-                self.hand_on(start..end)?;
+                match refreshed {
+                    Some(name) => self.below.put(&trial::refresh_as_seen(&self.held[start..end], &name))?,
+                    None => self.hand_on(start..end)?,
+                }
             }
             Verdict::Drop => {}
             Verdict::LeaveOut(what, name) => self.changes.leave_out(what, name),

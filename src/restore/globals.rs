@@ -33,6 +33,7 @@ const NAMEDATALEN: usize = 64;
 
 const FOREIGN: &str = "statements that no pg_dumpall writes";
 const ROLES: &str = "roles that were there";
+const GRANTORS: &str = "grantors of parameters: who restores grants them";
 const TABLESPACES: &str = "tablespaces";
 
 struct Planner<'a> {
@@ -112,8 +113,11 @@ impl Planner<'_> {
                 1,
                 &["default_transaction_read_only", "client_encoding", "standard_conforming_strings"],
             );
+        let of_grantor = statement.has(0, "SET SESSION AUTHORIZATION") || statement.has(0, "RESET SESSION AUTHORIZATION");
         let (passes, what, at) = if statement.is_empty() || is_known_set {
             (true, FOREIGN, 0)
+        } else if of_grantor {
+            (false, GRANTORS, if statement.is(0, "SET") { 3 } else { 0 })
         } else if let (true, Some(role)) = (statement.has(0, "CREATE ROLE") && statement.len() == 3, role_name(2)) {
             let is_new = !self.options.existing_roles.contains(&role) && !self.may_be_known(&role);
             if is_new {
@@ -155,6 +159,9 @@ impl Planner<'_> {
             (false, FOREIGN, 0)
         };
         if !passes {
+            if what == GRANTORS && at == 0 {
+                return;
+            }
             let name = if at > 0 { statement.text(at, at + 1) } else { statement.text(0, 3) };
             if what == FOREIGN || self.left_out.insert((what, name.clone())) {
                 self.planned.changes.leave_out(what, name);

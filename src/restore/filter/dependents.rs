@@ -180,6 +180,9 @@ fn trial(statement: &Statement, made: Option<&DumpObject>, rights: Option<&Serve
     };
     if let Some(object) = made {
         lost.made(object);
+        if has_body && !suspect {
+            lost.suspects.remember(&object.own, statement.all_bytes());
+        }
     }
     kind.map(|kind| Trial { kind, is_named })
 }

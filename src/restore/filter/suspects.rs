@@ -4,10 +4,12 @@
 
 use super::object::{DumpObject, joined};
 use crate::format::dump_statement::Statement;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// More names of signs alone than anybody has: beyond that every sign is one.
 const MAX_SIGNS: usize = 1000;
+/// Words of bodies: of a few thousand functions.
+const MAX_REMEMBERED: usize = 1_000_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
@@ -22,6 +24,10 @@ pub(super) struct Suspects {
     pub(super) is_closed: bool,
     /// Those whose values nobody may compute.
     pub(super) generated: Vec<GeneratedColumns>,
+    /// Words of functions' bodies, each with the names of these functions: a dump has them by name, so one may call another that
+    /// is lost only later.
+    callers: HashMap<Vec<u8>, Vec<Vec<u8>>>,
+    remembered: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,16 +41,32 @@ pub(super) struct GeneratedColumns {
 }
 
 impl Suspects {
+    /// With it become suspect the functions whose bodies mention it, and so on.
     pub(super) fn add(&mut self, name: &[u8]) {
-        match key(name) {
-            _ if self.is_closed => {}
-            Some(word) => {
-                self.words.insert(word.to_vec());
+        let mut names = if self.is_closed { Vec::new() } else { vec![name.to_vec()] };
+        while let Some(name) = names.pop() {
+            match key(&name) {
+                Some(word) => {
+                    names.extend(self.callers.remove(word).unwrap_or_default());
+                    self.words.insert(word.to_vec());
+                }
+                None if !name.is_empty() => {
+                    self.signs.insert(name);
+                }
+                None => {}
             }
-            None if !name.is_empty() => {
-                self.signs.insert(name.to_vec());
+        }
+    }
+
+    /// A function that passes, by its own name: suspect as soon as something that its body mentions is.
+    pub(super) fn remember(&mut self, own: &[u8], body: &[u8]) {
+        let found: HashSet<Vec<u8>> = words(body).flat_map(|word| [word.to_vec(), word.to_ascii_lowercase()]).collect();
+        for word in found.into_iter().filter(|word| *word != own) {
+            if self.remembered >= MAX_REMEMBERED {
+                return;
             }
-            None => {}
+            self.remembered += 1;
+            self.callers.entry(word).or_default().push(own.to_vec());
         }
     }
 

@@ -3,9 +3,13 @@
 //!
 //! psql puts no variable into a dollar quote and runs nothing in one; its tag is nowhere in what it holds.
 
+mod refresh;
+
+pub(super) use refresh::{refresh_as_seen, refreshed};
+
 use super::suspects::GeneratedColumns;
 use crate::format::{hex, sha256};
-use crate::restore::psql::trial_reports::{ELSEWHERE, LACKS, REFUSED, SAID, told_line};
+use crate::restore::psql::trial_reports::{LACKS, SAID, told_line};
 
 /// What a server says of a statement that needs something which is not there, or which is somebody else's.
 const CONDITIONS: &str = "undefined_function OR undefined_object OR undefined_table OR undefined_column OR undefined_parameter \
@@ -13,13 +17,6 @@ const CONDITIONS: &str = "undefined_function OR undefined_object OR undefined_ta
     OR invalid_function_definition OR invalid_table_definition OR invalid_foreign_key OR invalid_column_reference \
     OR feature_not_supported OR ambiguous_function OR cannot_coerce OR indeterminate_datatype OR grouping_error \
     OR object_not_in_prerequisite_state OR collation_mismatch OR indeterminate_collation";
-/// Of other servers, and of the ways to them: what wrappers, dblink and languages outside of the server say.
-const REMOTE: &str = "fdw_error OR connection_exception OR prohibited_sql_statement_attempted OR external_routine_exception";
-/// Whether anything here asks other servers.
-const REACHES_OUT: &str = "EXISTS (SELECT FROM pg_catalog.pg_foreign_server) \
-    OR EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extname OPERATOR(pg_catalog.=) 'dblink') \
-    OR EXISTS (SELECT FROM pg_catalog.pg_language l WHERE NOT l.lanpltrusted \
-        AND l.lanname OPERATOR(pg_catalog.<>) 'internal' AND l.lanname OPERATOR(pg_catalog.<>) 'c')";
 /// Lines that the server puts into a context by itself: of an index that several processes build, and of the rows that a new
 /// foreign key is held against.
 const ITS_OWN: &str = r#"E'^(parallel worker\n|SQL statement "SELECT fk\.[^\n]*"\n)+'"#;
@@ -236,63 +233,6 @@ impl<'a> TrialScript<'a> {
                 self.put("END IF; ");
             }
         }
-    }
-
-    /// Rows of other servers are not asked for, as far as the catalog knows of them.
-    fn refresh(&mut self, name: &[u8], what: &str, suspect: bool, whole: &[u8]) {
-        self.put("BEGIN IF EXISTS (");
-        self.reached(name, "c.relkind OPERATOR(pg_catalog.=) 'f'");
-        self.put(") THEN ");
-        self.say(what, &format!("'{ELSEWHERE}'"));
-        self.put("ELSE BEGIN ");
-        self.execute(whole);
-        self.put(" EXCEPTION WHEN insufficient_privilege THEN ");
-        self.say_error(what, &format!("{REFUSED}: "));
-        // Where nothing asks other servers, code only says that they did not answer.
-        self.put(&format!("WHEN {REMOTE} THEN IF NOT ({REACHES_OUT}) THEN RAISE; END IF; "));
-        self.say_error(what, &format!("{ELSEWHERE}: "));
-        // A view below was not filled: it comes first in a dump, so it has been told. One that a function hides is filled later, and
-        // ends any restore.
-        self.put("WHEN object_not_in_prerequisite_state THEN IF NOT EXISTS (");
-        self.reached(
-            name,
-            "NOT c.relispopulated AND c.oid OPERATOR(pg_catalog.<>) pg_catalog.to_regclass(",
-        );
-        self.quoted(name);
-        self.put(")::pg_catalog.oid) THEN RAISE; END IF; ");
-        self.say_error(what, SAID);
-        if suspect {
-            self.put(&format!("WHEN {CONDITIONS} THEN "));
-            if !self.is_named {
-                // What it names it needed to be made. How rows and arrays are compared is looked up when they are.
-                self.put("IF pg_catalog.to_regclass(");
-                self.quoted(name);
-                self.put(") IS NOT NULL THEN IF SQLSTATE OPERATOR(pg_catalog.<>) '42883' THEN RAISE; END IF; ");
-                self.only_of(whole);
-                self.put("END IF; ");
-            }
-            let told = TrialNotice::IfThere(name.to_vec());
-            let (what, generated) = (what.to_owned(), Vec::new());
-            self.tell(&PlainTrial { what, told, generated });
-        }
-        self.put("END; END IF; END");
-    }
-
-    /// A query for the relations that a view is made of, by the catalog, and that are like this. The last parenthesis of `like` may
-    /// be open.
-    fn reached(&mut self, name: &[u8], like: &str) {
-        self.put("WITH RECURSIVE reached(oid) AS (SELECT pg_catalog.to_regclass(");
-        self.quoted(name);
-        self.put(
-            ")::pg_catalog.oid UNION SELECT step.oid FROM reached, LATERAL (\
-             SELECT d.refobjid AS oid FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d \
-             ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) r.oid \
-             WHERE r.ev_class OPERATOR(pg_catalog.=) reached.oid \
-             AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
-             UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent OPERATOR(pg_catalog.=) reached.oid) step) \
-             SELECT FROM reached JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) reached.oid WHERE ",
-        );
-        self.put(like);
     }
 
     fn table(&mut self, table: &TrialTable, whole: &[u8], without: &[u8], alone: Option<&[u8]>) {

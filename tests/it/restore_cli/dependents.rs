@@ -174,6 +174,34 @@ fn a_class_that_nobody_names_is_missed_when_rows_and_arrays_are_compared() {
     }
 }
 
+/// Each restore was equal, and each drill failed: a drill has one role, which has no login at other servers, and leaves views of
+/// theirs unfilled that others read in functions.
+#[test]
+fn what_only_a_drill_does_not_fill_fails_no_drill() {
+    for sql in [
+        "create extension dblink; create server far foreign data wrapper dblink_fdw options (host '/nowhere');
+         create user mapping for postgres server far; create table t (n int);
+         create function far_rows() returns bigint language plpgsql as $f$ begin
+           if current_user = 'postgres' then return 1; end if;
+           return (select n from public.dblink('far', 'select 1') as x (n bigint)); end $f$;
+         create materialized view by_link as select far_rows() n",
+        "create materialized view passwords as select count(*) c from pg_authid;
+         create function of_passwords() returns bigint stable language sql as 'select c from public.passwords';
+         create materialized view z as select of_passwords() c",
+        // The caller comes before what it calls.
+        "create function zz_lost(text) returns int immutable language internal as 'textlen';
+         create function norm(text) returns int immutable language plpgsql as 'begin return public.zz_lost($1); end';
+         create table t (x text); insert into t values ('a'); create index i on t (norm(x))",
+    ] {
+        let fixture = Fixture::new(json!({}));
+        fixture.server.psql("app", sql);
+        backup(&fixture, json!({}));
+        let said = drill(&fixture, None, &[]);
+        let report = said.receipt();
+        assert_eq!((said.code, &report["outcome"]), (0, &json!("passed")), "{sql}: {report:#}");
+    }
+}
+
 /// One cast in a dump, and whatever failed for other reasons passed the drill, while restores stopped there.
 #[test]
 fn what_fails_in_code_that_runs_fails_the_drill_as_it_fails_a_restore() {

@@ -111,7 +111,34 @@ fn a_view_of_who_sees_a_part_of_a_table_is_filled_as_it_was() {
     let said = restored(&fixture.server, &fixture, &backup, &["--create"]);
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert_eq!(fixture.server.psql("copy", "select c from mine"), "2");
+    assert!(
+        said.receipt()["warnings"].to_string().contains("row-level security here"),
+        "{}",
+        said.stdout
+    );
     passes_its_drill(&fixture, &backup);
+}
+
+/// Its owner saw everything in the source and sees nothing here: the view was empty, and nobody was told.
+#[test]
+fn a_view_that_is_filled_with_less_than_before_is_told() {
+    let fixture = Fixture::new(json!({}));
+    let backup = backed_up(
+        &fixture,
+        "alter role dumper bypassrls; create role ann bypassrls; create table accounts (tenant text); insert into accounts values ('bob');
+         alter table accounts enable row level security; create policy p on accounts using (tenant = current_user);
+         grant select on accounts to ann; grant create, usage on schema public to ann;
+         set role ann; create materialized view everything as select count(*) c from public.accounts; reset role",
+        json!({}),
+    );
+    fixture.server.psql("app", "alter role ann nobypassrls");
+    let said = restored(&fixture.server, &fixture, &backup, &["--create"]);
+    let warnings = said.receipt()["warnings"].to_string();
+    assert!(
+        said.code == 0 && warnings.contains("everything") && warnings.contains("compare it"),
+        "{}",
+        said.stdout
+    );
 }
 
 #[test]
