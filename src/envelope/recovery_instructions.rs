@@ -183,7 +183,7 @@ fn roles(manifest: &Manifest) -> Result<String> {
             "First the roles, whose owners and grants the dump names. Errors of roles that exist already are harmless; but `ALTER ROLE`\n\
              changes one that exists, and may take its rights, so look through them before you run them:\n{}\n",
             block(&format!(
-                "{} |\n  sed '/^GRANT /s/ GRANTED BY [^;]*;$/;/' | psql -X -d postgres\n",
+                "{} |\n  sed '/^GRANT /s/ GRANTED BY .*;$/;/' | psql -X -d postgres\n",
                 plain(manifest, globals)?
             ))
         ));

@@ -235,7 +235,11 @@ fn must_run(program: &Path, account: Option<Account>, cancel: &Cancel) -> Result
         Ok(run) if run.status.is_some_and(|status| status.success()) => return Ok(()),
         Ok(run) => run.stderr.split_whitespace().collect::<Vec<_>>().join(" "),
         Err(error) if error.code == Code::Terminated => return Err(error),
-        Err(error) => error.message,
+        // The program is named in front of it.
+        Err(error) => match error.message.split_once(" cannot be started: ") {
+            Some((_, why)) => why.to_owned(),
+            None => error.message,
+        },
     };
     let message = format!("user {user}, who runs it in this drill, cannot run {}: {why}", program.display());
     Err(failed(&message).advise(

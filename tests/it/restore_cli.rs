@@ -1,6 +1,6 @@
 //! The restore pipeline: what was backed up comes back, from S3 and from a directory, and what was changed does not.
 
-use crate::support::invariants::event;
+use crate::support::invariants::{event, key_pair};
 use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::postgres::Server;
 use crate::support::restore::dump;
@@ -61,10 +61,9 @@ impl Fixture {
         let s3 = EmbeddedS3::start();
         let bucket = s3.bucket();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let key = folder.path().join("private_key.pem");
-        openssl(&["genrsa", "-out", key.to_str().expect("UTF-8"), "2048"]);
+        let (_, public) = key_pair(folder.path());
         let mut order = event(&server, "app", &bucket);
-        order["public_key"] = json!(String::from_utf8(openssl(&["pkey", "-pubout", "-in", key.to_str().expect("UTF-8")])).expect("PEM"));
+        order["public_key"] = json!(public);
         for (name, value) in asked.as_object().into_iter().flatten() {
             order[name] = value.clone();
         }

@@ -180,7 +180,8 @@ fn trial(statement: &Statement, made: Option<&DumpObject>, rights: Option<&Serve
     };
     if let Some(object) = made {
         lost.made(object);
-        if has_body && !suspect {
+        let is_view = object.kind == ObjectKind::Relation && statement.is_any(object.words.0, &["VIEW", "MATERIALIZED", "RECURSIVE"]);
+        if (has_body || is_view) && !is_named {
             lost.suspects.remember(&object.own, statement.all_bytes());
         }
     }

@@ -24,8 +24,8 @@ pub(super) struct Suspects {
     pub(super) is_closed: bool,
     /// Those whose values nobody may compute.
     pub(super) generated: Vec<GeneratedColumns>,
-    /// Words of functions' bodies, each with the names of these functions: a dump has them by name, so one may call another that
-    /// is lost only later.
+    /// Words of functions' bodies and of views, each with the names of these: a dump has functions by name, so one may call another
+    /// that is lost only later.
     callers: HashMap<Vec<u8>, Vec<Vec<u8>>>,
     remembered: usize,
 }
@@ -58,7 +58,7 @@ impl Suspects {
         }
     }
 
-    /// A function that passes, by its own name: suspect as soon as something that its body mentions is.
+    /// A function or a view that passes, by its own name: suspect as soon as something that its body mentions is.
     pub(super) fn remember(&mut self, own: &[u8], body: &[u8]) {
         let found: HashSet<Vec<u8>> = words(body).flat_map(|word| [word.to_vec(), word.to_ascii_lowercase()]).collect();
         for word in found.into_iter().filter(|word| *word != own) {
@@ -140,8 +140,14 @@ fn is_of_word(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'$' || !byte.is_ascii()
 }
 
+/// Each as it is, and those on both sides of a dollar: it may be of a name, or begin or end the quotes around a body.
 pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| !is_of_word(byte)).filter(|word| !word.is_empty())
+    let whole = text.split(|byte| !is_of_word(byte)).filter(|word| !word.is_empty());
+    whole.flat_map(|word| {
+        let pieces = word.contains(&b'$').then(|| word.split(|byte| *byte == b'$'));
+        let pieces = pieces.into_iter().flatten().filter(|piece| !piece.is_empty());
+        std::iter::once(word).chain(pieces)
+    })
 }
 
 /// A word by which a name is found, whatever quotes double in it. PostgreSQL has no longer ones than 63 bytes.

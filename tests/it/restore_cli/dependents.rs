@@ -192,6 +192,13 @@ fn what_only_a_drill_does_not_fill_fails_no_drill() {
         "create function zz_lost(text) returns int immutable language internal as 'textlen';
          create function norm(text) returns int immutable language plpgsql as 'begin return public.zz_lost($1); end';
          create table t (x text); insert into t values ('a'); create index i on t (norm(x))",
+        // The same beside a cast, by way of a view whose name ends a body.
+        "create type lvl as enum ('low'); create function lvl_int(lvl) returns int immutable language sql as 'select 1';
+         create cast (lvl as int) with function lvl_int(lvl);
+         create function zz_lost(text) returns int immutable language internal as 'textlen';
+         create table t (x text); insert into t values ('a'); create view v as select zz_lost(x) l from t;
+         create function all_rows() returns setof int stable language sql as 'select l from public.v';
+         create materialized view daily as select count(*) c from all_rows()",
     ] {
         let fixture = Fixture::new(json!({}));
         fixture.server.psql("app", sql);
@@ -244,6 +251,18 @@ fn what_fails_in_code_that_runs_fails_the_drill_as_it_fails_a_restore() {
         "create extension pgcrypto; create table orders (status text); insert into orders values ('paid');
          create function label(s text) returns text language plpgsql stable as $f$ begin if s = 'paid' then return 'done'; end if; end $f$;
          create materialized view report as select label(status) from orders; insert into orders values ('cancelled')",
+        // What was not filled for want of a server is not what this one lacks.
+        "create extension postgres_fdw; create server far foreign data wrapper postgres_fdw; create user mapping for public server far;
+         create foreign table aaa (n int) server far; create table t (a int); insert into t values (1);
+         create materialized view a_far as select count(*) c from aaa with no data;
+         create materialized view z_base as select sum(a) s from t;
+         create function base_sum() returns bigint language sql stable as 'select s from public.z_base';
+         create materialized view b_report as select base_sum() as s;
+         update pg_class set relispopulated = true where relname = 'a_far'",
+        // Nobody asks that server.
+        "create extension postgres_fdw; create server far foreign data wrapper postgres_fdw; create table t (a text);
+         create function tenant() returns text language sql stable as $f$ select current_setting('app.tenant') $f$;
+         set app.tenant = 'x'; create materialized view m as select * from t where a = tenant()",
         // A name in the rows.
         "create table tabs (n text); insert into tabs values ('tabs');
          create materialized view m as select n, n::regclass::oid::int as i from tabs",

@@ -30,18 +30,30 @@ pub static RECIPIENT: FreshKey = FreshKey(LazyLock::new(|| {
     String::from_utf8(run(&["pkey", "-pubout"], &private)).expect("PEM")
 }));
 
-/// A key pair in this folder, made anew, for tests that open what they sealed: the private key's file, and the public key.
+/// A key pair in this folder, for tests that open what they sealed: the private key's file, and the public key. All tests of a
+/// run share it, since each new one takes half a second of a processor.
 pub fn key_pair(folder: &Path) -> (PathBuf, String) {
+    static PAIR: LazyLock<[String; 2]> = LazyLock::new(|| {
+        let openssl = |arguments: &[&str], file: &Path| {
+            let mut command = Command::new("openssl");
+            let output = command.args(arguments).arg(file).output().expect("openssl starts");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).expect("PEM")
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("private_key.pem");
+        openssl(
+            &["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out"],
+            &file,
+        );
+        let public = openssl(&["pkey", "-pubout", "-in"], &file);
+        [std::fs::read_to_string(&file).expect("the key"), public]
+    });
+    let [private, public] = &*PAIR;
     let file = folder.join("private_key.pem");
-    let openssl = |arguments: &[&str]| {
-        let mut command = Command::new("openssl");
-        let output = command.args(arguments).arg(&file).output().expect("openssl starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("PEM")
-    };
-    openssl(&["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out"]);
-    let public = openssl(&["pkey", "-pubout", "-in"]);
-    (file, public)
+    std::fs::write(&file, private).expect("the key is written");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its permissions");
+    (file, public.clone())
 }
 
 pub struct FreshKey(LazyLock<String>);

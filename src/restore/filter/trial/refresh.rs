@@ -14,7 +14,7 @@ const REACHES_OUT: &str = "EXISTS (SELECT FROM pg_catalog.pg_foreign_server) \
 /// Whether somebody who drills has no login at another server: a drill has one role, and a mapping is for each its own.
 const LACKS_MAPPING: &str = "EXISTS (SELECT FROM pg_catalog.pg_foreign_server s WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_user_mappings m \
     WHERE m.srvid OPERATOR(pg_catalog.=) s.oid AND (m.umuser OPERATOR(pg_catalog.=) 0 OR m.usename OPERATOR(pg_catalog.=) current_user)))";
-/// Set in the session once a view was not filled here, though a restore fills it.
+/// In the session: the views that were not filled here, though a restore fills them, each by its oid and a comma.
 const NOT_FILLED: &str = "pgseal.not_filled";
 
 /// The view whose rows a statement fills, as the dump writes it.
@@ -48,20 +48,22 @@ impl TrialScript<'_> {
         self.reached(name, "c.relkind OPERATOR(pg_catalog.=) 'f'");
         self.put(") THEN ");
         self.say(what, &format!("'{ELSEWHERE}'"));
-        self.not_filled();
+        self.not_filled(name);
         self.put("ELSE BEGIN ");
         self.execute(whole);
         self.put(" EXCEPTION WHEN insufficient_privilege THEN ");
         self.say_error(what, &format!("{REFUSED}: "));
-        self.not_filled();
+        self.not_filled(name);
         // Where nothing asks other servers, code only says that they did not answer.
         self.put(&format!("WHEN {REMOTE} THEN IF NOT ({REACHES_OUT}) THEN RAISE; END IF; "));
         self.say_error(what, &format!("{ELSEWHERE}: "));
-        self.not_filled();
+        self.not_filled(name);
         // A view below was not filled: it comes first in a dump, so it has been told. One that a function hides may have been, too;
         // else it is filled later, and ends any restore.
         self.put(&format!(
-            "WHEN object_not_in_prerequisite_state THEN IF pg_catalog.current_setting('{NOT_FILLED}', true) IS DISTINCT FROM 'true' AND NOT EXISTS ("
+            "WHEN object_not_in_prerequisite_state THEN IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c \
+             WHERE c.oid::pg_catalog.text OPERATOR(pg_catalog.=) ANY (pg_catalog.string_to_array(pg_catalog.current_setting('{NOT_FILLED}', true), ',')) \
+             AND pg_catalog.strpos(SQLERRM, c.relname::pg_catalog.text) OPERATOR(pg_catalog.>) 0) AND NOT EXISTS ("
         ));
         self.reached(
             name,
@@ -70,36 +72,47 @@ impl TrialScript<'_> {
         self.quoted(name);
         self.put(")::pg_catalog.oid) THEN RAISE; END IF; ");
         self.say_error(what, SAID);
-        self.not_filled();
-        // Said by the wrapper, of whose server this role has no login.
-        self.put(&format!("WHEN undefined_object THEN IF NOT {LACKS_MAPPING} THEN "));
+        self.not_filled(name);
+        // Said by the wrapper, with the name of this role, which has no login at its server.
+        self.put(&format!(
+            "WHEN undefined_object THEN IF NOT {LACKS_MAPPING} OR pg_catalog.strpos(SQLERRM, current_user::pg_catalog.text) OPERATOR(pg_catalog.=) 0 THEN "
+        ));
         match suspect {
-            true => self.say_error(what, SAID),
+            true => self.forgive(name, what, whole),
             false => self.put("RAISE; "),
         }
         self.put("ELSE ");
         self.say_error(what, &format!("{ELSEWHERE}: "));
         self.put("END IF; ");
-        self.not_filled();
+        self.not_filled(name);
         if suspect {
             self.put(&format!("WHEN {CONDITIONS} THEN "));
-            if !self.is_named {
-                // What it names it needed to be made. How rows and arrays are compared is looked up when they are.
-                self.put("IF pg_catalog.to_regclass(");
-                self.quoted(name);
-                self.put(") IS NOT NULL THEN IF SQLSTATE OPERATOR(pg_catalog.<>) '42883' THEN RAISE; END IF; ");
-                self.only_of(whole);
-                self.put("END IF; ");
-            }
-            let told = TrialNotice::IfThere(name.to_vec());
-            let (what, generated) = (what.to_owned(), Vec::new());
-            self.tell(&PlainTrial { what, told, generated });
+            self.forgive(name, what, whole);
         }
         self.put("END; END IF; END");
     }
 
-    fn not_filled(&mut self) {
-        self.put(&format!("PERFORM pg_catalog.set_config('{NOT_FILLED}', 'true', false); "));
+    /// What the server says for want of something that is not there.
+    fn forgive(&mut self, name: &[u8], what: &str, whole: &[u8]) {
+        if !self.is_named {
+            // What it names it needed to be made. How rows and arrays are compared is looked up when they are.
+            self.put("IF pg_catalog.to_regclass(");
+            self.quoted(name);
+            self.put(") IS NOT NULL THEN IF SQLSTATE OPERATOR(pg_catalog.<>) '42883' THEN RAISE; END IF; ");
+            self.only_of(whole);
+            self.put("END IF; ");
+        }
+        let told = TrialNotice::IfThere(name.to_vec());
+        let (what, generated) = (what.to_owned(), Vec::new());
+        self.tell(&PlainTrial { what, told, generated });
+    }
+
+    fn not_filled(&mut self, name: &[u8]) {
+        self.put(&format!(
+            "PERFORM pg_catalog.set_config('{NOT_FILLED}', pg_catalog.concat(pg_catalog.current_setting('{NOT_FILLED}', true), pg_catalog.to_regclass("
+        ));
+        self.quoted(name);
+        self.put(")::pg_catalog.oid, ','), false); ");
     }
 
     /// A query for the relations that a view is made of, by the catalog, and that are like this. The last parenthesis of `like` may
