@@ -179,7 +179,7 @@ impl Planner<'_> {
         self.planned.sql.push(b'\n');
     }
 
-    /// Who granted it may have no right to do so here, as another server's first superuser: then whoever restores grants it.
+    /// Who granted it may have no right to do so here, as another server's first superuser: then the one who restores grants it.
     fn grant(&mut self, statement: &Statement, by: usize) {
         let (without, with) = (statement.bytes(0, by), statement.bytes(0, statement.len()));
         let sql = &mut self.planned.sql;
