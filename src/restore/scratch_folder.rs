@@ -64,7 +64,11 @@ impl ScratchFolder {
             return Err(unusable(&"it is too long a path for a socket").advise("Name a shorter folder in TMPDIR."));
         }
         // Fails where anything of that name exists.
-        let make = |path: &Path, mode| std::fs::DirBuilder::new().mode(mode).create(path);
+        let make = |path: &Path, mode| {
+            std::fs::DirBuilder::new().mode(mode).create(path)?;
+            // Whatever our umask would take away from the users of the drill.
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        };
         make(&path, 0o700).map_err(|error| unusable(&error))?;
         let guard = RemoveOnDrop(path);
         let filled = || -> std::io::Result<File> {
