@@ -30,6 +30,8 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY src src
+# `pgseal explain` quotes it.
+COPY docs/ERRORS.md docs/
 COPY crates crates
 COPY scripts/sbom.sh scripts/sbom.sh
 ARG REVISION=unknown

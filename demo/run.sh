@@ -36,11 +36,20 @@ install_missing() {
     command -v curl >/dev/null || missing+=(curl)
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     if [ ${#missing[@]} -eq 0 ]; then say "nothing is missing"; return; fi
+    command -v apt-get >/dev/null || die "install ${missing[*]} (as this system calls them), then run it again"
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        die "as root: apt-get install -y --no-install-recommends ${missing[*]}; then run it again"
+    fi
     say "installing ${missing[*]}"
+    # The package would make a server of its own, for good.
+    if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+        as_root mkdir -p /etc/postgresql-common
+        echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+    fi
     as_root apt-get update -q >/dev/null
     # RUNLEVEL=1: the package shall not start a server of its own; the demo has one.
     as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null
+        apt-get install -y -q --no-install-recommends "${missing[@]}" >"$work/apt.log" 2>&1 || die "apt-get: $(tail -n5 "$work/apt.log")"
 }
 
 newest_initdb() { find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | sort -V | tail -n1 | grep .; }
@@ -182,7 +191,7 @@ open_by_hand() {
     head -n1 "$MANIFEST" | grep -q "\"sha256\":\"$sum\"" || die "the manifest knows no object with the hash $sum"
     good "$sum"
 
-    say "Deciphered, decompressed, restored:"
+    say "Decrypted, decompressed, restored:"
     shown 'openssl enc -d -aes-256-cbc -pbkdf2 -iter 10000 -md sha256 -pass file:key.txt -in $DUMP | bzip2 -d | psql -X -q -v ON_ERROR_STOP=1 -d restored >/dev/null'
 }
 
@@ -195,6 +204,23 @@ compare() {
     cmp shop.sql restored.sql || die "the restored database differs"
     good "pg_dump of both: $(wc -c <shop.sql) bytes, the same to the byte"
 }
+
+by_pgseal() {
+    local page
+    export AWS_REGION=$region AWS_EC2_METADATA_DISABLED=true
+    place=s3://$bucket/backups/localhost
+    shown 'pgseal list $place'
+    shown 'pgseal verify $place/latest:shop --key private_key.pem --passphrase-file passphrase.txt'
+    shown 'pgseal restore $place/latest:shop --key private_key.pem --passphrase-file passphrase.txt --to dbname=by_pgseal --create'
+    say "And into a server that is thrown away, compared table by table, with a page for your files:"
+    shown 'pgseal drill $place/latest:shop --key private_key.pem --passphrase-file passphrase.txt --report reports'
+    page=$project/target/demo-drill.html
+    mkdir -p "$project/target"
+    cp reports/*.html "$page"
+    good "the page: $page"
+}
+# As one types it.
+pgseal() { "$pgseal" "$@"; }
 
 clean_up() {
     local pid
@@ -227,9 +253,11 @@ step "5. A key pair"
 make_keys
 step "6. The backup"
 back_up
-step "7. Somebody else's machine: the objects, the private key, stock tools"
+step "7. By hand: the objects, the private key, and stock tools alone"
 download
 open_by_hand
 step "8. Is it the same database?"
 compare
+step "9. The same with pgseal"
+by_pgseal
 printf '\n%sDone: backed up, sealed, opened with stock tools, restored, equal.%s\n' "$bold" "$plain"

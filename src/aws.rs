@@ -15,12 +15,31 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// From the start of a request to its answer, where it carries next to nothing.
 pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// One call with all its tries, where it carries next to nothing: a network that is dead is told in minutes.
 pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(300);
+
+/// The profile that a command line names, before what AWS_PROFILE says.
+static PROFILE: OnceLock<String> = OnceLock::new();
+
+/// For every call from here on. A second name changes nothing.
+pub fn use_profile(name: &str) {
+    let _ = PROFILE.set(name.to_owned());
+}
+
+/// The region of the profile at hand, for who names none.
+pub(crate) async fn region_of_profile() -> Option<String> {
+    let mut profile = aws_config::profile::ProfileFileRegionProvider::builder();
+    if let Some(name) = PROFILE.get() {
+        profile = profile.profile_name(name);
+    }
+    use aws_config::meta::region::ProvideRegion;
+    profile.build().region().await.map(|region| region.to_string())
+}
 
 /// Credentials by the SDK's own chain, which refreshes them; endpoints and authorities by the SDK's own variables.
 pub(crate) async fn config(region: &RegionName) -> Result<SdkConfig> {
@@ -33,6 +52,9 @@ pub(crate) async fn config(region: &RegionName) -> Result<SdkConfig> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
     if let Some(client) = trust::http_client()? {
         loader = loader.http_client(client);
+    }
+    if let Some(name) = PROFILE.get() {
+        loader = loader.profile_name(name);
     }
     let shared = loader
         .region(Region::new(region.as_str().to_owned()))

@@ -18,6 +18,7 @@ use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::format::backup_format::Format;
 use crate::format::names::{DatabaseName, Stem};
+use crate::observe::logs::ANSWER;
 use crate::panics;
 use crate::plan::{Databases, Plan};
 use crate::process::client_tools::{self, ClientTools};
@@ -62,11 +63,11 @@ pub(crate) async fn run_backups(plan: &Plan, env: &Env, deadline: Option<OffsetD
                         context.backup_database(&name, seal).await
                     }
                     ListedDatabase::Skipped { name, reason } => {
-                        tracing::warn!(database = name, "skipped: {reason}");
+                        tracing::warn!(target: ANSWER, database = name, "skipped: {reason}");
                         ReceiptEntry::skipped(&name, reason)
                     }
                     ListedDatabase::Failed { name, error, .. } => {
-                        tracing::error!(database = name, code = error.code.name(), hint = error.hint(), "{}", error.message);
+                        tracing::error!(target: ANSWER, database = name, code = error.code.name(), hint = error.hint(), "{}", error.message);
                         ReceiptEntry::failed(&name, None, error)
                     }
                 });
@@ -89,7 +90,7 @@ fn begin_seal(format: Format) -> Sealing {
 
 /// The failure stands with each database that was named, since each has no backup now.
 fn nothing_tried(plan: &Plan, error: Error) -> Receipt {
-    tracing::error!(code = error.code.name(), hint = error.hint(), "{}", error.message);
+    tracing::error!(target: ANSWER, code = error.code.name(), hint = error.hint(), "{}", error.message);
     match &plan.databases {
         Databases::Named(names) => {
             let failed = |name: &DatabaseName| {
@@ -161,18 +162,18 @@ impl<'a> BackupContext<'a> {
         };
         match panics::caught(self.seal(database, &stem, seal)).await {
             Ok(made) => {
-                tracing::info!(database = name, %stem, bytes = made.dumped_bytes, rows = made.rows, "complete");
+                tracing::info!(target: ANSWER, database = name, %stem, bytes = made.dumped_bytes, rows = made.rows, "complete");
                 ReceiptEntry::complete(name, stem.to_string(), made)
             }
             Err(AttemptEnd::AlreadyComplete(found)) => {
                 let mut made = BackupSummary::of_completed(*found, self.store.bucket());
-                tracing::info!(database = name, %stem, run = made.run, finished_at = %made.finished_at, "already complete");
+                tracing::info!(target: ANSWER, database = name, %stem, run = made.run, finished_at = %made.finished_at, "already complete");
                 made.warnings.extend(self.plan.lateness.iter().cloned());
                 made.warnings.extend(old(made.finished_at, OffsetDateTime::now_utc()));
                 ReceiptEntry::already_complete(name, stem.to_string(), made)
             }
             Err(AttemptEnd::Failed(error)) => {
-                tracing::error!(database = name, code = error.code.name(), hint = error.hint(), "{}", error.message);
+                tracing::error!(target: ANSWER, database = name, code = error.code.name(), hint = error.hint(), "{}", error.message);
                 ReceiptEntry::failed(name, Some(stem.to_string()), error)
             }
         }

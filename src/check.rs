@@ -49,6 +49,16 @@ pub(crate) struct Check {
 }
 
 impl CheckReport {
+    pub(crate) fn empty(memory: Option<MemoryBudget>) -> Self {
+        Self {
+            status: "ok",
+            checks: Vec::new(),
+            memory,
+            estimates: Vec::new(),
+            estimate: Value::Null,
+        }
+    }
+
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.checks.iter().find_map(|check| check.error.as_ref())
     }
@@ -64,7 +74,7 @@ impl CheckReport {
         });
     }
 
-    fn record(&mut self, name: &'static str, database: Option<&DatabaseName>, outcome: Result<Value>) {
+    pub(crate) fn record(&mut self, name: &'static str, database: Option<&DatabaseName>, outcome: Result<Value>) {
         self.note_of(name, database.map(|name| name.as_str().to_owned()), outcome)
     }
 
@@ -102,14 +112,7 @@ async fn told_when_slow<T>(patience: Duration, work: impl Future<Output = T>, te
 
 /// Looks at all that can be looked at, and goes on after a failure wherever that makes sense.
 pub(crate) async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDateTime>, cancel: &Cancel) -> CheckReport {
-    let memory = plan.memory(0).ok();
-    let mut report = CheckReport {
-        status: "ok",
-        checks: Vec::new(),
-        memory,
-        estimates: Vec::new(),
-        estimate: Value::Null,
-    };
+    let mut report = CheckReport::empty(plan.memory(0).ok());
     report.record("event", None, Ok(describe(plan)));
     let tested = cancel.run_until_cancelled(recipient::tested(&plan.recipients)).await;
     report.record("recipients", None, tested.and_then(|()| recipients(plan)));

@@ -1,24 +1,33 @@
 //! The entry points of a shell and of ECS: commands, and the one-shot backup.
 
+mod explain;
 mod filter;
+mod help;
+mod init;
 mod key_arguments;
+mod keygen;
 mod report_place;
 mod restore;
 mod version;
+mod views;
 
-pub use restore::CommandOutput;
 pub use version::version;
 
+use crate::aws;
 use crate::cancel::Cancel;
 use crate::envelope::key_text::is_private_key;
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, MAX_BYTES};
 use crate::handler::{HandlerContext, Response, handle};
+use crate::human::{Answer, Verbatim};
+use crate::plan::bucket;
 use crate::plan::{Action, Plan, RuntimeLimits};
+use crate::policy;
 use crate::receipt::Receipt;
 use crate::variables;
 use crate::variables::Env;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use std::io::Read;
 use std::path::Path;
 
@@ -27,23 +36,66 @@ use std::path::Path;
 /// Without a command it answers events on Lambda, and elsewhere makes one backup of what BACKUP_EVENT (JSON) or the
 /// environment variables describe.
 #[derive(Parser)]
-#[command(name = "pgseal", disable_version_flag = true, args_conflicts_with_subcommands = true)]
+#[command(name = "pgseal", disable_version_flag = true, after_help = help::SHORT, after_long_help = help::LONG)]
 pub struct Cli {
-    /// Print version
+    /// Print version; with -v also the commit, the target, and the installed pg_dump and psql
     #[arg(short = 'V', long)]
     pub version: bool,
-    /// With --version: also the commit, the target, and the installed pg_dump and psql
-    #[arg(short, long, requires = "version")]
+    /// Says more of what is done
+    #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// Says errors alone, and the answer
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Answers with the JSON document that a pipe gets, at a terminal too
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The bucket's region, before what the environment and the profile say
+    #[arg(long, global = true, value_name = "REGION")]
+    pub region: Option<String>,
+    /// The profile in ~/.aws/config and ~/.aws/credentials, such as one of `aws sso login`
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// The level of the log that options ask for.
+    pub fn level(&self) -> Option<&'static str> {
+        match (self.quiet, self.verbose) {
+            (true, _) => Some("error"),
+            (_, true) => Some("debug"),
+            _ => None,
+        }
+    }
+}
+
+/// What a command says, and its exit status.
+pub struct CommandOutput {
+    pub answer: Option<Box<dyn Answer>>,
+    pub exit: u8,
+}
+
+impl CommandOutput {
+    pub fn new(answer: impl Answer + 'static, exit: u8) -> Self {
+        Self {
+            answer: Some(Box::new(answer)),
+            exit,
+        }
+    }
+
+    /// Nothing is left to be said.
+    pub const SILENT: Self = Self { answer: None, exit: 0 };
 }
 
 #[derive(Subcommand)]
 pub enum Command {
     /// Makes one backup now
+    #[command(after_help = help::BACKUP)]
     Backup(EventArgument),
     /// Checks everything short of the dump: names, keys, bucket, TLS, login, versions, privileges, size; writes nothing
+    #[command(after_help = help::CHECK)]
     Check {
         #[command(flatten)]
         event: EventArgument,
@@ -52,27 +104,66 @@ pub enum Command {
         offline: bool,
     },
     /// Says which databases the event means, each as an event of its own with its estimate; writes nothing
+    #[command(after_help = help::PLAN)]
     Plan(EventArgument),
+    /// Prints the IAM policies that the event's writer and its backups' readers need
+    #[command(after_help = help::POLICY)]
+    Policy(EventArgument),
     /// Lists whole backups, the newest first, and apart from them what interrupted runs left
+    #[command(after_help = help::LIST)]
     List(restore::List),
+    /// Removes what interrupted runs left: objects that no manifest names; without --delete it only says which
+    #[command(after_help = help::CLEAN)]
+    Clean(restore::Clean),
     /// Compares a backup with its manifest; with the private key, every byte down to the inventory
+    #[command(after_help = help::VERIFY)]
     Verify(restore::Verify),
     /// Restores a backup into an empty database, streaming, stopping at the first error
+    #[command(after_help = help::RESTORE)]
     Restore(restore::Restore),
     /// Restores a backup into a throw-away server, compares it with its inventory, and leaves a report
+    #[command(after_help = help::DRILL)]
     Drill(restore::Drill),
     /// Gives a backup new recipients; the dump is not touched
+    #[command(after_help = help::REWRAP)]
     Rewrap(restore::Rewrap),
     /// Gives the dump decrypted
+    #[command(after_help = help::DECRYPT)]
     Decrypt(restore::Decrypt),
+    /// Asks a few questions; writes an event, prints the SQL and the policies that it needs, and checks what is there
+    #[command(after_help = help::INIT)]
+    Init(init::Init),
+    /// Makes a pair of keys: the public one for events, the private one for restores
+    #[command(after_help = help::KEYGEN)]
+    Keygen(keygen::Keygen),
     /// Lists the codes of all failures, with exit status and advice, as JSON
     Codes,
+    /// Says what the code of a failure means, and what to do
+    Explain {
+        /// Such as s3_denied
+        code: String,
+    },
+    /// Prints a script that completes commands and options: `pgseal completions bash > /etc/bash_completion.d/pgseal`
+    Completions {
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Prints the manual page: `pgseal man | man -l -`
+    Man {
+        /// Of this command
+        command: Option<String>,
+    },
 }
 
 impl Command {
     /// Whether it is about an event: such a command says whatever happens as a JSON document on stdout.
     pub fn takes_an_event(&self) -> bool {
         matches!(self, Self::Backup(_) | Self::Check { .. } | Self::Plan(_))
+    }
+
+    /// Whether standard output is for the content of a backup, so that no answer goes there.
+    pub fn writes_content(&self) -> bool {
+        matches!(self, Self::Decrypt(_))
     }
 }
 
@@ -85,15 +176,23 @@ pub struct EventArgument {
 
 /// Runs a command; gives what goes to stdout, and the exit status.
 pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
+    let of_profile;
+    let mut env = env;
+    if !command.takes_an_event() {
+        // An event's own answer says it too.
+        variables::check(env)?;
+        if bucket::region_variable(env).is_none()
+            && let Some(region) = aws::region_of_profile().await
+        {
+            of_profile = env.with("AWS_DEFAULT_REGION", &region);
+            env = &of_profile;
+        }
+    }
     let world = HandlerContext {
         env,
         deadline: None,
         cancel,
     };
-    if !command.takes_an_event() {
-        // An event's own answer says it too.
-        variables::check(env)?;
-    }
     let answer = match command {
         Command::Backup(argument) => handle(event(argument, env, cancel).await, Some(Action::Backup), &world).await,
         Command::Check {
@@ -104,29 +203,32 @@ pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Resul
             event: argument,
             offline: true,
         } => {
-            let resolved = event(argument, env, cancel).await.and_then(|event| {
-                let place = RuntimeLimits {
-                    now: time::OffsetDateTime::now_utc(),
-                    cpus: crate::handler::cpus(),
-                    memory: crate::handler::memory(env),
-                };
-                Plan::resolve(&event, env, place)
-            });
+            let resolved = plan_of(argument, env, cancel).await;
             match resolved {
-                Ok(plan) => return Ok((Some(crate::check::describe(&plan).to_string()), 0)),
+                Ok(plan) => return Ok(CommandOutput::new(Verbatim(crate::check::describe(&plan).to_string()), 0)),
                 Err(error) => Response::Receipt(Receipt::refused(error)),
             }
         }
         Command::Plan(argument) => handle(event(argument, env, cancel).await, Some(Action::Plan), &world).await,
         Command::List(arguments) => return restore::list(arguments, env, cancel).await.map_err(misused),
+        Command::Clean(arguments) => return restore::clean(arguments, env, cancel).await.map_err(misused),
         Command::Verify(arguments) => return restore::verify(arguments, env, cancel).await.map_err(misused),
         Command::Restore(arguments) => return restore::restore(arguments, env, cancel).await.map_err(misused),
         Command::Drill(arguments) => return restore::drill(arguments, env, cancel).await.map_err(misused),
         Command::Rewrap(arguments) => return restore::rewrap(arguments, env, cancel).await.map_err(misused),
         Command::Decrypt(arguments) => return restore::decrypt(arguments, env, cancel).await.map_err(misused),
-        Command::Codes => return Ok((Some(codes()), 0)),
+        Command::Policy(argument) => {
+            let plan = plan_of(argument, env, cancel).await?;
+            return Ok(CommandOutput::new(policy::policies(&plan), 0));
+        }
+        Command::Init(arguments) => return init::init(arguments, env, cancel).await,
+        Command::Keygen(arguments) => return Ok(CommandOutput::new(keygen::keygen(arguments)?, 0)),
+        Command::Codes => return Ok(CommandOutput::new(Verbatim(codes()), 0)),
+        Command::Explain { code } => return Ok(CommandOutput::new(explain::explain(code)?, 0)),
+        Command::Completions { shell } => return Ok(CommandOutput::new(Verbatim(help::completions(*shell)), 0)),
+        Command::Man { command } => return Ok(CommandOutput::new(Verbatim(help::manual(command.as_deref())?), 0)),
     };
-    Ok((Some(answer.to_json()), answer.exit()))
+    Ok(of_response(answer))
 }
 
 /// A command without an event has no fields of one: what cannot be used is an argument, or a variable of the environment.
@@ -135,7 +237,10 @@ fn misused(mut error: Error) -> Error {
     if error.code == Code::BadEvent && error.field.as_deref().is_none_or(is_argument) {
         error.code = Code::BadUsage;
     }
-    error
+    match error.code {
+        Code::Terminated => error.or_advise("Stopped by a signal. The backup is as it was; run again."),
+        _ => error,
+    }
 }
 
 /// The entry point of ECS, cron and a shell. `None`: there is neither an event nor the variables of one.
@@ -163,13 +268,32 @@ pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<CommandOutput> {
         },
     )
     .await;
-    Some((Some(answer.to_json()), answer.exit()))
+    Some(of_response(answer))
+}
+
+fn of_response(response: Response) -> CommandOutput {
+    let exit = response.exit();
+    CommandOutput::new(response, exit)
 }
 
 /// Usage, for stderr.
 pub fn usage() -> String {
     let help = Cli::command().render_long_help();
     format!("pgseal: no event: give a command, BACKUP_EVENT, or the environment variables of a backup\n\n{help}")
+}
+
+/// Resolved without any network.
+async fn plan_of(argument: &EventArgument, env: &Env, cancel: &Cancel) -> Result<Plan> {
+    resolved(&event(argument, env, cancel).await?, env)
+}
+
+fn resolved(event: &Event, env: &Env) -> Result<Plan> {
+    let place = RuntimeLimits {
+        now: time::OffsetDateTime::now_utc(),
+        cpus: crate::handler::cpus(),
+        memory: crate::handler::memory(env),
+    };
+    Plan::resolve(event, env, place)
 }
 
 async fn event(argument: &EventArgument, env: &Env, cancel: &Cancel) -> Result<Event> {

@@ -2,6 +2,7 @@
 //! format of the image that came before.
 
 pub(crate) mod data_key;
+pub(crate) mod key_pair;
 pub(crate) mod key_text;
 pub mod legacy;
 pub mod manifest;

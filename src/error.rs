@@ -94,6 +94,32 @@ pub struct Error {
     /// The field of the event that is at fault, where it is one.
     pub field: Option<String>,
     hint: Option<String>,
+    /// Other faults of the same event.
+    pub also: Vec<Error>,
+}
+
+/// Faults of one event that do not hang on each other, so that all are told at once.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<Error>);
+
+impl Faults {
+    /// `None` where it is a fault.
+    pub(crate) fn keep<T>(&mut self, outcome: Result<T>) -> Option<T> {
+        outcome.map_err(|error| self.0.push(error)).ok()
+    }
+
+    /// The value if there was no fault; else the first fault, and the others in it. Without a value there was one.
+    pub(crate) fn settle<T>(self, value: Option<T>) -> Result<T> {
+        let mut faults = self.0.into_iter();
+        match (faults.next(), value) {
+            (None, Some(value)) => Ok(value),
+            (None, None) => Err(Error::new(Code::Bug, "a value is missing, and no fault says why")),
+            (Some(mut first), _) => {
+                first.also.extend(faults);
+                Err(first)
+            }
+        }
+    }
 }
 
 impl Error {
@@ -103,6 +129,7 @@ impl Error {
             message: message.into(),
             field: None,
             hint: None,
+            also: Vec::new(),
         }
     }
 
@@ -113,6 +140,7 @@ impl Error {
             message: format!("`{field}` {message}"),
             field: Some(field.to_owned()),
             hint: None,
+            also: Vec::new(),
         }
     }
 
@@ -122,9 +150,15 @@ impl Error {
         self
     }
 
+    /// Where there is none yet.
+    pub(crate) fn or_advise(mut self, hint: &str) -> Self {
+        self.hint.get_or_insert_with(|| hint.to_owned());
+        self
+    }
+
     pub fn hint(&self) -> &str {
         let named = || match (self.code, self.field.as_deref()) {
-            (Code::BadEvent, None) => "Correct what is named here; README.md has a table of all fields and variables.",
+            (Code::BadEvent, None) => "Correct what is named here; docs/REFERENCE.md has a table of all fields and variables.",
             (Code::BadEvent, Some(field)) if is_variable(field) => "Correct the environment variable that is named here, or unset it.",
             _ => self.code.hint(),
         };
@@ -155,6 +189,9 @@ impl Serialize for Error {
         map.serialize_entry("hint", self.hint())?;
         if let Some(field) = &self.field {
             map.serialize_entry("field", field)?;
+        }
+        if !self.also.is_empty() {
+            map.serialize_entry("also", &self.also)?;
         }
         map.end()
     }
@@ -197,6 +234,19 @@ mod tests {
         ] {
             assert!(!hint(error.clone()).contains("field of the event"), "{error}");
         }
+    }
+
+    #[test]
+    fn all_faults_are_in_the_first() {
+        let mut faults = Faults::default();
+        assert_eq!(faults.keep(Ok(1)), Some(1));
+        for field in ["port", "user"] {
+            assert_eq!(faults.keep::<u8>(Err(Error::field(Code::BadEvent, field, "is wrong"))), None);
+        }
+        let error = faults.settle(Some(1)).unwrap_err();
+        let json = serde_json::to_value(&error).unwrap();
+        assert_eq!((&json["field"], &json["also"][0]["field"]), (&"port".into(), &"user".into()));
+        assert_eq!(Faults::default().settle(Some(2)).unwrap(), 2);
     }
 
     #[test]

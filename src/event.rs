@@ -7,7 +7,7 @@ mod fields;
 
 pub(crate) use fields::{EventFields, missing};
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Faults, Result};
 use crate::format::unique_names::UniqueNames;
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ pub const MAX_BYTES: usize = 256 * 1024;
 
 /// What an event is.
 const AN_OBJECT: &str =
-    "Give one JSON object, {…}, of the fields in README.md: names and texts in double quotes, no comma after the last field.";
+    "Give one JSON object, {…}, of the fields in docs/REFERENCE.md: names and texts in double quotes, no comma after the last field.";
 
 /// Every field that an event may have, in the order of the documentation.
 pub(crate) const FIELDS: &[&str] = &[
@@ -57,6 +57,11 @@ pub(crate) const FIELDS: &[&str] = &[
 ];
 
 /// One event: a JSON object of known fields.
+/// More unknown fields than are told: then it is no event.
+const MAX_FAULTS: usize = 10;
+/// How like a field an unknown name must be to be taken for it (Jaro-Winkler).
+const NEAR: f64 = 0.8;
+
 #[derive(Clone, Default)]
 pub struct Event {
     fields: Map<String, Value>,
@@ -99,13 +104,14 @@ impl Event {
             (object, has_time_of_envelope) = opened(object)?;
         }
         object.retain(|_, value| !value.is_null());
-        match object.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-            Some(unknown) => Err(unknown_field(unknown)),
-            None => Ok(Self {
-                fields: object,
-                has_time_of_envelope,
-            }),
+        let mut faults = Faults::default();
+        for unknown in object.keys().filter(|name| !FIELDS.contains(&name.as_str())).take(MAX_FAULTS) {
+            faults.keep::<()>(Err(unknown_field(unknown)));
         }
+        faults.settle(Some(Self {
+            fields: object,
+            has_time_of_envelope,
+        }))
     }
 }
 
@@ -149,13 +155,11 @@ fn opened(mut envelope: Map<String, Value>) -> Result<(Map<String, Value>, bool)
 pub(crate) fn unknown_field(name: &str) -> Error {
     let likeness = |field: &str| strsim::jaro_winkler(field, &name.to_lowercase());
     let nearest = FIELDS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let meant = nearest.filter(|field| likeness(field) >= NEAR);
+    let meant = meant.map(|field| format!("; did you mean `{field}`?")).unwrap_or_default();
     let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    Error::field(
-        Code::BadEvent,
-        &shown,
-        format!("is not a known field; did you mean `{}`?", nearest.unwrap_or(&"database")),
-    )
-    .advise("Correct the field's name, or leave it out; README.md has a table of all fields.")
+    Error::field(Code::BadEvent, &shown, format!("is not a known field{meant}"))
+        .advise("Correct the field's name, or leave it out; docs/REFERENCE.md has a table of all fields.")
 }
 
 /// serde_json's messages name line and column, and could quote a value: keep its kind and place only.

@@ -7,6 +7,7 @@ use crate::envelope::recipient;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::format::ToJson;
+use crate::observe::logs::ANSWER;
 use crate::panics;
 use crate::plan::{Action, Plan, RuntimeLimits};
 use crate::plan_events::{self, BackupPlan};
@@ -40,12 +41,14 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
     let (event, plan) = match event.and_then(|event| Ok((Plan::resolve(&event, world.env, place)?, event))) {
         Ok((plan, event)) => (event, plan),
         Err(error) => {
-            tracing::error!(code = error.code.name(), hint = error.hint(), "{}", error.message);
+            for error in std::iter::once(&error).chain(&error.also) {
+                tracing::error!(target: ANSWER, code = error.code.name(), hint = error.hint(), "{}", error.message);
+            }
             return Response::Receipt(Receipt::refused(error));
         }
     };
     recipient::begin_tests(&plan.recipients);
-    plan.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    plan.warnings.iter().for_each(|warning| tracing::warn!(target: ANSWER, "{warning}"));
     let answer = panics::caught(async {
         Ok(match action.unwrap_or(plan.action) {
             Action::Backup => Response::Receipt(backup::run_backups(&plan, world.env, world.deadline, world.cancel).await),

@@ -15,7 +15,7 @@
 //! | the world | [`rds`]: the server; [`store`]: S3 and directories; [`aws`]: the SDK; [`process`]: child processes |
 //! | what is asked | [`event`], [`variables`], [`plan`] |
 //! | what is written | [`envelope`]: keys, manifest, signature; [`mod@format`]: the nouns of `docs/FORMAT.md` |
-//! | everywhere | [`error`], [`cancel`], [`observe`], [`signals`], [`panics`] |
+//! | everywhere | [`error`], [`cancel`], [`observe`], [`human`]: screens for people, [`signals`], [`panics`] |
 
 // Of the library alone, since all of a test's helpers are `pub`: what no other crate uses is `pub(crate)`, so that the compiler
 // sees what nobody uses.
@@ -40,6 +40,7 @@ pub mod receipt;
 
 pub(crate) mod check;
 pub(crate) mod plan_events;
+pub(crate) mod policy;
 
 pub mod restore;
 
@@ -65,6 +66,7 @@ pub mod format;
 pub mod error;
 
 pub mod cancel;
+pub mod human;
 pub mod observe;
 pub mod panics;
 pub mod signals;

@@ -8,11 +8,12 @@ use pgseal::cli::{self, Cli, CommandOutput};
 use pgseal::descriptors;
 use pgseal::error::{Code, Error, Result};
 use pgseal::format::ToJson;
+use pgseal::human::{Page, Screen, Verbatim};
 use pgseal::lambda;
 use pgseal::observe::{logs, output};
 use pgseal::panics;
-use pgseal::receipt::Receipt;
-use pgseal::signals::{self, AnswerOnce};
+use pgseal::receipt::{Receipt, Refusal};
+use pgseal::signals::{self, AnswerOnce, FailureDocument};
 use pgseal::variables::Env;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,22 +26,49 @@ fn main() -> ExitCode {
     panics::tell_places_only();
     let exit = match Cli::try_parse() {
         Ok(cli) => {
-            let env = Env::of_process();
-            logs::start(&env);
+            let mut env = Env::of_process();
+            if let Some(profile) = &cli.profile {
+                aws::use_profile(profile);
+            }
+            if let Some(region) = &cli.region {
+                env = env.with("S3_REGION", region);
+            }
+            let audience = Audience::of(&cli, &env);
+            logs::start(&env, matches!(audience, Audience::Person(_)), cli.level());
             harden_process();
+            let asked = cli.json;
             let entry = EntryPoint::of(cli, &env);
             if matches!(entry, EntryPoint::Lambda) || entry.takes_an_event() {
                 aws::read_system_roots_ahead();
             }
             let answer = Arc::new(AnswerOnce::default());
-            let outcome = open(&entry, &env, &answer);
+            let document = entry.failure_document(audience, asked);
+            let outcome = open(&entry, &env, &answer, document);
             // None: the watch over signals has answered, and ends the process.
-            answer.give(|| say(&entry, outcome)).unwrap_or(Code::Terminated.exit())
+            answer.give(|| say(audience, document, outcome)).unwrap_or(Code::Terminated.exit())
         }
         Err(usage) => misused(&usage),
     };
     output::flush();
     ExitCode::from(exit)
+}
+
+/// Who reads standard output.
+#[derive(Clone, Copy)]
+enum Audience {
+    /// At a terminal.
+    Person(Page),
+    /// Behind a pipe, or wherever `--json` was asked for.
+    Program,
+}
+
+impl Audience {
+    fn of(cli: &Cli, env: &Env) -> Self {
+        match !cli.json && output::stdout_is_terminal() {
+            true => Self::Person(Page::of_stdout(env)),
+            false => Self::Program,
+        }
+    }
 }
 
 enum EntryPoint {
@@ -61,7 +89,6 @@ impl EntryPoint {
         }
     }
 
-    /// Whether a failure of ours is answered on stdout too, as every other failure there.
     fn takes_an_event(&self) -> bool {
         match self {
             Self::Command(command) => command.takes_an_event(),
@@ -69,11 +96,23 @@ impl EntryPoint {
             Self::OneShot => true,
         }
     }
+
+    /// One document of every command that has an event or was asked for it, be it a failure; but none amid a dump.
+    fn failure_document(&self, audience: Audience, asked: bool) -> FailureDocument {
+        match self {
+            _ if matches!(audience, Audience::Person(_)) => |_| None,
+            Self::Lambda => |_| None,
+            Self::Command(command) if command.writes_content() => |_| None,
+            _ if self.takes_an_event() => |error| Some(Receipt::refused(error).to_json()),
+            _ if asked => |error| Some(Refusal::new(error).to_json()),
+            _ => |_| None,
+        }
+    }
 }
 
 /// What was done, or why not, a panic included. Whatever still waits in a thread by then (a silent name server) is not
 /// waited for.
-fn open(entry: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Option<CommandOutput>> {
+fn open(entry: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>, document: FailureDocument) -> Result<Option<CommandOutput>> {
     // One thread for all that waits: an answer then wakes no thread beside the one that asked. What takes time, the pipeline
     // and its workers, has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -81,12 +120,12 @@ fn open(entry: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Optio
         .build()
         .map_err(|error| Error::new(Code::Bug, format!("no runtime: {error}")))?;
     let cancel = Cancel::new()?;
-    signals::watch(&cancel, answer, entry.takes_an_event())?;
+    signals::watch(&cancel, answer, document)?;
     let work = async {
         match entry {
-            EntryPoint::Version { verbose } => Ok(Some((Some(cli::version(*verbose, env)), 0))),
+            EntryPoint::Version { verbose } => Ok(Some(CommandOutput::new(Verbatim(cli::version(*verbose, env)), 0))),
             EntryPoint::Command(command) => cli::run_command(command, env, &cancel).await.map(Some),
-            EntryPoint::Lambda => lambda::serve(env, &cancel).await.map(|()| Some((None, 0))),
+            EntryPoint::Lambda => lambda::serve(env, &cancel).await.map(|()| Some(CommandOutput::SILENT)),
             EntryPoint::OneShot => Ok(cli::one_shot(env, &cancel).await),
         }
     };
@@ -100,38 +139,47 @@ fn open(entry: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>) -> Result<Optio
 }
 
 /// Says the outcome, and gives the exit status.
-fn say(entry: &EntryPoint, outcome: Result<Option<CommandOutput>>) -> u8 {
-    let (answer, exit) = match outcome {
-        Ok(Some((None, exit))) => return exit,
-        Ok(Some((Some(answer), exit))) => (answer, exit),
+fn say(audience: Audience, document: FailureDocument, outcome: Result<Option<CommandOutput>>) -> u8 {
+    let (said, exit, answer) = match outcome {
+        Ok(Some(CommandOutput { answer: None, exit })) => return exit,
+        Ok(Some(CommandOutput {
+            answer: Some(answer),
+            exit,
+        })) => match audience {
+            Audience::Person(page) => {
+                let mut screen = Screen::new(page);
+                answer.draw(&mut screen);
+                let text = screen.finish();
+                (text.write(), exit, text.as_str().to_owned())
+            }
+            Audience::Program => {
+                let text = answer.json();
+                (output::answer(&text), exit, text)
+            }
+        },
         Ok(None) => {
             output::tell(&cli::usage());
             return Code::BadUsage.exit();
         }
         Err(error) => {
             tell(&error);
-            if !entry.takes_an_event() {
-                return error.code.exit();
-            }
             let exit = error.code.exit();
-            (Receipt::refused(error).to_json(), exit)
+            let Some(text) = document(error) else { return exit };
+            (output::answer(&text), exit, text)
         }
     };
-    match output::answer(&answer) {
-        Ok(()) => exit,
-        Err(unsaid) => {
-            tell(&unsaid);
-            if entry.takes_an_event() {
-                output::tell(&format!("{answer}\n"));
-            }
-            // A failure is worth more than that nobody could read of it.
-            if exit == 0 { unsaid.code.exit() } else { exit }
-        }
-    }
+    let Err(unsaid) = said else { return exit };
+    tell(&unsaid);
+    // It may be all that tells of what was done.
+    output::tell(&format!("{answer}\n"));
+    // A failure is worth more than that nobody could read of it.
+    if exit == 0 { unsaid.code.exit() } else { exit }
 }
 
 fn tell(error: &Error) {
-    output::tell(&format!("pgseal: {error}\n  {}\n", error.hint()));
+    for error in std::iter::once(error).chain(&error.also) {
+        output::tell(&format!("pgseal: {error}\n  {}\n", error.hint()));
+    }
 }
 
 /// Help and version were asked for; everything else is a mistake on the command line.
@@ -139,6 +187,17 @@ fn misused(usage: &clap::Error) -> u8 {
     let text = usage.render();
     if usage.use_stderr() {
         output::tell(&format!("pgseal: {}: {text}", Code::BadUsage.name()));
+        // Who asked for a document gets one; but nothing may stand in a dump's place.
+        if std::env::args_os().any(|word| word == "--json") && !std::env::args_os().any(|word| word == "decrypt") {
+            let first = text
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned();
+            let _ = output::answer(&Refusal::new(Error::new(Code::BadUsage, first)).to_json());
+        }
         return Code::BadUsage.exit();
     }
     match output::answer(text.to_string().trim_end()) {

@@ -97,7 +97,7 @@ pub fn forward<R: Read>(
             break;
         }
         inventory.put(&buffer[..read])?;
-        progress.dumped(read as u64, inventory.rows());
+        progress.passed(read as u64, inventory.rows());
     }
     let Throttled { inner, waited } = source.finish();
     let (counted, compressed) = inventory.finish()?;

@@ -9,6 +9,7 @@ mod rate_limit;
 mod recipients;
 mod resolve;
 mod schedule;
+mod source;
 mod storage;
 pub mod values;
 

@@ -25,6 +25,22 @@ pub enum Status {
     Failed,
 }
 
+/// The answer of a command that came to none of its own.
+#[derive(Debug, Serialize)]
+pub struct Refusal {
+    status: Status,
+    error: Error,
+}
+
+impl Refusal {
+    pub fn new(error: Error) -> Self {
+        Self {
+            status: Status::Failed,
+            error,
+        }
+    }
+}
+
 /// The answer to one event.
 #[derive(Debug, Serialize)]
 pub struct Receipt {

@@ -1,6 +1,7 @@
 //! The restore pipeline, for a person in an emergency: which backup, is it what was written, and its bytes back; into a database
 //! by `psql`, or into a throw-away server whose content is compared.
 
+pub(crate) mod clean;
 mod collations;
 pub mod compare;
 pub mod conninfo;
@@ -11,6 +12,7 @@ mod failed_rows;
 pub mod filter;
 pub mod find;
 pub(crate) mod globals;
+mod latest;
 pub mod legacy;
 pub(crate) mod list;
 pub(crate) mod load;

@@ -5,9 +5,7 @@
 
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::format::ToJson;
 use crate::observe::output;
-use crate::receipt::Receipt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -52,9 +50,12 @@ impl AnswerOnce {
     }
 }
 
-/// Cancels at the first of the signals. A program that is then not gone in time is ended, with a receipt that says so if
-/// `with_receipt`; what it left behind has no manifest, so it is no backup.
-pub fn watch(cancel: &Cancel, answer: &Arc<AnswerOnce>, with_receipt: bool) -> Result<()> {
+/// What goes to standard output where an error is the whole answer; `None` if nothing does.
+pub type FailureDocument = fn(Error) -> Option<String>;
+
+/// Cancels at the first of the signals. A program that is then not gone in time is ended, with a `document` that says so; what
+/// it left behind has no manifest, so it is no backup.
+pub fn watch(cancel: &Cancel, answer: &Arc<AnswerOnce>, document: FailureDocument) -> Result<()> {
     let failed = |error: std::io::Error| Error::new(Code::Bug, format!("no handler for signals: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     // Registered before this returns: from here on no signal is lost.
@@ -77,7 +78,7 @@ pub fn watch(cancel: &Cancel, answer: &Arc<AnswerOnce>, with_receipt: bool) -> R
                     EXIT_LIMIT.as_secs()
                 ),
             );
-            end(&answer, overdue, with_receipt);
+            end(&answer, overdue, document);
         });
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map_err(failed)?;
@@ -95,13 +96,13 @@ async fn first(signals: &mut [(Signal, &'static str)]) -> &'static str {
 }
 
 /// Ends the process. Anyone who should read the receipt may hang as well, so it is written beside, for a moment.
-fn end(answer: &Arc<AnswerOnce>, error: Error, with_receipt: bool) -> ! {
+fn end(answer: &Arc<AnswerOnce>, error: Error, document: FailureDocument) -> ! {
     let (said, done) = std::sync::mpsc::sync_channel(1);
     let (answer_there, exit) = (answer.clone(), error.code.exit());
     let say = move || {
         answer_there.give(|| {
             output::tell(&format!("pgseal: {error}\n  {}\n", error.hint()));
-            match with_receipt.then(|| output::answer(&Receipt::refused(error).to_json())) {
+            match document(error).map(|text| output::answer(&text)) {
                 Some(Err(unsaid)) => unsaid.code.exit(),
                 _ => exit,
             }

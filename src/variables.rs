@@ -23,6 +23,8 @@ pub enum VariableKind {
     Pin,
     /// Set by the platform, not by a person.
     Platform,
+    /// What the terminal can show: nothing that is done depends on it, so no value of it is refused.
+    Terminal,
     /// Set by our tests; no released program has it.
     #[cfg(debug_assertions)]
     Tests,
@@ -30,7 +32,7 @@ pub enum VariableKind {
 
 #[cfg(debug_assertions)]
 use VariableKind::Tests;
-use VariableKind::{Field, Pin, Platform, Setting};
+use VariableKind::{Field, Pin, Platform, Setting, Terminal};
 
 pub const ALL: &[(&str, VariableKind)] = &[
     ("POSTGRES_DATABASE", Field("database")),
@@ -80,6 +82,11 @@ pub const ALL: &[(&str, VariableKind)] = &[
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", Platform),
     ("AWS_LAMBDA_LOG_FORMAT", Platform),
     ("AWS_LAMBDA_LOG_LEVEL", Platform),
+    ("NO_COLOR", Terminal),
+    ("TERM", Terminal),
+    ("LC_ALL", Terminal),
+    ("LC_CTYPE", Terminal),
+    ("LANG", Terminal),
     #[cfg(debug_assertions)]
     ("TESTBED_KEYS", Tests),
 ];
@@ -188,7 +195,8 @@ pub(crate) fn check(env: &Env) -> Result<()> {
     if let Some(name) = env.names().find(|name| is_ours(name) && !is_known(name)) {
         return Err(unknown(name));
     }
-    let read = |name: &&str| is_known(name) || is_ours(name);
+    let is_of_terminal = |name: &str| ALL.iter().any(|(known, kind)| *known == name && *kind == Terminal);
+    let read = |name: &&str| (is_known(name) && !is_of_terminal(name)) || is_ours(name);
     if let Some(name) = env.unreadable().find(read) {
         return Err(Error::field(Code::BadEvent, name, "(an environment variable) is not UTF-8"));
     }
@@ -240,7 +248,7 @@ fn unknown(name: &str) -> Error {
         &shown,
         format!("is no environment variable that this program knows{meant}"),
     )
-    .advise("Correct the variable's name, or unset it; README.md has a table of all variables.")
+    .advise("Correct the variable's name, or unset it; docs/REFERENCE.md has a table of all variables.")
 }
 
 #[cfg(test)]
@@ -300,11 +308,11 @@ mod tests {
     #[test]
     fn a_value_that_is_not_utf_8_is_refused_wherever_it_would_be_read() {
         let env = |name: &str| Env::of([(name.into(), std::ffi::OsString::from_vec(vec![b'a', 0xff]))]);
-        for (name, _) in ALL {
+        for (name, _) in ALL.iter().filter(|(_, kind)| *kind != Terminal) {
             assert!(check(&env(name)).unwrap_err().message.contains(name), "{name}");
         }
         assert!(check(&env("PGSEAL_OTHER")).is_err());
-        assert!(check(&env("SOMEBODY_ELSES")).is_ok());
+        assert!(check(&env("SOMEBODY_ELSES")).is_ok() && check(&env("LANG")).is_ok());
         let name = std::ffi::OsString::from_vec(b"PGSEAL_ALLOWED_HOSTS\xff".to_vec());
         assert!(check(&Env::of([(name, "x".into())])).is_err());
     }

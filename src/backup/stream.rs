@@ -4,7 +4,7 @@ use super::attempt::Attempt;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::parts::Part;
-use crate::observe::progress::{Progress, Reporter};
+use crate::observe::progress::{Activity, Progress, Reporter};
 use crate::pipeline::pg_dump::{DumpScope, PgDumpCommand, application_name};
 use crate::pipeline::{PipelineOptions, StreamSummary, forward};
 use crate::rds::dump_failure::{DumpFailure, explain};
@@ -75,7 +75,7 @@ async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<
         part_sizes: memory.part_sizes,
         in_flight: memory.in_flight as usize,
     };
-    let _reporter = Reporter::start(progress.clone(), attempt.database.as_str());
+    let _reporter = Reporter::start(Activity::Dumping, progress.clone(), attempt.database.as_str());
 
     let (parts, mut received) = channel(1);
     let uploading = async {

@@ -5,7 +5,7 @@ use crate::restore::report::DrillReport;
 use crate::store::{Archive, Location, NewFile, PutOutcome};
 use crate::variables::Env;
 
-pub(crate) struct ReportPlace(Archive);
+pub(crate) struct ReportPlace(Location, Archive);
 
 impl ReportPlace {
     /// A folder is made if it is not there, and must take files; a bucket must be there and let us write, as far as it tells
@@ -26,17 +26,18 @@ impl ReportPlace {
         }
         let archive = Archive::open(&location, env).await?;
         archive.must_take_objects().await?;
-        Ok(Self(archive))
+        Ok(Self(location, archive))
     }
 
-    pub(crate) async fn leave(&self, report: &DrillReport) -> Result<()> {
+    /// Gives the place of the page.
+    pub(crate) async fn leave(&self, report: &DrillReport) -> Result<String> {
         let name = report.name();
         for (ending, text) in [("json", report.to_json()), ("html", report.to_html())] {
             let name = format!("{name}.{ending}");
-            if self.0.put_new(&name, text.into()).await? == PutOutcome::Exists {
+            if self.1.put_new(&name, text.into()).await? == PutOutcome::Exists {
                 return Err(Error::new(Code::OutputFailed, format!("{name} exists already")).advise("Name another place with --report."));
             }
         }
-        Ok(())
+        Ok(format!("{}/{name}.html", self.0))
     }
 }

@@ -1,8 +1,10 @@
 //! The commands of the restore pipeline.
 
+use super::CommandOutput;
 use super::filter::FilterArguments;
 use super::key_arguments::{KeyArguments, LegacyArguments, Trust, verifier};
 use super::report_place::ReportPlace;
+use super::views::DrillAnswer;
 use crate::aws::manifest_signer::ManifestSigner;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
@@ -10,18 +12,21 @@ use crate::envelope::private_key::{PrivateKey, passphrase};
 use crate::envelope::recipient::{self, Recipient};
 use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
-use crate::format::ToJson;
+use crate::observe::logs::ANSWER;
+use crate::observe::output;
 use crate::plan::SigningKey;
 use crate::plan::values::secret_arn;
 use crate::rds::secret;
 use crate::restore::conninfo::Conninfo;
 use crate::restore::find::ChosenBackup;
 use crate::restore::list::UnreadableEntry;
-use crate::restore::{decrypt, drill, list, load, rewrap, verify};
+use crate::restore::list::filter::{self, ListFilter, age};
+use crate::restore::{clean, decrypt, drill, list, load, rewrap, verify};
 use crate::variables::Env;
 use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret;
 use std::path::{Path, PathBuf};
+use time::{Duration, OffsetDateTime};
 
 /// Which backup.
 #[derive(Args)]
@@ -58,6 +63,9 @@ pub struct Decrypt {
     /// A new file instead of standard output (`-`)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replaces that file, if there is one
+    #[arg(long, requires = "output")]
+    force: bool,
     #[command(flatten)]
     legacy: LegacyArguments,
     /// Which object
@@ -146,13 +154,39 @@ pub struct List {
     /// s3://bucket/prefix, or a directory; with /STEM behind it that backup alone
     #[arg(value_name = "LOCATION")]
     location: String,
+    /// Only backups of this database
+    #[arg(long, value_name = "NAME")]
+    database: Option<String>,
+    /// Only backups since then: 2026-11-24, 2026-11-24T02:00:00Z, or 7d for seven days ago
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<OffsetDateTime>,
+    /// Only so many of the newest
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Fails (exit 7) unless each database has a complete backup that is no older, such as 26h: a check for cron
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    max_age: Option<Duration>,
     /// The public key of the one who must have signed: says of each backup whether they did (`pinned`)
     #[arg(long, value_name = "FILE")]
     signer: Option<PathBuf>,
 }
 
-/// What a command prints on standard output, and its exit status.
-pub type CommandOutput = (Option<String>, u8);
+#[derive(Args)]
+pub struct Clean {
+    /// s3://bucket/prefix, or a directory
+    #[arg(value_name = "LOCATION")]
+    location: String,
+    /// Removes them
+    #[arg(long)]
+    delete: bool,
+    /// Only what is older: the longest that a run may take, and more
+    #[arg(long, value_name = "AGE", value_parser = age, default_value = "7d")]
+    older_than: Duration,
+}
+
+fn since(text: &str) -> Result<OffsetDateTime, String> {
+    filter::since(text, OffsetDateTime::now_utc())
+}
 
 pub(crate) async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let key = match &arguments.key {
@@ -164,9 +198,7 @@ pub(crate) async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Re
         None => None,
     };
     let signer = arguments.trust.signer()?;
-    let backup = cancel
-        .run_until_cancelled(ChosenBackup::find(&arguments.backup.backup, env))
-        .await?;
+    let backup = ChosenBackup::find(&arguments.backup.backup, signer.as_ref(), env, cancel).await?;
     let ask = verify::VerifyOptions {
         key: key.as_ref(),
         signer: signer.as_ref(),
@@ -175,15 +207,19 @@ pub(crate) async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Re
     };
     let report = verify::verify(&backup, &ask, cancel).await;
     let exit = report.error.as_ref().map_or(0, |error| error.code.exit());
-    Ok((Some(report.to_json()), exit))
+    Ok(CommandOutput::new(report, exit))
 }
 
 pub(crate) async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
+    if arguments.output.is_none() && output::stdout_is_terminal() {
+        return Err(
+            Error::new(Code::BadUsage, "--output: without it all of the dump would go to this terminal")
+                .advise("Give -o FILE, or a pipe; `-o -` if the terminal is meant."),
+        );
+    }
     let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
-    let backup = cancel
-        .run_until_cancelled(ChosenBackup::find(&arguments.backup.backup, env))
-        .await?;
+    let backup = ChosenBackup::find(&arguments.backup.backup, signer.as_ref(), env, cancel).await?;
     let ask = decrypt::DecryptOptions {
         key: &key,
         signer: signer.as_ref(),
@@ -193,6 +229,7 @@ pub(crate) async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> 
             DecryptedObject::Globals => Role::Globals,
         },
         output: arguments.output.as_deref().filter(|path| *path != Path::new("-")),
+        force: arguments.force,
         legacy: arguments.legacy.consent(),
         workers: arguments.trust.workers(),
     };
@@ -204,16 +241,14 @@ pub(crate) async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> 
         tables = counted.tables.len(),
         "decrypted"
     );
-    Ok((None, 0))
+    Ok(CommandOutput::SILENT)
 }
 
 pub(crate) async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let to = Conninfo::parse(&arguments.to)?;
     let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
-    let backup = cancel
-        .run_until_cancelled(ChosenBackup::find(&arguments.backup.backup, env))
-        .await?;
+    let backup = ChosenBackup::find(&arguments.backup.backup, signer.as_ref(), env, cancel).await?;
     let (client_folders, path) = clients(env);
     let ask = load::LoadOptions {
         key: &key,
@@ -229,16 +264,14 @@ pub(crate) async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> 
         path,
     };
     let restored = load::restore(&backup, &ask, cancel).await?;
-    Ok((Some(restored.to_json()), 0))
+    Ok(CommandOutput::new(restored, 0))
 }
 
 pub(crate) async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
     let place = ReportPlace::open(&arguments.report, env).await?;
-    let backup = cancel
-        .run_until_cancelled(ChosenBackup::find(&arguments.backup.backup, env))
-        .await?;
+    let backup = ChosenBackup::find(&arguments.backup.backup, signer.as_ref(), env, cancel).await?;
     let (client_folders, path) = clients(env);
     let ask = drill::DrillOptions {
         key,
@@ -250,15 +283,15 @@ pub(crate) async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Resu
         path,
     };
     let report = drill::drill(&backup, ask, cancel).await;
-    let exit = match place.leave(&report).await {
-        Ok(()) => report.exit(),
+    let (exit, page) = match place.leave(&report).await {
+        Ok(page) => (report.exit(), Some(page)),
         Err(error) => {
             // What the drill found out is worth more than where it was to be kept.
             tracing::error!(code = error.code.name(), "the report was not kept: {}", error.message);
-            error.code.exit()
+            (error.code.exit(), None)
         }
     };
-    Ok((Some(report.to_json()), exit))
+    Ok(CommandOutput::new(DrillAnswer { report, page }, exit))
 }
 
 /// Where to look for PostgreSQL's programs.
@@ -284,9 +317,7 @@ pub(crate) async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Re
     };
     let signer = verifier(arguments.signer.as_deref())?;
     let key = cancel.run_until_cancelled(arguments.key.open()).await?;
-    let backup = cancel
-        .run_until_cancelled(ChosenBackup::find(&arguments.backup.backup, env))
-        .await?;
+    let backup = ChosenBackup::find(&arguments.backup.backup, signer.as_ref(), env, cancel).await?;
     let ask = rewrap::RewrapOptions {
         key: &key,
         signer: signer.as_ref(),
@@ -296,23 +327,42 @@ pub(crate) async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Re
         adopt_unsigned: arguments.adopt_unsigned,
     };
     let rewrapped = rewrap::rewrap(&backup, &ask, cancel).await?;
-    Ok((Some(rewrapped.to_json()), 0))
+    Ok(CommandOutput::new(rewrapped, 0))
 }
 
 pub(crate) async fn list(arguments: &List, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let signer = verifier(arguments.signer.as_deref())?;
-    let listing = list::list(&arguments.location, signer.as_ref(), env, cancel).await?;
-    let exit = listing.unreadable.first().map_or(0, |entry| {
-        let UnreadableEntry { stem, error, .. } = entry;
+    let filter = ListFilter {
+        database: arguments.database.clone(),
+        since: arguments.since,
+        limit: arguments.limit,
+        max_age: arguments.max_age,
+    };
+    let listing = list::list(&arguments.location, &filter, signer.as_ref(), env, cancel).await?;
+    if let Some(UnreadableEntry { stem, error, .. }) = listing.unreadable.first() {
         tracing::error!(
+            target: ANSWER,
             code = error.code.name(),
             "{stem} cannot be read: {}. {}",
             error.message,
             error.hint()
         );
-        error.code.exit()
-    });
-    Ok((Some(listing.to_json()), exit))
+    }
+    if let Some(error) = &listing.error {
+        tracing::error!(target: ANSWER, code = error.code.name(), "{}. {}", error.message, error.hint());
+    }
+    let exit = listing.failure().map_or(0, |error| error.code.exit());
+    Ok(CommandOutput::new(listing, exit))
+}
+
+pub(crate) async fn clean(arguments: &Clean, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
+    let ask = clean::CleanOptions {
+        delete: arguments.delete,
+        older_than: arguments.older_than,
+    };
+    let report = clean::clean(&arguments.location, &ask, env, cancel).await?;
+    let exit = report.error.as_ref().map_or(0, |error| error.code.exit());
+    Ok(CommandOutput::new(report, exit))
 }
 
 /// Where an event has a field, this command has an option and a file.

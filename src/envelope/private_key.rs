@@ -42,7 +42,8 @@ impl PrivateKey {
     pub fn open(path: &Path, passphrase_file: Option<&Path>) -> Result<Self> {
         let name = path.display();
         let file = container::read(path)?;
-        Self::parse(&file, || passphrase::ask(&name.to_string(), passphrase_file)).map_err(|mut error| {
+        let parse = || Self::parse(&file, || passphrase::ask(&name.to_string(), passphrase_file));
+        passphrase::tried(passphrase_file, parse).map_err(|mut error| {
             error.message = format!("{name}: {}", error.message);
             error
         })

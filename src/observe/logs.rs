@@ -1,17 +1,28 @@
 //! Logs on stderr: JSON lines for machines, plain lines for a person at a terminal.
 
-use super::output::{VisibleStderr, stderr_is_terminal};
+use super::output::{VisibleStderr, set_terminal, stderr_is_terminal};
 use crate::variables::Env;
 use crate::variables::LEVELS;
+use std::fmt;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::registry::LookupSpan;
 
-/// Starts logging. On Lambda its own settings count (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`); elsewhere
+/// The target of lines whose content is in the answer too: a person at a terminal, who sees both, is not told twice.
+pub(crate) const ANSWER: &str = "pgseal::answer";
+
+/// Starts logging; `person`: the answer goes to somebody at a terminal; `asked`: a level that goes before all. On Lambda its own settings count (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`); elsewhere
 /// `PGSEAL_LOG` names the level.
 ///
 /// The libraries below never log more than warnings, whatever is asked: at their debug levels they print requests.
-pub fn start(env: &Env) {
-    let level = env
-        .get("PGSEAL_LOG")
+pub fn start(env: &Env, person: bool, asked: Option<&str>) {
+    // Who wants errors alone wants no bar.
+    set_terminal(env.get("TERM").filter(|_| asked != Some("error")));
+    let level = asked
+        .or(env.get("PGSEAL_LOG"))
         .or(env.get("AWS_LAMBDA_LOG_LEVEL"))
         .map(|level| level.trim().to_ascii_lowercase());
     let level = match level.as_deref() {
@@ -21,7 +32,8 @@ pub fn start(env: &Env) {
     };
     let libraries = if level == "error" { "error" } else { "warn" };
     // Both names come from the closed lists above.
-    let filter = EnvFilter::new(format!("{libraries},pgseal={level}"));
+    let twice = if person { format!(",{ANSWER}=off") } else { String::new() };
+    let filter = EnvFilter::new(format!("{libraries},pgseal={level}{twice}"));
     let plain = match env.get("AWS_LAMBDA_LOG_FORMAT") {
         Some(format) => !format.eq_ignore_ascii_case("json"),
         None => stderr_is_terminal(),
@@ -32,9 +44,54 @@ pub fn start(env: &Env) {
         .log_internal_errors(false)
         .with_target(false);
     // A second start, as in tests, changes nothing.
-    let _ = if plain {
+    let _ = if plain && person {
+        logs.event_format(ForPeople).try_init()
+    } else if plain {
         logs.with_ansi(false).try_init()
     } else {
         logs.json().flatten_event(true).try_init()
     };
+}
+
+/// `warning: message (name: value)`, without a time: somebody watches.
+struct ForPeople;
+
+impl<S, N> FormatEvent<S, N> for ForPeople
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut line = Line::default();
+        event.record(&mut line);
+        writer.write_str(match *event.metadata().level() {
+            Level::ERROR => "error: ",
+            Level::WARN => "warning: ",
+            _ => "",
+        })?;
+        let fields = line.fields.join(", ");
+        match fields.is_empty() {
+            true => writeln!(writer, "{}", line.message),
+            false => writeln!(writer, "{} ({fields})", line.message),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Line {
+    message: String,
+    fields: Vec<String>,
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            name => self.fields.push(format!("{}: {value:?}", name.replace('_', " "))),
+        }
+    }
 }

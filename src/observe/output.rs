@@ -8,6 +8,7 @@
 //! Names and messages may come from a bucket or a server that somebody else writes to. So everything that is text leaves
 //! through [`visible`]: nothing in it moves a cursor, sets a title or turns the direction of what a person reads.
 
+use super::progress;
 use crate::error::{Code, Error, Result};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, makedev};
 use std::borrow::Cow;
@@ -16,6 +17,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -126,7 +128,7 @@ impl Write for Stderr {
 
 impl Write for VisibleStderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Stderr.send(visible(&String::from_utf8_lossy(bytes)).as_bytes());
+        progress::without_bar(|| Stderr.send(visible(&String::from_utf8_lossy(bytes)).as_bytes()));
         Ok(bytes.len())
     }
 
@@ -135,9 +137,31 @@ impl Write for VisibleStderr {
     }
 }
 
+/// Whether a person can answer.
+pub(crate) fn stdin_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Whether a person reads stdout.
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Whether a person reads stderr.
 pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
+}
+
+/// A dumb terminal (`TERM=dumb`, such as an editor's) shows each line that was to be drawn over.
+static IS_DUMB: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn set_terminal(kind: Option<&str>) {
+    IS_DUMB.store(matches!(kind, None | Some("dumb")), Ordering::Relaxed);
+}
+
+/// Whether stderr is a terminal whose lines can be drawn anew.
+pub(crate) fn stderr_has_cursor() -> bool {
+    stderr_is_terminal() && !IS_DUMB.load(Ordering::Relaxed)
 }
 
 /// Standard output, to write to. The library's own takes one that was opened for reading only (`EBADF`) for one that took
@@ -161,7 +185,12 @@ pub(crate) fn for_content() -> io::Result<File> {
 /// Writes the answer, with its newline, to stdout. A fault is `output_failed`: what was done stands all the same. A stdout that
 /// was closed cannot be told from the /dev/null that many a scheduler gives to who needs no answer: there it is no fault.
 pub fn answer(text: &str) -> Result<()> {
-    let line = format!("{}\n", visible(text));
+    write_answer(&visible(text))
+}
+
+/// Of text in which nothing is hidden.
+pub(crate) fn write_answer(text: &str) -> Result<()> {
+    let line = format!("{text}\n");
     stdout().and_then(|mut stdout| stdout.write_all(line.as_bytes())).map_err(|error| {
         Error::new(
             Code::OutputFailed,

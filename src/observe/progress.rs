@@ -1,10 +1,10 @@
-//! How far a dump is: a bar at a terminal, a line every ten seconds in logs.
+//! How far a dump is, on its way out or back: a bar at a terminal, a line every ten seconds in logs.
 
-use super::output::{Stderr, stderr_is_terminal};
+use super::output::{Stderr, stderr_has_cursor};
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
@@ -13,30 +13,31 @@ const REDRAW: Duration = Duration::from_millis(200);
 
 /// Counters that the pipeline moves and a reporter reads.
 pub struct Progress {
-    dumped: AtomicU64,
+    bytes: AtomicU64,
     rows: AtomicU64,
     expected: u64,
     started: Instant,
 }
 
 impl Progress {
-    /// `expected`: about how many bytes the dump will have.
+    /// `expected`: how many plain bytes the dump has, or about how many it will have; 0: unknown.
     pub fn new(expected: u64) -> Arc<Self> {
         Arc::new(Self {
-            dumped: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             expected,
             started: Instant::now(),
         })
     }
 
-    pub(crate) fn dumped(&self, bytes: u64, rows: u64) {
-        self.dumped.fetch_add(bytes, Ordering::Relaxed);
+    /// So many more plain bytes have passed, and so many rows in all.
+    pub(crate) fn passed(&self, bytes: u64, rows: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.rows.store(rows, Ordering::Relaxed);
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.dumped.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
     }
 
     fn rows(&self) -> u64 {
@@ -65,6 +66,37 @@ impl Progress {
             HumanCount(self.rows()),
             HumanBytes(self.rate())
         )
+    }
+}
+
+/// What is done with the bytes, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    Dumping,
+    Restoring,
+    Verifying,
+    Decrypting,
+}
+
+impl Activity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Dumping => "dumping",
+            Self::Restoring => "restoring",
+            Self::Verifying => "verifying",
+            Self::Decrypting => "decrypting",
+        }
+    }
+}
+
+/// The bar that is drawn now.
+static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Says something while no bar stands there: a line amid a bar would leave a copy of it behind.
+pub(super) fn without_bar(say: impl FnOnce()) {
+    match DRAWN.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        Some(bar) => bar.suspend(say),
+        None => say(),
     }
 }
 
@@ -125,16 +157,16 @@ impl TermLike for Terminal {
 pub(crate) struct Reporter(JoinHandle<()>, Option<ProgressBar>);
 
 impl Reporter {
-    pub(crate) fn start(progress: Arc<Progress>, database: &str) -> Self {
-        if stderr_is_terminal() {
-            Self::bar(progress, database)
+    pub(crate) fn start(activity: Activity, progress: Arc<Progress>, name: &str) -> Self {
+        if stderr_has_cursor() {
+            Self::bar(activity, progress, name)
         } else {
-            Self::lines(progress, database)
+            Self::lines(activity, progress, name)
         }
     }
 
-    fn lines(progress: Arc<Progress>, database: &str) -> Self {
-        let database = database.to_owned();
+    fn lines(activity: Activity, progress: Arc<Progress>, name: &str) -> Self {
+        let database = name.to_owned();
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(EVERY);
             ticks.tick().await;
@@ -147,19 +179,21 @@ impl Reporter {
                     rows = progress.rows(),
                     bytes_per_second = progress.rate(),
                     seconds_left = left,
-                    "dumping"
+                    "{}",
+                    activity.as_str()
                 );
             }
         });
         Self(task, None)
     }
 
-    fn bar(progress: Arc<Progress>, database: &str) -> Self {
+    fn bar(activity: Activity, progress: Arc<Progress>, name: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(progress.expected.max(1)), ProgressDrawTarget::term_like(Box::new(Terminal)));
         if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {msg}") {
             bar.set_style(style);
         }
-        bar.set_prefix(database.to_owned());
+        bar.set_prefix(format!("{} {name}", activity.as_str()));
+        *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
         let drawn = bar.clone();
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(REDRAW);
@@ -177,6 +211,7 @@ impl Drop for Reporter {
     fn drop(&mut self) {
         self.0.abort();
         if let Some(bar) = &self.1 {
+            *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
             bar.finish_and_clear();
         }
     }
@@ -190,7 +225,7 @@ mod tests {
     fn an_estimate_that_was_passed_promises_nothing() {
         let progress = Progress::new(100);
         assert_eq!(progress.remaining(), None);
-        progress.dumped(150, 3);
+        progress.passed(150, 3);
         assert_eq!((progress.remaining(), progress.bytes(), progress.rows()), (None, 150, 3));
     }
 }

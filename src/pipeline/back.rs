@@ -51,8 +51,8 @@ where
     let (progress, on_thread) = (progress.clone(), cancel.clone());
     let work = move || {
         let pipeline = |pieces: &mut Receiver<PlainChunk>| {
-            let inventory = RowCounter::new(LengthCheck::new(plain_bytes, sink()?));
-            drive(Decompress::new(compression, workers, inventory)?, pieces, &progress)
+            let counted = RowCounter::new(LengthCheck::new(plain_bytes, sink()?));
+            drive(Decompress::new(compression, workers, Watched { counted, progress })?, pieces)
         };
         let done = pipeline(&mut pieces);
         if let Err(error) = &done {
@@ -81,17 +81,30 @@ where
     }
 }
 
-fn drive<S: Stage>(
-    mut pipeline: Decompress<RowCounter<S>>,
-    pieces: &mut Receiver<PlainChunk>,
-    progress: &Progress,
-) -> Result<(DumpStats, S::Done)> {
+/// Tells how far it is: plain bytes and rows, as they are behind the decoder, of which the manifest says how many there are.
+struct Watched<S> {
+    counted: RowCounter<S>,
+    progress: Arc<Progress>,
+}
+
+impl<S: Stage> Stage for Watched<S> {
+    type Done = (DumpStats, S::Done);
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.counted.put(bytes)?;
+        self.progress.passed(bytes.len() as u64, self.counted.rows());
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Self::Done> {
+        self.counted.finish()
+    }
+}
+
+fn drive<S: Stage>(mut pipeline: Decompress<Watched<S>>, pieces: &mut Receiver<PlainChunk>) -> Result<(DumpStats, S::Done)> {
     loop {
         match pieces.blocking_recv() {
-            Some(PlainChunk::Bytes(bytes)) => {
-                pipeline.put(&bytes)?;
-                progress.dumped(bytes.len() as u64, 0);
-            }
+            Some(PlainChunk::Bytes(bytes)) => pipeline.put(&bytes)?,
             Some(PlainChunk::End) => return pipeline.finish(),
             None => return Err(broken("the reading")),
         }

@@ -21,10 +21,9 @@ pub struct BucketAccess {
 impl BucketAccess {
     /// To read from, in the region and of the owner that the environment names.
     pub(crate) fn reading(name: BucketName, env: &Env) -> Result<Self> {
-        let named = REGION_VARIABLES.iter().find_map(|variable| Some((variable, env.get(variable)?)));
-        let (variable, region) = named.ok_or_else(|| {
+        let (variable, region) = region_variable(env).ok_or_else(|| {
             Error::new(Code::BadUsage, "the bucket's region is not known")
-                .advise("Name it in S3_REGION or AWS_REGION; a profile's region is not read.")
+                .advise("Name it with --region, in AWS_REGION, or in the profile (`aws configure`).")
         })?;
         Ok(Self {
             name,
@@ -35,6 +34,11 @@ impl BucketAccess {
                 .transpose()?,
         })
     }
+}
+
+/// The region that the environment names, and where.
+pub(crate) fn region_variable(env: &Env) -> Option<(&'static str, &str)> {
+    REGION_VARIABLES.iter().find_map(|variable| Some((*variable, env.get(variable)?)))
 }
 
 /// The name of a bucket, or the ARN of an access point.

@@ -1,10 +1,11 @@
 //! From what is asked to what will be done. Pure: no network, no clock, no file.
 
 use super::recipients::recipients;
+use super::source::source;
 use super::values as value;
 use super::*;
 use crate::envelope::test_keys;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Faults, Result};
 use crate::event::{Event, EventFields, missing};
 use crate::variables;
 use crate::variables::Env;
@@ -17,91 +18,109 @@ impl Plan {
         deployment::admit(event, env)?;
         deployment::keep_pins(event, &defaults, env)?;
         let asked = EventFields::new(event, &defaults, env);
-        Self::of(&asked, env, place).map_err(|error| deployment::name_defaults(error, event, &defaults))
+        Self::of(&asked, env, place).map_err(|mut error| {
+            let also = std::mem::take(&mut error.also).into_iter();
+            error.also = also.map(|error| deployment::name_defaults(error, event, &defaults)).collect();
+            deployment::name_defaults(error, event, &defaults)
+        })
     }
 
     fn of(asked: &EventFields<'_>, env: &Env, place: RuntimeLimits) -> Result<Self> {
-        let recipients = recipients(asked, env)?;
-        let mut warnings = test_keys::admit(&recipients, env)?;
-        let action = match asked.text("action")?.as_deref() {
-            None | Some("backup") => Action::Backup,
-            Some("check") => Action::Check,
-            Some("plan") => Action::Plan,
-            Some(_) => return Err(bad("action", "must be backup, check or plan")),
-        };
-        let databases = databases(asked)?;
-        let exclude_databases = exclude_databases(asked)?;
+        let mut faults = Faults::default();
+        let plan = Self::of_fields(asked, env, place, &mut faults);
+        faults.settle(plan)?.fitting()
+    }
+
+    /// `None` if a field is at fault; the others are looked at all the same.
+    fn of_fields(asked: &EventFields<'_>, env: &Env, place: RuntimeLimits, faults: &mut Faults) -> Option<Self> {
+        let recipients = faults.keep(recipients(asked, env));
+        let admitted = recipients
+            .as_ref()
+            .and_then(|recipients| faults.keep(test_keys::admit(recipients, env)));
+        let action = faults.keep(action(asked));
+        let databases = faults.keep(databases(asked));
+        let exclude_databases = faults.keep(exclude_databases(asked));
+        let source = source(asked, env, faults);
+        let region = source.as_ref().and_then(|source| source.region.clone());
+        // Where that is at fault, it has been told.
+        let region = region.or_else(|| RegionName::new("region", &asked.text("region").ok()??).ok());
+        let destination = destination(asked, region.as_ref(), faults);
+        let format = faults.keep(format(asked));
+        let compression = faults.keep(compression(asked));
+        if let (Some(Format::Legacy), Some(compression), Some(recipients)) = (format, compression, &recipients) {
+            faults.keep(legacy_fits(compression, recipients));
+        }
+        let scheduled_time = faults.keep(
+            asked
+                .text("scheduled_time")
+                .and_then(|time| schedule::time(time.as_deref(), place.now)),
+        );
+        let rate_limit = asked.text_or_number("rate_limit");
+        let rate_limit = faults.keep(rate_limit.and_then(|rate| RateLimit::parse(rate.as_deref().unwrap_or("10M"))));
+        let lock_timeout = asked.text("lock_timeout");
+        let lock_timeout = faults.keep(lock_timeout.and_then(|text| value::duration("lock_timeout", text.as_deref().unwrap_or("60s"))));
+        let workers = faults.keep(asked.number("workers", 1..=256));
+        let checked_blocks = faults.keep(checked_blocks(env));
+        let selection = selection(asked, faults);
+        let globals = faults.keep(asked.flag("globals"));
+        let stall_timeout = faults.keep(stall_timeout(env));
+        let deadline_check = faults.keep(deadline_check(env));
+        let signing_key = faults.keep(SigningKey::of(env));
+        let (databases, exclude_databases, mut warnings) = (databases?, exclude_databases?, admitted?);
         if matches!(databases, Databases::Named(_)) && !exclude_databases.is_empty() {
             warnings
                 .push("exclude_databases has an effect beside `database` \"*\" alone: the databases named here are backed up".to_owned());
         }
-        let source = source(asked, env)?;
-        let destination = destination(asked, source.region.as_ref())?;
-        let format = match asked.text("format")?.as_deref() {
-            None | Some("pgseal/1") => Format::Pgseal1,
-            Some("legacy") => Format::Legacy,
-            Some(_) => return Err(bad("format", "must be pgseal/1 or legacy")),
-        };
-        let compression = asked.text("compression")?;
-        let compression = compression.as_deref().map_or(Ok(Compression::Bzip2(9)), Compression::parse)?;
-        if format == Format::Legacy {
-            legacy_fits(compression, &recipients)?;
-        }
-        let scheduled_time = asked.text("scheduled_time")?;
-        let scheduled_time = schedule::time(scheduled_time.as_deref(), place.now)?;
-        let rate_limit = asked.text_or_number("rate_limit")?;
-        let lock_timeout = asked.text("lock_timeout")?;
-        let plan = Self {
-            action,
+        let scheduled_time = scheduled_time?;
+        Some(Self {
+            action: action?,
             exclude_databases,
             databases,
-            source,
-            destination,
-            recipients,
-            rate_limit: RateLimit::parse(rate_limit.as_deref().unwrap_or("10M"))?,
-            compression,
-            workers: asked.number("workers", 1..=256)?.map_or(place.cpus, |workers| workers as usize),
-            checked_blocks: checked_blocks(env)?,
-            format,
-            selection: Selection {
-                tables: patterns(asked, "tables")?,
-                exclude_tables: patterns(asked, "exclude_tables")?,
-                exclude_table_data: patterns(asked, "exclude_table_data")?,
-                schemas: patterns(asked, "schemas")?,
-                exclude_schemas: patterns(asked, "exclude_schemas")?,
-            },
-            globals: asked.flag("globals")?,
-            lock_timeout: value::duration("lock_timeout", lock_timeout.as_deref().unwrap_or("60s"))?,
+            source: source?,
+            destination: destination?,
+            recipients: recipients?,
+            rate_limit: rate_limit?,
+            compression: compression?,
+            workers: workers?.map_or(place.cpus, |workers| workers as usize),
+            checked_blocks: checked_blocks?,
+            format: format?,
+            selection: selection?,
+            globals: globals?,
+            lock_timeout: lock_timeout?,
             scheduled_time,
             lateness: schedule::late(scheduled_time, place.now),
-            stall_timeout: stall_timeout(env)?,
-            deadline_check: deadline_check(env)?,
+            stall_timeout: stall_timeout?,
+            deadline_check: deadline_check?,
             client_folders: env
                 .get("PGSEAL_PG_BIN")
                 .map(|list| std::env::split_paths(list).collect())
                 .unwrap_or_default(),
             available_memory: place.memory,
-            signing_key: SigningKey::of(env)?,
+            signing_key: signing_key?,
             warnings,
-        };
-        plan.memory(0)?;
-        if !plan.selection.tables.is_empty() && !plan.selection.schemas.is_empty() {
+        })
+    }
+
+    /// What holds of fields together.
+    fn fitting(self) -> Result<Self> {
+        self.memory(0)?;
+        if !self.selection.tables.is_empty() && !self.selection.schemas.is_empty() {
             let error = bad(
                 "tables",
                 "cannot be given together with schemas: pg_dump would pass over the schemas",
             );
             return Err(error.advise("Name the tables of a schema as schema.*, in tables alone."));
         }
-        if let Databases::Named(names) = &plan.databases {
-            let prefix = match &plan.source.target {
-                DatabaseTarget::Host(host) => plan.destination.prefix.for_host(host.label()),
-                DatabaseTarget::Instance(_) => plan.destination.prefix.of_longest_host(),
+        if let Databases::Named(names) = &self.databases {
+            let prefix = match &self.source.target {
+                DatabaseTarget::Host(host) => self.destination.prefix.for_host(host.label()),
+                DatabaseTarget::Instance(_) => self.destination.prefix.of_longest_host(),
             };
             names
                 .iter()
-                .try_for_each(|name| Stem::new(&prefix, name, plan.scheduled_time).map(drop))?;
+                .try_for_each(|name| Stem::new(&prefix, name, self.scheduled_time).map(drop))?;
         }
-        Ok(plan)
+        Ok(self)
     }
 
     /// What a backup of this database on this server is named.
@@ -130,7 +149,7 @@ impl Plan {
     }
 }
 
-fn bad(field: &str, reason: &str) -> Error {
+pub(super) fn bad(field: &str, reason: &str) -> Error {
     Error::field(Code::BadEvent, field, reason)
 }
 
@@ -161,122 +180,80 @@ fn exclude_databases(asked: &EventFields<'_>) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn source(asked: &EventFields<'_>, env: &Env) -> Result<Source> {
-    let allowed_hosts = allowed_hosts(asked, env)?;
-    let (host, instance) = {
-        let asked = asked.of_one_rank(&["host", "instance"]);
-        (asked.text("host")?, asked.text("instance")?)
-    };
-    let target = match (host, instance) {
-        (Some(host), None) => DatabaseTarget::Host(allowed_hosts.admit(&host)?),
-        (None, Some(instance)) => DatabaseTarget::Instance(value::instance(instance)?),
-        (Some(_), Some(_)) => return Err(bad("host", "and `instance` exclude each other: give one")),
-        (None, None) => return Err(missing(&["host", "instance"])),
-    };
-    let region = asked.text("region")?.map(|text| RegionName::new("region", &text)).transpose()?;
-    let auth = match asked.text("auth")?.as_deref() {
-        None | Some("iam") => Auth::Iam {
-            region: region.clone().ok_or_else(|| missing(&["region"]))?,
-        },
-        Some("password") => Auth::Password(password_source(asked, env)?),
-        Some(_) => return Err(bad("auth", "must be iam or password")),
-    };
-    if matches!(target, DatabaseTarget::Instance(_)) && region.is_none() {
-        return Err(missing(&["region"]));
+fn action(asked: &EventFields<'_>) -> Result<Action> {
+    match asked.text("action")?.as_deref() {
+        None | Some("backup") => Ok(Action::Backup),
+        Some("check") => Ok(Action::Check),
+        Some("plan") => Ok(Action::Plan),
+        Some(_) => Err(bad("action", "must be backup, check or plan")),
     }
-    let user = asked.required("user")?;
-    if user.chars().any(char::is_control) || user.len() > 63 {
-        return Err(Error::field(
-            Code::BadName,
-            "user",
-            "must be at most 63 bytes without control characters",
-        ));
+}
+
+fn format(asked: &EventFields<'_>) -> Result<Format> {
+    match asked.text("format")?.as_deref() {
+        None | Some("pgseal/1") => Ok(Format::Pgseal1),
+        Some("legacy") => Ok(Format::Legacy),
+        Some(_) => Err(bad("format", "must be pgseal/1 or legacy")),
     }
-    Ok(Source {
-        target,
-        port: asked.number("port", 1..=65_535)?.map(|port| port as u16),
-        user,
-        tls_mode: tls_mode(&auth, env)?,
-        auth,
-        region,
-        root_certificates: env.get("PGSSLROOTCERT").map(PathBuf::from),
-        allowed_hosts,
-        limits: Limits::from_env(env)?,
+}
+
+fn compression(asked: &EventFields<'_>) -> Result<Compression> {
+    let text = asked.text("compression")?;
+    text.as_deref().map_or(Ok(Compression::Bzip2(9)), Compression::parse)
+}
+
+fn selection(asked: &EventFields<'_>, faults: &mut Faults) -> Option<Selection> {
+    let mut of = |field: &str| faults.keep(patterns(asked, field));
+    let [tables, exclude_tables, exclude_table_data] = ["tables", "exclude_tables", "exclude_table_data"].map(&mut of);
+    let [schemas, exclude_schemas] = ["schemas", "exclude_schemas"].map(&mut of);
+    Some(Selection {
+        tables: tables?,
+        exclude_tables: exclude_tables?,
+        exclude_table_data: exclude_table_data?,
+        schemas: schemas?,
+        exclude_schemas: exclude_schemas?,
     })
 }
 
-/// A host of the environment's own choice is the only one, where it names no others: an event cannot turn the function into
-/// a probe of the network around it.
-fn allowed_hosts(asked: &EventFields<'_>, env: &Env) -> Result<AllowedHosts> {
-    match (env.get("PGSEAL_ALLOWED_HOSTS"), env.get("POSTGRES_HOST")) {
-        (Some(list), _) => Ok(AllowedHosts::parse(Some(list))),
-        (None, None) => Ok(AllowedHosts::parse(None)),
-        (None, Some(host)) => {
-            let own = asked.of_defaults().text("host")?;
-            Ok(AllowedHosts::parse(None).only([host].into_iter().chain(own.as_deref())))
-        }
-    }
-}
-
-fn password_source(asked: &EventFields<'_>, env: &Env) -> Result<PasswordSource> {
-    if let Some(arn) = asked.text("password_secret")? {
-        return Ok(PasswordSource::Secret(value::secret_arn(arn)?));
-    }
-    if let Some(password) = env.get("PGPASSWORD") {
-        return Ok(PasswordSource::Variable(SecretString::from(password)));
-    }
-    env.get("PGPASSFILE")
-        .map(|path| PasswordSource::Passfile(PathBuf::from(path)))
-        .ok_or_else(|| {
-            bad(
-                "password_secret",
-                "is missing: with `auth` password give it, or PGPASSWORD or PGPASSFILE in the environment",
-            )
-        })
-}
-
-/// A token must reach the right server only; a password's owner may choose.
-fn tls_mode(auth: &Auth, env: &Env) -> Result<TlsMode> {
-    if matches!(auth, Auth::Iam { .. }) {
-        return Ok(TlsMode::VerifyFull);
-    }
-    match env.get("PGSSLMODE") {
-        None | Some("verify-full") => Ok(TlsMode::VerifyFull),
-        Some("verify-ca") => Ok(TlsMode::VerifyCa),
-        Some("require") => Ok(TlsMode::Require),
-        Some("disable") => Ok(TlsMode::Disable),
-        Some(_) => Err(Error::new(
-            Code::BadEvent,
-            "PGSSLMODE must be verify-full, verify-ca, require or disable: the others may fall back to no TLS",
-        )),
-    }
-}
-
-fn destination(asked: &EventFields<'_>, region: Option<&RegionName>) -> Result<Destination> {
-    let bucket_region = asked
-        .text("bucket_region")?
-        .map(|text| RegionName::new("bucket_region", &text))
-        .transpose()?;
+fn destination(asked: &EventFields<'_>, region: Option<&RegionName>, faults: &mut Faults) -> Option<Destination> {
     let text = |field: &str| asked.text(field);
-    let kms_key_id = text("kms_key_id")?.map(KmsKeyId::new).transpose()?;
-    Ok(Destination {
+    let name = faults.keep(asked.required("bucket").and_then(|name| BucketName::new(&name)));
+    let bucket_region = text("bucket_region").and_then(|text| {
+        let named = text.map(|text| RegionName::new("bucket_region", &text)).transpose()?;
+        named.or(region.cloned()).ok_or_else(|| missing(&["bucket_region", "region"]))
+    });
+    let owner = text("bucket_owner").and_then(|owner| owner.map(|owner| AccountId::new("bucket_owner", &owner)).transpose());
+    let prefix = text("prefix").and_then(|prefix| Prefix::new(prefix.as_deref().unwrap_or("backups")));
+    let (bucket_region, owner, prefix) = (faults.keep(bucket_region), faults.keep(owner), faults.keep(prefix));
+    let storage_class = text("storage_class").and_then(|class| class.as_deref().map(StorageClass::new).transpose());
+    let kms_key_id = text("kms_key_id").and_then(|key| key.map(KmsKeyId::new).transpose());
+    let acl = text("acl").and_then(|acl| acl.as_deref().map(CannedAcl::new).transpose());
+    let (storage_class, kms_key_id, acl) = (faults.keep(storage_class), faults.keep(kms_key_id), faults.keep(acl));
+    let has_key = kms_key_id.as_ref().is_some_and(Option::is_some);
+    let encryption = faults.keep(text("encryption").and_then(|asked| storage::encryption(asked, has_key)));
+    let tags = faults.keep(
+        asked
+            .object("tags")
+            .and_then(|tags| Ok(tags.map(Tagging::new).transpose()?.flatten())),
+    );
+    let object_lock = faults.keep(
+        asked
+            .object("object_lock")
+            .and_then(|lock| lock.map(storage::object_lock).transpose()),
+    );
+    Some(Destination {
         bucket: BucketAccess {
-            name: BucketName::new(&asked.required("bucket")?)?,
-            region: bucket_region
-                .or(region.cloned())
-                .ok_or_else(|| missing(&["bucket_region", "region"]))?,
-            owner: asked
-                .text("bucket_owner")?
-                .map(|owner| AccountId::new("bucket_owner", &owner))
-                .transpose()?,
+            name: name?,
+            region: bucket_region?,
+            owner: owner?,
         },
-        prefix: Prefix::new(&asked.text("prefix")?.unwrap_or_else(|| "backups".to_owned()))?,
-        storage_class: text("storage_class")?.as_deref().map(StorageClass::new).transpose()?,
-        encryption: storage::encryption(text("encryption")?, kms_key_id.is_some())?,
-        kms_key_id,
-        acl: text("acl")?.as_deref().map(CannedAcl::new).transpose()?,
-        tags: asked.object("tags")?.map(Tagging::new).transpose()?.flatten(),
-        object_lock: asked.object("object_lock")?.map(storage::object_lock).transpose()?,
+        prefix: prefix?,
+        storage_class: storage_class?,
+        encryption: encryption?,
+        kms_key_id: kms_key_id?,
+        acl: acl?,
+        tags: tags?,
+        object_lock: object_lock?,
     })
 }
 

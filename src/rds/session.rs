@@ -8,7 +8,7 @@
 //! So a connection that is lost between or under two of them costs nothing but a new login: the query is asked again.
 //!
 //! Queries name `pg_catalog` all the same, and hold no backslash in a plain literal, whose meaning is a setting of the
-//! server: values go in by [`literal`].
+//! server: values go in by [`crate::format::sql::literal`].
 
 use super::diagnose::{self, LoginRefusal};
 use super::login::{self, Connection};

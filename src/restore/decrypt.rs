@@ -10,7 +10,7 @@ use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::observe::output;
-use crate::observe::progress::{Progress, Reporter};
+use crate::observe::progress::{Activity, Progress, Reporter};
 use crate::pipeline::{DumpStats, Stage};
 use crate::store::NewFile;
 use std::fs::File;
@@ -24,6 +24,8 @@ pub(crate) struct DecryptOptions<'a> {
     pub role: Role,
     /// `None`: standard output.
     pub output: Option<&'a Path>,
+    /// Replaces a file that is there.
+    pub force: bool,
     pub legacy: legacy::Consent,
     pub workers: usize,
 }
@@ -38,7 +40,7 @@ pub(crate) async fn decrypt(backup: &ChosenBackup, ask: &DecryptOptions<'_>, can
         }
         let sink = DecryptOutput::open(ask)?;
         let progress = Progress::new(0);
-        let _reporter = Reporter::start(progress.clone(), &backup.stem);
+        let _reporter = Reporter::start(Activity::Decrypting, progress.clone(), &backup.stem);
         let limit = ask.legacy.length();
         let (counted, written) =
             legacy::fetch_object(backup, key, dump, ask.key, ask.workers, limit, || Ok(sink), &progress, cancel).await?;
@@ -57,7 +59,7 @@ pub(crate) async fn decrypt(backup: &ChosenBackup, ask: &DecryptOptions<'_>, can
         None
     };
     let progress = Progress::new(opened.manifest.plain_bytes);
-    let _reporter = Reporter::start(progress.clone(), &backup.stem);
+    let _reporter = Reporter::start(Activity::Decrypting, progress.clone(), &backup.stem);
     let (counted, written) = opened.fetch_object(ask.role, ask.workers, || Ok(sink), &progress, cancel).await?;
     if let Some(contents) = &contents {
         check_against_inventory(&counted, contents)?;
@@ -70,7 +72,13 @@ pub(crate) async fn decrypt(backup: &ChosenBackup, ask: &DecryptOptions<'_>, can
 enum DecryptOutput {
     /// And what it is, in words.
     Stdout(File, &'static str),
-    File(NewFile, PathBuf),
+    File(NewFile, PathBuf, WriteMode),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WriteMode {
+    New,
+    Replace,
 }
 
 impl DecryptOutput {
@@ -82,20 +90,26 @@ impl DecryptOutput {
                 .map_err(|error| not_taken(what, &error));
         };
         // A link that points nowhere has the name, too.
-        if path.symlink_metadata().is_ok() {
-            return Err(exists(path));
+        let there = path.symlink_metadata().ok();
+        match &there {
+            Some(facts) if ask.force && facts.is_file() => {}
+            Some(_) if ask.force => return Err(refused(path, "is no file that could be replaced")),
+            Some(_) => return Err(exists(path)),
+            None => {}
         }
+        let mode = if there.is_some() { WriteMode::Replace } else { WriteMode::New };
         if path.file_name().is_none() {
             return Err(refused(path, "is no name of a file"));
         }
         let file = NewFile::create(path, 0o600).map_err(|error| refused(path, &format!("cannot be written: {error}")))?;
-        Ok(Self::File(file, path.to_owned()))
+        Ok(Self::File(file, path.to_owned(), mode))
     }
 
     fn publish(self) -> Result<()> {
         match self {
             Self::Stdout(..) => Ok(()),
-            Self::File(file, path) => file.publish().map_err(|error| match error.kind() {
+            Self::File(file, path, WriteMode::Replace) => file.replace().map_err(|error| unwritten(&path, &error)),
+            Self::File(file, path, WriteMode::New) => file.publish().map_err(|error| match error.kind() {
                 ErrorKind::AlreadyExists => exists(&path),
                 _ => unwritten(&path, &error),
             }),
@@ -109,7 +123,7 @@ impl Stage for DecryptOutput {
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
             Self::Stdout(stdout, what) => stdout.write_all(bytes).map_err(|error| not_taken(what, &error)),
-            Self::File(file, path) => file.write_all(bytes).map_err(|error| unwritten(path, &error)),
+            Self::File(file, path, _) => file.write_all(bytes).map_err(|error| unwritten(path, &error)),
         }
     }
 
@@ -131,7 +145,7 @@ fn refused(path: &Path, reason: &str) -> Error {
 }
 
 fn exists(path: &Path) -> Error {
-    refused(path, "exists already; nothing is overwritten").advise("Name another file with -o, or move this one away first.")
+    refused(path, "exists already; nothing is overwritten").advise("Name another file with -o, or replace this one with --force.")
 }
 
 fn not_taken(what: &str, error: &std::io::Error) -> Error {

@@ -10,6 +10,7 @@ use crate::cancel::Cancel;
 use crate::envelope::manifest::Timestamp;
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
+use crate::error::Code;
 use std::path::PathBuf;
 use std::time::Instant;
 use time::OffsetDateTime;
@@ -55,6 +56,9 @@ pub(crate) async fn drill(backup: &ChosenBackup, ask: DrillOptions<'_>, cancel: 
     };
     match run::run(backup, ask, &mut report, cancel).await {
         Ok(comparison) => report.comparison = Some(comparison),
+        Err(error) if error.code == Code::Terminated => {
+            report.error = Some(error.or_advise("Stopped by a signal: nothing is known of the backup. Run the drill again."));
+        }
         Err(error) => report.error = Some(error),
     }
     report.outcome = DrillReport::outcome(report.error.as_ref(), report.comparison.as_ref());

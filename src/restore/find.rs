@@ -1,6 +1,9 @@
 //! Which backup is meant, and what stands there under its name.
 
+use super::latest;
+use crate::cancel::Cancel;
 use crate::envelope::manifest::{MAX_MANIFEST, ManifestObject, UnverifiedManifest, base_name};
+use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::object_names::{compact, is_of_sealed, manifest_revision, stem_of};
 use crate::store::{Archive, Location, PinnedObject, missing};
@@ -27,9 +30,20 @@ pub enum BackupKind {
 }
 
 impl ChosenBackup {
-    /// Takes `folder/STEM`, the name of any of its objects, or a folder that holds one backup only.
-    pub async fn find(text: &str, env: &Env) -> Result<Self> {
+    /// Takes `folder/STEM`, the name of any of its objects, `folder/latest[:DATABASE]`, or a folder that holds one backup only.
+    pub async fn find(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Self> {
         let location = Location::parse(text)?;
+        if let Some((folder, name)) = location.split()
+            && let Some(database) = latest::asked(&name)
+        {
+            let archive = cancel.run_until_cancelled(Archive::open(&folder, env)).await?;
+            let stem = latest::newest(&folder, &archive, database, signer, cancel).await?;
+            return cancel.run_until_cancelled(Self::at(folder, archive, &stem)).await;
+        }
+        cancel.run_until_cancelled(Self::named(location, env)).await
+    }
+
+    async fn named(location: Location, env: &Env) -> Result<Self> {
         if let Some((folder, name)) = location.split()
             && let Some(stem) = stem_of(&name)
         {

@@ -1,5 +1,7 @@
 //! What is there: whole backups, the newest first, and apart from them what interrupted runs left.
 
+pub(crate) mod filter;
+
 use super::find::legacy_pair;
 use super::provenance::Origin;
 use crate::cancel::Cancel;
@@ -7,9 +9,11 @@ use crate::envelope::manifest::{MAX_MANIFEST, Timestamp, UnverifiedManifest, bas
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::object_names::{compact, instructions_revision, is_report, manifest_revision, old_spelling, stem_of};
+use crate::observe::logs::ANSWER;
 use crate::rds::preflight::some_of;
 use crate::store::{Archive, Location, ObjectEntry};
 use crate::variables::Env;
+use filter::ListFilter;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use time::{Duration, OffsetDateTime};
@@ -35,6 +39,16 @@ pub(crate) struct Listing {
     /// Of a place without any object of a backup: the folders in it, where backups may be. The first thousand.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<String>,
+    /// A database has no complete backup that is as new as was asked for (`--max-age`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+}
+
+impl Listing {
+    /// What makes it more than a list.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.error.as_ref().or_else(|| self.unreadable.first().map(|entry| &entry.error))
+    }
 }
 
 /// A backup with a manifest. Whether its objects are what was sealed, `verify` tells.
@@ -100,7 +114,7 @@ pub(crate) struct LeftoverEntry {
     pub error: Option<Error>,
 }
 
-pub(crate) async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Listing> {
+pub(crate) async fn list(text: &str, filter: &ListFilter, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Listing> {
     let named = Location::parse(text)?;
     let (location, archive, listed) = cancel.run_until_cancelled(open_location(&named, env)).await?;
     let mut groups: BTreeMap<String, Vec<ObjectEntry>> = BTreeMap::new();
@@ -116,7 +130,7 @@ pub(crate) async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cance
             0 => "no folder is in it either".to_owned(),
             count => format!("the folders in it are places of their own ({count}): {}", some_of(&folders)),
         };
-        tracing::warn!("no object that could be of a backup stands directly under {location}; {below}");
+        tracing::warn!(target: ANSWER, "no object that could be of a backup stands directly under {location}; {below}");
     }
     let mut listing = Listing {
         location: named.to_string(),
@@ -126,6 +140,7 @@ pub(crate) async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cance
         leftovers: Vec::new(),
         reports: reports.into_iter().map(|listed| listed.name).collect(),
         folders,
+        error: None,
     };
     let mut named: BTreeSet<String> = BTreeSet::new();
     let sizes: BTreeMap<String, u64> = groups.values().flatten().map(|listed| (listed.name.clone(), listed.size)).collect();
@@ -192,6 +207,7 @@ pub(crate) async fn list(text: &str, signer: Option<&Verifier>, env: &Env, cance
             }
         }
     }
+    filter.apply(&mut listing, OffsetDateTime::now_utc());
     Ok(listing)
 }
 

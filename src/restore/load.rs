@@ -23,7 +23,7 @@ use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::inventory::Inventory;
 use crate::format::sql;
-use crate::observe::progress::{Progress, Reporter};
+use crate::observe::progress::{Activity, Progress, Reporter};
 use crate::pipeline::DumpStats;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -207,7 +207,7 @@ impl Load<'_> {
             warnings.push(warning);
         }
         let progress = Progress::new(opened.manifest.plain_bytes);
-        let _reporter = Reporter::start(progress.clone(), &opened.backup.stem);
+        let _reporter = Reporter::start(Activity::Restoring, progress.clone(), &opened.backup.stem);
         let single = ask.single_transaction;
         let loading = dump(opened, &values.target, options, single, ask.workers, &progress, cancel).await;
         let (counted, filtered) = loading.map_err(|error| values.likely_cause(error))?;
@@ -259,7 +259,7 @@ impl Load<'_> {
             Err(error) => return Err(self.left_behind(error, &access, false).await),
         };
         let progress = Progress::new(0);
-        let _reporter = Reporter::start(progress.clone(), &backup.stem);
+        let _reporter = Reporter::start(Activity::Restoring, progress.clone(), &backup.stem);
         let (target, stop, single) = (access.clone(), cancel.clone(), ask.single_transaction);
         let sink = move || Ok(Filter::new(options, target.restore(PsqlMode::all(single), &stop)?));
         let limit = ask.legacy.length();

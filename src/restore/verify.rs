@@ -17,7 +17,7 @@ use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::Sha256;
 use crate::format::object_names::{compact, is_report, stem_of};
-use crate::observe::progress::{Progress, Reporter};
+use crate::observe::progress::{Activity, Progress, Reporter};
 use crate::pipeline::Discard;
 use objects::{STEP, compare, fits};
 use serde::Serialize;
@@ -238,7 +238,7 @@ async fn with_key<'a>(
         }
     }
     let progress = Progress::new(opened.manifest.plain_bytes);
-    let reporter = Reporter::start(progress.clone(), &backup.stem);
+    let reporter = Reporter::start(Activity::Verifying, progress.clone(), &backup.stem);
     let contents = opened.contents(cancel).await?;
     for role in [Role::Globals, Role::Dump] {
         if opened.manifest.object(role).is_none() {

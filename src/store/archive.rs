@@ -9,6 +9,7 @@ use crate::variables::Env;
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
+use time::OffsetDateTime;
 
 /// One folder.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub enum Archive {
 pub struct ObjectEntry {
     pub name: String,
     pub size: u64,
+    /// When it was written, where that is known.
+    pub modified: Option<OffsetDateTime>,
 }
 
 /// An object that stays the same while it is read, whatever happens to its name.
@@ -114,6 +117,18 @@ impl Archive {
             ));
         }
         self.range(&pinned, 0..pinned.size).await
+    }
+
+    /// Removes an object; in a versioned bucket its versions stay until they expire.
+    pub(crate) async fn delete(&self, name: &str) -> Result<()> {
+        match self {
+            Self::S3(reader) => reader.delete(name).await,
+            Self::Directory(directory) => directory.delete(name),
+            Self::Memory(memory) => {
+                memory.delete(name);
+                Ok(())
+            }
+        }
     }
 
     /// Writes a new object; never overwrites.

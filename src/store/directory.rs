@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use time::OffsetDateTime;
 
 #[derive(Clone)]
 pub struct Directory(PathBuf);
@@ -29,7 +30,11 @@ impl Directory {
             // What a link points at counts, as for every tool.
             let Ok(facts) = std::fs::metadata(entry.path()) else { continue };
             if name.starts_with(beginning) && facts.is_file() {
-                listed.push(ObjectEntry { name, size: facts.len() });
+                listed.push(ObjectEntry {
+                    name,
+                    size: facts.len(),
+                    modified: facts.modified().ok().map(OffsetDateTime::from),
+                });
             }
         }
         Ok(listed)
@@ -80,6 +85,12 @@ impl Directory {
             ErrorKind::UnexpectedEof => Error::new(Code::Tampered, format!("{} became shorter while it was read", path.display())),
             _ => unreadable(&path, &error),
         })
+    }
+
+    pub(crate) fn delete(&self, name: &str) -> Result<()> {
+        let path = self.0.join(name);
+        std::fs::remove_file(&path)
+            .map_err(|error| Error::new(Code::OutputFailed, format!("{} cannot be removed: {error}", path.display())))
     }
 
     pub(crate) fn put_new(&self, name: &str, body: &[u8]) -> Result<PutOutcome> {

@@ -23,6 +23,7 @@ impl InMemoryStore {
         let listed = listed.map(|(name, body)| ObjectEntry {
             name: name.clone(),
             size: body.len() as u64,
+            modified: None,
         });
         listed.collect()
     }
@@ -45,6 +46,10 @@ impl InMemoryStore {
             return Err(Error::new(Code::Tampered, format!("{} is shorter than it was", pinned.name)));
         }
         Ok(body.slice(range.start as usize..range.end as usize))
+    }
+
+    pub(crate) fn delete(&self, name: &str) {
+        self.objects().remove(name);
     }
 
     pub(crate) fn put_new(&self, name: &str, body: Bytes) -> PutOutcome {

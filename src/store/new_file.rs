@@ -81,6 +81,24 @@ impl NewFile {
     }
 }
 
+impl NewFile {
+    /// Gives it its name in place of a file that has it: anyone who opens that name sees the one or the other, whole.
+    pub(crate) fn replace(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        if self.partial.is_none() {
+            let partial = folder_of(&self.path).join(format!(".pgseal-{}.partial", std::process::id()));
+            linkat(CWD, place_of(&self.file), CWD, &partial, AtFlags::SYMLINK_FOLLOW)?;
+            self.partial = Some(partial);
+        }
+        if let Some(partial) = &self.partial {
+            std::fs::rename(partial, &self.path)?;
+            self.partial = None;
+        }
+        let _ = File::open(folder_of(&self.path)).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+}
+
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
@@ -122,6 +140,23 @@ mod tests {
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole() {
+        for way in WAYS {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("dump.sql");
+            std::fs::write(&path, "old").unwrap();
+            let mut file = way(&path, 0o600).unwrap();
+            file.write_all(b"new").unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"old");
+            file.replace().unwrap();
+            assert_eq!(
+                (std::fs::read(&path).unwrap(), names(folder.path())),
+                (b"new".to_vec(), vec!["dump.sql".to_owned()])
+            );
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+use time::OffsetDateTime;
 
 /// Tries of one range whose body broke off: the SDK repeats requests, not bodies.
 const TRIES: u32 = 5;
@@ -73,6 +74,9 @@ impl S3Reader {
                 listed.push(ObjectEntry {
                     name: name.to_owned(),
                     size: object.size().unwrap_or_default().max(0) as u64,
+                    modified: object
+                        .last_modified()
+                        .and_then(|time| OffsetDateTime::from_unix_timestamp(time.secs()).ok()),
                 });
             }
             if !pages.turn(&page, &arn)? {
@@ -189,6 +193,16 @@ impl S3Reader {
             return Err(broken(format!("{left} bytes did not come")));
         }
         Ok(())
+    }
+
+    pub(crate) async fn delete(&self, name: &str) -> Result<()> {
+        let key = format!("{}{name}", self.folder);
+        let request = self.s3.client.delete_object().bucket(self.s3.bucket()).key(&key);
+        let (action, arn) = ("s3:DeleteObject", self.s3.arn(&key));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(S3ErrorKind::of(&error, action, &arn).into_error(action, &arn)),
+        }
     }
 
     pub(crate) async fn put_new(&self, name: &str, body: Bytes) -> Result<PutOutcome> {

@@ -42,6 +42,14 @@ impl Env {
         self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The same with one variable more, or another value of it: what an option of the command line says.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut env = self.clone();
+        env.values.insert(name.to_owned(), value.to_owned());
+        env
+    }
+
     /// Whether it is there, be it empty.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         self.values.contains_key(name)

@@ -2,6 +2,7 @@
 //! compared with the program. The commands that restore are run on real backups in `road.rs`.
 
 mod images;
+mod quickstart;
 mod tables;
 
 use crate::support::invariants::RECIPIENT;
@@ -19,6 +20,9 @@ use std::process::{Command, Stdio};
 /// Each marked block, and where it is tested.
 const HERE: &[&str] = &[
     "make",
+    "quickstart",
+    "quickstart-back",
+    "cron",
     "keys",
     "one-line",
     "role",

@@ -81,7 +81,7 @@ pub(crate) fn open(file: &[u8], passphrase: impl FnOnce() -> Result<Zeroizing<Ve
         // One wrong passphrase in 256 leaves what looks like padding: then it is no DER.
         Ok(plain) if items(&plain).is_some() => key(plain),
         Ok(_) | Err(DecryptError::WrongPassphrase) => Err(refused(
-            "is not opened by this passphrase",
+            super::passphrase::WRONG,
             "Try again. Of a passphrase file the first line counts, a carriage return at its end included.",
         )),
         Err(DecryptError::Unsupported) => Err(refused("is encrypted in a way that is not read here", CONVERT)),

@@ -1,6 +1,7 @@
 //! Where the passphrase of an encrypted private key comes from. Never from the command line: others see it there.
 
 use crate::error::{Code, Error, Result};
+use crate::observe::output;
 use rpassword::{Config, ConfigBuilder};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -15,6 +16,41 @@ pub(crate) fn ask(path: &str, file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>>
     match file {
         Some(file) => from_file(file),
         None => from_terminal(path, ConfigBuilder::new().build()),
+    }
+}
+
+/// What is said of a wrong one.
+pub(crate) const WRONG: &str = "is not opened by this passphrase";
+/// As `ssh` has it.
+const TRIES: u32 = 3;
+
+/// Opens with what is typed at a terminal; one who mistypes it is asked again. What comes from a file stays the same.
+pub(crate) fn tried<T>(file: Option<&Path>, open: impl Fn() -> Result<T>) -> Result<T> {
+    let mut tries = if file.is_some() { TRIES } else { 1 };
+    loop {
+        match open() {
+            Err(error) if error.message.contains(WRONG) && tries < TRIES => {
+                tries += 1;
+                output::tell("That passphrase does not open it. Once more.\n");
+                output::flush();
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// One for a new key at `path`: typed twice, since nobody can read what is typed.
+pub(crate) fn new(path: &str, file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
+    if let Some(file) = file {
+        return from_file(file);
+    }
+    let typed = from_terminal(path, ConfigBuilder::new().build())?;
+    if typed.is_empty() {
+        return Err(unavailable("the passphrase is empty".to_owned()).advise("Type one, or say --no-passphrase."));
+    }
+    match from_terminal(&format!("{path}, again"), ConfigBuilder::new().build())? == typed {
+        true => Ok(typed),
+        false => Err(unavailable("the two passphrases differ".to_owned()).advise("Run again.")),
     }
 }
 
@@ -145,6 +181,24 @@ mod tests {
     #[test]
     fn the_terminal_gives_a_line() {
         assert_eq!(*from_terminal("key.pem", terminal(b"typed\n")).unwrap(), b"typed");
+    }
+
+    #[test]
+    fn who_mistypes_is_asked_again_and_a_file_is_not() {
+        let tries = |file: Option<&Path>, right: u32| {
+            let count = std::cell::Cell::new(0);
+            let open = || {
+                count.set(count.get() + 1);
+                match count.get() == right {
+                    true => Ok(()),
+                    false => Err(Error::new(Code::WrongKey, WRONG)),
+                }
+            };
+            (tried(file, open).is_ok(), count.get())
+        };
+        assert_eq!(tries(None, 2), (true, 2));
+        assert_eq!(tries(None, 9), (false, 3));
+        assert_eq!(tries(Some(Path::new("file")), 2), (false, 1));
     }
 
     #[test]

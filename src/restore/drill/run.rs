@@ -6,7 +6,7 @@ use crate::envelope::manifest::Role;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::inventory::Inventory;
-use crate::observe::progress::{Progress, Reporter};
+use crate::observe::progress::{Activity, Progress, Reporter};
 use crate::pipeline::DumpStats;
 use crate::process::client_tools::ClientTools;
 use crate::restore::collations;
@@ -223,7 +223,7 @@ impl<'a> DrillRun<'a> {
         schemas: BTreeSet<Vec<u8>>,
     ) -> Result<(DumpStats, Filtered<Vec<ReportText>>), (Error, FilterChanges)> {
         let progress = Progress::new(self.contents.plain_bytes);
-        let _reporter = Reporter::start(progress.clone(), &self.opened.backup.stem);
+        let _reporter = Reporter::start(Activity::Restoring, progress.clone(), &self.opened.backup.stem);
         let (restorer, superuser, stop) = (values.target.clone(), there.superuser.clone(), self.cancel.clone());
         let (restorer_name, excluded) = (there.server.restorer_name().to_owned(), options.exclude_extensions.clone());
         let unfinished = UnfinishedChanges::default();
@@ -250,7 +250,8 @@ impl<'a> DrillRun<'a> {
 
     /// Why the dump did not go in, as far as it shows once the server is gone.
     async fn explain(self, error: Error, there: DrillServer) -> Error {
-        let has_roles = self.has_globals() || self.opened.manifest.is_partial();
+        let is_partial = self.opened.manifest.is_partial();
+        let has_roles = self.has_globals() || is_partial;
         let DrillServer {
             server,
             restorer,
@@ -258,7 +259,13 @@ impl<'a> DrillRun<'a> {
             ..
         } = there;
         let error = failed_rows::tell(error, server, DATABASE, self.contents, restorer, self.cancel).await;
-        in_another_locale(without_roles(error, has_roles), &fallback)
+        let error = in_another_locale(without_roles(error, has_roles), &fallback);
+        match is_partial && error.code == Code::RestoreFailed {
+            true => error.or_advise(
+                "This backup holds a part of its database: what the part needs and lacks is in the inventory's warnings (`pgseal decrypt --what inventory`).",
+            ),
+            false => error,
+        }
     }
 
     /// Counts what came back, and then gives owners and properties.

@@ -2,7 +2,7 @@
 
 use super::{minimal, offline, root};
 use crate::support::pgseal::Pgseal;
-use crate::support::restore::{readme, rows, table};
+use crate::support::restore::{PAGES, readme, rows, table};
 use pgseal::variables::{ALL, VariableKind};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,7 +192,11 @@ fn the_table_of_speed_is_the_one_that_was_measured() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    for page in ["README.md", "docs/FORMAT.md", "docs/ERRORS.md", "docs/THREATS.md", "docs/SCALE.md"].map(|page| root().join(page)) {
+    for page in PAGES
+        .iter()
+        .chain(&["docs/FORMAT.md", "docs/ERRORS.md", "docs/THREATS.md", "docs/SCALE.md"])
+        .map(|page| root().join(page))
+    {
         let text = fs::read_to_string(&page).expect("the page");
         let links = text
             .split("](")

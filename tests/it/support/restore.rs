@@ -1,4 +1,4 @@
-//! The commands that README.md gives its readers, taken from it and run as they stand.
+//! The commands that README.md and the pages of docs/ give their readers, taken from them and run as they stand.
 //!
 //! A block that a test runs carries an HTML comment with its name, on the last line before it that is not empty:
 //!
@@ -52,7 +52,7 @@ pub fn blocks() -> Vec<Block> {
 pub fn block(name: &str) -> String {
     let found = blocks().into_iter().find(|block| block.name.as_deref() == Some(name));
     found
-        .unwrap_or_else(|| panic!("README.md has no block marked <!-- test: {name} -->"))
+        .unwrap_or_else(|| panic!("no page has a block marked <!-- test: {name} -->"))
         .text
 }
 
@@ -61,7 +61,7 @@ pub fn table(name: &str) -> Vec<Vec<String>> {
     let readme = readme();
     let (_, after) = readme
         .split_once(&format!("<!-- test: {name} -->\n\n"))
-        .unwrap_or_else(|| panic!("README.md has no table marked <!-- test: {name} -->"));
+        .unwrap_or_else(|| panic!("no page has a table marked <!-- test: {name} -->"));
     rows(after).skip(2).collect()
 }
 
@@ -71,8 +71,23 @@ pub fn rows(text: &str) -> impl Iterator<Item = Vec<String>> {
     lines.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
 }
 
+/// README.md and the pages that it leads to, whose commands and tables are tested.
+pub const PAGES: [&str; 9] = [
+    "README.md",
+    "docs/INSTALL.md",
+    "docs/GUIDE.md",
+    "docs/DEPLOY.md",
+    "docs/REFERENCE.md",
+    "docs/RESTORE.md",
+    "docs/KEYS.md",
+    "docs/SPEED.md",
+    "docs/FAQ.md",
+];
+
+/// All of them, one behind the other.
 pub fn readme() -> String {
-    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README.md is there")
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    PAGES.map(|page| fs::read_to_string(root.join(page)).expect("a page")).join("\n")
 }
 
 /// What a reader's shell printed.

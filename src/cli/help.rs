@@ -1,0 +1,140 @@
+//! What stands below the options in `--help`, and what is made of the help: completions and manual pages.
+
+use super::Cli;
+use crate::error::{Code, Error, Result};
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+pub(super) const SHORT: &str = "\
+Examples:
+  pgseal check --event event.json        Is everything ready?
+  pgseal backup --event event.json       Back up now
+  pgseal list s3://bucket/backups        What is there?
+  pgseal restore s3://bucket/backups/latest:app --key private.pem --to dbname=app --create
+
+`pgseal help COMMAND` has more; `pgseal --help` adds exit codes and the environment. Documents: README.md and docs/.";
+
+pub(super) const LONG: &str = "\
+Examples:
+  pgseal check --event event.json        Is everything ready?
+  pgseal backup --event event.json       Back up now
+  pgseal list s3://bucket/backups        What is there?
+  pgseal restore s3://bucket/backups/latest:app --key private.pem --to dbname=app --create
+
+Exit codes:
+  0   success
+  2   bad event or usage
+  3   database
+  4   S3 or another AWS service
+  5   dump failed or incomplete
+  6   deadline or signal
+  7   verification, decryption or restore failed
+  70  a bug
+  74  the answer could not be written
+  `pgseal explain CODE` says what a failure means.
+
+Environment:
+  BACKUP_EVENT              the event, where no command and no --event is given
+  PGPASSWORD, PGPASSFILE    with `auth` password
+  AWS_REGION, AWS_PROFILE   and everything else that AWS's SDK reads
+  PGSEAL_PG_BIN             folders with PostgreSQL's programs
+  PGSEAL_LOG                trace, debug, info, warn or error
+  NO_COLOR                  no colours
+  docs/REFERENCE.md has a table of all variables.
+
+Documents: README.md and docs/ beside the source: GUIDE, DEPLOY, REFERENCE, RESTORE, KEYS, THREATS, FAQ.";
+
+pub(super) const BACKUP: &str = "\
+Examples:
+  pgseal backup --event event.json
+  pgseal backup --event '{\"database\": \"app\", \"host\": \"app.abc.eu-central-1.rds.amazonaws.com\", …}'
+  jq '.database = \"shop\"' event.json | pgseal backup --event -";
+
+pub(super) const CHECK: &str = "\
+Examples:
+  pgseal check --event event.json
+  pgseal check --event event.json --json | jq '.checks[] | select(.status == \"failed\")'";
+
+pub(super) const PLAN: &str = "\
+Examples:
+  pgseal plan --event event.json
+  pgseal plan --event event.json --json | jq -c '.backups[].event'";
+
+pub(super) const LIST: &str = "\
+Examples:
+  pgseal list s3://bucket/backups
+  pgseal list s3://bucket/backups --database app --limit 7
+  pgseal list s3://bucket/backups --max-age 26h || echo 'no backup last night' | mail -s backups dba@example.com";
+
+pub(super) const CLEAN: &str = "\
+Examples:
+  pgseal clean s3://bucket/backups
+  pgseal clean s3://bucket/backups --delete
+The role needs s3:DeleteObject, which no writer of backups should have.";
+
+pub(super) const VERIFY: &str = "\
+Examples:
+  pgseal verify s3://bucket/backups/latest:app
+  pgseal verify s3://bucket/backups/app_20261124T020000Z --key private.pem
+  pgseal verify ./downloaded --deep --signer signer.pem";
+
+pub(super) const DECRYPT: &str = "\
+Examples:
+  pgseal decrypt s3://bucket/backups/latest:app --key private.pem -o app.sql
+  pgseal decrypt ./downloaded --key private.pem | psql app
+  pgseal decrypt ./downloaded --key private.pem --what inventory | jq .tables";
+
+pub(super) const RESTORE: &str = "\
+Examples:
+  pgseal restore s3://bucket/backups/latest:app --key private.pem --to 'host=db dbname=app user=admin' --create
+  pgseal restore ./downloaded --key private.pem --to dbname=copy --create --no-owner --no-privileges";
+
+pub(super) const DRILL: &str = "\
+Examples:
+  pgseal drill s3://bucket/backups/latest:app --key private.pem --report ./reports
+  pgseal drill ./downloaded --key private.pem --report s3://bucket/reports";
+
+pub(super) const REWRAP: &str = "\
+Examples:
+  pgseal rewrap s3://bucket/backups/latest:app --key old.pem --recipient new_public.pem
+  pgseal rewrap ./downloaded --key private.pem --recipient colleague_public.pem --keep";
+
+pub(super) const POLICY: &str = "\
+Examples:
+  pgseal policy --event event.json
+  pgseal policy --event event.json --json | jq .writer > writer.json";
+
+pub(super) const INIT: &str = "\
+Examples:
+  pgseal keygen && pgseal init
+  pgseal init --database app --host app.abc.eu-central-1.rds.amazonaws.com --user backup --bucket acme-backups \\
+    --public-key public_key.pem --no-check";
+
+pub(super) const KEYGEN: &str = "\
+Examples:
+  pgseal keygen
+  pgseal keygen --private backup_private.pem --public backup_public.pem --passphrase-file passphrase
+  jq --rawfile key public_key.pem '.public_key = $key' event.json > with_key.json";
+
+pub(super) fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "pgseal", &mut script);
+    String::from_utf8_lossy(&script).trim_end().to_owned()
+}
+
+pub(super) fn manual(command: Option<&str>) -> Result<String> {
+    let mut all = Cli::command();
+    all.build();
+    let page = match command {
+        None => all,
+        Some(name) => {
+            let found = all.find_subcommand(name).cloned();
+            let unknown = || Error::new(Code::BadUsage, "there is no such command").advise("`pgseal --help` lists them.");
+            found.ok_or_else(unknown)?
+        }
+    };
+    let mut text = Vec::new();
+    let written = clap_mangen::Man::new(page).render(&mut text);
+    written.map_err(|error| Error::new(Code::Bug, format!("no manual page: {error}")))?;
+    Ok(String::from_utf8_lossy(&text).trim_end().to_owned())
+}

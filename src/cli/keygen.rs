@@ -1,0 +1,116 @@
+//! `keygen`: a pair of keys in two new files, and the fingerprint in forms that can be compared on paper and aloud.
+
+use crate::envelope::key_pair::NewKeyPair;
+use crate::envelope::private_key::passphrase;
+use crate::error::{Code, Error, Result};
+use crate::format::{ToJson, unhex};
+use crate::human::{Answer, Mark, Screen};
+use crate::store::NewFile;
+use clap::Args;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+pub struct Keygen {
+    /// The private key: a new file, which never belongs into AWS
+    #[arg(long, value_name = "FILE", default_value = "private_key.pem")]
+    private: PathBuf,
+    /// The public key: a new file, for `public_key` of events
+    #[arg(long, value_name = "FILE", default_value = "public_key.pem")]
+    public: PathBuf,
+    /// A file, or /dev/fd/N, whose first line is to be the private key's passphrase; asked at the terminal otherwise
+    #[arg(long, value_name = "FILE", conflicts_with = "no_passphrase")]
+    passphrase_file: Option<PathBuf>,
+    /// Leaves the private key unencrypted: anyone who reads the file can read the backups
+    #[arg(long)]
+    no_passphrase: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct KeygenAnswer {
+    status: &'static str,
+    private_key: String,
+    public_key: String,
+    fingerprint: String,
+    /// The first half of the fingerprint, as BIP 39 spells it in English.
+    words: String,
+    encrypted: bool,
+}
+
+pub(super) fn keygen(arguments: &Keygen) -> Result<KeygenAnswer> {
+    for path in [&arguments.private, &arguments.public] {
+        if path.exists() {
+            return Err(exists(path));
+        }
+    }
+    let passphrase = match arguments.no_passphrase {
+        true => None,
+        false => Some(passphrase::new(
+            &arguments.private.display().to_string(),
+            arguments.passphrase_file.as_deref(),
+        )?),
+    };
+    let pair = NewKeyPair::generate(passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?;
+    // The private one first: a public key without it would lose every backup.
+    write(&arguments.private, 0o600, pair.private_pem.as_bytes())?;
+    write(&arguments.public, 0o644, pair.public_pem.as_bytes())?;
+    Ok(KeygenAnswer {
+        status: "generated",
+        private_key: arguments.private.display().to_string(),
+        public_key: arguments.public.display().to_string(),
+        words: words(&pair.recipient.fingerprint),
+        fingerprint: pair.recipient.fingerprint,
+        encrypted: passphrase.is_some(),
+    })
+}
+
+fn exists(path: &Path) -> Error {
+    Error::new(Code::BadUsage, format!("{} exists already; nothing is overwritten", path.display()))
+        .advise("Name other files with --private and --public. A key that backups were made for must never be lost.")
+}
+
+fn write(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => exists(path),
+        _ => Error::new(Code::BadUsage, format!("{} cannot be written: {error}", path.display())),
+    };
+    let mut file = NewFile::create(path, mode).map_err(failed)?;
+    std::io::Write::write_all(&mut file, content).map_err(failed)?;
+    file.publish().map_err(failed)
+}
+
+/// Twelve words for 128 bits.
+fn words(fingerprint: &str) -> String {
+    let bytes: Option<[u8; 32]> = unhex(fingerprint);
+    let mnemonic = bytes.and_then(|bytes| bip39::Mnemonic::from_entropy(&bytes[..16]).ok());
+    mnemonic.map(|words| words.to_string()).unwrap_or_default()
+}
+
+impl Answer for KeygenAnswer {
+    fn json(&self) -> String {
+        self.to_json()
+    }
+
+    fn draw(&self, screen: &mut Screen) {
+        screen.mark(Mark::Good, "a new pair of RSA keys, 3,072 bits");
+        let how = if self.encrypted {
+            "encrypted with your passphrase"
+        } else {
+            "NOT encrypted"
+        };
+        screen.facts(&[
+            ("private key", format!("{} ({how})", self.private_key)),
+            ("public key", format!("{}, for `public_key` of events", self.public_key)),
+            ("fingerprint", self.fingerprint.clone()),
+            ("in words", self.words.clone()),
+        ]);
+        if let Ok(code) = qrcode::QrCode::new(&self.fingerprint) {
+            screen.blank();
+            screen.verbatim(&code.render::<qrcode::render::unicode::Dense1x2>().build());
+        }
+        screen.blank();
+        screen.line(
+            "Keep the private key in two places outside of AWS, and its passphrase apart from it: without them nobody opens a backup, not even you.",
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! The answers as a person at a terminal reads them: one file for each command.
+
+mod backup;
+mod check;
+mod clean;
+mod drill;
+mod list;
+mod plan;
+mod policy;
+mod restore;
+mod verify;
+
+pub(super) use drill::DrillAnswer;
+
+use crate::error::Error;
+use crate::handler::Response;
+use crate::human::{Answer, Mark, Screen};
+
+impl Answer for Response {
+    fn json(&self) -> String {
+        self.to_json()
+    }
+
+    fn draw(&self, screen: &mut Screen) {
+        match self {
+            Self::Receipt(receipt) => receipt.draw(screen),
+            Self::Report(report) => report.draw(screen),
+            Self::Fleet(fleet) => fleet.draw(screen),
+        }
+    }
+}
+
+/// Something failed: what, and below it what to do.
+fn failed(screen: &mut Screen, about: &str, error: &Error) {
+    let of = if about.is_empty() { String::new() } else { format!("{about}: ") };
+    for error in std::iter::once(error).chain(&error.also) {
+        screen.mark(Mark::Bad, format!("{of}{} ({})", error.message, error.code.name()));
+        screen.advice(error.hint());
+    }
+}
+
+fn warned<W: std::fmt::Display>(screen: &mut Screen, warnings: impl IntoIterator<Item = W>) {
+    for warning in warnings {
+        screen.mark(Mark::Warning, warning);
+    }
+}
+
+/// Who signed, where that is known.
+fn signed(origin: &crate::restore::provenance::Origin) -> String {
+    match &origin.signed_by {
+        None => "not signed".to_owned(),
+        Some(signer) if origin.pinned => format!("{signer} (the signer you named)"),
+        Some(signer) => format!("{signer} (nobody vouches for this key: name it with --signer)"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! The report of a check: a line for each thing that was looked at.
+
+use super::{failed, warned};
+use crate::check::{Check, CheckReport};
+use crate::format::ToJson;
+use crate::human::units::{counted, lasting, short, sized};
+use crate::human::{Answer, Mark, Screen};
+use serde_json::Value;
+
+impl Answer for CheckReport {
+    fn json(&self) -> String {
+        self.to_json()
+    }
+
+    fn draw(&self, screen: &mut Screen) {
+        for check in &self.checks {
+            draw_check(check, screen);
+        }
+        screen.blank();
+        let failures = self.checks.iter().filter(|check| check.error.is_some()).count() as u64;
+        if failures > 0 {
+            screen.line(format!("Not ready: {}.", counted(failures, "fault")));
+            return;
+        }
+        let number = |name: &str| self.estimate[name].as_u64().unwrap_or_default();
+        let memory = self
+            .estimates
+            .iter()
+            .filter_map(|estimate| estimate["estimate"]["memory"]["peak"].as_u64());
+        screen.line(format!(
+            "Ready: about {} of SQL, at least {}, at most {} of memory.",
+            sized(number("dump_bytes")),
+            lasting(number("seconds").max(1) * 1000),
+            sized(memory.max().unwrap_or_default())
+        ));
+    }
+}
+
+fn draw_check(check: &Check, screen: &mut Screen) {
+    let of = check.database.as_ref().map(|database| format!("{database}: ")).unwrap_or_default();
+    if let Some(error) = &check.error {
+        let about = format!("{of}{}", check.name.replace('_', " "));
+        return failed(screen, &about, error);
+    }
+    let nothing = Value::Null;
+    let detail = check.detail.as_ref().unwrap_or(&nothing);
+    match check.status {
+        "warning" => {
+            let of = detail["database"]
+                .as_str()
+                .map(|database| format!("{database}: "))
+                .unwrap_or_default();
+            screen.mark(Mark::Warning, format!("{of}{}", text(&detail["warning"])));
+            return;
+        }
+        "skipped" => return screen.mark(Mark::Skipped, format!("{of}skipped: {}", text(&detail["reason"]))),
+        "not_checked" => {
+            return screen.mark(
+                Mark::Skipped,
+                format!("{}: not checked: {}", check.name.replace('_', " "), text(&detail["reason"])),
+            );
+        }
+        _ => screen.mark(Mark::Good, format!("{of}{}", sentence(check.name, detail))),
+    }
+    warned(screen, detail["warnings"].as_array().into_iter().flatten().map(text));
+}
+
+/// What is good about it.
+fn sentence(name: &str, detail: &Value) -> String {
+    match name {
+        "event" => format!(
+            "event: {} as {} to s3://{}/{}, {}, {}",
+            listed(&detail["databases"]),
+            text(&detail["user"]),
+            text(&detail["bucket"]),
+            text(&detail["prefix"]),
+            text(&detail["compression"]),
+            match detail["rate_limit_bytes_per_second"].as_u64() {
+                Some(rate) => format!("at most {}/s", sized(rate)),
+                None => "no limit on the rate".to_owned(),
+            }
+        ),
+        "recipients" => {
+            let keys = detail
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|key| short(key.as_str().unwrap_or_default()).to_owned());
+            format!("opens with the private key of {}", keys.collect::<Vec<_>>().join(", "))
+        }
+        "signing" => format!("signed by {}", short(detail["fingerprint"].as_str().unwrap_or_default())),
+        "bucket" => format!("bucket {} in {}", text(&detail["bucket"]), text(&detail["region"])),
+        "conditional_writes" => "S3 refuses to overwrite, and compares checksums".to_owned(),
+        "server" => format!(
+            "server {}, port {}, TLS {}",
+            text(&detail["host"]),
+            text(&detail["port"]),
+            text(&detail["tls"])
+        ),
+        "databases" => format!("databases: {}", listed(&detail["names"])),
+        "name" if detail["already_complete"] == true => "this backup is already complete".to_owned(),
+        "name" => "the backup's name is free".to_owned(),
+        "database" => format!(
+            "PostgreSQL {}, {}, {} on disk{}",
+            text(&detail["server_version"]),
+            counted(detail["tables"].as_u64().unwrap_or_default(), "table"),
+            sized(detail["database_bytes"].as_u64().unwrap_or_default()),
+            if detail["replica"] == true { ", a replica" } else { "" }
+        ),
+        "pg_dump" => format!("pg_dump {} in {}", text(&detail["version"]), text(&detail["folder"])),
+        "selection" if detail["partial"] == true => "may read all of the chosen part".to_owned(),
+        "selection" => "may read everything".to_owned(),
+        other => other.replace('_', " "),
+    }
+}
+
+/// Strings without their quotes, everything else as JSON has it.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn listed(value: &Value) -> String {
+    match value {
+        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::String(all) if all == "*" => "every database".to_owned(),
+        other => text(other),
+    }
+}

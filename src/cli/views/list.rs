@@ -1,0 +1,105 @@
+//! What is in a place.
+
+use super::{failed, warned};
+use crate::format::ToJson;
+use crate::human::units::{counted, grouped, minute, short, sized};
+use crate::human::{Answer, Column, Mark, Screen, Table};
+use crate::restore::list::{BackupEntry, Listing};
+
+const COLUMNS: [Column; 8] = [
+    Column::text("DATABASE", 1),
+    Column::text("TAKEN (UTC)", 2),
+    Column::number("SIZE", 3),
+    Column::number("ROWS", 4),
+    Column::number("TABLES", 6),
+    Column::text("KEY", 5),
+    Column::text("NOTE", 1),
+    Column::text("BACKUP", 0),
+];
+
+impl Answer for Listing {
+    fn json(&self) -> String {
+        self.to_json()
+    }
+
+    fn draw(&self, screen: &mut Screen) {
+        draw_backups(&self.backups, screen);
+        if !self.unauthenticated.is_empty() {
+            screen.blank();
+            screen.heading("Of the legacy image (nobody can tell whether they were changed)");
+            for entry in &self.unauthenticated {
+                screen.line(format!("  {}  {}", entry.stem, sized(entry.bytes)));
+            }
+        }
+        if !self.unreadable.is_empty() {
+            screen.blank();
+            screen.heading("Unreadable (whether they are backups is unknown)");
+            for entry in &self.unreadable {
+                failed(screen, &entry.stem, &entry.error);
+            }
+        }
+        if !self.leftovers.is_empty() {
+            screen.blank();
+            screen.heading("Left by interrupted runs (no backups)");
+            for entry in &self.leftovers {
+                let objects = counted(entry.objects.len() as u64, "object");
+                screen.line(format!("  {}  {objects}, {}", entry.stem, sized(entry.bytes)));
+                if let Some(error) = &entry.error {
+                    failed(screen, "", error);
+                }
+            }
+        }
+        if !self.reports.is_empty() {
+            screen.blank();
+            screen.line(format!("Reports of drills: {}.", counted(self.reports.len() as u64, "file")));
+        }
+        if let Some(error) = &self.error {
+            screen.blank();
+            failed(screen, "", error);
+        } else if self.backups.is_empty() && self.unauthenticated.is_empty() && self.unreadable.is_empty() {
+            screen.blank();
+            screen.mark(Mark::Warning, format!("there is no backup in {}", self.location));
+            if !self.folders.is_empty() {
+                screen.advice(format!("Look in the folders below it: {}", self.folders.join(", ")));
+            }
+        }
+    }
+}
+
+fn draw_backups(backups: &[BackupEntry], screen: &mut Screen) {
+    if backups.is_empty() {
+        return;
+    }
+    let mut table = Table::new(&COLUMNS);
+    for entry in backups {
+        let keys: Vec<&str> = entry.recipients.iter().map(|key| short(key)).collect();
+        let notes = [
+            (entry.partial, "partial"),
+            (!entry.missing.is_empty(), "INCOMPLETE"),
+            (entry.future, "future"),
+            (entry.origin.pinned, "signed"),
+        ];
+        table.row([
+            entry.database.clone(),
+            minute(entry.scheduled_time.0),
+            sized(entry.bytes),
+            grouped(entry.rows),
+            grouped(entry.tables),
+            keys.join(" "),
+            notes
+                .iter()
+                .filter(|(is, _)| *is)
+                .map(|(_, note)| *note)
+                .collect::<Vec<_>>()
+                .join(", "),
+            entry.stem.clone(),
+        ]);
+    }
+    screen.table(&table);
+    for entry in backups {
+        if !entry.missing.is_empty() {
+            screen.mark(Mark::Bad, format!("{}: missing: {}", entry.stem, entry.missing.join(", ")));
+        }
+        warned(screen, entry.warnings.iter().map(|warning| format!("{}: {warning}", entry.stem)));
+    }
+}

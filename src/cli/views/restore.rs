@@ -1,0 +1,54 @@
+//! What came back, and who opens a backup from now on.
+
+use super::{signed, warned};
+use crate::format::ToJson;
+use crate::human::units::{counted, lasting, short, sized};
+use crate::human::{Answer, Mark, Screen};
+use crate::restore::rewrap::RewrapSummary;
+use crate::restore::summary::RestoreSummary;
+
+impl Answer for RestoreSummary {
+    fn json(&self) -> String {
+        self.to_json()
+    }
+
+    fn draw(&self, screen: &mut Screen) {
+        let part = if self.partial { "a part of the database, " } else { "" };
+        screen.mark(
+            Mark::Good,
+            format!(
+                "restored {}: {part}{} in {}, {} of SQL, in {}",
+                self.stem,
+                counted(self.rows, "row"),
+                counted(self.tables, "table"),
+                sized(self.bytes),
+                lasting(self.duration_ms)
+            ),
+        );
+        screen.facts(&[("into", self.to.clone()), ("signed by", signed(&self.origin))]);
+        for left_out in &self.left_out {
+            screen.mark(Mark::Skipped, format!("left out: {}", left_out.in_words()));
+        }
+        warned(screen, &self.warnings);
+    }
+}
+
+impl Answer for RewrapSummary {
+    fn json(&self) -> String {
+        self.to_json()
+    }
+
+    fn draw(&self, screen: &mut Screen) {
+        let keys: Vec<&str> = self.recipients.iter().map(|key| short(key)).collect();
+        screen.mark(
+            Mark::Good,
+            format!("{}: opens with the private key of {} from now on", self.stem, keys.join(", ")),
+        );
+        screen.facts(&[
+            ("manifest", format!("{} (generation {})", self.manifest, self.generation)),
+            ("written", self.written.join(", ")),
+        ]);
+        screen.advice("The old key still opens the old objects: anyone who has both can read the backup until they are deleted.");
+        warned(screen, &self.warnings);
+    }
+}

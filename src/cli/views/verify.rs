@@ -1,0 +1,60 @@
+//! How far a backup was proven.
+
+use super::{failed, signed, warned};
+use crate::format::ToJson;
+use crate::human::units::{counted, sized};
+use crate::human::{Answer, Mark, Screen};
+use crate::restore::verify::VerifyReport;
+
+impl Answer for VerifyReport {
+    fn json(&self) -> String {
+        self.to_json()
+    }
+
+    fn draw(&self, screen: &mut Screen) {
+        let part = if self.partial { " (of a part of the database)" } else { "" };
+        match &self.error {
+            Some(error) => failed(screen, &self.stem, error),
+            None if self.opens => screen.mark(
+                Mark::Good,
+                format!(
+                    "{}: verified{part}: your key opens it, and every byte down to the inventory fits",
+                    self.stem
+                ),
+            ),
+            None if self.hashes_match => {
+                screen.mark(
+                    Mark::Good,
+                    format!("{}: every byte has the hash that its manifest names{part}", self.stem),
+                );
+                screen.advice("Whether the manifest is genuine only the private key proves: give --key.");
+            }
+            None => {
+                screen.mark(
+                    Mark::Good,
+                    format!("{}: all objects are there in the sizes that its manifest names{part}", self.stem),
+                );
+                screen.advice("Only sizes and the store's own checksums were compared: --deep reads every byte, --key proves it.");
+            }
+        }
+        let contents = match (self.rows, self.tables, self.plain_bytes) {
+            (Some(rows), Some(tables), Some(bytes)) => {
+                format!("{} in {}, {} of SQL", counted(rows, "row"), counted(tables, "table"), sized(bytes))
+            }
+            _ => String::new(),
+        };
+        screen.facts(&[("contents", contents), ("signed by", signed(&self.origin))]);
+        if !self.objects.is_empty() {
+            let sealed = self.objects.iter().map(|object| object.size).sum();
+            let objects = counted(self.objects.len() as u64, "object");
+            screen.facts(&[("compared", format!("{objects}, {}", sized(sealed)))]);
+        }
+        warned(
+            screen,
+            self.strangers
+                .iter()
+                .map(|name| format!("{name} stands under its name and belongs to no manifest")),
+        );
+        warned(screen, &self.warnings);
+    }
+}

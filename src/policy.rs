@@ -1,0 +1,225 @@
+//! `policy`: what IAM must allow for one event, and for who reads its backups. Nothing more is in it, and nothing is asked of
+//! AWS.
+
+use crate::plan::{Auth, DatabaseTarget, Encryption, PasswordSource, Plan, SigningKey};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Policies {
+    /// For the role of the function or task.
+    pub writer: Value,
+    /// For who lists, verifies and restores.
+    pub reader: Value,
+    /// What no event says.
+    pub notes: Vec<String>,
+}
+
+pub(crate) fn policies(plan: &Plan) -> Policies {
+    let mut notes = Vec::new();
+    let places = Places::of(plan);
+    Policies {
+        writer: document(writer(plan, &places, &mut notes)),
+        reader: document(reader(plan, &places)),
+        notes,
+    }
+}
+
+fn document(statements: Vec<Value>) -> Value {
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+fn allow(sid: &str, actions: &[&str], resource: impl Serialize) -> Value {
+    let actions = match actions {
+        [one] => json!(one),
+        several => json!(several),
+    };
+    json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource})
+}
+
+/// Names of the bucket and what is in it.
+struct Places {
+    partition: &'static str,
+    region: String,
+    bucket: String,
+    /// Everything under the prefix.
+    objects: String,
+    manifests: String,
+}
+
+impl Places {
+    fn of(plan: &Plan) -> Self {
+        let (name, region) = (plan.destination.bucket.name.as_str(), plan.destination.bucket.region.as_str());
+        let partition = partition(region);
+        let (bucket, inside) = match plan.destination.bucket.name.is_access_point() {
+            true => (name.to_owned(), format!("{name}/object")),
+            false => {
+                let bucket = format!("arn:{partition}:s3:::{name}");
+                (bucket.clone(), bucket)
+            }
+        };
+        // Of every host that may come.
+        let prefix = plan.destination.prefix.as_str().replace("{host}", "*");
+        let folder = if prefix.is_empty() { inside } else { format!("{inside}/{prefix}") };
+        Self {
+            partition,
+            region: region.to_owned(),
+            bucket,
+            objects: format!("{folder}/*"),
+            manifests: format!("{folder}/*.manifest*.jsonl"),
+        }
+    }
+}
+
+/// A key's id stands for a key of any account: no event says which.
+fn key_resource(key: &str, places: &Places) -> String {
+    match key.starts_with("arn:") {
+        true => key.to_owned(),
+        false => format!("arn:{}:kms:{}:*:key/{key}", places.partition, places.region),
+    }
+}
+
+fn partition(region: &str) -> &'static str {
+    match region {
+        _ if region.starts_with("cn-") => "aws-cn",
+        _ if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
+fn writer(plan: &Plan, places: &Places, notes: &mut Vec<String>) -> Vec<Value> {
+    let mut statements = Vec::new();
+    match &plan.source.auth {
+        Auth::Iam { region } => {
+            let (region, user) = (region.as_str(), &plan.source.user);
+            statements.push(allow(
+                "LogIn",
+                &["rds-db:connect"],
+                format!("arn:{}:rds-db:{region}:*:dbuser:*/{user}", partition(region)),
+            ));
+            notes.push(
+                "In LogIn put your account's number for the first `*`, and the database's resource id (db-… or cluster-…) for the second: no event says them."
+                    .to_owned(),
+            );
+        }
+        Auth::Password(PasswordSource::Secret(secret)) => {
+            statements.push(allow("ReadThePassword", &["secretsmanager:GetSecretValue"], &secret.arn));
+        }
+        Auth::Password(_) => {}
+    }
+    if let DatabaseTarget::Instance(_) = plan.source.target {
+        statements.push(allow("FindTheServer", &["rds:DescribeDBInstances", "rds:DescribeDBClusters"], "*"));
+    }
+    let keeping = &plan.destination;
+    let mut writes = vec!["s3:PutObject", "s3:AbortMultipartUpload"];
+    writes.extend(keeping.tags.as_ref().map(|_| "s3:PutObjectTagging"));
+    writes.extend(keeping.object_lock.as_ref().map(|_| "s3:PutObjectRetention"));
+    writes.extend(keeping.acl.as_ref().map(|_| "s3:PutObjectAcl"));
+    statements.push(allow("WriteBackups", &writes, &places.objects));
+    statements.push(allow("SeeWhetherItIsDone", &["s3:GetObject"], &places.manifests));
+    statements.push(allow(
+        "FindTheBucket",
+        &["s3:ListBucket", "s3:ListBucketMultipartUploads"],
+        &places.bucket,
+    ));
+    match (&keeping.kms_key_id, keeping.encryption) {
+        (Some(key), _) => statements.push(allow("EncryptInTheBucket", &["kms:GenerateDataKey", "kms:Decrypt"], key_resource(key.as_str(), places))),
+        (None, Some(Encryption::Kms | Encryption::KmsDsse)) => notes.push(
+            "The bucket's own KMS key needs kms:GenerateDataKey and kms:Decrypt for the writer, kms:Decrypt for the reader: no event names it.".to_owned(),
+        ),
+        _ => {}
+    }
+    if let Some(SigningKey::Kms { key, .. }) = &plan.signing_key {
+        statements.push(allow("Sign", &["kms:GetPublicKey", "kms:Sign"], key));
+    }
+    statements
+}
+
+fn reader(plan: &Plan, places: &Places) -> Vec<Value> {
+    let mut statements = vec![
+        allow("ReadBackups", &["s3:GetObject", "s3:GetObjectVersion"], &places.objects),
+        allow("FindBackups", &["s3:ListBucket"], &places.bucket),
+    ];
+    if let Some(key) = &plan.destination.kms_key_id {
+        statements.push(allow(
+            "OpenTheBucketsEncryption",
+            &["kms:Decrypt"],
+            key_resource(key.as_str(), places),
+        ));
+    }
+    statements
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::plan::RuntimeLimits;
+    use crate::variables::Env;
+    use time::macros::datetime;
+
+    fn of(event: Value) -> Policies {
+        let place = RuntimeLimits {
+            now: datetime!(2026-11-24 02:00 UTC),
+            cpus: 2,
+            memory: None,
+        };
+        let mut whole: Value = serde_json::from_str(include_str!("../events/accepted/minimal.json")).unwrap();
+        for (name, value) in event.as_object().unwrap() {
+            whole[name] = value.clone();
+        }
+        let env = Env::from_iter([("TESTBED_KEYS", "allowed")]);
+        policies(&Plan::resolve(&Event::parse(&whole.to_string()).unwrap(), &env, place).unwrap())
+    }
+
+    fn actions(policy: &Value) -> Vec<String> {
+        let statements = policy["Statement"].as_array().unwrap().iter();
+        let listed = |value: &Value| match value {
+            Value::Array(several) => several.iter().filter_map(|one| one.as_str().map(str::to_owned)).collect(),
+            one => vec![one.as_str().unwrap_or_default().to_owned()],
+        };
+        statements.flat_map(|statement| listed(&statement["Action"])).collect()
+    }
+
+    #[test]
+    fn each_field_adds_what_it_needs_and_nothing_else() {
+        let plain = actions(&of(json!({})).writer);
+        assert_eq!(
+            plain,
+            [
+                "rds-db:connect",
+                "s3:PutObject",
+                "s3:AbortMultipartUpload",
+                "s3:GetObject",
+                "s3:ListBucket",
+                "s3:ListBucketMultipartUploads"
+            ]
+        );
+        for (event, more) in [
+            (json!({"tags": {"a": "b"}}), "s3:PutObjectTagging"),
+            (json!({"object_lock": {"mode": "GOVERNANCE", "days": 1}}), "s3:PutObjectRetention"),
+            (json!({"acl": "private"}), "s3:PutObjectAcl"),
+            (json!({"kms_key_id": "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"}), "kms:GenerateDataKey"),
+        ] {
+            let asked = actions(&of(event.clone()).writer);
+            assert!(
+                asked.contains(&more.to_owned()) && !plain.contains(&more.to_owned()),
+                "{event}: {asked:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_event() {
+        let found = of(json!({"prefix": "backups/{host}", "region": "cn-north-1", "host": "app.abc.cn-north-1.rds.amazonaws.com.cn"}));
+        let text = found.writer.to_string();
+        for part in [
+            "arn:aws-cn:rds-db:cn-north-1:*:dbuser:*/backup",
+            "arn:aws-cn:s3:::acme-backups/backups/*/*",
+            "arn:aws-cn:s3:::acme-backups/backups/*/*.manifest*.jsonl",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert_eq!(actions(&found.reader), ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"]);
+    }
+}

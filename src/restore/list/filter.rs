@@ -1,0 +1,118 @@
+//! Which backups of a place are listed, and how old the newest may be.
+
+use super::{BackupEntry, Listing};
+use crate::error::{Code, Error, Result};
+use crate::format::names::DatabaseName;
+use crate::human::units::{lasting, minute};
+use std::collections::BTreeMap;
+use time::format_description::well_known::Rfc3339;
+use time::{Date, Duration, OffsetDateTime};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ListFilter {
+    pub database: Option<String>,
+    /// By the scheduled time.
+    pub since: Option<OffsetDateTime>,
+    /// So many of the newest.
+    pub limit: Option<usize>,
+    /// Each database must have a complete backup that is no older.
+    pub max_age: Option<Duration>,
+}
+
+/// A time as RFC 3339, a day (of UTC, from its start), or so long ago: `7d`.
+pub(crate) fn since(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, String> {
+    let day = time::macros::format_description!("[year]-[month]-[day]");
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok();
+    let time = time.or_else(|| Date::parse(text, day).ok().map(|day| day.midnight().assume_utc()));
+    time.or_else(|| age(text).ok().map(|age| now - age))
+        .ok_or_else(|| "a time is needed: 2026-11-24, 2026-11-24T02:00:00Z, or 7d for seven days ago".to_owned())
+}
+
+/// A number with `m`, `h` or `d`.
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
+    let wrong = || "a number with its unit is needed: 90m, 26h or 8d".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    Ok(Duration::seconds(i64::from(number) * seconds))
+}
+
+impl ListFilter {
+    pub(super) fn apply(&self, listing: &mut Listing, now: OffsetDateTime) {
+        if let Some(database) = &self.database {
+            listing.backups.retain(|entry| entry.database == *database);
+            let beginning = DatabaseName::new(database)
+                .map(|name| format!("{}_", name.encoded()))
+                .unwrap_or_default();
+            let is_of_it = |stem: &str| stem.starts_with(&beginning);
+            listing.unauthenticated.retain(|entry| is_of_it(&entry.stem));
+            listing.unreadable.retain(|entry| is_of_it(&entry.stem));
+            listing.leftovers.retain(|entry| is_of_it(&entry.stem));
+        }
+        listing.error = self.max_age.and_then(|age| self.too_old(&listing.backups, age, now));
+        if let Some(since) = self.since {
+            listing.backups.retain(|entry| entry.scheduled_time.0 >= since);
+        }
+        listing.backups.truncate(self.limit.unwrap_or(usize::MAX));
+    }
+
+    /// The database whose newest complete backup is the oldest, if that is older than it may be.
+    fn too_old(&self, backups: &[BackupEntry], age: Duration, now: OffsetDateTime) -> Option<Error> {
+        let mut newest: BTreeMap<&str, Option<OffsetDateTime>> = BTreeMap::new();
+        if let Some(database) = &self.database {
+            newest.insert(database, None);
+        }
+        for entry in backups {
+            let time = (entry.missing.is_empty() && !entry.future).then_some(entry.scheduled_time.0);
+            let known = newest.entry(&entry.database).or_default();
+            *known = (*known).max(time);
+        }
+        let advice = "Look for the runs since then: the schedule, and the log of the last one.";
+        let old = |message: String| Some(Error::new(Code::NoBackup, message).advise(advice));
+        if newest.is_empty() {
+            return old("there is no complete backup".to_owned());
+        }
+        let (database, oldest) = newest.into_iter().min_by_key(|(_, time)| *time)?;
+        let Some(time) = oldest else {
+            return old(format!("there is no complete backup of the database {database}"));
+        };
+        let is = now - time;
+        if is <= age {
+            return None;
+        }
+        let in_words = |age: Duration| lasting(age.whole_milliseconds().max(0) as u64).replace('\u{a0}', " ");
+        old(format!(
+            "the newest complete backup of {database}, of {} UTC, is {} old: more than {}",
+            minute(time),
+            in_words(is),
+            in_words(age)
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn times_and_ages_have_units() {
+        let now = datetime!(2026-11-30 12:00 UTC);
+        for (text, time) in [
+            ("2026-11-24", datetime!(2026-11-24 00:00 UTC)),
+            ("2026-11-24T02:00:00+01:00", datetime!(2026-11-24 01:00 UTC)),
+            ("36h", datetime!(2026-11-29 00:00 UTC)),
+        ] {
+            assert_eq!(since(text, now).unwrap(), time, "{text}");
+        }
+        assert_eq!(age("90m").unwrap(), Duration::minutes(90));
+        for text in ["", "h", "26", "-1h", "1.5h", "26 h", "26ü", "yesterday"] {
+            assert!(age(text).is_err() && since(text, now).is_err(), "{text}");
+        }
+    }
+}
