@@ -26,12 +26,9 @@ fn main() -> ExitCode {
     panics::tell_places_only();
     let exit = match Cli::try_parse() {
         Ok(cli) => {
-            let mut env = Env::of_process();
+            let env = Env::of_process(&[("S3_REGION", cli.region.as_deref()), ("AWS_PROFILE", cli.profile.as_deref())]);
             if let Some(profile) = &cli.profile {
                 aws::use_profile(profile);
-            }
-            if let Some(region) = &cli.region {
-                env = env.with("S3_REGION", region);
             }
             let audience = Audience::of(&cli, &env);
             logs::start(&env, matches!(audience, Audience::Person(_)), cli.level());

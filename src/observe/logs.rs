@@ -22,6 +22,7 @@ pub fn start(env: &Env, person: bool, asked: Option<&str>) {
     // Who wants errors alone wants no bar.
     set_terminal(env.get("TERM").filter(|_| asked != Some("error")));
     let level = asked
+        .filter(|_| !env.is_pinned("PGSEAL_LOG"))
         .or(env.get("PGSEAL_LOG"))
         .or(env.get("AWS_LAMBDA_LOG_LEVEL"))
         .map(|level| level.trim().to_ascii_lowercase());

@@ -19,8 +19,13 @@ pub struct Env {
 }
 
 impl Env {
-    pub fn of_process() -> Self {
-        Self::of(std::env::vars_os()).pinned_by(Path::new(pins::FILE))
+    /// With options of the command line that stand for variables: they go before these, and what the image pins or forbids holds
+    /// against both.
+    pub fn of_process(options: &[(&str, Option<&str>)]) -> Self {
+        let given = options
+            .iter()
+            .filter_map(|(name, value)| Some((OsString::from(name), OsString::from((*value)?))));
+        Self::of(std::env::vars_os().chain(given)).pinned_by(Path::new(pins::FILE))
     }
 
     pub(crate) fn of(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
@@ -42,9 +47,9 @@ impl Env {
         self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The same with one variable more, or another value of it: what an option of the command line says.
+    /// The same with one variable more, which nobody set.
     #[must_use]
-    pub fn with(&self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
         let mut env = self.clone();
         env.values.insert(name.to_owned(), value.to_owned());
         env

@@ -105,6 +105,18 @@ fn pins_in_the_image_rank_above_everything_that_a_task_is_started_with() {
     assert!(said.code == 2 && said.stderr.contains("S3_BUCKET_OWNER"), "{}", said.stderr);
 }
 
+/// They stand for variables, and went round what the image pins and forbids.
+#[test]
+fn options_are_pinned_and_forbidden_as_the_variables_that_they_stand_for() {
+    for (pins, option, variable) in [
+        (json!({"S3_REGION": "eu-west-1"}), "--region", "S3_REGION"),
+        (json!({"AWS_PROFILE": null}), "--profile", "AWS_PROFILE"),
+    ] {
+        let said = with_pins(&pins, &[], &["list", "s3://acme/backups", option, "us-east-1"]);
+        assert!(said.code == 2 && said.stderr.contains(variable), "{}", said.stderr);
+    }
+}
+
 /// Where the image pins a fingerprint, a key that the environment brings is no recipient by that alone.
 #[test]
 fn a_pinned_fingerprint_holds_against_a_key_in_the_environment() {
