@@ -63,7 +63,7 @@ codes! {
     S3WrongRegion "s3_wrong_region" 4 "Set `bucket_region` to the bucket's region.";
     S3NoBucket "s3_no_bucket" 4 "Create the bucket, or correct `bucket`.";
     S3Denied "s3_denied" 4 "Allow the named action on the named resource: in the role, the bucket policy, the KMS key's policy and the organisation's. A bucket policy may also demand a header: `encryption`, `kms_key_id`, `acl`, `storage_class`, `tags` and `object_lock` send it.";
-    CommitUnknown "commit_unknown" 4 "Whether S3 completed it is unknown: allow s3:ListBucket on the bucket, or s3:GetObject on the prefix, and run again: a backup that stands is then found. Without a manifest it is none.";
+    CommitUnknown "commit_unknown" 4 "Whether S3 completed it is unknown: allow s3:ListBucket on the bucket, or s3:GetObject on the prefix, and run again: a complete backup is then found. Without a manifest there is no backup.";
     CommitFailed "commit_failed" 4 "The data was stored but its manifest could not be: without it, it is no backup. Run again; the objects of the run named here may be deleted once `pgseal list` shows no backup of that run.";
     AwsFailed "aws_failed" 4 "Check the role's credentials, its permission for the named call, and the network path to that service.";
     StemTaken "stem_taken" 4 "Something else stands under this backup's name: give each server and each selection a `prefix` of its own (such as `backups/{host}`), or use another `scheduled_time`; look at the object before you remove it.";
@@ -150,7 +150,7 @@ impl Error {
         self
     }
 
-    /// Where there is none yet.
+    /// Advice, unless there is some already that is more exact than the code's own.
     pub(crate) fn or_advise(mut self, hint: &str) -> Self {
         self.hint.get_or_insert_with(|| hint.to_owned());
         self

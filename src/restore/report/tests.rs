@@ -135,7 +135,7 @@ fn numbers_are_for_people() {
     assert_eq!((lasting(7), lasting(1500)), ("7\u{a0}ms".to_owned(), "1.5\u{a0}s".to_owned()));
     assert_eq!(
         (lasting(65_400), lasting(3_660_000)),
-        ("1\u{a0}min 05\u{a0}s".to_owned(), "1\u{a0}h 01\u{a0}min".to_owned())
+        ("1\u{a0}min\u{a0}05\u{a0}s".to_owned(), "1\u{a0}h\u{a0}01\u{a0}min".to_owned())
     );
     assert_eq!(
         (counted(1, "index"), counted(2, "index"), counted(0, "row")),

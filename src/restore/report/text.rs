@@ -1,5 +1,7 @@
 //! Numbers, times and foreign texts as they stand in a page.
 
+use crate::human::units;
+pub(super) use crate::human::units::{lasting, sized};
 use crate::observe::output::is_hidden;
 use crate::restore::compare::TableComparison;
 use std::fmt::Write;
@@ -27,50 +29,13 @@ pub(super) fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(arguments);
 }
 
-/// `1 234 567`, with spaces that do not break.
+/// `1 234 567`, with spaces that do not break: the page is read in more countries than one.
 pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
+    units::grouped(number).replace(',', "\u{202f}")
 }
 
 pub(super) fn counted(number: u64, noun: &str) -> String {
-    let ending = match noun {
-        _ if number == 1 => "",
-        "index" => "es",
-        _ => "s",
-    };
-    format!("{} {noun}{ending}", grouped(number))
-}
-
-/// In units of 1024 bytes.
-pub(super) fn sized(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    // What would be rounded to 1024 of a unit is 1 of the next.
-    while value >= 1023.5 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let places = usize::from(unit > 0 && value < 10.0);
-    format!("{value:.places$}\u{a0}{}", UNITS[unit])
-}
-
-pub(super) fn lasting(milliseconds: u64) -> String {
-    let seconds = milliseconds / 1000;
-    match seconds {
-        0 => format!("{milliseconds}\u{a0}ms"),
-        1..60 => format!("{:.1}\u{a0}s", milliseconds as f64 / 1000.0),
-        60..3600 => format!("{}\u{a0}min {:02}\u{a0}s", seconds / 60, seconds % 60),
-        _ => format!("{}\u{a0}h {:02}\u{a0}min", seconds / 3600, seconds / 60 % 60),
-    }
+    units::counted(number, noun).replace(',', "\u{202f}")
 }
 
 /// `2026-11-24 02:00:00 UTC` from RFC 3339.
