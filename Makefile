@@ -11,6 +11,9 @@ help: ## What there is to make
 demo: ## A real backup of a real PostgreSQL, opened and restored with stock tools
 	demo/run.sh
 
+# Most tests wait for servers and clocks: more of them at once than there are processors take less time.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+
 # To compile needs nothing of the testbed, and to install it seldom needs a processor: side by side they take half the time.
 test: ## Everything: installs what it needs, then lints and runs every test
 	@trap 'kill $$installing 2>/dev/null || true; testbed/containers.sh stop' EXIT; trap 'exit 130' INT TERM; set -ex; \
@@ -68,7 +71,7 @@ fuzz: ## Each fuzz target for an hour
 sbom: ## What the program is made of, as CycloneDX: target/pgseal.cdx.json
 	scripts/sbom.sh
 
-bench: ## The road and its parts against the tools that do the same: docs/bench/AIMS.md (bench/run.sh)
+bench: ## The pipeline and its parts against the tools that do the same: docs/bench/AIMS.md (bench/run.sh)
 	bench/run.sh
 
 image: ## The container images, as a user builds them
