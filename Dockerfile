@@ -8,12 +8,13 @@
 # The variable keeps the first one's manifest a plain one: Lambda refuses an image index. Older clients ignore it.
 #   --build-arg PG_SOURCE=debian          Debian's own client (one major) where PGDG cannot be reached
 #   --build-arg PG_MAJORS="16 17 18"      fewer or other majors of PGDG
-#   --build-arg BASE_IMAGE=debian:trixie-slim@sha256:…  the base by its digest, as whoever builds has checked it; RUST_IMAGE too
+#   --build-arg BASE_IMAGE=debian:trixie-slim@sha256:…  the base by its digest, as you have checked it; RUST_IMAGE too
 #   --build-arg REVISION="$(git rev-parse HEAD)"        the commit, for `pgseal --version -v` and the image's label
+#   --build-arg PROFILE=image-test        compiled in half the time, and slower: for tests of the image itself
 #   --secret id=ca,src=company-roots.pem  roots to trust during the build only; they never enter an image
 #
-# Each image holds what it is made of as CycloneDX: /usr/share/pgseal/sbom.cdx.json. Whoever wants pins that the variables of a
-# task cannot change builds on it with one line: COPY pins.json /etc/pgseal/pins.json (docs/THREATS.md).
+# Each image holds what it is made of as CycloneDX: /usr/share/pgseal/sbom.cdx.json. If you want pins that the variables of a
+# task cannot change, build on it with one line: COPY pins.json /etc/pgseal/pins.json (docs/THREATS.md).
 
 # checkov:skip=CKV_DOCKER_2:a backup is a job that ends, not a service with a health
 # checkov:skip=CKV_DOCKER_3:Lambda picks the user, and sam local adds its emulator as root; the target ecs has a USER
@@ -35,13 +36,14 @@ COPY docs/ERRORS.md docs/
 COPY crates crates
 COPY scripts/sbom.sh scripts/sbom.sh
 ARG REVISION=unknown
+ARG PROFILE=release
 # Cargo compares times of files; the cached target may hold a later build of other sources: hence `touch`.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,sharing=locked \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,mode=0444 \
     find src crates -type f -exec touch {} + \
-    && SOURCE_REVISION="$REVISION" cargo build --release --locked --bin pgseal \
-    && install -D target/release/pgseal /out/pgseal \
+    && SOURCE_REVISION="$REVISION" cargo build --profile "$PROFILE" --locked --bin pgseal \
+    && install -D "target/$PROFILE/pgseal" /out/pgseal \
     && bash scripts/sbom.sh crates >/out/crates.tsv
 
 # --- PostgreSQL's client tools: binaries and the libraries that the base lacks, not the packages with their Perl ---

@@ -1,6 +1,6 @@
 # On a fresh Debian with the Rust toolchain: `make demo` shows the main job, `make test` proves it.
 
-.PHONY: help demo test check testbed lint test-large mutations kill-trials coverage model aarch64 soak fuzz check-fuzz fuzz-smoke sbom bench image ca-bundle
+.PHONY: help demo test check testbed lint test-large mutations kill-trials coverage model aarch64 soak fuzz check-fuzz fuzz-smoke sbom bench docs image ca-bundle
 
 # Modules of tests/it that need neither containers nor many databases.
 QUICK = codes:: events:: pins:: outputs:: entry_points:: lambda:: secrets:: supply:: templates:: readme::tables
@@ -18,10 +18,10 @@ export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 test: ## Everything: installs what it needs, then lints and runs every test
 	@trap 'kill $$installing 2>/dev/null || true; testbed/containers.sh stop' EXIT; trap 'exit 130' INT TERM; set -ex; \
 	testbed/install.sh & installing=$$!; \
-	cargo test --all-targets --no-run; \
+	cargo test --lib --tests --examples --no-run; \
 	wait $$installing; installing=; \
 	testbed/lint.sh; \
-	cargo test --all-targets; \
+	cargo test --lib --tests --examples; \
 	cargo test -p pgseal-bzip2 --features cli --all-targets; \
 	cargo test --workspace --doc; \
 	testbed/aarch64.sh test
@@ -74,8 +74,12 @@ sbom: ## What the program is made of, as CycloneDX: target/pgseal.cdx.json
 bench: ## The pipeline and its parts against the tools that do the same: docs/bench/AIMS.md (bench/run.sh)
 	bench/run.sh
 
+docs: ## The documents as a site: target/docs/index.html
+	[ -x target/tools/bin/mdbook ] || cargo install --locked --root target/tools --no-default-features --features search mdbook@0.5.4
+	target/tools/bin/mdbook build
+
 image: ## The container images, as a user builds them
-	testbed/containers.sh image
+	TESTBED_PROFILE=release testbed/containers.sh image
 
 ca-bundle: ## Refreshes the embedded CA bundle of RDS
 	scripts/refresh-ca-bundle.sh

@@ -11,7 +11,7 @@ import aims
 import codec
 import memory
 import plots
-import road
+import pipeline
 import small
 import stages
 from data import Data
@@ -24,14 +24,14 @@ FIGURES = {
     "encoder": lambda on: codec.encoder(on.report, on.data, on.work, on.settings.runs),
     "decoder": lambda on: codec.decoder(on.report, on.data, on.work, on.settings.runs),
     "codec-peers": lambda on: codec.peers(on.report, on.data, on.work, on.settings.runs),
-    "workers": lambda on: road.workers(on.report, on.data, on.settings.runs),
+    "workers": lambda on: pipeline.workers(on.report, on.data, on.settings.runs),
     "memory": lambda on: memory.sizes(on.report, on.ground, on.data, on.settings.sizes),
-    "road": lambda on: road.road(on.report, on.ground, on.peers, on.settings.runs),
+    "pipeline": lambda on: pipeline.pipeline(on.report, on.ground, on.peers, on.settings.runs),
     "stages": lambda on: stages.stages(on.report, on.settings),
     "over-time": lambda on: memory.over_time(on.report, on.ground, on.peers),
-    "zstd": lambda on: road.other_compressions(on.report, on.ground, on.peers, on.settings.runs),
-    "upload": lambda on: road.upload(on.report, on.ground, on.peers, on.data, on.settings.runs),
-    "decrypt": lambda on: road.decrypt(on.report, on.ground, on.data, on.settings.megabytes, on.settings.runs),
+    "zstd": lambda on: pipeline.other_compressions(on.report, on.ground, on.peers, on.settings.runs),
+    "upload": lambda on: pipeline.upload(on.report, on.ground, on.peers, on.data, on.settings.runs),
+    "decrypt": lambda on: pipeline.decrypt(on.report, on.ground, on.data, on.settings.megabytes, on.settings.runs),
     "throttle": lambda on: small.throttle(on.report, on.ground, on.data, on.settings),
     "start": lambda on: small.start(on.report, on.ground, 8 * on.settings.runs),
 }

@@ -24,6 +24,6 @@ def over_time(report, ground, peers):
             ground.backup(database="bench", peaks=False, sampler=sampler)
         else:
             sampler = Sampler(slice(1, None))
-            peers.road(tool, sampler)
+            peers.pipeline(tool, sampler)
         rows += [[tool, round(seconds, 3), round(mib, 1)] for seconds, mib in sampler.samples]
     report.series("memory-over-time", ["tool", "seconds", "resident, MiB"], rows)

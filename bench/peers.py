@@ -27,7 +27,7 @@ class Peers:
             file.write("a secret of the bench's own\n")
         self.behind = [[*ENC, "-pass", f"file:{secret}"], AWS]
 
-    def road(self, compressor, sampler=None):
+    def pipeline(self, compressor, sampler=None):
         """The database by the real pg_dump, through this compressor, encrypted, to S3."""
         return self.through([self.ground.client("pg_dump", "bench"), *COMPRESSORS[compressor]], peaks=sampler is None, sampler=sampler)
 

@@ -13,7 +13,7 @@ COLORS = {"pgseal": "#1f6f5c", "pgseal, scalar": "#7db8a8", "lbzip2": "#d08a3c",
 
 def draw(report, folder):
     folder.mkdir(parents=True, exist_ok=True)
-    for name, plot in {"throughput": throughput, "road": road, "memory": memory, "workers": workers}.items():
+    for name, plot in {"throughput": throughput, "pipeline": pipeline, "memory": memory, "workers": workers}.items():
         figure, axes = plt.subplots(figsize=(7, 3.4), facecolor="white")
         if plot(report, axes):
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
@@ -35,8 +35,8 @@ def throughput(report, axes):
     return rows
 
 
-def road(report, axes):
-    rows = report.rows("road")
+def pipeline(report, axes):
+    rows = report.rows("pipeline")
     tools = [row["tool"] for row in rows]
     for offset, column, unit, alpha in [(0.2, "wall, s", "s", 1), (-0.2, "CPU, s", "s of CPU", 0.5)]:
         bars = axes.barh([number + offset for number in range(len(rows))], [row[column] for row in rows], 0.38, color=[COLORS[tool] for tool in tools], alpha=alpha)

@@ -10,22 +10,22 @@ from settings import PROJECT, TARGET
 LIGHT = ["light/throttle", "light/inventory", "light/sha256", "light/encrypt"]
 # The codec's (crates/bzip2/benches), and the same block by the crate `bzip2`.
 CODEC = ["bzip2/split", "bzip2/encode", "bzip2/encode-scalar", "bzip2/decode", "libbz2-rs/encode", "libbz2-rs/decode"]
-STAGES = [*CODEC, *LIGHT, "road/none", "road/zstd", "road/bzip2"]
+STAGES = [*CODEC, *LIGHT, "pipeline/none", "pipeline/zstd", "pipeline/bzip2"]
 
 
 def stages(report, settings):
-    """The cipher gets what the compressor leaves; the whole is the pipeline of the figures `road` and `encoder`."""
+    """The cipher gets what the compressor leaves; the whole is the pipeline of the figures `pipeline` and `encoder`."""
     for benches in (["--bench", "stages"], ["-p", "pgseal-bzip2", "--bench", "blocks"]):
         subprocess.run(["cargo", "bench", "--quiet", *benches], cwd=PROJECT, env=os.environ, stdout=subprocess.DEVNULL, check=True)
     seconds = {stage: seconds_per_gb(stage) for stage in STAGES}
     report.table("stages", "Stages, one thread (Criterion)", ["stage", "s per GB", "MB/s"], [[stage, spent, 1000 / spent] for stage, spent in seconds.items()])
-    road = next((row["CPU, s"] for row in report.rows("road") if row["tool"] == "pgseal"), None)
+    pipeline = next((row["CPU, s"] for row in report.rows("pipeline") if row["tool"] == "pgseal"), None)
     packed = next((row["bytes in / out"] for row in report.rows("encoder") if row["set"] == "mix"), None)
-    if road and packed:
+    if pipeline and packed:
         # The inventory's own work is to find the rows; the hash is the format's, no matter who takes it.
         light = seconds["light/throttle"] + seconds["light/inventory"] - seconds["light/sha256"] + seconds["light/encrypt"] / packed
-        of_road = 100 / (1000 * road / settings.megabytes)
-        report.figures |= {"stages": of_road * light, "plain hash": of_road * seconds["light/sha256"]}
+        of_pipeline = 100 / (1000 * pipeline / settings.megabytes)
+        report.figures |= {"stages": of_pipeline * light, "plain hash": of_pipeline * seconds["light/sha256"]}
 
 
 def seconds_per_gb(stage):

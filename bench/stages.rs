@@ -63,10 +63,10 @@ fn light(c: &mut Criterion) {
     group.finish();
 }
 
-fn road(c: &mut Criterion) {
+fn pipeline(c: &mut Criterion) {
     let text = copied(8 * MEGABYTE);
     let secret = DataKeyText::generate().expect("random bytes");
-    let mut group = c.benchmark_group("road");
+    let mut group = c.benchmark_group("pipeline");
     group.throughput(Throughput::Bytes(text.len() as u64)).sample_size(10);
     for name in ["none", "zstd", "bzip2"] {
         let compression = Compression::parse(name).expect("a compression");
@@ -74,7 +74,7 @@ fn road(c: &mut Criterion) {
             bench.iter(|| {
                 // More parts than there are.
                 let (sender, _received) = tokio::sync::mpsc::channel(64);
-                let road = PipelineOptions {
+                let pipeline = PipelineOptions {
                     rate_limit: RateLimit::parse("0").expect("no limit"),
                     compression,
                     workers: 1,
@@ -85,7 +85,7 @@ fn road(c: &mut Criterion) {
                     in_flight: 1,
                 };
                 let cancel = Cancel::new().expect("a descriptor");
-                forward(text.as_slice(), road, sender, &Progress::new(0), &cancel)
+                forward(text.as_slice(), pipeline, sender, &Progress::new(0), &cancel)
                     .expect("sealed")
                     .0
                     .sealed
@@ -96,5 +96,5 @@ fn road(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(stages, light, road);
+criterion_group!(stages, light, pipeline);
 criterion_main!(stages);

@@ -1,4 +1,4 @@
-//! The whole road, there and back: a database with something of everything in it is backed up by the program and opened by nothing but
+//! A backup and its restore: a database with something of everything in it is backed up by the program and opened by nothing but
 //! the README's commands. Whatever the program says of a backup is compared with what a stock tool or the server says.
 
 mod claims;

@@ -1,4 +1,4 @@
-"""The whole road, against the pipelines that a user would have instead."""
+"""The whole pipeline, against the pipelines that a user would have instead."""
 
 import os
 import subprocess
@@ -19,21 +19,21 @@ def columns_of(subject):
     return [subject, *(name for _, name in MEASURED), "its wall / pgseal's", "pgseal's CPU / its"]
 
 
-def road(report, ground, peers, runs):
+def pipeline(report, ground, peers, runs):
     """The real database by the real pg_dump. The peaks are of pg_dump too, on either side."""
-    tools = {"pgseal": lambda: ground.backup(database="bench")[1], **{name: lambda name=name: peers.road(name) for name in ("lbzip2", "pbzip2", "bzip2")}}
-    rounds = Rounds(report, "road", "database", runs, tools)
-    report.figures |= {"road wall lbzip2": rounds.ratio("lbzip2", "pgseal", "wall"), "road wall bzip2": rounds.ratio("bzip2", "pgseal", "wall"),
-                       "road cpu lbzip2": rounds.ratio("pgseal", "lbzip2", "cpu")}
-    report.table("road", "The whole road: `pg_dump | pv | TOOL | openssl enc | aws s3 cp -`", columns_of("tool"), rows_of(rounds))
+    tools = {"pgseal": lambda: ground.backup(database="bench")[1], **{name: lambda name=name: peers.pipeline(name) for name in ("lbzip2", "pbzip2", "bzip2")}}
+    rounds = Rounds(report, "pipeline", "database", runs, tools)
+    report.figures |= {"pipeline wall lbzip2": rounds.ratio("lbzip2", "pgseal", "wall"), "pipeline wall bzip2": rounds.ratio("bzip2", "pgseal", "wall"),
+                       "pipeline cpu lbzip2": rounds.ratio("pgseal", "lbzip2", "cpu")}
+    report.table("pipeline", "The whole pipeline: `pg_dump | pv | TOOL | openssl enc | aws s3 cp -`", columns_of("tool"), rows_of(rounds))
 
 
 def other_compressions(report, ground, peers, runs):
     rows = []
     for compression, peer in [("zstd:3", "zstd"), ("none", "none")]:
-        tools = {"pgseal": lambda: ground.backup(database="bench", compression=compression)[1], "pipeline": lambda: peers.road(peer)}
-        rounds = Rounds(report, "road", compression, runs, tools)
-        report.figures[f"road wall {peer}"] = rounds.ratio("pipeline", "pgseal", "wall")
+        tools = {"pgseal": lambda: ground.backup(database="bench", compression=compression)[1], "by hand": lambda: peers.pipeline(peer)}
+        rounds = Rounds(report, "pipeline", compression, runs, tools)
+        report.figures[f"pipeline wall {peer}"] = rounds.ratio("by hand", "pgseal", "wall")
         rows += [[compression, *row] for row in rows_of(rounds)]
     report.table("zstd", "The same with zstd and without a compressor: `pg_dump | zstd -3 -T0 | openssl enc | aws s3 cp -`", ["compression", *columns_of("tool")], rows)
 
