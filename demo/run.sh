@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole road on one machine: a real PostgreSQL, a real backup into a real S3 server, and the restore by stock
+# The whole way of a backup on one machine: a real PostgreSQL, a real backup into a real S3 server, and the restore by stock
 # tools alone. Everything is made in a temporary folder and removed at the end.
 #
 #   TESTBED_DEMO_BIN     a folder with `pgseal` and `examples/s3_server`, instead of building them here

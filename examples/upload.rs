@@ -33,7 +33,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
 }
 
 async fn upload(bucket: &str, key: &str) -> Result<u64> {
-    let env = Env::of_process(&[]);
+    let env = Env::from_process(&[]);
     let destination = Destination::reading(BucketName::of_location(bucket), &env)?;
     let cancel = Cancel::new()?;
     let mut upload = Upload::new(Arc::new(S3::open(&destination, &env).await?), key.to_owned(), true);

@@ -2,9 +2,11 @@
 
 pub(crate) mod manifest_signer;
 mod refresh;
+mod retry_notice;
 mod trust;
 
 pub(crate) use refresh::{EXPIRED, SKEWED, refreshing};
+pub(crate) use retry_notice::RetryNotice;
 pub use trust::{endpoints_in_clear, read_system_roots_ahead};
 
 use crate::error::{Code, Error, Result};
@@ -90,7 +92,7 @@ pub(crate) struct ServiceError {
 }
 
 impl ServiceError {
-    pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn from_sdk<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
@@ -114,6 +116,9 @@ impl ServiceError {
 
     /// The call in one sentence: `s3:PutObject on arn:…: AccessDenied (403): message`.
     pub(crate) fn sentence(&self, action: &str, resource: &str) -> String {
+        if self.no_credentials {
+            return format!("{action} on {resource}: no AWS credentials were found");
+        }
         let status = self.status.map(|status| format!(" ({status})")).unwrap_or_default();
         let code = if self.code.is_empty() { "no usable answer" } else { &self.code };
         format!("{action} on {resource}: {code}{status}: {}", self.message)
@@ -122,13 +127,12 @@ impl ServiceError {
     /// For the services beside S3.
     pub(crate) fn into_error(self, action: &str, resource: &str) -> Error {
         let error = Error::new(Code::AwsFailed, self.sentence(action, resource));
-        if self.no_credentials {
-            error.advise("No credentials were found: give the task or function a role.")
-        } else {
-            error
-        }
+        if self.no_credentials { error.advise(NO_CREDENTIALS) } else { error }
     }
 }
+
+const NO_CREDENTIALS: &str = "In a shell name a profile (--profile or AWS_PROFILE, after `aws sso login` or `aws configure`), or set \
+                              AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; give a function or task a role.";
 
 /// An error and its causes; the SDK's own `Display` says only the outermost.
 fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {

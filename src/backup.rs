@@ -72,7 +72,7 @@ pub(crate) async fn run_backups(plan: &Plan, env: &Env, deadline: Option<OffsetD
                     }
                 });
             }
-            Receipt::of(entries, plan.warnings.iter().cloned().chain(warnings).collect())
+            Receipt::new(entries, plan.warnings.iter().cloned().chain(warnings).collect())
         }
         Err(error) => nothing_tried(plan, error),
     }
@@ -96,7 +96,7 @@ fn nothing_tried(plan: &Plan, error: Error) -> Receipt {
             let failed = |name: &DatabaseName| {
                 ReceiptEntry::failed(name.as_str(), plan.known_stem(name).map(|stem| stem.to_string()), error.clone())
             };
-            Receipt::of(names.iter().map(failed).collect(), plan.warnings.clone())
+            Receipt::new(names.iter().map(failed).collect(), plan.warnings.clone())
         }
         Databases::All => Receipt::refused(error),
     }

@@ -1,100 +1,29 @@
 //! `check`: everything short of the dump, as a report that a machine can read. Writes nothing.
 
+mod report;
+
+pub(crate) use report::{Check, CheckReport, CheckStatus};
+
 use crate::aws::endpoints_in_clear;
 use crate::aws::manifest_signer::ManifestSigner;
 use crate::backup::{BackupContext, Estimate};
 use crate::cancel::Cancel;
 use crate::envelope::data_key::DataKey;
 use crate::envelope::recipient;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::names::DatabaseName;
-use crate::plan::{MemoryBudget, Plan, RegionName};
+use crate::plan::{Plan, RegionName};
 use crate::rds::Server;
 use crate::rds::databases::ListedDatabase;
 use crate::rds::preflight::{ServerFacts, facts, locked_of_any_kind};
 use crate::rds::{Session, properties, selection, timeouts};
 use crate::store::{ConditionalSupport, S3};
 use crate::variables::Env;
-use serde::Serialize;
 use serde_json::{Value, json};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
-
-/// Each thing that was looked at, and what it came to.
-#[derive(Debug, Serialize)]
-pub(crate) struct CheckReport {
-    pub status: &'static str,
-    pub checks: Vec<Check>,
-    /// The formula, before any database is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<MemoryBudget>,
-    /// For each database.
-    pub estimates: Vec<Value>,
-    /// Of all databases together.
-    pub estimate: Value,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Check {
-    pub name: &'static str,
-    pub status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub database: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<Error>,
-}
-
-impl CheckReport {
-    pub(crate) fn empty(memory: Option<MemoryBudget>) -> Self {
-        Self {
-            status: "ok",
-            checks: Vec::new(),
-            memory,
-            estimates: Vec::new(),
-            estimate: Value::Null,
-        }
-    }
-
-    pub(crate) fn failure(&self) -> Option<&Error> {
-        self.checks.iter().find_map(|check| check.error.as_ref())
-    }
-
-    /// What changes neither the outcome nor the exit code.
-    fn add(&mut self, name: &'static str, status: &'static str, detail: Value) {
-        self.checks.push(Check {
-            name,
-            status,
-            database: None,
-            detail: Some(detail),
-            error: None,
-        });
-    }
-
-    pub(crate) fn record(&mut self, name: &'static str, database: Option<&DatabaseName>, outcome: Result<Value>) {
-        self.note_of(name, database.map(|name| name.as_str().to_owned()), outcome)
-    }
-
-    fn note_of(&mut self, name: &'static str, database: Option<String>, outcome: Result<Value>) {
-        let (status, detail, error) = match outcome {
-            Ok(detail) => ("ok", Some(detail), None),
-            Err(error) => ("failed", None, Some(error)),
-        };
-        if error.is_some() {
-            self.status = "failed";
-        }
-        self.checks.push(Check {
-            name,
-            status,
-            database,
-            detail,
-            error,
-        });
-    }
-}
 
 /// Anyone who waits at a terminal for longer than this is told for what.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -181,7 +110,7 @@ pub(crate) async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDa
             }
             ListedDatabase::Skipped { name, reason } => report.checks.push(Check {
                 name: "database",
-                status: "skipped",
+                status: CheckStatus::Skipped,
                 database: Some(name),
                 detail: Some(json!({"reason": reason})),
                 error: None,
@@ -200,7 +129,7 @@ async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut C
     let clear = endpoints_in_clear();
     if !clear.is_empty() {
         let detail = json!({"variables": clear, "warning": "http:// to another machine: requests and session tokens are sent unencrypted"});
-        report.add("endpoints", "warning", detail);
+        report.add("endpoints", CheckStatus::Warning, detail);
     }
     let bucket = cancel.run_until_cancelled(store.check_bucket()).await;
     let is_there = bucket.is_ok();
@@ -217,7 +146,7 @@ async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut C
             report.record("conditional_writes", None, Ok(json!({"if_none_match": true, "checksums": true})))
         }
         Err(error) => report.record("conditional_writes", None, Err(error)),
-        Ok(ConditionalSupport::NotChecked(reason)) => report.add("conditional_writes", "not_checked", json!({"reason": reason})),
+        Ok(ConditionalSupport::NotChecked(reason)) => report.add("conditional_writes", CheckStatus::NotChecked, json!({"reason": reason})),
     };
     true
 }
@@ -240,7 +169,11 @@ async fn check_database(context: &BackupContext<'_>, name: &DatabaseName, report
             if context.plan.globals
                 && let Some(warning) = timeouts::warning(&facts)
             {
-                report.add("globals", "warning", json!({"database": name.as_str(), "warning": warning}));
+                report.add(
+                    "globals",
+                    CheckStatus::Warning,
+                    json!({"database": name.as_str(), "warning": warning}),
+                );
             }
             (session, facts)
         }
@@ -284,7 +217,11 @@ async fn warn_of_locks(context: &BackupContext<'_>, name: &DatabaseName, session
         "locked exclusively now: {locked}; a backup waits {} s (`lock_timeout`) for each that it dumps, and then fails",
         context.plan.lock_timeout.as_secs_f64()
     );
-    report.add("locks", "warning", json!({"database": name.as_str(), "warning": warning}));
+    report.add(
+        "locks",
+        CheckStatus::Warning,
+        json!({"database": name.as_str(), "warning": warning}),
+    );
 }
 
 /// A data key is wrapped for each of them, as a backup does it, and thrown away.
@@ -303,11 +240,15 @@ fn estimate(
     part: Option<u64>,
     report: &mut CheckReport,
 ) -> Option<Estimate> {
-    match Estimate::of(context.plan, facts, part) {
+    match Estimate::new(context.plan, facts, part) {
         Ok(estimate) => {
             report.estimates.push(json!({"database": name.as_str(), "estimate": estimate}));
             if let Some(warning) = estimate.warning(context.plan) {
-                report.add("estimate", "warning", json!({"database": name.as_str(), "warning": warning}));
+                report.add(
+                    "estimate",
+                    CheckStatus::Warning,
+                    json!({"database": name.as_str(), "warning": warning}),
+                );
             }
             if let Err(error) = estimate.check_deadline(context.plan, context.deadline) {
                 report.record("deadline", Some(name), Err(error));

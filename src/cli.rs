@@ -1,5 +1,6 @@
 //! The entry points of a shell and of ECS: commands, and the one-shot backup.
 
+mod event_argument;
 mod explain;
 mod filter;
 mod help;
@@ -8,28 +9,30 @@ mod key_arguments;
 mod keygen;
 mod report_place;
 mod restore;
+mod usage;
 mod version;
 mod views;
 
+pub use event_argument::EventArgument;
+pub use usage::Misuse;
 pub use version::version;
 
 use crate::aws;
 use crate::cancel::Cancel;
-use crate::envelope::key_text::is_private_key;
 use crate::error::{Code, Error, Result};
-use crate::event::{Event, MAX_BYTES};
+use crate::event::Event;
+use crate::format::ToJson;
 use crate::handler::{HandlerContext, Response, handle};
 use crate::human::{Answer, Verbatim};
 use crate::plan::bucket;
 use crate::plan::{Action, Plan, RuntimeLimits};
 use crate::policy;
-use crate::receipt::Receipt;
+use crate::receipt::{Receipt, Refusal};
+use crate::signals::FailureDocument;
 use crate::variables;
 use crate::variables::Env;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use std::io::Read;
-use std::path::Path;
 
 /// Sealed backups of PostgreSQL on RDS, straight to S3.
 ///
@@ -109,7 +112,7 @@ pub enum Command {
     /// Prints the IAM policies that the event's writer and its backups' readers need
     #[command(after_help = help::POLICY)]
     Policy(EventArgument),
-    /// Lists whole backups, the newest first, and apart from them what interrupted runs left
+    /// Lists complete backups, the newest first, and apart from them what interrupted runs left
     #[command(after_help = help::LIST)]
     List(restore::List),
     /// Removes what interrupted runs left: objects that no manifest names; without --delete it only says which
@@ -136,7 +139,7 @@ pub enum Command {
     /// Makes a pair of keys: the public one for events, the private one for restores
     #[command(after_help = help::KEYGEN)]
     Keygen(keygen::Keygen),
-    /// Lists the codes of all failures, with exit status and advice, as JSON
+    /// Lists the codes of all failures, with exit status and advice
     Codes,
     /// Says what the code of a failure means, and what to do
     Explain {
@@ -156,22 +159,22 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it is about an event: such a command says whatever happens as a JSON document on stdout.
+    /// Whether it is about an event.
     pub fn takes_an_event(&self) -> bool {
         matches!(self, Self::Backup(_) | Self::Check { .. } | Self::Plan(_))
     }
 
-    /// Whether standard output is for the content of a backup, so that no answer goes there.
-    pub fn writes_content(&self) -> bool {
-        matches!(self, Self::Decrypt(_))
+    /// Its answer if it fails, for a program: one JSON document, in the shape of the command if it has one. Nothing stands in
+    /// the place of a backup's content or of a script.
+    pub fn failure_document(&self) -> FailureDocument {
+        match self {
+            Self::Backup(_) => |error| Some(Receipt::refused(error).to_json()),
+            Self::Check { .. } => |error| Some(Response::refused(Some(Action::Check), error).to_json()),
+            Self::Plan(_) => |error| Some(Response::refused(Some(Action::Plan), error).to_json()),
+            Self::Decrypt(_) | Self::Completions { .. } | Self::Man { .. } => |_| None,
+            _ => |error| Some(Refusal::new(error).to_json()),
+        }
     }
-}
-
-#[derive(Args)]
-pub struct EventArgument {
-    /// The event: inline JSON, a file, `-` for standard input, or s3://bucket/key
-    #[arg(long, value_name = "EVENT", allow_hyphen_values = true)]
-    pub event: Option<String>,
 }
 
 /// Runs a command; gives what goes to stdout, and the exit status.
@@ -194,11 +197,11 @@ pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Resul
         cancel,
     };
     let answer = match command {
-        Command::Backup(argument) => handle(event(argument, env, cancel).await, Some(Action::Backup), &world).await,
+        Command::Backup(argument) => handle(argument.read(env, cancel).await, Some(Action::Backup), &world).await,
         Command::Check {
             event: argument,
             offline: false,
-        } => handle(event(argument, env, cancel).await, Some(Action::Check), &world).await,
+        } => handle(argument.read(env, cancel).await, Some(Action::Check), &world).await,
         Command::Check {
             event: argument,
             offline: true,
@@ -206,10 +209,10 @@ pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Resul
             let resolved = plan_of(argument, env, cancel).await;
             match resolved {
                 Ok(plan) => return Ok(CommandOutput::new(Verbatim(crate::check::describe(&plan).to_string()), 0)),
-                Err(error) => Response::Receipt(Receipt::refused(error)),
+                Err(error) => Response::refused(Some(Action::Check), error),
             }
         }
-        Command::Plan(argument) => handle(event(argument, env, cancel).await, Some(Action::Plan), &world).await,
+        Command::Plan(argument) => handle(argument.read(env, cancel).await, Some(Action::Plan), &world).await,
         Command::List(arguments) => return restore::list(arguments, env, cancel).await.map_err(misused),
         Command::Clean(arguments) => return restore::clean(arguments, env, cancel).await.map_err(misused),
         Command::Verify(arguments) => return restore::verify(arguments, env, cancel).await.map_err(misused),
@@ -223,7 +226,7 @@ pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Resul
         }
         Command::Init(arguments) => return init::init(arguments, env, cancel).await,
         Command::Keygen(arguments) => return Ok(CommandOutput::new(keygen::keygen(arguments)?, 0)),
-        Command::Codes => return Ok(CommandOutput::new(Verbatim(codes()), 0)),
+        Command::Codes => return Ok(CommandOutput::new(explain::CodeList, 0)),
         Command::Explain { code } => return Ok(CommandOutput::new(explain::explain(code)?, 0)),
         Command::Completions { shell } => return Ok(CommandOutput::new(Verbatim(help::completions(*shell)), 0)),
         Command::Man { command } => return Ok(CommandOutput::new(Verbatim(help::manual(command.as_deref())?), 0)),
@@ -238,6 +241,7 @@ fn misused(mut error: Error) -> Error {
         error.code = Code::BadUsage;
     }
     match error.code {
+        Code::S3NoBucket => error.or_advise("Correct the bucket's name in s3://BUCKET/PREFIX."),
         Code::Terminated => error.or_advise("Stopped by a signal. The backup is as it was; run again."),
         _ => error,
     }
@@ -284,7 +288,7 @@ pub fn usage() -> String {
 
 /// Resolved without any network.
 async fn plan_of(argument: &EventArgument, env: &Env, cancel: &Cancel) -> Result<Plan> {
-    resolved(&event(argument, env, cancel).await?, env)
+    resolved(&argument.read(env, cancel).await?, env)
 }
 
 fn resolved(event: &Event, env: &Env) -> Result<Plan> {
@@ -294,86 +298,4 @@ fn resolved(event: &Event, env: &Env) -> Result<Plan> {
         memory: crate::handler::memory(env),
     };
     Plan::resolve(event, env, place)
-}
-
-async fn event(argument: &EventArgument, env: &Env, cancel: &Cancel) -> Result<Event> {
-    let unreadable = |what: &str, error: &dyn std::fmt::Display| not_an_event(&format!("{what} cannot be read: {error}"));
-    match argument.event.as_deref() {
-        None => env.get("BACKUP_EVENT").map_or(Ok(Event::default()), Event::parse),
-        Some(text) if text.trim().is_empty() => Err(not_an_event("it is empty")),
-        Some("-") => bounded(std::io::stdin())
-            .map_err(|error| unreadable("standard input", &error))
-            .and_then(|text| Event::parse(&text)),
-        Some(text) if text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']) => Event::parse(text),
-        Some(url) if url.starts_with("s3://") => Event::parse(&cancel.run_until_cancelled(from_s3(url, env)).await?),
-        Some(path) => {
-            let name = shown_path(path);
-            let file = std::fs::File::open(Path::new(path)).map_err(|error| unreadable(&name, &error))?;
-            bounded(file)
-                .map_err(|error| unreadable(&name, &error))
-                .and_then(|text| Event::parse(&text))
-        }
-    }
-}
-
-fn not_an_event(reason: &str) -> Error {
-    Error::new(Code::BadUsage, format!("--event: {reason}"))
-        .advise("Give --event the event itself (JSON, in braces), the name of a file, `-` for standard input, or s3://bucket/key.")
-}
-
-/// What was meant as a file's name may be anything.
-fn shown_path(text: &str) -> String {
-    if is_private_key(text) {
-        return "the file".to_owned();
-    }
-    let shown: String = text.chars().filter(|letter| !letter.is_control()).take(128).collect();
-    format!("the file {shown}")
-}
-
-/// One byte more than an event may have is enough to refuse it.
-fn bounded(source: impl Read) -> std::io::Result<String> {
-    let mut text = String::new();
-    source.take(MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
-    Ok(text)
-}
-
-async fn from_s3(url: &str, env: &Env) -> Result<String> {
-    let (bucket, key) = crate::store::split_url(url).unwrap_or_default();
-    if bucket.is_empty() || key.is_empty() {
-        return Err(not_an_event("the URL names no bucket or no key"));
-    }
-    crate::store::read_text(env, bucket, key, MAX_BYTES).await
-}
-
-fn codes() -> String {
-    let all: Vec<_> = Code::ALL
-        .iter()
-        .map(|code| serde_json::json!({"code": code, "exit": code.exit(), "hint": code.hint()}))
-        .collect();
-    serde_json::Value::from(all).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_event_that_cannot_be_read_is_named_with_what_is_possible() {
-        let cancel = Cancel::new().unwrap();
-        for (text, told) in [
-            ("", "empty"),
-            (" ", "empty"),
-            ("/nowhere/event.json", "/nowhere/event.json"),
-            ("s3://", "no bucket"),
-        ] {
-            let event = EventArgument {
-                event: Some(text.to_owned()),
-            };
-            let error = super::event(&event, &Env::default(), &cancel).await.err().unwrap();
-            assert_eq!(error.code, Code::BadUsage, "{text}");
-            assert!(error.message.contains(told), "{error}");
-            assert!(error.hint().contains("standard input") && error.hint().contains("s3://"), "{text}");
-        }
-        assert_eq!(shown_path("-----BEGIN PRIVATE KEY-----"), "the file");
-    }
 }

@@ -122,6 +122,11 @@ impl Event {
         self.fields.keys().map(String::as_str).filter(is_set)
     }
 
+    /// A field's text as it stands, before anything is looked at.
+    pub(crate) fn text(&self, field: &str) -> Option<&str> {
+        self.fields.get(field)?.as_str()
+    }
+
     /// The same order for one database alone. Its time is handed on only where it has one of its own: a stored event with a
     /// time that someone else fixed would make one backup and find it ever after.
     pub fn for_database(&self, database: &str) -> Value {

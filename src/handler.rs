@@ -38,19 +38,21 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
         cpus: cpus(),
         memory: memory(world.env),
     };
+    let asked = action.or_else(|| event.as_ref().ok().and_then(|event| Action::named(event.text("action")?)));
     let (event, plan) = match event.and_then(|event| Ok((Plan::resolve(&event, world.env, place)?, event))) {
         Ok((plan, event)) => (event, plan),
         Err(error) => {
             for error in std::iter::once(&error).chain(&error.also) {
                 tracing::error!(target: ANSWER, code = error.code.name(), hint = error.hint(), "{}", error.message);
             }
-            return Response::Receipt(Receipt::refused(error));
+            return Response::refused(asked, error);
         }
     };
+    let action = action.unwrap_or(plan.action);
     recipient::begin_tests(&plan.recipients);
     plan.warnings.iter().for_each(|warning| tracing::warn!(target: ANSWER, "{warning}"));
     let answer = panics::caught(async {
-        Ok(match action.unwrap_or(plan.action) {
+        Ok(match action {
             Action::Backup => Response::Receipt(backup::run_backups(&plan, world.env, world.deadline, world.cancel).await),
             Action::Check => Response::Report(check::run_checks(&plan, world.env, world.deadline, world.cancel).await),
             Action::Plan => {
@@ -59,10 +61,19 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
             }
         })
     });
-    answer.await.unwrap_or_else(|bug: Error| Response::Receipt(Receipt::refused(bug)))
+    answer.await.unwrap_or_else(|bug: Error| Response::refused(Some(action), bug))
 }
 
 impl Response {
+    /// The answer to an event of which nothing could be done, in the shape that its action has.
+    pub(crate) fn refused(action: Option<Action>, error: Error) -> Self {
+        match action {
+            Some(Action::Check) => Self::Report(CheckReport::refused(error)),
+            Some(Action::Plan) => Self::Fleet(BackupPlan::refused(error)),
+            Some(Action::Backup) | None => Self::Receipt(Receipt::refused(error)),
+        }
+    }
+
     pub(crate) fn to_json(&self) -> String {
         match self {
             Self::Receipt(receipt) => receipt.to_json(),

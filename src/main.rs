@@ -4,7 +4,7 @@ use clap::Parser;
 use pgseal::allocator;
 use pgseal::aws;
 use pgseal::cancel::Cancel;
-use pgseal::cli::{self, Cli, CommandOutput};
+use pgseal::cli::{self, Cli, CommandOutput, Misuse};
 use pgseal::descriptors;
 use pgseal::error::{Code, Error, Result};
 use pgseal::format::ToJson;
@@ -26,20 +26,19 @@ fn main() -> ExitCode {
     panics::tell_places_only();
     let exit = match Cli::try_parse() {
         Ok(cli) => {
-            let env = Env::of_process(&[("S3_REGION", cli.region.as_deref()), ("AWS_PROFILE", cli.profile.as_deref())]);
+            let env = Env::from_process(&[("S3_REGION", cli.region.as_deref()), ("AWS_PROFILE", cli.profile.as_deref())]);
             if let Some(profile) = &cli.profile {
                 aws::use_profile(profile);
             }
-            let audience = Audience::of(&cli, &env);
+            let audience = Audience::new(&cli, &env);
             logs::start(&env, matches!(audience, Audience::Person(_)), cli.level());
             harden_process();
-            let asked = cli.json;
-            let entry = EntryPoint::of(cli, &env);
+            let entry = EntryPoint::new(cli, &env);
             if matches!(entry, EntryPoint::Lambda) || entry.takes_an_event() {
                 aws::read_system_roots_ahead();
             }
             let answer = Arc::new(AnswerOnce::default());
-            let document = entry.failure_document(audience, asked);
+            let document = entry.failure_document(audience);
             let outcome = open(&entry, &env, &answer, document);
             // None: the watch over signals has answered, and ends the process.
             answer.give(|| say(audience, document, outcome)).unwrap_or(Code::Terminated.exit())
@@ -60,9 +59,9 @@ enum Audience {
 }
 
 impl Audience {
-    fn of(cli: &Cli, env: &Env) -> Self {
+    fn new(cli: &Cli, env: &Env) -> Self {
         match !cli.json && output::stdout_is_terminal() {
-            true => Self::Person(Page::of_stdout(env)),
+            true => Self::Person(Page::for_stdout(env)),
             false => Self::Program,
         }
     }
@@ -76,7 +75,7 @@ enum EntryPoint {
 }
 
 impl EntryPoint {
-    fn of(cli: Cli, env: &Env) -> Self {
+    fn new(cli: Cli, env: &Env) -> Self {
         match cli.command {
             None if cli.version => Self::Version { verbose: cli.verbose },
             Some(command) => Self::Command(Box::new(command)),
@@ -94,15 +93,12 @@ impl EntryPoint {
         }
     }
 
-    /// One document of every command that has an event or was asked for it, be it a failure; but none amid a dump.
-    fn failure_document(&self, audience: Audience, asked: bool) -> FailureDocument {
-        match self {
-            _ if matches!(audience, Audience::Person(_)) => |_| None,
-            Self::Lambda => |_| None,
-            Self::Command(command) if command.writes_content() => |_| None,
-            _ if self.takes_an_event() => |error| Some(Receipt::refused(error).to_json()),
-            _ if asked => |error| Some(Refusal::new(error).to_json()),
-            _ => |_| None,
+    /// What a program reads of a failure.
+    fn failure_document(&self, audience: Audience) -> FailureDocument {
+        match (self, audience) {
+            (_, Audience::Person(_)) | (Self::Lambda | Self::Version { .. }, _) => |_| None,
+            (Self::OneShot, _) => |error| Some(Receipt::refused(error).to_json()),
+            (Self::Command(command), _) => command.failure_document(),
         }
     }
 }
@@ -179,25 +175,21 @@ fn tell(error: &Error) {
     }
 }
 
-/// Help and version were asked for; everything else is a mistake on the command line.
+/// Help was asked for; everything else is a mistake on the command line.
 fn misused(usage: &clap::Error) -> u8 {
-    let text = usage.render();
-    if usage.use_stderr() {
-        output::tell(&format!("pgseal: {}: {text}", Code::BadUsage.name()));
-        // Who asked for a document gets one; but nothing may stand in a dump's place.
-        if std::env::args_os().any(|word| word == "--json") && !std::env::args_os().any(|word| word == "decrypt") {
-            let first = text
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
-            let _ = output::answer(&Refusal::new(Error::new(Code::BadUsage, first)).to_json());
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let said = match Misuse::new(usage, &words) {
+        None => output::answer(usage.render().to_string().trim_end()),
+        Some(misuse) => {
+            output::tell(&format!("pgseal: {}: {}", Code::BadUsage.name(), misuse.text));
+            let for_a_person = output::stdout_is_terminal() && !words.iter().any(|word| word == "--json");
+            if !for_a_person && !misuse.is_silent {
+                let _ = output::answer(&Refusal::new(misuse.error).to_json());
+            }
+            return Code::BadUsage.exit();
         }
-        return Code::BadUsage.exit();
-    }
-    match output::answer(text.to_string().trim_end()) {
+    };
+    match said {
         Ok(()) => 0,
         Err(unsaid) => {
             tell(&unsaid);

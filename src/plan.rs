@@ -53,6 +53,17 @@ pub enum Action {
     Plan,
 }
 
+impl Action {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "backup" => Some(Self::Backup),
+            "check" => Some(Self::Check),
+            "plan" => Some(Self::Plan),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Databases {
     Named(Vec<DatabaseName>),

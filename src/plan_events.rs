@@ -48,6 +48,16 @@ pub(crate) struct PlannedBackup {
 }
 
 impl BackupPlan {
+    /// Of an event that cannot be planned.
+    pub(crate) fn refused(error: Error) -> Self {
+        Self {
+            status: "failed",
+            backups: Vec::new(),
+            error: Some(error),
+            warnings: Vec::new(),
+        }
+    }
+
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.error.as_ref().or_else(|| {
             self.backups
@@ -147,5 +157,5 @@ async fn estimate(context: &BackupContext<'_>, name: &DatabaseName) -> Result<Es
         Ok((facts, part.ok().and_then(|part| part.dump_bytes)))
     };
     let (facts, part) = context.server.in_time(looking).await?;
-    Estimate::of(context.plan, &facts, part)
+    Estimate::new(context.plan, &facts, part)
 }

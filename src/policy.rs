@@ -17,7 +17,7 @@ pub(crate) struct Policies {
 
 pub(crate) fn policies(plan: &Plan) -> Policies {
     let mut notes = Vec::new();
-    let places = Places::of(plan);
+    let places = Places::new(plan);
     Policies {
         writer: document(writer(plan, &places, &mut notes)),
         reader: document(reader(plan, &places)),
@@ -48,7 +48,7 @@ struct Places {
 }
 
 impl Places {
-    fn of(plan: &Plan) -> Self {
+    fn new(plan: &Plan) -> Self {
         let (name, region) = (plan.destination.bucket.name.as_str(), plan.destination.bucket.region.as_str());
         let partition = partition(region);
         let (bucket, inside) = match plan.destination.bucket.name.is_access_point() {

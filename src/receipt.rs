@@ -169,7 +169,7 @@ impl Receipt {
     }
 
     /// Failed if one failed; `already_complete` if there was nothing to do at all. What was skipped counts for neither.
-    pub(crate) fn of(backups: Vec<ReceiptEntry>, warnings: Vec<String>) -> Self {
+    pub(crate) fn new(backups: Vec<ReceiptEntry>, warnings: Vec<String>) -> Self {
         let mut tried = backups.iter().filter(|entry| entry.status != Status::Skipped);
         let mut all = |status: Status| tried.all(|entry| entry.status == status);
         let status = match () {

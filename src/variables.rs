@@ -307,14 +307,14 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_utf_8_is_refused_wherever_it_would_be_read() {
-        let env = |name: &str| Env::of([(name.into(), std::ffi::OsString::from_vec(vec![b'a', 0xff]))]);
+        let env = |name: &str| Env::from_pairs([(name.into(), std::ffi::OsString::from_vec(vec![b'a', 0xff]))]);
         for (name, _) in ALL.iter().filter(|(_, kind)| *kind != Terminal) {
             assert!(check(&env(name)).unwrap_err().message.contains(name), "{name}");
         }
         assert!(check(&env("PGSEAL_OTHER")).is_err());
         assert!(check(&env("SOMEBODY_ELSES")).is_ok() && check(&env("LANG")).is_ok());
         let name = std::ffi::OsString::from_vec(b"PGSEAL_ALLOWED_HOSTS\xff".to_vec());
-        assert!(check(&Env::of([(name, "x".into())])).is_err());
+        assert!(check(&Env::from_pairs([(name, "x".into())])).is_err());
     }
 
     /// The names with this beginning in the texts of these places, but for this file, whose tests have misspelt ones.

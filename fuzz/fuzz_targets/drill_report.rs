@@ -11,7 +11,7 @@ use pgseal::error::{Code, Error};
 use pgseal::observe::output::is_hidden;
 use pgseal::restore::compare::{Comparison, TableComparison};
 use pgseal::restore::provenance::Origin;
-use pgseal::restore::report::{DrillPhase, DrillReport, ReportedBackup, ReportedRestore};
+use pgseal::restore::report::{DrillOutcome, DrillPhase, DrillReport, ReportedBackup, ReportedRestore};
 use pgseal_fuzz::Input;
 use time::macros::datetime;
 
@@ -55,9 +55,9 @@ fn report(choice: u8, texts: &[String; 8]) -> DrillReport {
         notes: vec![difference],
         ..Comparison::default()
     });
-    DrillReport {
+    let mut report = DrillReport {
         format: DrillReport::FORMAT,
-        outcome: DrillReport::outcome(error.as_ref(), comparison.as_ref()),
+        outcome: DrillOutcome::Failed,
         program: "pgseal".to_owned(),
         started_at: Timestamp(datetime!(2026-11-24 04:00 UTC)),
         finished_at: Timestamp(datetime!(2026-11-24 04:01 UTC)),
@@ -84,6 +84,7 @@ fn report(choice: u8, texts: &[String; 8]) -> DrillReport {
         phases: vec![DrillPhase {
             name: database,
             duration_ms: 2000,
+            not_finished: choice & 32 != 0,
             bytes: None,
         }],
         error,
@@ -93,5 +94,9 @@ fn report(choice: u8, texts: &[String; 8]) -> DrillReport {
         not_restored: Vec::new(),
         // Of a type that no text from elsewhere can be.
         warnings: Vec::new(),
-    }
+        under_way: None,
+        is_of_the_place: choice & 64 != 0,
+    };
+    report.outcome = report.judge();
+    report
 }

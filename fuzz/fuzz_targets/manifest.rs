@@ -55,7 +55,7 @@ fn name_of(line: &[u8]) -> Option<String> {
 fn agrees(name: &str, found: &UnverifiedManifest, bytes: &[u8]) {
     let manifest = found.unproven();
     assert_eq!([found.line(), &found.proof.line().expect("JSON")].concat(), bytes);
-    assert_eq!(found.sha256().expect("a hash"), Sha256::of(bytes));
+    assert_eq!(found.sha256().expect("a hash"), Sha256::digest(bytes));
     let stem = manifest.stem(&Prefix::new("").expect("no prefix")).expect("a stem");
     let stem = stem.to_string();
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Who signs a manifest: a key in KMS, which never leaves it, or a local one.
 
-use crate::aws::{self, ServiceError};
+use crate::aws::{self, RetryNotice, ServiceError};
 use crate::envelope::manifest::{Signature, Signer};
 use crate::envelope::private_key::{passphrase, warn_if_open_to_all};
 use crate::envelope::signature::{ALGORITHM, LocalSigner, Verifier};
@@ -50,9 +50,11 @@ impl ManifestSigner {
                 })
             }
             SigningKey::Kms { key, region } => {
-                let client = Client::new(&aws::config(region).await?);
+                let config = aws::config(region).await?;
+                let config = aws_sdk_kms::config::Builder::from(&config).interceptor(RetryNotice::new("KMS"));
+                let client = Client::from_conf(config.build());
                 let answer = client.get_public_key().key_id(key).send().await;
-                let answer = answer.map_err(|error| ServiceError::of(&error).into_error("kms:GetPublicKey", key))?;
+                let answer = answer.map_err(|error| ServiceError::from_sdk(&error).into_error("kms:GetPublicKey", key))?;
                 let der = answer.public_key().map(|blob| blob.as_ref().to_vec()).unwrap_or_default();
                 let verifier = Verifier::parse(&der)
                     .map_err(|error| Error::field(Code::BadEvent, "PGSEAL_SIGNING_KEY", format!("cannot be used: {}", error.message)))
@@ -91,8 +93,8 @@ impl ManifestSigner {
                 match request.send().await {
                     Ok(_) => {}
                     // How KMS says that it would have signed.
-                    Err(error) if ServiceError::of(&error).code.starts_with("DryRunOperation") => {}
-                    Err(error) => return Err(ServiceError::of(&error).into_error("kms:Sign", key)),
+                    Err(error) if ServiceError::from_sdk(&error).code.starts_with("DryRunOperation") => {}
+                    Err(error) => return Err(ServiceError::from_sdk(&error).into_error("kms:Sign", key)),
                 }
             }
         }
@@ -117,7 +119,7 @@ impl ManifestSigner {
                     .message_type(MessageType::Digest)
                     .signing_algorithm(SigningAlgorithmSpec::EcdsaSha256);
                 let answer = request.send().await;
-                let answer = answer.map_err(|error| ServiceError::of(&error).into_error("kms:Sign", key))?;
+                let answer = answer.map_err(|error| ServiceError::from_sdk(&error).into_error("kms:Sign", key))?;
                 answer.signature().map(|blob| blob.as_ref().to_vec()).unwrap_or_default()
             }
         };

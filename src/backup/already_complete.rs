@@ -17,10 +17,10 @@ use time::{Duration, OffsetDateTime};
 
 /// How much before its scheduled time a manifest may have been written: clocks differ.
 const EARLY: Duration = Duration::minutes(5);
-/// More generations than recipients ever change. A bound, since anyone who may write to the bucket can add some.
-const MOST_GENERATIONS: usize = 64;
-/// Those that are looked for where nothing may be listed.
-const FEW_GENERATIONS: u32 = 4;
+/// More revisions than recipients ever change. A bound, since anyone who may write to the bucket can add some.
+const MAX_REVISIONS: usize = 64;
+/// The revisions that are asked for by name if nothing may be listed.
+const GUESSED_REVISIONS: u32 = 4;
 
 /// What a manifest must show to be of one order.
 #[derive(Clone)]
@@ -77,88 +77,85 @@ impl ThisOrder {
         self.selection_digest
     }
 
-    /// Looks at every generation of the manifest: the first may have been retired since. Fails with `stem_taken` where
+    /// Looks at every revision of the manifest: the first may have been retired since. Fails with `stem_taken` where
     /// something else stands under the name, and with `s3_denied` where what stands there may not be read.
     pub(super) async fn find(&self, store: &S3) -> Result<ExistingBackup> {
-        let (keys, listed): (Vec<String>, _) = match store.list_under(&format!("{}.", self.stem)).await? {
-            Ok(listed) => {
-                let mut generations: Vec<(u32, String)> = listed
-                    .iter()
-                    .filter_map(|object| Some((self.stem.revision_of(&object.key)?, object.key.clone())))
-                    .collect();
-                generations.sort_unstable_by_key(|(generation, _)| std::cmp::Reverse(*generation));
-                (generations.into_iter().map(|(_, key)| key).collect(), Ok(listed))
-            }
-            // The first may have been retired since. S3 says of what is missing that it is denied, too: these are all looked at.
-            Err(denied) => {
-                let generations = 2..=FEW_GENERATIONS;
-                let later = generations.rev().map(|generation| self.stem.manifest_revision(generation));
-                (later.chain([self.stem.manifest()]).collect(), Err(denied))
-            }
-        };
-        if keys.len() > MOST_GENERATIONS {
-            return Err(self.taken(&format!("{} manifests stand there", keys.len())));
-        }
-        let mut candidates = Vec::with_capacity(keys.len());
-        let mut unseen = None;
-        for key in keys {
-            let (content, etag, last_modified) = match (store.fetch(&key, MAX_MANIFEST).await?, &listed) {
-                (
-                    FetchOutcome::Found {
-                        bytes,
-                        etag,
-                        last_modified,
-                    },
-                    _,
-                ) => (ManifestContent::Bytes(bytes), etag, last_modified),
-                (FetchOutcome::TooLarge(size), _) => (ManifestContent::TooLarge(size), None, None),
-                (FetchOutcome::Missing, _) => continue,
-                // Without s3:ListBucket S3 says so of what is not there as well.
-                (FetchOutcome::Denied(_), Err(denied)) => {
-                    unseen = Some(denied.clone());
-                    continue;
-                }
-                (FetchOutcome::Denied(error), Ok(_)) => return Err(unreadable(&key, &error)),
-            };
-            candidates.push(Candidate {
-                key,
-                content,
-                etag,
-                last_modified,
-            });
-        }
+        let (keys, listed) = self.manifest_keys(store).await?;
+        let (candidates, unseen) = fetch_candidates(store, keys, listed.as_ref().err()).await?;
         if candidates.is_empty() {
             return Ok(unseen.map_or(ExistingBackup::Nothing, ExistingBackup::Unseen));
         }
         let (found, chosen) = self.judge(&candidates)?;
-        let mut listed = listed.ok();
-        if listed.is_none() {
-            self.look_at_each(store, &found.manifest, &candidates[chosen].key).await?;
+        let candidate = &candidates[chosen];
+        let listed = match listed {
+            Ok(listed) => self.with_all_objects(store, &found.manifest, &candidate.key, listed).await?,
+            Err(_) => {
+                self.look_at_each(store, &found.manifest, &candidate.key).await?;
+                Vec::new()
+            }
+        };
+        self.compare_checksums(store, &found.manifest, candidate, &listed).await?;
+        Ok(ExistingBackup::Complete(Box::new(with_etags(found, &listed))))
+    }
+
+    /// The names to look at, the newest revision first, and what was listed; or the ones to guess, and why nothing may be
+    /// listed.
+    async fn manifest_keys(&self, store: &S3) -> Result<(Vec<String>, std::result::Result<Vec<ListedObject>, Error>)> {
+        let listed = store.list_under(&format!("{}.", self.stem)).await?;
+        let keys: Vec<String> = match &listed {
+            Ok(listed) => {
+                let mut revisions: Vec<(u32, &str)> = listed
+                    .iter()
+                    .filter_map(|object| Some((self.stem.revision_of(&object.key)?, object.key.as_str())))
+                    .collect();
+                revisions.sort_unstable_by_key(|(revision, _)| std::cmp::Reverse(*revision));
+                revisions.into_iter().map(|(_, key)| key.to_owned()).collect()
+            }
+            Err(_) => {
+                let later = (2..=GUESSED_REVISIONS).rev().map(|revision| self.stem.manifest_revision(revision));
+                later.chain([self.stem.manifest()]).collect()
+            }
+        };
+        if keys.len() > MAX_REVISIONS {
+            return Err(self.taken(&format!("{} manifests stand there", keys.len())));
         }
-        let beginnings = self.stem.beginnings(found.manifest.format);
-        if let Some(listed) = &mut listed {
-            for beginning in beginnings.iter().filter(|beginning| **beginning != format!("{}.", self.stem)) {
-                listed.extend(store.list_under(beginning).await?.unwrap_or_default());
+        Ok((keys, listed))
+    }
+
+    /// Everything listed that the manifest may name. A listing during which all of it was written may hold the manifest and
+    /// not what came before it: what is missing is listed once more.
+    async fn with_all_objects(
+        &self,
+        store: &S3,
+        manifest: &Manifest,
+        key: &str,
+        mut listed: Vec<ListedObject>,
+    ) -> Result<Vec<ListedObject>> {
+        let beginnings = self.stem.beginnings(manifest.format);
+        for beginning in beginnings.iter().filter(|beginning| **beginning != format!("{}.", self.stem)) {
+            listed.extend(store.list_under(beginning).await?.unwrap_or_default());
+        }
+        if self.lacks(manifest, &listed).is_none() {
+            return Ok(listed);
+        }
+        let mut again = Vec::new();
+        for beginning in &beginnings {
+            match store.list_under(beginning).await? {
+                Ok(more) => again.extend(more),
+                Err(_) => return Ok(Vec::new()),
             }
         }
-        if listed.as_ref().is_some_and(|listed| self.lacks(&found.manifest, listed).is_some()) {
-            // A listing during which all of it was written may hold the manifest and not what came before it.
-            let mut again = Some(Vec::new());
-            for beginning in &beginnings {
-                let more = store.list_under(beginning).await?.ok();
-                again = again.zip(more).map(|(all, more)| [all, more].concat());
-            }
-            listed = again;
-            if let Some(reason) = listed.as_ref().and_then(|listed| self.lacks(&found.manifest, listed)) {
-                return Err(self.taken(&format!("{} {reason}", candidates[chosen].key)));
-            }
+        match self.lacks(manifest, &again) {
+            None => Ok(again),
+            Some(reason) => Err(self.taken(&format!("{key} {reason}"))),
         }
-        let listed = listed.unwrap_or_default();
-        let written = candidates[chosen].last_modified;
-        for object in &found.manifest.objects {
+    }
+
+    async fn compare_checksums(&self, store: &S3, manifest: &Manifest, candidate: &Candidate, listed: &[ListedObject]) -> Result<()> {
+        for object in &manifest.objects {
             let later = listed
                 .iter()
-                .find(|listed| listed.key == object.key && listed.last_modified > written);
+                .find(|listed| listed.key == object.key && listed.last_modified > candidate.last_modified);
             let fault = match (store.checksum(&object.key).await, later) {
                 (Some(told), _) if object.has_checksum(&told) => continue,
                 (Some(_), _) => "has another checksum: it was replaced",
@@ -166,9 +163,9 @@ impl ThisOrder {
                 (None, Some(_)) => "was written after the manifest, and has no checksum that says whether it is the same",
                 (None, None) => continue,
             };
-            return Err(self.taken(&format!("{} names {}, which {fault}", candidates[chosen].key, object.key)));
+            return Err(self.taken(&format!("{} names {}, which {fault}", candidate.key, object.key)));
         }
-        Ok(ExistingBackup::Complete(Box::new(with_etags(found, &listed))))
+        Ok(())
     }
 
     /// Where nothing may be listed: each object by itself. What may not be looked at cannot be said to be there.
@@ -337,6 +334,39 @@ fn unseen(key: &str, object: &str) -> Error {
         format!("{key} names {object}, and whether that is there is unknown: neither s3:GetObject nor s3:ListBucket is allowed"),
     )
     .advise("Allow s3:ListBucket on the bucket, and run again.")
+}
+
+/// The manifests under these names, and what may not be read of them where nothing may be listed: S3 says then of what is
+/// missing that it is denied, too.
+async fn fetch_candidates(store: &S3, keys: Vec<String>, unlisted: Option<&Error>) -> Result<(Vec<Candidate>, Option<Error>)> {
+    let mut candidates = Vec::with_capacity(keys.len());
+    let mut unseen = None;
+    for key in keys {
+        let (content, etag, last_modified) = match (store.fetch(&key, MAX_MANIFEST).await?, unlisted) {
+            (
+                FetchOutcome::Found {
+                    bytes,
+                    etag,
+                    last_modified,
+                },
+                _,
+            ) => (ManifestContent::Bytes(bytes), etag, last_modified),
+            (FetchOutcome::TooLarge(size), _) => (ManifestContent::TooLarge(size), None, None),
+            (FetchOutcome::Missing, _) => continue,
+            (FetchOutcome::Denied(_), Some(unlisted)) => {
+                unseen = Some(unlisted.clone());
+                continue;
+            }
+            (FetchOutcome::Denied(error), None) => return Err(unreadable(&key, &error)),
+        };
+        candidates.push(Candidate {
+            key,
+            content,
+            etag,
+            last_modified,
+        });
+    }
+    Ok((candidates, unseen))
 }
 
 /// A manifest stands there, and nobody can say of what.

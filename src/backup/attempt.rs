@@ -120,7 +120,7 @@ impl<'a> Attempt<'a> {
             Some(looked) => looked?,
             None => at_server.await?,
         };
-        let estimate = Estimate::of(context.plan, &facts, selection.dump_bytes)?;
+        let estimate = Estimate::new(context.plan, &facts, selection.dump_bytes)?;
         estimate.check_deadline(context.plan, context.deadline)?;
         tracing::info!(
             database = database.as_str(),

@@ -58,7 +58,7 @@ impl Attempt<'_> {
             generation: 1,
         };
         let instructions = self.instructions(&manifest)?;
-        manifest.card_sha256 = Some(Sha256::of(&instructions));
+        manifest.card_sha256 = Some(Sha256::digest(&instructions));
         let mut bytes = manifest.line()?;
         let signatures = match &self.signing {
             Some(signing) => vec![self.context.cancel.run_until_cancelled(signing.sign(&bytes)).await?],
@@ -178,7 +178,11 @@ impl Attempt<'_> {
 
     /// The backup stands already: without its recovery instructions it is a backup all the same.
     async fn write_instructions(&mut self, instructions: Vec<u8>) {
-        let object = ManifestObject::small(Role::Card, instructions_name(&self.stem.to_string(), 1), &instructions);
+        let object = ManifestObject::small(
+            Role::RecoveryInstructions,
+            instructions_name(&self.stem.to_string(), 1),
+            &instructions,
+        );
         let body = Bytes::from(instructions);
         let put = PutRequest {
             key: object.key.clone(),

@@ -25,15 +25,15 @@ pub(crate) struct Estimate {
 
 impl Estimate {
     /// `part`: plain bytes of what is dumped, where that is a part of the database.
-    pub(crate) fn of(plan: &Plan, facts: &ServerFacts, part: Option<u64>) -> Result<Self> {
+    pub(crate) fn new(plan: &Plan, facts: &ServerFacts, part: Option<u64>) -> Result<Self> {
         let (bytes, rate) = (part.unwrap_or(facts.size.table_bytes), plan.rate_limit.bytes_per_second());
         let memory = plan.memory(bytes)?;
-        let ThroughputEstimate { seconds, limited_by } = ThroughputEstimate::of(bytes, rate, plan.compression, memory.workers);
+        let ThroughputEstimate { seconds, limited_by } = ThroughputEstimate::new(bytes, rate, plan.compression, memory.workers);
         Ok(Self {
             dump_bytes: bytes,
             seconds,
             limited_by,
-            places: Sizing::of(bytes, rate, plan.compression),
+            places: Sizing::new(bytes, rate, plan.compression),
             memory,
         })
     }

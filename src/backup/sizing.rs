@@ -33,7 +33,7 @@ pub(crate) struct ThroughputEstimate {
 
 impl ThroughputEstimate {
     /// Of `bytes` of plain dump, on so many CPUs.
-    pub(crate) fn of(bytes: u64, rate_limit: Option<u64>, compression: Compression, cpus: u64) -> Self {
+    pub(crate) fn new(bytes: u64, rate_limit: Option<u64>, compression: Compression, cpus: u64) -> Self {
         let work = bytes as f64 / GB * cpu_seconds(compression);
         let at = |rate: u64| bytes.div_ceil(rate.max(1));
         let limits = [
@@ -79,10 +79,10 @@ pub(crate) struct ComputeSize {
 }
 
 impl Sizing {
-    pub(crate) fn of(bytes: u64, rate_limit: Option<u64>, compression: Compression) -> Self {
+    pub(crate) fn new(bytes: u64, rate_limit: Option<u64>, compression: Compression) -> Self {
         let needs = |cpus: u64| {
             let memory = MemoryBudget::fit(compression, cpus as usize, DEFAULT_CHECK_INTERVAL, bytes, None).ok()?;
-            let pace = ThroughputEstimate::of(bytes, rate_limit, compression, cpus);
+            let pace = ThroughputEstimate::new(bytes, rate_limit, compression, cpus);
             Some(((memory.peak + PG_DUMP).div_ceil(MIB), pace))
         };
         let lambda = (1..=LAMBDA_MIB / LAMBDA_MIB_PER_CPU).find_map(|cpus| {
@@ -150,10 +150,10 @@ mod tests {
                 let bytes = bytes * 1_000_000_000;
                 let limit = RateLimit::parse(rate).unwrap().bytes_per_second();
                 let times = [1, 2, 4].map(|cpus| {
-                    let pace = ThroughputEstimate::of(bytes, limit, Compression::Bzip2(9), cpus);
+                    let pace = ThroughputEstimate::new(bytes, limit, Compression::Bzip2(9), cpus);
                     format!("{} ({})", time(pace.seconds), pace.limited_by)
                 });
-                let places = Sizing::of(bytes, limit, Compression::Bzip2(9));
+                let places = Sizing::new(bytes, limit, Compression::Bzip2(9));
                 let [one, two, four] = times;
                 let (lambda, fargate) = (place(places.lambda), place(places.fargate));
                 let _ = writeln!(rows, "| {name} | `{rate}` | {one} | {two} | {four} | {lambda} | {fargate} |");
@@ -170,27 +170,27 @@ mod tests {
 
     #[test]
     fn more_processors_help_until_something_else_is_slower() {
-        let pace = |cpus| ThroughputEstimate::of(100_000_000_000, None, Compression::Bzip2(9), cpus);
+        let pace = |cpus| ThroughputEstimate::new(100_000_000_000, None, Compression::Bzip2(9), cpus);
         assert_eq!(pace(1).limited_by, "compression");
         assert_eq!(pace(2).seconds, pace(1).seconds / 2);
         assert_eq!(pace(16), pace(8));
         assert_eq!(pace(16).limited_by, "pg_dump");
-        let slow = ThroughputEstimate::of(1 << 30, Some(1 << 20), Compression::Bzip2(9), 2);
+        let slow = ThroughputEstimate::new(1 << 30, Some(1 << 20), Compression::Bzip2(9), 2);
         assert_eq!((slow.seconds, slow.limited_by), (1024, "rate_limit"));
-        assert_eq!(ThroughputEstimate::of(0, None, Compression::None, 1).seconds, 0);
+        assert_eq!(ThroughputEstimate::new(0, None, Compression::None, 1).seconds, 0);
     }
 
     #[test]
     fn what_takes_longer_than_a_function_may_run_is_a_task() {
-        let small = Sizing::of(1 << 30, Some(10 << 20), Compression::Bzip2(9));
+        let small = Sizing::new(1 << 30, Some(10 << 20), Compression::Bzip2(9));
         assert_eq!(small.lambda.unwrap().cpus, 1);
-        let large = Sizing::of(1 << 40, Some(10 << 20), Compression::Bzip2(9));
+        let large = Sizing::new(1 << 40, Some(10 << 20), Compression::Bzip2(9));
         assert!(large.lambda.is_none() && large.fargate.unwrap().cpus == 1, "{large:?}");
     }
 
     #[test]
     fn the_largest_object_of_s3_still_has_a_place() {
-        let whole = Sizing::of(48 << 40, None, Compression::None);
+        let whole = Sizing::new(48 << 40, None, Compression::None);
         assert!(whole.fargate.unwrap().memory_mib < 120 * 1024, "{whole:?}");
     }
 }

@@ -4,6 +4,7 @@ use crate::error::{Code, Error, Result};
 use crate::format::ToJson;
 use crate::human::{Answer, Screen};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// A table row for each code; a test holds it against the codes.
 const ERRORS: &str = include_str!("../../docs/ERRORS.md");
@@ -60,6 +61,26 @@ impl Answer for Explanation {
         screen.heading(format!("{} (exit {})", self.code, self.exit));
         screen.line(&self.meaning);
         screen.advice(&self.hint);
+    }
+}
+
+/// `codes`: all of them.
+pub(super) struct CodeList;
+
+impl Answer for CodeList {
+    fn json(&self) -> String {
+        let all = Code::ALL.iter();
+        let all: Vec<Value> = all
+            .map(|code| json!({"code": code, "exit": code.exit(), "hint": code.hint()}))
+            .collect();
+        Value::from(all).to_string()
+    }
+
+    fn draw(&self, screen: &mut Screen) {
+        for code in Code::ALL {
+            screen.line(format!("{:>3}  {}", code.exit(), code.name()));
+            screen.advice(code.hint());
+        }
     }
 }
 

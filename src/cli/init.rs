@@ -1,6 +1,7 @@
 //! `init`: from a few answers to an event, the SQL for its user, the policies, and a first check.
 
 use super::CommandOutput;
+use super::key_arguments::read_file;
 use crate::cancel::Cancel;
 use crate::envelope::recipient::Recipient;
 use crate::error::{Code, Error, Result};
@@ -115,8 +116,7 @@ fn event(arguments: &Init) -> Result<Value> {
         Some(path) => path.clone(),
         None => ask("--public-key", "File of the public key (`pgseal keygen` makes one)")?.into(),
     };
-    let unreadable = |error| Error::new(Code::BadUsage, format!("--public-key: {} cannot be read: {error}", path.display()));
-    let key = std::fs::read_to_string(&path).map_err(unreadable)?;
+    let key = String::from_utf8_lossy(&read_file("--public-key", &path)?).into_owned();
     Recipient::parse(&key)?;
     Ok(json!({
         "database": database,
@@ -140,8 +140,9 @@ fn region_in(host: &str) -> Option<String> {
 fn ask(option: &str, question: &str) -> Result<String> {
     if !output::stdin_is_terminal() {
         return Err(
-            Error::new(Code::BadUsage, format!("{option} is missing, and there is no terminal to ask at"))
-                .advise("Give all of --database, --host, --user, --bucket and --public-key."),
+            Error::new(Code::BadUsage, format!("{option} is missing, and there is no terminal to ask at")).advise(
+                "Give all of --database, --host, --user, --bucket, --public-key and, if --host does not say it, --database-region.",
+            ),
         );
     }
     output::tell(&format!("{question}: "));

@@ -73,6 +73,13 @@ impl Trust {
 
 pub(super) fn verifier(path: Option<&Path>) -> Result<Option<Verifier>> {
     let Some(path) = path else { return Ok(None) };
-    let unreadable = |error| Error::new(Code::BadUsage, format!("--signer: {} cannot be read: {error}", path.display()));
-    Verifier::parse(&std::fs::read(path).map_err(unreadable)?).map(Some)
+    Verifier::parse(&read_file("--signer", path)?).map(Some)
+}
+
+/// A file that an option names.
+pub(super) fn read_file(option: &str, path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| {
+        Error::new(Code::BadUsage, format!("{option}: {} cannot be read: {error}", path.display()))
+            .advise("Correct the file's name, and see that this user may read it.")
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::CommandOutput;
 use super::filter::FilterArguments;
-use super::key_arguments::{KeyArguments, LegacyArguments, Trust, verifier};
+use super::key_arguments::{KeyArguments, LegacyArguments, Trust, read_file, verifier};
 use super::report_place::ReportPlace;
 use super::views::DrillAnswer;
 use crate::aws::manifest_signer::ManifestSigner;
@@ -302,8 +302,7 @@ fn clients(env: &Env) -> (Vec<PathBuf>, Option<String>) {
 
 pub(crate) async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let read = |path: &PathBuf| {
-        let unreadable = |error| Error::new(Code::BadUsage, format!("--recipient: {} cannot be read: {error}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let text = String::from_utf8_lossy(&read_file("--recipient", path)?).into_owned();
         let known = Recipient::parse(&text).and_then(|recipient| Ok((test_keys::admit(std::slice::from_ref(&recipient), env)?, recipient)));
         let (warnings, recipient) = known.map_err(|error| of_option(error, path))?;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -311,7 +310,7 @@ pub(crate) async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Re
     };
     let recipients = arguments.recipients.iter().map(read).collect::<Result<Vec<_>>>()?;
     cancel.run_until_cancelled(recipient::tested(&recipients)).await?;
-    let signing = match SigningKey::of(env)? {
+    let signing = match SigningKey::from_env(env)? {
         Some(key) => Some(cancel.run_until_cancelled(ManifestSigner::tried(&key)).await?),
         None => None,
     };

@@ -66,7 +66,8 @@ pub enum Role {
     Globals,
     Manifest,
     /// How to restore this very backup by hand.
-    Card,
+    #[serde(rename = "card")]
+    RecoveryInstructions,
 }
 
 impl Role {
@@ -77,7 +78,7 @@ impl Role {
             Self::Inventory => "inventory",
             Self::Globals => "globals",
             Self::Manifest => "manifest",
-            Self::Card => "card",
+            Self::RecoveryInstructions => "card",
         }
     }
 }
@@ -165,7 +166,7 @@ impl ManifestObject {
             role,
             key,
             size: bytes.len() as u64,
-            sha256: Sha256::of(bytes),
+            sha256: Sha256::digest(bytes),
             part_sizes: None,
             part_sha256: None,
         }

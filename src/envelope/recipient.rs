@@ -1,14 +1,15 @@
 //! RSA public keys, as people paste them: who may open a backup.
 
+mod prime_test;
+
 pub use super::key_text::is_private_key;
 use super::key_text::{KeyContainer, items, public_blobs, shape};
 use super::modulus::{self, ModulusFault};
 use crate::error::{Code, Error, Result};
 use crate::format::{hex, sha256};
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PublicEncryptingKey};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
-use tokio::sync::watch;
+use prime_test::PrimeTest;
+use std::sync::Arc;
 use x509_cert::der::asn1::{AnyRef, BitString, UintRef};
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::{Decode, Encode};
@@ -38,52 +39,15 @@ pub struct Recipient {
     prime_test: Option<Arc<PrimeTest>>,
 }
 
-/// The one test of a key that takes its time (some 5 ms for 2048 bits, 500 for 8192). No secret is wrapped before its outcome.
-#[derive(Debug)]
-struct PrimeTest {
-    modulus: Box<[u8]>,
-    is_begun: AtomicBool,
-    is_prime: watch::Sender<Option<bool>>,
-}
-
-impl PrimeTest {
-    fn new(modulus: &[u8]) -> Arc<Self> {
-        Arc::new(Self {
-            modulus: modulus.into(),
-            is_begun: AtomicBool::new(false),
-            is_prime: watch::Sender::new(None),
-        })
-    }
-
-    fn run(&self) -> bool {
-        let known = *self.is_prime.borrow();
-        known.unwrap_or_else(|| {
-            let is_prime = modulus::is_prime(&self.modulus);
-            self.is_prime.send_replace(Some(is_prime));
-            is_prime
-        })
-    }
-}
-
 /// Begins the tests of keys that will be used, one after the other on one thread beside a backup's first questions, and only
 /// as long as somebody holds the keys: a warm Lambda function must not collect what it was once asked for.
 pub(crate) fn begin_tests(recipients: &[Recipient]) {
     let tests = recipients.iter().filter_map(|recipient| recipient.prime_test.as_ref());
-    let tests: Vec<_> = tests.filter(|test| !test.is_begun.swap(true, Ordering::Relaxed)).collect();
+    let tests: Vec<_> = tests.filter(|test| test.begins_now()).collect();
     if tests.is_empty() {
         return;
     }
-    let waiting: Vec<_> = tests.iter().copied().map(Arc::downgrade).collect();
-    let run = move || {
-        waiting.iter().filter_map(Weak::upgrade).for_each(|test| {
-            test.run();
-        });
-    };
-    if crate::background::start("keys", run).is_err() {
-        tests.iter().for_each(|test| {
-            test.run();
-        });
-    }
+    PrimeTest::run_beside(&tests);
 }
 
 /// Waits for the outcomes without holding up anything else that waits.
@@ -91,9 +55,7 @@ pub(crate) async fn tested(recipients: &[Recipient]) -> Result<()> {
     begin_tests(recipients);
     for recipient in recipients {
         if let Some(test) = &recipient.prime_test {
-            let is_known = |outcome: &Option<bool>| outcome.is_some();
-            // The sender is alive as long as the recipient is.
-            let _ = test.is_prime.subscribe().wait_for(is_known).await;
+            test.finished().await;
         }
         recipient.prove()?;
     }
@@ -109,6 +71,19 @@ impl PartialEq for Recipient {
 
 impl Eq for Recipient {}
 
+/// Keys that people have and that are no RSA key in PEM.
+fn of_another_program(text: &str) -> Option<Error> {
+    match text.trim_start() {
+        key if key.starts_with("ssh-") => Some(refused("is a key for SSH: an RSA key in PEM is needed").advise(
+            "Make a pair with `pgseal keygen`; of an RSA key for SSH, `ssh-keygen -e -m pkcs8 -f KEY.pub` prints the public half.",
+        )),
+        key if key.starts_with("age1") => {
+            Some(refused("is a key of age: an RSA key in PEM is needed").advise("Make a pair with `pgseal keygen`."))
+        }
+        _ => None,
+    }
+}
+
 impl Recipient {
     /// Takes SPKI, PKCS#1 and X.509 PEM, base64 DER of each, and PEM whose newlines are the two characters `\n`.
     pub fn parse(text: &str) -> Result<Self> {
@@ -121,6 +96,9 @@ impl Recipient {
         }
         if text.len() > MAX_TEXT {
             return Err(refused("is longer than 16 KiB: give one RSA public key"));
+        }
+        if let Some(refusal) = of_another_program(text) {
+            return Err(refusal);
         }
         match public_blobs(text).as_deref() {
             None | Some([]) if looks_like_a_path(text) => Err(refused("looks like the name of a file: the key itself is needed")
@@ -367,11 +345,11 @@ mod tests {
     fn keys_are_tested_beside_everything_else_and_only_where_they_are_used() {
         let recipient = Recipient::parse(&example()).unwrap();
         let test = recipient.prime_test.clone().unwrap();
-        assert!(!test.is_begun.load(Ordering::Relaxed) && test.is_prime.borrow().is_none());
+        assert!(test.outcome().is_none());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let recipients = [recipient.clone(), recipient];
         runtime.block_on(tested(&recipients)).unwrap();
-        assert_eq!(*test.is_prime.borrow(), Some(false));
+        assert_eq!(test.outcome(), Some(false));
     }
 
     #[test]

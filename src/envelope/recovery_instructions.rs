@@ -36,7 +36,7 @@ pub fn recovery_instructions(
     let mut text = format!(
         "# How to restore {stem}\n\n\
          A dump of the PostgreSQL database {database}, made at {time} by {program} (server {server}, pg_dump {pg_dump}).\n\
-         {tables} tables, {rows} rows, {bytes} bytes of SQL. These commands need openssl 3, {tool}sha256sum, psql with createdb, and\n\
+         {tables} tables, {rows} rows, {bytes} bytes of SQL. These commands need openssl 3, {tool}psql with createdb, and\n\
          one of the private keys named below; fetching may need aws, and reading the inventory jq. Run them in an empty folder, in a\n\
          shell (bash), one block after the other.\n",
         database = manifest.database,
@@ -240,10 +240,12 @@ fn checks(manifest: &Manifest, name: &str) -> String {
         "MK=$(printf 'pgseal/1 manifest mac\\001' | openssl dgst -sha256 -hmac \"$(head -n1 key.txt)\" -r | cut -c1-64)\n\
          MAC=$(head -n1 {name} | openssl dgst -sha256 -mac HMAC -macopt hexkey:$MK -r | cut -c1-64)\n\
          tail -n +2 {name} | grep -qF \"{{\\\"mac\\\":\\\"hmac-sha256:$MAC\\\"\" && echo {name}: OK || echo {name}: NOT proven by this secret\n\
-         sha256sum -c <<'SUMS'\n"
+         while read -r SUM FILE; do\n\
+         \x20 [ \"$(openssl dgst -sha256 -r \"./$FILE\" | cut -c1-64)\" = \"$SUM\" ] && echo \"$FILE: OK\" || echo \"$FILE: NOT what was written\"\n\
+         done <<'SUMS'\n"
     );
     for object in &manifest.objects {
-        commands.push_str(&format!("{}  {}\n", object.sha256, base_name(&object.key)));
+        commands.push_str(&format!("{} {}\n", object.sha256, base_name(&object.key)));
     }
     commands.push_str("SUMS\n");
     let mut text = String::from(":\n");

@@ -11,7 +11,7 @@ pub(crate) const UNKNOWN_SOURCE: &str = "source unknown";
 /// in lower case, the port in decimal and the database's name, separated by newlines.
 pub fn source_digest(host: &str, port: u16, database: &str) -> Sha256 {
     let text = format!("pgseal/1 source\n{}\n{port}\n{database}", host.to_ascii_lowercase());
-    Sha256::of(text.as_bytes())
+    Sha256::digest(text.as_bytes())
 }
 
 /// What of the database is dumped: `pg_dump`'s own patterns.
@@ -64,7 +64,7 @@ impl SelectionRecord {
     pub fn digest(&self) -> Sha256 {
         // Texts and a flag: this cannot fail.
         let json = serde_json::to_string(self).unwrap_or_default();
-        Sha256::of(format!("pgseal/1 selection\n{json}").as_bytes())
+        Sha256::digest(format!("pgseal/1 selection\n{json}").as_bytes())
     }
 
     /// Whether the dump is of less than the whole database.

@@ -9,7 +9,7 @@ use std::fmt;
 pub struct Sha256([u8; 32]);
 
 impl Sha256 {
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn digest(bytes: &[u8]) -> Self {
         Self(sha256(bytes))
     }
 
@@ -70,7 +70,7 @@ mod tests {
     fn only_64_lower_case_digits_are_one() {
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let hash: Sha256 = serde_json::from_str(&format!("\"{text}\"")).unwrap();
-        assert_eq!((hash, hash.to_string().as_str()), (Sha256::of(b"abc"), text));
+        assert_eq!((hash, hash.to_string().as_str()), (Sha256::digest(b"abc"), text));
         assert_eq!(serde_json::to_string(&hash).unwrap(), format!("\"{text}\""));
         for wrong in [&text[1..], &text.to_uppercase(), &format!("{text}0"), &text.replace('b', "g"), ""] {
             assert!(serde_json::from_str::<Sha256>(&format!("\"{wrong}\"")).is_err(), "{wrong}");

@@ -21,7 +21,7 @@ pub struct Page {
 
 impl Page {
     /// Of the terminal behind stdout; 80 columns without one.
-    pub fn of_stdout(env: &Env) -> Self {
+    pub fn for_stdout(env: &Env) -> Self {
         let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
             .iter()

@@ -16,13 +16,21 @@ pub struct Progress {
     bytes: AtomicU64,
     rows: AtomicU64,
     expected: u64,
+    /// Behind these rows a server still builds indexes, which no byte tells of; 0: unknown, or nothing is built.
+    expected_rows: u64,
     started: Instant,
 }
 
 impl Progress {
     /// `expected`: how many plain bytes the dump has, or about how many it will have; 0: unknown.
     pub fn new(expected: u64) -> Arc<Self> {
+        Self::of_restore(expected, 0)
+    }
+
+    /// The same into a server.
+    pub fn of_restore(expected: u64, expected_rows: u64) -> Arc<Self> {
         Arc::new(Self {
+            expected_rows,
             bytes: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             expected,
@@ -49,17 +57,26 @@ impl Progress {
         (self.bytes() as f64 / self.started.elapsed().as_secs_f64().max(0.001)) as u64
     }
 
-    /// By the estimate; `None` while nothing is known, or once the estimate is passed.
+    fn is_past_the_rows(&self) -> bool {
+        self.expected_rows > 0 && self.rows() >= self.expected_rows
+    }
+
+    /// By the estimate; `None` while nothing is known, once the estimate is passed, and behind the rows of a restore.
     fn remaining(&self) -> Option<Duration> {
+        if self.is_past_the_rows() {
+            return None;
+        }
         let left = self.expected.checked_sub(self.bytes()).filter(|left| *left > 0)?;
         (self.rate() > 0).then(|| Duration::from_secs(left / self.rate()))
     }
 
     fn sentence(&self) -> String {
-        let rest = self
-            .remaining()
-            .map(|left| format!(", about {} left", HumanDuration(left)))
-            .unwrap_or_default();
+        let of_rows = if self.expected_rows > 0 { " for the rows" } else { "" };
+        let rest = match self.remaining() {
+            Some(left) => format!(", about {} left{of_rows}", HumanDuration(left)),
+            None if self.is_past_the_rows() => ", now indexes and constraints".to_owned(),
+            None => String::new(),
+        };
         format!(
             "{}, {} rows, {}/s{rest}",
             HumanBytes(self.bytes()),
@@ -220,6 +237,19 @@ impl Drop for Reporter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn behind_the_rows_of_a_restore_no_time_is_promised() {
+        let progress = Progress::of_restore(1000, 3);
+        progress.passed(900, 2);
+        assert!(progress.sentence().ends_with("left for the rows"), "{}", progress.sentence());
+        progress.passed(50, 3);
+        assert!(
+            progress.sentence().ends_with("now indexes and constraints"),
+            "{}",
+            progress.sentence()
+        );
+    }
 
     #[test]
     fn an_estimate_that_was_passed_promises_nothing() {

@@ -66,19 +66,19 @@ impl MemoryBudget {
         } else {
             workers.max(1) as u64
         };
-        let of = |workers, in_flight, part_sizes| Self::of(compression, workers, checked as u64, in_flight, part_sizes, available);
+        let budget = |workers, in_flight, part_sizes| Self::new(compression, workers, checked as u64, in_flight, part_sizes, available);
         let bug = || Error::new(Code::Bug, "no parts for this size");
         let wanted = PartSizeSchedule::new(sealed, MAX_PART).ok_or_else(bug)?;
         let at_once = super::IN_FLIGHT.min((32 * MIB / wanted.usual()).max(1));
         let Some(available) = available else {
-            return Ok(of(workers, at_once, wanted));
+            return Ok(budget(workers, at_once, wanted));
         };
         let for_us = available.saturating_sub(PG_DUMP);
         let narrower = (1..=at_once).rev().map(|in_flight| (workers, in_flight));
         let fewer = (1..workers).rev().map(|workers| (workers, 1));
         let candidates: Vec<_> = narrower.chain(fewer).collect();
         let largest = |memory: u64, (workers, in_flight)| {
-            let others = of(workers, in_flight, wanted).without_parts();
+            let others = budget(workers, in_flight, wanted).without_parts();
             memory.saturating_sub(others) / (in_flight + 2)
         };
         let fits = |candidate: &(u64, u64)| {
@@ -91,7 +91,7 @@ impl MemoryBudget {
         };
         let found = candidates.iter().find_map(fits).or_else(|| candidates.iter().find_map(squeezed));
         let Some(((workers, in_flight), usual)) = found else {
-            let least = of(workers.min(1), 1, wanted).without_parts() + 3 * PartSizeSchedule::least(sealed) + PG_DUMP;
+            let least = budget(workers.min(1), 1, wanted).without_parts() + 3 * PartSizeSchedule::least(sealed) + PG_DUMP;
             return Err(Error::new(
                 Code::NotEnoughMemory,
                 format!("at least {} MiB are needed, {} MiB are there", least.div_ceil(MIB), available / MIB),
@@ -102,10 +102,10 @@ impl MemoryBudget {
         // Where the parts are squeezed their limit is the memory's own.
         let part_sizes =
             PartSizeSchedule::new(sealed, most).or_else(|| PartSizeSchedule::new(sealed, largest(for_us, (workers, in_flight))));
-        Ok(of(workers, in_flight, part_sizes.ok_or_else(bug)?))
+        Ok(budget(workers, in_flight, part_sizes.ok_or_else(bug)?))
     }
 
-    fn of(
+    fn new(
         compression: Compression,
         workers: u64,
         checked: u64,

@@ -18,21 +18,21 @@ impl Plan {
         deployment::admit(event, env)?;
         deployment::keep_pins(event, &defaults, env)?;
         let asked = EventFields::new(event, &defaults, env);
-        Self::of(&asked, env, place).map_err(|mut error| {
+        Self::from_fields_or_faults(&asked, env, place).map_err(|mut error| {
             let also = std::mem::take(&mut error.also).into_iter();
             error.also = also.map(|error| deployment::name_defaults(error, event, &defaults)).collect();
             deployment::name_defaults(error, event, &defaults)
         })
     }
 
-    fn of(asked: &EventFields<'_>, env: &Env, place: RuntimeLimits) -> Result<Self> {
+    fn from_fields_or_faults(asked: &EventFields<'_>, env: &Env, place: RuntimeLimits) -> Result<Self> {
         let mut faults = Faults::default();
-        let plan = Self::of_fields(asked, env, place, &mut faults);
+        let plan = Self::from_fields(asked, env, place, &mut faults);
         faults.settle(plan)?.fitting()
     }
 
     /// `None` if a field is at fault; the others are looked at all the same.
-    fn of_fields(asked: &EventFields<'_>, env: &Env, place: RuntimeLimits, faults: &mut Faults) -> Option<Self> {
+    fn from_fields(asked: &EventFields<'_>, env: &Env, place: RuntimeLimits, faults: &mut Faults) -> Option<Self> {
         let recipients = faults.keep(recipients(asked, env));
         let admitted = recipients
             .as_ref()
@@ -65,7 +65,7 @@ impl Plan {
         let globals = faults.keep(asked.flag("globals"));
         let stall_timeout = faults.keep(stall_timeout(env));
         let deadline_check = faults.keep(deadline_check(env));
-        let signing_key = faults.keep(SigningKey::of(env));
+        let signing_key = faults.keep(SigningKey::from_env(env));
         let (databases, exclude_databases, mut warnings) = (databases?, exclude_databases?, admitted?);
         if matches!(databases, Databases::Named(_)) && !exclude_databases.is_empty() {
             warnings
@@ -182,10 +182,8 @@ fn exclude_databases(asked: &EventFields<'_>) -> Result<Vec<String>> {
 
 fn action(asked: &EventFields<'_>) -> Result<Action> {
     match asked.text("action")?.as_deref() {
-        None | Some("backup") => Ok(Action::Backup),
-        Some("check") => Ok(Action::Check),
-        Some("plan") => Ok(Action::Plan),
-        Some(_) => Err(bad("action", "must be backup, check or plan")),
+        None => Ok(Action::Backup),
+        Some(name) => Action::named(name).ok_or_else(|| bad("action", "must be backup, check or plan")),
     }
 }
 

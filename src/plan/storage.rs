@@ -109,7 +109,9 @@ impl Tagging {
         }
         let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
         let pair = |(name, value): (&String, &Value)| {
-            let value = value.as_str().ok_or_else(|| refused("tags", "must each be a text"))?;
+            let value = value
+                .as_str()
+                .ok_or_else(|| refused("tags", "must each have a text as its value, in double quotes"))?;
             if name.is_empty() || name.chars().count() > 128 || value.chars().count() > 256 {
                 return Err(refused("tags", "must have names of 1 to 128 characters and values of at most 256"));
             }

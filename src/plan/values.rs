@@ -76,7 +76,7 @@ pub enum SigningKey {
 
 impl SigningKey {
     /// The one that the environment names, if any. A passphrase without a key is half of an order to sign.
-    pub(crate) fn of(env: &Env) -> Result<Option<Self>> {
+    pub(crate) fn from_env(env: &Env) -> Result<Option<Self>> {
         let passphrase_file = env.get("PGSEAL_SIGNING_PASSPHRASE_FILE");
         match env.get("PGSEAL_SIGNING_KEY") {
             Some(key) => Self::parse(key, passphrase_file).map(Some),

@@ -1,6 +1,5 @@
 //! What the extensions of a database have, which no dump of it makes: for the inventory.
 
-use super::preflight::LONG_LOCK;
 use super::session::{AdvisoryRows, Row, Session, name, shown};
 use crate::error::{Error, Result};
 use crate::format::inventory::Extension;
@@ -121,7 +120,7 @@ pub(super) async fn extensions(session: &Session<'_>, warnings: &mut Vec<String>
         object = name("m.name"),
         arguments = name("m.arguments"),
     );
-    let rows = match session.advice(&query, LONG_LOCK).await? {
+    let rows = match session.advice(&query).await? {
         AdvisoryRows::Rows(rows) => rows,
         AdvisoryRows::Refused(why) => {
             warnings.push(format!(

@@ -1,6 +1,6 @@
 //! From an RDS instance or Aurora cluster identifier to its endpoint.
 
-use crate::aws::ServiceError;
+use crate::aws::{RetryNotice, ServiceError};
 use crate::error::{Code, Error, Result};
 use aws_config::SdkConfig;
 
@@ -11,7 +11,8 @@ pub(crate) struct Endpoint {
 
 /// Looks for an instance of that name, then for a cluster (its writer endpoint).
 pub(crate) async fn endpoint(config: &SdkConfig, id: &str) -> Result<Endpoint> {
-    let client = aws_sdk_rds::Client::new(config);
+    let config = aws_sdk_rds::config::Builder::from(config).interceptor(RetryNotice::new("RDS"));
+    let client = aws_sdk_rds::Client::from_conf(config.build());
     let instances = client.describe_db_instances().db_instance_identifier(id).send().await;
     match instances {
         Ok(found) => {
@@ -24,7 +25,7 @@ pub(crate) async fn endpoint(config: &SdkConfig, id: &str) -> Result<Endpoint> {
             }
         }
         Err(error) => {
-            let failed = ServiceError::of(&error);
+            let failed = ServiceError::from_sdk(&error);
             if !failed.code.contains("NotFound") {
                 return Err(failed.into_error("rds:DescribeDBInstances", id));
             }
@@ -39,7 +40,7 @@ pub(crate) async fn endpoint(config: &SdkConfig, id: &str) -> Result<Endpoint> {
             }
         }
         Err(error) => {
-            let failed = ServiceError::of(&error);
+            let failed = ServiceError::from_sdk(&error);
             if failed.code.contains("NotFound") {
                 Err(unknown(id))
             } else {

@@ -15,7 +15,6 @@ use tokio::time::Instant;
 const SLACK: Duration = Duration::from_millis(500);
 /// Between two looks at a dump of which nothing comes, at least.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
-const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Ends only once the dump has waited for a lock for so long, with the error that says so. No session is opened as long as
 /// bytes come, and what fails in a look changes nothing.
@@ -84,7 +83,7 @@ async fn look(
     cancel: &Cancel,
 ) -> Result<Option<WaitingDump>> {
     let session = Session::open(server, database, cancel).await?;
-    match session.advice(&waiting(application_name, limit + SLACK), LOCK_TIMEOUT).await? {
+    match session.brief_advice(&waiting(application_name, limit + SLACK)).await? {
         AdvisoryRows::Rows(rows) => match rows.first() {
             Some(row) => Ok(Some(WaitingDump {
                 is_long: row.flag(0)?,

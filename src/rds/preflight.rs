@@ -11,7 +11,6 @@ use crate::format::inventory::Extension;
 use crate::format::order::Selection;
 use serde::Serialize;
 use std::fmt;
-use std::time::Duration;
 
 /// What the server says of itself and of one database.
 #[derive(Clone, Debug, Serialize)]
@@ -131,10 +130,6 @@ SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recover
 
 pub(super) const RELATION: &str = "pg_catalog.format('%I.%I', n.nspname, c.relname)";
 
-/// A size is not worth waiting for.
-const SHORT_LOCK: Duration = Duration::from_secs(1);
-pub(super) const LONG_LOCK: Duration = Duration::from_secs(5);
-
 /// The first few of however many names: an answer must not grow with what is wrong with a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NameSample {
@@ -212,7 +207,7 @@ async fn size(session: &Session<'_>, warnings: &mut Vec<String>) -> Result<SizeE
         (SIZE_OF_TABLES, EstimateSource::Tables),
         (SIZE_BY_ANALYZE, EstimateSource::LastAnalyze),
     ] {
-        match session.advice(query, SHORT_LOCK).await? {
+        match session.brief_advice(query).await? {
             AdvisoryRows::Rows(rows) => {
                 let row = rows
                     .first()
@@ -240,7 +235,7 @@ async fn size(session: &Session<'_>, warnings: &mut Vec<String>) -> Result<SizeE
 
 /// Names, or why the server would not give them.
 pub(crate) async fn names(session: &Session<'_>, query: &str) -> Result<Result<NameSample, String>> {
-    let rows = match session.advice(query, LONG_LOCK).await? {
+    let rows = match session.advice(query).await? {
         AdvisoryRows::Rows(rows) => rows,
         AdvisoryRows::Refused(why) => return Ok(Err(why)),
     };
@@ -268,7 +263,7 @@ pub(crate) async fn locked_of_any_kind(session: &Session<'_>) -> Result<NameSamp
 pub(crate) async fn conflicts(session: &Session<'_>) -> Result<u64> {
     let query = "SELECT COALESCE(d.conflicts, 0) FROM pg_catalog.pg_stat_database d
                  WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
-    match session.advice(query, SHORT_LOCK).await? {
+    match session.brief_advice(query).await? {
         AdvisoryRows::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0)),
         AdvisoryRows::Refused(_) => Ok(0),
     }

@@ -22,9 +22,7 @@ use money::Amounts;
 use roles::ROLES;
 use shared_texts::SharedTexts;
 use std::collections::HashMap;
-use std::time::Duration;
 
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// User mappings and labels that a warning names.
 const NAMED: usize = 5;
 
@@ -86,11 +84,11 @@ WHERE l.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_database'::pg_catalog.reg
 pub async fn ask(session: &Session<'_>, selection: &Selection) -> Result<PropertiesAnswer> {
     let mut answer = PropertiesAnswer::default();
     let query = |roles: &str| format!("SELECT {} {FROM}", session::hex(&format!("{PROPERTIES}{roles})")));
-    let mut told = session.advice(&query(ROLES), LOCK_TIMEOUT).await?;
+    let mut told = session.advice(&query(ROLES)).await?;
     if let AdvisoryRows::Refused(why) = &told {
         // Of more catalogs than all the rest: a lock on one of them must not cost it.
         let roles = format!("the roles that the dump names could not be looked at, and are not in the inventory: {why}");
-        told = session.advice(&query("'[]'::pg_catalog.json"), LOCK_TIMEOUT).await?;
+        told = session.advice(&query("'[]'::pg_catalog.json")).await?;
         answer.warnings.push(roles);
     }
     if let AdvisoryRows::Rows(rows) = told
@@ -182,7 +180,7 @@ impl PropertiesAnswer {
 /// Of the cluster; a server may refuse it.
 async fn system_identifier(session: &Session<'_>) -> Result<Option<String>> {
     let query = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()";
-    match session.advice(query, LOCK_TIMEOUT).await? {
+    match session.advice(query).await? {
         AdvisoryRows::Rows(rows) => Ok(rows.first().and_then(|row| row.text(0).ok()).map(str::to_owned)),
         AdvisoryRows::Refused(_) => Ok(None),
     }
@@ -203,7 +201,7 @@ async fn server_settings(session: &Session<'_>) -> Result<(Settings, Vec<String>
         session::name("s.setting")
     );
     let (mut settings, mut hidden) = (Vec::new(), Vec::new());
-    if let AdvisoryRows::Rows(rows) = session.advice(&query, LOCK_TIMEOUT).await? {
+    if let AdvisoryRows::Rows(rows) = session.advice(&query).await? {
         for row in &rows {
             let (name, value) = (String::from_utf8(row.bytes(0)?), String::from_utf8(row.bytes(1)?));
             match (name, value) {
@@ -237,7 +235,7 @@ async fn left_out(session: &Session<'_>) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     let mapping = session::hex("coalesce(m.usename, 'public') OPERATOR(pg_catalog.||) ' at ' OPERATOR(pg_catalog.||) m.srvname");
     let query = format!("SELECT {mapping}, pg_catalog.count(*) OVER () {HIDDEN_OPTIONS} ORDER BY 1 LIMIT {NAMED}");
-    if let AdvisoryRows::Rows(rows) = session.advice(&query, LOCK_TIMEOUT).await?
+    if let AdvisoryRows::Rows(rows) = session.advice(&query).await?
         && let Some(first) = rows.first()
     {
         let count = first.number(1)?;
@@ -252,7 +250,7 @@ async fn left_out(session: &Session<'_>) -> Result<Vec<String>> {
             "the options of user mappings are hidden from this user: the dump has these mappings without them: {names}{more}"
         ));
     }
-    if let AdvisoryRows::Rows(rows) = session.advice(LABELS, LOCK_TIMEOUT).await?
+    if let AdvisoryRows::Rows(rows) = session.advice(LABELS).await?
         && let Some(row) = rows.first()
         && row.number(0)? > 0
     {
@@ -287,7 +285,7 @@ impl EncodedNames {
             bytes(encoding),
             bytes("UTF8")
         );
-        match session.advice(&query, LOCK_TIMEOUT).await? {
+        match session.advice(&query).await? {
             AdvisoryRows::Rows(rows) => {
                 let pairs: Result<HashMap<Vec<u8>, Vec<u8>>> = rows.iter().map(|row| Ok((row.bytes(0)?, row.bytes(1)?))).collect();
                 Ok(Self(pairs?))

@@ -1,6 +1,6 @@
 //! A password, or a drill's private key, in Secrets Manager.
 
-use crate::aws::{self, ServiceError};
+use crate::aws::{self, RetryNotice, ServiceError};
 use crate::error::{Code, Error, Result};
 use crate::plan::SecretArn;
 use secrecy::{ExposeSecret, SecretString};
@@ -23,9 +23,11 @@ pub(crate) async fn password(secret: &SecretArn) -> Result<SecretString> {
 
 /// The secret's text as it is.
 pub(crate) async fn text(secret: &SecretArn) -> Result<SecretString> {
-    let client = aws_sdk_secretsmanager::Client::new(&aws::config(&secret.region).await?);
+    let config = aws::config(&secret.region).await?;
+    let config = aws_sdk_secretsmanager::config::Builder::from(&config).interceptor(RetryNotice::new("Secrets Manager"));
+    let client = aws_sdk_secretsmanager::Client::from_conf(config.build());
     let answer = client.get_secret_value().secret_id(&secret.arn).send().await;
-    let answer = answer.map_err(|error| ServiceError::of(&error).into_error("secretsmanager:GetSecretValue", &secret.arn))?;
+    let answer = answer.map_err(|error| ServiceError::from_sdk(&error).into_error("secretsmanager:GetSecretValue", &secret.arn))?;
     answer
         .secret_string()
         .map(SecretString::from)

@@ -21,14 +21,11 @@ use patterns::condition;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::time::Duration;
 
 /// From this major on `pg_dump` itself takes the children of a table along.
 const CHILDREN_SINCE: u32 = 16;
 /// Children that an older `pg_dump` can be told by name: they travel as arguments.
 const MAX_CHILDREN: usize = 10_000;
-/// For what is worth a warning only.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What `pg_dump` is told, and what a user should be.
 #[derive(Clone, Debug, Default)]
@@ -185,7 +182,7 @@ pub async fn resolve(session: &Session<'_>, database: &DatabaseName, selection: 
     let is_chosen = !selection.tables.is_empty() || !selection.schemas.is_empty();
     resolved.written = Some(needs::written_by(&conditions));
     resolved.dump_bytes = size::ask(session, &conditions, is_chosen).await?;
-    let relations = left_out::LeftOutTables::of(&conditions).relations;
+    let relations = left_out::LeftOutTables::new(&conditions).relations;
     let [_, _, without_rows, ..] = &conditions;
     let relations = format!("{relations}, {}", with_children("without_rows", without_rows));
     readable::part(session, &relations, !is_chosen, &mut resolved.warnings).await?;
@@ -194,7 +191,7 @@ pub async fn resolve(session: &Session<'_>, database: &DatabaseName, selection: 
     }
     if is_chosen {
         let count = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata";
-        let objects = match session.advice(count, LOCK_TIMEOUT).await? {
+        let objects = match session.advice(count).await? {
             AdvisoryRows::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0))?,
             AdvisoryRows::Refused(why) => {
                 let told = format!("whether there are large objects, which are not in this dump, could not be looked at: {why}");

@@ -25,6 +25,7 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 /// Locks are waited for no longer than this: who holds one on a catalog holds it for a moment.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const BRIEF_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections that may be lost, by an idle time-out, a restart or an administrator: a server that ends each is told.
 const LOSSES: u32 = 2;
 
@@ -117,7 +118,16 @@ impl<'a> Session<'a> {
 
     /// The rows of a query that nothing depends on: where the server refuses it, runs into a lock or is too slow, that is
     /// an answer too. An error is only what ends everything: a cancel, or a connection that is gone or silent.
-    pub async fn advice(&self, query: &str, lock_timeout: Duration) -> Result<AdvisoryRows> {
+    pub async fn advice(&self, query: &str) -> Result<AdvisoryRows> {
+        self.advice_within(query, LOCK_TIMEOUT).await
+    }
+
+    /// The same for what is worth a moment only.
+    pub async fn brief_advice(&self, query: &str) -> Result<AdvisoryRows> {
+        self.advice_within(query, BRIEF_LOCK_TIMEOUT).await
+    }
+
+    async fn advice_within(&self, query: &str, lock_timeout: Duration) -> Result<AdvisoryRows> {
         match self.ask(query, lock_timeout).await? {
             Ok(rows) => Ok(AdvisoryRows::Rows(rows)),
             Err(answer) => Ok(AdvisoryRows::Refused(answer.message().to_owned())),

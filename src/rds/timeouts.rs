@@ -3,7 +3,6 @@
 use super::preflight::ServerFacts;
 use super::session::{AdvisoryRows, Session};
 use crate::error::Result;
-use std::time::Duration;
 
 /// Our own sessions set theirs, so what a session begins with is asked for.
 pub(super) const TIMEOUTS: &str = "
@@ -11,10 +10,8 @@ SELECT s.name FROM pg_catalog.pg_settings s
 WHERE s.name OPERATOR(pg_catalog.=) ANY ('{statement_timeout,lock_timeout,idle_in_transaction_session_timeout,idle_session_timeout,transaction_timeout}'::pg_catalog.text[])
   AND s.reset_val OPERATOR(pg_catalog.<>) '0' ORDER BY 1";
 
-const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-
 pub(super) async fn ask(session: &Session<'_>) -> Result<Vec<String>> {
-    match session.advice(TIMEOUTS, LOCK_TIMEOUT).await? {
+    match session.brief_advice(TIMEOUTS).await? {
         AdvisoryRows::Rows(rows) => rows.iter().map(|row| row.text(0).map(str::to_owned)).collect(),
         AdvisoryRows::Refused(_) => Ok(Vec::new()),
     }

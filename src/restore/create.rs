@@ -219,11 +219,8 @@ pub(super) fn another_locale(source: &DatabaseProperties, target: &PsqlTarget, c
 pub(super) fn older_target(source: &str, target: u32) -> Option<String> {
     let digits = source.split(|letter: char| !letter.is_ascii_digit()).next();
     let major: u32 = digits.and_then(|digits| digits.parse().ok())?;
-    (target < major).then(|| {
-        format!(
-            "the target is PostgreSQL {target}, the backup is of {major}: what only the newer one knows ends the restore where it comes"
-        )
-    })
+    (target < major)
+        .then(|| format!("the target is PostgreSQL {target}, the backup is of {major}: the restore stops at what only the newer one knows"))
 }
 
 #[cfg(test)]

@@ -142,6 +142,7 @@ fn in_words(role: Role) -> &'static str {
 
 fn refused(path: &Path, reason: &str) -> Error {
     Error::field(Code::BadEvent, "output", format!("names {}, which {reason}", path.display()))
+        .advise("Name a file in a folder that exists and that this user may write to.")
 }
 
 fn exists(path: &Path) -> Error {

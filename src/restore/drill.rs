@@ -48,6 +48,8 @@ pub(crate) async fn drill(backup: &ChosenBackup, ask: DrillOptions<'_>, cancel: 
         restored: report::ReportedRestore::default(),
         confinement: None,
         phases: Vec::new(),
+        under_way: None,
+        is_of_the_place: false,
         error: None,
         comparison: None,
         left_out: Vec::new(),
@@ -61,7 +63,8 @@ pub(crate) async fn drill(backup: &ChosenBackup, ask: DrillOptions<'_>, cancel: 
         }
         Err(error) => report.error = Some(error),
     }
-    report.outcome = DrillReport::outcome(report.error.as_ref(), report.comparison.as_ref());
+    report.break_off();
+    report.outcome = report.judge();
     report.finished_at = Timestamp(OffsetDateTime::now_utc());
     report.duration_ms = begun.elapsed().as_millis() as u64;
     report

@@ -23,10 +23,6 @@ pub(super) async fn tell(
     if error.code != Code::RestoreFailed || !is_without_words(&error) {
         return error;
     }
-    if server.is_out_of_space() {
-        error.message = format!("{}; the disk of the drill's folder is full", error.message);
-        return error.advise("Free some space, or have TMPDIR name a larger disk: a drill needs as much as the database.");
-    }
     let stop = cancel.clone();
     let counting = blocking(move || count(&server, database, &contents, &restorer, &stop)).await;
     if let Ok(Some(told)) = counting {

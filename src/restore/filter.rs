@@ -75,7 +75,7 @@ impl<S: Stage> Filter<S> {
         let mut lost = LostObjects::default();
         // What is there already has what it has.
         for name in options.exclude_extensions.difference(&options.existing_extensions) {
-            options.members.of(name).into_iter().for_each(|members| lost.missing.add(members));
+            options.members.get(name).into_iter().for_each(|members| lost.missing.add(members));
         }
         Self {
             options,
@@ -119,14 +119,14 @@ impl<S: Stage> Filter<S> {
         }
         for extension in &reader.head.extensions {
             if self.options.exclude_extensions.contains(&extension.name) {
-                let members = self.options.members.of(&extension.name);
+                let members = self.options.members.get(&extension.name);
                 self.lost.add_extension(&extension.name, extension.schema.as_ref(), members);
             }
         }
         for (name, reason) in prepared.missing {
             let extension = reader.head.extensions.iter().find(|extension| extension.name == name);
             let place = extension.and_then(|extension| extension.schema.as_ref());
-            self.lost.add_extension(&name, place, self.options.members.of(&name));
+            self.lost.add_extension(&name, place, self.options.members.get(&name));
             self.changes.not_restored(format!("EXTENSION {}", shown(&name)), reason);
             self.options.exclude_extensions.insert(name);
         }

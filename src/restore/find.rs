@@ -69,7 +69,7 @@ impl ChosenBackup {
                         kind: BackupKind::Legacy { key, dump },
                     })
                 }
-                None => Err(Error::new(Code::NoBackup, format!("there is no backup in {location}"))),
+                None => Err(no_backup(&location, &near(&location, env).await)),
             },
             several => {
                 let newest = several.iter().rev().take(3).copied().collect::<Vec<_>>().join(", ");
@@ -146,6 +146,32 @@ impl ChosenBackup {
             ));
         }
         Ok(pinned)
+    }
+}
+
+/// The newest backups whose names begin like the one that is not there.
+async fn near(location: &Location, env: &Env) -> Vec<String> {
+    let Some((folder, beginning)) = location.split() else {
+        return Vec::new();
+    };
+    let Ok(archive) = Archive::open(&folder, env).await else {
+        return Vec::new();
+    };
+    let listed = archive.list(&beginning).await.unwrap_or_default();
+    let mut stems: Vec<String> = listed
+        .iter()
+        .filter_map(|listed| Some(manifest_revision(&listed.name)?.0.to_owned()))
+        .collect();
+    stems.sort_unstable();
+    stems.dedup();
+    stems.into_iter().rev().take(3).collect()
+}
+
+fn no_backup(location: &Location, near: &[String]) -> Error {
+    let error = Error::new(Code::NoBackup, format!("there is no backup in {location}"));
+    match near {
+        [] => error,
+        near => error.advise(format!("Did you mean {}?", near.join(" or "))),
     }
 }
 

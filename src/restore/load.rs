@@ -108,7 +108,7 @@ impl Load<'_> {
         let roles = if ask.globals {
             Roles::NotNeeded
         } else {
-            Roles::of(manifest, &ask.filter)
+            Roles::needed_by(manifest, &ask.filter)
         };
         let access = self.prepared(access, &manifest.database, &properties, part, roles).await?;
         let source = LoadSource {
@@ -196,17 +196,17 @@ impl Load<'_> {
                 access.clone(),
                 cancel.clone(),
                 properties.clone(),
-                Roles::of(&opened.manifest, &ask.filter),
+                Roles::needed_by(&opened.manifest, &ask.filter),
             );
             blocking(move || roles.check_against(&source, &target, &stop)).await?;
         }
         let options = self.options(contents, access).await?;
-        let values = ValueSettings::of(properties, access, cancel).await?;
+        let values = ValueSettings::read(properties, access, cancel).await?;
         for warning in values.warnings() {
             tracing::warn!("{warning}");
             warnings.push(warning);
         }
-        let progress = Progress::new(opened.manifest.plain_bytes);
+        let progress = Progress::of_restore(opened.manifest.plain_bytes, opened.manifest.rows);
         let _reporter = Reporter::start(Activity::Restoring, progress.clone(), &opened.backup.stem);
         let single = ask.single_transaction;
         let loading = dump(opened, &values.target, options, single, ask.workers, &progress, cancel).await;

@@ -98,7 +98,7 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
         .unwrap_or_default();
     let place = place(&opened).await;
     let text = recovery_instructions(&manifest, &name, place.as_deref(), selection.as_ref(), &properties)?;
-    manifest.card_sha256 = Some(Sha256::of(text.as_bytes()));
+    manifest.card_sha256 = Some(Sha256::digest(text.as_bytes()));
     let mut bytes = manifest.line()?;
     let signatures = match &ask.signing {
         Some(signing) => vec![cancel.run_until_cancelled(signing.sign(&bytes)).await?],
@@ -220,7 +220,7 @@ async fn place(opened: &UnsealedBackup<'_>) -> Option<String> {
         let Ok(text) = backup.archive.read(&name, MAX_INSTRUCTIONS).await else {
             continue;
         };
-        let is_proven = found.unproven().card_sha256 == Some(Sha256::of(&text));
+        let is_proven = found.unproven().card_sha256 == Some(Sha256::digest(&text));
         let place = std::str::from_utf8(&text).ok().filter(|_| is_proven).and_then(place_of);
         if place.is_some() {
             return place;

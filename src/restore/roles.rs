@@ -19,7 +19,7 @@ pub(super) enum Roles {
 }
 
 impl Roles {
-    pub(super) fn of(manifest: &Manifest, filter: &FilterOptions) -> Self {
+    pub(super) fn needed_by(manifest: &Manifest, filter: &FilterOptions) -> Self {
         match (filter.no_owner, filter.no_privileges) {
             (true, true) => Self::NotNeeded,
             (false, false) if !manifest.is_partial() && !filter.no_policies => Self::Needed,

@@ -98,7 +98,7 @@ impl<'a> UnsealedBackup<'a> {
         let object = object.ok_or_else(|| tampered(format!("{}: a recipient's key object is not named", found.name())))?;
         let name = base_name(&object.key);
         let wrapped = backup.archive.read(name, MAX_KEY_OBJECT).await?;
-        if Sha256::of(&wrapped) != object.sha256 || wrapped.len() as u64 != object.size {
+        if Sha256::digest(&wrapped) != object.sha256 || wrapped.len() as u64 != object.size {
             return Err(tampered(format!("{name} has other bytes than were sealed")));
         }
         let opened = match unproven.format {

@@ -27,7 +27,7 @@ impl ValueSettings {
     ///
     /// # Errors
     /// `restore_failed` where the server would read amounts of type `money` otherwise than they were written.
-    pub(super) async fn of(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<Self> {
+    pub(super) async fn read(properties: &DatabaseProperties, target: &PsqlTarget, cancel: &Cancel) -> Result<Self> {
         let wanted = statements(properties);
         let (target, cancel, money) = (target.clone(), cancel.clone(), properties.money.clone());
         // Backups of earlier releases do not know the server's.

@@ -339,14 +339,14 @@ async fn check_instructions(backup: &ChosenBackup, manifest: &Manifest, report: 
         return Ok(());
     };
     let bytes = backup.archive.range(&pinned, 0..pinned.size.min(STEP)).await?;
-    if Sha256::of(&bytes) != *expected {
+    if Sha256::digest(&bytes) != *expected {
         return Err(Error::new(
             Code::Tampered,
             format!("{name} has other words than were written: do not follow it"),
         ));
     }
     report.objects.push(CheckedObject {
-        role: Role::Card,
+        role: Role::RecoveryInstructions,
         name,
         size: pinned.size,
         compared: "sha256",

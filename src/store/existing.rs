@@ -115,7 +115,7 @@ impl S3 {
                 Err(error) => error,
             };
             if tries >= TRIES || !is_senseless(&error) {
-                return match S3ErrorKind::of(&error, "s3:ListBucket", arn) {
+                return match S3ErrorKind::from_sdk(&error, "s3:ListBucket", arn) {
                     S3ErrorKind::Denied(error) => Ok(Err(error)),
                     S3ErrorKind::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket.name))),
                     other => Err(other.into_error("s3:ListBucket", arn)),
@@ -151,7 +151,7 @@ impl S3 {
         let found = match request.send().await {
             Ok(found) => found,
             Err(error) => {
-                return match S3ErrorKind::of(&error, "s3:GetObject", &arn) {
+                return match S3ErrorKind::from_sdk(&error, "s3:GetObject", &arn) {
                     S3ErrorKind::NotFound => Ok(FetchOutcome::Missing),
                     S3ErrorKind::Denied(error) => Ok(FetchOutcome::Denied(error)),
                     other => Err(other.into_error("s3:GetObject", &arn)),

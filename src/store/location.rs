@@ -18,6 +18,10 @@ impl Location {
             return match text {
                 "" => Err(bad("is empty: s3://bucket/prefix or a directory is needed")),
                 _ if text.contains("://") => Err(bad("must be s3://bucket/prefix or a directory")),
+                // Slips, and what the console copies.
+                _ if text.starts_with("s3:") || text.starts_with("arn:aws") => {
+                    Err(bad("looks like a place in S3, which is written s3://bucket/prefix"))
+                }
                 path => Ok(Self::Directory(PathBuf::from(path))),
             };
         };

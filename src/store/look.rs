@@ -31,7 +31,7 @@ impl S3 {
                 // Anyone who stands in S3's place and says yes to everything knows no ETag.
                 None => Err(no_etag(action, &arn)),
             },
-            Err(error) => match S3ErrorKind::of(&error, action, &arn) {
+            Err(error) => match S3ErrorKind::from_sdk(&error, action, &arn) {
                 S3ErrorKind::NotFound => Ok(KeyProbe::Missing),
                 S3ErrorKind::Denied(_) => self.look_in_list(key).await,
                 other => Err(other.into_error(action, &arn)),
@@ -56,7 +56,7 @@ impl S3 {
                     etag: object.e_tag().unwrap_or_default().to_owned(),
                 }))
             }
-            Err(error) => match S3ErrorKind::of(&error, action, &arn) {
+            Err(error) => match S3ErrorKind::from_sdk(&error, action, &arn) {
                 S3ErrorKind::Denied(_) => Ok(KeyProbe::Forbidden),
                 other => Err(other.into_error(action, &arn)),
             },
@@ -146,7 +146,7 @@ impl S3 {
                 Code::S3Unavailable,
                 "an upload that does not exist was completed: this is no S3",
             )),
-            Err(error) => S3ErrorKind::of(&error, action, &self.arn(key)),
+            Err(error) => S3ErrorKind::from_sdk(&error, action, &self.arn(key)),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::same_bytes::has_bytes;
 use super::senseless_reads;
 use super::transfer::{StalledTransfer, Transfer, TransferTimeouts};
 use super::whole::Whole;
-use crate::aws::{self, ServiceError};
+use crate::aws::{self, RetryNotice, ServiceError};
 use crate::error::{Code, Error, Result};
 use crate::format::sha256;
 use crate::plan::{BucketName, Destination, Encryption};
@@ -81,6 +81,7 @@ impl S3 {
             .grace_period(READ_STALL);
         // What is read is held against our own hashes. The SDK would warn of each object in parts, whose checksum it cannot check.
         let config = senseless_reads::retrying(aws::refreshing(config))
+            .interceptor(RetryNotice::new("S3"))
             .interceptor(Whole)
             .interceptor(BucketOwner(destination.bucket.owner.clone()))
             .stalled_stream_protection(stalls.build())
@@ -111,7 +112,7 @@ impl S3 {
         let resource = self.bucket_arn();
         let region = match &answer {
             Ok(found) => found.bucket_region().map(str::to_owned),
-            Err(error) => ServiceError::of(error).region,
+            Err(error) => ServiceError::from_sdk(error).region,
         };
         if let Some(region) = region.filter(|region| !region.is_empty() && region != d.bucket.region.as_str()) {
             let error = Error::new(
@@ -121,7 +122,7 @@ impl S3 {
             return Err(error.advise(format!("Set `bucket_region` to {region}.")));
         }
         let Err(error) = answer else { return Ok(()) };
-        match S3ErrorKind::of(&error, "s3:ListBucket (HeadBucket)", &resource) {
+        match S3ErrorKind::from_sdk(&error, "s3:ListBucket (HeadBucket)", &resource) {
             S3ErrorKind::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket.name))),
             S3ErrorKind::Denied(error) => {
                 tracing::info!("the bucket cannot be looked at beforehand: {}", error.message);
@@ -221,10 +222,10 @@ impl S3 {
             }),
             // A success that cannot be read, such as half a page.
             Err(error) if error.raw_response().is_some_and(|answer| answer.status().is_success()) => {
-                let meaning = S3ErrorKind::of(&error, "s3:PutObject", arn);
+                let meaning = S3ErrorKind::from_sdk(&error, "s3:PutObject", arn);
                 Err(S3ErrorKind::Senseless(meaning.into_error("s3:PutObject", arn)))
             }
-            Err(error) => Err(S3ErrorKind::of(&error, "s3:PutObject", arn)),
+            Err(error) => Err(S3ErrorKind::from_sdk(&error, "s3:PutObject", arn)),
         })
     }
 
@@ -245,7 +246,7 @@ impl S3 {
                 (Some(_), Ok(false)) => ObjectMatch::Other,
                 (None, _) | (_, Err(_)) => ObjectMatch::Unknown,
             },
-            Err(error) => match S3ErrorKind::of(&error, "s3:GetObject", &self.arn(key)) {
+            Err(error) => match S3ErrorKind::from_sdk(&error, "s3:GetObject", &self.arn(key)) {
                 S3ErrorKind::NotFound => ObjectMatch::Missing,
                 _ => ObjectMatch::Unknown,
             },
@@ -352,7 +353,7 @@ pub async fn read_text(env: &Env, bucket: &str, key: &str, limit: usize) -> Resu
         let answer = request
             .send()
             .await
-            .map_err(|error| match S3ErrorKind::of(&error, "s3:GetObject", &arn) {
+            .map_err(|error| match S3ErrorKind::from_sdk(&error, "s3:GetObject", &arn) {
                 S3ErrorKind::NotFound => Error::new(Code::BadUsage, format!("--event: there is no object s3://{bucket}/{key}"))
                     .advise("Correct the key in --event: the bucket exists, and has no object of that name."),
                 other => other.into_error("s3:GetObject", &arn),

@@ -45,17 +45,19 @@ const NO_READS: &str = "This endpoint does not know a call that every S3 has: se
                         between answers in its place.";
 const REDIRECTED: &str = "Something between here and S3 sends this request elsewhere, such as a portal or proxy that wants a login: let \
                           requests to S3 through.";
+const INVALID_HINT: &str = "S3 takes this request for invalid: correct the field behind what it names (`storage_class`, `kms_key_id`, \
+                            `encryption`, `tags`, `acl`, `object_lock`), or a store that does not offer it.";
 const TOO_LARGE: &str = "A limit on the size of a body, of this endpoint or of a proxy before it (such as client_max_body_size), is smaller \
                          than a part: raise it.";
 const SKEWED_HINT: &str = "S3 takes this machine's clock for wrong, though it was corrected by S3's own: set the clock (NTP), and look \
                            for a proxy that delays requests.";
 
 impl S3ErrorKind {
-    pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>, action: &str, resource: &str) -> Self
+    pub(crate) fn from_sdk<E>(error: &SdkError<E, HttpResponse>, action: &str, resource: &str) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let failed = ServiceError::of(error);
+        let failed = ServiceError::from_sdk(error);
         let tell = |code: Code| Error::new(code, failed.sentence(action, resource));
         match (failed.code.as_str(), failed.status) {
             ("PreconditionFailed", _) | (_, Some(412)) if has_condition(action) => Self::Exists,
@@ -64,7 +66,7 @@ impl S3ErrorKind {
             ("NotImplemented", _) | (_, Some(501)) if is_write(action) => Self::Unsupported(tell(Code::S3Unsupported)),
             ("NotImplemented", _) | (_, Some(501)) => Self::Failed(tell(Code::S3Unavailable).advise(NO_READS)),
             ("NoSuchUpload", _) => Self::NoUpload,
-            ("NoSuchBucket", _) => Self::Failed(tell(Code::S3NoBucket)),
+            ("NoSuchBucket" | "InvalidBucketName", _) => Self::Failed(tell(Code::S3NoBucket)),
             // S3 names itself in each of its redirects; a portal that wants a login does not.
             ("", Some(307)) if failed.region.is_none() => Self::Failed(tell(Code::S3Unavailable).advise(REDIRECTED)),
             ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
@@ -91,7 +93,9 @@ impl S3ErrorKind {
             (_, Some(401 | 403)) => Self::Denied(tell(Code::S3Denied)),
             _ if failed.no_credentials => Self::Failed(failed.into_error(action, resource)),
             ("RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable", _) => Self::Failed(tell(Code::S3Unavailable)),
-            // Any other refusal of a request that is well-formed: a policy, KMS, a lock, a class that is not offered.
+            // A class that is not offered, a tag, a lock, a key of KMS: no policy.
+            (code, Some(400)) if !code.is_empty() => Self::Failed(tell(Code::S3Denied).advise(INVALID_HINT)),
+            // Any other refusal of a request that is well-formed: a policy, KMS.
             (code, Some(400..=499)) if !code.is_empty() => Self::Failed(tell(Code::S3Denied)),
             _ => Self::Failed(tell(Code::S3Unavailable)),
         }

@@ -63,7 +63,7 @@ impl S3Reader {
                 .delimiter("/")
                 .set_continuation_token(pages.token());
             let page = request.send().await;
-            let page = page.map_err(|error| match S3ErrorKind::of(&error, "s3:ListBucket", &arn) {
+            let page = page.map_err(|error| match S3ErrorKind::from_sdk(&error, "s3:ListBucket", &arn) {
                 S3ErrorKind::NotFound => Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket.name)),
                 other => other.into_error("s3:ListBucket", &arn),
             })?;
@@ -97,7 +97,7 @@ impl S3Reader {
             .delimiter("/");
         let arn = self.s3.bucket_arn();
         let page = request.send().await;
-        let page = page.map_err(|error| S3ErrorKind::of(&error, "s3:ListBucket", &arn).into_error("s3:ListBucket", &arn))?;
+        let page = page.map_err(|error| S3ErrorKind::from_sdk(&error, "s3:ListBucket", &arn).into_error("s3:ListBucket", &arn))?;
         let names = page
             .common_prefixes()
             .iter()
@@ -124,7 +124,7 @@ impl S3Reader {
                     version: found.version_id().filter(|id| *id != "null").map(str::to_owned),
                 },
             })),
-            Err(error) => match S3ErrorKind::of(&error, "s3:GetObject (HeadObject)", &self.s3.arn(&key)) {
+            Err(error) => match S3ErrorKind::from_sdk(&error, "s3:GetObject (HeadObject)", &self.s3.arn(&key)) {
                 S3ErrorKind::NotFound => Ok(None),
                 S3ErrorKind::Denied(error) => Err(error.advise(LOOK_DENIED)),
                 other => Err(other.into_error("s3:GetObject", &self.s3.arn(&key))),
@@ -173,15 +173,18 @@ impl S3Reader {
             .set_if_match(etag.clone())
             .set_version_id(version.clone())
             .range(format!("bytes={}-{}", range.start, range.end - 1));
-        let answer = request.send().await.map_err(|error| match S3ErrorKind::of(&error, action, &arn) {
-            S3ErrorKind::Denied(error) => {
-                let advice = read_denied(&error.message, version.is_some());
-                error.advise(advice)
-            }
-            S3ErrorKind::Exists => Error::new(Code::Tampered, format!("{arn} was replaced while it was read")),
-            S3ErrorKind::NotFound => super::archive::missing(&pinned.name),
-            other => other.into_error(action, &arn),
-        })?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| match S3ErrorKind::from_sdk(&error, action, &arn) {
+                S3ErrorKind::Denied(error) => {
+                    let advice = read_denied(&error.message, version.is_some());
+                    error.advise(advice)
+                }
+                S3ErrorKind::Exists => Error::new(Code::Tampered, format!("{arn} was replaced while it was read")),
+                S3ErrorKind::NotFound => super::archive::missing(&pinned.name),
+                other => other.into_error(action, &arn),
+            })?;
         let mut body = answer.body;
         let mut left = range.end - range.start;
         while let Some(piece) = body.try_next().await.map_err(|error| broken(error.to_string()))? {
@@ -201,7 +204,7 @@ impl S3Reader {
         let (action, arn) = ("s3:DeleteObject", self.s3.arn(&key));
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(S3ErrorKind::of(&error, action, &arn).into_error(action, &arn)),
+            Err(error) => Err(S3ErrorKind::from_sdk(&error, action, &arn).into_error(action, &arn)),
         }
     }
 

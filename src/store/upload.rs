@@ -197,7 +197,7 @@ impl Upload {
         let arn = self.s3.arn(&self.key);
         match answer {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => match S3ErrorKind::of(&error, "s3:AbortMultipartUpload", &arn) {
+            Ok(Err(error)) => match S3ErrorKind::from_sdk(&error, "s3:AbortMultipartUpload", &arn) {
                 S3ErrorKind::NoUpload | S3ErrorKind::NotFound => Ok(()),
                 other => Err(other.into_error("s3:AbortMultipartUpload", &arn)),
             },

@@ -21,14 +21,14 @@ pub struct Env {
 impl Env {
     /// With options of the command line that stand for variables: they go before these, and what the image pins or forbids holds
     /// against both.
-    pub fn of_process(options: &[(&str, Option<&str>)]) -> Self {
+    pub fn from_process(options: &[(&str, Option<&str>)]) -> Self {
         let given = options
             .iter()
             .filter_map(|(name, value)| Some((OsString::from(name), OsString::from((*value)?))));
-        Self::of(std::env::vars_os().chain(given)).pinned_by(Path::new(pins::FILE))
+        Self::from_pairs(std::env::vars_os().chain(given)).pinned_by(Path::new(pins::FILE))
     }
 
-    pub(crate) fn of(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+    pub(crate) fn from_pairs(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut env = Self::default();
         for (name, value) in pairs {
             match (name.into_string(), value.into_string()) {

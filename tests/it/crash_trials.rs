@@ -87,7 +87,7 @@ impl Fixture {
             for object in objects {
                 assert!(keys.contains(&object.key), "{} is named and not there", object.key);
                 let bytes = bucket.get(&object.key);
-                assert_eq!((bytes.len() as u64, Sha256::of(&bytes)), (object.size, object.sha256));
+                assert_eq!((bytes.len() as u64, Sha256::digest(&bytes)), (object.size, object.sha256));
             }
         }
         !manifests.is_empty()

@@ -249,7 +249,7 @@ fn slow_queries_at_once_each_have_their_own_time() {
         let cancel = Cancel::new().expect("a cancel");
         let database = DatabaseName::new("app").expect("a name");
         let session = Session::open(&server, &database, &cancel).await.expect("a login");
-        let slow = || session.advice("SELECT pg_catalog.pg_sleep(60)", Duration::from_secs(1));
+        let slow = || session.brief_advice("SELECT pg_catalog.pg_sleep(60)");
         let (one, other) = tokio::join!(slow(), slow());
         [one, other].map(|answer| {
             answer

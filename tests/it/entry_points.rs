@@ -108,7 +108,7 @@ fn nothing_asked_is_answered_by_the_usage() {
 #[test]
 fn an_unknown_command_is_refused_with_the_usage() {
     let said = Pgseal::new(&["bakcup"]).run();
-    assert_eq!((said.code, said.stdout.as_str()), (2, ""));
+    said.failed("bad_usage", 2);
     assert!(said.stderr.contains("backup"), "{}", said.stderr);
     let document = Pgseal::new(&["bakcup", "--json"]).run();
     assert_eq!(document.receipt()["error"]["code"], "bad_usage", "{}", document.stdout);

@@ -21,6 +21,7 @@ mod lambda;
 mod login;
 mod outputs;
 mod pins;
+mod profiles;
 mod readme;
 mod restore;
 mod restore_cli;

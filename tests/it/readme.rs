@@ -1,5 +1,5 @@
 //! README.md and docs/ promise nothing that is not so: every command in them is run, as far as real parts run here, and every table is
-//! compared with the program. The commands that restore are run on real backups in `road.rs`.
+//! compared with the program. The commands that restore are run on real backups in `restore_cli`.
 
 mod images;
 mod quickstart;

@@ -18,6 +18,7 @@ mod extensions;
 mod foreign;
 mod forger;
 mod interop;
+mod mistakes;
 mod mutations;
 mod numbers;
 mod old_format;

@@ -1,7 +1,7 @@
 //! The report of a check: a line for each thing that was looked at.
 
 use super::{failed, warned};
-use crate::check::{Check, CheckReport};
+use crate::check::{Check, CheckReport, CheckStatus};
 use crate::format::ToJson;
 use crate::human::units::{counted, lasting, short, sized};
 use crate::human::{Answer, Mark, Screen};
@@ -45,7 +45,7 @@ fn draw_check(check: &Check, screen: &mut Screen) {
     let nothing = Value::Null;
     let detail = check.detail.as_ref().unwrap_or(&nothing);
     match check.status {
-        "warning" => {
+        CheckStatus::Warning => {
             let of = detail["database"]
                 .as_str()
                 .map(|database| format!("{database}: "))
@@ -53,14 +53,14 @@ fn draw_check(check: &Check, screen: &mut Screen) {
             screen.mark(Mark::Warning, format!("{of}{}", text(&detail["warning"])));
             return;
         }
-        "skipped" => return screen.mark(Mark::Skipped, format!("{of}skipped: {}", text(&detail["reason"]))),
-        "not_checked" => {
+        CheckStatus::Skipped => return screen.mark(Mark::Skipped, format!("{of}skipped: {}", text(&detail["reason"]))),
+        CheckStatus::NotChecked => {
             return screen.mark(
                 Mark::Skipped,
                 format!("{}: not checked: {}", check.name.replace('_', " "), text(&detail["reason"])),
             );
         }
-        _ => screen.mark(Mark::Good, format!("{of}{}", sentence(check.name, detail))),
+        CheckStatus::Ok | CheckStatus::Failed => screen.mark(Mark::Good, format!("{of}{}", sentence(check.name, detail))),
     }
     warned(screen, detail["warnings"].as_array().into_iter().flatten().map(text));
 }

@@ -34,6 +34,9 @@ impl DrillReport {
         if let Some(error) = &self.error {
             failed(screen, stem, error);
         }
+        if self.outcome == DrillOutcome::NotFinished {
+            screen.mark(Mark::Warning, "the drill did not finish: nothing is known of this backup");
+        }
         if let Some(comparison) = &self.comparison {
             let found = format!(
                 "{} in {}",
@@ -42,7 +45,7 @@ impl DrillReport {
             );
             match self.outcome {
                 DrillOutcome::Passed => screen.mark(Mark::Good, format!("{stem} restores: {found}, all as the inventory says")),
-                DrillOutcome::Failed => screen.mark(Mark::Bad, format!("{stem} came back as {found}")),
+                DrillOutcome::Failed | DrillOutcome::NotFinished => screen.mark(Mark::Bad, format!("{stem} came back as {found}")),
             }
             for difference in comparison.differences.iter().take(SHOWN) {
                 screen.mark(Mark::Bad, difference);
@@ -51,10 +54,9 @@ impl DrillReport {
                 screen.line(format!("  and {} more", comparison.differences.len() - SHOWN));
             }
         }
-        let restore = self.phases.iter().find(|phase| phase.name == "restore the dump");
         screen.facts(&[
             ("took", lasting(self.duration_ms)),
-            ("restore alone", restore.map(|phase| lasting(phase.duration_ms)).unwrap_or_default()),
+            ("to restore", self.recovery_ms().map(lasting).unwrap_or_default()),
             ("server", self.restored.server_version.clone()),
             ("confined by", self.confinement.map(|held| held.in_words()).unwrap_or_default()),
         ]);

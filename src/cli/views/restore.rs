@@ -45,7 +45,7 @@ impl Answer for RewrapSummary {
             format!("{}: opens with the private key of {} from now on", self.stem, keys.join(", ")),
         );
         screen.facts(&[
-            ("manifest", format!("{} (generation {})", self.manifest, self.generation)),
+            ("manifest", format!("{} (revision {})", self.manifest, self.generation)),
             ("written", self.written.join(", ")),
         ]);
         screen.advice("The old key still opens the old objects: anyone who has both can read the backup until they are deleted.");

@@ -1,7 +1,7 @@
 //! Every screen and every help text as they are, at two widths. To take new ones as right, remove the files and run the tests twice:
 //! look at the difference before it is committed.
 
-use crate::check::{Check, CheckReport};
+use crate::check::{Check, CheckReport, CheckStatus};
 use crate::cli::Cli;
 use crate::envelope::manifest::{Role, Timestamp};
 use crate::error::{Code, Error};
@@ -37,7 +37,7 @@ fn made() -> BackupSummary {
         bucket: "acme-backups".to_owned(),
         key: "backups/shop_20261124T020000Z.3f9a12bc.sql.bz2.enc".to_owned(),
         size,
-        sha256: Sha256::of(b"x"),
+        sha256: Sha256::digest(b"x"),
         etag: None,
     };
     BackupSummary {
@@ -62,7 +62,7 @@ fn made() -> BackupSummary {
 fn receipt() -> Receipt {
     let stem = || "backups/shop_20261124T020000Z".to_owned();
     let denied = Error::new(Code::DbAuth, "user \"backup\" was refused at the server's login");
-    Receipt::of(
+    Receipt::new(
         vec![
             ReceiptEntry::complete("shop", stem(), made()),
             ReceiptEntry::already_complete("billing", stem(), made()),
@@ -76,7 +76,7 @@ fn receipt() -> Receipt {
 fn check() -> CheckReport {
     let ok = |name, database: Option<&str>, detail| Check {
         name,
-        status: "ok",
+        status: CheckStatus::Ok,
         database: database.map(str::to_owned),
         detail: Some(detail),
         error: None,
@@ -99,7 +99,7 @@ fn check() -> CheckReport {
         json!({"server_version": "17.6", "tables": 41, "database_bytes": 512_000_000_u64, "replica": false}),
     ));
     report.checks.push(Check {
-        status: "warning",
+        status: CheckStatus::Warning,
         detail: Some(json!({"database": "shop", "warning": "locked exclusively now: public.orders"})),
         ..ok("locks", None, json!({}))
     });

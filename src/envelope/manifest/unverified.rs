@@ -60,7 +60,7 @@ impl UnverifiedManifest {
 
     /// Of the whole object.
     pub fn sha256(&self) -> Result<Sha256> {
-        Ok(Sha256::of(&[self.line.as_slice(), &self.proof.line()?].concat()))
+        Ok(Sha256::digest(&[self.line.as_slice(), &self.proof.line()?].concat()))
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -4,9 +4,6 @@
 use crate::error::Result;
 use crate::format::database_properties::SystemCollation;
 use crate::rds::session::{self, AdvisoryRows, Session};
-use std::time::Duration;
-
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The database's own, and those of `pg_catalog` on which a column, an index, a domain, a key or an expression depends: what
 /// initdb takes from the system is not pinned, so the catalog lists all that use it.
@@ -28,7 +25,7 @@ pub(super) async fn ask(session: &Session<'_>) -> Result<(Vec<SystemCollation>, 
         session::name("l.collctype"),
         SystemCollation::MAX_COUNT
     );
-    match session.advice(&query, LOCK_TIMEOUT).await? {
+    match session.advice(&query).await? {
         AdvisoryRows::Rows(rows) => {
             let collation = |row: &session::Row| {
                 Ok(SystemCollation {

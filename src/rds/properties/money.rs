@@ -8,9 +8,6 @@ use crate::format::table_name::TableName;
 use crate::format::unhex_all;
 use crate::rds::session::{self, AdvisoryRows, Session};
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// More tables than these are not asked one by one.
 const MAX_TABLES: usize = 10_000;
@@ -128,7 +125,7 @@ pub(super) async fn ask(
     part: Option<&str>,
     dump_encoding: Option<&str>,
 ) -> Result<(Option<Amounts>, Option<String>)> {
-    let why = match session.advice(&query(part), LOCK_TIMEOUT).await? {
+    let why = match session.advice(&query(part)).await? {
         AdvisoryRows::Rows(rows) => {
             let Some(row) = rows.first() else { return Ok((None, None)) };
             let (are_in_code, tables) = (row.flag(3)?, table_names(row.text(4)?, dump_encoding));

@@ -9,9 +9,7 @@ use crate::rds::session::{AdvisoryRows, Session};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
 
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Texts outside ASCII that a server is asked to convert, one by one: one that it refuses costs itself alone.
 const MAX_CONVERTED: usize = 1000;
 
@@ -171,7 +169,7 @@ async fn convert(session: &Session<'_>, bytes: &[u8], encoding: &str) -> Result<
         sql::literal(&crate::format::hex(bytes)),
         sql::literal(encoding)
     );
-    match session.advice(&query, LOCK_TIMEOUT).await? {
+    match session.advice(&query).await? {
         AdvisoryRows::Rows(rows) => match rows.first() {
             Some(row) => Ok(String::from_utf8(row.bytes(0)?).ok()),
             None => Ok(None),

@@ -97,7 +97,7 @@ pub(super) struct LeftOutTables {
 }
 
 impl LeftOutTables {
-    pub(crate) fn of([tables, exclude_tables, _, schemas, exclude_schemas]: &[Vec<String>; 5]) -> Self {
+    pub(crate) fn new([tables, exclude_tables, _, schemas, exclude_schemas]: &[Vec<String>; 5]) -> Self {
         let any = |conditions: &[String]| match conditions {
             [] => "false".to_owned(),
             some => format!("({})", some.join(" OR ")),
@@ -130,7 +130,7 @@ impl LeftOutTables {
 /// Six flags: for relations, for all else, and for schemas themselves, whether one is meant and whether one is left.
 fn query(conditions: &[Vec<String>; 5]) -> String {
     let [tables, _, _, schemas, _] = conditions;
-    let left = LeftOutTables::of(conditions);
+    let left = LeftOutTables::new(conditions);
     // A schema named public is there anyway, unless it was chosen.
     let named = match &schemas[..] {
         [] => "n.nspname OPERATOR(pg_catalog.<>) 'public'",

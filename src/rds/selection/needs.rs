@@ -62,7 +62,7 @@ pub(super) async fn check(session: &Session<'_>, conditions: &[Vec<String>; 5], 
 
 /// Foreign keys between a table whose rows come along and one whose rows do not. One that was never validated is restored so.
 fn rows(conditions: &[Vec<String>; 5]) -> String {
-    let relations = LeftOutTables::of(conditions).relations;
+    let relations = LeftOutTables::new(conditions).relations;
     let [_, _, without_rows, ..] = conditions;
     let from = format!(
         "FROM (WITH RECURSIVE {relations}, {}
@@ -136,7 +136,7 @@ fn written(schemas: &str, is_chosen: bool) -> String {
 
 /// Common table expressions, the last of them `written`.
 pub(super) fn written_by(conditions: &[Vec<String>; 5]) -> String {
-    let LeftOutTables { relations, schemas, .. } = LeftOutTables::of(conditions);
+    let LeftOutTables { relations, schemas, .. } = LeftOutTables::new(conditions);
     format!("{relations}, written AS ({})", written(&schemas, is_chosen(conditions)))
 }
 
@@ -147,7 +147,7 @@ fn is_chosen([tables, _, _, schemas, _]: &[Vec<String>; 5]) -> bool {
 }
 
 fn query(conditions: &[Vec<String>; 5]) -> String {
-    let schemas = LeftOutTables::of(conditions).schemas;
+    let schemas = LeftOutTables::new(conditions).schemas;
     let ([tables, ..], is_chosen) = (conditions, is_chosen(conditions));
     let in_schemas = IN_SCHEMAS.map(|(catalog, column)| {
         format!(

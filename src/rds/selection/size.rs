@@ -4,21 +4,17 @@ use super::left_out::LeftOutTables;
 use super::with_children;
 use crate::error::Result;
 use crate::rds::session::{AdvisoryRows, Session};
-use std::time::Duration;
-
-/// As for the whole database: tables that somebody holds are counted by their last ANALYZE.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Plain bytes, about: tables without indexes. `None` where they could not be asked.
 pub(super) async fn ask(session: &Session<'_>, conditions: &[Vec<String>; 5], is_chosen: bool) -> Result<Option<u64>> {
-    match session.advice(&query(conditions, is_chosen), LOCK_TIMEOUT).await? {
+    match session.brief_advice(&query(conditions, is_chosen)).await? {
         AdvisoryRows::Rows(rows) => rows.first().map(|row| row.number(0)).transpose(),
         AdvisoryRows::Refused(_) => Ok(None),
     }
 }
 
 fn query(conditions: &[Vec<String>; 5], is_chosen: bool) -> String {
-    let relations = LeftOutTables::of(conditions).relations;
+    let relations = LeftOutTables::new(conditions).relations;
     let [_, _, without_rows, ..] = conditions;
     // Large objects belong to no part that was chosen by name.
     let large_objects = match is_chosen {

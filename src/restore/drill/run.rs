@@ -18,7 +18,7 @@ use crate::restore::find::ChosenBackup;
 use crate::restore::properties::{self, PropertyChoice};
 use crate::restore::psql::trial_reports::TrialReports;
 use crate::restore::psql::{self, PsqlMode, PsqlTarget, ReportText, is_without_words};
-use crate::restore::report::{DrillPhase, DrillReport};
+use crate::restore::report::{self, DrillReport};
 use crate::restore::scratch_database;
 use crate::restore::scratch_server::{self, ScratchOptions, ScratchServer};
 use crate::restore::steps::{blocking, globals, server_major, unknown_extensions};
@@ -29,7 +29,6 @@ use crate::restore::verify::check_against_inventory;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 /// Of the database in the throw-away server.
 const DATABASE: &str = "drill";
@@ -70,7 +69,7 @@ pub(super) async fn run(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &m
 
 impl<'a> DrillRun<'a> {
     async fn prove(backup: &'a ChosenBackup, ask: DrillOptions<'_>, report: &'a mut DrillReport, cancel: &'a Cancel) -> Result<Self> {
-        let begun = Instant::now();
+        report.begin(report::OPEN);
         let opened = UnsealedBackup::open(backup, &ask.key, ask.signer).await?;
         // From here on the data key of this one backup is all that there is to steal.
         drop(ask.key);
@@ -85,29 +84,22 @@ impl<'a> DrillRun<'a> {
             Error::new(Code::BadUsage, message)
                 .advise("Restore it into a database of your own (`pgseal restore --create`), and look there.")
         })?;
-        let mut run = Self {
+        report.end(None);
+        Ok(Self {
             opened,
             contents,
             filter: ask.filter,
             workers: ask.workers,
             report,
             cancel,
-        };
-        run.end_phase("open and prove the backup", begun, None);
-        Ok(run)
-    }
-
-    fn end_phase(&mut self, name: &str, begun: Instant, bytes: Option<u64>) {
-        self.report.phases.push(DrillPhase {
-            name: name.to_owned(),
-            duration_ms: begun.elapsed().as_millis() as u64,
-            bytes,
-        });
+        })
     }
 
     /// A server with a database like the source's in it, which belongs to a role that is no superuser.
     async fn start(&mut self, folders: &[PathBuf], path: Option<&str>, unconfined: bool) -> Result<DrillServer> {
-        let begun = Instant::now();
+        self.report.begin(report::START_SERVER);
+        // What stops a drill here is no fault of the backup.
+        self.report.is_of_the_place = true;
         let programs = find_programs(&self.opened, folders, path)?;
         let server = start_server(programs, &self.contents.properties, unconfined, self.cancel).await?;
         self.report.confinement = Some(server.confinement());
@@ -125,7 +117,8 @@ impl<'a> DrillRun<'a> {
         .await?;
         self.report.restored.server_version = version;
         self.report.warnings.extend(fallback.clone());
-        self.end_phase("start a PostgreSQL", begun, None);
+        self.report.is_of_the_place = false;
+        self.report.end(None);
         Ok(DrillServer {
             server,
             superuser,
@@ -136,7 +129,7 @@ impl<'a> DrillRun<'a> {
 
     /// Whether the backup knows whom its owners and privileges are of: those of earlier releases do not.
     async fn make_roles(&mut self, there: &DrillServer) -> Result<bool> {
-        let begun = Instant::now();
+        self.report.begin(report::RESTORE_ROLES);
         if self.has_globals() {
             let (changes, said) = globals(&self.opened, &there.superuser, true, self.workers, self.cancel).await?;
             self.report.warnings.extend(said);
@@ -146,7 +139,7 @@ impl<'a> DrillRun<'a> {
         let (target, stop, properties) = (there.superuser.clone(), self.cancel.clone(), self.contents.properties.clone());
         let said = blocking(move || scratch_database::make_roles(&properties, &target, &stop)).await?;
         self.report.warnings.extend(said);
-        self.end_phase("restore the roles", begun, None);
+        self.report.end(None);
         Ok(self.has_globals() || self.contents.properties.encoding.is_some())
     }
 
@@ -173,8 +166,8 @@ impl<'a> DrillRun<'a> {
     /// Streams the dump into the server, as a role that is no superuser; gives what was changed in it, some of it for the
     /// superuser to do at the end.
     async fn load(&mut self, there: &DrillServer, tried: &TrialReports) -> Result<FilterChanges> {
-        let begun = Instant::now();
-        let values = ValueSettings::of(&self.contents.properties, &there.restorer, self.cancel).await?;
+        self.report.begin(report::RESTORE_DUMP);
+        let values = ValueSettings::read(&self.contents.properties, &there.restorer, self.cancel).await?;
         self.report.warnings.extend(values.warnings().map(ReportText::ours));
         let schemas = {
             let (restorer, stop) = (values.target.clone(), self.cancel.clone());
@@ -209,7 +202,7 @@ impl<'a> DrillRun<'a> {
         self.report.not_restored.append(&mut changes.not_restored);
         self.report.not_restored.extend(tried.take_not_restored());
         check_against_inventory(&counted, &self.contents)?;
-        self.end_phase("restore the dump", begun, Some(counted.plain_bytes));
+        self.report.end(Some(counted.plain_bytes));
         Ok(changes)
     }
 
@@ -222,7 +215,7 @@ impl<'a> DrillRun<'a> {
         options: FilterOptions,
         schemas: BTreeSet<Vec<u8>>,
     ) -> Result<(DumpStats, Filtered<Vec<ReportText>>), (Error, FilterChanges)> {
-        let progress = Progress::new(self.contents.plain_bytes);
+        let progress = Progress::of_restore(self.contents.plain_bytes, self.contents.rows);
         let _reporter = Reporter::start(Activity::Restoring, progress.clone(), &self.opened.backup.stem);
         let (restorer, superuser, stop) = (values.target.clone(), there.superuser.clone(), self.cancel.clone());
         let (restorer_name, excluded) = (there.server.restorer_name().to_owned(), options.exclude_extensions.clone());
@@ -258,6 +251,10 @@ impl<'a> DrillRun<'a> {
             fallback,
             ..
         } = there;
+        if is_among_rows(&error) && server.is_out_of_space() {
+            self.report.is_of_the_place = true;
+            return full_disk(error);
+        }
         let error = failed_rows::tell(error, server, DATABASE, self.contents, restorer, self.cancel).await;
         let error = in_another_locale(without_roles(error, has_roles), &fallback);
         match is_partial && error.code == Code::RestoreFailed {
@@ -276,7 +273,7 @@ impl<'a> DrillRun<'a> {
         tried: TrialReports,
         wanted: PropertyChoice,
     ) -> Result<Comparison> {
-        let begun = Instant::now();
+        self.report.begin(report::COMPARE);
         let (stop, told, contents) = (self.cancel.clone(), tried.clone(), std::mem::take(&mut self.contents));
         let DrillServer {
             server,
@@ -301,7 +298,7 @@ impl<'a> DrillRun<'a> {
         .await?;
         self.report.warnings.extend(said);
         self.report.not_restored.extend(tried.take_not_restored());
-        self.end_phase("count and compare", begun, None);
+        self.report.end(None);
         Ok(comparison)
     }
 }
@@ -326,6 +323,15 @@ fn make(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Resul
         Code::RestoreFailed,
         format!("no database in the source's encoding ({creation}) can be made here: {last}"),
     ))
+}
+
+fn is_among_rows(error: &Error) -> bool {
+    error.code == Code::RestoreFailed && is_without_words(error)
+}
+
+fn full_disk(mut error: Error) -> Error {
+    error.message = format!("{}; the disk of the drill's folder is full", error.message);
+    error.advise("Free some space, or have TMPDIR name a larger disk: a drill needs as much as the database.")
 }
 
 /// Rows may name roles (`regrole`, `aclitem`) that own nothing: only the globals have these.

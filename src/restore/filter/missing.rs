@@ -82,7 +82,7 @@ impl ExtensionMembers {
         Self(extensions.iter().map(|one| (bytes(&one.name), members(one))).collect())
     }
 
-    pub(super) fn of(&self, extension: &[u8]) -> Option<&Members> {
+    pub(super) fn get(&self, extension: &[u8]) -> Option<&Members> {
         self.0.get(extension)
     }
 }

@@ -1,15 +1,18 @@
 //! Reports as JSON and as pages.
 
+use super::page::UNSIGNED;
+use super::text::{counted, grouped, lasting, sized};
 use super::*;
 use crate::error::Code;
 use crate::format::inventory::Extension;
+use crate::restore::compare::TableComparison;
 use crate::restore::filter::FilterOptions;
 use time::macros::datetime;
 
 fn report(error: Option<Error>, comparison: Option<Comparison>) -> DrillReport {
-    DrillReport {
+    let mut report = DrillReport {
         format: DrillReport::FORMAT,
-        outcome: DrillReport::outcome(error.as_ref(), comparison.as_ref()),
+        outcome: DrillOutcome::Failed,
         program: "pgseal 0.1.0".to_owned(),
         started_at: Timestamp(datetime!(2026-11-24 04:00 UTC)),
         finished_at: Timestamp(datetime!(2026-11-24 04:01:05 UTC)),
@@ -29,6 +32,7 @@ fn report(error: Option<Error>, comparison: Option<Comparison>) -> DrillReport {
         phases: vec![DrillPhase {
             name: "restore".to_owned(),
             duration_ms: 2000,
+            not_finished: false,
             bytes: Some(4 << 20),
         }],
         error,
@@ -36,7 +40,11 @@ fn report(error: Option<Error>, comparison: Option<Comparison>) -> DrillReport {
         left_out: Vec::new(),
         not_restored: Vec::new(),
         warnings: Vec::new(),
-    }
+        under_way: None,
+        is_of_the_place: false,
+    };
+    report.outcome = report.judge();
+    report
 }
 
 fn table(name: &str, expected: u64, found: Option<u64>) -> TableComparison {
@@ -69,13 +77,37 @@ fn only_a_compared_and_equal_restore_has_passed() {
         (Some(error()), None, "failed", "This backup did not restore"),
         (Some(error()), Some(equal()), "failed", "Restored, and then the drill failed"),
         (None, None, "failed", "This backup did not restore"),
+        (
+            Some(Error::new(Code::Terminated, "stopped by SIGINT")),
+            None,
+            "not_finished",
+            "This drill did not finish",
+        ),
+        (
+            Some(Error::new(Code::WrongKey, "another key")),
+            None,
+            "not_finished",
+            "This drill did not finish",
+        ),
+        (
+            Some(Error::new(Code::S3Unavailable, "no answer")),
+            None,
+            "not_finished",
+            "This drill did not finish",
+        ),
+        (
+            Some(Error::new(Code::Terminated, "stopped by SIGINT")),
+            Some(different()),
+            "failed",
+            "Restored, but not the same",
+        ),
     ] {
         let report = report(error, comparison);
         let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
         assert_eq!(json["outcome"], outcome);
         let html = report.to_html();
         assert!(
-            html.contains(verdict) && html.contains(&format!("<body class=\"{outcome}\">")),
+            html.contains(verdict) && html.contains(&format!("<body class=\"{}\">", outcome.replace('_', "-"))),
             "{verdict}"
         );
         assert_eq!(

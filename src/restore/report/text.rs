@@ -77,6 +77,10 @@ pub(super) fn table_row(table: &TableComparison, largest: u64) -> String {
         (false, _, None) => (" class=\"bad\"", "missing"),
         (false, ..) => (" class=\"bad\"", "differs"),
     };
+    let result = match (table.equal, table.expected_rows, table.found_rows) {
+        (false, Some(expected), Some(found)) if expected != found => format!("{} expected", grouped(expected)),
+        _ => result.to_owned(),
+    };
     let share = table.dump_bytes as f64 / largest as f64 * 100.0;
     let bar = if table.dump_bytes == 0 {
         String::new()
@@ -84,7 +88,7 @@ pub(super) fn table_row(table: &TableComparison, largest: u64) -> String {
         format!("<i style=\"width:{share:.2}%\"></i>")
     };
     format!(
-        "<tr{class}><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number extra\">{}</td><td class=\"share extra\">{bar}</td><td class=\"number extra\">{}</td><td class=\"result\">{result}</td></tr>\n",
+        "<tr{class}><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number extra\">{}</td><td class=\"number extra\">{}</td><td class=\"share extra\">{bar}</td><td class=\"number extra\">{}</td><td class=\"result\">{result}</td></tr>\n",
         escaped(&table.name),
         number(table.found_rows),
         number(table.expected_rows),

@@ -118,7 +118,7 @@ impl Upload {
         let patient = aws_sdk_s3::config::Builder::new().timeout_config(patience);
         match request.customize().config_override(patient).send().await {
             Ok(answer) => Ok(self.judge(sealed, &answer, action, &arn)),
-            Err(failure) => match S3ErrorKind::of(&failure, action, &arn) {
+            Err(failure) => match S3ErrorKind::from_sdk(&failure, action, &arn) {
                 S3ErrorKind::Exists => Ok(CompleteOutcome::Exists(exists_and_is_missing(action, &arn))),
                 S3ErrorKind::NoUpload | S3ErrorKind::NotFound => Ok(CompleteOutcome::NoUpload),
                 S3ErrorKind::Busy => Ok(CompleteOutcome::Busy),

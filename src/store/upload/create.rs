@@ -73,7 +73,7 @@ pub(super) async fn create(s3: &S3, key: &str, tries: &AttemptCounter) -> Result
             },
             Err(failure) => {
                 let senseless = failure.raw_response().is_some_and(|response| response.status().is_success());
-                match S3ErrorKind::of(&failure, action, &s3.arn(key)) {
+                match S3ErrorKind::from_sdk(&failure, action, &s3.arn(key)) {
                     S3ErrorKind::Unsupported(error) => return Err(s3.unsupported(error).await),
                     meaning => {
                         let again = senseless || matches!(meaning, S3ErrorKind::Busy | S3ErrorKind::Senseless(_));
@@ -111,7 +111,7 @@ async fn find_and_abort(s3: &S3, key: &str, kept: Option<&str>) -> Result<()> {
     let request = s3.client.list_multipart_uploads().bucket(d.bucket.name.as_str()).prefix(key);
     let listed = request.send().await;
     let action = "s3:ListBucketMultipartUploads";
-    let listed = listed.map_err(|error| S3ErrorKind::of(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
+    let listed = listed.map_err(|error| S3ErrorKind::from_sdk(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
     let ids = listed.uploads().iter().filter(|upload| upload.key() == Some(key));
     for id in ids.filter_map(|upload| upload.upload_id()).filter(|id| Some(*id) != kept) {
         let request = s3
@@ -122,7 +122,7 @@ async fn find_and_abort(s3: &S3, key: &str, kept: Option<&str>) -> Result<()> {
             .upload_id(id);
         let action = "s3:AbortMultipartUpload";
         let aborted = request.send().await;
-        aborted.map_err(|error| S3ErrorKind::of(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
+        aborted.map_err(|error| S3ErrorKind::from_sdk(&error, action, &s3.arn(key)).into_error(action, &s3.arn(key)))?;
     }
     Ok(())
 }

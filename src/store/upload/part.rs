@@ -101,10 +101,10 @@ async fn send_once(
         },
         // A success that cannot be read, such as a page.
         Err(error) if error.raw_response().is_some_and(|answer| answer.status().is_success()) => {
-            let meaning = S3ErrorKind::of(&error, action, &arn);
+            let meaning = S3ErrorKind::from_sdk(&error, action, &arn);
             Err(S3ErrorKind::Senseless(meaning.into_error(action, &arn)))
         }
-        Err(error) => Err(S3ErrorKind::of(&error, action, &arn)),
+        Err(error) => Err(S3ErrorKind::from_sdk(&error, action, &arn)),
     })
 }
 

@@ -45,7 +45,7 @@ fn into_an_empty_database_that_is_then_the_same() {
         &fixture,
         &["restore", &fixture.at_s3(), "--key", &fixture.key(), "--to", "dbname=copy"],
     );
-    assert_eq!((again.code, again.stdout.as_str()), (7, ""), "{}", again.stderr);
+    again.failed("restore_failed", 7);
     assert!(
         again.stderr.contains("restore_failed: the target is not empty") && again.stderr.contains("table public.plain"),
         "{}",
@@ -158,7 +158,7 @@ fn a_drill_restores_counts_and_leaves_a_report() {
             "s3://no-such-bucket/drills",
         ],
     );
-    assert_eq!((said.code, said.stdout.as_str()), (4, ""), "{}", said.stderr);
+    said.failed("s3_no_bucket", 4);
     assert!(said.stderr.contains("no-such-bucket"), "{}", said.stderr);
 }
 
@@ -239,7 +239,7 @@ fn a_database_that_nobody_named_is_not_restored_into() {
         .env("PGSEAL_PG_BIN", fixture.server.bin())
         .envs(fixture.bucket.env())
         .run();
-    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{}", said.stderr);
+    said.failed("bad_usage", 2);
     assert!(said.stderr.contains("bad_usage: `to` names no database"), "{}", said.stderr);
 }
 
@@ -279,7 +279,7 @@ fn a_folder_that_takes_no_report_is_told_before_the_drill() {
         &fixture,
         &["drill", &fixture.at_s3(), "--key", &fixture.key(), "--report", "/proc/reports"],
     );
-    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{}", said.stderr);
+    said.failed("bad_usage", 2);
     assert!(
         said.stderr
             .contains("bad_usage: `report` names /proc/reports, which cannot be written to"),

@@ -186,7 +186,7 @@ impl Order {
             selection: Some(SelectionRecord::default().digest()),
             partial: Some(false),
             value_settings: None,
-            card_sha256: Some(Sha256::of(card.as_bytes())),
+            card_sha256: Some(Sha256::digest(card.as_bytes())),
             signer: None,
             generation: 1,
         };
@@ -214,7 +214,7 @@ impl Order {
     fn send(&self, plain: &[u8], salt: [u8; 8]) -> (StreamSummary, Vec<u8>, UploadedObject) {
         // More parts than any test has.
         let (sender, mut received) = tokio::sync::mpsc::channel(64);
-        let road = PipelineOptions {
+        let pipeline = PipelineOptions {
             rate_limit: RateLimit::parse("0").expect("no limit"),
             compression: self.compression,
             workers: self.workers,
@@ -225,7 +225,7 @@ impl Order {
             in_flight: 1,
         };
         let cancel = Cancel::new().expect("a descriptor");
-        let (arrived, last, _) = forward(plain, road, sender, &Progress::new(0), &cancel).expect("sealed");
+        let (arrived, last, _) = forward(plain, pipeline, sender, &Progress::new(0), &cancel).expect("sealed");
         let mut sealed = Vec::new();
         while let Ok(part) = received.try_recv() {
             sealed.extend_from_slice(&part.bytes);

@@ -1,0 +1,90 @@
+//! Says that a call is being tried again, once it has taken long: a person who waits then knows for what.
+
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeSerializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::retries::RequestAttempts;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What takes less is not worth a line; nor is a second line within it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Of one service's client.
+#[derive(Debug)]
+pub(crate) struct RetryNotice {
+    service: &'static str,
+    last: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug)]
+struct CallBegun(Instant);
+
+impl Storable for CallBegun {
+    type Storer = StoreReplace<Self>;
+}
+
+impl RetryNotice {
+    pub(crate) fn new(service: &'static str) -> Self {
+        Self {
+            service,
+            last: Mutex::new(None),
+        }
+    }
+
+    /// Whether a call of `waited` so far is told now: many calls may wait at once.
+    fn is_due(&self, waited: Duration, now: Instant) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = waited >= PATIENCE && last.is_none_or(|last| now.duration_since(last) >= PATIENCE);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+}
+
+impl Intercept for RetryNotice {
+    fn name(&self) -> &'static str {
+        "retry notice"
+    }
+
+    fn read_before_execution(&self, _: &BeforeSerializationInterceptorContextRef<'_>, config: &mut ConfigBag) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(CallBegun(Instant::now()));
+        Ok(())
+    }
+
+    fn read_before_attempt(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let tries = config.load::<RequestAttempts>().map_or(1, RequestAttempts::attempts);
+        let now = Instant::now();
+        let waited = config
+            .load::<CallBegun>()
+            .map_or(Duration::ZERO, |begun| now.duration_since(begun.0));
+        if tries > 1 && self.is_due(waited, now) {
+            let (service, seconds) = (self.service, waited.as_secs());
+            tracing::warn!(tries, "{service} has given no usable answer for {seconds} s: trying again");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_long_is_told_and_not_by_every_call_at_once() {
+        let (notice, now) = (RetryNotice::new("S3"), Instant::now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        assert!(!notice.is_due(Duration::from_secs(2), at(2)));
+        assert!(notice.is_due(Duration::from_secs(3), at(3)));
+        assert!(!notice.is_due(Duration::from_secs(9), at(5)));
+        assert!(notice.is_due(Duration::from_secs(10), at(6)));
+    }
+}
