@@ -75,7 +75,7 @@ fn pipeline(c: &mut Criterion) {
                 // More parts than there are.
                 let (sender, _received) = tokio::sync::mpsc::channel(64);
                 let pipeline = PipelineOptions {
-                    rate_limit: RateLimit::parse("0").expect("no limit"),
+                    rate_limit: RateLimit::parse("0").expect("no limit").into(),
                     compression,
                     workers: 1,
                     checked_blocks: DEFAULT_CHECK_INTERVAL,

@@ -11,6 +11,7 @@ pub use trust::{endpoints_in_clear, read_system_roots_ahead};
 
 use crate::error::{Code, Error, Result};
 use crate::plan::RegionName;
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -56,7 +57,9 @@ pub(crate) async fn config(region: &RegionName) -> Result<SdkConfig> {
         loader = loader.http_client(client);
     }
     if let Some(name) = PROFILE.get() {
-        loader = loader.profile_name(name);
+        // Named on the command line it goes before everything else, keys in variables included, as with AWS's own command.
+        let profile = ProfileFileCredentialsProvider::builder().profile_name(name).build();
+        loader = loader.profile_name(name).credentials_provider(profile);
     }
     let shared = loader
         .region(Region::new(region.as_str().to_owned()))
@@ -110,14 +113,17 @@ impl ServiceError {
             region: response
                 .and_then(|response| response.headers().get("x-amz-bucket-region"))
                 .map(str::to_owned),
-            no_credentials: whole.contains("credentials") && response.is_none(),
+            no_credentials: whole.contains("credential") && response.is_none(),
         }
     }
 
     /// The call in one sentence: `s3:PutObject on arn:…: AccessDenied (403): message`.
     pub(crate) fn sentence(&self, action: &str, resource: &str) -> String {
         if self.no_credentials {
-            return format!("{action} on {resource}: no AWS credentials were found");
+            return match PROFILE.get() {
+                Some(name) => format!("{action} on {resource}: the profile {name} gives no credentials: {}", self.message),
+                None => format!("{action} on {resource}: no AWS credentials were found"),
+            };
         }
         let status = self.status.map(|status| format!(" ({status})")).unwrap_or_default();
         let code = if self.code.is_empty() { "no usable answer" } else { &self.code };

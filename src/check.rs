@@ -12,7 +12,7 @@ use crate::envelope::data_key::DataKey;
 use crate::envelope::recipient;
 use crate::error::Result;
 use crate::format::names::DatabaseName;
-use crate::plan::{Plan, RegionName};
+use crate::plan::{Plan, RegionName, RetentionClass};
 use crate::rds::Server;
 use crate::rds::databases::ListedDatabase;
 use crate::rds::preflight::{ServerFacts, facts, locked_of_any_kind};
@@ -282,7 +282,9 @@ pub(crate) fn describe(plan: &Plan) -> Value {
         "prefix": plan.destination.prefix.as_str(),
         "bucket_region": plan.destination.bucket.region.as_str(),
         "recipients": plan.recipients.iter().map(|key| json!({"fingerprint": key.fingerprint, "bits": key.bits})).collect::<Vec<_>>(),
-        "rate_limit_bytes_per_second": plan.rate_limit.bytes_per_second(),
+        "rate_limit_bytes_per_second": plan.rate_limit.rest().bytes_per_second(),
+        "rate_limit_times": plan.rate_limit.to_json(),
+        "retention": plan.destination.retention.map(RetentionClass::as_str),
         "compression": plan.compression.to_string(),
         "workers": plan.workers,
         "format": plan.format.as_str(),

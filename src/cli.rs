@@ -9,11 +9,13 @@ mod key_arguments;
 mod keygen;
 mod report_place;
 mod restore;
+mod shown;
 mod usage;
 mod version;
 mod views;
 
 pub use event_argument::EventArgument;
+pub use shown::refuse_private_keys;
 pub use usage::Misuse;
 pub use version::version;
 
@@ -130,7 +132,7 @@ pub enum Command {
     /// Gives a backup new recipients; the dump is not touched
     #[command(after_help = help::REWRAP)]
     Rewrap(restore::Rewrap),
-    /// Gives the dump decrypted
+    /// Decrypts the dump
     #[command(after_help = help::DECRYPT)]
     Decrypt(restore::Decrypt),
     /// Asks a few questions; writes an event, prints the SQL and the policies that it needs, and checks what is there
@@ -253,13 +255,7 @@ pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<CommandOutput> {
     let event = match variables::check(env).map(|()| env.get("BACKUP_EVENT")) {
         Err(error) => Err(error),
         Ok(Some(text)) => Event::parse(text),
-        Ok(None)
-            if ["POSTGRES_DATABASE", "POSTGRES_HOST", "POSTGRES_INSTANCE", "S3_BUCKET"]
-                .iter()
-                .any(|name| env.get(name).is_some()) =>
-        {
-            Ok(Event::default())
-        }
+        Ok(None) if event_argument::describes_a_backup(env) => Ok(Event::default()),
         Ok(None) => return None,
     };
     let answer = handle(

@@ -12,7 +12,7 @@ use pgseal::human::{Page, Screen, Verbatim};
 use pgseal::lambda;
 use pgseal::observe::{logs, output};
 use pgseal::panics;
-use pgseal::receipt::{Receipt, Refusal};
+use pgseal::receipt::Receipt;
 use pgseal::signals::{self, AnswerOnce, FailureDocument};
 use pgseal::variables::Env;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
@@ -24,6 +24,13 @@ fn main() -> ExitCode {
     descriptors::keep_from_children();
     allocator::limit_malloc_arenas();
     panics::tell_places_only();
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(error) = cli::refuse_private_keys(&words) {
+        let exit = error.code.exit();
+        say_misuse(Misuse::refused(error, &words), &words);
+        output::flush();
+        return ExitCode::from(exit);
+    }
     let exit = match Cli::try_parse() {
         Ok(cli) => {
             let env = Env::from_process(&[("S3_REGION", cli.region.as_deref()), ("AWS_PROFILE", cli.profile.as_deref())]);
@@ -43,7 +50,7 @@ fn main() -> ExitCode {
             // None: the watch over signals has answered, and ends the process.
             answer.give(|| say(audience, document, outcome)).unwrap_or(Code::Terminated.exit())
         }
-        Err(usage) => misused(&usage),
+        Err(usage) => misused(&usage, &words),
     };
     output::flush();
     ExitCode::from(exit)
@@ -176,25 +183,25 @@ fn tell(error: &Error) {
 }
 
 /// Help was asked for; everything else is a mistake on the command line.
-fn misused(usage: &clap::Error) -> u8 {
-    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    let said = match Misuse::new(usage, &words) {
-        None => output::answer(usage.render().to_string().trim_end()),
-        Some(misuse) => {
-            output::tell(&format!("pgseal: {}: {}", Code::BadUsage.name(), misuse.text));
-            let for_a_person = output::stdout_is_terminal() && !words.iter().any(|word| word == "--json");
-            if !for_a_person && !misuse.is_silent {
-                let _ = output::answer(&Refusal::new(misuse.error).to_json());
-            }
-            return Code::BadUsage.exit();
-        }
-    };
-    match said {
+fn misused(usage: &clap::Error, words: &[String]) -> u8 {
+    if let Some(misuse) = Misuse::new(usage, words) {
+        say_misuse(misuse, words);
+        return Code::BadUsage.exit();
+    }
+    match output::answer(usage.render().to_string().trim_end()) {
         Ok(()) => 0,
         Err(unsaid) => {
             tell(&unsaid);
             unsaid.code.exit()
         }
+    }
+}
+
+fn say_misuse(misuse: Misuse, words: &[String]) {
+    output::tell(&format!("pgseal: {}: {}", misuse.error.code.name(), misuse.text));
+    let for_a_person = output::stdout_is_terminal() && !words.iter().any(|word| word == "--json");
+    if let Some(document) = misuse.document.filter(|_| !for_a_person) {
+        let _ = output::answer(&document);
     }
 }
 

@@ -33,7 +33,7 @@ use crate::error::{Code, Error, Result, from_io};
 use crate::format::compression::Compression;
 use crate::format::parts::{Part, PartSizeSchedule, UploadedObject};
 use crate::observe::progress::Progress;
-use crate::plan::RateLimit;
+use crate::plan::RateSchedule;
 use std::io::Read;
 use std::time::Duration;
 use throttle::Throttle;
@@ -55,7 +55,7 @@ pub trait Stage {
 
 /// What one pipeline is to do with its bytes.
 pub struct PipelineOptions {
-    pub rate_limit: RateLimit,
+    pub rate_limit: RateSchedule,
     pub compression: Compression,
     pub workers: usize,
     /// Of so many bzip2 blocks one is decoded again; at 1 all.

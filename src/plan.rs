@@ -4,10 +4,13 @@ pub(crate) mod bucket;
 mod deployment;
 mod host;
 mod limits;
+mod lock_guard;
 mod memory;
 mod rate_limit;
+mod rate_schedule;
 mod recipients;
 mod resolve;
+mod retention;
 mod schedule;
 mod source;
 mod storage;
@@ -16,8 +19,11 @@ pub mod values;
 pub use bucket::{AccountId, BucketAccess, BucketName, OWNER_VARIABLE, RegionName};
 pub(crate) use host::{AllowedHosts, Host};
 pub(crate) use limits::Limits;
+pub use lock_guard::LockGuard;
 pub use memory::{DEFAULT_CHECK_INTERVAL, MemoryBudget, PG_DUMP, block_bytes};
 pub use rate_limit::RateLimit;
+pub use rate_schedule::RateSchedule;
+pub use retention::RetentionClass;
 pub(crate) use storage::{CannedAcl, Encryption, KmsKeyId, ObjectLock, StorageClass, Tagging};
 pub(crate) use values::{SecretArn, SigningKey};
 
@@ -26,6 +32,7 @@ use crate::error::Result;
 use crate::format::backup_format::Format;
 use crate::format::compression::Compression;
 use crate::format::names::{DatabaseName, Prefix, Stem};
+use crate::format::object_names::manifest_revision;
 use crate::format::order::Selection;
 use crate::variables::Env;
 use secrecy::SecretString;
@@ -142,10 +149,21 @@ pub struct Destination {
     pub kms_key_id: Option<KmsKeyId>,
     pub acl: Option<CannedAcl>,
     pub tags: Option<Tagging>,
+    /// Becomes a tag, and the days of a lock that names none.
+    pub retention: Option<RetentionClass>,
     pub object_lock: Option<ObjectLock>,
 }
 
 impl Destination {
+    /// The tags of an object, in the form of the `x-amz-tagging` header.
+    pub(crate) fn tagging(&self, key: &str) -> Option<String> {
+        let own = self.tags.as_ref().map(|tags| tags.as_str().to_owned());
+        let name = key.rsplit('/').next().unwrap_or(key);
+        let of_class = self.retention.map(|class| class.tagging(manifest_revision(name).is_some()));
+        let all: Vec<String> = own.into_iter().chain(of_class).collect();
+        (!all.is_empty()).then(|| all.join("&"))
+    }
+
     /// A bucket to read from.
     pub fn reading(bucket: BucketName, env: &Env) -> Result<Self> {
         Ok(Self {
@@ -156,6 +174,7 @@ impl Destination {
             kms_key_id: None,
             acl: None,
             tags: None,
+            retention: None,
             object_lock: None,
         })
     }
@@ -179,7 +198,7 @@ pub struct Plan {
     pub source: Source,
     pub destination: Destination,
     pub recipients: Vec<Recipient>,
-    pub rate_limit: RateLimit,
+    pub rate_limit: RateSchedule,
     pub compression: Compression,
     pub workers: usize,
     /// Of so many bzip2 blocks one is decoded again before it is sent.
@@ -187,6 +206,9 @@ pub struct Plan {
     pub format: Format,
     pub selection: Selection,
     pub globals: bool,
+    /// Those of the planner, too, from pg_dump 18 on.
+    pub statistics: bool,
+    pub lock_guard: Option<LockGuard>,
     pub lock_timeout: Duration,
     /// Names the backup.
     pub scheduled_time: OffsetDateTime,

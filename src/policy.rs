@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 pub(crate) struct Policies {
     /// For the role of the function or task.
     pub writer: Value,
-    /// For who lists, verifies and restores.
+    /// For those who list, verify and restore.
     pub reader: Value,
     /// What no event says.
     pub notes: Vec<String>,
@@ -59,7 +59,7 @@ impl Places {
             }
         };
         // Of every host that may come.
-        let prefix = plan.destination.prefix.as_str().replace("{host}", "*");
+        let prefix = literal(plan.destination.prefix.as_str()).replace("{host}", "*");
         let folder = if prefix.is_empty() { inside } else { format!("{inside}/{prefix}") };
         Self {
             partition,
@@ -71,12 +71,30 @@ impl Places {
     }
 }
 
-/// A key's id stands for a key of any account: no event says which.
-fn key_resource(key: &str, places: &Places) -> String {
-    match key.starts_with("arn:") {
-        true => key.to_owned(),
-        false => format!("arn:{}:kms:{}:*:key/{key}", places.partition, places.region),
+/// A key's id stands for a key of any account: no event says which. IAM knows a key by its id alone: of an alias it is a
+/// condition.
+fn allow_key(sid: &str, actions: &[&str], key: &str, places: &Places) -> Value {
+    let alias = key.find("alias/").map(|at| &key[at..]);
+    let resource = match (key.starts_with("arn:"), alias) {
+        (true, Some(alias)) => format!("{}key/*", key.strip_suffix(alias).unwrap_or(key)),
+        (true, None) => key.to_owned(),
+        (false, Some(_)) => format!("arn:{}:kms:{}:*:key/*", places.partition, places.region),
+        (false, None) => format!("arn:{}:kms:{}:*:key/{key}", places.partition, places.region),
+    };
+    let mut statement = allow(sid, actions, resource);
+    if let Some(alias) = alias {
+        statement["Condition"] = json!({"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}});
     }
+    statement
+}
+
+/// What an event holds stands for itself: IAM takes `*`, `?` and `$` for more.
+fn literal(text: &str) -> String {
+    let escaped = |letter: char| match letter {
+        '*' | '?' | '$' => format!("${{{letter}}}"),
+        letter => letter.to_string(),
+    };
+    text.chars().map(escaped).collect()
 }
 
 fn partition(region: &str) -> &'static str {
@@ -91,14 +109,14 @@ fn writer(plan: &Plan, places: &Places, notes: &mut Vec<String>) -> Vec<Value> {
     let mut statements = Vec::new();
     match &plan.source.auth {
         Auth::Iam { region } => {
-            let (region, user) = (region.as_str(), &plan.source.user);
+            let (region, user) = (region.as_str(), literal(&plan.source.user));
             statements.push(allow(
                 "LogIn",
                 &["rds-db:connect"],
                 format!("arn:{}:rds-db:{region}:*:dbuser:*/{user}", partition(region)),
             ));
             notes.push(
-                "In LogIn put your account's number for the first `*`, and the database's resource id (db-… or cluster-…) for the second: no event says them."
+                "In LogIn put your account's number for the first `*`, and the database's resource id (db-… or cluster-…) for the second: the event does not hold them."
                     .to_owned(),
             );
         }
@@ -112,7 +130,7 @@ fn writer(plan: &Plan, places: &Places, notes: &mut Vec<String>) -> Vec<Value> {
     }
     let keeping = &plan.destination;
     let mut writes = vec!["s3:PutObject", "s3:AbortMultipartUpload"];
-    writes.extend(keeping.tags.as_ref().map(|_| "s3:PutObjectTagging"));
+    writes.extend((keeping.tags.is_some() || keeping.retention.is_some()).then_some("s3:PutObjectTagging"));
     writes.extend(keeping.object_lock.as_ref().map(|_| "s3:PutObjectRetention"));
     writes.extend(keeping.acl.as_ref().map(|_| "s3:PutObjectAcl"));
     statements.push(allow("WriteBackups", &writes, &places.objects));
@@ -123,14 +141,14 @@ fn writer(plan: &Plan, places: &Places, notes: &mut Vec<String>) -> Vec<Value> {
         &places.bucket,
     ));
     match (&keeping.kms_key_id, keeping.encryption) {
-        (Some(key), _) => statements.push(allow("EncryptInTheBucket", &["kms:GenerateDataKey", "kms:Decrypt"], key_resource(key.as_str(), places))),
+        (Some(key), _) => statements.push(allow_key("EncryptInTheBucket", &["kms:GenerateDataKey", "kms:Decrypt"], key.as_str(), places)),
         (None, Some(Encryption::Kms | Encryption::KmsDsse)) => notes.push(
             "The bucket's own KMS key needs kms:GenerateDataKey and kms:Decrypt for the writer, kms:Decrypt for the reader: no event names it.".to_owned(),
         ),
         _ => {}
     }
     if let Some(SigningKey::Kms { key, .. }) = &plan.signing_key {
-        statements.push(allow("Sign", &["kms:GetPublicKey", "kms:Sign"], key));
+        statements.push(allow_key("Sign", &["kms:GetPublicKey", "kms:Sign"], key, places));
     }
     statements
 }
@@ -141,11 +159,7 @@ fn reader(plan: &Plan, places: &Places) -> Vec<Value> {
         allow("FindBackups", &["s3:ListBucket"], &places.bucket),
     ];
     if let Some(key) = &plan.destination.kms_key_id {
-        statements.push(allow(
-            "OpenTheBucketsEncryption",
-            &["kms:Decrypt"],
-            key_resource(key.as_str(), places),
-        ));
+        statements.push(allow_key("OpenTheBucketsEncryption", &["kms:Decrypt"], key.as_str(), places));
     }
     statements
 }

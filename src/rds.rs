@@ -6,6 +6,7 @@ pub(crate) mod dump_failure;
 mod extensions;
 mod guard;
 mod instance;
+pub(crate) mod lock_guard;
 pub(crate) mod lock_wait;
 mod login;
 pub mod passfile;

@@ -55,6 +55,7 @@ static STORE: LazyLock<Arc<S3>> = LazyLock::new(|| {
         storage_class: None,
         kms_key_id: None,
         tags: None,
+        retention: None,
         object_lock: None,
         encryption: None,
         acl: None,

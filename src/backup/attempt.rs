@@ -14,7 +14,7 @@ use crate::format::hex;
 use crate::format::inventory::Inventory;
 use crate::format::names::{DatabaseName, Stem};
 use crate::panics;
-use crate::pipeline::pg_dump::DumpScope;
+use crate::pipeline::pg_dump::{DumpScope, STATISTICS_SINCE};
 use crate::pipeline::{StreamSummary, seal_small};
 use crate::process::client_tools::ClientTools;
 use crate::rds::Session;
@@ -140,6 +140,12 @@ impl<'a> Attempt<'a> {
                 facts.size.unlogged_tables
             ));
         }
+        if context.plan.statistics && client.major < STATISTICS_SINCE {
+            warnings.push(format!(
+                "`statistics` are not in this dump: pg_dump {} has none, {STATISTICS_SINCE} has",
+                client.version
+            ));
+        }
         Ok(Self {
             context,
             database,
@@ -212,6 +218,7 @@ impl<'a> Attempt<'a> {
             selection: &self.selection.clone(),
             lock_timeout: self.context.plan.lock_timeout,
             on_replica: self.facts.replica,
+            statistics: self.context.plan.statistics && self.client.major >= STATISTICS_SINCE,
         };
         self.write_streamed(Role::Dump, key, &scope).await
     }

@@ -26,7 +26,8 @@ pub(crate) struct Estimate {
 impl Estimate {
     /// `part`: plain bytes of what is dumped, where that is a part of the database.
     pub(crate) fn new(plan: &Plan, facts: &ServerFacts, part: Option<u64>) -> Result<Self> {
-        let (bytes, rate) = (part.unwrap_or(facts.size.table_bytes), plan.rate_limit.bytes_per_second());
+        let bytes = part.unwrap_or(facts.size.table_bytes);
+        let rate = plan.rate_limit.average(bytes, OffsetDateTime::now_utc());
         let memory = plan.memory(bytes)?;
         let ThroughputEstimate { seconds, limited_by } = ThroughputEstimate::new(bytes, rate, plan.compression, memory.workers);
         Ok(Self {
@@ -42,7 +43,7 @@ impl Estimate {
     pub(crate) fn warning(&self, plan: &Plan) -> Option<String> {
         let rate = plan
             .rate_limit
-            .bytes_per_second()
+            .average(self.dump_bytes, OffsetDateTime::now_utc())
             .filter(|_| self.seconds > A_DAY && self.limited_by == "rate_limit")?;
         let hours = self.seconds / 3600;
         Some(format!(

@@ -8,10 +8,10 @@ use crate::observe::progress::{Activity, Progress, Reporter};
 use crate::pipeline::pg_dump::{DumpScope, PgDumpCommand, application_name};
 use crate::pipeline::{PipelineOptions, StreamSummary, forward};
 use crate::rds::dump_failure::{DumpFailure, explain};
-use crate::rds::{TRIES, is_transient, lock_wait, pause};
+use crate::rds::{TRIES, is_transient, lock_guard, lock_wait, pause};
 use crate::store::Upload;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::sync::oneshot;
@@ -66,7 +66,7 @@ async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<
     let (salt, key) = attempt.seal.cipher_key()?;
     let memory = &attempt.estimate.memory;
     let options = PipelineOptions {
-        rate_limit: context.plan.rate_limit,
+        rate_limit: context.plan.rate_limit.clone(),
         compression: context.plan.compression,
         workers: memory.workers.max(1) as usize,
         checked_blocks: context.plan.checked_blocks,
@@ -98,16 +98,29 @@ async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<
         || progress.bytes(),
         &cancel,
     );
+    let blocks: Mutex<Vec<String>> = Mutex::default();
+    let warn = |told| blocks.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+    let guarding = async {
+        match context.plan.lock_guard {
+            Some(guard) => lock_guard::watch(&context.server, attempt.database, &application_name, guard, warn, &cancel).await,
+            None => std::future::pending().await,
+        }
+    };
     let (uploaded, arrived) = tokio::select! {
         biased;
         done = &mut working => done,
-        locked = waiting => {
-            cancel.cancel(locked);
+        error = waiting => {
+            cancel.cancel(error);
+            working.await
+        }
+        error = guarding => {
+            cancel.cancel(error);
             working.await
         }
     };
     uploaded?;
-    let (arrived, last, warnings) = arrived?;
+    let (arrived, last, mut warnings) = arrived?;
+    warnings.extend(blocks.into_inner().unwrap_or_else(PoisonError::into_inner));
     Ok(SentStream {
         salt,
         arrived,

@@ -1,7 +1,7 @@
 //! `--event`: where it is read from.
 
+use super::shown::may_be_shown;
 use crate::cancel::Cancel;
-use crate::envelope::key_text::is_private_key;
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, MAX_BYTES};
 use crate::variables::Env;
@@ -20,7 +20,11 @@ impl EventArgument {
     pub(super) async fn read(&self, env: &Env, cancel: &Cancel) -> Result<Event> {
         let unreadable = |what: &str, error: &dyn std::fmt::Display| not_an_event(&format!("{what} cannot be read: {error}"));
         match self.event.as_deref() {
-            None => env.get("BACKUP_EVENT").map_or(Ok(Event::default()), Event::parse),
+            None => match env.get("BACKUP_EVENT") {
+                Some(text) => Event::parse(text),
+                None if describes_a_backup(env) => Ok(Event::default()),
+                None => Err(not_an_event("no event is given")),
+            },
             Some(text) if text.trim().is_empty() => Err(not_an_event("it is empty")),
             Some("-") => bounded(std::io::stdin())
                 .map_err(|error| unreadable("standard input", &error))
@@ -43,13 +47,24 @@ fn not_an_event(reason: &str) -> Error {
         .advise("Give --event the event itself (JSON, in braces), the name of a file, `-` for standard input, or s3://bucket/key.")
 }
 
+/// Whether the variables alone name what is to be backed up.
+pub(super) fn describes_a_backup(env: &Env) -> bool {
+    let names = [
+        "POSTGRES_DATABASE",
+        "POSTGRES_HOST",
+        "POSTGRES_INSTANCE",
+        "S3_BUCKET",
+        "PGSEAL_EVENT_DEFAULTS",
+    ];
+    names.iter().any(|name| env.get(name).is_some())
+}
+
 /// What was meant as a file's name may be anything.
 fn shown_path(text: &str) -> String {
-    if is_private_key(text) {
-        return "the file".to_owned();
+    match may_be_shown(text) {
+        true => format!("the file {text}"),
+        false => "the file".to_owned(),
     }
-    let shown: String = text.chars().filter(|letter| !letter.is_control()).take(128).collect();
-    format!("the file {shown}")
 }
 
 /// One byte more than an event may have is enough to refuse it.

@@ -2,15 +2,17 @@
 
 use super::CommandOutput;
 use super::key_arguments::read_file;
+use crate::background;
 use crate::cancel::Cancel;
 use crate::envelope::recipient::Recipient;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
+use crate::format::names::DatabaseName;
 use crate::format::sql::identifier;
 use crate::handler::{HandlerContext, Response, handle};
 use crate::human::{Answer, Mark, Screen};
 use crate::observe::output;
-use crate::plan::{Action, Auth, Plan};
+use crate::plan::{Action, Auth, BucketName, Plan, RegionName};
 use crate::policy::{Policies, policies};
 use crate::store::NewFile;
 use crate::variables::Env;
@@ -18,6 +20,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
+use tokio::sync::oneshot;
 
 /// What is not given is asked for at the terminal.
 #[derive(Args)]
@@ -28,6 +31,12 @@ pub struct Init {
     /// The server's endpoint
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
+    /// The server's port, if it is not 5432
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// How the user logs in: iam or password; IAM if it is not given
+    #[arg(long, value_name = "KIND")]
+    auth: Option<String>,
     /// The user who logs in for backups
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -59,7 +68,7 @@ pub(super) async fn init(arguments: &Init, env: &Env, cancel: &Cancel) -> Result
     if arguments.output.exists() {
         return Err(exists(&arguments.output));
     }
-    let event = event(arguments)?;
+    let event = event(arguments, cancel).await?;
     let parsed = Event::parse(&event.to_string())?;
     // Before anything is written: with all that is wrong with it.
     let plan = super::resolved(&parsed, env)?;
@@ -98,35 +107,76 @@ fn exists(path: &Path) -> Error {
         .advise("Name another file with --output.")
 }
 
-fn event(arguments: &Init) -> Result<Value> {
-    let given = |option: &Option<String>, name: &str, question: &str| match option {
-        Some(value) => Ok(value.clone()),
-        None => ask(name, question),
-    };
-    let database = given(&arguments.database, "--database", "Database (* for all)")?;
-    let host = given(&arguments.host, "--host", "Endpoint of the server")?;
+async fn event(arguments: &Init, cancel: &Cancel) -> Result<Value> {
+    let database = answer(
+        &arguments.database,
+        "--database",
+        "Database (* for all)",
+        cancel,
+        |text| match text {
+            "*" => Ok(text.to_owned()),
+            name => DatabaseName::new(name).map(|name| name.as_str().to_owned()),
+        },
+    );
+    let database = database.await?;
+    let given = |text: &str| Ok(text.to_owned());
+    let host = answer(&arguments.host, "--host", "Endpoint of the server", cancel, given).await?;
     let region = match (&arguments.database_region, region_in(&host)) {
-        (Some(region), _) => region.clone(),
         (None, Some(region)) => region,
-        (None, None) => ask("--database-region", "AWS region of the server")?,
+        (region, _) => {
+            let known = |text: &str| RegionName::new("region", text).map(|_| text.to_owned());
+            answer(region, "--database-region", "AWS region of the server", cancel, known).await?
+        }
     };
-    let user = given(&arguments.user, "--user", "User for backups")?;
-    let bucket = given(&arguments.bucket, "--bucket", "Bucket for the backups")?;
-    let path = match &arguments.public_key {
-        Some(path) => path.clone(),
-        None => ask("--public-key", "File of the public key (`pgseal keygen` makes one)")?.into(),
-    };
-    let key = String::from_utf8_lossy(&read_file("--public-key", &path)?).into_owned();
-    Recipient::parse(&key)?;
-    Ok(json!({
-        "database": database,
-        "host": host,
-        "region": region,
-        "user": user,
-        "bucket": bucket,
-        "prefix": "backups/{host}",
-        "public_key": key,
-    }))
+    let user = answer(&arguments.user, "--user", "User for backups", cancel, given).await?;
+    let named = |text: &str| BucketName::new(text).map(|_| text.to_owned());
+    let bucket = answer(&arguments.bucket, "--bucket", "Bucket for the backups", cancel, named).await?;
+    let path = arguments.public_key.as_ref().map(|path| path.to_string_lossy().into_owned());
+    let question = "File of the public key (`pgseal keygen` makes one)";
+    let key = answer(&path, "--public-key", question, cancel, public_key).await?;
+    let mut event = json!({"database": database, "host": host});
+    if let Some(port) = arguments.port {
+        event["port"] = json!(port);
+    }
+    (event["user"], event["region"], event["bucket"]) = (json!(user), json!(region), json!(bucket));
+    if let Some(auth) = &arguments.auth {
+        event["auth"] = json!(auth);
+    }
+    event["public_key"] = json!(key);
+    Ok(event)
+}
+
+/// What the file holds; `public_key` of the event, as it stands there.
+fn public_key(path: &str) -> Result<String> {
+    let key = String::from_utf8_lossy(&read_file("--public-key", Path::new(path))?).into_owned();
+    Recipient::parse(&key).map_err(|error| match error.code {
+        Code::PrivateKeyGiven => Error::new(error.code, format!("{path} holds a private key; it was not used")).advise(format!(
+            "Give its public half: `openssl pkey -in {path} -pubout -out public_key.pem`."
+        )),
+        _ => error,
+    })?;
+    Ok(key)
+}
+
+/// An option's value, or what is typed at the question: asked again until it can be right.
+async fn answer(
+    option: &Option<String>,
+    name: &str,
+    question: &str,
+    cancel: &Cancel,
+    read: impl Fn(&str) -> Result<String>,
+) -> Result<String> {
+    if let Some(value) = option {
+        return read(value);
+    }
+    loop {
+        let typed = ask(name, question, cancel).await?;
+        match read(typed.trim()) {
+            _ if typed.trim().is_empty() => output::tell("  An answer is needed.\n"),
+            Ok(value) => return Ok(value),
+            Err(error) => output::tell(&format!("  {}\n  {}\n", error.message, error.hint())),
+        }
+    }
 }
 
 /// Of an endpoint of RDS.
@@ -137,7 +187,7 @@ fn region_in(host: &str) -> Option<String> {
     (labels.get(at + 1) == Some(&"amazonaws")).then(|| (*region).to_owned())
 }
 
-fn ask(option: &str, question: &str) -> Result<String> {
+async fn ask(option: &str, question: &str, cancel: &Cancel) -> Result<String> {
     if !output::stdin_is_terminal() {
         return Err(
             Error::new(Code::BadUsage, format!("{option} is missing, and there is no terminal to ask at")).advise(
@@ -147,12 +197,21 @@ fn ask(option: &str, question: &str) -> Result<String> {
     }
     output::tell(&format!("{question}: "));
     output::flush();
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    read.map_err(|error| Error::new(Code::BadUsage, format!("no answer: {error}")))?;
-    match line.trim() {
-        "" => Err(Error::new(Code::BadUsage, format!("{question}: no answer was given"))),
-        answer => Ok(answer.to_owned()),
+    let (typed, answer) = oneshot::channel();
+    // On a thread of its own: nothing wakes it but a line, and a signal must not wait for one.
+    let read = move || {
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line).map(|count| (count, line));
+        drop(typed.send(read));
+    };
+    background::start("question", read).map_err(|error| Error::new(Code::Bug, format!("no thread: {error}")))?;
+    let nobody = || Error::new(Code::BadUsage, format!("{question}: no answer was given"));
+    let answered = cancel.run_until_cancelled(async { answer.await.map_err(|_| nobody()) }).await;
+    match answered.map_err(|error| error.or_advise("Nothing was written."))? {
+        // The end of the input.
+        Ok((0, _)) => Err(nobody()),
+        Ok((_, line)) => Ok(line),
+        Err(error) => Err(Error::new(Code::BadUsage, format!("no answer: {error}"))),
     }
 }
 
@@ -183,12 +242,18 @@ impl Answer for InitAnswer {
         self.policies.draw(screen);
         if let Some(check) = &self.check {
             screen.blank();
-            screen.heading("What is there already");
+            screen.heading("What exists so far");
             check.draw(screen);
         }
         screen.blank();
+        let is_ready = self.check.as_ref().is_none_or(|check| check.failure().is_none());
+        let first = if is_ready {
+            "Next:"
+        } else {
+            "Next: mend what has a ✗ here, then"
+        };
         screen.line(format!(
-            "Next: pgseal check --event {0}, then pgseal backup --event {0}.",
+            "{first} pgseal check --event {0}, then pgseal backup --event {0}.",
             self.event
         ));
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub struct Keygen {
-    /// The private key: a new file, which never belongs into AWS
+    /// The private key: a new file, which must never be put into AWS
     #[arg(long, value_name = "FILE", default_value = "private_key.pem")]
     private: PathBuf,
     /// The public key: a new file, for `public_key` of events
@@ -51,9 +51,11 @@ pub(super) fn keygen(arguments: &Keygen) -> Result<KeygenAnswer> {
         )?),
     };
     let pair = NewKeyPair::generate(passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?;
-    // The private one first: a public key without it would lose every backup.
-    write(&arguments.private, 0o600, pair.private_pem.as_bytes())?;
-    write(&arguments.public, 0o644, pair.public_pem.as_bytes())?;
+    let private = write(&arguments.private, 0o600, pair.private_pem.as_bytes())?;
+    let public = write(&arguments.public, 0o644, pair.public_pem.as_bytes())?;
+    // Once both can be there, and the private one first: a public key without it would lose every backup.
+    private.publish().map_err(|error| failed(&arguments.private, &error))?;
+    public.publish().map_err(|error| failed(&arguments.public, &error))?;
     Ok(KeygenAnswer {
         status: "generated",
         private_key: arguments.private.display().to_string(),
@@ -69,14 +71,19 @@ fn exists(path: &Path) -> Error {
         .advise("Name other files with --private and --public. A key that backups were made for must never be lost.")
 }
 
-fn write(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
-    let failed = |error: std::io::Error| match error.kind() {
+fn failed(path: &Path, error: &std::io::Error) -> Error {
+    match error.kind() {
         std::io::ErrorKind::AlreadyExists => exists(path),
-        _ => Error::new(Code::BadUsage, format!("{} cannot be written: {error}", path.display())),
-    };
-    let mut file = NewFile::create(path, mode).map_err(failed)?;
-    std::io::Write::write_all(&mut file, content).map_err(failed)?;
-    file.publish().map_err(failed)
+        _ => Error::new(Code::BadUsage, format!("{} cannot be written: {error}", path.display()))
+            .advise("Name a file in a folder that exists and that this user may write to."),
+    }
+}
+
+/// Under its own name only once it is published.
+fn write(path: &Path, mode: u32, content: &[u8]) -> Result<NewFile> {
+    let mut file = NewFile::create(path, mode).map_err(|error| failed(path, &error))?;
+    std::io::Write::write_all(&mut file, content).map_err(|error| failed(path, &error))?;
+    Ok(file)
 }
 
 /// Twelve words for 128 bits.

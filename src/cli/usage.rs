@@ -1,14 +1,21 @@
 //! Mistakes on the command line: clap's own words, with what it cannot know of our commands.
 
+use super::Cli;
+use super::shown::may_be_shown;
 use crate::error::{Code, Error};
+use crate::format::ToJson;
+use crate::handler::Response;
+use crate::plan::Action;
+use crate::receipt::{Receipt, Refusal};
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// A mistake, as it is told on stderr and as the document that a program reads.
 pub struct Misuse {
     pub text: String,
     pub error: Error,
-    /// Nothing goes to stdout: a dump or a script would stand there.
-    pub is_silent: bool,
+    /// For a program, in the command's own shape. None if a dump or a script would stand there.
+    pub document: Option<String>,
 }
 
 /// Commands whose output is content.
@@ -21,16 +28,18 @@ impl Misuse {
         if !usage.use_stderr() {
             return None;
         }
+        let command = command_of(words);
         let mut text = usage.render().to_string();
-        let command = words.iter().skip(1).find(|word| !word.starts_with('-')).map_or("", String::as_str);
-        let mut tip = String::from("Try `pgseal --help`, or `pgseal help COMMAND`.");
-        if let (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) = (usage.kind(), usage.get(ContextKind::InvalidArg)) {
-            // What was meant as an event may hold anything.
-            let is_shown = word.len() <= 128 && !word.trim_start().starts_with('{') && !word.contains("-----BEGIN");
-            if !is_shown {
+        for (_, value) in usage.context() {
+            if let ContextValue::String(word) = value
+                && !may_be_shown(word)
+            {
                 text = text.replace(word.as_str(), "…");
             }
-            let shown = if is_shown { word } else { "'{…}'" };
+        }
+        let mut tip = String::from("Try `pgseal --help`, or `pgseal help COMMAND`.");
+        if let (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) = (usage.kind(), usage.get(ContextKind::InvalidArg)) {
+            let shown = if may_be_shown(word) { word } else { "'{…}'" };
             if WITH_EVENT.contains(&command) && !word.starts_with('-') {
                 tip = format!("An event is named with its option: pgseal {command} --event {shown}");
             } else if word == "--event" || word == "-e" {
@@ -40,12 +49,36 @@ impl Misuse {
             text.push_str(&format!("  {tip}\n"));
         }
         let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Some(Self {
-            error: Error::new(Code::BadUsage, first).advise(tip),
-            is_silent: SILENT.contains(&command),
-            text,
-        })
+        Some(Self::of_error(Error::new(Code::BadUsage, first).advise(tip), text, command))
     }
+
+    /// Of a command line that is not even read.
+    pub fn refused(error: Error, words: &[String]) -> Self {
+        let text = format!("{}\n  {}\n", error.message, error.hint());
+        Self::of_error(error, text, command_of(words))
+    }
+
+    fn of_error(error: Error, text: String, command: &str) -> Self {
+        let document = match command {
+            _ if SILENT.contains(&command) => None,
+            "backup" => Some(Receipt::refused(error.clone()).to_json()),
+            "check" => Some(Response::refused(Some(Action::Check), error.clone()).to_json()),
+            "plan" => Some(Response::refused(Some(Action::Plan), error.clone()).to_json()),
+            _ => Some(Refusal::new(error.clone()).to_json()),
+        };
+        Self { text, error, document }
+    }
+}
+
+/// The first word that is one, behind options of all commands and their values.
+fn command_of(words: &[String]) -> &str {
+    let commands: Vec<String> = Cli::command()
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    let is_value = |at: usize| at > 0 && ["--region", "--profile"].contains(&words[at - 1].as_str());
+    let found = (1..words.len()).find(|at| !is_value(*at) && commands.contains(&words[*at]));
+    found.map_or("", |at| words[at].as_str())
 }
 
 #[cfg(test)]
@@ -87,7 +120,38 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_is_never_preceded_by_a_document() {
-        assert!(misuse(&["decrypt"]).is_silent && !misuse(&["verify"]).is_silent);
+    fn a_dump_is_never_preceded_by_a_document_and_others_have_their_shape() {
+        let document = |line: &[&str]| misuse(line).document;
+        for line in [
+            &["decrypt"][..],
+            &["--region", "eu-west-1", "decrypt", "--bogus"],
+            &["--profile", "x", "completions", "foo"],
+        ] {
+            assert_eq!(document(line), None, "{line:?}");
+        }
+        for (line, field) in [
+            (&["verify"][..], "error"),
+            (&["check", "--bogus"], "checks"),
+            (&["--profile", "man", "backup", "--bogus"], "backups"),
+            (&["plan", "x"], "backups"),
+        ] {
+            let document: serde_json::Value = serde_json::from_str(&document(line).expect("a document")).expect("JSON");
+            assert!(!document[field].is_null() && document["error"]["code"] == "bad_usage", "{document}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_said_again() {
+        for line in [
+            &["restore", "x", "--key", "k", "postgresql://u:hunter2@h/db"][..],
+            &["restore", "x", "--key", "k", "--to=host=h", "password=hunter2"],
+            &["backup", "postgres://u:hunter2@h/db"],
+            &[r#"{"password":"hunter2"}"#],
+            &["list", "x", "--limit", r#"{"password":"hunter2"}"#],
+        ] {
+            let misuse = misuse(line);
+            let said = format!("{}{:?}{}", misuse.text, misuse.document, misuse.error.hint());
+            assert!(!said.contains("hunter2"), "{said}");
+        }
     }
 }

@@ -48,9 +48,9 @@ fn warned<W: std::fmt::Display>(screen: &mut Screen, warnings: impl IntoIterator
 /// Who signed, where that is known.
 fn signed(origin: &crate::restore::provenance::Origin) -> String {
     match &origin.signed_by {
-        None => "not signed".to_owned(),
+        None => "nobody".to_owned(),
         Some(signer) if origin.pinned => format!("{signer} (the signer you named)"),
-        Some(signer) => format!("{signer} (nobody vouches for this key: name it with --signer)"),
+        Some(signer) => format!("{signer} (not checked: give --signer FILE to check it)"),
     }
 }
 

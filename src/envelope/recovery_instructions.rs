@@ -245,7 +245,7 @@ fn checks(manifest: &Manifest, name: &str) -> String {
          done <<'SUMS'\n"
     );
     for object in &manifest.objects {
-        commands.push_str(&format!("{} {}\n", object.sha256, base_name(&object.key)));
+        commands.push_str(&format!("{}  {}\n", object.sha256, base_name(&object.key)));
     }
     commands.push_str("SUMS\n");
     let mut text = String::from(":\n");

@@ -134,6 +134,11 @@ impl<'a> EventFields<'a> {
         }
     }
 
+    /// The items of a list; `None` of anything else.
+    pub(crate) fn list(&self, field: &str) -> Option<&'a [Value]> {
+        self.value(field)?.as_array().map(Vec::as_slice)
+    }
+
     pub(crate) fn object(&self, field: &str) -> Result<Option<&'a Map<String, Value>>> {
         match self.value(field) {
             None => Ok(None),

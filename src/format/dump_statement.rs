@@ -88,6 +88,12 @@ impl<'a> Statement<'a> {
         words.split(' ').enumerate().all(|(place, word)| self.is(at + place, word))
     }
 
+    /// `SELECT * FROM pg_catalog.pg_restore_relation_stats(…)` and its kin, of pg_dump 18 and newer.
+    pub(crate) fn sets_statistics(&self) -> bool {
+        let call = ["pg_restore_relation_stats", "pg_restore_attribute_stats"];
+        self.is(0, "SELECT") && self.is_symbol(1, b'*') && self.has(2, "FROM pg_catalog") && self.is_any(5, &call)
+    }
+
     pub(crate) fn is_symbol(&self, at: usize, symbol: u8) -> bool {
         self.kind(at) == Some(StatementKind::Symbol(symbol))
     }

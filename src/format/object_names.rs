@@ -65,6 +65,23 @@ pub(crate) fn is_report(name: &str) -> bool {
     time.is_some_and(is_time)
 }
 
+/// Whether a run of this program writes objects of this name: beside manifests and recovery instructions `STEM.RUN.…enc`.
+/// Other programs end names with a time, too.
+pub(crate) fn is_of_a_run(name: &str) -> bool {
+    if manifest_revision(name).is_some() || instructions_revision(name).is_some() {
+        return true;
+    }
+    let behind = stem_of(name)
+        .filter(|stem| ends_like(stem, TIME))
+        .and_then(|stem| name[stem.len()..].strip_prefix('.'));
+    let Some((run, rest)) = behind.and_then(|behind| behind.split_once('.')) else {
+        return false;
+    };
+    let is_run = run.len() == 8 && run.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let role = rest.split('.').next().unwrap_or_default();
+    is_run && rest.ends_with(".enc") && ["sql", "key", "inventory", "globals"].contains(&role)
+}
+
 /// The stem and revision of a manifest's name.
 pub fn manifest_revision(name: &str) -> Option<(&str, u32)> {
     let stem = stem_of(name)?;
@@ -104,6 +121,35 @@ mod tests {
             ("backups", None),
         ] {
             assert_eq!(stem_of(name), stem, "{name}");
+        }
+    }
+
+    /// `clean --delete` took whatever ended in a time for what a run had left.
+    #[test]
+    fn what_other_programs_name_by_a_time_is_not_of_a_run() {
+        for name in [
+            "app_20261124T020000Z.3f9a12bc.sql.bz2.enc",
+            "app_20261124T020000Z.3f9a12bc.key.0123456789abcdef.enc",
+            "app_20261124T020000Z.3f9a12bc.inventory.json.enc",
+            "app_20261124T020000Z.3f9a12bc.globals.sql.zst.enc",
+            "app_20261124T020000Z.RECOVER.2.md",
+            "app_20261124T020000Z.manifest.jsonl",
+        ] {
+            assert!(is_of_a_run(name), "{name}");
+        }
+        for name in [
+            "app_20240101T000000Z.dump",
+            "app_20240102T000000Z.sql.gz",
+            "report_20240101T000000Z.csv",
+            "app_2024-01-03T00:00:00Z.pgdump",
+            "keys_20240101T000000Z.private_key.pem",
+            "app_20240101T000000Z.sql.bz.enc",
+            "app_2024-01-03T00:00:00Z.3f9a12bc.sql.bz2.enc",
+            "app_20240101T000000Z.3f9a12bc.sql.gz",
+            "app_20240101T000000Z.3F9A12BC.sql.enc",
+            "app_20240101T000000Z",
+        ] {
+            assert!(!is_of_a_run(name), "{name}");
         }
     }
 

@@ -49,6 +49,8 @@ pub enum Mark {
     Good,
     Warning,
     Bad,
+    /// What was said, and not tried.
+    Fact,
     /// Neither: not looked at, or left out on purpose.
     Skipped,
 }
@@ -61,6 +63,8 @@ impl Mark {
             (Self::Warning, _) => "!",
             (Self::Bad, true) => "✗",
             (Self::Bad, false) => "x",
+            (Self::Fact, true) => "·",
+            (Self::Fact, false) => ".",
             (Self::Skipped, _) => "-",
         }
     }
@@ -70,7 +74,7 @@ impl Mark {
             Self::Good => "\x1b[32m",
             Self::Warning => "\x1b[33m",
             Self::Bad => "\x1b[31m",
-            Self::Skipped => "\x1b[2m",
+            Self::Fact | Self::Skipped => "\x1b[2m",
         }
     }
 }

@@ -34,7 +34,8 @@ pub fn start(env: &Env, person: bool, asked: Option<&str>) {
     let libraries = if level == "error" { "error" } else { "warn" };
     // Both names come from the closed lists above.
     let twice = if person { format!(",{ANSWER}=off") } else { String::new() };
-    let filter = EnvFilter::new(format!("{libraries},pgseal={level}{twice}"));
+    // What its chain of providers tried in vain is told by the error, in words.
+    let filter = EnvFilter::new(format!("{libraries},aws_config=error,pgseal={level}{twice}"));
     let plain = match env.get("AWS_LAMBDA_LOG_FORMAT") {
         Some(format) => !format.eq_ignore_ascii_case("json"),
         None => stderr_is_terminal(),

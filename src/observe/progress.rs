@@ -73,15 +73,16 @@ impl Progress {
     fn sentence(&self) -> String {
         let of_rows = if self.expected_rows > 0 { " for the rows" } else { "" };
         let rest = match self.remaining() {
-            Some(left) => format!(", about {} left{of_rows}", HumanDuration(left)),
-            None if self.is_past_the_rows() => ", now indexes and constraints".to_owned(),
+            Some(left) => format!("about {} left{of_rows}, ", HumanDuration(left)),
+            None if self.is_past_the_rows() => return format!("now indexes and constraints, {}", HumanBytes(self.bytes())),
             None => String::new(),
         };
+        // What is cut at the terminal's edge matters least.
         format!(
-            "{}, {} rows, {}/s{rest}",
+            "{rest}{}, {}/s, {} rows",
             HumanBytes(self.bytes()),
-            HumanCount(self.rows()),
-            HumanBytes(self.rate())
+            HumanBytes(self.rate()),
+            HumanCount(self.rows())
         )
     }
 }
@@ -206,7 +207,7 @@ impl Reporter {
 
     fn bar(activity: Activity, progress: Arc<Progress>, name: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(progress.expected.max(1)), ProgressDrawTarget::term_like(Box::new(Terminal)));
-        if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:16} {wide_msg}") {
             bar.set_style(style);
         }
         bar.set_prefix(format!("{} {name}", activity.as_str()));
@@ -242,10 +243,10 @@ mod tests {
     fn behind_the_rows_of_a_restore_no_time_is_promised() {
         let progress = Progress::of_restore(1000, 3);
         progress.passed(900, 2);
-        assert!(progress.sentence().ends_with("left for the rows"), "{}", progress.sentence());
+        assert!(progress.sentence().contains("left for the rows"), "{}", progress.sentence());
         progress.passed(50, 3);
         assert!(
-            progress.sentence().ends_with("now indexes and constraints"),
+            progress.sentence().starts_with("now indexes and constraints"),
             "{}",
             progress.sentence()
         );

@@ -31,6 +31,8 @@ pub(crate) enum DumpScope<'a> {
         selection: &'a DumpSelection,
         lock_timeout: Duration,
         on_replica: bool,
+        /// Of the planner.
+        statistics: bool,
     },
     /// The roles and tablespaces, without passwords.
     Globals {
@@ -41,6 +43,9 @@ pub(crate) enum DumpScope<'a> {
         timeouts: &'a [String],
     },
 }
+
+/// The first major of pg_dump that dumps the planner's statistics.
+pub(crate) const STATISTICS_SINCE: u32 = 18;
 
 /// All that a dump needs to start, on whichever thread that will be.
 pub(crate) struct PgDumpCommand {
@@ -193,13 +198,14 @@ fn conninfo(database: &str) -> String {
 }
 
 fn arguments(scope: &DumpScope<'_>) -> Vec<OsString> {
-    let (selection, lock_timeout, on_replica) = match scope {
+    let (selection, lock_timeout, on_replica, statistics) = match scope {
         DumpScope::Database {
             selection,
             lock_timeout,
             on_replica,
+            statistics,
             ..
-        } => (selection, lock_timeout, on_replica),
+        } => (selection, lock_timeout, on_replica, statistics),
         DumpScope::Globals {
             database,
             encoding,
@@ -235,6 +241,9 @@ fn arguments(scope: &DumpScope<'_>) -> Vec<OsString> {
     if *on_replica {
         // Their rows do not exist on a replica, and asking for them fails.
         arguments.push("--no-unlogged-table-data".into());
+    }
+    if *statistics {
+        arguments.push("--statistics".into());
     }
     arguments.extend(selection.arguments.iter().cloned());
     arguments
@@ -316,9 +325,11 @@ mod tests {
             selection: &selection,
             lock_timeout: Duration::from_secs(60),
             on_replica: false,
+            statistics: true,
         };
         let arguments = arguments(&scope);
         for expected in [
+            "--statistics",
             "--table=-j9",
             "--lock-wait-timeout=60000",
             "--quote-all-identifiers",

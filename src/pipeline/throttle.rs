@@ -1,24 +1,30 @@
 //! Holds the rate, so that production keeps its IOPS: a token bucket in front of `pg_dump`.
 
 use crate::cancel::Cancel;
-use crate::plan::RateLimit;
+use crate::plan::{RateLimit, RateSchedule};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::io::Read;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
 
 /// Bytes of one cell. governor keeps whole nanoseconds a cell: with one cell a byte, 100 MiB/s would run 6 % fast.
 const CELL: u64 = 1 << 10;
 /// What may pass at once: so much time's worth, but at least 128 cells.
 const BURST: Duration = Duration::from_millis(20);
 const LEAST_BURST: u64 = 128;
+/// How often a schedule is looked at. Its times are whole minutes.
+const LOOK: Duration = Duration::from_secs(1);
 /// One read asks for at most half of that: the other half takes up what a late wake-up would lose.
 const READS: u64 = 2;
 
 /// A reader that lets its bytes through at a rate, measured from its first byte on.
 pub struct Throttle<R> {
     inner: R,
+    schedule: RateSchedule,
+    rate: RateLimit,
+    looked: Instant,
     bucket: Option<TokenBucket>,
     cancel: Cancel,
     waited: Duration,
@@ -41,10 +47,15 @@ pub(crate) struct Throttled<R> {
 }
 
 impl<R: Read> Throttle<R> {
-    pub fn new(inner: R, limit: RateLimit, cancel: Cancel) -> Self {
+    pub fn new(inner: R, schedule: impl Into<RateSchedule>, cancel: Cancel) -> Self {
+        let schedule = schedule.into();
+        let rate = schedule.at(OffsetDateTime::now_utc());
         Self {
             inner,
-            bucket: limit.bytes_per_second().map(TokenBucket::new),
+            schedule,
+            rate,
+            looked: Instant::now(),
+            bucket: rate.bytes_per_second().map(TokenBucket::new),
             cancel,
             waited: Duration::ZERO,
         }
@@ -77,25 +88,58 @@ impl TokenBucket {
         let _ = bucket.limiter.check_n(cells);
         bucket
     }
+
+    /// The whole cells of these bytes and what was carried.
+    fn cells_of(&mut self, bytes: usize) -> u64 {
+        self.carried += bytes as u64;
+        let cells = self.carried / CELL;
+        self.carried %= CELL;
+        cells
+    }
+}
+
+impl<R> Throttle<R> {
+    /// Goes over to the rate of this time of the day.
+    fn follow_schedule(&mut self) {
+        if self.schedule.is_constant() || self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        let rate = self.schedule.at(OffsetDateTime::now_utc());
+        if rate != self.rate {
+            self.rate = rate;
+            self.bucket = rate.bytes_per_second().map(TokenBucket::new);
+        }
+    }
+
+    /// Until the bucket has so many cells, or as long as a schedule may be left alone.
+    fn wait(&mut self, pause: Duration) -> std::io::Result<()> {
+        let pause = if self.schedule.is_constant() { pause } else { pause.min(LOOK) };
+        self.waited += pause;
+        self.cancel.sleep(pause)?;
+        Ok(())
+    }
 }
 
 impl<R: Read> Read for Throttle<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let Some(bucket) = &mut self.bucket else {
-            return self.inner.read(buffer);
-        };
-        let room = buffer.len().min((bucket.burst / READS * CELL) as usize);
+        self.follow_schedule();
+        let room = self
+            .bucket
+            .as_ref()
+            .map_or(usize::MAX, |bucket| (bucket.burst / READS * CELL) as usize);
+        let room = buffer.len().min(room);
         let read = self.inner.read(&mut buffer[..room])?;
-        bucket.carried += read as u64;
-        let mut cells = bucket.carried / CELL;
-        bucket.carried %= CELL;
-        while let Some(some) = NonZeroU32::new(cells.min(bucket.burst) as u32) {
+        let mut cells = self.bucket.as_mut().map_or(0, |bucket| bucket.cells_of(read));
+        while let Some(bucket) = &mut self.bucket
+            && let Some(some) = NonZeroU32::new(cells.min(bucket.burst) as u32)
+        {
             match bucket.limiter.check_n(some) {
                 Ok(Ok(())) => cells -= u64::from(some.get()),
                 Ok(Err(early)) => {
                     let pause = early.wait_time_from(bucket.clock.now());
-                    self.waited += pause;
-                    self.cancel.sleep(pause)?;
+                    self.wait(pause)?;
+                    self.follow_schedule();
                 }
                 Err(_) => return Err(std::io::Error::other("the throttle's burst is smaller than its reads")),
             }

@@ -10,6 +10,8 @@ use crate::event::{Event, EventFields, missing};
 use crate::variables;
 use crate::variables::Env;
 
+const DEFAULT_RATE: &str = "10M";
+
 impl Plan {
     /// Every rule of the contract, the refusals that protect keys first.
     pub fn resolve(event: &Event, env: &Env, place: RuntimeLimits) -> Result<Self> {
@@ -44,28 +46,32 @@ impl Plan {
         let region = source.as_ref().and_then(|source| source.region.clone());
         // Where that is at fault, it has been told.
         let region = region.or_else(|| RegionName::new("region", &asked.text("region").ok()??).ok());
-        let destination = destination(asked, region.as_ref(), faults);
-        let format = faults.keep(format(asked));
-        let compression = faults.keep(compression(asked));
-        if let (Some(Format::Legacy), Some(compression), Some(recipients)) = (format, compression, &recipients) {
-            faults.keep(legacy_fits(compression, recipients));
-        }
         let scheduled_time = faults.keep(
             asked
                 .text("scheduled_time")
                 .and_then(|time| schedule::time(time.as_deref(), place.now)),
         );
-        let rate_limit = asked.text_or_number("rate_limit");
-        let rate_limit = faults.keep(rate_limit.and_then(|rate| RateLimit::parse(rate.as_deref().unwrap_or("10M"))));
+        let retention = faults.keep(retention(asked, scheduled_time.unwrap_or(place.now)));
+        let destination = destination(asked, region.as_ref(), retention.flatten(), faults);
+        let format = faults.keep(format(asked));
+        let compression = faults.keep(compression(asked));
+        if let (Some(Format::Legacy), Some(compression), Some(recipients)) = (format, compression, &recipients) {
+            faults.keep(legacy_fits(compression, recipients));
+        }
+        let rate_limit = faults.keep(rate_limit(asked));
         let lock_timeout = asked.text("lock_timeout");
         let lock_timeout = faults.keep(lock_timeout.and_then(|text| value::duration("lock_timeout", text.as_deref().unwrap_or("60s"))));
         let workers = faults.keep(asked.number("workers", 1..=256));
         let checked_blocks = faults.keep(checked_blocks(env));
         let selection = selection(asked, faults);
         let globals = faults.keep(asked.flag("globals"));
+        let statistics = faults.keep(asked.flag("statistics"));
+        let lock_guard = asked.text("lock_guard");
+        let lock_guard = faults.keep(lock_guard.and_then(|text| LockGuard::parse(text.as_deref().unwrap_or("off"))));
         let stall_timeout = faults.keep(stall_timeout(env));
         let deadline_check = faults.keep(deadline_check(env));
         let signing_key = faults.keep(SigningKey::from_env(env));
+        retention?;
         let (databases, exclude_databases, mut warnings) = (databases?, exclude_databases?, admitted?);
         if matches!(databases, Databases::Named(_)) && !exclude_databases.is_empty() {
             warnings
@@ -86,6 +92,8 @@ impl Plan {
             format: format?,
             selection: selection?,
             globals: globals?,
+            statistics: statistics?,
+            lock_guard: lock_guard?,
             lock_timeout: lock_timeout?,
             scheduled_time,
             lateness: schedule::late(scheduled_time, place.now),
@@ -187,6 +195,23 @@ fn action(asked: &EventFields<'_>) -> Result<Action> {
     }
 }
 
+fn rate_limit(asked: &EventFields<'_>) -> Result<RateSchedule> {
+    if let Some(list) = asked.list("rate_limit") {
+        let zone = asked.text("timezone")?;
+        return RateSchedule::new(list, RateLimit::parse(DEFAULT_RATE)?, zone.as_deref().unwrap_or("UTC"));
+    }
+    let rate = asked.text_or_number("rate_limit")?;
+    RateLimit::parse(rate.as_deref().unwrap_or(DEFAULT_RATE)).map(RateSchedule::from)
+}
+
+fn retention(asked: &EventFields<'_>, time: OffsetDateTime) -> Result<Option<RetentionClass>> {
+    let zone = asked.text("timezone")?;
+    // Refused wherever it stands: it would be wrong the day that something goes by it.
+    zone.as_deref().map(retention::zone).transpose()?;
+    let class = asked.text("retention")?;
+    class.map(|class| RetentionClass::new(&class, zone.as_deref(), time)).transpose()
+}
+
 fn format(asked: &EventFields<'_>) -> Result<Format> {
     match asked.text("format")?.as_deref() {
         None | Some("pgseal/1") => Ok(Format::Pgseal1),
@@ -213,7 +238,12 @@ fn selection(asked: &EventFields<'_>, faults: &mut Faults) -> Option<Selection> 
     })
 }
 
-fn destination(asked: &EventFields<'_>, region: Option<&RegionName>, faults: &mut Faults) -> Option<Destination> {
+fn destination(
+    asked: &EventFields<'_>,
+    region: Option<&RegionName>,
+    retention: Option<RetentionClass>,
+    faults: &mut Faults,
+) -> Option<Destination> {
     let text = |field: &str| asked.text(field);
     let name = faults.keep(asked.required("bucket").and_then(|name| BucketName::new(&name)));
     let bucket_region = text("bucket_region").and_then(|text| {
@@ -222,23 +252,25 @@ fn destination(asked: &EventFields<'_>, region: Option<&RegionName>, faults: &mu
     });
     let owner = text("bucket_owner").and_then(|owner| owner.map(|owner| AccountId::new("bucket_owner", &owner)).transpose());
     let prefix = text("prefix").and_then(|prefix| Prefix::new(prefix.as_deref().unwrap_or("backups")));
-    let (bucket_region, owner, prefix) = (faults.keep(bucket_region), faults.keep(owner), faults.keep(prefix));
+    // A region that is wrong has been told, and is not missing.
+    let is_told = bucket_region.is_err() && region.is_none() && text("region").is_ok_and(|region| region.is_some());
+    let is_told = is_told && text("bucket_region").is_ok_and(|region| region.is_none());
+    let bucket_region = if is_told { None } else { faults.keep(bucket_region) };
+    let (owner, prefix) = (faults.keep(owner), faults.keep(prefix));
     let storage_class = text("storage_class").and_then(|class| class.as_deref().map(StorageClass::new).transpose());
     let kms_key_id = text("kms_key_id").and_then(|key| key.map(KmsKeyId::new).transpose());
     let acl = text("acl").and_then(|acl| acl.as_deref().map(CannedAcl::new).transpose());
     let (storage_class, kms_key_id, acl) = (faults.keep(storage_class), faults.keep(kms_key_id), faults.keep(acl));
     let has_key = kms_key_id.as_ref().is_some_and(Option::is_some);
     let encryption = faults.keep(text("encryption").and_then(|asked| storage::encryption(asked, has_key)));
-    let tags = faults.keep(
-        asked
-            .object("tags")
-            .and_then(|tags| Ok(tags.map(Tagging::new).transpose()?.flatten())),
-    );
-    let object_lock = faults.keep(
-        asked
-            .object("object_lock")
-            .and_then(|lock| lock.map(storage::object_lock).transpose()),
-    );
+    let tags = asked
+        .object("tags")
+        .and_then(|tags| Ok(tags.map(|tags| Tagging::new(tags, retention.is_some())).transpose()?.flatten()));
+    let tags = faults.keep(tags);
+    let object_lock = asked
+        .object("object_lock")
+        .and_then(|lock| lock.map(|lock| storage::object_lock(lock, retention)).transpose());
+    let object_lock = faults.keep(object_lock);
     Some(Destination {
         bucket: BucketAccess {
             name: name?,
@@ -251,6 +283,7 @@ fn destination(asked: &EventFields<'_>, region: Option<&RegionName>, faults: &mu
         kms_key_id: kms_key_id?,
         acl: acl?,
         tags: tags?,
+        retention,
         object_lock: object_lock?,
     })
 }

@@ -1,5 +1,6 @@
 //! How S3 is to keep the objects: what an event may ask for, parsed.
 
+use super::retention::{self, RetentionClass};
 use crate::error::{Code, Error, Result};
 use serde_json::{Map, Value};
 use std::fmt::Display;
@@ -97,15 +98,22 @@ impl KmsKeyId {
     }
 }
 
+/// Of S3.
+const MAX_TAGS: usize = 10;
+
 /// Object tags, in the form of the `x-amz-tagging` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tagging(String);
 
 impl Tagging {
     /// `None` where there are none.
-    pub(crate) fn new(object: &Map<String, Value>) -> Result<Option<Self>> {
-        if object.len() > 10 {
-            return Err(refused("tags", "must be at most 10, as S3 takes no more"));
+    pub(crate) fn new(object: &Map<String, Value>, has_retention: bool) -> Result<Option<Self>> {
+        let most = if has_retention { MAX_TAGS - 2 } else { MAX_TAGS };
+        if object.len() > most {
+            return Err(refused(
+                "tags",
+                format!("must be at most {most}: S3 takes {MAX_TAGS}, and two are `retention`'s"),
+            ));
         }
         let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
         let pair = |(name, value): (&String, &Value)| {
@@ -114,6 +122,9 @@ impl Tagging {
                 .ok_or_else(|| refused("tags", "must each have a text as its value, in double quotes"))?;
             if name.is_empty() || name.chars().count() > 128 || value.chars().count() > 256 {
                 return Err(refused("tags", "must have names of 1 to 128 characters and values of at most 256"));
+            }
+            if [retention::CLASS_TAG, retention::ROLE_TAG].contains(&name.as_str()) && has_retention {
+                return Err(refused("tags", format!("must not have `{name}` beside `retention`, which sets it")));
             }
             if name.to_ascii_lowercase().starts_with("aws:") {
                 return Err(refused(
@@ -139,7 +150,8 @@ pub struct ObjectLock {
     pub days: u32,
 }
 
-pub(crate) fn object_lock(object: &Map<String, Value>) -> Result<ObjectLock> {
+/// Without `days` those of the retention class.
+pub(crate) fn object_lock(object: &Map<String, Value>, retention: Option<RetentionClass>) -> Result<ObjectLock> {
     let refused = |reason: &str| refused("object_lock", reason);
     if object.keys().any(|name| name != "mode" && name != "days") {
         return Err(refused("has the fields `mode` and `days` only"));
@@ -149,11 +161,14 @@ pub(crate) fn object_lock(object: &Map<String, Value>) -> Result<ObjectLock> {
         Some("GOVERNANCE") => false,
         _ => return Err(refused("needs a `mode`: GOVERNANCE or COMPLIANCE")),
     };
-    let days = object
-        .get("days")
-        .and_then(Value::as_u64)
-        .filter(|days| (1..=36_500).contains(days));
-    let days = days.ok_or_else(|| refused("needs `days`: a whole number from 1 to 36500"))? as u32;
+    let days = match (object.get("days"), retention) {
+        (None | Some(Value::Null), Some(class)) => Some(class.lock_days()),
+        (days, _) => days
+            .and_then(Value::as_u64)
+            .filter(|days| (1..=36_500).contains(days))
+            .map(|days| days as u32),
+    };
+    let days = days.ok_or_else(|| refused("needs `days`: a whole number from 1 to 36500, or a `retention` that gives them"))?;
     Ok(ObjectLock { compliance, days })
 }
 

@@ -1,6 +1,7 @@
 //! The smaller values of a plan, each with its rule.
 
 use super::bucket::RegionName;
+use crate::envelope::key_text::is_private_key;
 use crate::error::{Code, Error, Result};
 use crate::variables::Env;
 use std::path::PathBuf;
@@ -91,6 +92,10 @@ impl SigningKey {
 
     /// An ARN of KMS, or else a file.
     fn parse(text: &str, passphrase_file: Option<&str>) -> Result<Self> {
+        if is_private_key(text) {
+            let error = Error::field(Code::PrivateKeyGiven, "PGSEAL_SIGNING_KEY", "holds a private key; it was not used");
+            return Err(error.advise("Name the file that holds it, or a key in KMS. Treat this one as leaked: variables are read by many."));
+        }
         if !text.starts_with("arn:") {
             return Ok(Self::File {
                 path: text.into(),

@@ -5,6 +5,7 @@ use super::list::filter::ListFilter;
 use super::list::{self, LeftoverEntry};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::format::object_names::is_of_a_run;
 use crate::store::{Archive, Location};
 use crate::variables::Env;
 use serde::Serialize;
@@ -44,15 +45,21 @@ pub(crate) async fn clean(text: &str, ask: &CleanOptions, env: &Env, cancel: &Ca
     let listing = list::list(text, &ListFilter::default(), None, env, cancel).await?;
     let archive = cancel.run_until_cancelled(Archive::open(&location, env)).await?;
     let listed = cancel.run_until_cancelled(archive.list("")).await?;
+    let sizes: BTreeMap<String, u64> = listed.iter().map(|object| (object.name.clone(), object.size)).collect();
     let written: BTreeMap<String, Option<OffsetDateTime>> = listed.into_iter().map(|object| (object.name, object.modified)).collect();
     let is_old = |name: &String| written.get(name).copied().flatten().is_some_and(|time| now - time > ask.older_than);
     // What only looks like something left (a manifest that is none, a legacy pair under a sealed name) is for a person to judge.
-    let left = listing.leftovers.into_iter().filter(|entry| entry.error.is_none());
+    let left = listing
+        .leftovers
+        .into_iter()
+        .filter(|entry| entry.error.is_none())
+        .filter_map(of_a_run);
+    let size = |entry: &LeftoverEntry| entry.objects.iter().filter_map(|name| sizes.get(name)).sum();
     let (old, new): (Vec<LeftoverEntry>, Vec<LeftoverEntry>) = left.partition(|entry| entry.objects.iter().all(is_old));
     let cleaned = |entry: LeftoverEntry| CleanedLeftover {
+        bytes: size(&entry),
         stem: entry.stem,
         objects: entry.objects,
-        bytes: entry.bytes,
     };
     let mut report = CleanReport {
         status: if ask.delete { "deleted" } else { "would_delete" },
@@ -72,6 +79,12 @@ pub(crate) async fn clean(text: &str, ask: &CleanOptions, env: &Env, cancel: &Ca
         report.leftovers.push(cleaned(entry));
     }
     Ok(report)
+}
+
+/// Files of other programs may have names with a time: what no run writes is nobody's leftover.
+fn of_a_run(mut entry: LeftoverEntry) -> Option<LeftoverEntry> {
+    entry.objects.retain(|name| is_of_a_run(name));
+    (!entry.objects.is_empty()).then_some(entry)
 }
 
 async fn delete(archive: &Archive, names: &[String], cancel: &Cancel) -> Result<()> {

@@ -5,6 +5,7 @@ use crate::envelope::manifest::{MAX_MANIFEST, UnverifiedManifest, base_name, che
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::object_names::manifest_revision;
+use crate::format::order::UNKNOWN_SOURCE;
 use crate::store::{Archive, Location};
 use std::collections::{BTreeMap, BTreeSet};
 use time::{Duration, OffsetDateTime};
@@ -21,7 +22,8 @@ pub(super) fn asked(name: &str) -> Option<Option<&str>> {
 }
 
 /// The stem of the newest backup by its scheduled time. One whose manifest cannot be read, names what is not there, is of a
-/// time to come or, where a signer is named, not theirs, is passed over: so nobody who may write to the bucket puts one in front.
+/// time to come or, if a signer is named, not theirs, is passed over: so nobody who may write to the bucket puts one in front. A
+/// backup of a part counts only if there is none of the whole. Databases of two servers are two, whatever their names.
 pub(super) async fn newest(
     folder: &Location,
     archive: &Archive,
@@ -30,9 +32,9 @@ pub(super) async fn newest(
     cancel: &Cancel,
 ) -> Result<String> {
     let listed = cancel.run_until_cancelled(archive.list("")).await?;
-    let names: BTreeSet<&str> = listed.iter().map(|object| object.name.as_str()).collect();
+    let names: BTreeMap<&str, u64> = listed.iter().map(|object| (object.name.as_str(), object.size)).collect();
     let mut revisions: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for name in &names {
+    for name in names.keys() {
         if let Some((stem, _)) = manifest_revision(name) {
             // By the time at its end, whatever the database is called.
             let time = stem.rsplit('_').next().unwrap_or(stem);
@@ -40,7 +42,8 @@ pub(super) async fn newest(
         }
     }
     let ahead = OffsetDateTime::now_utc() + AHEAD;
-    let mut databases: BTreeMap<String, String> = BTreeMap::new();
+    let mut found_of: BTreeMap<(String, String), Candidate> = BTreeMap::new();
+    let mut not_signed = 0_usize;
     for ((_, stem), names_of_it) in revisions.iter().rev() {
         for name in names_of_it {
             let bytes = cancel.run_until_cancelled(archive.read(name, MAX_MANIFEST)).await;
@@ -53,33 +56,75 @@ pub(super) async fn newest(
                 }
             };
             let manifest = found.unproven();
-            let is_whole = manifest.objects.iter().all(|object| names.contains(base_name(&object.key)));
-            let counts = is_whole && manifest.scheduled_time.0 <= ahead && (signer.is_none() || check_signature(&found, signer).is_ok());
-            if !counts || database.is_some_and(|database| database != manifest.database) {
+            let is_whole = manifest
+                .objects
+                .iter()
+                .all(|object| names.get(base_name(&object.key)) == Some(&object.size));
+            if !is_whole || manifest.scheduled_time.0 > ahead || database.is_some_and(|database| database != manifest.database) {
                 continue;
             }
-            if database.is_some() {
-                return Ok((*stem).to_owned());
+            if signer.is_some() && check_signature(&found, signer).is_err() {
+                not_signed += 1;
+                continue;
             }
-            databases.entry(manifest.database.clone()).or_insert_with(|| (*stem).to_owned());
+            let of = (manifest.database.clone(), manifest.source_text());
+            let known = found_of.entry(of).or_default();
+            let place = if manifest.is_partial() { &mut known.part } else { &mut known.whole };
+            place.get_or_insert_with(|| (*stem).to_owned());
             break;
         }
     }
-    match (databases.len(), databases.pop_first(), database) {
-        (1, Some((_, stem)), _) => Ok(stem),
-        (0, _, Some(database)) => Err(Error::new(
+    let known: BTreeSet<String> = found_of
+        .keys()
+        .filter(|(_, source)| source != UNKNOWN_SOURCE)
+        .map(|(of, _)| of.clone())
+        .collect();
+    // Of a version before 0.2, which does not say: once there are newer ones they count for nothing.
+    found_of.retain(|(of, source), _| source != UNKNOWN_SOURCE || !known.contains(of));
+    choose(folder, database, found_of, not_signed)
+}
+
+/// The newest of one database of one server.
+#[derive(Debug, Default)]
+struct Candidate {
+    whole: Option<String>,
+    part: Option<String>,
+}
+
+impl Candidate {
+    fn stem(self) -> Option<String> {
+        self.whole.or(self.part)
+    }
+}
+
+fn choose(folder: &Location, database: Option<&str>, found: BTreeMap<(String, String), Candidate>, not_signed: usize) -> Result<String> {
+    let databases: BTreeSet<&str> = found.keys().map(|(database, _)| database.as_str()).collect();
+    if databases.len() > 1 {
+        let example = databases.first().copied().unwrap_or_default();
+        let message = format!(
+            "{folder} has backups of {} databases: `latest` does not say of which one",
+            databases.len()
+        );
+        return Err(Error::new(Code::BadUsage, message).advise(format!("Name the database: {folder}/latest:{example}")));
+    }
+    let sources = found.len();
+    let mut stems = found.into_values().filter_map(Candidate::stem);
+    let of = database.map(|database| format!(" of the database {database}")).unwrap_or_default();
+    match (stems.next(), stems.next()) {
+        (Some(stem), None) => Ok(stem),
+        (Some(one), Some(other)) => Err(Error::new(
+            Code::BadUsage,
+            format!("{folder} has backups of {sources} servers{of}: `latest` does not say of which one"),
+        )
+        .advise(format!(
+            "Name the backup, such as {one} or {other}: `pgseal list` shows their sources."
+        ))),
+        (None, _) if not_signed > 0 => Err(Error::new(
             Code::NoBackup,
-            format!("there is no complete backup of the database {database} in {folder}"),
-        )),
-        (0, ..) => Err(Error::new(Code::NoBackup, format!("there is no complete backup in {folder}"))),
-        (count, first, _) => {
-            let example = first.map(|(database, _)| database).unwrap_or_default();
-            Err(Error::new(
-                Code::BadUsage,
-                format!("{folder} has backups of {count} databases: `latest` does not say of which one"),
-            )
-            .advise(format!("Name the database: {folder}/latest:{example}")))
-        }
+            format!("there is no complete backup{of} in {folder} that this signer signed; {not_signed} that they did not sign are there"),
+        )
+        .advise("Name a backup by its stem to read it all the same, without --signer if it is not signed.")),
+        (None, _) => Err(Error::new(Code::NoBackup, format!("there is no complete backup{of} in {folder}"))),
     }
 }
 

@@ -85,6 +85,16 @@ pub(crate) struct BackupEntry {
     /// What the newest manifest names and is not there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// What has another size than it was sealed with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wrong_size: Vec<String>,
+}
+
+impl BackupEntry {
+    /// As far as a list can tell: all of it is there.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.wrong_size.is_empty()
+    }
 }
 
 /// A key file and a dump that no manifest names, as the legacy image wrote them.
@@ -207,7 +217,7 @@ pub(crate) async fn list(text: &str, filter: &ListFilter, signer: Option<&Verifi
             }
         }
     }
-    filter.apply(&mut listing, OffsetDateTime::now_utc());
+    filter.apply(&mut listing, signer.is_some(), OffsetDateTime::now_utc());
     Ok(listing)
 }
 
@@ -267,7 +277,11 @@ fn downgraded(stem: &str) -> Error {
 
 fn whole(stem: &str, found: &UnverifiedManifest, sizes: &BTreeMap<String, u64>) -> BackupEntry {
     let manifest = found.unproven();
-    let names = manifest.objects.iter().map(|object| base_name(&object.key));
+    let objects = manifest.objects.iter().map(|object| (base_name(&object.key), object.size));
+    let named = |wanted: fn(Option<u64>, u64) -> bool| -> Vec<String> {
+        let found = objects.clone().filter(|(name, size)| wanted(sizes.get(*name).copied(), *size));
+        found.map(|(name, _)| name.to_owned()).collect()
+    };
     BackupEntry {
         stem: stem.to_owned(),
         database: manifest.database.clone(),
@@ -287,6 +301,7 @@ fn whole(stem: &str, found: &UnverifiedManifest, sizes: &BTreeMap<String, u64>) 
         source: manifest.source_text(),
         partial: manifest.is_partial(),
         warnings: Vec::new(),
-        missing: names.filter(|name| !sizes.contains_key(*name)).map(str::to_owned).collect(),
+        missing: named(|there, _| there.is_none()),
+        wrong_size: named(|there, sealed| there.is_some_and(|size| size != sealed)),
     }
 }

@@ -243,7 +243,7 @@ fn must_run(program: &Path, account: Option<Account>, cancel: &Cancel) -> Result
     };
     let message = format!("user {user}, who runs it in this drill, cannot run {}: {why}", program.display());
     Err(failed(&message).advise(
-        "By root, a drill runs PostgreSQL and psql as users of their own: make the installation and the folders above it readable by \
+        "When root runs it, a drill starts PostgreSQL and psql as two other users: make the installation and the folders above it readable by \
          others (chmod a+rX), or name another one in PGSEAL_PG_BIN. A container needs the capabilities CHOWN, SETUID, SETGID, \
          DAC_OVERRIDE and KILL for it.",
     ))

@@ -127,7 +127,7 @@ pub(crate) fn must_be_no_template(target: &PsqlTarget, cancel: &Cancel) -> Resul
         return Ok(());
     }
     let message = format!("the database {name} is a template: what is restored into it would be in every new database");
-    Err(Error::new(Code::RestoreFailed, message).advise("Name another database in --to, and add --create if it shall be made."))
+    Err(Error::new(Code::RestoreFailed, message).advise("Name another database in --to, and add --create to create it."))
 }
 
 /// What the dump's owners and grants name, and the target lacks.
@@ -170,7 +170,7 @@ pub fn must_be_empty(target: &PsqlTarget, cancel: &Cancel) -> Result<()> {
         return Ok(());
     }
     let error = Error::new(Code::RestoreFailed, format!("the target is not empty: {}", some_of(&objects)));
-    Err(error.advise("Restore into an empty database: name another one in --to, and add --create if it shall be made."))
+    Err(error.advise("Restore into an empty database: name another one in --to, and add --create to create it."))
 }
 
 /// For a part of a database, whose tables may need others: those are there already, and these must not be.

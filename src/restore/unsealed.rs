@@ -333,6 +333,10 @@ fn not_a_recipient(manifests: &[UnverifiedManifest], key: &PrivateKey) -> Error 
     needed.dedup();
     Error::new(
         Code::WrongKey,
-        format!("needed is the private key {}; given was {}", needed.join(" or "), key.fingerprint()),
+        format!(
+            "this backup opens with the private key {}; the one given is {}",
+            needed.join(" or "),
+            key.fingerprint()
+        ),
     )
 }

@@ -25,6 +25,11 @@ impl Location {
                 path => Ok(Self::Directory(PathBuf::from(path))),
             };
         };
+        if bucket.contains('@') {
+            return Err(bad(
+                "holds a login: credentials come from a profile or the environment, and s3:// is followed by the bucket",
+            ));
+        }
         if bucket.is_empty() {
             return Err(bad("names no bucket: s3://bucket/prefix is needed"));
         }

@@ -207,7 +207,7 @@ impl S3 {
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key_id())
             .set_acl(self.acl())
-            .set_tagging(self.tagging())
+            .set_tagging(self.tagging(&put.key))
             .set_object_lock_mode(self.lock_mode())
             .set_object_lock_retain_until_date(self.locked_until())
             .body(transfer.body(put.body.clone()));
@@ -294,8 +294,8 @@ impl S3 {
         self.destination.kms_key_id.as_ref().map(|key| key.as_str().to_owned())
     }
 
-    pub(super) fn tagging(&self) -> Option<String> {
-        self.destination.tags.as_ref().map(|tags| tags.as_str().to_owned())
+    pub(super) fn tagging(&self, key: &str) -> Option<String> {
+        self.destination.tagging(key)
     }
 
     pub(super) fn acl(&self) -> Option<ObjectCannedAcl> {

@@ -1,5 +1,6 @@
 //! The database's side of a run: what stands between, what is in it, and what never answers.
 
+mod guard;
 mod hostile;
 mod star;
 mod transactions;

@@ -94,7 +94,7 @@ fn accepted_events_come_to_what_they_say() {
     for form in ["certificate", "der-base64", "escaped-newlines", "crlf"].map(|form| format!("key-{form}")) {
         assert_eq!(offline(&accepted(&form)).receipt()["recipients"], *fingerprint, "{form}");
     }
-    let stated: [(&str, &str, Value); 15] = [
+    let stated: [(&str, &str, Value); 18] = [
         ("recipients-one-key-four-ways", "/recipients", fingerprint.clone()),
         ("envelope-eventbridge", "/scheduled_time", json!("2026-11-24T02:00:00Z")),
         ("scheduled-time-with-offset", "/scheduled_time", json!("2026-11-24T02:00:00.25Z")),
@@ -112,6 +112,9 @@ fn accepted_events_come_to_what_they_say() {
         ),
         ("rate-limit-spaced", "/rate_limit_bytes_per_second", json!(10 << 20)),
         ("rate-limit-terabytes", "/rate_limit_bytes_per_second", json!(1_u64 << 40)),
+        ("rate-limit-times", "/rate_limit_bytes_per_second", json!(10 << 20)),
+        ("rate-limit-times", "/rate_limit_times/0/bytes_per_second", json!(50 << 20)),
+        ("retention-gfs", "/retention", json!("daily")),
         ("format-legacy", "/format", json!("legacy")),
         ("workers", "/workers", json!(4)),
         ("prefix-nested", "/prefix", json!("team a/größe=1/it's $HOME/nightly")),

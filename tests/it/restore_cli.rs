@@ -29,6 +29,7 @@ mod restore;
 mod rights;
 mod round_trips;
 mod sealed;
+mod statistics;
 mod streams;
 mod told_rows;
 mod value_settings;

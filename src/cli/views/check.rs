@@ -7,6 +7,9 @@ use crate::human::units::{counted, lasting, short, sized};
 use crate::human::{Answer, Mark, Screen};
 use serde_json::Value;
 
+/// What the event says: nobody has tried it when these are told.
+const FACTS: &[&str] = &["event", "server", "databases"];
+
 impl Answer for CheckReport {
     fn json(&self) -> String {
         self.to_json()
@@ -17,7 +20,8 @@ impl Answer for CheckReport {
             draw_check(check, screen);
         }
         screen.blank();
-        let failures = self.checks.iter().filter(|check| check.error.is_some()).count() as u64;
+        let errors = self.checks.iter().filter_map(|check| check.error.as_ref());
+        let failures: u64 = errors.map(|error| 1 + error.also.len() as u64).sum();
         if failures > 0 {
             screen.line(format!("Not ready: {}.", counted(failures, "fault")));
             return;
@@ -60,7 +64,10 @@ fn draw_check(check: &Check, screen: &mut Screen) {
                 format!("{}: not checked: {}", check.name.replace('_', " "), text(&detail["reason"])),
             );
         }
-        CheckStatus::Ok | CheckStatus::Failed => screen.mark(Mark::Good, format!("{of}{}", sentence(check.name, detail))),
+        CheckStatus::Ok | CheckStatus::Failed => {
+            let mark = if FACTS.contains(&check.name) { Mark::Fact } else { Mark::Good };
+            screen.mark(mark, format!("{of}{}", sentence(check.name, detail)));
+        }
     }
     warned(screen, detail["warnings"].as_array().into_iter().flatten().map(text));
 }
@@ -69,7 +76,7 @@ fn draw_check(check: &Check, screen: &mut Screen) {
 fn sentence(name: &str, detail: &Value) -> String {
     match name {
         "event" => format!(
-            "event: {} as {} to s3://{}/{}, {}, {}",
+            "event: {} as {} to s3://{}/{}, {}, {}{}{}",
             listed(&detail["databases"]),
             text(&detail["user"]),
             text(&detail["bucket"]),
@@ -78,6 +85,14 @@ fn sentence(name: &str, detail: &Value) -> String {
             match detail["rate_limit_bytes_per_second"].as_u64() {
                 Some(rate) => format!("at most {}/s", sized(rate)),
                 None => "no limit on the rate".to_owned(),
+            },
+            match detail["rate_limit_times"].as_array().map_or(0, Vec::len) {
+                0 => String::new(),
+                times => format!(" ({} with another rate)", counted(times as u64, "time of the day")),
+            },
+            match detail["retention"].as_str() {
+                Some(class) => format!(", kept as {class}"),
+                None => String::new(),
             }
         ),
         "recipients" => {
@@ -109,7 +124,7 @@ fn sentence(name: &str, detail: &Value) -> String {
         ),
         "pg_dump" => format!("pg_dump {} in {}", text(&detail["version"]), text(&detail["folder"])),
         "selection" if detail["partial"] == true => "may read all of the chosen part".to_owned(),
-        "selection" => "may read everything".to_owned(),
+        "selection" => "the user may read everything".to_owned(),
         other => other.replace('_', " "),
     }
 }

@@ -75,7 +75,7 @@ fn draw_backups(backups: &[BackupEntry], screen: &mut Screen) {
         let keys: Vec<&str> = entry.recipients.iter().map(|key| short(key)).collect();
         let notes = [
             (entry.partial, "partial"),
-            (!entry.missing.is_empty(), "INCOMPLETE"),
+            (!entry.is_complete(), "INCOMPLETE"),
             (entry.future, "future"),
             (entry.origin.pinned, "signed"),
         ];
@@ -97,6 +97,12 @@ fn draw_backups(backups: &[BackupEntry], screen: &mut Screen) {
     }
     screen.table(&table);
     for entry in backups {
+        if !entry.wrong_size.is_empty() {
+            screen.mark(
+                Mark::Bad,
+                format!("{}: of another size: {}", entry.stem, entry.wrong_size.join(", ")),
+            );
+        }
         if !entry.missing.is_empty() {
             screen.mark(Mark::Bad, format!("{}: missing: {}", entry.stem, entry.missing.join(", ")));
         }

@@ -13,7 +13,7 @@ impl Answer for Policies {
     fn draw(&self, screen: &mut Screen) {
         for (title, policy) in [
             ("For the role of the function or task", &self.writer),
-            ("For who lists, verifies and restores", &self.reader),
+            ("For those who list, verify and restore", &self.reader),
         ] {
             screen.heading(title);
             // What was read from JSON can be written as such.

@@ -127,6 +127,7 @@ fn listing() -> Listing {
         partial: false,
         warnings: Vec::new(),
         missing: Vec::new(),
+        wrong_size: Vec::new(),
     };
     let mut broken = entry("billing_20261124T020000Z", "billing");
     broken.partial = true;

@@ -43,12 +43,20 @@ impl Answer for VerifyReport {
             }
             _ => String::new(),
         };
-        screen.facts(&[("contents", contents), ("signed by", signed(&self.origin))]);
-        if !self.objects.is_empty() {
-            let sealed = self.objects.iter().map(|object| object.size).sum();
-            let objects = counted(self.objects.len() as u64, "object");
-            screen.facts(&[("compared", format!("{objects}, {}", sized(sealed)))]);
-        }
+        let compared = match self.objects.len() as u64 {
+            0 => String::new(),
+            count => format!(
+                "{}, {}",
+                counted(count, "object"),
+                sized(self.objects.iter().map(|object| object.size).sum())
+            ),
+        };
+        // Where it failed nobody looked at a signature, unless one was found.
+        let signature = match &self.error {
+            Some(_) if self.origin.signed_by.is_none() => String::new(),
+            _ => signed(&self.origin),
+        };
+        screen.facts(&[("contents", contents), ("signed by", signature), ("compared", compared)]);
         warned(
             screen,
             self.strangers

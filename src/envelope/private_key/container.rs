@@ -82,7 +82,7 @@ pub(crate) fn open(file: &[u8], passphrase: impl FnOnce() -> Result<Zeroizing<Ve
         Ok(plain) if items(&plain).is_some() => key(plain),
         Ok(_) | Err(DecryptError::WrongPassphrase) => Err(refused(
             super::passphrase::WRONG,
-            "Try again. Of a passphrase file the first line counts, a carriage return at its end included.",
+            "Try again. The first line of a passphrase file is the passphrase: look for a carriage return (Windows) at its end.",
         )),
         Err(DecryptError::Unsupported) => Err(refused("is encrypted in a way that is not read here", CONVERT)),
     }

@@ -62,8 +62,15 @@ pub(crate) fn first_line(file: &[u8]) -> &[u8] {
 }
 
 fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    // Who gives the passphrase itself must not read it in a log.
+    let name = path.to_string_lossy();
+    let name = if name.contains(['/', '.']) {
+        format!(" {name}")
+    } else {
+        String::new()
+    };
     let unreadable = |error: std::io::Error| {
-        unavailable(format!("the passphrase file {} cannot be read: {error}", path.display()))
+        unavailable(format!("the passphrase file{name} cannot be read: {error}"))
             .advise("Give a file, or a descriptor as /dev/fd/N, whose first line is the passphrase.")
     };
     let mut file = File::open(path).map_err(unreadable)?;

@@ -251,7 +251,7 @@ impl<'a> DrillRun<'a> {
             fallback,
             ..
         } = there;
-        if is_among_rows(&error) && server.is_out_of_space() {
+        if is_among_rows(&error) && may_be_of_the_disk(&error) && server.is_out_of_space() {
             self.report.is_of_the_place = true;
             return full_disk(error);
         }
@@ -327,6 +327,12 @@ fn make(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Resul
 
 fn is_among_rows(error: &Error) -> bool {
     error.code == Code::RestoreFailed && is_without_words(error)
+}
+
+/// The server says so, or is gone: whatever else it says is no fault of a disk, however little is free. That it says so proves
+/// nothing by itself: code of the backup may raise the same.
+fn may_be_of_the_disk(error: &Error) -> bool {
+    !error.message.contains("SQLSTATE") || error.message.contains("SQLSTATE 53100")
 }
 
 fn full_disk(mut error: Error) -> Error {

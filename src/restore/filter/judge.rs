@@ -115,6 +115,9 @@ fn of_missing_extensions(statement: &Statement, lost: &LostObjects) -> Option<Ve
 /// What is wished, and what its place makes necessary.
 fn judge_wishes(options: &FilterOptions, statement: &Statement, lost: &mut LostObjects) -> Verdict {
     let text = |from, to| statement.text(from, to);
+    if options.settings_newer_than.is_some_and(|major| major < 18) && statement.sets_statistics() {
+        return Verdict::LeaveOut("statistics", "of the planner: the server is older than PostgreSQL 18".to_owned());
+    }
     if let Some(schema) = schemas::of_others(options, statement) {
         return Verdict::LeaveOut("owners, privileges and comments of others' schemas", schema);
     }

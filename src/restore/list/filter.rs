@@ -3,8 +3,9 @@
 use super::{BackupEntry, Listing};
 use crate::error::{Code, Error, Result};
 use crate::format::names::DatabaseName;
-use crate::human::units::{lasting, minute};
-use std::collections::BTreeMap;
+use crate::format::order::UNKNOWN_SOURCE;
+use crate::human::units::{lasting, minute, short};
+use std::collections::{BTreeMap, BTreeSet};
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Duration, OffsetDateTime};
 
@@ -24,7 +25,7 @@ pub(crate) fn since(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, S
     let day = time::macros::format_description!("[year]-[month]-[day]");
     let time = OffsetDateTime::parse(text, &Rfc3339).ok();
     let time = time.or_else(|| Date::parse(text, day).ok().map(|day| day.midnight().assume_utc()));
-    time.or_else(|| age(text).ok().map(|age| now - age))
+    time.or_else(|| age(text).ok().and_then(|age| now.checked_sub(age)))
         .ok_or_else(|| "a time is needed: 2026-11-24, 2026-11-24T02:00:00Z, or 7d for seven days ago".to_owned())
 }
 
@@ -43,7 +44,8 @@ pub(crate) fn age(text: &str) -> Result<Duration, String> {
 }
 
 impl ListFilter {
-    pub(super) fn apply(&self, listing: &mut Listing, now: OffsetDateTime) {
+    /// `is_pinned`: a signer was named, and only what they signed counts.
+    pub(super) fn apply(&self, listing: &mut Listing, is_pinned: bool, now: OffsetDateTime) {
         if let Some(database) = &self.database {
             listing.backups.retain(|entry| entry.database == *database);
             let beginning = DatabaseName::new(database)
@@ -54,44 +56,87 @@ impl ListFilter {
             listing.unreadable.retain(|entry| is_of_it(&entry.stem));
             listing.leftovers.retain(|entry| is_of_it(&entry.stem));
         }
-        listing.error = self.max_age.and_then(|age| self.too_old(&listing.backups, age, now));
+        listing.error = self.max_age.and_then(|age| {
+            let error = self.too_old(&listing.backups, is_pinned, age, now)?;
+            Some(match listing.folders.is_empty() || !listing.backups.is_empty() {
+                true => error,
+                false => error.advise(format!("Look in the folders of this place: {}", listing.folders.join(", "))),
+            })
+        });
         if let Some(since) = self.since {
             listing.backups.retain(|entry| entry.scheduled_time.0 >= since);
         }
         listing.backups.truncate(self.limit.unwrap_or(usize::MAX));
     }
 
-    /// The database whose newest complete backup is the oldest, if that is older than it may be.
-    fn too_old(&self, backups: &[BackupEntry], age: Duration, now: OffsetDateTime) -> Option<Error> {
-        let mut newest: BTreeMap<&str, Option<OffsetDateTime>> = BTreeMap::new();
-        if let Some(database) = &self.database {
-            newest.insert(database, None);
-        }
+    /// The database whose newest complete backup is the oldest, if that is older than it may be. Databases of two servers are
+    /// two, whatever their names; a backup of a part counts only if there is none of the whole.
+    fn too_old(&self, backups: &[BackupEntry], is_pinned: bool, age: Duration, now: OffsetDateTime) -> Option<Error> {
+        let mut newest: BTreeMap<(&str, &str), Newest> = BTreeMap::new();
         for entry in backups {
-            let time = (entry.missing.is_empty() && !entry.future).then_some(entry.scheduled_time.0);
-            let known = newest.entry(&entry.database).or_default();
-            *known = (*known).max(time);
+            let known = newest.entry((&entry.database, &entry.source)).or_default();
+            if entry.is_complete() && !entry.future && (entry.origin.pinned || !is_pinned) {
+                known.see(entry);
+            }
         }
+        // Of a version before 0.2, which does not say: once there are newer ones they count for nothing.
+        let known: BTreeSet<&str> = newest
+            .keys()
+            .filter(|(_, source)| *source != UNKNOWN_SOURCE)
+            .map(|(of, _)| *of)
+            .collect();
+        newest.retain(|(of, source), _| *source != UNKNOWN_SOURCE || !known.contains(of));
         let advice = "Look for the runs since then: the schedule, and the log of the last one.";
         let old = |message: String| Some(Error::new(Code::NoBackup, message).advise(advice));
-        if newest.is_empty() {
-            return old("there is no complete backup".to_owned());
-        }
-        let (database, oldest) = newest.into_iter().min_by_key(|(_, time)| *time)?;
-        let Some(time) = oldest else {
-            return old(format!("there is no complete backup of the database {database}"));
+        let signed = if is_pinned { " by this signer" } else { "" };
+        let ((database, source), oldest) = match newest.iter().min_by_key(|(_, newest)| newest.counts()) {
+            Some(oldest) => oldest,
+            None => {
+                let of = self
+                    .database
+                    .as_ref()
+                    .map(|database| format!(" of the database {database}"))
+                    .unwrap_or_default();
+                return old(format!("there is no complete backup{of}{signed}"));
+            }
+        };
+        let Some(time) = oldest.counts() else {
+            return old(format!("there is no complete backup of the database {database}{signed}"));
         };
         let is = now - time;
         if is <= age {
             return None;
         }
+        let sources = newest.keys().filter(|(other, _)| other == database).count();
+        let of_source = match sources {
+            1 => String::new(),
+            _ => format!(" (source {}; {sources} servers have a database of this name here)", short(source)),
+        };
         let in_words = |age: Duration| lasting(age.whole_milliseconds().max(0) as u64).replace('\u{a0}', " ");
         old(format!(
-            "the newest complete backup of {database}, of {} UTC, is {} old: more than {}",
+            "the newest complete backup{signed} of {database}{of_source}, of {} UTC, is {} old: more than {}",
             minute(time),
             in_words(is),
             in_words(age)
         ))
+    }
+}
+
+/// Of one database of one server.
+#[derive(Debug, Default)]
+struct Newest {
+    whole: Option<OffsetDateTime>,
+    part: Option<OffsetDateTime>,
+}
+
+impl Newest {
+    fn see(&mut self, entry: &BackupEntry) {
+        let known = if entry.partial { &mut self.part } else { &mut self.whole };
+        *known = (*known).max(Some(entry.scheduled_time.0));
+    }
+
+    fn counts(&self) -> Option<OffsetDateTime> {
+        self.whole.or(self.part)
     }
 }
 
@@ -111,6 +156,8 @@ mod tests {
             assert_eq!(since(text, now).unwrap(), time, "{text}");
         }
         assert_eq!(age("90m").unwrap(), Duration::minutes(90));
+        // A panic before anything could be told.
+        assert!(since("4294967295d", now).is_err());
         for text in ["", "h", "26", "-1h", "1.5h", "26 h", "26ü", "yesterday"] {
             assert!(age(text).is_err() && since(text, now).is_err(), "{text}");
         }

@@ -60,7 +60,7 @@ pub(super) async fn create(s3: &S3, key: &str, tries: &AttemptCounter) -> Result
             .set_server_side_encryption(s3.encryption())
             .set_ssekms_key_id(s3.kms_key_id())
             .set_acl(s3.acl())
-            .set_tagging(s3.tagging())
+            .set_tagging(s3.tagging(key))
             .set_object_lock_mode(s3.lock_mode())
             .set_object_lock_retain_until_date(s3.locked_until());
         let (error, again) = match request.customize().interceptor(tries.clone()).send().await {
@@ -95,7 +95,7 @@ pub(super) async fn abort_others(s3: &S3, key: &str, kept: Option<&str>, limit: 
     let why = match tokio::time::timeout(limit, find_and_abort(s3, key, kept)).await {
         Ok(Ok(())) => return None,
         Ok(Err(error)) => error.message,
-        Err(_) => format!("S3 did not tell the uploads of {} in time", s3.arn(key)),
+        Err(_) => format!("S3 did not list the uploads of {} in time", s3.arn(key)),
     };
     let warning = stays(&why);
     tracing::warn!("{warning}");

@@ -162,3 +162,43 @@ fn the_owner_of_the_bucket_is_checked_on_the_way_out_and_home() {
         refused.stderr
     );
 }
+
+/// Lifecycle rules go by the tags; the manifest goes first. A lock without days is as long as the class.
+#[test]
+fn the_retention_class_is_on_each_object_and_gives_the_lock_its_days() {
+    let server = Server::start();
+    server.create_app("create table wide as select repeat('x', 1000) as x from generate_series(1, 9000)");
+    let s3 = EmbeddedS3::start();
+    let bucket = s3.bucket();
+    let mut event = event(&server, "app", &bucket);
+    event["compression"] = json!("none");
+    // A Sunday in Berlin, and still Saturday in UTC.
+    event["scheduled_time"] = json!("2026-11-28T23:30:00Z");
+    event["retention"] = json!("gfs");
+    event["timezone"] = json!("Europe/Berlin");
+    event["tags"] = json!({"team": "data"});
+    event["object_lock"] = json!({"mode": "GOVERNANCE"});
+    let proxy = FaultProxy::before(&bucket, []);
+    Pgseal::backup(&event).envs(proxy.env()).envs(server.env()).run().complete();
+    let seen = proxy.seen();
+    let writes = [Operation::PutObject, Operation::CreateUpload];
+    let writes: Vec<_> = seen.iter().filter(|seen| writes.contains(&seen.operation)).collect();
+    assert!(writes.len() >= 5, "{seen:?}");
+    for write in writes {
+        let role = if write.key.ends_with(".manifest.jsonl") {
+            "&role=manifest"
+        } else {
+            ""
+        };
+        assert_eq!(
+            write.header("x-amz-tagging"),
+            Some(format!("team=data&retention=weekly{role}").as_str()),
+            "{write:?}"
+        );
+        assert_eq!(write.header("x-amz-object-lock-mode"), Some("GOVERNANCE"), "{write:?}");
+        let until = write.header("x-amz-object-lock-retain-until-date").expect("a date");
+        let until = time::OffsetDateTime::parse(until, &time::format_description::well_known::Rfc3339).expect("RFC 3339");
+        let days = (until - time::OffsetDateTime::now_utc()).whole_days();
+        assert!((58..=59).contains(&days), "{until}");
+    }
+}

@@ -19,7 +19,7 @@ fn from_nothing_to_a_restored_database_in_five_minutes() {
         "pgseal init --database app --host {host} --user dumper --bucket {} --database-region eu-central-1 --public-key public_key.pem --no-check",
         bucket.name
     );
-    let place = format!("s3://{}/backups/{}", bucket.name, host.split('.').next().expect("a label"));
+    let place = format!("s3://{}/backups", bucket.name);
     let script = [block("quickstart"), block("quickstart-back")]
         .concat()
         .replace("pgseal keygen ", "pgseal keygen --no-passphrase ")

@@ -78,6 +78,9 @@ fn examples(field: &str) -> (String, &'static str) {
         "format" => ("legacy", "pgseal/2"),
         "bucket_owner" => ("444455556666", "acme"),
         "lock_timeout" => ("7min", "60 parsecs"),
+        "lock_guard" => ("end:30s", "kill:30s"),
+        "retention" => ("yearly", "hourly"),
+        "timezone" => ("Europe/Berlin", "Mars/Base"),
         other => panic!("no example for {other}, which README.md says has a variable"),
     };
     (good.to_owned(), bad)

@@ -215,7 +215,7 @@ impl Order {
         // More parts than any test has.
         let (sender, mut received) = tokio::sync::mpsc::channel(64);
         let pipeline = PipelineOptions {
-            rate_limit: RateLimit::parse("0").expect("no limit"),
+            rate_limit: RateLimit::parse("0").expect("no limit").into(),
             compression: self.compression,
             workers: self.workers,
             checked_blocks: DEFAULT_CHECK_INTERVAL,

@@ -1,0 +1,98 @@
+//! What of a command line may be said again: a mistake there may be a secret in the wrong place.
+
+use crate::envelope::key_text::is_private_key;
+use crate::error::{Code, Error};
+
+const LONGEST: usize = 128;
+/// No word that a person mistypes is longer without a dot, a slash or a dash: a key or token is.
+const LONGEST_TOKEN: usize = 40;
+
+/// Whether a word may be shown: not if it could be an event, a key, a token, or a connection string with a password.
+pub(super) fn may_be_shown(word: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    let is_token = |part: &str| {
+        part.len() > LONGEST_TOKEN
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_'))
+    };
+    let has_login = lower.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
+    word.len() <= LONGEST
+        && !word.chars().any(char::is_control)
+        && !word.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '['])
+        && !lower.contains("-----begin")
+        && !["password", "passphrase=", "secret", "token="]
+            .iter()
+            .any(|sign| lower.contains(sign))
+        && !has_login
+        && !is_token(word)
+}
+
+/// A private key as an argument: others on the machine can read it there, and so can the history of the shell. Nothing of it is
+/// said, whatever the option is. An event is refused by its own rules, which name the field.
+pub fn refuse_private_keys(words: &[String]) -> Option<Error> {
+    let value = |word: &'_ str| -> String {
+        let value = word
+            .strip_prefix("--")
+            .and_then(|option| option.split_once('='))
+            .map_or(word, |(_, value)| value);
+        value.trim_start_matches('\u{feff}').trim().to_owned()
+    };
+    let mut held = words.iter().skip(1).map(|word| value(word));
+    let is_key = |value: String| !value.starts_with(['{', '[']) && is_private_key(&value);
+    held.any(is_key).then(|| {
+        Error::new(Code::PrivateKeyGiven, "the command line holds a private key; it was not used").advise(
+            "Name the file that holds it. Others on this machine can read a command line: if they may have, treat the key as leaked.",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        for word in [
+            "ev.json",
+            "chekc",
+            "--limt",
+            "s3://bucket/backups",
+            "~/keys/private_key.pem",
+            "app_20261124T020000Z",
+        ] {
+            assert!(may_be_shown(word), "{word}");
+        }
+        for word in [
+            "postgresql://u:hunter2@h/db",
+            "password=hunter2",
+            "s3://demo:hunter2@bucket/backups",
+            r#"{"database":"x"}"#,
+            "-----BEGIN PRIVATE KEY-----",
+            "a\nb",
+            "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ",
+        ] {
+            assert!(!may_be_shown(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_private_key_is_refused_in_whatever_option_it_stands() {
+        let key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ\n-----END PRIVATE KEY-----\n";
+        let refused = |words: &[&str]| {
+            let words: Vec<String> = std::iter::once(&"pgseal").chain(words).map(|word| (*word).to_owned()).collect();
+            refuse_private_keys(&words)
+        };
+        for words in [
+            &["verify", "x", "--key", key][..],
+            &["verify", "x", &format!("--signer={key}")],
+            &["drill", "x", "--report", &format!(" {key}")],
+            &[key],
+        ] {
+            let error = refused(words).expect("refused");
+            assert!(error.code == Code::PrivateKeyGiven && !error.to_string().contains("MII"), "{error}");
+        }
+        assert!(refused(&["verify", "x", "--key", "private_key.pem"]).is_none());
+        assert!(refused(&["backup", "--event", &format!("{{\"public_key\": {key:?}}}")]).is_none());
+    }
+}
