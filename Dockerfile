@@ -10,7 +10,6 @@
 #   --build-arg PG_MAJORS="16 17 18"      fewer or other majors of PGDG
 #   --build-arg BASE_IMAGE=debian:trixie-slim@sha256:…  the base by its digest, as you have checked it; RUST_IMAGE too
 #   --build-arg REVISION="$(git rev-parse HEAD)"        the commit, for `pgseal --version -v` and the image's label
-#   --build-arg PROFILE=image-test        compiled in half the time, and slower: for tests of the image itself
 #   --secret id=ca,src=company-roots.pem  roots to trust during the build only; they never enter an image
 #
 # Each image holds what it is made of as CycloneDX: /usr/share/pgseal/sbom.cdx.json. If you want pins that the variables of a
@@ -36,14 +35,13 @@ COPY docs/ERRORS.md docs/
 COPY crates crates
 COPY scripts/sbom.sh scripts/sbom.sh
 ARG REVISION=unknown
-ARG PROFILE=release
 # Cargo compares times of files; the cached target may hold a later build of other sources: hence `touch`.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,sharing=locked \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,mode=0444 \
     find src crates -type f -exec touch {} + \
-    && SOURCE_REVISION="$REVISION" cargo build --profile "$PROFILE" --locked --bin pgseal \
-    && install -D "target/$PROFILE/pgseal" /out/pgseal \
+    && SOURCE_REVISION="$REVISION" cargo build --release --locked --bin pgseal \
+    && install -D target/release/pgseal /out/pgseal \
     && bash scripts/sbom.sh crates >/out/crates.tsv
 
 # --- PostgreSQL's client tools: binaries and the libraries that the base lacks, not the packages with their Perl ---

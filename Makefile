@@ -79,7 +79,7 @@ docs: ## The documents as a site: target/docs/index.html
 	target/tools/bin/mdbook build
 
 image: ## The container images, as a user builds them
-	TESTBED_PROFILE=release testbed/containers.sh image
+	testbed/containers.sh image
 
 ca-bundle: ## Refreshes the embedded CA bundle of RDS
 	scripts/refresh-ca-bundle.sh
