@@ -145,4 +145,36 @@ mod tests {
             assert_eq!(asked(name), means, "{name}");
         }
     }
+
+    /// A table that was backed up alone hid weeks of failed full backups, and one server's backup stood for another's.
+    #[test]
+    fn the_whole_goes_before_a_part_and_servers_are_told_apart() {
+        let folder = Location::parse("s3://bucket/backups").unwrap();
+        let candidate = |whole: Option<&str>, part: Option<&str>| Candidate {
+            whole: whole.map(str::to_owned),
+            part: part.map(str::to_owned),
+        };
+        let chosen = |found: Vec<(&str, &str, Candidate)>, not_signed| {
+            let found = found
+                .into_iter()
+                .map(|(database, source, found)| ((database.to_owned(), source.to_owned()), found));
+            choose(&folder, Some("app"), found.collect(), not_signed)
+        };
+        assert_eq!(
+            chosen(vec![("app", "s1", candidate(Some("whole"), Some("part")))], 0).unwrap(),
+            "whole"
+        );
+        assert_eq!(chosen(vec![("app", "s1", candidate(None, Some("part")))], 0).unwrap(), "part");
+        let two = vec![
+            ("app", "s1", candidate(Some("one"), None)),
+            ("app", "s2", candidate(Some("other"), None)),
+        ];
+        let error = chosen(two, 0).unwrap_err();
+        assert!(error.code == Code::BadUsage && error.hint().contains("one or other"), "{error}");
+        let error = chosen(Vec::new(), 2).unwrap_err();
+        assert!(
+            error.code == Code::NoBackup && error.message.contains("2 that they did not sign"),
+            "{error}"
+        );
+    }
 }
