@@ -236,4 +236,31 @@ mod tests {
         }
         assert_eq!(actions(&found.reader), ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"]);
     }
+
+    #[test]
+    fn an_alias_is_a_condition_and_names_are_no_patterns() {
+        assert_eq!(literal("a*b?$c"), "a${*}b${?}${$}c");
+        let places = Places {
+            partition: "aws",
+            region: "eu-west-1".to_owned(),
+            bucket: String::new(),
+            objects: String::new(),
+            manifests: String::new(),
+        };
+        for (key, resource) in [
+            ("alias/foo", "arn:aws:kms:eu-west-1:*:key/*"),
+            (
+                "arn:aws:kms:eu-west-1:111122223333:alias/foo",
+                "arn:aws:kms:eu-west-1:111122223333:key/*",
+            ),
+        ] {
+            let statement = allow_key("Sign", &["kms:Sign"], key, &places);
+            assert_eq!(statement["Resource"], resource, "{statement}");
+            assert_eq!(
+                statement["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"], "alias/foo",
+                "{statement}"
+            );
+        }
+        assert!(allow_key("Sign", &["kms:Sign"], "1234", &places)["Condition"].is_null());
+    }
 }
