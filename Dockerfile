@@ -103,7 +103,7 @@ RUN --mount=type=bind,from=builder,source=/out,target=/tmp/built \
 
 # --- what both images hold ---
 FROM base AS runtime
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="pgseal" \
       org.opencontainers.image.description="Sealed backups of PostgreSQL on RDS, straight to S3" \

@@ -1,6 +1,6 @@
 # On a fresh Debian with the Rust toolchain: `make demo` shows the main job, `make test` proves it.
 
-.PHONY: help demo test check testbed lint test-large mutations kill-trials coverage model aarch64 soak fuzz check-fuzz fuzz-smoke sbom bench docs image ca-bundle
+.PHONY: help demo test check testbed lint test-large test-images mutations kill-trials coverage model aarch64 soak fuzz check-fuzz fuzz-smoke sbom bench docs image ca-bundle
 
 # Modules of tests/it that need neither containers nor many databases.
 QUICK = codes:: events:: pins:: outputs:: entry_points:: lambda:: secrets:: supply:: templates:: readme::tables
@@ -19,8 +19,10 @@ test: ## Everything: installs what it needs, then lints and runs every test
 	@trap 'kill $$installing 2>/dev/null || true; testbed/containers.sh stop' EXIT; trap 'exit 130' INT TERM; set -ex; \
 	testbed/install.sh & installing=$$!; \
 	cargo test --lib --tests --examples --no-run; \
-	wait $$installing; installing=; \
+	wait $$installing; \
+	testbed/containers.sh image & installing=$$!; \
 	testbed/lint.sh; \
+	wait $$installing; installing=; \
 	cargo test --lib --tests --examples; \
 	cargo test -p pgseal-bzip2 --features cli --all-targets; \
 	cargo test --workspace --doc; \
@@ -39,6 +41,9 @@ lint: ## Formatting, clippy, shell scripts, dependencies
 
 test-large: testbed ## The round trip with a table of 1 GB
 	TESTBED_BULK_MB=1024 cargo test --test it -- end_to_end::the_rich --nocapture
+
+test-images: testbed ## The tests of the images, compiled in them as a user's build does
+	TESTBED_IMAGES=compiled cargo test --test it -- container:: readme::images:: --nocapture
 
 mutations: testbed ## A million random changes to sealed backups, each of which must be found
 	TESTBED_MUTATIONS=1000000 cargo test --test it -- restore_cli::mutations --nocapture
@@ -79,7 +84,7 @@ docs: ## The documents as a site: target/docs/index.html
 	target/tools/bin/mdbook build
 
 image: ## The container images, as a user builds them
-	testbed/containers.sh image
+	TESTBED_IMAGES=compiled testbed/containers.sh image
 
 ca-bundle: ## Refreshes the embedded CA bundle of RDS
 	scripts/refresh-ca-bundle.sh

@@ -30,7 +30,7 @@ venv() {
     need_python
     rm -rf "$folder"
     python3 -m venv "$folder"
-    "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"
+    "$folder/bin/pip" install --quiet --no-compile --disable-pip-version-check "$@"
     printf '%s\n' "$*" >"$folder/pins"
 }
 

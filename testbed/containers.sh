@@ -8,8 +8,10 @@
 #   containers.sh stop      ends the daemon; what it stored stays in the cache
 #
 # The daemon has its own data, socket and bridge, so that a Docker of the machine is neither needed nor touched. No
-# registry is asked for images: `debian:trixie-slim` is made by debootstrap as the official one is, and the Rust image is
-# a stand-in of the same name that holds this machine's toolchain. The Dockerfile itself knows nothing of this.
+# registry is asked for images: `debian:trixie-slim` is made by debootstrap as the official one is. In place of the Rust image
+# stands one whose `cargo` hands out the program that the tests were built with: to compile all of it once more takes longer than
+# most of the tests. With TESTBED_IMAGES=compiled (`make test-images`) it is one with this machine's toolchain, and the images are
+# what a user's build makes. The Dockerfile itself knows nothing of this.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -21,7 +23,8 @@ bridge=pgseal0
 # The host's end of the bridge: where a container that is not on the host's network finds the servers of a test.
 gateway=${TESTBED_DOCKER_GATEWAY:-172.30.249.1}
 base_image=$(sed -n 's/^ARG BASE_IMAGE=//p' "$root/Dockerfile")
-rust_image=$(sed -n 's/^ARG RUST_IMAGE=//p' "$root/Dockerfile")
+rust_image=pgseal-testbed:toolchain
+program=${TESTBED_PROGRAM:-$root/target/debug/pgseal}
 export DOCKER_HOST=unix://$socket DOCKER_BUILDKIT=1
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -62,7 +65,7 @@ linters() {
     if [ "$(cat "$venv/installed.txt" 2>/dev/null)" = "$wanted" ]; then return; fi
     say "installing the linters"
     python3 -m venv --clear "$venv"
-    "$venv/bin/pip" install -q --disable-pip-version-check -r "$here/lint-requirements.txt" >&2
+    "$venv/bin/pip" install -q --no-compile --disable-pip-version-check -r "$here/lint-requirements.txt" >&2
     printf '%s' "$wanted" >"$venv/installed.txt"
 }
 
@@ -150,15 +153,40 @@ RUST
     made_of "$rust_image" "$recipe"
 }
 
-make_bases() {
-    make_base
-    make_rust
+# An image whose `cargo` is a few lines of shell.
+make_stand_in() {
+    local context=$home/stand-in
+    rust_image=pgseal-testbed:stand-in
+    mkdir -p "$context"
+    [ -x "$program" ] || (cd "$root" && cargo build --quiet --bin pgseal)
+    strip -o "$context/pgseal" "$program"
+    (cd "$root" && cargo tree --locked --edges normal,no-proc-macro --prefix none --format '{p}|{l}') >"$context/tree"
+    cat >"$context/cargo" <<'CARGO'
+#!/bin/sh
+case $1 in
+build) mkdir -p target/release && cp /stand-in/pgseal target/release/pgseal ;;
+tree) cat /stand-in/tree ;;
+*) echo "this stand-in for cargo knows no $1" >&2 && exit 1 ;;
+esac
+CARGO
+    chmod +x "$context/cargo"
+    docker build -q --network=host -f - -t "$rust_image" "$context" >/dev/null <<STAND_IN
+FROM $base_image
+COPY cargo /usr/local/bin/
+COPY pgseal tree /stand-in/
+STAND_IN
 }
 
 # --- the project's images, by the documented build --------------------------------------------------------------------
 
 build_images() {
     local target roots=$home/build-roots.pem
+    case ${TESTBED_IMAGES:-} in
+    compiled) make_rust ;;
+    *) make_stand_in ;;
+    esac
+    # For bin/docker, by which the README's own commands are run, too.
+    echo "$rust_image" >"$home/rust-image"
     # Marked, so that a test can look for it in the images, where it must not be.
     { echo '# roots of the build alone' && cat "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}"; } >"$roots"
     for target in lambda ecs drill; do
@@ -172,7 +200,7 @@ install)
     packages
     locked linters linters
     locked daemon start_daemon
-    locked images make_bases
+    locked images make_base
     ;;
 start) locked daemon start_daemon ;;
 stop) locked daemon stop_daemon ;;

