@@ -55,7 +55,11 @@ pub(super) fn keygen(arguments: &Keygen) -> Result<KeygenAnswer> {
     let public = write(&arguments.public, 0o644, pair.public_pem.as_bytes())?;
     // Once both can be there, and the private one first: a public key without it would lose every backup.
     private.publish().map_err(|error| failed(&arguments.private, &error))?;
-    public.publish().map_err(|error| failed(&arguments.public, &error))?;
+    public.publish().map_err(|error| {
+        // Nobody has its public half: it opens nothing.
+        let _ = std::fs::remove_file(&arguments.private);
+        failed(&arguments.public, &error)
+    })?;
     Ok(KeygenAnswer {
         status: "generated",
         private_key: arguments.private.display().to_string(),
@@ -119,5 +123,39 @@ impl Answer for KeygenAnswer {
         screen.line(
             "Keep the private key in two places outside of AWS, and its passphrase apart from it: without them nobody opens a backup, not even you.",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(folder: &Path, private: &str, public: &str) -> Keygen {
+        Keygen {
+            private: folder.join(private),
+            public: folder.join(public),
+            passphrase_file: None,
+            no_passphrase: true,
+        }
+    }
+
+    /// A private key was left behind, whose public half nobody had.
+    #[test]
+    fn both_keys_are_there_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || std::fs::read_dir(folder.path()).unwrap().count();
+        for (private, public) in [("a.pem", "missing/b.pem"), ("missing/a.pem", "b.pem"), ("same.pem", "same.pem")] {
+            let error = keygen(&arguments(folder.path(), private, public)).unwrap_err();
+            assert_eq!(error.code, Code::BadUsage, "{private}, {public}: {error}");
+            assert_eq!(names(), 0, "{private}, {public}");
+        }
+        keygen(&arguments(folder.path(), "a.pem", "b.pem")).unwrap();
+        assert_eq!(names(), 2);
+        // And a pair that is there stays.
+        let before = std::fs::read(folder.path().join("a.pem")).unwrap();
+        for (private, public) in [("a.pem", "c.pem"), ("c.pem", "b.pem")] {
+            keygen(&arguments(folder.path(), private, public)).unwrap_err();
+        }
+        assert_eq!((names(), std::fs::read(folder.path().join("a.pem")).unwrap()), (2, before));
     }
 }

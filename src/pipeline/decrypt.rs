@@ -115,6 +115,8 @@ mod tests {
     }
 
     proptest! {
+        // Each derives two keys, without optimisation.
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn parts_open_to_what_was_sealed(plain in proptest::collection::vec(any::<u8>(), 0..400), blocks in 1usize..6) {
             let secret = DataKeyText::generate().unwrap();

@@ -114,8 +114,18 @@ fn ask(program: &str, folder: &Path, limit: Duration, cancel: &Cancel) -> Result
     };
     let mut command = Command::new(&path);
     command.arg("--version").env_clear().env("LC_ALL", "C");
-    let text = short_run(command, limit, cancel).map_err(|error| mute(&error.message))?.stdout;
-    let (version, major) = version_of(&text).ok_or_else(|| mute("it does not answer as PostgreSQL's does"))?;
+    let said = short_run(command, limit, cancel).map_err(|error| mute(&error.message))?;
+    let (version, major) = version_of(&said.stdout).ok_or_else(|| {
+        // Such as a library that is missing.
+        let first = said.stderr.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let first: String = first.chars().take(200).collect();
+        let why = "it does not answer as PostgreSQL's does";
+        mute(&if first.is_empty() {
+            why.to_owned()
+        } else {
+            format!("{why}: {first}")
+        })
+    })?;
     Ok(Some(ClientTools {
         folder: folder.to_owned(),
         major,

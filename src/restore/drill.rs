@@ -1,5 +1,6 @@
 //! A backup that was never restored is a hope. A drill restores it into a throw-away server, counts, and leaves a report.
 
+mod full_disk;
 mod run;
 
 use super::filter::FilterOptions;

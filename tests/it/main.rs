@@ -32,5 +32,6 @@ mod secrets;
 mod soak;
 mod supply;
 mod templates;
+mod terminal;
 mod versions;
 mod warm_process;

@@ -1,6 +1,6 @@
 //! One drill under way, phase by phase.
 
-use super::DrillOptions;
+use super::{DrillOptions, full_disk};
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
 use crate::error::{Code, Error, Result};
@@ -251,9 +251,9 @@ impl<'a> DrillRun<'a> {
             fallback,
             ..
         } = there;
-        if is_among_rows(&error) && may_be_of_the_disk(&error) && server.is_out_of_space() {
+        if is_among_rows(&error) && full_disk::may_be_told_by(&error) && server.is_out_of_space() {
             self.report.is_of_the_place = true;
-            return full_disk(error);
+            return full_disk::named_in(error);
         }
         let error = failed_rows::tell(error, server, DATABASE, self.contents, restorer, self.cancel).await;
         let error = in_another_locale(without_roles(error, has_roles), &fallback);
@@ -327,17 +327,6 @@ fn make(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Resul
 
 fn is_among_rows(error: &Error) -> bool {
     error.code == Code::RestoreFailed && is_without_words(error)
-}
-
-/// The server says so, or is gone: whatever else it says is no fault of a disk, however little is free. That it says so proves
-/// nothing by itself: code of the backup may raise the same.
-fn may_be_of_the_disk(error: &Error) -> bool {
-    !error.message.contains("SQLSTATE") || error.message.contains("SQLSTATE 53100")
-}
-
-fn full_disk(mut error: Error) -> Error {
-    error.message = format!("{}; the disk of the drill's folder is full", error.message);
-    error.advise("Free some space, or have TMPDIR name a larger disk: a drill needs as much as the database.")
 }
 
 /// Rows may name roles (`regrole`, `aclitem`) that own nothing: only the globals have these.

@@ -143,6 +143,8 @@ impl Newest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::envelope::manifest::Timestamp;
+    use crate::restore::provenance::Origin;
     use time::macros::datetime;
 
     #[test]
@@ -161,5 +163,97 @@ mod tests {
         for text in ["", "h", "26", "-1h", "1.5h", "26 h", "26ü", "yesterday"] {
             assert!(age(text).is_err() && since(text, now).is_err(), "{text}");
         }
+    }
+
+    const NOW: OffsetDateTime = datetime!(2026-11-30 12:00 UTC);
+
+    /// So many hours old, of a server.
+    fn entry(database: &str, source: &str, hours: i64) -> BackupEntry {
+        let time = Timestamp(NOW - Duration::hours(hours));
+        BackupEntry {
+            stem: format!("{database}_{hours}"),
+            database: database.to_owned(),
+            scheduled_time: time,
+            finished_at: time,
+            run: "3f9a12bc".to_owned(),
+            format: "pgseal/1".to_owned(),
+            bytes: 1,
+            plain_bytes: 1,
+            tables: 1,
+            rows: 1,
+            server_version: "17.6".to_owned(),
+            generation: 0,
+            recipients: Vec::new(),
+            origin: Origin::default(),
+            future: false,
+            source: source.to_owned(),
+            partial: false,
+            warnings: Vec::new(),
+            missing: Vec::new(),
+            wrong_size: Vec::new(),
+        }
+    }
+
+    fn told(backups: &[BackupEntry], is_pinned: bool) -> Option<String> {
+        let error = ListFilter::default().too_old(backups, is_pinned, Duration::hours(26), NOW)?;
+        assert_eq!(error.code, Code::NoBackup);
+        Some(error.message)
+    }
+
+    /// A watch that is never silent is none: each of these once hid a database without a backup.
+    #[test]
+    fn nothing_that_is_no_whole_backup_of_this_server_counts_as_a_recent_one() {
+        let old = || entry("app", "source a", 40);
+        let recent = || entry("app", "source a", 2);
+        assert_eq!(told(&[recent(), old()], false), None);
+        type Change = fn(&mut BackupEntry);
+        let hides: [(&str, Change); 5] = [
+            ("another server's", |entry| entry.source = "source b".to_owned()),
+            ("a part", |entry| entry.partial = true),
+            ("not all there", |entry| entry.missing.push("x".to_owned())),
+            ("cut off", |entry| entry.wrong_size.push("x".to_owned())),
+            ("of a time to come", |entry| entry.future = true),
+        ];
+        for (name, change) in hides {
+            let mut entry = recent();
+            change(&mut entry);
+            let told = told(&[entry, old()], false).unwrap_or_else(|| panic!("{name}: nothing is told"));
+            assert!(told.contains("app") && told.contains("1 d 16 h"), "{name}: {told}");
+        }
+    }
+
+    #[test]
+    fn with_a_signer_only_what_they_signed_counts() {
+        let mut signed = entry("app", "source a", 40);
+        signed.origin.pinned = true;
+        let told = told(&[entry("app", "source a", 2), signed], true).expect("their newest is old");
+        assert!(told.contains("by this signer"), "{told}");
+    }
+
+    #[test]
+    fn a_part_counts_where_nobody_ever_makes_the_whole() {
+        let mut part = entry("app", "source a", 2);
+        part.partial = true;
+        assert_eq!(told(&[part], false), None);
+    }
+
+    /// Backups of before 0.2 name no server: they must neither alarm for ever beside newer ones nor be taken for nothing.
+    #[test]
+    fn a_backup_that_names_no_server_counts_until_there_is_one_that_does() {
+        assert_eq!(told(&[entry("app", UNKNOWN_SOURCE, 2)], false), None);
+        assert!(told(&[entry("app", UNKNOWN_SOURCE, 40)], false).is_some());
+        assert_eq!(told(&[entry("app", UNKNOWN_SOURCE, 40), entry("app", "source a", 2)], false), None);
+    }
+
+    #[test]
+    fn each_database_counts_for_itself() {
+        let told = told(&[entry("app", "source a", 2), entry("stock", "source a", 40)], false).expect("one is old");
+        assert!(told.contains("stock"), "{told}");
+        let of = |database: &str| ListFilter {
+            database: Some(database.to_owned()),
+            ..ListFilter::default()
+        };
+        let none = of("billing").too_old(&[], false, Duration::hours(26), NOW).expect("there is none");
+        assert!(none.message.contains("billing"), "{none}");
     }
 }
