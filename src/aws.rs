@@ -1,6 +1,7 @@
 //! What every AWS service shares: configuration for a region, and how a failed call is told.
 
 pub(crate) mod manifest_signer;
+pub(crate) mod parameters;
 mod refresh;
 mod retry_notice;
 mod trust;

@@ -20,7 +20,7 @@ use crate::format::backup_format::Format;
 use crate::format::names::{DatabaseName, Stem};
 use crate::observe::logs::ANSWER;
 use crate::panics;
-use crate::plan::{Databases, Plan};
+use crate::plan::{DatabaseTarget, Databases, Plan};
 use crate::process::client_tools::{self, ClientTools};
 use crate::rds::Server;
 use crate::rds::databases::{DatabaseList, ListedDatabase, databases};
@@ -55,6 +55,7 @@ pub(crate) async fn run_backups(plan: &Plan, env: &Env, deadline: Option<OffsetD
     };
     match opened.await {
         Ok((context, DatabaseList { databases, warnings })) => {
+            warnings.iter().for_each(|warning| tracing::warn!(target: ANSWER, "{warning}"));
             let mut entries = Vec::with_capacity(databases.len());
             for listed in databases {
                 entries.push(match listed {
@@ -72,7 +73,8 @@ pub(crate) async fn run_backups(plan: &Plan, env: &Env, deadline: Option<OffsetD
                     }
                 });
             }
-            Receipt::new(entries, plan.warnings.iter().cloned().chain(warnings).collect())
+            let server = Some(context.server.host.label());
+            Receipt::new(entries, plan.warnings.iter().cloned().chain(warnings).collect()).of_server(server)
         }
         Err(error) => nothing_tried(plan, error),
     }
@@ -91,7 +93,11 @@ fn begin_seal(format: Format) -> Sealing {
 /// The failure stands with each database that was named, since each has no backup now.
 fn nothing_tried(plan: &Plan, error: Error) -> Receipt {
     tracing::error!(target: ANSWER, code = error.code.name(), hint = error.hint(), "{}", error.message);
-    match &plan.databases {
+    let server = match &plan.source.target {
+        DatabaseTarget::Host(host) => Some(host.label()),
+        DatabaseTarget::Instance(_) => None,
+    };
+    let receipt = match &plan.databases {
         Databases::Named(names) => {
             let failed = |name: &DatabaseName| {
                 ReceiptEntry::failed(name.as_str(), plan.known_stem(name).map(|stem| stem.to_string()), error.clone())
@@ -99,7 +105,8 @@ fn nothing_tried(plan: &Plan, error: Error) -> Receipt {
             Receipt::new(names.iter().map(failed).collect(), plan.warnings.clone())
         }
         Databases::All => Receipt::refused(error),
-    }
+    };
+    receipt.of_server(server)
 }
 
 impl<'a> BackupContext<'a> {
@@ -162,6 +169,7 @@ impl<'a> BackupContext<'a> {
         };
         match panics::caught(self.seal(database, &stem, seal)).await {
             Ok(made) => {
+                warned(name, &made);
                 tracing::info!(target: ANSWER, database = name, %stem, bytes = made.dumped_bytes, rows = made.rows, "complete");
                 ReceiptEntry::complete(name, stem.to_string(), made)
             }
@@ -170,6 +178,7 @@ impl<'a> BackupContext<'a> {
                 tracing::info!(target: ANSWER, database = name, %stem, run = made.run, finished_at = %made.finished_at, "already complete");
                 made.warnings.extend(self.plan.lateness.iter().cloned());
                 made.warnings.extend(old(made.finished_at, OffsetDateTime::now_utc()));
+                warned(name, &made);
                 ReceiptEntry::already_complete(name, stem.to_string(), made)
             }
             Err(AttemptEnd::Failed(error)) => {
@@ -205,6 +214,13 @@ impl<'a> BackupContext<'a> {
             ended => ended,
         }
     }
+}
+
+/// Each of them once, wherever it was found: a log that nobody has to search is all that is seen of a run at night.
+fn warned(database: &str, made: &BackupSummary) {
+    made.warnings
+        .iter()
+        .for_each(|warning| tracing::warn!(target: ANSWER, database, "{warning}"));
 }
 
 /// A delivery that finds its work done long ago was not a second delivery of last night's event.

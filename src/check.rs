@@ -1,5 +1,6 @@
 //! `check`: everything short of the dump, as a report that a machine can read. Writes nothing.
 
+mod beside;
 mod report;
 
 pub(crate) use report::{Check, CheckReport, CheckStatus};
@@ -17,7 +18,7 @@ use crate::rds::Server;
 use crate::rds::databases::ListedDatabase;
 use crate::rds::preflight::{ServerFacts, facts, locked_of_any_kind};
 use crate::rds::{Session, properties, selection, timeouts};
-use crate::store::{ConditionalSupport, S3};
+use crate::store::{BucketProbe, ConditionalSupport, S3};
 use crate::variables::Env;
 use serde_json::{Value, json};
 use std::pin::pin;
@@ -75,6 +76,7 @@ pub(crate) async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDa
         None,
         Ok(json!({"host": server.host.as_str(), "port": server.port, "tls": server.tls.mode.as_str()})),
     );
+    beside::authorities(&server.tls.roots, &mut report);
     let context = BackupContext {
         plan,
         env,
@@ -95,7 +97,7 @@ pub(crate) async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDa
     let names: Vec<&str> = chosen.iter().map(|name| name.as_str()).collect();
     let detail = json!({"names": names, "stems": stems(&context, &chosen), "warnings": list.warnings});
     report.record("databases", None, Ok(detail));
-    let (mut bytes, mut seconds) = (0, 0);
+    let (mut bytes, mut seconds, mut storage) = (0, 0, 0.0);
     for listed in list.databases {
         match listed {
             ListedDatabase::Chosen(name) => {
@@ -106,6 +108,7 @@ pub(crate) async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDa
                 if let Some(estimate) = check_database(&context, &name, &mut report).await {
                     bytes += estimate.dump_bytes;
                     seconds += estimate.seconds;
+                    storage += estimate.storage.usd_per_month;
                 }
             }
             ListedDatabase::Skipped { name, reason } => report.checks.push(Check {
@@ -120,7 +123,7 @@ pub(crate) async fn run_checks(plan: &Plan, env: &Env, deadline: Option<OffsetDa
             }
         }
     }
-    report.estimate = json!({"dump_bytes": bytes, "seconds": seconds});
+    report.estimate = json!({"dump_bytes": bytes, "seconds": seconds, "storage_usd_per_month": storage});
     report
 }
 
@@ -131,15 +134,18 @@ async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut C
         let detail = json!({"variables": clear, "warning": "http:// to another machine: requests and session tokens are sent unencrypted"});
         report.add("endpoints", CheckStatus::Warning, detail);
     }
-    let bucket = cancel.run_until_cancelled(store.check_bucket()).await;
-    let is_there = bucket.is_ok();
-    report.record(
-        "bucket",
-        None,
-        bucket.map(|()| json!({"bucket": plan.destination.bucket.name.as_str(), "region": plan.destination.bucket.region.as_str()})),
-    );
-    if !is_there {
-        return false;
+    match cancel.run_until_cancelled(store.check_bucket()).await {
+        Ok(BucketProbe::Found) => {
+            let bucket = &plan.destination.bucket;
+            let detail = json!({"bucket": bucket.name.as_str(), "region": bucket.region.as_str()});
+            report.record("bucket", None, Ok(detail));
+        }
+        // A backup needs no such right.
+        Ok(BucketProbe::Forbidden(reason)) => report.add("bucket", CheckStatus::NotChecked, json!({"reason": reason})),
+        Err(error) => {
+            report.record("bucket", None, Err(error));
+            return false;
+        }
     }
     match cancel.run_until_cancelled(store.support()).await {
         Ok(ConditionalSupport::Supported) => {
@@ -148,6 +154,7 @@ async fn look_at_bucket(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut C
         Err(error) => report.record("conditional_writes", None, Err(error)),
         Ok(ConditionalSupport::NotChecked(reason)) => report.add("conditional_writes", CheckStatus::NotChecked, json!({"reason": reason})),
     };
+    beside::bucket_settings(store, plan, cancel, report).await;
     true
 }
 

@@ -25,7 +25,8 @@ use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::format::ToJson;
 use crate::handler::{HandlerContext, Response, handle};
-use crate::human::{Answer, Verbatim};
+use crate::human::{Answer, Page, Verbatim};
+use crate::observe::output;
 use crate::plan::bucket;
 use crate::plan::{Action, Plan, RuntimeLimits};
 use crate::policy;
@@ -33,7 +34,7 @@ use crate::receipt::{Receipt, Refusal};
 use crate::signals::FailureDocument;
 use crate::variables;
 use crate::variables::Env;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 /// Sealed backups of PostgreSQL on RDS, straight to S3.
@@ -274,6 +275,15 @@ pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<CommandOutput> {
 fn of_response(response: Response) -> CommandOutput {
     let exit = response.exit();
     CommandOutput::new(response, exit)
+}
+
+/// The process's own arguments. Help fits the terminal as all screens do.
+pub fn parse() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    if output::stdout_is_terminal() {
+        command = command.term_width(Page::terminal_width().min(100));
+    }
+    Cli::from_arg_matches(&command.try_get_matches()?)
 }
 
 /// Usage, for stderr.

@@ -1,5 +1,6 @@
 //! The one handler behind the three entry points: an event in, an answer out.
 
+use crate::aws::parameters;
 use crate::backup;
 use crate::cancel::Cancel;
 use crate::check::{self, CheckReport};
@@ -7,6 +8,7 @@ use crate::envelope::recipient;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::format::ToJson;
+use crate::metrics;
 use crate::observe::logs::ANSWER;
 use crate::panics;
 use crate::plan::{Action, Plan, RuntimeLimits};
@@ -39,13 +41,20 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
         memory: memory(world.env),
     };
     let asked = action.or_else(|| event.as_ref().ok().and_then(|event| Action::named(event.text("action")?)));
-    let (event, plan) = match event.and_then(|event| Ok((Plan::resolve(&event, world.env, place)?, event))) {
+    let resolved = async {
+        let event = event?;
+        let env = parameters::with_recipients(world.env, world.cancel).await?;
+        Ok::<_, Error>((Plan::resolve(&event, &env, place)?, event))
+    };
+    let (event, plan) = match resolved.await {
         Ok((plan, event)) => (event, plan),
         Err(error) => {
             for error in std::iter::once(&error).chain(&error.also) {
                 tracing::error!(target: ANSWER, code = error.code.name(), hint = error.hint(), "{}", error.message);
             }
-            return Response::refused(asked, error);
+            let refusal = Response::refused(asked, error);
+            refusal.record();
+            return refusal;
         }
     };
     let action = action.unwrap_or(plan.action);
@@ -61,7 +70,9 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
             }
         })
     });
-    answer.await.unwrap_or_else(|bug: Error| Response::refused(Some(action), bug))
+    let answer = answer.await.unwrap_or_else(|bug: Error| Response::refused(Some(action), bug));
+    answer.record();
+    answer
 }
 
 impl Response {
@@ -71,6 +82,13 @@ impl Response {
             Some(Action::Check) => Self::Report(CheckReport::refused(error)),
             Some(Action::Plan) => Self::Fleet(BackupPlan::refused(error)),
             Some(Action::Backup) | None => Self::Receipt(Receipt::refused(error)),
+        }
+    }
+
+    /// For programs that read the log: on Lambda nobody else hears of a success.
+    fn record(&self) {
+        if let Self::Receipt(receipt) = self {
+            metrics::record_receipt(receipt);
         }
     }
 

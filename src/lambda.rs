@@ -43,7 +43,8 @@ pub async fn serve(env: &Env, terminated: &Cancel) -> Result<()> {
         };
         let outcome = match next {
             Ok(invocation) => {
-                let span = tracing::info_span!(
+                // Whatever the level of the log: every line of it names its request.
+                let span = tracing::error_span!(
                     "Lambda runtime invoke",
                     requestId = invocation.request_id,
                     xrayTraceId = invocation.trace_id

@@ -10,7 +10,7 @@
 //! | What | Modules |
 //! | --- | --- |
 //! | entry points | [`lambda`], [`cli`]; then [`handler`]: one event in, one response out |
-//! | use cases | [`backup`], [`check`], [`plan_events`], [`restore`], and the [`receipt`] of the first |
+//! | use cases | [`backup`], [`check`], [`plan_events`], [`restore`], and the [`receipt`] and [`metrics`] of the first |
 //! | the stream | [`pipeline`]: one stage a file; [`pipeline::forward`] and [`fn@pipeline::back`] alone join them |
 //! | the world | [`rds`]: the server; [`store`]: S3 and directories; [`aws`]: the SDK; [`process`]: child processes |
 //! | what is asked | [`event`], [`variables`], [`plan`] |
@@ -36,6 +36,7 @@ pub mod plan;
 
 // Use cases.
 pub(crate) mod backup;
+pub mod metrics;
 pub mod receipt;
 
 pub(crate) mod check;

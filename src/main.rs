@@ -1,6 +1,5 @@
 //! Which entry point, and the exit code.
 
-use clap::Parser;
 use pgseal::allocator;
 use pgseal::aws;
 use pgseal::cancel::Cancel;
@@ -31,7 +30,7 @@ fn main() -> ExitCode {
         output::flush();
         return ExitCode::from(exit);
     }
-    let exit = match Cli::try_parse() {
+    let exit = match cli::parse() {
         Ok(cli) => {
             let env = Env::from_process(&[("S3_REGION", cli.region.as_deref()), ("AWS_PROFILE", cli.profile.as_deref())]);
             if let Some(profile) = &cli.profile {

@@ -23,7 +23,8 @@ pub use lock_guard::LockGuard;
 pub use memory::{DEFAULT_CHECK_INTERVAL, MemoryBudget, PG_DUMP, block_bytes};
 pub use rate_limit::RateLimit;
 pub use rate_schedule::RateSchedule;
-pub use retention::RetentionClass;
+pub(crate) use recipients::parameter_path;
+pub use retention::{RetentionClass, RetentionDays};
 pub(crate) use storage::{CannedAcl, Encryption, KmsKeyId, ObjectLock, StorageClass, Tagging};
 pub(crate) use values::{SecretArn, SigningKey};
 
@@ -164,6 +165,16 @@ impl Destination {
         (!all.is_empty()).then(|| all.join("&"))
     }
 
+    /// As they stand at an object that is there: what its retention sets is set anew for each object.
+    pub(crate) fn set_tags(&mut self, tags: impl Iterator<Item = (String, String)>) {
+        let (of_retention, own): (Vec<_>, Vec<_>) = tags.partition(|(name, _)| retention::TAGS.contains(&name.as_str()));
+        let class = of_retention.iter().find(|(name, _)| name == retention::CLASS_TAG);
+        self.retention = class.and_then(|(_, class)| RetentionClass::named(class));
+        let own = own.into_iter().map(|(name, value)| (name, value.into())).collect();
+        // S3's own tags cannot be set.
+        self.tags = Tagging::new(&own, self.retention.is_some()).unwrap_or_default();
+    }
+
     /// A bucket to read from.
     pub fn reading(bucket: BucketName, env: &Env) -> Result<Self> {
         Ok(Self {
@@ -210,6 +221,8 @@ pub struct Plan {
     pub statistics: bool,
     pub lock_guard: Option<LockGuard>,
     pub lock_timeout: Duration,
+    /// What the lifecycle rules of the deployment go by.
+    pub retention_days: RetentionDays,
     /// Names the backup.
     pub scheduled_time: OffsetDateTime,
     /// That the scheduled time is long past, for each backup's warnings.

@@ -11,9 +11,20 @@ pub(crate) struct Policies {
     pub writer: Value,
     /// For those who list, verify and restore.
     pub reader: Value,
+    /// What `check` looks at, beside the writer's: no backup needs it.
+    pub check: Value,
     /// What no event says.
     pub notes: Vec<String>,
 }
+
+/// Of `store::bucket_settings`.
+const BUCKET_SETTINGS: &[&str] = &[
+    "s3:GetBucketVersioning",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetLifecycleConfiguration",
+    "s3:GetEncryptionConfiguration",
+    "s3:GetBucketPolicy",
+];
 
 pub(crate) fn policies(plan: &Plan) -> Policies {
     let mut notes = Vec::new();
@@ -21,6 +32,7 @@ pub(crate) fn policies(plan: &Plan) -> Policies {
     Policies {
         writer: document(writer(plan, &places, &mut notes)),
         reader: document(reader(plan, &places)),
+        check: document(vec![allow("LookAtTheBucket", BUCKET_SETTINGS, &places.bucket)]),
         notes,
     }
 }

@@ -1,5 +1,6 @@
 //! The database's side: finding it, logging in, and looking before the dump starts.
 
+pub(crate) mod authorities;
 pub(crate) mod databases;
 pub(crate) mod diagnose;
 pub(crate) mod dump_failure;

@@ -51,6 +51,9 @@ pub struct Receipt {
     pub error: Option<Error>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Whose databases they are, as far as it is known: the first label of its name, or its address.
+    #[serde(skip)]
+    pub server: Option<String>,
 }
 
 /// One database.
@@ -165,6 +168,14 @@ impl Receipt {
             backups: Vec::new(),
             error: Some(error),
             warnings: Vec::new(),
+            server: None,
+        }
+    }
+
+    pub(crate) fn of_server(self, server: Option<&str>) -> Self {
+        Self {
+            server: server.map(str::to_owned),
+            ..self
         }
     }
 
@@ -182,6 +193,7 @@ impl Receipt {
             backups,
             error: None,
             warnings,
+            server: None,
         }
     }
 
@@ -241,6 +253,41 @@ impl ReceiptEntry {
             error: None,
             reason: Some(reason),
             made: None,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    /// Of a database of 25 MB.
+    pub(crate) fn summary() -> BackupSummary {
+        let object = |role, size| ReceiptObject {
+            role,
+            bucket: "acme-backups".to_owned(),
+            key: "backups/shop_20261124T020000Z.3f9a12bc.sql.bz2.enc".to_owned(),
+            size,
+            sha256: Sha256::digest(b"x"),
+            etag: None,
+        };
+        BackupSummary {
+            run: "3f9a12bc".to_owned(),
+            objects: vec![object(Role::Dump, 4_400_000), object(Role::Key, 512)],
+            partial: false,
+            dumped_bytes: 25_400_000,
+            compressed_bytes: Some(4_400_000),
+            tables: 5,
+            rows: 67_501,
+            started_at: Timestamp(datetime!(2026-11-24 02:00:03 UTC)),
+            finished_at: Timestamp(datetime!(2026-11-24 02:01:08 UTC)),
+            duration_ms: 65_000,
+            throttled_ms: Some(12_300),
+            server_version: "17.6".to_owned(),
+            pg_dump_version: "18.1".to_owned(),
+            recipients: vec!["45d2ebf9c13a70e2b0f5d1a5c0b54c1f2a7d3c9e8b6f401122334455667788aa".to_owned()],
+            warnings: vec!["extension tables hold rows that no dump has: cron.job".to_owned()],
         }
     }
 }

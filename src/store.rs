@@ -2,6 +2,7 @@
 
 mod archive;
 mod bucket_owner;
+mod bucket_settings;
 mod directory;
 mod etag_kind;
 mod existing;
@@ -21,9 +22,10 @@ mod upload;
 mod whole;
 
 pub use archive::{Archive, ObjectEntry, PinnedObject, missing};
+pub(crate) use bucket_settings::{BucketSetting, ExpectedRules};
 pub(crate) use existing::{FetchOutcome, ListedObject, ObjectIdentity};
 pub use location::{Location, split_url};
-pub use look::{ConditionalSupport, KeyProbe};
+pub use look::{BucketProbe, ConditionalSupport, KeyProbe};
 pub use memory::InMemoryStore;
 pub(crate) use new_file::NewFile;
 pub use s3::{ObjectMatch, PutOutcome, PutRequest, S3, read_text};

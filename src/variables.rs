@@ -60,6 +60,7 @@ pub const ALL: &[(&str, VariableKind)] = &[
     ("LOCK_GUARD", Field("lock_guard")),
     ("RETENTION", Field("retention")),
     ("RETENTION_TIMEZONE", Field("timezone")),
+    ("RETENTION_DAYS", Setting),
     ("BACKUP_EVENT", Setting),
     ("PGSEAL_EVENT_FIELDS", Pin),
     ("PGSEAL_EVENT_DEFAULTS", Setting),

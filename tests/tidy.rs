@@ -28,6 +28,7 @@ const FLOORS: &[&str] = &[
     "store",
     "pipeline",
     "receipt",
+    "metrics",
     "signals",
     "backup",
     "check",

@@ -131,7 +131,6 @@ impl<'a> Attempt<'a> {
             "starting"
         );
         let slowness = estimate.warning(context.plan);
-        slowness.iter().for_each(|warning| tracing::warn!("{warning}"));
         let mut warnings: Vec<String> = context.plan.lateness.iter().cloned().chain(slowness).collect();
         warnings.extend([&facts.warnings[..], &selection.warnings, &properties.warnings].concat());
         if facts.replica && facts.size.unlogged_tables > 0 {

@@ -1,6 +1,6 @@
 //! How much and how long, before it starts.
 
-use super::sizing::{Sizing, ThroughputEstimate};
+use super::sizing::{Sizing, StorageEstimate, ThroughputEstimate};
 use crate::error::{Code, Error, Result};
 use crate::plan::{DeadlineCheck, MemoryBudget, Plan};
 use crate::rds::preflight::ServerFacts;
@@ -21,6 +21,8 @@ pub(crate) struct Estimate {
     /// Where else it could run.
     pub places: Sizing,
     pub memory: MemoryBudget,
+    /// Of one backup, for as long as it is kept.
+    pub storage: StorageEstimate,
 }
 
 impl Estimate {
@@ -36,6 +38,7 @@ impl Estimate {
             limited_by,
             places: Sizing::new(bytes, rate, plan.compression),
             memory,
+            storage: StorageEstimate::new(bytes, plan.compression, plan.destination.storage_class.as_ref()),
         })
     }
 

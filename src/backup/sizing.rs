@@ -1,7 +1,7 @@
 //! Where a dump can run, how long it takes there and what that costs: from measured work and AWS's prices.
 
 use crate::format::compression::Compression;
-use crate::plan::{DEFAULT_CHECK_INTERVAL, MemoryBudget, PG_DUMP};
+use crate::plan::{DEFAULT_CHECK_INTERVAL, MemoryBudget, PG_DUMP, StorageClass};
 use serde::Serialize;
 
 /// What one `pg_dump` gives at most, in bytes per second.
@@ -116,6 +116,43 @@ impl Sizing {
     }
 }
 
+/// What one backup takes in S3.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct StorageEstimate {
+    pub bytes: u64,
+    /// At the list prices of us-east-1.
+    pub usd_per_month: f64,
+}
+
+impl StorageEstimate {
+    pub(crate) fn new(dump_bytes: u64, compression: Compression, class: Option<&StorageClass>) -> Self {
+        // As small as the mixed set of `make bench` became (docs/bench/AIMS.md); rows that are text alone become less so.
+        let ratio = match compression {
+            Compression::Bzip2(_) => 5,
+            Compression::Zstd(_) => 4,
+            Compression::None => 1,
+        };
+        let bytes = dump_bytes / ratio;
+        Self {
+            bytes,
+            usd_per_month: cents(bytes as f64 / (1u64 << 30) as f64 * usd_per_gib(class)),
+        }
+    }
+}
+
+/// Dollars for a GiB for a month (us-east-1, <https://aws.amazon.com/s3/pricing/>), the first tier.
+fn usd_per_gib(class: Option<&StorageClass>) -> f64 {
+    match class.map(StorageClass::as_str) {
+        Some("STANDARD_IA") => 0.0125,
+        Some("ONEZONE_IA") => 0.01,
+        Some("GLACIER_IR") => 0.004,
+        Some("GLACIER") => 0.0036,
+        Some("DEEP_ARCHIVE") => 0.00099,
+        // And those that begin so.
+        _ => 0.023,
+    }
+}
+
 /// To a hundredth of a cent.
 fn cents(usd: f64) -> f64 {
     (usd * 10_000.0).round() / 10_000.0
@@ -186,6 +223,17 @@ mod tests {
         assert_eq!(small.lambda.unwrap().cpus, 1);
         let large = Sizing::new(1 << 40, Some(10 << 20), Compression::Bzip2(9));
         assert!(large.lambda.is_none() && large.fargate.unwrap().cpus == 1, "{large:?}");
+    }
+
+    #[test]
+    fn a_month_in_s3_has_its_price() {
+        let month = |compression, class: Option<&str>| {
+            let class = class.map(|class| StorageClass::new(class).unwrap());
+            StorageEstimate::new(100 << 30, compression, class.as_ref()).usd_per_month
+        };
+        assert_eq!(month(Compression::None, None), 2.3);
+        assert_eq!(month(Compression::Bzip2(9), None), 0.46);
+        assert_eq!(month(Compression::Bzip2(9), Some("GLACIER_IR")), 0.08);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::envelope::private_key::{PrivateKey, passphrase};
 use crate::envelope::recipient::{self, Recipient};
 use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
+use crate::metrics;
 use crate::observe::logs::ANSWER;
 use crate::observe::output;
 use crate::plan::SigningKey;
@@ -21,6 +22,7 @@ use crate::restore::conninfo::Conninfo;
 use crate::restore::find::ChosenBackup;
 use crate::restore::list::UnreadableEntry;
 use crate::restore::list::filter::{self, ListFilter, age};
+use crate::restore::report::DrillOutcome;
 use crate::restore::{clean, decrypt, drill, list, load, rewrap, verify};
 use crate::variables::Env;
 use clap::{Args, ValueEnum};
@@ -283,6 +285,8 @@ pub(crate) async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Resu
         path,
     };
     let report = drill::drill(&backup, ask, cancel).await;
+    let has_passed = report.outcome == DrillOutcome::Passed;
+    metrics::record_drill(&backup.folder.last_name(), &report.backup.database, has_passed, report.duration_ms);
     let (exit, page) = match place.leave(&report).await {
         Ok(page) => (report.exit(), Some(page)),
         Err(error) => {

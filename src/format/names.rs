@@ -148,6 +148,14 @@ impl Stem {
         format!("{self}.manifest.{revision}.jsonl")
     }
 
+    /// The first or a later one: the number of the first does not stand in its name.
+    pub(crate) fn manifest_of(&self, revision: u32) -> String {
+        match revision {
+            1 => self.manifest(),
+            later => self.manifest_revision(later),
+        }
+    }
+
     /// Which revision's manifest a key is, if it is one of this backup.
     pub(crate) fn revision_of(&self, key: &str) -> Option<u32> {
         let rest = key.strip_prefix(&format!("{self}.manifest."))?;

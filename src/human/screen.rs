@@ -22,16 +22,20 @@ pub struct Page {
 impl Page {
     /// Of the terminal behind stdout; 80 columns without one.
     pub fn for_stdout(env: &Env) -> Self {
-        let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
             .iter()
             .find_map(|name| env.get(name))
             .unwrap_or_default();
         Self {
-            width: if width < 20 { 80 } else { width },
+            width: Self::terminal_width(),
             colour: env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb"),
             unicode: locale.to_ascii_lowercase().replace('-', "").contains("utf8"),
         }
+    }
+
+    pub(crate) fn terminal_width() -> usize {
+        let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+        if width < 20 { 80 } else { width }
     }
 
     #[cfg(test)]

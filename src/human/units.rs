@@ -21,6 +21,7 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     let ending = match noun {
         _ if number == 1 => "",
         "index" => "es",
+        "authority" => return format!("{} authorities", grouped(number)),
         _ => "s",
     };
     format!("{} {noun}{ending}", grouped(number))

@@ -7,6 +7,31 @@ use crate::error::{Code, Error, Result};
 use crate::event::EventFields;
 use crate::variables::Env;
 
+/// What the variable begins with where it names Parameter Store.
+const STORE: &str = "ssm:";
+
+/// Where the public keys are in Parameter Store, if the variable says so.
+pub(crate) fn parameter_path(env: &Env) -> Option<&str> {
+    env.get("OPENSSL_PUBLIC_KEY")?.trim().strip_prefix(STORE)
+}
+
+/// Anyone who may write a parameter could make themselves a recipient: the fingerprints say whose keys may be there.
+fn stored(path: &str, env: &Env) -> Result<Vec<String>> {
+    let refused = |reason: &str| Error::field(Code::BadEvent, "public_key", format!("(OPENSSL_PUBLIC_KEY) {reason}"));
+    if !path.starts_with('/') || path.chars().any(char::is_whitespace) {
+        return Err(refused("must name a path in Parameter Store as ssm:/path"));
+    }
+    if env.get("PGSEAL_ALLOWED_FINGERPRINTS").is_none() {
+        return Err(refused(
+            "names Parameter Store: set PGSEAL_ALLOWED_FINGERPRINTS to the fingerprints of the keys that may be there",
+        ));
+    }
+    let keys = env
+        .stored_keys()
+        .ok_or_else(|| refused("names Parameter Store, which this command does not read"))?;
+    Ok(keys.to_vec())
+}
+
 /// Those of the event, as far as the environment allows them.
 pub(super) fn recipients(asked: &EventFields<'_>, env: &Env) -> Result<Vec<Recipient>> {
     let variable = env.get("OPENSSL_PUBLIC_KEY");
@@ -25,7 +50,14 @@ pub(super) fn recipients(asked: &EventFields<'_>, env: &Env) -> Result<Vec<Recip
             "(OPENSSL_PUBLIC_KEY) is set and empty: name the recipients that an event may choose among, or do not set it",
         ));
     }
-    let of_variable = variable.map(key_texts).transpose()?.map(|texts| parsed(&texts)).transpose()?;
+    let path = parameter_path(env);
+    let of_variable = match (variable, path) {
+        (None, _) => None,
+        // Of no use to an event that has its own.
+        (_, Some(_)) if asked.in_event("public_key") || asked.in_defaults("public_key") => None,
+        (_, Some(path)) => Some(parsed(&stored(path, env)?)?),
+        (Some(variable), None) => Some(parsed(&key_texts(variable)?)?),
+    };
     let of_defaults = asked.of_defaults().texts("public_key")?.map(|texts| parsed(&texts)).transpose()?;
     let mut chosen = if asked.in_event("public_key") {
         parsed(&asked.texts("public_key")?.unwrap_or_default())?
@@ -33,7 +65,8 @@ pub(super) fn recipients(asked: &EventFields<'_>, env: &Env) -> Result<Vec<Recip
         of_defaults.clone().or_else(|| of_variable.clone()).unwrap_or_default()
     };
     let allows = deployment::may_allow_keys(env, of_defaults.is_some());
-    let of_variable = of_variable.filter(|_| allows("OPENSSL_PUBLIC_KEY"));
+    // What is in Parameter Store is held against the fingerprints itself.
+    let of_variable = of_variable.filter(|_| path.is_none() && allows("OPENSSL_PUBLIC_KEY"));
     let of_defaults = of_defaults.filter(|_| allows(deployment::EVENT_DEFAULTS));
     let of_environment: Vec<Recipient> = of_variable.into_iter().chain(of_defaults).flatten().collect();
     let pins = env

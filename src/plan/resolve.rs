@@ -52,6 +52,8 @@ impl Plan {
                 .and_then(|time| schedule::time(time.as_deref(), place.now)),
         );
         let retention = faults.keep(retention(asked, scheduled_time.unwrap_or(place.now)));
+        let days = faults.keep(retention::RetentionDays::from_env(env));
+        let retention = retention.map(|class| Some((class?, days?.locked(class?))));
         let destination = destination(asked, region.as_ref(), retention.flatten(), faults);
         let format = faults.keep(format(asked));
         let compression = faults.keep(compression(asked));
@@ -95,6 +97,7 @@ impl Plan {
             statistics: statistics?,
             lock_guard: lock_guard?,
             lock_timeout: lock_timeout?,
+            retention_days: days?,
             scheduled_time,
             lateness: schedule::late(scheduled_time, place.now),
             stall_timeout: stall_timeout?,
@@ -241,7 +244,8 @@ fn selection(asked: &EventFields<'_>, faults: &mut Faults) -> Option<Selection> 
 fn destination(
     asked: &EventFields<'_>,
     region: Option<&RegionName>,
-    retention: Option<RetentionClass>,
+    // With the days that its lock lasts.
+    retention: Option<(RetentionClass, u32)>,
     faults: &mut Faults,
 ) -> Option<Destination> {
     let text = |field: &str| asked.text(field);
@@ -267,9 +271,10 @@ fn destination(
         .object("tags")
         .and_then(|tags| Ok(tags.map(|tags| Tagging::new(tags, retention.is_some())).transpose()?.flatten()));
     let tags = faults.keep(tags);
-    let object_lock = asked
-        .object("object_lock")
-        .and_then(|lock| lock.map(|lock| storage::object_lock(lock, retention)).transpose());
+    let object_lock = asked.object("object_lock").and_then(|lock| {
+        lock.map(|lock| storage::object_lock(lock, retention.map(|(_, days)| days)))
+            .transpose()
+    });
     let object_lock = faults.keep(object_lock);
     Some(Destination {
         bucket: BucketAccess {
@@ -283,7 +288,7 @@ fn destination(
         kms_key_id: kms_key_id?,
         acl: acl?,
         tags: tags?,
-        retention,
+        retention: retention.map(|(class, _)| class),
         object_lock: object_lock?,
     })
 }

@@ -1,6 +1,7 @@
 //! For how long a backup is kept: its class, by which lifecycle rules and locks go. Nothing is deleted here.
 
 use crate::error::{Code, Error, Result};
+use crate::variables::Env;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use time::OffsetDateTime;
@@ -8,6 +9,8 @@ use time::OffsetDateTime;
 /// Lifecycle rules select by these tags: the class, and `manifest`, which must go before what it names.
 pub(crate) const CLASS_TAG: &str = "retention";
 pub(crate) const ROLE_TAG: &str = "role";
+
+pub(crate) const TAGS: [&str; 2] = [CLASS_TAG, ROLE_TAG];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetentionClass {
@@ -26,8 +29,11 @@ impl RetentionClass {
         if retention == "gfs" {
             return Ok(Self::of_day(day(time, &zone)?));
         }
-        let class = Self::ALL.into_iter().find(|class| class.as_str() == retention);
-        class.ok_or_else(|| refused("retention", "must be daily, weekly, monthly, yearly or gfs"))
+        Self::named(retention).ok_or_else(|| refused("retention", "must be daily, weekly, monthly, yearly or gfs"))
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == name)
     }
 
     fn of_day(day: Date) -> Self {
@@ -48,17 +54,6 @@ impl RetentionClass {
         }
     }
 
-    /// For how many days the templates' lifecycle rules keep the manifest; what it names stays for two days more, since a dump
-    /// begins before midnight and ends behind it.
-    pub(crate) fn days(self) -> u32 {
-        match self {
-            Self::Daily => 14,
-            Self::Weekly => 60,
-            Self::Monthly => 400,
-            Self::Yearly => 2600,
-        }
-    }
-
     /// In the form of the `x-amz-tagging` header. A manifest goes before what it names: what has no manifest is no backup.
     pub(crate) fn tagging(self, is_manifest: bool) -> String {
         let role = if is_manifest {
@@ -68,10 +63,53 @@ impl RetentionClass {
         };
         format!("{CLASS_TAG}={}{role}", self.as_str())
     }
+}
+
+/// For how many days lifecycle rules keep the manifests of each class; what a manifest names stays for two days more, since a
+/// dump begins before midnight and ends behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetentionDays([u32; 4]);
+
+impl Default for RetentionDays {
+    fn default() -> Self {
+        Self([14, 60, 400, 2600])
+    }
+}
+
+impl RetentionDays {
+    const VARIABLE: &str = "RETENTION_DAYS";
+
+    /// As anyone who deploys other rules says it: `daily=14,weekly=60`; the others are as ever.
+    pub(super) fn from_env(env: &Env) -> Result<Self> {
+        let mut days = Self::default();
+        for part in env.get(Self::VARIABLE).unwrap_or_default().split(',') {
+            if part.trim().is_empty() {
+                continue;
+            }
+            days.set(part).ok_or_else(|| {
+                refused(
+                    Self::VARIABLE,
+                    "(an environment variable) must be classes with whole days from 2 to 36500, such as daily=14,weekly=60,monthly=400,yearly=2600",
+                )
+            })?;
+        }
+        Ok(days)
+    }
+
+    fn set(&mut self, part: &str) -> Option<()> {
+        let (name, days) = part.split_once('=')?;
+        let at = RetentionClass::ALL.iter().position(|class| class.as_str() == name.trim())?;
+        self.0[at] = days.trim().parse().ok().filter(|days| (2..=36_500).contains(days))?;
+        Some(())
+    }
+
+    pub(crate) fn of(self, class: RetentionClass) -> u32 {
+        self.0[class as usize]
+    }
 
     /// A lock ends before the lifecycle rule comes.
-    pub(crate) fn lock_days(self) -> u32 {
-        self.days() - 1
+    pub(super) fn locked(self, class: RetentionClass) -> u32 {
+        self.of(class) - 1
     }
 }
 
@@ -92,6 +130,7 @@ fn refused(field: &str, reason: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{BucketName, Destination};
     use time::macros::datetime;
 
     #[test]
@@ -121,7 +160,6 @@ mod tests {
         let time = datetime!(2026-01-01 02:00 UTC);
         for class in RetentionClass::ALL {
             assert_eq!(RetentionClass::new(class.as_str(), None, time).unwrap(), class);
-            assert_eq!(class.lock_days() + 1, class.days());
         }
         for (retention, zone, field) in [
             ("", None, "retention"),
@@ -130,6 +168,45 @@ mod tests {
         ] {
             let error = RetentionClass::new(retention, zone, time).unwrap_err();
             assert_eq!((error.code, error.field.as_deref()), (Code::BadEvent, Some(field)), "{retention}");
+        }
+    }
+
+    /// A rewrapped manifest had no tags, and outlived its dump.
+    #[test]
+    fn new_objects_beside_an_old_one_are_kept_as_it_is() {
+        let bucket = BucketName::new("acme-backups").unwrap();
+        let env = [("AWS_REGION", "eu-west-1")].into_iter().collect();
+        let mut destination = Destination::reading(bucket, &env).unwrap();
+        let tagged = |tags: &[(&str, &str)], destination: &mut Destination| {
+            destination.set_tags(tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+            ["app_20261124T020000Z.manifest.2.jsonl", "app_20261124T020000Z.3f9a12bc.key.ab.enc"].map(|name| destination.tagging(name).unwrap_or_default())
+        };
+        let of_manifest = [("team", "data base"), ("retention", "weekly"), ("role", "manifest")];
+        assert_eq!(
+            tagged(&of_manifest, &mut destination),
+            [
+                "team=data%20base&retention=weekly&role=manifest",
+                "team=data%20base&retention=weekly"
+            ]
+        );
+        assert_eq!(tagged(&[], &mut destination), ["", ""]);
+        // Nobody's class of ours.
+        assert_eq!(tagged(&[("retention", "decade")], &mut destination), ["", ""]);
+    }
+
+    #[test]
+    fn anyone_who_deploys_other_rules_says_their_days() {
+        let days = |text: &str| RetentionDays::from_env(&[("RETENTION_DAYS", text)].into_iter().collect());
+        let given = days("yearly=3650, daily=30").unwrap();
+        assert_eq!(RetentionClass::ALL.map(|class| given.of(class)), [30, 60, 400, 3650]);
+        assert_eq!(given.locked(RetentionClass::Daily), 29);
+        assert_eq!(days("").unwrap(), RetentionDays::default());
+        for text in ["daily", "daily=1", "daily=-3", "hourly=3", "daily=14;weekly=60", "14"] {
+            let error = days(text).unwrap_err();
+            assert!(
+                error.code == Code::BadEvent && error.message.contains("RETENTION_DAYS"),
+                "{text}: {error}"
+            );
         }
     }
 
@@ -169,24 +246,27 @@ mod tests {
     fn on_every_day_of_three_years_what_is_listed_is_complete_and_no_lock_is_in_the_way() {
         let rules: serde_json::Value = serde_json::from_str(include_str!("../../deploy/lifecycle.json")).unwrap();
         let first = datetime!(2026-01-01 23:50 UTC);
-        let nights: Vec<(OffsetDateTime, RetentionClass)> = (0..1096)
-            .map(|night| first + time::Duration::days(night))
-            .map(|time| (time, RetentionClass::new("gfs", Some("Europe/Berlin"), time).unwrap()))
+        let removal = RetentionClass::ALL.map(|class| [true, false].map(|is_manifest| days(&rules, class, is_manifest)));
+        // The class, and when manifest and dump are removed.
+        let nights: Vec<(OffsetDateTime, RetentionClass, OffsetDateTime)> = (0..1096)
+            .map(|night| {
+                let dump = first + time::Duration::days(night);
+                let class = RetentionClass::new("gfs", Some("Europe/Berlin"), dump).unwrap();
+                let manifest = dump + time::Duration::minutes(40);
+                let [of_manifest, of_dump] = removal[class as usize];
+                let (until, others_until) = (removed(manifest, of_manifest), removed(dump, of_dump));
+                assert!(until <= others_until, "{dump}: the manifest outlives the dump");
+                let locked = manifest + time::Duration::days(i64::from(RetentionDays::default().locked(class)));
+                assert!(locked <= until && locked <= others_until, "{dump}");
+                (dump, class, until)
+            })
             .collect();
         let mut most = std::collections::BTreeMap::new();
         for day in 0..1200 {
             let now = datetime!(2026-01-02 12:00 UTC) + time::Duration::days(day);
             let mut listed = std::collections::BTreeMap::new();
-            for (dump, class) in nights.iter().filter(|(dump, _)| *dump < now) {
-                let manifest = *dump + time::Duration::minutes(40);
-                let (until, others_until) = (
-                    removed(manifest, days(&rules, *class, true)),
-                    removed(*dump, days(&rules, *class, false)),
-                );
-                assert!(until <= others_until, "{dump}: the manifest outlives the dump");
-                let locked = |written: OffsetDateTime| written + time::Duration::days(i64::from(class.lock_days()));
-                assert!(locked(manifest) <= until && locked(manifest) <= others_until, "{dump}");
-                if now < until {
+            for (_, class, until) in nights.iter().filter(|(dump, ..)| *dump < now) {
+                if now < *until {
                     *listed.entry(class.as_str()).or_insert(0) += 1;
                 }
             }

@@ -1,6 +1,6 @@
 //! How S3 is to keep the objects: what an event may ask for, parsed.
 
-use super::retention::{self, RetentionClass};
+use super::retention;
 use crate::error::{Code, Error, Result};
 use serde_json::{Map, Value};
 use std::fmt::Display;
@@ -123,7 +123,7 @@ impl Tagging {
             if name.is_empty() || name.chars().count() > 128 || value.chars().count() > 256 {
                 return Err(refused("tags", "must have names of 1 to 128 characters and values of at most 256"));
             }
-            if [retention::CLASS_TAG, retention::ROLE_TAG].contains(&name.as_str()) && has_retention {
+            if retention::TAGS.contains(&name.as_str()) && has_retention {
                 return Err(refused("tags", format!("must not have `{name}` beside `retention`, which sets it")));
             }
             if name.to_ascii_lowercase().starts_with("aws:") {
@@ -151,7 +151,7 @@ pub struct ObjectLock {
 }
 
 /// Without `days` those of the retention class.
-pub(crate) fn object_lock(object: &Map<String, Value>, retention: Option<RetentionClass>) -> Result<ObjectLock> {
+pub(crate) fn object_lock(object: &Map<String, Value>, days_of_class: Option<u32>) -> Result<ObjectLock> {
     let refused = |reason: &str| refused("object_lock", reason);
     if object.keys().any(|name| name != "mode" && name != "days") {
         return Err(refused("has the fields `mode` and `days` only"));
@@ -161,8 +161,8 @@ pub(crate) fn object_lock(object: &Map<String, Value>, retention: Option<Retenti
         Some("GOVERNANCE") => false,
         _ => return Err(refused("needs a `mode`: GOVERNANCE or COMPLIANCE")),
     };
-    let days = match (object.get("days"), retention) {
-        (None | Some(Value::Null), Some(class)) => Some(class.lock_days()),
+    let days = match (object.get("days"), days_of_class) {
+        (None | Some(Value::Null), Some(days)) => Some(days),
         (days, _) => days
             .and_then(Value::as_u64)
             .filter(|days| (1..=36_500).contains(days))

@@ -50,7 +50,6 @@ pub(crate) async fn watch(
                 if guard.ends {
                     return ended(&told);
                 }
-                tracing::warn!(database = database.as_str(), "{told}");
                 warn(told);
                 // Told once; it goes on to the dump's end.
                 return std::future::pending().await;

@@ -18,7 +18,8 @@ use crate::error::{Code, Error, Result};
 use crate::format::Sha256;
 use crate::format::names::{MAX_REVISION, Prefix};
 use crate::format::object_names::{instructions_revision, manifest_revision};
-use crate::store::{Location, PutOutcome};
+use crate::observe::logs::ANSWER;
+use crate::store::{Archive, Location, PutOutcome};
 use bytes::Bytes;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -106,18 +107,19 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
     };
     bytes.extend_from_slice(&Proof::new(&opened.manifest_mac(&bytes), signatures).line()?);
     let found = must_be_taken(&name, &bytes, &opened, ask)?;
+    let archive = kept_alike(backup, &stem.manifest_of(opened.manifest.generation), &mut warnings, cancel).await?;
     let mut written = Vec::new();
     for (name, wrapped) in keys {
-        put(backup, &name, wrapped, &mut written, cancel).await?;
+        put(&archive, &name, wrapped, &mut written, cancel).await?;
     }
-    put(backup, &name, bytes.into(), &mut written, cancel).await?;
+    put(&archive, &name, bytes.into(), &mut written, cancel).await?;
     read_back(backup, &found, &written, cancel).await.map_err(|mut error| {
         error.message = format!("{name} was written, and is not read back as it was meant: {}", error.message);
         error
     })?;
     // The new revision exists; what is missing from here on is only its recovery instructions.
     let instructions = instructions_name(&backup.stem, manifest.generation);
-    if let Err(error) = put(backup, &instructions, text.into(), &mut written, cancel).await {
+    if let Err(error) = put(&archive, &instructions, text.into(), &mut written, cancel).await {
         let warning = format!(
             "the recovery instructions were not written ({}): {}",
             error.code.name(),
@@ -294,8 +296,24 @@ async fn next_revision(backup: &ChosenBackup, opened: u32) -> Result<u32> {
     free.ok_or_else(|| Error::new(Code::CommitFailed, "every number of a later manifest is taken"))
 }
 
-async fn put(backup: &ChosenBackup, name: &str, bytes: Bytes, written: &mut Vec<String>, cancel: &Cancel) -> Result<()> {
-    match cancel.run_until_cancelled(backup.archive.put_new(name, bytes)).await? {
+/// The backup's folder: what is written there is kept for as long as the newest manifest.
+async fn kept_alike(backup: &ChosenBackup, newest: &str, warnings: &mut Vec<String>, cancel: &Cancel) -> Result<Archive> {
+    match cancel.run_until_cancelled(backup.archive.with_tags_of(newest)).await {
+        Err(error) if error.code == Code::S3Denied => {
+            let warning = format!(
+                "the new objects have no tags, and lifecycle rules that go by tags pass them over: {}",
+                error.message
+            );
+            tracing::warn!(target: ANSWER, "{warning}");
+            warnings.push(warning);
+            Ok(backup.archive.clone())
+        }
+        outcome => outcome,
+    }
+}
+
+async fn put(archive: &Archive, name: &str, bytes: Bytes, written: &mut Vec<String>, cancel: &Cancel) -> Result<()> {
+    match cancel.run_until_cancelled(archive.put_new(name, bytes)).await? {
         PutOutcome::Stored { .. } => {
             written.push(name.to_owned());
             Ok(())

@@ -131,6 +131,14 @@ impl Archive {
         }
     }
 
+    /// The same folder, whose new objects get the tags of this one.
+    pub(crate) async fn with_tags_of(&self, name: &str) -> Result<Self> {
+        match self {
+            Self::S3(reader) => reader.with_tags_of(name).await.map(Self::S3),
+            Self::Directory(_) | Self::Memory(_) => Ok(self.clone()),
+        }
+    }
+
     /// Writes a new object; never overwrites.
     pub(crate) async fn put_new(&self, name: &str, body: Bytes) -> Result<PutOutcome> {
         match self {

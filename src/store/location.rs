@@ -39,6 +39,11 @@ impl Location {
         })
     }
 
+    /// The last of its names: of a folder for each server, the server's.
+    pub(crate) fn last_name(&self) -> String {
+        self.split().map_or_else(|| self.to_string(), |(_, name)| name)
+    }
+
     /// The folder and the name in it, if the last segment is taken for a name.
     pub(crate) fn split(&self) -> Option<(Self, String)> {
         match self {

@@ -18,6 +18,14 @@ pub enum KeyProbe {
     Forbidden,
 }
 
+/// What a look at the bucket came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BucketProbe {
+    Found,
+    /// The role may not look: why.
+    Forbidden(String),
+}
+
 impl S3 {
     /// By HeadObject; where that is denied, as the documented policy denies it for a dump, by ListObjectsV2.
     pub async fn look(&self, key: &str) -> Result<KeyProbe> {

@@ -2,7 +2,7 @@
 
 use super::bucket_owner::BucketOwner;
 use super::etag_kind::EtagKind;
-use super::look::KeyProbe;
+use super::look::{BucketProbe, KeyProbe};
 use super::put_answer;
 use super::s3_error::{S3ErrorKind, exists_and_is_missing};
 use super::same_bytes::has_bytes;
@@ -94,6 +94,16 @@ impl S3 {
         }
     }
 
+    /// By the same connections.
+    pub(super) fn with_destination(&self, destination: Destination) -> Self {
+        Self {
+            client: self.client.clone(),
+            destination,
+            patience: self.patience,
+            etags: EtagKind::default(),
+        }
+    }
+
     /// With other limits than the usual ones: for tests of links that are slow or stand still.
     pub fn patient(mut self, patience: TransferTimeouts) -> Self {
         self.patience = patience;
@@ -106,7 +116,7 @@ impl S3 {
 
     /// Finds a missing bucket and a wrong region before the dump. A role without `s3:ListBucket` cannot look, and need
     /// not: then the first write tells.
-    pub async fn check_bucket(&self) -> Result<()> {
+    pub async fn check_bucket(&self) -> Result<BucketProbe> {
         let d = &self.destination;
         let answer = self.client.head_bucket().bucket(d.bucket.name.as_str()).send().await;
         let resource = self.bucket_arn();
@@ -121,12 +131,14 @@ impl S3 {
             );
             return Err(error.advise(format!("Set `bucket_region` to {region}.")));
         }
-        let Err(error) = answer else { return Ok(()) };
+        let Err(error) = answer else {
+            return Ok(BucketProbe::Found);
+        };
         match S3ErrorKind::from_sdk(&error, "s3:ListBucket (HeadBucket)", &resource) {
             S3ErrorKind::NotFound => Err(Error::new(Code::S3NoBucket, format!("there is no bucket {}", d.bucket.name))),
             S3ErrorKind::Denied(error) => {
                 tracing::info!("the bucket cannot be looked at beforehand: {}", error.message);
-                Ok(())
+                Ok(BucketProbe::Forbidden(error.message))
             }
             other => Err(other.into_error("s3:ListBucket", &resource)),
         }

@@ -224,4 +224,24 @@ impl S3Reader {
             stored => stored,
         })
     }
+
+    /// The same folder: what is written there from now on is kept as this object is, by lifecycle rules that go by tags. A
+    /// server that knows no tags has no such rules.
+    pub(crate) async fn with_tags_of(&self, name: &str) -> Result<Self> {
+        let key = format!("{}{name}", self.folder);
+        let request = self.s3.client.get_object_tagging().bucket(self.s3.bucket()).key(&key);
+        let tags = match request.send().await {
+            Ok(answer) => answer.tag_set,
+            Err(error) => match S3ErrorKind::from_sdk(&error, "s3:GetObjectTagging", &self.s3.arn(&key)) {
+                S3ErrorKind::Denied(error) => return Err(error),
+                _ => Vec::new(),
+            },
+        };
+        let mut destination = self.s3.destination.clone();
+        destination.set_tags(tags.into_iter().map(|tag| (tag.key, tag.value)));
+        Ok(Self {
+            s3: Arc::new(self.s3.with_destination(destination)),
+            folder: self.folder.clone(),
+        })
+    }
 }

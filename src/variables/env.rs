@@ -14,6 +14,8 @@ pub struct Env {
     pub(super) unreadable: Vec<String>,
     /// Names of variables that a file of the image sets.
     pub(super) pinned: BTreeSet<String>,
+    /// What Parameter Store has where OPENSSL_PUBLIC_KEY names a path there; `None` where nobody has looked.
+    stored_keys: Option<Vec<String>>,
     /// Why that file cannot be used.
     pub(super) fault: Option<Error>,
 }
@@ -53,6 +55,17 @@ impl Env {
         let mut env = self.clone();
         env.values.insert(name.to_owned(), value.to_owned());
         env
+    }
+
+    #[must_use]
+    pub(crate) fn with_stored_keys(&self, keys: Vec<String>) -> Self {
+        let mut env = self.clone();
+        env.stored_keys = Some(keys);
+        env
+    }
+
+    pub(crate) fn stored_keys(&self) -> Option<&[String]> {
+        self.stored_keys.as_deref()
     }
 
     /// Whether it is there, be it empty.

@@ -1,4 +1,4 @@
-//! The doors of the program: how an event gets in, and what comes out on which stream.
+//! The entry points of the program: how an event gets in, and what comes out on which stream.
 
 mod cancel;
 mod check;
@@ -7,6 +7,7 @@ mod future;
 mod many;
 mod orders;
 mod plan;
+mod records;
 mod selection;
 mod storage;
 

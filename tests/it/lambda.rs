@@ -9,6 +9,7 @@ use crate::support::ports::Reserved;
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3, SECRET_KEY};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
@@ -308,6 +309,25 @@ fn no_secret_stands_in_the_logs() {
     for secret in [SECRET_KEY, function.server.password(), "BEGIN PUBLIC KEY"] {
         assert!(!log.contains(secret), "{secret} stands in the log: {log}");
     }
+}
+
+/// Two events of one warm process could not be told apart, and a failure stood there twice.
+#[test]
+fn each_line_of_the_log_names_its_request_and_each_failure_stands_there_once() {
+    let function = Function::with(&[("AWS_LAMBDA_LOG_LEVEL", "ERROR"), ("AWS_LAMBDA_LOG_FORMAT", "JSON")]);
+    function.complete(&function.event());
+    let mut bad = function.event();
+    bad["database"] = json!("missing");
+    function.fails(&bad, "pgseal.no_database");
+    let log = function.process.log();
+    let parsed = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let lines: Vec<Value> = parsed.filter(|line| line.get("timestamp").is_some()).collect();
+    let requests: BTreeSet<&str> = lines.iter().map(|line| line["requestId"].as_str().expect("an id")).collect();
+    assert_eq!(requests.len(), 2, "{log}");
+    let count = |fits: &dyn Fn(&&Value) -> bool| lines.iter().filter(fits).count();
+    assert_eq!(count(&|line| line["level"] == "ERROR"), 1, "{log}");
+    assert_eq!(count(&|line| line["message"] == "receipt"), 2, "{log}");
+    assert_eq!(count(&|line| line.get("_aws").is_some()), 2, "{log}");
 }
 
 /// Two megabytes at 16 KiB a second: two minutes, in a function that has less.

@@ -40,7 +40,7 @@ const HERE: &[&str] = &[
     "fetch",
     "upload",
 ];
-/// In `home/readme.rs`.
+/// In `restore_cli/readme.rs`.
 const OF_RESTORES: &[&str] = &["commands", "drill", "rewrap", "signer", "signed", "signature"];
 const ON_THE_ROAD: &[&str] = &[
     "receipt",
@@ -55,6 +55,9 @@ const ON_THE_ROAD: &[&str] = &[
     "restore-globals",
     "restore-legacy",
 ];
+
+/// In `entry_points/records.rs`.
+const OF_LOGS: &[&str] = &["query failures", "query receipts", "query warnings", "query run"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -77,7 +80,11 @@ fn every_command_in_the_readme_is_tested_and_every_test_has_its_command() {
     let unmarked: Vec<String> = unmarked.map(|block| block.text).collect();
     assert!(unmarked.is_empty(), "blocks without a test: {unmarked:#?}");
     let marked: BTreeSet<String> = blocks().into_iter().filter_map(|block| block.name).collect();
-    let tested: BTreeSet<String> = [HERE, ON_THE_ROAD, OF_RESTORES].concat().into_iter().map(str::to_owned).collect();
+    let tested: BTreeSet<String> = [HERE, ON_THE_ROAD, OF_RESTORES, OF_LOGS]
+        .concat()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     assert_eq!(marked, tested);
 }
 

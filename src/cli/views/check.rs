@@ -32,10 +32,11 @@ impl Answer for CheckReport {
             .iter()
             .filter_map(|estimate| estimate["estimate"]["memory"]["peak"].as_u64());
         screen.line(format!(
-            "Ready: about {} of SQL, at least {}, at most {} of memory.",
+            "Ready: about {} of SQL, at least {}, at most {} of memory; ${:.2} a month for S3.",
             sized(number("dump_bytes")),
             lasting(number("seconds").max(1) * 1000),
-            sized(memory.max().unwrap_or_default())
+            sized(memory.max().unwrap_or_default()),
+            self.estimate["storage_usd_per_month"].as_f64().unwrap_or_default()
         ));
     }
 }
@@ -105,6 +106,26 @@ fn sentence(name: &str, detail: &Value) -> String {
         }
         "signing" => format!("signed by {}", short(detail["fingerprint"].as_str().unwrap_or_default())),
         "bucket" => format!("bucket {} in {}", text(&detail["bucket"]), text(&detail["region"])),
+        "bucket_versioning" => "the bucket keeps versions".to_owned(),
+        "bucket_lock" => match detail["default_days"].as_u64() {
+            Some(days) => format!(
+                "Object Lock: {} by default, {}",
+                counted(days, "day"),
+                text(&detail["default_mode"])
+            ),
+            None => "Object Lock is on, without a default".to_owned(),
+        },
+        "bucket_lifecycle" => format!(
+            "{} of the bucket",
+            counted(detail["rules"].as_u64().unwrap_or_default(), "lifecycle rule")
+        ),
+        "bucket_encryption" => format!("the bucket encrypts by {}, on top of the seal", text(&detail["algorithm"])),
+        "bucket_policy" => "the bucket's policy denies to overwrite".to_owned(),
+        "authorities" => format!(
+            "trusts {}{}",
+            counted(detail["certificates"].as_u64().unwrap_or_default(), "authority"),
+            detail["made"].as_str().map(|made| format!(", of {made}")).unwrap_or_default()
+        ),
         "conditional_writes" => "S3 refuses to overwrite, and compares checksums".to_owned(),
         "server" => format!(
             "server {}, port {}, TLS {}",
@@ -143,5 +164,45 @@ fn listed(value: &Value) -> String {
         Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(", "),
         Value::String(all) if all == "*" => "every database".to_owned(),
         other => text(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Code, Error};
+    use crate::human::Page;
+    use serde_json::json;
+
+    fn screen(report: &CheckReport) -> String {
+        let mut screen = Screen::new(Page::plain(100));
+        report.draw(&mut screen);
+        screen.finish().as_str().to_owned()
+    }
+
+    /// Three faults of one event were told and counted as one.
+    #[test]
+    fn every_fault_is_counted() {
+        let fault = |field: &str| Error::field(Code::BadEvent, field, "is wrong");
+        let mut error = fault("bucket");
+        error.also = vec![fault("host"), fault("user")];
+        let mut report = CheckReport::refused(error);
+        report.record("server", None, Err(Error::new(Code::DbTls, "the server speaks no TLS")));
+        let text = screen(&report);
+        assert!(text.contains("Not ready: 4 faults."), "{text}");
+        for field in ["bucket", "host", "user"] {
+            assert!(text.contains(field), "{text}");
+        }
+    }
+
+    /// A server that nobody had reached stood there as good.
+    #[test]
+    fn what_the_event_says_has_another_mark_than_what_was_tried() {
+        let mut report = CheckReport::empty(None);
+        report.record("server", None, Ok(json!({"host": "db", "port": 5432, "tls": "verify-full"})));
+        report.record("recipients", None, Ok(json!(["45d2ebf9c13a70e2"])));
+        let text = screen(&report);
+        let marks: Vec<_> = text.lines().filter_map(|line| line.trim_start().chars().next()).take(2).collect();
+        assert!(marks[0] != '✓' && marks[1] == '✓', "{text}");
     }
 }

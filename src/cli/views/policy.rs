@@ -14,6 +14,10 @@ impl Answer for Policies {
         for (title, policy) in [
             ("For the role of the function or task", &self.writer),
             ("For those who list, verify and restore", &self.reader),
+            (
+                "For `pgseal check` to look at the bucket's settings; backups need none of it",
+                &self.check,
+            ),
         ] {
             screen.heading(title);
             // What was read from JSON can be written as such.

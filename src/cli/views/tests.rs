@@ -3,11 +3,11 @@
 
 use crate::check::{Check, CheckReport, CheckStatus};
 use crate::cli::Cli;
-use crate::envelope::manifest::{Role, Timestamp};
+use crate::envelope::manifest::Timestamp;
 use crate::error::{Code, Error};
-use crate::format::Sha256;
 use crate::human::{Answer, Page, Screen};
-use crate::receipt::{BackupSummary, Receipt, ReceiptEntry, ReceiptObject};
+use crate::receipt::tests::summary;
+use crate::receipt::{Receipt, ReceiptEntry};
 use crate::restore::clean::{CleanReport, CleanedLeftover};
 use crate::restore::list::{BackupEntry, LeftoverEntry, LegacyEntry, Listing};
 use crate::restore::provenance::Origin;
@@ -31,41 +31,13 @@ fn is(name: &str, text: &str) {
     assert!(kept == text, "{name} differs from what there is now:\n{text}");
 }
 
-fn made() -> BackupSummary {
-    let object = |role, size| ReceiptObject {
-        role,
-        bucket: "acme-backups".to_owned(),
-        key: "backups/shop_20261124T020000Z.3f9a12bc.sql.bz2.enc".to_owned(),
-        size,
-        sha256: Sha256::digest(b"x"),
-        etag: None,
-    };
-    BackupSummary {
-        run: "3f9a12bc".to_owned(),
-        objects: vec![object(Role::Dump, 4_400_000), object(Role::Key, 512)],
-        partial: false,
-        dumped_bytes: 25_400_000,
-        compressed_bytes: Some(4_400_000),
-        tables: 5,
-        rows: 67_501,
-        started_at: Timestamp(datetime!(2026-11-24 02:00:03 UTC)),
-        finished_at: Timestamp(datetime!(2026-11-24 02:01:08 UTC)),
-        duration_ms: 65_000,
-        throttled_ms: Some(12_300),
-        server_version: "17.6".to_owned(),
-        pg_dump_version: "18.1".to_owned(),
-        recipients: vec![KEY.to_owned()],
-        warnings: vec!["extension tables hold rows that no dump has: cron.job".to_owned()],
-    }
-}
-
 fn receipt() -> Receipt {
     let stem = || "backups/shop_20261124T020000Z".to_owned();
     let denied = Error::new(Code::DbAuth, "user \"backup\" was refused at the server's login");
     Receipt::new(
         vec![
-            ReceiptEntry::complete("shop", stem(), made()),
-            ReceiptEntry::already_complete("billing", stem(), made()),
+            ReceiptEntry::complete("shop", stem(), summary()),
+            ReceiptEntry::already_complete("billing", stem(), summary()),
             ReceiptEntry::failed("stock", None, denied),
             ReceiptEntry::skipped("old", "it takes no connections (datallowconn is off)"),
         ],

@@ -81,11 +81,7 @@ impl UnverifiedManifest {
         let bad = |reason: &str| Err(Error::new(Code::Tampered, reason));
         m.compression()?;
         let stem = m.stem(&Prefix::new("")?)?;
-        let name = match m.generation {
-            1 => stem.manifest(),
-            later => stem.manifest_revision(later),
-        };
-        if name != self.name {
+        if stem.manifest_of(m.generation) != self.name {
             return bad("it belongs to another database or time than its name says");
         }
         let beginnings = stem.beginnings(m.format);

@@ -1,12 +1,24 @@
 //! `check`: everything short of the dump, as one JSON value, and nothing written.
 
 use super::Fixture;
+use crate::support::aws::Ministack;
 use crate::support::fault_proxy::{Canned, Fault, FaultProxy, Operation, Request, Rule};
 use crate::support::pgseal::Pgseal;
+use crate::support::s3::{Bucket, block_on};
+use aws_sdk_s3::types::{
+    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketVersioningStatus, ExpirationStatus, LifecycleExpiration,
+    LifecycleRule, LifecycleRuleFilter, Tag, VersioningConfiguration,
+};
 use serde_json::{Value, json};
 
 fn named<'a>(report: &'a Value, name: &str) -> Option<&'a Value> {
     report["checks"].as_array()?.iter().find(|check| check["name"] == name)
+}
+
+/// The embedded S3 server knows no settings of a bucket.
+fn is_fine(check: &Value) -> bool {
+    let is_of_bucket = check["name"].as_str().is_some_and(|name| name.starts_with("bucket_"));
+    check["status"] == if is_of_bucket { "not_checked" } else { "ok" }
 }
 
 #[test]
@@ -16,7 +28,7 @@ fn a_good_set_up_is_ok_and_nothing_is_written() {
     let report = said.receipt();
     assert_eq!((said.code, &report["status"]), (0, &json!("ok")), "{report}\n{}", said.stderr);
     let checks = report["checks"].as_array().expect("a list of checks");
-    assert!(checks.len() >= 4 && checks.iter().all(|check| check["status"] == "ok"), "{report}");
+    assert!(checks.len() >= 4 && checks.iter().all(is_fine), "{report}");
     assert!(report["estimate"].is_object() && report["memory"].is_object(), "{report}");
     assert_eq!(fixture.bucket.keys(), [""; 0]);
     assert_eq!(fixture.bucket.open_uploads(), []);
@@ -177,4 +189,74 @@ fn credentials_that_nobody_knows_fail_the_check() {
         let proxy = FaultProxy::with(&fixture.bucket, move |_: &Request| Some(Fault::Answer(Canned::error(403, code))));
         fails(check().envs(proxy.env()), code);
     }
+}
+
+/// What the bucket does for backups was nobody's business, until somebody deleted them.
+#[test]
+fn a_bucket_that_protects_nothing_is_told_and_one_that_does_is_good() {
+    let fixture = Fixture::new();
+    let bucket = Ministack::shared().bucket();
+    let mut event = fixture.event();
+    event["bucket"] = json!(bucket.name);
+    event["retention"] = json!("daily");
+    let check = || {
+        let run = Pgseal::new(&["check", "--event", &event.to_string()]);
+        let said = run.envs(bucket.env()).envs(fixture.server.env()).run();
+        let report = said.receipt();
+        // A backup is worth less so, and is made all the same.
+        assert_eq!((said.code, &report["status"]), (0, &json!("ok")), "{report}\n{}", said.stderr);
+        report
+    };
+    let settings = ["bucket_versioning", "bucket_lock", "bucket_lifecycle", "bucket_policy"];
+    let report = check();
+    for name in settings {
+        let check = named(&report, name).unwrap_or_else(|| panic!("{name}: {report}"));
+        assert!(check["status"] == "warning" && check["detail"]["warning"].is_string(), "{check}");
+    }
+    protect(&bucket);
+    let report = check();
+    for name in ["bucket_versioning", "bucket_lifecycle", "bucket_policy"] {
+        assert_eq!(named(&report, name).expect("told")["status"], "ok", "{report}");
+    }
+    assert_eq!(named(&report, "authorities").expect("told")["status"], "ok", "{report}");
+}
+
+fn protect(bucket: &Bucket) {
+    let client = bucket.client();
+    let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    block_on(
+        client
+            .put_bucket_versioning()
+            .bucket(&bucket.name)
+            .versioning_configuration(on)
+            .send(),
+    )
+    .expect("versioning");
+    let policy = include_str!("../../../deploy/bucket-policy.json").replace("acme-backups", &bucket.name);
+    block_on(client.put_bucket_policy().bucket(&bucket.name).policy(policy).send()).expect("a policy");
+    let rule = |id: &str, filter| LifecycleRule::builder().id(id).status(ExpirationStatus::Enabled).filter(filter);
+    let everything = LifecycleRuleFilter::builder().prefix("").build();
+    let abort = AbortIncompleteMultipartUpload::builder().days_after_initiation(14).build();
+    let daily = Tag::builder().key("retention").value("daily").build().expect("a tag");
+    let daily = LifecycleRuleFilter::builder().tag(daily).build();
+    let rules = BucketLifecycleConfiguration::builder()
+        .rules(
+            rule("abort", everything)
+                .abort_incomplete_multipart_upload(abort)
+                .build()
+                .expect("a rule"),
+        )
+        .rules(
+            rule("daily", daily)
+                .expiration(LifecycleExpiration::builder().days(14).build())
+                .build()
+                .expect("a rule"),
+        )
+        .build()
+        .expect("rules");
+    let put = client
+        .put_bucket_lifecycle_configuration()
+        .bucket(&bucket.name)
+        .lifecycle_configuration(rules);
+    block_on(put.send()).expect("rules");
 }

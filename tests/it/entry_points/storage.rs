@@ -202,3 +202,40 @@ fn the_retention_class_is_on_each_object_and_gives_the_lock_its_days() {
         assert!((58..=59).contains(&days), "{until}");
     }
 }
+
+/// The manifests that `rewrap` wrote had no tags: rules that go by tags removed the dump below them.
+#[test]
+fn a_rewrapped_backup_is_kept_as_long_as_before() {
+    let server = Server::start();
+    server.create_app("create table plain (id int)");
+    let bucket = Ministack::shared().bucket();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (private, public) = key_pair(folder.path());
+    let mut event = event(&server, "app", &bucket);
+    event["public_key"] = json!(public);
+    event["retention"] = json!("weekly");
+    event["tags"] = json!({"team": "data & base"});
+    event["scheduled_time"] = json!("2026-11-24T02:00:00Z");
+    Pgseal::backup(&event).envs(bucket.env()).envs(server.env()).run().complete();
+    let recipient = folder.path().join("new.pem");
+    std::fs::write(&recipient, &*RECIPIENT).expect("written");
+    let place = format!("s3://{}/backups/app_20261124T020000Z", bucket.name);
+    let paths = [&private, &recipient].map(|path| path.to_str().expect("UTF-8"));
+    let said = Pgseal::new(&["rewrap", &place, "--key", paths[0], "--recipient", paths[1]])
+        .envs(bucket.env())
+        .run();
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    let written = said.receipt()["written"].as_array().expect("a list").clone();
+    assert!(written.len() >= 3, "{}", said.stdout);
+    for name in written {
+        let key = format!("backups/{}", name.as_str().expect("a name"));
+        let tagging = block_on(bucket.client().get_object_tagging().bucket(&bucket.name).key(&key).send()).expect("the tags");
+        let mut tags: Vec<_> = tagging.tag_set().iter().map(|tag| (tag.key(), tag.value())).collect();
+        tags.sort();
+        let mut expected = vec![("retention", "weekly"), ("team", "data & base")];
+        if key.ends_with(".jsonl") {
+            expected.insert(1, ("role", "manifest"));
+        }
+        assert_eq!(tags, expected, "{key}");
+    }
+}

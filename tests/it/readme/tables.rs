@@ -59,6 +59,27 @@ fn table_after(sentence: &str) -> Vec<Vec<String>> {
     rows(after).skip(2).collect()
 }
 
+/// Anyone who is woken finds every code that a log can name.
+#[test]
+fn the_runbook_has_every_code() {
+    let documented: BTreeSet<String> = table("runbook").iter().flat_map(|row| names(&row[0])).collect();
+    let ours = pgseal::error::Code::ALL.iter().map(|code| code.name().to_owned());
+    assert_eq!(documented, ours.collect());
+}
+
+/// Names and units, as the program writes them.
+#[test]
+fn the_metrics_are_those_of_the_program() {
+    let documented: Vec<(String, String)> = table("metrics")
+        .into_iter()
+        .map(|row| (names(&row[0]).remove(0), row[1].trim().to_owned()))
+        .collect();
+    let written = pgseal::metrics::METRICS
+        .iter()
+        .map(|(name, unit)| ((*name).to_owned(), (*unit).to_owned()));
+    assert_eq!(documented, written.collect::<Vec<_>>());
+}
+
 /// A value that a field takes and one that it refuses, for each field that README.md gives a variable.
 fn examples(field: &str) -> (String, &'static str) {
     let (good, bad) = match field {

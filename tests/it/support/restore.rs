@@ -72,7 +72,7 @@ pub fn rows(text: &str) -> impl Iterator<Item = Vec<String>> {
 }
 
 /// README.md and the pages that it leads to, whose commands and tables are tested.
-pub const PAGES: [&str; 9] = [
+pub const PAGES: [&str; 10] = [
     "README.md",
     "docs/INSTALL.md",
     "docs/GUIDE.md",
@@ -82,6 +82,7 @@ pub const PAGES: [&str; 9] = [
     "docs/KEYS.md",
     "docs/SPEED.md",
     "docs/FAQ.md",
+    "docs/RUNBOOK.md",
 ];
 
 /// All of them, one behind the other.

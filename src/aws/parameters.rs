@@ -1,0 +1,61 @@
+//! Public keys in Parameter Store, one parameter each: several of them are more than a function's variables hold, which end at
+//! 4 KB all together.
+
+use super::{RetryNotice, ServiceError, config};
+use crate::cancel::Cancel;
+use crate::error::{Code, Error, Result};
+use crate::plan::{RegionName, parameter_path};
+use crate::variables::Env;
+use std::borrow::Cow;
+
+/// More than any list of recipients.
+const MOST: usize = 64;
+
+/// The environment, with the keys below the path that OPENSSL_PUBLIC_KEY names, if it names one.
+pub(crate) async fn with_recipients<'a>(env: &'a Env, cancel: &Cancel) -> Result<Cow<'a, Env>> {
+    let Some(path) = parameter_path(env) else {
+        return Ok(Cow::Borrowed(env));
+    };
+    let keys = cancel.run_until_cancelled(below(path, env)).await?;
+    Ok(Cow::Owned(env.with_stored_keys(keys)))
+}
+
+/// In the order of their names.
+async fn below(path: &str, env: &Env) -> Result<Vec<String>> {
+    // Where the function or task itself runs.
+    let region = env.get("AWS_REGION").or(env.get("REGION")).or(env.get("AWS_DEFAULT_REGION"));
+    let region = region.ok_or_else(|| {
+        Error::field(
+            Code::BadEvent,
+            "region",
+            "is needed to read OPENSSL_PUBLIC_KEY from Parameter Store",
+        )
+    })?;
+    let config = config(&RegionName::new("region", region)?).await?;
+    let config = aws_sdk_ssm::config::Builder::from(&config).interceptor(RetryNotice::new("Parameter Store"));
+    let client = aws_sdk_ssm::Client::from_conf(config.build());
+    let (action, resource) = ("ssm:GetParametersByPath", format!("parameter{path}"));
+    let mut pages = client.get_parameters_by_path().path(path).recursive(false).into_paginator().send();
+    let mut found = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| ServiceError::from_sdk(&error).into_error(action, &resource))?;
+        let parameters = page.parameters.into_iter().flatten();
+        found.extend(parameters.filter_map(|parameter| Some((parameter.name?, parameter.value?))));
+        if found.len() > MOST {
+            return Err(Error::field(
+                Code::BadPublicKey,
+                "public_key",
+                format!("(OPENSSL_PUBLIC_KEY): more than {MOST} parameters are below {path}"),
+            ));
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::field(
+            Code::NoPublicKey,
+            "public_key",
+            format!("(OPENSSL_PUBLIC_KEY): no parameter is right below {path} in {region}"),
+        ));
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, value)| value).collect())
+}

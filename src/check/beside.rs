@@ -1,0 +1,42 @@
+//! What a backup needs nothing of, and is worth less without: the bucket's settings, and how old the authorities are that the
+//! server is trusted by.
+
+use super::{CheckReport, CheckStatus};
+use crate::cancel::Cancel;
+use crate::plan::{Plan, RetentionClass};
+use crate::rds::authorities::Authorities;
+use crate::store::{BucketSetting, ExpectedRules, S3};
+use serde_json::json;
+use time::OffsetDateTime;
+
+pub(super) async fn bucket_settings(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut CheckReport) {
+    let rules = ExpectedRules {
+        prefix: plan.destination.prefix.as_str().split("{host}").next().unwrap_or_default(),
+        retention: plan
+            .destination
+            .retention
+            .map(|class| (RetentionClass::as_str(class), plan.retention_days.of(class))),
+    };
+    let asking = async { Ok(store.bucket_settings(&rules).await) };
+    // After a cancel nothing more is said than what is said already.
+    let Ok(settings) = cancel.run_until_cancelled(asking).await else {
+        return;
+    };
+    for (name, setting) in settings {
+        match setting {
+            BucketSetting::Good(detail) => report.add(name, CheckStatus::Ok, detail),
+            BucketSetting::Lacking(warning) => report.add(name, CheckStatus::Warning, json!({"warning": warning})),
+            BucketSetting::NotSeen(reason) => report.add(name, CheckStatus::NotChecked, json!({"reason": reason})),
+        }
+    }
+}
+
+pub(super) fn authorities(roots: &[u8], report: &mut CheckReport) {
+    let found = Authorities::new(roots);
+    let detail = json!({"certificates": found.certificates, "made": found.made.map(|day| day.to_string()), "warning": found.warning(OffsetDateTime::now_utc())});
+    let status = match detail["warning"].is_null() {
+        true => CheckStatus::Ok,
+        false => CheckStatus::Warning,
+    };
+    report.add("authorities", status, detail);
+}
