@@ -3,6 +3,7 @@
 A made resource is `<Name>` as a Ref and `<Name.Attribute>` as a GetAtt, so that tests can tell one from another.
 """
 
+import functools
 import re
 
 import yaml
@@ -63,7 +64,9 @@ def _tag(loader, suffix, node):
 Loader.add_multi_constructor("!", _tag)
 
 
+@functools.cache
 def load(path):
+    """What nobody changes: it is read once."""
     with open(path, encoding="utf-8") as file:
         return yaml.load(file, Loader)
 
