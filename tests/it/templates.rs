@@ -36,13 +36,15 @@ fn the_dockerfile_is_clean_and_needs_no_frontend_from_elsewhere() {
 }
 
 #[test]
-fn the_sam_template_is_clean() {
-    clean(&linter("cfn-lint"), &["template.yaml"]);
+fn the_cloudformation_templates_are_clean() {
+    clean(&linter("cfn-lint"), &["template.yaml", "deploy/vault.yaml"]);
     clean(&testbed("venv-sam/bin/sam"), &["validate", "--lint"]);
     // CloudFormation itself takes no YAML aliases, though every linter does.
-    let text = fs::read_to_string(root().join("template.yaml")).expect("the template");
-    let anchors: Vec<_> = text.split_whitespace().filter(|word| word.starts_with('&')).collect();
-    assert_eq!(anchors, [""; 0]);
+    for file in ["template.yaml", "deploy/vault.yaml"] {
+        let text = fs::read_to_string(root().join(file)).expect("the template");
+        let anchors: Vec<_> = text.split_whitespace().filter(|word| word.starts_with('&')).collect();
+        assert_eq!(anchors, [""; 0], "{file}");
+    }
 }
 
 /// The policy for a bucket of one's own is the template's, statement for statement.
@@ -71,57 +73,62 @@ with open("template.yaml") as file:
     assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), made);
 }
 
+/// Runs a program of `tests/it/templates`, which asserts and says why; what each looks at stands at its beginning.
+fn program(name: &str) {
+    let said = clean(&linter("python"), &[&format!("tests/it/templates/{name}.py")]);
+    assert!(said.contains("ok"), "{name} ended without a word: {said}");
+}
+
+#[test]
+fn each_parameter_does_what_it_says_and_nothing_dangles() {
+    program("conditions");
+}
+
+#[test]
+fn no_private_key_passes_for_a_public_one() {
+    program("keys");
+}
+
 /// A task that started and failed raised no alarm: it is an error of nothing that the alarms look at.
 #[test]
 fn a_task_that_fails_is_heard_of() {
-    const LOOK: &str = r#"
-import yaml
+    program("rule");
+}
 
-class Loader(yaml.SafeLoader):
-    pass
+#[test]
+fn a_backup_that_did_not_run_is_heard_of() {
+    program("alarm");
+}
 
-def tag(loader, suffix, node):
-    if isinstance(node, yaml.ScalarNode):
-        return {suffix: node.value}
-    construct = loader.construct_sequence if isinstance(node, yaml.SequenceNode) else loader.construct_mapping
-    return {suffix: construct(node, deep=True)}
+#[test]
+fn what_a_manifest_names_is_there_as_long_as_it_is() {
+    program("retention");
+}
 
-Loader.add_multi_constructor("!", tag)
-with open("template.yaml") as file:
-    resources = yaml.load(file, Loader)["Resources"]
+#[test]
+fn roles_and_buckets_allow_what_is_needed_and_no_more() {
+    program("iam");
+}
 
-def matches(pattern, event):
-    """As EventBridge does: lists are alternatives, and of a list in the event one element is enough."""
-    if isinstance(pattern, dict):
-        events = event if isinstance(event, list) else [event]
-        return any(all(matches(inner, one.get(name)) for name, inner in pattern.items()) for one in events)
-    def fits(rule):
-        if isinstance(rule, dict) and "anything-but" in rule:
-            return event is not None and event != rule["anything-but"]
-        if isinstance(rule, dict) and "exists" in rule:
-            return (event is not None) == rule["exists"]
-        return event == rule
-    return any(fits(rule) for rule in pattern)
+#[test]
+fn alarms_and_dashboard_have_the_metrics_of_the_program() {
+    program("metrics");
+}
 
-rule = resources["FailedTask"]
-task = {"Ref": "BackupTask"}
-def event(status, *codes, of=task):
-    containers = [{"name": "pgseal", **({} if code is None else {"exitCode": code})} for code in codes]
-    return {"source": "aws.ecs", "detail-type": "ECS Task State Change",
-            "detail": {"taskDefinitionArn": of, "lastStatus": status, "containers": containers}}
-for heard, said in [(True, event("STOPPED", 3)), (True, event("STOPPED", 137)), (True, event("STOPPED", None)),
-                    (False, event("STOPPED", 0)), (False, event("RUNNING", None)), (False, event("STOPPED", 3, of="another"))]:
-    assert matches(rule["Properties"]["EventPattern"], said) == heard, said
-queue = {"GetAtt": "FailedBackups.Arn"}
-assert [target["Arn"] for target in rule["Properties"]["Targets"]] == [queue]
-grant, = resources["FailedTaskToQueue"]["Properties"]["PolicyDocument"]["Statement"]
-assert grant["Principal"] == {"Service": "events.amazonaws.com"} and grant["Resource"] == queue
-assert grant["Condition"] == {"ArnEquals": {"aws:SourceArn": {"GetAtt": "FailedTask.Arn"}}}
-alarm = resources["QueueAlarm"]["Properties"]
-assert alarm["Dimensions"][0]["Value"] == {"GetAtt": "FailedBackups.QueueName"} and "AlarmActions" in alarm
-assert rule["Condition"] == resources["FailedTaskToQueue"]["Condition"] == resources["BackupTask"]["Condition"]
-"#;
-    clean(&linter("python"), &["-c", LOOK]);
+#[test]
+fn every_parameter_is_documented() {
+    program("parameters");
+}
+
+#[test]
+fn a_stack_can_be_made_twice_and_in_many_ways() {
+    program("deploy");
+}
+
+#[test]
+fn the_cron_job_is_valid_and_names_backups_by_their_time() {
+    program("cronjob");
+    clean(&linter("kubernetes-validate"), &["--strict", "--quiet", "deploy/cronjob.yaml"]);
 }
 
 #[test]
@@ -136,6 +143,8 @@ fn the_security_scan_finds_nothing() {
             "json",
             "--file",
             "template.yaml",
+            "deploy/vault.yaml",
+            "deploy/cronjob.yaml",
             "Dockerfile",
             "deploy/terraform/main.tf",
             "deploy/terraform/roles.tf",
@@ -153,7 +162,7 @@ fn the_security_scan_finds_nothing() {
         assert!(report["summary"]["passed"].as_u64() > Some(5), "{report}");
         assert_eq!(report["summary"]["parsing_errors"], 0, "{report}");
     }
-    assert_eq!(kinds, BTreeSet::from(["cloudformation", "dockerfile", "terraform"]));
+    assert_eq!(kinds, BTreeSet::from(["cloudformation", "dockerfile", "kubernetes", "terraform"]));
 }
 
 /// `terraform validate` would need the provider; so: it parses, and names nothing that is not declared, nor the reverse.

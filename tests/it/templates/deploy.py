@@ -168,7 +168,7 @@ def main():
             deploy(cloud, "vault-2", vault, {"OrganizationId": "o-a1b2c3d4e5", "KmsKey": "true", "LockMode": "COMPLIANCE"}),
         ]
         assert not set(vaults[0].values()) & set(vaults[1].values())
-    print(f"{len(SETS)} stacks and {len(vaults)} vaults were made, {len(REFUSED)} refused")
+    print(f"deploy: ok, {len(SETS)} stacks and {len(vaults)} vaults were made, {len(REFUSED)} refused")
 
 
 main()
