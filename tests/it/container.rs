@@ -302,7 +302,10 @@ fn template_with(pairs: &[(String, String)]) -> String {
     // Its own values of these give way; and what CloudFormation leaves out, `sam` would pass as an empty variable.
     let is_given = |line: &str| pairs.iter().any(|(name, _)| line.starts_with(&format!("          {name}: ")));
     let is_left_out = |line: &str| line.starts_with("          PGSEAL_") && line.contains("AWS::NoValue");
-    let text: String = text.split_inclusive('\n').filter(|line| !is_given(line) && !is_left_out(line)).collect();
+    let text: String = text
+        .split_inclusive('\n')
+        .filter(|line| !is_given(line) && !is_left_out(line))
+        .collect();
     text.replace(PLACE, &format!("{PLACE}{lines}"))
         .replace(IMAGE, &format!(" {}\n", image("lambda")))
 }
