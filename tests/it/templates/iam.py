@@ -174,6 +174,30 @@ def template_with_vault():
             assert not allowed(asked, anything, resource, False), asked
         own = request("s3:PutObject", "acme-vault", "backups/222233334444/x", "222233334444", **IF_NONE_MATCH | member)
         assert allowed(own, anything, resource, False)
+        # A stranger below a number of their own, and where no number is asked for.
+        for action, key, context in [
+            ("s3:PutObject", f"backups/{OTHER}/x", IF_NONE_MATCH),
+            ("s3:GetObject", f"backups/{OTHER}/x.manifest.jsonl", {}),
+            ("s3:ListBucket", None, {"s3:prefix": f"backups/{OTHER}/x"}),
+            ("s3:ListBucketMultipartUploads", None, {}),
+            ("s3:GetLifecycleConfiguration", None, {}),
+        ]:
+            asked = request(action, "acme-vault", key, OTHER, **context)
+            assert not allowed(asked, anything, resource, False), asked
+            asked["context"]["aws:PrincipalOrgID"] = "o-another0000"
+            assert not allowed(asked, anything, resource, False), asked
+
+        key = cfn.Stack("deploy/vault.yaml", given | {"KmsKey": "true"}).properties("VaultKey")["KeyPolicy"]["Statement"]
+        via = {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}
+        for expected, account, action, context in [
+            (True, WRITER, "kms:GenerateDataKey", via | member),
+            (True, WRITER, "kms:Decrypt", via | member),
+            (False, WRITER, "kms:Decrypt", member),
+            (False, WRITER, "kms:ScheduleKeyDeletion", via | member),
+            (False, OTHER, "kms:Decrypt", via),
+        ]:
+            asked = {"action": action, "resource": "*", "context": {"aws:PrincipalAccount": account} | context}
+            assert allowed(asked, anything, key, False) == expected, asked
 
 
 def readers():

@@ -70,6 +70,11 @@ def private_forms(key):
             yield json.dumps([public.decode(), form])
             yield public.decode() + form
             yield base64.b64encode(form.encode()).decode()
+    # Behind a public key in the same base64.
+    bare = body(public)
+    for pem in (key, made[1][0]):
+        yield f"{bare}\n{body(pem)}"
+        yield public.decode().replace("-----END", f"{body(pem)}\n-----END")
 
 
 def main():
