@@ -30,6 +30,8 @@ def holds(operator, key, values, context):
         return (key not in context) == (values == ["true"])
     if key not in context:
         return if_exists
+    if operator == "NumericGreaterThan":
+        return any(float(context[key]) > float(value) for value in values)
     if operator in ("StringEquals", "Bool"):
         return str(context[key]) in values
     assert operator in ("StringLike", "ArnLike", "ArnEquals"), operator
@@ -174,6 +176,11 @@ def template_with_vault():
             assert not allowed(asked, anything, resource, False), asked
         own = request("s3:PutObject", "acme-vault", "backups/222233334444/x", "222233334444", **IF_NONE_MATCH | member)
         assert allowed(own, anything, resource, False)
+        for days, expected in [("2599", True), ("36500", False)]:
+            key = f"{prefix}/orders/x.manifest.jsonl"
+            context = {"s3:object-lock-remaining-retention-days": days} | member
+            asked = request("s3:PutObjectRetention", "acme-vault", key, **context)
+            assert allowed(asked, writer, resource, False) == expected, asked
         # A stranger below a number of their own, and where no number is asked for.
         for action, key, context in [
             ("s3:PutObject", f"backups/{OTHER}/x", IF_NONE_MATCH),

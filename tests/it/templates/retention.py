@@ -54,8 +54,9 @@ def lock_days(stack, bucket, kind):
             return int(told[kind]) - 1
     elif kind:
         return class_days(stack)[kind] - 1  # as a writer's event asks
-    default = stack.properties(bucket).get("ObjectLockConfiguration")
-    return int(default["Rule"]["DefaultRetention"]["Days"]) if default else 0
+    rule = stack.properties(bucket)["ObjectLockConfiguration"].get("Rule")
+    assert bool(rule) == (stack.parameters["LockMode"] != "NONE")
+    return int(rule["DefaultRetention"]["Days"]) if rule else 0
 
 
 def simulate(stack, bucket, retention, years):
@@ -149,6 +150,9 @@ def main():
             others(stack, bucket)
             for retention in CLASSES:
                 list(simulate(stack, bucket, retention, 3))
+    for mode in ("NONE", "COMPLIANCE"):
+        unlocked = cfn.template(LockMode=mode)
+        list(simulate(unlocked, "BackupBucket", "", 1))
     as_the_file_for_ones_own_bucket(cfn.template(Retention="gfs"), "BackupBucket")
     as_the_file_for_ones_own_bucket(cfn.Stack("deploy/vault.yaml", accounts), "Vault")
 

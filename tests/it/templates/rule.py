@@ -8,7 +8,7 @@ OURS = "arn:aws:ecs:eu-west-1:111122223333:task-definition/pgseal-BackupTask-a1B
 
 
 def matches(pattern, event):
-    """As EventBridge does: lists are alternatives, and of a list in the event one element is enough."""
+    """As EventBridge does: lists are alternatives; of a list in the event one element is enough, which must fit as a whole."""
     if isinstance(pattern, dict):
         events = event if isinstance(event, list) else [event]
         return any(all(matches(inner, one.get(name)) for name, inner in pattern.items()) for one in events)
@@ -78,6 +78,13 @@ def task(status, code, of, reason=None, stop_code="EssentialContainerExited", **
     return event
 
 
+def with_agent(event, code):
+    """The same with a container beside ours, as GuardDuty's runtime monitoring puts one there."""
+    agent = {"name": "aws-guardduty-agent-x1", "lastStatus": "STOPPED"} | ({} if code is None else {"exitCode": code})
+    event["detail"]["containers"].append(agent)
+    return event
+
+
 def result(condition, function, kind="Failure"):
     """One event as Lambda's destinations send it."""
     return {
@@ -125,6 +132,9 @@ def main():
         (False, "pending", task("PENDING", None, OURS)),
         (False, "another task", task("STOPPED", 3, OURS.replace("pgseal", "web"))),
         (False, "an older revision", task("STOPPED", 3, OURS.replace(":1", ":2"))),
+        (False, "exit 0 beside an agent that failed", with_agent(task("STOPPED", 0, OURS), 137)),
+        (False, "exit 0 beside an agent without a code", with_agent(task("STOPPED", 0, OURS), None)),
+        (True, "exit 3 beside an agent", with_agent(task("STOPPED", 3, OURS), 0)),
         (False, "another kind", task("STOPPED", 3, OURS) | {"detail-type": "ECS Service Action"}),
         (False, "another source", task("STOPPED", 3, OURS) | {"source": "my.own"}),
     ]:
