@@ -82,7 +82,7 @@ EFFECTS = {
     "MonthlyDays": ({}, "180"), "YearlyDays": ({}, "1100"), "RateLimit": ({}, "0"), "Compression": ({}, "zstd"),
     "EventDefaults": ({}, '{"globals":true}'), "EventFields": ({}, "scheduled_time"), "Schedule": ({}, "rate(1 day)"),
     "ScheduleTimezone": ({}, "Europe/Berlin"), "ScheduleState": ({}, "DISABLED"), "MemorySize": ({}, "3008"),
-    "Timeout": ({}, "300"), "Architecture": ({}, "arm64"), "LogRetentionDays": ({}, "365"),
+    "Timeout": ({}, "300"), "Retries": ({}, "0"), "Architecture": ({}, "arm64"), "LogRetentionDays": ({}, "365"),
     "AlarmTopicArn": ({}, TOPIC_ARN), "AlarmEmail": ({}, "ops@example.com"), "MaxAgeHours": ({}, "50"),
     "SizeBandWidth": ({}, "3"), "SuccessEvents": ({}, "true"), "Dashboard": ({}, "true"),
     "EcsImageUri": ({}, "x/pgseal:ecs"), "EcsSize": (cfn.ECS, "4vCPU-8GB"), "EcsSchedule": (cfn.ECS, "rate(1 day)"),
