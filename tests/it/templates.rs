@@ -2,6 +2,8 @@
 
 use crate::support::aws::testbed;
 use crate::support::docker::{linter, root};
+use crate::support::invariants::RECIPIENT;
+use crate::support::pgseal::Pgseal;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -118,6 +120,34 @@ fn alarms_and_dashboard_have_the_metrics_of_the_program() {
 #[test]
 fn every_parameter_is_documented() {
     program("parameters");
+}
+
+/// Each set of parameters: the program takes the variables that the function gets, and its role allows what the program asks for.
+#[test]
+fn the_program_takes_the_variables_and_needs_the_rights_of_the_template() {
+    let said = clean(&linter("python"), &["tests/it/templates/environment.py"]);
+    let cases: Value = serde_json::from_str(&said).expect("JSON");
+    for case in cases.as_array().expect("a list") {
+        let variables = case["environment"].as_object().expect("variables");
+        let pairs = variables.iter().map(|(name, value)| (name, value.as_str().expect("text")));
+        let said = Pgseal::new(&["policy", "--json", "--event", "{}"])
+            .env("TESTBED_KEYS", "allowed")
+            .envs(pairs)
+            .env("OPENSSL_PUBLIC_KEY", RECIPIENT.to_string())
+            .run();
+        assert_eq!(said.code, 0, "{}: {}{}", case["given"], said.stdout, said.stderr);
+        let policy = said.receipt();
+        let statements = policy["writer"]["Statement"].as_array().expect("statements");
+        let needed: BTreeSet<String> = statements.iter().flat_map(|statement| texts(&statement["Action"])).collect();
+        let allowed: BTreeSet<String> = texts(&case["actions"]).into_iter().collect();
+        assert_eq!(allowed, needed, "{}", case["given"]);
+    }
+}
+
+/// One text or a list of texts, as IAM takes either.
+fn texts(value: &Value) -> Vec<String> {
+    let list = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+    list.iter().map(|item| item.as_str().expect("text").to_owned()).collect()
 }
 
 #[test]
