@@ -28,6 +28,8 @@ def holds(operator, key, values, context):
     values = [str(value) for value in listed(values)]
     if operator == "Null":
         return (key not in context) == (values == ["true"])
+    if operator == "StringNotEquals":
+        return str(context.get(key)) not in values
     if key not in context:
         return if_exists
     if operator == "NumericGreaterThan":
@@ -176,6 +178,8 @@ def template_with_vault():
             assert not allowed(asked, anything, resource, False), asked
         own = request("s3:PutObject", "acme-vault", "backups/222233334444/x", "222233334444", **IF_NONE_MATCH | member)
         assert allowed(own, anything, resource, False)
+        administrator = request("s3:PutObject", "acme-vault", f"backups/{VAULT}/x", VAULT, **IF_NONE_MATCH)
+        assert not allowed(administrator, anything, resource, True), "the vault's own account is no writer"
         for days, expected in [("2599", True), ("36500", False)]:
             key = f"{prefix}/orders/x.manifest.jsonl"
             context = {"s3:object-lock-remaining-retention-days": days} | member
