@@ -1,0 +1,89 @@
+variable "name" {
+  description = "Name of the bucket; null lets AWS complete `name_prefix`"
+  type        = string
+  default     = null
+}
+
+variable "name_prefix" {
+  description = "What the bucket's name begins with where `name` is null"
+  type        = string
+  default     = "pgseal-"
+}
+
+variable "lock_mode" {
+  description = "Object Lock: `NONE`, `GOVERNANCE` or `COMPLIANCE`, which nobody can lift"
+  type        = string
+  default     = "GOVERNANCE"
+
+  validation {
+    condition     = contains(["NONE", "GOVERNANCE", "COMPLIANCE"], var.lock_mode)
+    error_message = "lock_mode is NONE, GOVERNANCE or COMPLIANCE."
+  }
+}
+
+variable "lock_days" {
+  description = "Days for which Object Lock keeps what comes without a lock of its own; at least a day less than anything expires after"
+  type        = number
+  default     = 13
+
+  validation {
+    condition     = var.lock_days >= 1 && floor(var.lock_days) == var.lock_days
+    error_message = "lock_days is a whole number of at least 1."
+  }
+
+  validation {
+    condition     = var.lock_mode == "NONE" || var.lock_days < min(var.expiration_days, [for days in values(var.retention_days) : days if var.uses_retention]...)
+    error_message = "lock_days must be less than expiration_days and, with retention, every class of retention_days: nothing may expire within its lock."
+  }
+}
+
+variable "retention_days" {
+  description = "Days after which the manifests of each retention class expire; everything else of the class stays for two days more"
+  type = object({
+    daily   = optional(number, 14)
+    weekly  = optional(number, 60)
+    monthly = optional(number, 400)
+    yearly  = optional(number, 2600)
+  })
+  default = {}
+
+  validation {
+    condition     = alltrue([for days in values(var.retention_days) : days >= 2 && floor(days) == days])
+    error_message = "Each class is kept for a whole number of at least 2 days: its lock is a day less."
+  }
+}
+
+variable "uses_retention" {
+  description = "Whether backups with a retention class come here: what has no class must then wait for the last class to expire"
+  type        = bool
+  default     = true
+}
+
+variable "expiration_days" {
+  description = "Days after which everything without a retention class expires"
+  type        = number
+  default     = 90
+
+  validation {
+    condition     = var.expiration_days >= 2 && floor(var.expiration_days) == var.expiration_days
+    error_message = "expiration_days is a whole number of at least 2."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "A KMS key for S3's own encryption, on top of the seal; null is S3's managed key"
+  type        = string
+  default     = null
+}
+
+variable "policy_statements" {
+  description = "More statements of the bucket's policy, as a JSON list; `BUCKET_ARN` in them stands for the bucket's ARN"
+  type        = string
+  default     = "[]"
+}
+
+variable "tags" {
+  description = "Tags of the bucket"
+  type        = map(string)
+  default     = {}
+}

@@ -1,0 +1,19 @@
+output "bucket" {
+  description = "Name of the bucket: `bucket` of the writing account's module"
+  value       = one(module.bucket[*].id)
+}
+
+output "bucket_arn" {
+  description = "ARN of the bucket"
+  value       = one(module.bucket[*].arn)
+}
+
+output "prefixes" {
+  description = "By a writer's number: `prefix` of its module"
+  value       = { for writer in local.writers : writer.name => writer.prefix if writer.name != "Organization" }
+}
+
+output "reader_role_arn" {
+  description = "The role that lists, verifies and restores; null without `reader_principals`"
+  value       = one(aws_iam_role.reader[*].arn)
+}
