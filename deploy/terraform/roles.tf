@@ -1,151 +1,79 @@
-# Who may do what: the task backs up, ECS starts it, the scheduler asks for it.
+# Three roles for each task: what it does itself, what ECS does to start it, and who asks ECS for it. What they may do is in
+# policies.tf.
 
-data "aws_iam_policy_document" "trust" {
-  for_each = toset(["ecs-tasks.amazonaws.com", "scheduler.amazonaws.com"])
-
-  statement {
-    actions = ["sts:AssumeRole"]
-    principals {
-      type        = "Service"
-      identifiers = [each.key]
-    }
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [local.account]
-    }
-  }
+locals {
+  trust = { for kind, service in { task = "ecs-tasks", scheduler = "scheduler" } : kind => jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "${service}.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+      # Nobody makes the service act for another account.
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+    }]
+  }) }
+  # AWS documents that condition for the roles of tasks alone: here it could keep every task from its start.
+  trust_execution = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "ecs-tasks.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
 }
 
-data "aws_iam_policy_document" "task" {
-  for_each = var.backups
-
-  statement {
-    sid     = "LogIn"
-    actions = ["rds-db:connect"]
-    resources = [
-      "arn:${local.partition}:rds-db:${local.region}:${local.account}:dbuser:${each.value.database_resource_id}/${each.value.database_user}",
-    ]
-  }
-
-  # The name is an instance's or a cluster's: which, is what the task looks up.
-  dynamic "statement" {
-    for_each = compact([lookup(each.value.environment, "POSTGRES_INSTANCE", "")])
-    content {
-      sid     = "FindTheDatabase"
-      actions = ["rds:DescribeDBInstances", "rds:DescribeDBClusters"]
-      resources = [
-        for kind in ["db", "cluster"] : "arn:${local.partition}:rds:${local.region}:${local.account}:${kind}:${lower(statement.value)}"
-      ]
-    }
-  }
-
-  statement {
-    sid       = "WriteBackups"
-    actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]
-    resources = ["${local.bucket}/${var.prefix}/*"]
-  }
-
-  # The manifest of this event, if one stands: is it of this very order? No dump and no key can be read.
-  statement {
-    sid       = "SeeWhetherItIsDone"
-    actions   = ["s3:GetObject"]
-    resources = ["${local.bucket}/${var.prefix}/*.manifest.jsonl"]
-  }
-
-  statement {
-    sid       = "FindTheBucket"
-    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
-    resources = [local.bucket]
-  }
-
-  dynamic "statement" {
-    for_each = var.kms_key_arn == null ? [] : [var.kms_key_arn]
-    content {
-      sid       = "UseTheKmsKey"
-      actions   = ["kms:GenerateDataKey", "kms:Decrypt"]
-      resources = [statement.value]
-    }
-  }
-}
-
+# Names of roles have no region, so AWS completes them; it takes 38 letters.
 resource "aws_iam_role" "task" {
-  for_each           = var.backups
-  name               = "${var.name}-${each.key}-task"
-  assume_role_policy = data.aws_iam_policy_document.trust["ecs-tasks.amazonaws.com"].json
+  for_each = local.tasks
+
+  name_prefix          = substr("${var.name}_task_${each.key}_", 0, 38)
+  description          = "What the task ${each.value.name} may do itself"
+  assume_role_policy   = local.trust["task"]
+  permissions_boundary = var.permissions_boundary
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "task" {
-  for_each = var.backups
-  name     = "backup"
-  role     = aws_iam_role.task[each.key].id
-  policy   = data.aws_iam_policy_document.task[each.key].json
+  for_each = local.tasks
+
+  name   = endswith(each.key, "_drill") ? "drill" : "backup"
+  role   = aws_iam_role.task[each.key].id
+  policy = local.task_policies[each.key]
 }
 
 resource "aws_iam_role" "execution" {
-  name               = "${var.name}-execution"
-  assume_role_policy = data.aws_iam_policy_document.trust["ecs-tasks.amazonaws.com"].json
+  for_each = local.tasks
+
+  name_prefix          = substr("${var.name}_execution_${each.key}_", 0, 38)
+  description          = "What ECS may do to start the task ${each.value.name}"
+  assume_role_policy   = local.trust_execution
+  permissions_boundary = var.permissions_boundary
+  tags                 = var.tags
 }
 
-resource "aws_iam_role_policy_attachment" "execution" {
-  role       = aws_iam_role.execution.name
-  policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
-}
+resource "aws_iam_role_policy" "execution" {
+  for_each = local.tasks
 
-data "aws_iam_policy_document" "scheduler" {
-  statement {
-    actions   = ["ecs:RunTask"]
-    resources = [for definition in aws_ecs_task_definition.this : definition.arn]
-    condition {
-      test     = "ArnEquals"
-      variable = "ecs:cluster"
-      values   = [var.cluster_arn]
-    }
-  }
-
-  statement {
-    actions   = ["iam:PassRole"]
-    resources = concat([aws_iam_role.execution.arn], [for role in aws_iam_role.task : role.arn])
-    condition {
-      test     = "StringEquals"
-      variable = "iam:PassedToService"
-      values   = ["ecs-tasks.amazonaws.com"]
-    }
-  }
+  name   = "start"
+  role   = aws_iam_role.execution[each.key].id
+  policy = local.execution_policies[each.key]
 }
 
 resource "aws_iam_role" "scheduler" {
-  name               = "${var.name}-scheduler"
-  assume_role_policy = data.aws_iam_policy_document.trust["scheduler.amazonaws.com"].json
+  for_each = local.tasks
+
+  name_prefix          = substr("${var.name}_scheduler_${each.key}_", 0, 38)
+  description          = "Asks ECS for the task ${each.value.name}"
+  assume_role_policy   = local.trust["scheduler"]
+  permissions_boundary = var.permissions_boundary
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "scheduler" {
+  for_each = local.tasks
+
   name   = "run-task"
-  role   = aws_iam_role.scheduler.id
-  policy = data.aws_iam_policy_document.scheduler.json
-}
-
-# For anyone who verifies, drills and restores: not attached to anything here.
-data "aws_iam_policy_document" "reader" {
-  # What is read of a versioned bucket is pinned to its version.
-  statement {
-    sid       = "ReadBackups"
-    actions   = ["s3:GetObject", "s3:GetObjectVersion"]
-    resources = ["${local.bucket}/${var.prefix}/*"]
-  }
-
-  statement {
-    sid       = "FindBackups"
-    actions   = ["s3:ListBucket"]
-    resources = [local.bucket]
-  }
-
-  dynamic "statement" {
-    for_each = var.kms_key_arn == null ? [] : [var.kms_key_arn]
-    content {
-      sid       = "OpenTheBucketsEncryption"
-      actions   = ["kms:Decrypt"]
-      resources = [statement.value]
-    }
-  }
+  role   = aws_iam_role.scheduler[each.key].id
+  policy = local.scheduler_policies[each.key]
 }
