@@ -18,6 +18,11 @@ output "drill_role_arns" {
   value       = { for name in keys(local.drills) : name => aws_iam_role.task["${name}_drill"].arn }
 }
 
+output "task_names" {
+  description = "By the names of `backups`, and of `drills` with `_drill` behind them: what family, schedule and rule are named"
+  value       = { for key, task in local.tasks : key => task.name }
+}
+
 output "log_group" {
   description = "Where every run tells what it did"
   value       = one(aws_cloudwatch_log_group.this[*].name)
