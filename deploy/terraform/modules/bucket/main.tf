@@ -6,8 +6,8 @@ locals {
 
   # The manifest goes first: without one there is no backup, and what it names must be there as long as it is.
   class_rules = flatten([for class, days in var.retention_days : [
-    { id = "${class}-manifests", tags = { retention = class, role = "manifest" }, days = days },
-    { id = "${class}-objects", tags = { retention = class }, days = days + 2 },
+    { id = "${class}-manifests", tags = tomap({ retention = class, role = "manifest" }), days = days },
+    { id = "${class}-objects", tags = tomap({ retention = class }), days = days + 2 },
   ]])
 
   # A rule without a tag hits what has one, too, and S3 takes the earliest: so it waits for the last class.
@@ -128,8 +128,22 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
       status = "Enabled"
 
       filter {
-        and {
-          tags = rule.value.tags
+        # S3 wants several conditions in `and`, and one outside it.
+        dynamic "and" {
+          for_each = length(rule.value.tags) > 1 ? [rule.value.tags] : []
+
+          content {
+            tags = and.value
+          }
+        }
+
+        dynamic "tag" {
+          for_each = length(rule.value.tags) > 1 ? {} : rule.value.tags
+
+          content {
+            key   = tag.key
+            value = tag.value
+          }
         }
       }
 

@@ -97,6 +97,7 @@ module "bucket" {
 
 locals {
   has_reader = var.create && length(var.reader_principals) > 0
+  bucket_arn = try(module.bucket[0].arn, "-")
 
   reader_policy = jsonencode({
     Version = "2012-10-17"
@@ -106,13 +107,13 @@ locals {
         Sid      = "ReadBackups"
         Effect   = "Allow"
         Action   = ["s3:GetObject", "s3:GetObjectVersion"]
-        Resource = [for writer in local.writers : "${one(module.bucket[*].arn)}/${replace(writer.prefix, "$${aws:PrincipalAccount}", "*")}/*"]
+        Resource = [for writer in local.writers : "${local.bucket_arn}/${replace(writer.prefix, "$${aws:PrincipalAccount}", "*")}/*"]
       },
       {
         Sid      = "FindBackups"
         Effect   = "Allow"
         Action   = ["s3:ListBucket"]
-        Resource = [one(module.bucket[*].arn)]
+        Resource = [local.bucket_arn]
       },
       ], [for key in var.kms_key_arn == null ? [] : [var.kms_key_arn] : {
         Sid      = "OpenTheBucketsEncryption"

@@ -17,3 +17,8 @@ output "reader_role_arn" {
   description = "The role that lists, verifies and restores; null without `reader_principals`"
   value       = one(aws_iam_role.reader[*].arn)
 }
+
+output "policy" {
+  description = "The policy of the bucket, as JSON"
+  value       = one(module.bucket[*].policy)
+}

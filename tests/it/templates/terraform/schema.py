@@ -18,7 +18,7 @@ SERVICES = (
     "security_group sns_ sqs_ ssm_parameter subnet vpc"
 ).split()
 # Optional arguments that AWS fills in.
-FILLED_IN = {"id", "name", "region", "tags_all"}
+FILLED_IN = {"bucket", "cidr_block", "id", "identifier", "name", "port", "region", "tags_all"}
 
 SIMPLE = {"string": "string", "boolean": "bool", "number": "number"}
 ENTRY = re.compile(
