@@ -1,0 +1,51 @@
+"""The Terraform modules by Terraform itself, in a copy: formatted, valid, tested.
+
+whole.py fmt|validate|test [FOLDER] [ARGUMENT of terraform test]...
+
+Ends with 3 where there is no Terraform. The provider is the stand-in of install.sh.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+
+def terraform(folder, *arguments):
+    command = ["terraform", f"-chdir={folder}", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def main(what, source="deploy", *arguments):
+    if not shutil.which("terraform"):
+        print("there is no terraform on this machine, and no package registry has it")
+        return 3
+    if what == "fmt":
+        code, said = terraform(source, "fmt", "-check", "-recursive", "-diff")
+        print(said or "formatted")
+        return code
+    with tempfile.TemporaryDirectory() as place:
+        # Neither its folders nor its lock file belong into the source. The tests read files beside the module.
+        root = Path(shutil.copytree(source, Path(place) / "deploy")) / "terraform"
+        folders = [root, *sorted((root / "modules").iterdir())]
+        if what == "validate":
+            folders += [root / "examples" / "complete"]
+        for folder in folders:
+            steps = [["init", "-backend=false"], ["validate"] if what == "validate" else ["test", *arguments]]
+            for step in steps:
+                code, said = terraform(folder, *step, "-no-color")
+                if code or step[0] != "init":
+                    print(f"== {folder.relative_to(root.parent)}: {step[0]}\n{said}")
+                if code:
+                    return code
+            if arguments:
+                break
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("CHECKPOINT_DISABLE", "1")
+    sys.exit(main(*sys.argv[1:]))
