@@ -19,7 +19,8 @@ locals {
 resource "aws_cloudwatch_dashboard" "this" {
   count = var.create && var.create_dashboard ? 1 : 0
 
-  dashboard_name = var.name
+  # Dashboards are of the account, not of a region.
+  dashboard_name = "${var.name}-${local.region}"
   dashboard_body = jsonencode({ widgets = [for place, widget in local.widgets : {
     type   = "metric"
     x      = (place % 2) * 12

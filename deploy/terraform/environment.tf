@@ -57,7 +57,7 @@ locals {
       POSTGRES_AUTH       = local.has_password[key] ? "password" : "iam"
       PGSEAL_EVENT_FIELDS = join(",", var.event_fields)
       # A token or password goes to no other host.
-      PGSEAL_ALLOWED_HOSTS = coalesce(backup.host, "*.${local.region}.rds.${local.dns_suffix}")
+      PGSEAL_ALLOWED_HOSTS = coalesce(join(",", backup.allowed_hosts), backup.host, "*.${local.region}.rds.${local.dns_suffix}")
     },
     { for host in compact([backup.host]) : "POSTGRES_HOST" => host },
     { for instance in compact([backup.instance]) : "POSTGRES_INSTANCE" => instance },

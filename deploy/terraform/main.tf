@@ -226,6 +226,6 @@ resource "aws_scheduler_schedule" "this" {
     }
   }
 
-  # A run that starts before its role may do everything would fail, and the policy is what makes the role.
+  # A run that starts before its roles may do everything would fail.
   depends_on = [aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_iam_role_policy.scheduler]
 }

@@ -37,7 +37,8 @@ variable "backups" {
     `database_resource_id`: the DbiResourceId or DbClusterResourceId (db-… or cluster-…). `event_defaults` is JSON of
     fields of the event (docs/REFERENCE.md), `environment` further variables of the program, `secrets` variables whose
     values ECS takes from Secrets Manager or Parameter Store (such as PGPASSWORD), by ARN. `databases` must be known when
-    planning: each one that is named has an alarm of its own.
+    planning: each one that is named has an alarm of its own. `allowed_hosts` is for an `instance` whose endpoint is not
+    `*.REGION.rds.amazonaws.com`.
   EOT
   type = map(object({
     schedule             = string
@@ -46,6 +47,7 @@ variable "backups" {
     host                 = optional(string)
     instance             = optional(string)
     port                 = optional(number, 5432)
+    allowed_hosts        = optional(list(string), [])
     databases            = optional(list(string), ["*"])
     database_user        = optional(string, "backup")
     database_resource_id = optional(string)
@@ -115,6 +117,22 @@ variable "backups" {
     condition = alltrue([for backup in values(var.backups) :
     length(setintersection(concat(keys(backup.environment), keys(backup.secrets)), local.own_variables)) == 0])
     error_message = "environment and secrets must not have what this module sets: ${join(", ", local.own_variables)}."
+  }
+
+  validation {
+    condition     = alltrue([for backup in values(var.backups) : length(setintersection(keys(backup.environment), keys(backup.secrets))) == 0])
+    error_message = "A variable stands in environment and in secrets: ECS takes no name twice."
+  }
+
+  validation {
+    condition     = alltrue([for backup in values(var.backups) : backup.password_secret_arn == null || !contains(keys(backup.secrets), "PGPASSWORD")])
+    error_message = "Give the password once: by password_secret_arn, or as PGPASSWORD in secrets."
+  }
+
+  validation {
+    condition = alltrue([for backup in values(var.backups) : alltrue([for key in coalesce(backup.public_keys, []) :
+    can(regex("^\\s*-----BEGIN (RSA )?PUBLIC KEY-----\\s", key))]) && length(coalesce(backup.public_keys, ["-"])) > 0])
+    error_message = "public_keys of a backup is a list of public keys in PEM, and not empty."
   }
 
   validation {

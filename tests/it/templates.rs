@@ -1,5 +1,7 @@
 //! The templates of a deployment: clean for their own linters, and true to what the program and its README promise.
 
+mod terraform;
+
 use crate::support::aws::testbed;
 use crate::support::docker::{linter, root};
 use crate::support::invariants::RECIPIENT;

@@ -280,7 +280,7 @@ run "the_instances_name_for_its_id" {
   expect_failures = [var.backups]
 }
 
-run "a_user_that_is_a_pattern" {
+run "a_variable_twice" {
   command = plan
 
   variables {
@@ -288,27 +288,30 @@ run "a_user_that_is_a_pattern" {
       schedule             = "rate(1 day)"
       host                 = "a.rds.amazonaws.com"
       database_resource_id = "db-ABC"
-    database_user = "*" } }
+      environment          = { PGSSLMODE = "require" }
+      secrets              = { PGSSLMODE = "arn:aws:ssm:eu-west-1:111122223333:parameter/mode" }
+    } }
   }
 
   expect_failures = [var.backups]
 }
 
-run "defaults_that_are_no_json" {
+run "two_passwords" {
   command = plan
 
   variables {
     backups = { a = {
-      schedule             = "rate(1 day)"
-      host                 = "a.rds.amazonaws.com"
-      database_resource_id = "db-ABC"
-    event_defaults = "globals: true" } }
+      schedule            = "rate(1 day)"
+      host                = "a.rds.amazonaws.com"
+      password_secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AbCdEf"
+      secrets             = { PGPASSWORD = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:b-AbCdEf" }
+    } }
   }
 
   expect_failures = [var.backups]
 }
 
-run "defaults_that_are_a_list" {
+run "a_private_key_in_der_of_one_backup" {
   command = plan
 
   variables {
@@ -316,63 +319,8 @@ run "defaults_that_are_a_list" {
       schedule             = "rate(1 day)"
       host                 = "a.rds.amazonaws.com"
       database_resource_id = "db-ABC"
-    event_defaults = "[1]" } }
-  }
-
-  expect_failures = [var.backups]
-}
-
-run "defaults_that_name_another_bucket" {
-  command = plan
-
-  variables {
-    backups = { a = {
-      schedule             = "rate(1 day)"
-      host                 = "a.rds.amazonaws.com"
-      database_resource_id = "db-ABC"
-    event_defaults = jsonencode({ bucket = "elsewhere" }) } }
-  }
-
-  expect_failures = [var.backups]
-}
-
-run "a_variable_that_is_the_modules_own" {
-  command = plan
-
-  variables {
-    backups = { a = {
-      schedule             = "rate(1 day)"
-      host                 = "a.rds.amazonaws.com"
-      database_resource_id = "db-ABC"
-    environment = { S3_BUCKET = "elsewhere" } } }
-  }
-
-  expect_failures = [var.backups]
-}
-
-run "a_password_in_the_environment" {
-  command = plan
-
-  variables {
-    backups = { a = {
-      schedule             = "rate(1 day)"
-      host                 = "a.rds.amazonaws.com"
-      database_resource_id = "db-ABC"
-    environment = { PGPASSWORD = "hunter2" } } }
-  }
-
-  expect_failures = [var.backups]
-}
-
-run "databases_and_all_of_them" {
-  command = plan
-
-  variables {
-    backups = { a = {
-      schedule             = "rate(1 day)"
-      host                 = "a.rds.amazonaws.com"
-      database_resource_id = "db-ABC"
-    databases = ["*", "app"] } }
+      public_keys          = ["MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7"]
+    } }
   }
 
   expect_failures = [var.backups]

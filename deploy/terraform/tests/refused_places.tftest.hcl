@@ -29,6 +29,104 @@ variables {
   }
 }
 
+run "a_user_that_is_a_pattern" {
+  command = plan
+
+  variables {
+    backups = { a = {
+      schedule             = "rate(1 day)"
+      host                 = "a.rds.amazonaws.com"
+      database_resource_id = "db-ABC"
+    database_user = "*" } }
+  }
+
+  expect_failures = [var.backups]
+}
+
+run "defaults_that_are_no_json" {
+  command = plan
+
+  variables {
+    backups = { a = {
+      schedule             = "rate(1 day)"
+      host                 = "a.rds.amazonaws.com"
+      database_resource_id = "db-ABC"
+    event_defaults = "globals: true" } }
+  }
+
+  expect_failures = [var.backups]
+}
+
+run "defaults_that_are_a_list" {
+  command = plan
+
+  variables {
+    backups = { a = {
+      schedule             = "rate(1 day)"
+      host                 = "a.rds.amazonaws.com"
+      database_resource_id = "db-ABC"
+    event_defaults = "[1]" } }
+  }
+
+  expect_failures = [var.backups]
+}
+
+run "defaults_that_name_another_bucket" {
+  command = plan
+
+  variables {
+    backups = { a = {
+      schedule             = "rate(1 day)"
+      host                 = "a.rds.amazonaws.com"
+      database_resource_id = "db-ABC"
+    event_defaults = jsonencode({ bucket = "elsewhere" }) } }
+  }
+
+  expect_failures = [var.backups]
+}
+
+run "a_variable_that_is_the_modules_own" {
+  command = plan
+
+  variables {
+    backups = { a = {
+      schedule             = "rate(1 day)"
+      host                 = "a.rds.amazonaws.com"
+      database_resource_id = "db-ABC"
+    environment = { S3_BUCKET = "elsewhere" } } }
+  }
+
+  expect_failures = [var.backups]
+}
+
+run "a_password_in_the_environment" {
+  command = plan
+
+  variables {
+    backups = { a = {
+      schedule             = "rate(1 day)"
+      host                 = "a.rds.amazonaws.com"
+      database_resource_id = "db-ABC"
+    environment = { PGPASSWORD = "hunter2" } } }
+  }
+
+  expect_failures = [var.backups]
+}
+
+run "databases_and_all_of_them" {
+  command = plan
+
+  variables {
+    backups = { a = {
+      schedule             = "rate(1 day)"
+      host                 = "a.rds.amazonaws.com"
+      database_resource_id = "db-ABC"
+    databases = ["*", "app"] } }
+  }
+
+  expect_failures = [var.backups]
+}
+
 run "an_unknown_class" {
   command = plan
 

@@ -1,8 +1,8 @@
 """The Terraform modules by Terraform itself, in a copy: formatted, valid, tested.
 
-whole.py fmt|validate|test [FOLDER] [ARGUMENT of terraform test]...
+whole.py fmt|validate|test [DEPLOY [MODULE [ARGUMENT of terraform test]...]]
 
-Ends with 3 where there is no Terraform. The provider is the stand-in of install.sh.
+Of one module, such as `.` or `modules/vault`, or of all. Ends with 75 where there is no Terraform. The provider is the stand-in of install.sh.
 """
 
 import os
@@ -19,18 +19,18 @@ def terraform(folder, *arguments):
     return done.returncode, done.stdout
 
 
-def main(what, source="deploy", *arguments):
+def main(what, source="deploy", module=None, *arguments):
     if not shutil.which("terraform"):
         print("there is no terraform on this machine, and no package registry has it")
-        return 3
+        return 75
     if what == "fmt":
         code, said = terraform(source, "fmt", "-check", "-recursive", "-diff")
         print(said or "formatted")
-        return code
+        return int(code != 0)
     with tempfile.TemporaryDirectory() as place:
         # Neither its folders nor its lock file belong into the source. The tests read files beside the module.
         root = Path(shutil.copytree(source, Path(place) / "deploy")) / "terraform"
-        folders = [root, *sorted((root / "modules").iterdir())]
+        folders = [root / module] if module else [root, *sorted((root / "modules").iterdir())]
         if what == "validate":
             folders += [root / "examples" / "complete"]
         for folder in folders:
@@ -40,9 +40,7 @@ def main(what, source="deploy", *arguments):
                 if code or step[0] != "init":
                     print(f"== {folder.relative_to(root.parent)}: {step[0]}\n{said}")
                 if code:
-                    return code
-            if arguments:
-                break
+                    return 1
     return 0
 
 

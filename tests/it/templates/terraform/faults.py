@@ -1,0 +1,112 @@
+"""Plants faults in a copy of the Terraform module and sees that the checks find each: a check that cannot fail says nothing.
+
+faults.py SCHEMA.json [fast|slow]
+
+Fast ones need no `terraform test`. Without Terraform only the floor's and the README's are planted.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+# Which check finds it, in which file, what is there and what is planted.
+FAST = [
+    ("floor", "main.tf", "assign_public_ip = var.assign_public_ip", "assign_public_ipp = var.assign_public_ip"),
+    ("floor", "main.tf", "schedule_expression          = each.value.schedule\n", "\n"),
+    ("floor", "main.tf", "  flexible_time_window {\n    mode = \"OFF\"\n  }\n", ""),
+    ("floor", "roles.tf", "aws_iam_role.task[each.key].id", "aws_iam_role.tasks[each.key].id"),
+    ("floor", "topic.tf", "aws_sqs_queue.failed[0].url", "aws_sqs_queue.failed[0].uri"),
+    ("floor", "alarms.tf", "treat_missing_data  = \"breaching\"", "treat_missing = \"breaching\""),
+    ("floor", "alarms.tf", "var.size_band_width", "var.size_band"),
+    ("floor", "modules/vault/main.tf", "local.look", "local.looks"),
+    ("floor", "modules/bucket/main.tf", "object_lock_enabled = local.is_locked", "arn = local.is_locked"),
+    ("floor", "outputs.tf", '  description = "The dashboard"\n', ""),
+    # Beside a dynamic block of its kind Terraform's own `validate` does not look into it.
+    ("floor", "modules/bucket/main.tf", "noncurrent_days = 30", "noncurrent_day = 30"),
+    ("readme", "variables-bucket.tf", "default     = 90", "default     = 91"),
+    ("readme", "outputs.tf", '"The dashboard"', '"A dashboard"'),
+    ("readme", "modules/vault/variables.tf", 'variable "reader_principals"', 'variable "readers"'),
+    ("fmt", "roles.tf", "  for_each = local.tasks\n", "  for_each  = local.tasks\n"),
+    ("validate", "main.tf", "stopTimeout = 120", "stopTimeout = local.nothing"),
+    ("validate", "topic.tf", "target_id = \"failed\"", "target = \"failed\""),
+    ("validate", "examples/complete/main.tf", "size_band_width = 3", "size_band = 3"),
+    # Once two variables looked at each other.
+    ("validate", "variables.tf", "var.recipients_path == null || can(regex(", "length(var.public_keys) > 0 || can(regex("),
+]
+SLOW = [
+    ("tasks", "main.tf", "<aws.scheduler.scheduled-time>", "<aws.scheduler.execution-id>"),
+    ("tasks", "main.tf", "    dead_letter_config {\n      arn = aws_sqs_queue.failed[0].arn\n    }\n", ""),
+    ("tasks", "topic.tf", "  count = var.create ? 1 : 0\n", "  count = 1\n"),
+    ("tasks", "main.tf", 'name       = "${var.name}_${key}"', 'name       = "${var.name}-${key}"'),
+    ("tasks", "environment.tf", "PGSEAL_ALLOWED_HOSTS = coalesce(", 'PGSEAL_ALLOWED_HOSTS = "*" # '),
+    ("rights", "policies.tf", '"s3:GetObject", "s3:GetObjectVersion"', '"s3:GetObject"'),
+    ("rights", "policies.tf", '["s3:PutObject", "s3:AbortMultipartUpload"]', '["s3:PutObject", "s3:DeleteObject"]'),
+    ("rights", "policies.tf", '["s3:PutObjectRetention"]', "[]"),
+    ("rights", "policies.tf", "*.manifest.jsonl", "*"),
+    ("rights", "roles.tf", "permissions_boundary = var.permissions_boundary", "permissions_boundary = null"),
+    ("rights", "roles.tf", "substr(\"${var.name}_task_${each.key}_\", 0, 38)", "\"${var.name}_task_${each.key}_\""),
+    ("alarms", "alarms.tf", '"breaching"', '"notBreaching"'),
+    ("alarms", "alarms.tf", '"NumberOfMessagesSent"', '"ApproximateNumberOfMessagesVisible"'),
+    ("alarms", "alarms.tf", "ok_actions          = local.actions", "ok_actions          = []"),
+    ("alarms", "alarms.tf", 'database == "*" ? {} : { Database = database }', "{}"),
+    ("alarms", "dashboard.tf", '"CompressionRatio"', '"Ratio"'),
+    ("alarms", "topic.tf", "{ exists = false }", "{ exists = true }"),
+    ("refused", "variables.tf", '!can(regex("PRIVATE KEY", join("", var.public_keys)))', "true"),
+    ("refused", "main.tf", '"1"    = range(2, 9)', '"1"    = range(1, 9)'),
+    ("refused", "variables-alarms.tf", "var.max_age_hours <= 168 ", "var.max_age_hours <= 169 "),
+    ("plans", "bucket.tf", "count  = var.create && var.create_bucket ? 1 : 0", "count  = var.create && local.bucket != null ? 1 : 0"),
+    ("plans", "network.tf", "tostring(index) => cidr }", "cidr => cidr }"),
+]
+BUCKET = [
+    ("bucket", "main.tf", "days = days + 2", "days = days"),
+    ("bucket", "main.tf", "max(values(var.retention_days)...) + 3", "90"),
+    ("bucket", "main.tf", '"s3:if-none-match" = "true"', '"s3:if-none-match" = "false"'),
+    ("bucket", "variables.tf", "var.lock_days < min(", "var.lock_days <= min("),
+    ("vault", "main.tf", "/$${aws:PrincipalAccount}\"\n", "\"\n"),
+    ("vault", "main.tf", "/*.manifest.jsonl", "/*"),
+    ("vault", "main.tf", 'Sid       = "NobodyElseWrites"\n    Effect    = "Deny"', 'Sid       = "NobodyElseWrites"\n    Effect    = "Allow"'),
+]
+
+
+def check(kind, deploy, schema):
+    """The command that must not end with 0."""
+    root = deploy / "terraform"
+    if kind == "floor":
+        return [sys.executable, HERE / "floor.py", schema, root]
+    if kind == "readme":
+        return [sys.executable, HERE / "readme.py", root]
+    if kind in ("fmt", "validate"):
+        return [sys.executable, HERE / "whole.py", kind, deploy]
+    if kind in ("bucket", "vault"):
+        return [sys.executable, HERE / "whole.py", "test", deploy, f"modules/{kind}"]
+    return [sys.executable, HERE / "whole.py", "test", deploy, ".", f"-filter=tests/{kind}.tftest.hcl"]
+
+
+def main(schema, which="fast"):
+    faults = FAST if which == "fast" else SLOW + BUCKET
+    if not shutil.which("terraform"):
+        faults = [fault for fault in faults if fault[0] in ("floor", "readme")]
+    missed = []
+    for kind, file, there, planted in faults:
+        with tempfile.TemporaryDirectory() as place:
+            deploy = Path(shutil.copytree("deploy", Path(place) / "deploy"))
+            folder = f"modules/{kind}/" if kind in ("bucket", "vault") else ""
+            path = deploy / "terraform" / (folder + file)
+            text = path.read_text()
+            if there not in text:
+                missed.append(f"{file}: {there!r} is not there to be changed")
+                continue
+            path.write_text(text.replace(there, planted))
+            done = subprocess.run(check(kind, deploy, schema), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            # A check that could not run has found nothing: it says more than that.
+            if done.returncode != 1:
+                missed.append(f"{kind} does not find {planted!r} in {file} (it ended with {done.returncode}):\n{done.stdout[-600:]}")
+    print("\n".join(missed) or f"all {len(faults)} faults were found")
+    return bool(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
