@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-for part in postgres regression aws containers aarch64; do
+for part in postgres regression aws containers terraform aarch64; do
     printf '== testbed: %s\n' "$part"
     "./$part.sh" install
 done

@@ -1,16 +1,16 @@
 # On request: the tasks go out to the databases and to AWS, and nobody comes in.
 
 locals {
-  makes_group      = var.create && var.create_security_group
-  makes_for_drills = local.makes_group && length(local.drills) > 0
+  makes_group      = var.create && var.create_security_group && length(local.backups) > 0
+  makes_for_drills = var.create && var.create_security_group && length(local.drills) > 0
 
   # By their places in the lists: the networks themselves may not be known when planning.
   database_cidrs = local.makes_group ? { for index, cidr in var.database_cidr_blocks : tostring(index) => cidr } : {}
-  https_cidrs = local.makes_group ? merge([
-    for name in concat(["task"], local.makes_for_drills ? ["drill"] : []) : {
+  https_cidrs = merge([
+    for name in concat(local.makes_group ? ["task"] : [], local.makes_for_drills ? ["drill"] : []) : {
       for index, cidr in var.https_cidr_blocks : "${name}-${index}" => { group = name, cidr = cidr }
     }
-  ]...) : {}
+  ]...)
   database_groups = local.makes_group ? var.database_security_groups : {}
 
   made_groups = {
@@ -18,7 +18,7 @@ locals {
     drill = one(aws_security_group.drill[*].id)
   }
   security_group_ids       = concat(var.security_group_ids, aws_security_group.task[*].id)
-  drill_security_group_ids = local.makes_group ? aws_security_group.drill[*].id : var.security_group_ids
+  drill_security_group_ids = local.makes_for_drills ? aws_security_group.drill[*].id : var.security_group_ids
 }
 
 resource "aws_security_group" "task" {

@@ -2,7 +2,7 @@
 
 whole.py fmt|validate|test [DEPLOY [MODULE [ARGUMENT of terraform test]...]]
 
-Of one module, such as `.` or `modules/vault`, or of all. Ends with 75 where there is no Terraform. The provider is the stand-in of install.sh.
+Of one module, such as `.` or `modules/vault`, or of all. Ends with 75 where there is no Terraform. The provider is the stand-in of testbed/terraform.sh.
 """
 
 import os
@@ -45,5 +45,6 @@ def main(what, source="deploy", module=None, *arguments):
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("CHECKPOINT_DISABLE", "1")
+    cache = Path(os.environ.get("TESTBED_CACHE") or Path.home() / ".cache" / "pgseal")
+    os.environ["TF_CLI_CONFIG_FILE"] = str(cache / "terraform" / "made" / "terraform.rc")
     sys.exit(main(*sys.argv[1:]))

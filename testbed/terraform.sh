@@ -2,8 +2,8 @@
 # What Terraform needs to look at deploy/terraform where no registry of providers can be reached: the schema of the AWS
 # provider, and a stand-in that serves it. Terraform itself comes from no package registry; it is used where it is there.
 #
-#   install.sh install    make them (a second call takes no time)
-#   install.sh env        print the paths, one NAME=VALUE a line, for a shell's eval
+#   testbed/terraform.sh install    make them (a second call takes no time)
+#   testbed/terraform.sh env        print the paths, one NAME=VALUE a line, for a shell's eval
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -39,9 +39,9 @@ install() {
     python3 -m venv "$home/made/venv"
     "$home/made/venv/bin/pip" install --quiet --disable-pip-version-check "${PYTHON[@]}"
     (cd "$home/made" && npm pack --silent "$SCHEMA" >/dev/null)
-    python3 "$here/schema.py" "$home"/made/*.tgz >"$home/made/schema.json"
+    python3 "$here/terraform/schema.py" "$home"/made/*.tgz >"$home/made/schema.json"
     rm "$home"/made/*.tgz
-    cp "$here/provider.py" "$home/made/provider.py"
+    cp "$here/terraform/provider.py" "$home/made/provider.py"
 
     if command -v terraform >/dev/null; then mirror; fi
     stamp >"$home/made/stamp"
@@ -76,7 +76,7 @@ END
 
 # What it is made of: pins, our own files, and whether Terraform was there.
 stamp() {
-    sha256sum <"$here/install.sh" && sha256sum <"$here/schema.py" && sha256sum <"$here/provider.py"
+    sha256sum <"$here/terraform.sh" && sha256sum <"$here/terraform/schema.py" && sha256sum <"$here/terraform/provider.py"
     if command -v terraform; then :; else echo none; fi
 }
 
