@@ -53,13 +53,15 @@ locals {
       S3_PREFIX           = "${var.prefix}/{host}"
       OPENSSL_PUBLIC_KEY  = local.recipients[key]
       POSTGRES_USER       = backup.database_user
-      POSTGRES_PORT       = tostring(backup.port)
       POSTGRES_AUTH       = local.has_password[key] ? "password" : "iam"
       PGSEAL_EVENT_FIELDS = join(",", var.event_fields)
       # A token or password goes to no other host.
       PGSEAL_ALLOWED_HOSTS = coalesce(join(",", backup.allowed_hosts), backup.host, "*.${local.region}.rds.${local.dns_suffix}")
     },
     { for host in compact([backup.host]) : "POSTGRES_HOST" => host },
+    # Set, it would go before the port that is looked up.
+    { for port in backup.port == null ? [] : [backup.port] : "POSTGRES_PORT" => tostring(port) },
+    { for region in compact([var.bucket_region]) : "S3_REGION" => region },
     { for instance in compact([backup.instance]) : "POSTGRES_INSTANCE" => instance },
     { for database in backup.databases : "POSTGRES_DATABASE" => database if length(backup.databases) == 1 },
     { for json in [jsonencode(local.defaults[key])] : "PGSEAL_EVENT_DEFAULTS" => json if json != "{}" },

@@ -165,10 +165,10 @@ resource "aws_ecs_task_definition" "drill" {
       "AUDIT_WRITE", "FOWNER", "FSETID", "MKNOD", "NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT",
     ] } }
     stopTimeout = 120
-    environment = [
-      { name = "REGION", value = local.region },
-      { name = "S3_BUCKET_OWNER", value = local.bucket_owner },
-    ]
+    environment = concat(
+      [{ name = "REGION", value = local.region }, { name = "S3_BUCKET_OWNER", value = local.bucket_owner }],
+      [for region in compact([var.bucket_region]) : { name = "S3_REGION", value = region }],
+    )
     logConfiguration = {
       logDriver = "awslogs"
       options = {

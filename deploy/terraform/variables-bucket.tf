@@ -31,6 +31,17 @@ variable "bucket_owner" {
   }
 }
 
+variable "bucket_region" {
+  description = "The bucket's region, such as a vault's; null is this one. A gateway endpoint of S3 does not reach another"
+  type        = string
+  default     = null
+
+  validation {
+    condition     = !var.create_bucket || var.bucket_region == null
+    error_message = "A bucket that is made is in this region: leave bucket_region out."
+  }
+}
+
 variable "prefix" {
   description = "What every object's key begins with; a folder with the server's name follows it"
   type        = string
@@ -79,6 +90,11 @@ variable "retention_days" {
     yearly  = optional(number, 2600)
   })
   default = {}
+
+  validation {
+    condition     = alltrue([for days in values(var.retention_days) : days >= 2 && floor(days) == days])
+    error_message = "Each class is kept for a whole number of at least 2 days: its lock is a day less."
+  }
 }
 
 variable "expiration_days" {

@@ -38,7 +38,7 @@ variable "backups" {
     fields of the event (docs/REFERENCE.md), `environment` further variables of the program, `secrets` variables whose
     values ECS takes from Secrets Manager or Parameter Store (such as PGPASSWORD), by ARN. `databases` must be known when
     planning: each one that is named has an alarm of its own. `allowed_hosts` is for an `instance` whose endpoint is not
-    `*.REGION.rds.amazonaws.com`.
+    `*.REGION.rds.amazonaws.com`. Without `port` it is 5432, or the one that an `instance` has.
   EOT
   type = map(object({
     schedule             = string
@@ -46,7 +46,7 @@ variable "backups" {
     enabled              = optional(bool, true)
     host                 = optional(string)
     instance             = optional(string)
-    port                 = optional(number, 5432)
+    port                 = optional(number)
     allowed_hosts        = optional(list(string), [])
     databases            = optional(list(string), ["*"])
     database_user        = optional(string, "backup")
@@ -317,9 +317,15 @@ variable "cluster_arn" {
 }
 
 variable "log_retention_days" {
-  description = "Days for which CloudWatch keeps the logs"
+  description = "Days for which CloudWatch keeps the logs; 0 is for ever"
   type        = number
   default     = 365
+
+  validation {
+    condition = contains([0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653],
+    var.log_retention_days)
+    error_message = "CloudWatch has no such time: 0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731 and so on."
+  }
 }
 
 variable "log_kms_key_arn" {

@@ -76,7 +76,6 @@ run "the_task_is_told_what_stands_here" {
       POSTGRES_AUTH        = "iam"
       POSTGRES_DATABASE    = "*"
       POSTGRES_HOST        = "orders.cxa1b2c3d4e5.eu-west-1.rds.amazonaws.com"
-      POSTGRES_PORT        = "5432"
       POSTGRES_USER        = "backup"
       REGION               = "eu-west-1"
       S3_BUCKET            = "acme-backups"
@@ -101,6 +100,7 @@ run "different_databases_with_different_settings" {
     retention_days     = { daily = 7 }
     signing_key_arn    = "arn:aws:kms:eu-west-1:111122223333:key/0f1e2d3c"
     bucket_owner       = "444455556666"
+    bucket_region      = "eu-central-1"
 
     backups = {
       orders = {
@@ -137,13 +137,14 @@ run "different_databases_with_different_settings" {
 
   assert {
     condition = { for pair in jsondecode(aws_ecs_task_definition.this["orders"].container_definitions)[0].environment : pair.name => pair.value if contains([
-      "RETENTION", "RETENTION_TIMEZONE", "RETENTION_DAYS", "PGSEAL_SIGNING_KEY", "S3_BUCKET_OWNER", "POSTGRES_DATABASE"
+      "RETENTION", "RETENTION_TIMEZONE", "RETENTION_DAYS", "PGSEAL_SIGNING_KEY", "S3_BUCKET_OWNER", "POSTGRES_DATABASE", "POSTGRES_PORT", "S3_REGION"
       ], pair.name) } == {
       PGSEAL_SIGNING_KEY = "arn:aws:kms:eu-west-1:111122223333:key/0f1e2d3c"
       RETENTION          = "gfs"
       RETENTION_DAYS     = "daily=7,weekly=60,monthly=400,yearly=2600"
       RETENTION_TIMEZONE = "Europe/Berlin"
       S3_BUCKET_OWNER    = "444455556666"
+      S3_REGION          = "eu-central-1"
     }
     error_message = "Retention, signing key or owner are not told."
   }
@@ -166,6 +167,7 @@ run "different_databases_with_different_settings" {
       S3_BUCKET             = "acme-backups"
       S3_BUCKET_OWNER       = "444455556666"
       S3_PREFIX             = "backups/{host}"
+      S3_REGION             = "eu-central-1"
     }
     error_message = "The other backup has its own settings."
   }
