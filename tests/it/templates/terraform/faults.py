@@ -43,6 +43,8 @@ SLOW = [
     ("tasks", "topic.tf", "  count = var.create ? 1 : 0\n", "  count = 1\n"),
     ("tasks", "main.tf", 'name       = "${var.name}_${key}"', 'name       = "${var.name}-${key}"'),
     ("tasks", "environment.tf", "PGSEAL_ALLOWED_HOSTS = coalesce(", 'PGSEAL_ALLOWED_HOSTS = "*" # '),
+    # The port of an instance that is looked up.
+    ("tasks", "environment.tf", "backup.port == null ? [] : [backup.port]", "[5432]"),
     ("rights", "policies.tf", '"s3:GetObject", "s3:GetObjectVersion"', '"s3:GetObject"'),
     ("rights", "policies.tf", '["s3:PutObject", "s3:AbortMultipartUpload"]', '["s3:PutObject", "s3:DeleteObject"]'),
     ("rights", "policies.tf", '["s3:PutObjectRetention"]', "[]"),
