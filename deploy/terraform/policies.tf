@@ -54,7 +54,7 @@ locals {
         Sid      = "SeeWhetherItIsDone"
         Effect   = "Allow"
         Action   = ["s3:GetObject"]
-        Resource = ["${local.objects}/${var.prefix}/*.manifest.jsonl"]
+        Resource = ["${local.objects}/${var.prefix}/*.manifest*.jsonl"]
       },
       {
         Sid      = "FindTheBucket"
@@ -71,7 +71,7 @@ locals {
           "s3:GetEncryptionConfiguration",
           "s3:GetBucketObjectLockConfiguration",
           "s3:GetLifecycleConfiguration",
-          "s3:GetBucketPolicyStatus",
+          "s3:GetBucketPolicy",
         ]
         Resource = [local.bucket_arn]
       },

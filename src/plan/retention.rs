@@ -179,7 +179,8 @@ mod tests {
         let mut destination = Destination::reading(bucket, &env).unwrap();
         let tagged = |tags: &[(&str, &str)], destination: &mut Destination| {
             destination.set_tags(tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-            ["app_20261124T020000Z.manifest.2.jsonl", "app_20261124T020000Z.3f9a12bc.key.ab.enc"].map(|name| destination.tagging(name).unwrap_or_default())
+            ["app_20261124T020000Z.manifest.2.jsonl", "app_20261124T020000Z.3f9a12bc.key.ab.enc"]
+                .map(|name| destination.tagging(name).unwrap_or_default())
         };
         let of_manifest = [("team", "data base"), ("retention", "weekly"), ("role", "manifest")];
         assert_eq!(

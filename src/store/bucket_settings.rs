@@ -186,7 +186,9 @@ fn covers(rule: &LifecycleRule, prefix: &str) -> bool {
     #[allow(deprecated, reason = "buckets still have rules of this older form")]
     let older = rule.prefix();
     let filter = rule.filter();
-    let named = filter.and_then(|filter| filter.prefix().or_else(|| filter.and()?.prefix())).or(older);
+    let named = filter
+        .and_then(|filter| filter.prefix().or_else(|| filter.and()?.prefix()))
+        .or(older);
     prefix.starts_with(named.unwrap_or_default())
 }
 

@@ -79,7 +79,12 @@ with open("template.yaml") as file:
 
 /// Runs a program of `tests/it/templates`, which asserts and says why; what each looks at stands at its beginning.
 fn program(name: &str) {
-    let said = clean(&linter("python"), &[&format!("tests/it/templates/{name}.py")]);
+    program_with(name, &[]);
+}
+
+fn program_with(name: &str, arguments: &[&str]) {
+    let file = format!("tests/it/templates/{name}.py");
+    let said = clean(&linter("python"), &[&[&*file], arguments].concat());
     assert!(said.contains("ok"), "{name} ended without a word: {said}");
 }
 
@@ -116,7 +121,31 @@ fn roles_and_buckets_allow_what_is_needed_and_no_more() {
 
 #[test]
 fn alarms_and_dashboard_have_the_metrics_of_the_program() {
-    program("metrics");
+    let names: Vec<&str> = pgseal::metrics::METRICS.iter().map(|(name, _)| *name).collect();
+    program_with("metrics", &names);
+}
+
+/// Anyone who is woken is told where to read.
+#[test]
+fn each_alarm_names_a_section_of_the_runbook() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let runbook = read("docs/RUNBOOK.md");
+    let headings = runbook.lines().filter_map(|line| line.strip_prefix("## "));
+    let sections: BTreeSet<String> = headings.map(|heading| heading.to_lowercase().replace(' ', "-")).collect();
+    for (file, mark, alarms) in [
+        ("template.yaml", "docs/RUNBOOK.md#", 6),
+        ("deploy/terraform/alarms.tf", "${var.runbook}#", 5),
+    ] {
+        let text = read(file);
+        let named: Vec<&str> = text
+            .split(mark)
+            .skip(1)
+            .map(|rest| rest.split(|c: char| !c.is_ascii_lowercase() && c != '-').next().unwrap_or_default())
+            .collect();
+        assert_eq!(named.len(), alarms, "{file}: {named:?}");
+        let missing: Vec<_> = named.iter().filter(|section| !sections.contains(**section)).collect();
+        assert!(missing.is_empty(), "{file}: {missing:?} in {sections:?}");
+    }
 }
 
 #[test]

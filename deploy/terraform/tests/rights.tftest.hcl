@@ -38,7 +38,7 @@ run "a_plain_backup" {
       ["FindTheBucket", ["s3:ListBucket", "s3:ListBucketMultipartUploads"], ["arn:aws:s3:::acme-backups"]],
       ["LookAtTheBucket", [
         "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetBucketObjectLockConfiguration",
-        "s3:GetLifecycleConfiguration", "s3:GetBucketPolicyStatus",
+        "s3:GetLifecycleConfiguration", "s3:GetBucketPolicy",
       ], ["arn:aws:s3:::acme-backups"]],
     ]
     error_message = "A plain backup may do something else."

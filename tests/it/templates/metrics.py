@@ -1,31 +1,15 @@
-"""The metrics of template.yaml's alarms and dashboard are those of the program: `metrics.py [FILE]`.
+"""The metrics of alarms and dashboards, of template.yaml and of the Terraform module, are those of the program.
 
-FILE, or - for standard input, has what the program writes: {"namespace": "pgseal", "dimensions": [["Server"], ["Server",
-"Database"]], "metrics": {"Complete": "Count", ...}}. Without it the list below counts.
+    metrics.py NAME...    the names that the program writes, in the namespace pgseal, by Server and by Server and Database
 """
 
+import glob
 import json
 import re
 import sys
 
 import cfn
 
-PROGRAM = {
-    "namespace": "pgseal",
-    "dimensions": [["Server"], ["Server", "Database"]],
-    "metrics": {
-        "Complete": "Count",
-        "DumpedBytes": "Bytes",
-        "StoredBytes": "Bytes",
-        "CompressionRatio": "None",
-        "Duration": "Seconds",
-        "Throttled": "Seconds",
-        "Rows": "Count",
-        "Warnings": "Count",
-        "DrillPassed": "Count",
-        "DrillDuration": "Seconds",
-    },
-}
 # Of AWS's own services, with the dimension by which each is known.
 OTHERS = {("AWS/Lambda", "Errors"): ["FunctionName"], ("AWS/SQS", "NumberOfMessagesSent"): ["QueueName"]}
 
@@ -40,11 +24,7 @@ def alarmed(stack):
 
 
 def main():
-    program = PROGRAM
-    if len(sys.argv) > 1:
-        with sys.stdin if sys.argv[1] == "-" else open(sys.argv[1], encoding="utf-8") as file:
-            program = json.load(file)
-    names, sets = set(program["metrics"]), [sorted(item) for item in program["dimensions"]]
+    names, sets = set(sys.argv[1:]), [["Server"], ["Database", "Server"]]
 
     stack = cfn.template(
         **cfn.ECS, **cfn.DRILL, DrillSchedule="rate(2 days)", SizeBandWidth="2", Dashboard="true", SuccessEvents="true"
@@ -56,7 +36,7 @@ def main():
         if (namespace, metric) in OTHERS:
             assert list(dimensions) == OTHERS[namespace, metric], alarm
             continue
-        assert namespace == program["namespace"] and metric in names, (alarm, namespace, metric)
+        assert namespace == "pgseal" and metric in names, (alarm, namespace, metric)
         assert sorted(dimensions) in sets and dimensions["Server"] == server, (alarm, dimensions)
         of_alarms.add(metric)
     assert of_alarms == {"Complete", "StoredBytes", "DrillPassed"}, of_alarms
@@ -68,15 +48,20 @@ def main():
         places.add((widget["x"], widget["y"]))
         assert widget["x"] + widget["width"] <= 24 and widget["properties"]["region"] == cfn.REGION
         for namespace, metric, *dimensions in widget["properties"]["metrics"]:
-            assert namespace == program["namespace"], namespace
+            assert namespace == "pgseal", namespace
             assert sorted(dimensions[::2]) in sets and dimensions[1::2] == [server], dimensions
             shown.add(metric)
     assert shown == names, shown ^ names
     assert len(places) == len(json.loads(text)["widgets"]), "no widget lies on another"
 
-    with open("docs/DEPLOY.md", encoding="utf-8") as file:
-        documented = set(re.findall(r"^\| `(\w+)` \| (?:Count|Bytes|Seconds|None) \|", file.read(), re.MULTILINE))
-    assert documented == names, documented ^ names
+    module = "".join(open(name, encoding="utf-8").read() for name in sorted(glob.glob("deploy/terraform/*.tf")))
+    of_module = set(re.findall(r'namespace += "pgseal"\s+metric_name += "(\w+)"', module))
+    assert of_module == of_alarms, of_module ^ of_alarms
+    # Whatever has a metric's form in the dashboard is one.
+    with open("deploy/terraform/dashboard.tf", encoding="utf-8") as file:
+        lists = re.findall(r"metrics += \[([^\]]+)\]", file.read())
+    of_dashboard = {name for text in lists for name in re.findall(r'"(\w+)"', text)} - {"pgseal", "Server"}
+    assert of_dashboard == names, of_dashboard ^ names
     print(f"metrics: ok, {len(names)}")
 
 

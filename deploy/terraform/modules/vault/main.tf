@@ -39,7 +39,7 @@ locals {
       Effect    = "Allow"
       Principal = writer.principal
       Action    = "s3:GetObject"
-      Resource  = "BUCKET_ARN/${writer.prefix}/*.manifest.jsonl"
+      Resource  = "BUCKET_ARN/${writer.prefix}/*.manifest*.jsonl"
       Condition = writer.condition
     },
     {
@@ -58,7 +58,6 @@ locals {
     "s3:GetEncryptionConfiguration",
     "s3:GetBucketObjectLockConfiguration",
     "s3:GetLifecycleConfiguration",
-    "s3:GetBucketPolicyStatus",
   ]
 
   # This account's own administrators are no writers: without this their own policies would do.

@@ -72,7 +72,7 @@ BUCKET = [
     ("bucket", "main.tf", '"s3:if-none-match" = "true"', '"s3:if-none-match" = "false"'),
     ("bucket", "variables.tf", "var.lock_days < min(", "var.lock_days <= min("),
     ("vault", "main.tf", "/$${aws:PrincipalAccount}\"\n", "\"\n"),
-    ("vault", "main.tf", "/*.manifest.jsonl", "/*"),
+    ("vault", "main.tf", "/*.manifest*.jsonl", "/*"),
     ("vault", "main.tf", 'Sid       = "NobodyElseWrites"\n    Effect    = "Deny"', 'Sid       = "NobodyElseWrites"\n    Effect    = "Allow"'),
 ]
 
@@ -113,7 +113,8 @@ def missed(fault, schema):
 
 
 def main(schema, which="fast"):
-    faults = FAST if which == "fast" else SLOW + BUCKET
+    # A few stand for all, each of which takes Terraform ten seconds.
+    faults = {"fast": FAST, "few": (SLOW + BUCKET)[::11], "slow": SLOW + BUCKET}[which]
     if not shutil.which("terraform"):
         faults = [fault for fault in faults if fault[0] in ("floor", "readme")]
         print("there is no terraform on this machine: only the checks that need none were looked at")
