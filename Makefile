@@ -1,6 +1,6 @@
 # On a fresh Debian with the Rust toolchain: `make demo` shows the main job, `make test` proves it.
 
-.PHONY: help demo test check testbed lint test-large test-images terraform-faults mutations kill-trials coverage model aarch64 soak fuzz check-fuzz fuzz-smoke sbom bench docs image ca-bundle
+.PHONY: help demo test check testbed lint test-large test-images terraform mutations kill-trials coverage model aarch64 soak fuzz check-fuzz fuzz-smoke sbom bench docs image ca-bundle
 
 # Modules of tests/it that need neither containers nor many databases.
 QUICK = codes:: events:: pins:: outputs:: entry_points:: lambda:: secrets:: supply:: templates:: readme::tables
@@ -45,8 +45,8 @@ test-large: testbed ## The round trip with a table of 1 GB
 test-images: testbed ## The tests of the images, compiled in them as a user's build does
 	TESTBED_IMAGES=compiled cargo test --test it -- container:: readme::images:: --nocapture
 
-terraform-faults: testbed ## Each check of the Terraform modules is shown to find a planted fault
-	TESTBED_FAULTS=all cargo test --test it -- templates::terraform::a_planted --nocapture
+terraform: testbed ## All tests of the Terraform modules, each of them shown to find a planted fault
+	TESTBED_TERRAFORM=all cargo test --test it -- templates::terraform:: --nocapture
 
 mutations: testbed ## A million random changes to sealed backups, each of which must be found
 	TESTBED_MUTATIONS=1000000 cargo test --test it -- restore_cli::mutations --nocapture

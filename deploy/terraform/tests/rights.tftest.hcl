@@ -34,7 +34,7 @@ run "a_plain_backup" {
     condition = [for statement in jsondecode(aws_iam_role_policy.task["orders"].policy).Statement : [statement.Sid, statement.Action, statement.Resource]] == [
       ["LogIn", ["rds-db:connect"], ["arn:aws:rds-db:eu-west-1:111122223333:dbuser:db-ABCDEFGHIJKL01234/backup"]],
       ["WriteBackups", ["s3:PutObject", "s3:AbortMultipartUpload"], ["arn:aws:s3:::acme-backups/backups/*"]],
-      ["SeeWhetherItIsDone", ["s3:GetObject"], ["arn:aws:s3:::acme-backups/backups/*.manifest.jsonl"]],
+      ["SeeWhetherItIsDone", ["s3:GetObject"], ["arn:aws:s3:::acme-backups/backups/*.manifest*.jsonl"]],
       ["FindTheBucket", ["s3:ListBucket", "s3:ListBucketMultipartUploads"], ["arn:aws:s3:::acme-backups"]],
       ["LookAtTheBucket", [
         "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetBucketObjectLockConfiguration",

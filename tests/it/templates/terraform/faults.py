@@ -113,8 +113,9 @@ def missed(fault, schema):
 
 
 def main(schema, which="fast"):
-    # A few stand for all, each of which takes Terraform ten seconds.
-    faults = {"fast": FAST, "few": (SLOW + BUCKET)[::11], "slow": SLOW + BUCKET}[which]
+    # The few need no Terraform, which takes seconds for each.
+    few = [fault for fault in FAST if fault[0] in ("floor", "readme")]
+    faults = {"fast": FAST, "few": few, "slow": SLOW + BUCKET}[which]
     if not shutil.which("terraform"):
         faults = [fault for fault in faults if fault[0] in ("floor", "readme")]
         print("there is no terraform on this machine: only the checks that need none were looked at")

@@ -48,7 +48,7 @@ run "one_writer" {
   }
 
   assert {
-    condition     = jsondecode(output.policy).Statement[5].Resource == "arn:aws:s3:::vault/backups/111122223333/*.manifest.jsonl" && jsondecode(output.policy).Statement[5].Action == "s3:GetObject"
+    condition     = jsondecode(output.policy).Statement[5].Resource == "arn:aws:s3:::vault/backups/111122223333/*.manifest*.jsonl" && jsondecode(output.policy).Statement[5].Action == "s3:GetObject"
     error_message = "The writer reads its manifests, and nothing else."
   }
 
