@@ -43,7 +43,7 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
     let asked = action.or_else(|| event.as_ref().ok().and_then(|event| Action::named(event.text("action")?)));
     let resolved = async {
         let event = event?;
-        let env = parameters::with_recipients(world.env, world.cancel).await?;
+        let env = parameters::with_recipients(world.env, &event, world.cancel).await?;
         Ok::<_, Error>((Plan::resolve(&event, &env, place)?, event))
     };
     let (event, plan) = match resolved.await {

@@ -221,6 +221,8 @@ pub struct Plan {
     pub statistics: bool,
     pub lock_guard: Option<LockGuard>,
     pub lock_timeout: Duration,
+    /// Those that the backups of this event may have, today and on other days.
+    pub retention_classes: &'static [RetentionClass],
     /// What the lifecycle rules of the deployment go by.
     pub retention_days: RetentionDays,
     /// Names the backup.

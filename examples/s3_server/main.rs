@@ -5,11 +5,13 @@
 //! ```
 //!
 //! It prints `http://ADDRESS:PORT` on a line of its own when it is ready. Every folder in FOLDER is a bucket, every
-//! file an object. Meant for trials on one machine: no TLS, no policies, and state of open uploads lives in memory.
+//! file an object. As in a bucket with deploy/bucket-policy.json, nothing is written without `If-None-Match`. Meant for trials on one
+//! machine: no TLS, and state of open uploads lives in memory.
 
 #![expect(clippy::print_stdout, reason = "its output is for a person")]
 
 mod parts;
+mod policy;
 mod server;
 mod strict;
 
@@ -24,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let variable = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
     let (access_key, secret_key) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
 
-    let store = strict::Strict::new(&folder)?;
+    let store = strict::Strict::new(&folder, None)?;
     let listener = TcpListener::bind(&address)?;
     println!("http://{}", listener.local_addr()?);
     std::io::stdout().flush()?;
@@ -34,6 +36,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         .max_blocking_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(server::serve(listener, store, &access_key, &secret_key))?;
+    runtime.block_on(server::serve(listener, store, &[(&access_key, &secret_key)]))?;
     Ok(())
 }

@@ -3,18 +3,22 @@
 use super::strict::Strict;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use s3s::auth::SimpleAuth;
+use s3s::auth::{SecretKey, SimpleAuth};
 use s3s::service::S3ServiceBuilder;
 use std::io;
 use std::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// Serves until dropped; every connection ends with it.
-pub async fn serve(listener: TcpListener, store: Strict, access_key: &str, secret_key: &str) -> io::Result<()> {
+/// Serves until dropped; every connection ends with it. `users`: access and secret keys.
+pub async fn serve(listener: TcpListener, store: Strict, users: &[(&str, &str)]) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let mut service = S3ServiceBuilder::new(store);
-    service.set_auth(SimpleAuth::from_single(access_key, secret_key));
+    let mut auth = SimpleAuth::new();
+    for (access_key, secret_key) in users {
+        auth.register((*access_key).to_owned(), SecretKey::from(*secret_key));
+    }
+    service.set_auth(auth);
     let service = service.build();
 
     let mut connections = JoinSet::new();

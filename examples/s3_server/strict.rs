@@ -8,10 +8,10 @@
 //! - calls an unknown upload "access denied", and cannot list open uploads;
 //! - knows no composite checksum, and names no ETag in a listing.
 //!
-//! This layer adds these as S3 has them and leaves everything else to s3s-fs. Bodies are checked in memory, which is
-//! fine for parts. Open uploads and composite checksums are not kept over a restart.
+//! This layer adds these as S3 has them. Bodies are checked in memory. Open uploads and checksums are gone after a restart.
 
 use super::parts::{Parts, base64, hash, small_e_tag};
+use super::policy;
 use pgseal::format::hex;
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::*;
@@ -33,6 +33,8 @@ pub struct Strict {
     uploads: Mutex<BTreeMap<String, Upload>>,
     /// Bucket and key to the checksum of an object's parts' checksums.
     composites: Mutex<HashMap<(String, String), String>>,
+    /// Whose writes no policy limits.
+    owner: Option<String>,
     /// Held from the test of `If-None-Match` to the end of the write.
     commit: tokio::sync::Mutex<()>,
 }
@@ -52,7 +54,7 @@ struct StoredPart {
 }
 
 impl Strict {
-    pub fn new(root: impl AsRef<Path>) -> io::Result<Self> {
+    pub fn new(root: impl AsRef<Path>, owner: Option<&str>) -> io::Result<Self> {
         let root = root.as_ref().to_owned();
         let files = FileSystem::new(&root).map_err(|error| io::Error::other(format!("{}: {error:?}", root.display())))?;
         Ok(Self {
@@ -60,6 +62,7 @@ impl Strict {
             root,
             uploads: Mutex::default(),
             composites: Mutex::default(),
+            owner: owner.map(str::to_owned),
             commit: Default::default(),
         })
     }
@@ -178,6 +181,7 @@ impl S3 for Strict {
             self.bucket_exists(&request.input.bucket)?;
             let mut request = request;
             let input = &mut request.input;
+            policy::admits(self.owner.as_deref(), request.credentials.as_ref(), input.if_none_match.is_some())?;
             let bytes = whole(input.body.take()).await?;
             let given = [&input.checksum_crc32, &input.checksum_crc32c, &input.checksum_sha1, &input.checksum_sha256,
                 &input.checksum_crc64nvme].map(Clone::clone);
@@ -244,6 +248,7 @@ impl S3 for Strict {
 
         fn complete_multipart_upload(self, request: CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput {
             let input = &request.input;
+            policy::admits(self.owner.as_deref(), request.credentials.as_ref(), input.if_none_match.is_some())?;
             let (id, bucket, key) = (input.upload_id.clone(), input.bucket.clone(), input.key.clone());
             let named = input.multipart_upload.as_ref().and_then(|list| list.parts.clone()).unwrap_or_default();
 

@@ -4,6 +4,7 @@
 use super::{RetryNotice, ServiceError, config};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
+use crate::event::Event;
 use crate::plan::{RegionName, parameter_path};
 use crate::variables::Env;
 use std::borrow::Cow;
@@ -11,9 +12,12 @@ use std::borrow::Cow;
 /// More than any list of recipients.
 const MOST: usize = 64;
 
-/// The environment, with the keys below the path that OPENSSL_PUBLIC_KEY names, if it names one.
-pub(crate) async fn with_recipients<'a>(env: &'a Env, cancel: &Cancel) -> Result<Cow<'a, Env>> {
-    let Some(path) = parameter_path(env) else {
+/// The environment, with the keys below the path that OPENSSL_PUBLIC_KEY names, if it names one and the event has no keys of its
+/// own. What is not as it must be for that is told when the event is resolved, without a call.
+pub(crate) async fn with_recipients<'a>(env: &'a Env, event: &Event, cancel: &Cancel) -> Result<Cow<'a, Env>> {
+    let is_pinned = env.get("PGSEAL_ALLOWED_FINGERPRINTS").is_some();
+    let path = parameter_path(env).filter(|path| path.starts_with('/') && is_pinned);
+    let Some(path) = path.filter(|_| event.fields().all(|field| field != "public_key")) else {
         return Ok(Cow::Borrowed(env));
     };
     let keys = cancel.run_until_cancelled(below(path, env)).await?;

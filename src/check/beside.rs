@@ -13,9 +13,10 @@ pub(super) async fn bucket_settings(store: &S3, plan: &Plan, cancel: &Cancel, re
     let rules = ExpectedRules {
         prefix: plan.destination.prefix.as_str().split("{host}").next().unwrap_or_default(),
         retention: plan
-            .destination
-            .retention
-            .map(|class| (RetentionClass::as_str(class), plan.retention_days.of(class))),
+            .retention_classes
+            .iter()
+            .map(|class| (RetentionClass::as_str(*class), plan.retention_days.of(*class)))
+            .collect(),
     };
     let asking = async { Ok(store.bucket_settings(&rules).await) };
     // After a cancel nothing more is said than what is said already.

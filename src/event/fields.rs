@@ -139,6 +139,11 @@ impl<'a> EventFields<'a> {
         self.value(field)?.as_array().map(Vec::as_slice)
     }
 
+    /// An object, where a text is possible as well.
+    pub(crate) fn members(&self, field: &str) -> Option<&'a Map<String, Value>> {
+        self.value(field).and_then(Value::as_object)
+    }
+
     pub(crate) fn object(&self, field: &str) -> Result<Option<&'a Map<String, Value>>> {
         match self.value(field) {
             None => Ok(None),

@@ -26,9 +26,10 @@ fn stored(path: &str, env: &Env) -> Result<Vec<String>> {
             "names Parameter Store: set PGSEAL_ALLOWED_FINGERPRINTS to the fingerprints of the keys that may be there",
         ));
     }
-    let keys = env
-        .stored_keys()
-        .ok_or_else(|| refused("names Parameter Store, which this command does not read"))?;
+    let keys = env.stored_keys().ok_or_else(|| {
+        refused("names Parameter Store, which this command does not read")
+            .advise("Set OPENSSL_PUBLIC_KEY to one of the keys themselves for it.")
+    })?;
     Ok(keys.to_vec())
 }
 

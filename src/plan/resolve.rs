@@ -98,6 +98,7 @@ impl Plan {
             lock_guard: lock_guard?,
             lock_timeout: lock_timeout?,
             retention_days: days?,
+            retention_classes: RetentionClass::possible(asked.text("retention").ok().flatten().as_deref()),
             scheduled_time,
             lateness: schedule::late(scheduled_time, place.now),
             stall_timeout: stall_timeout?,
@@ -261,7 +262,10 @@ fn destination(
     let is_told = is_told && text("bucket_region").is_ok_and(|region| region.is_none());
     let bucket_region = if is_told { None } else { faults.keep(bucket_region) };
     let (owner, prefix) = (faults.keep(owner), faults.keep(prefix));
-    let storage_class = text("storage_class").and_then(|class| class.as_deref().map(StorageClass::new).transpose());
+    let storage_class = match asked.members("storage_class") {
+        Some(classes) => StorageClass::by_class(classes, retention.map(|(class, _)| class)),
+        None => text("storage_class").and_then(|class| class.as_deref().map(StorageClass::new).transpose()),
+    };
     let kms_key_id = text("kms_key_id").and_then(|key| key.map(KmsKeyId::new).transpose());
     let acl = text("acl").and_then(|acl| acl.as_deref().map(CannedAcl::new).transpose());
     let (storage_class, kms_key_id, acl) = (faults.keep(storage_class), faults.keep(kms_key_id), faults.keep(acl));

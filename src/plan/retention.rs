@@ -22,6 +22,7 @@ pub enum RetentionClass {
 
 impl RetentionClass {
     pub const ALL: [Self; 4] = [Self::Daily, Self::Weekly, Self::Monthly, Self::Yearly];
+    const EVERY: &[Self] = &Self::ALL;
 
     /// The class that is named, or that `gfs` (grandfather, father, son) gives to the day of `time` in the time zone.
     pub(crate) fn new(retention: &str, time_zone: Option<&str>, time: OffsetDateTime) -> Result<Self> {
@@ -30,6 +31,16 @@ impl RetentionClass {
             return Ok(Self::of_day(day(time, &zone)?));
         }
         Self::named(retention).ok_or_else(|| refused("retention", "must be daily, weekly, monthly, yearly or gfs"))
+    }
+
+    /// What an event may give to one of its days.
+    pub(crate) fn possible(retention: Option<&str>) -> &'static [Self] {
+        let at = Self::ALL.iter().position(|class| Some(class.as_str()) == retention);
+        match at {
+            Some(at) => &Self::EVERY[at..=at],
+            None if retention.is_some() => Self::EVERY,
+            None => &[],
+        }
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {

@@ -1,6 +1,6 @@
 //! How S3 is to keep the objects: what an event may ask for, parsed.
 
-use super::retention;
+use super::retention::{self, RetentionClass};
 use crate::error::{Code, Error, Result};
 use serde_json::{Map, Value};
 use std::fmt::Display;
@@ -66,6 +66,23 @@ impl StorageClass {
         let names = || Self::ALL.join(", ");
         let name = one_of(Self::ALL, text).map(Self);
         name.ok_or_else(|| refused("storage_class", format!("must be one of {}", names())))
+    }
+
+    /// Of an object with one for each class of retention: what it has none for stays with the bucket's.
+    pub(crate) fn by_class(classes: &Map<String, Value>, retention: Option<RetentionClass>) -> Result<Option<Self>> {
+        if classes.keys().any(|name| RetentionClass::named(name).is_none()) {
+            return Err(refused(
+                "storage_class",
+                "by class is an object of daily, weekly, monthly and yearly",
+            ));
+        }
+        let texts = classes.iter().map(|(name, class)| match class.as_str() {
+            Some(class) => Ok((name.as_str(), Self::new(class)?)),
+            None => Err(refused("storage_class", "must have texts for its classes")),
+        });
+        let texts = texts.collect::<Result<Vec<_>>>()?;
+        let class = retention.ok_or_else(|| refused("storage_class", "by class needs `retention`, which says the class"))?;
+        Ok(texts.into_iter().find(|(name, _)| *name == class.as_str()).map(|(_, class)| class))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -175,6 +192,29 @@ pub(crate) fn object_lock(object: &Map<String, Value>, days_of_class: Option<u32
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_of_storage_may_go_by_the_class_of_retention() {
+        let by_class =
+            |text: &str, retention| StorageClass::by_class(serde_json::from_str::<Value>(text).unwrap().as_object().unwrap(), retention);
+        let classes = r#"{"monthly": "GLACIER_IR", "yearly": "DEEP_ARCHIVE"}"#;
+        let class = |retention| by_class(classes, Some(retention)).unwrap().map(|class| class.as_str().to_owned());
+        assert_eq!(class(RetentionClass::Yearly).as_deref(), Some("DEEP_ARCHIVE"));
+        assert_eq!(class(RetentionClass::Daily), None);
+        for (text, retention) in [
+            (classes, None),
+            (r#"{"hourly": "GLACIER_IR"}"#, Some(RetentionClass::Daily)),
+            (r#"{"yearly": "COLD"}"#, Some(RetentionClass::Daily)),
+            (r#"{"yearly": 7}"#, Some(RetentionClass::Daily)),
+        ] {
+            let error = by_class(text, retention).unwrap_err();
+            assert_eq!(
+                (error.code, error.field.as_deref()),
+                (Code::BadEvent, Some("storage_class")),
+                "{text}"
+            );
+        }
+    }
 
     #[test]
     fn a_key_asks_for_kms_and_contradicts_anything_else() {

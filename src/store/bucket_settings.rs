@@ -22,8 +22,8 @@ pub(crate) enum BucketSetting {
 pub(crate) struct ExpectedRules<'a> {
     /// What every key begins with.
     pub prefix: &'a str,
-    /// The class of these backups, and after how many days its manifests are to go.
-    pub retention: Option<(&'static str, u32)>,
+    /// The classes that these backups may have, and after how many days the manifests of each are to go.
+    pub retention: Vec<(&'static str, u32)>,
 }
 
 const OVERWRITES: &str =
@@ -165,14 +165,21 @@ fn fault_of(rules: &[LifecycleRule], expected: &ExpectedRules<'_>) -> Option<Str
     if !ours().any(|rule| rule.abort_incomplete_multipart_upload().is_some()) {
         return Some("no lifecycle rule aborts uploads that a killed run left open: they cost money, unseen".to_owned());
     }
-    let (class, days) = expected.retention?;
-    let of_class = |rule: &&&LifecycleRule| tags(rule).any(|(name, value)| (name, value) == ("retention", class));
-    if !ours().any(|rule| of_class(&rule) && rule.expiration().is_some()) {
+    let classes = expected.retention.iter();
+    classes
+        .map(|(class, days)| fault_of_class(ours().copied(), class, *days))
+        .find_map(|fault| fault)
+}
+
+fn fault_of_class<'a>(rules: impl Iterator<Item = &'a LifecycleRule> + Clone, class: &str, days: u32) -> Option<String> {
+    let of_class = |rule: &&LifecycleRule| tags(rule).any(|(name, value)| (name, value) == ("retention", class));
+    if !rules.clone().any(|rule| of_class(&rule) && rule.expiration().is_some()) {
         return Some(format!(
             "no lifecycle rule removes what has the tag retention={class}: see deploy/lifecycle.json"
         ));
     }
-    let sooner = ours()
+    // Of several that fit S3 takes the shortest.
+    let sooner = rules
         .filter(|rule| tags(rule).next().is_none())
         .filter_map(|rule| rule.expiration()?.days());
     let first = sooner.min().filter(|first| i64::from(*first) < i64::from(days))?;
@@ -232,22 +239,26 @@ mod tests {
             let prefix = "backups/orders/";
             fault_of(rules, &ExpectedRules { prefix, retention })
         };
-        let monthly = Some(("monthly", 400));
-        assert!(fault(&[], None).unwrap().contains("left open"));
-        assert!(fault(&[aborting("other/")], None).unwrap().contains("left open"));
-        assert_eq!(fault(&[aborting("backups/")], None), None);
-        assert!(fault(&[aborting("")], monthly).unwrap().contains("retention=monthly"));
+        let monthly = || vec![("monthly", 400)];
+        assert!(fault(&[], Vec::new()).unwrap().contains("left open"));
+        assert!(fault(&[aborting("other/")], Vec::new()).unwrap().contains("left open"));
+        assert_eq!(fault(&[aborting("backups/")], Vec::new()), None);
+        assert!(fault(&[aborting("")], monthly()).unwrap().contains("retention=monthly"));
         let rules = [aborting(""), rule(of_class("monthly"), Some(400))];
-        assert_eq!(fault(&rules, monthly), None);
+        assert_eq!(fault(&rules, monthly()), None);
         let rules = [
             aborting(""),
             rule(of_class("monthly"), Some(400)),
             rule(of_prefix("backups/"), Some(90)),
         ];
-        assert!(fault(&rules, monthly).unwrap().contains("after 90 days"));
+        assert!(fault(&rules, monthly()).unwrap().contains("after 90 days"));
+        // Of a calendar every class counts, whatever today's is.
+        let gfs = vec![("daily", 14), ("monthly", 400)];
+        let rules_of_both = [&rules[..], &[rule(of_class("daily"), Some(14))]].concat();
+        assert!(fault(&rules_of_both, gfs).unwrap().contains("`retention` monthly"));
         let mut off = rules;
         off[2].status = ExpirationStatus::Disabled;
-        assert_eq!(fault(&off, monthly), None);
+        assert_eq!(fault(&off, monthly()), None);
     }
 
     #[test]

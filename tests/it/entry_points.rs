@@ -6,8 +6,10 @@ mod formats;
 mod future;
 mod many;
 mod orders;
+mod parameters;
 mod plan;
 mod records;
+mod rights;
 mod selection;
 mod storage;
 

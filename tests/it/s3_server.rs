@@ -79,3 +79,37 @@ fn no_key_leads_out_of_its_bucket() {
     }
     assert!(!s3.path("out", "").exists());
 }
+
+/// As deploy/bucket-policy.json has it: every backup of the tests is made under this policy.
+#[test]
+fn nothing_is_written_without_a_condition_but_by_the_owner() {
+    let s3 = EmbeddedS3::start();
+    let bucket = s3.bucket();
+    let writer = bucket.client_of_program();
+    let put = || {
+        writer
+            .put_object()
+            .bucket(&bucket.name)
+            .key("a")
+            .body(ByteStream::from_static(b"x"))
+    };
+    let error = block_on(put().send()).expect_err("no condition");
+    assert_eq!(error.code(), Some("AccessDenied"), "{error:?}");
+    block_on(put().if_none_match("*").send()).expect("a new object");
+    let error = block_on(put().if_none_match("*").send()).expect_err("it is there");
+    assert_eq!(error.code(), Some("PreconditionFailed"), "{error:?}");
+    let (id, sent) = send(&bucket, "b", &[vec![1; 7]]);
+    let list = CompletedMultipartUpload::builder().set_parts(Some(sent)).build();
+    let complete = || {
+        writer
+            .complete_multipart_upload()
+            .bucket(&bucket.name)
+            .key("b")
+            .upload_id(&id)
+            .multipart_upload(list.clone())
+    };
+    let error = block_on(complete().send()).expect_err("no condition");
+    assert_eq!(error.code(), Some("AccessDenied"), "{error:?}");
+    block_on(complete().if_none_match("*").send()).expect("a new object");
+    assert_eq!(bucket.keys(), ["a", "b"]);
+}

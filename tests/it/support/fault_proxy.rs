@@ -35,6 +35,12 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What stands behind the `?`.
+    pub fn query(&self) -> &str {
+        let target = self.head.split_whitespace().nth(1).unwrap_or_default();
+        target.split_once('?').map_or("", |(_, query)| query)
+    }
+
     /// The value of one of its headers.
     pub fn header(&self, name: &str) -> Option<&str> {
         headers(&self.head)

@@ -20,6 +20,9 @@ pub const ACCESS_KEY: &str = "AKIATESTTESTTESTTEST";
 /// Looked for in every output by the tests of secrets.
 pub const SECRET_KEY: &str = "s3cr3t/s3cr3t+s3cr3t/s3cr3t+s3cr3t/s3cr3";
 
+/// Of the tests themselves, who may overwrite and plant what a bucket's policy denies the program.
+pub const OWNER_KEY: &str = "AKIAOWNEROWNEROWNERO";
+
 /// Names and values for the environment of an AWS client.
 #[derive(Clone)]
 pub struct ClientEnv(Vec<(String, String)>);
@@ -71,7 +74,7 @@ impl Bucket {
     /// Makes a bucket of this name: only on a server that no other test has.
     pub fn named(name: &str, env: ClientEnv, region: &str) -> Self {
         let name = name.to_owned();
-        let client = client(&env, region);
+        let client = client(&env, region, OWNER_KEY);
         let place = CreateBucketConfiguration::builder()
             .location_constraint(BucketLocationConstraint::from(region))
             .build();
@@ -88,6 +91,11 @@ impl Bucket {
     /// For what has no verb here, with `block_on`.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The same by the program's own credentials.
+    pub fn client_of_program(&self) -> Client {
+        client(&self.env, REGION, ACCESS_KEY)
     }
 
     /// Every key, sorted.
@@ -140,10 +148,10 @@ impl Bucket {
     }
 }
 
-fn client(env: &ClientEnv, region: &str) -> Client {
+fn client(env: &ClientEnv, region: &str, access_key: &str) -> Client {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
-        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "tests"))
+        .credentials_provider(Credentials::new(access_key, SECRET_KEY, None, None, "tests"))
         .region(Region::new(region.to_owned()))
         .endpoint_url(env.get("AWS_ENDPOINT_URL_S3").expect("the endpoint is in the environment"))
         .force_path_style(true)
@@ -177,10 +185,10 @@ pub struct EmbeddedS3 {
 impl EmbeddedS3 {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let store = strict::Strict::new(folder.path()).expect("a store over the folder");
+        let store = strict::Strict::new(folder.path(), Some(OWNER_KEY)).expect("a store over the folder");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
-        let server = runtime().spawn(server::serve(listener, store, ACCESS_KEY, SECRET_KEY));
+        let server = runtime().spawn(server::serve(listener, store, &[(ACCESS_KEY, SECRET_KEY), (OWNER_KEY, SECRET_KEY)]));
         Self { endpoint, folder, server }
     }
 
@@ -219,6 +227,8 @@ impl Drop for EmbeddedS3 {
 
 #[path = "../../../examples/s3_server/parts.rs"]
 mod parts;
+#[path = "../../../examples/s3_server/policy.rs"]
+mod policy;
 #[path = "../../../examples/s3_server/server.rs"]
 mod server;
 #[path = "../../../examples/s3_server/strict.rs"]
