@@ -51,7 +51,8 @@ fn the_cloudformation_templates_are_clean() {
     }
 }
 
-/// The policy for a bucket of one's own is the template's, statement for statement.
+/// The policy for a bucket of one's own is the template's, statement for statement, but for those that know the stack's days
+/// and mode.
 #[test]
 fn the_bucket_policy_is_the_templates_own() {
     const POLICY: &str = r#"
@@ -70,7 +71,11 @@ def tag(loader, suffix, node):
 
 Loader.add_multi_constructor("!", tag)
 with open("template.yaml") as file:
-    print(json.dumps(yaml.load(file, Loader)["Resources"]["BackupBucketPolicy"]["Properties"]["PolicyDocument"]))
+    policy = yaml.load(file, Loader)["Resources"]["BackupBucketPolicy"]["Properties"]["PolicyDocument"]
+own = [item for item in policy["Statement"] if isinstance(item, list) or item["Sid"] == "NoLockIsLongerThanTheLongest"]
+assert len(own) == 2, own
+policy["Statement"] = [item for item in policy["Statement"] if item not in own]
+print(json.dumps(policy))
 "#;
     let made: Value = serde_json::from_str(&clean(&linter("python"), &["-c", POLICY])).expect("JSON");
     let text = fs::read_to_string(root().join("deploy/bucket-policy.json")).expect("the policy");

@@ -48,6 +48,7 @@ REFUSED = [
     ({"PublicKey": "", "RecipientsPath": "/r"}, "BackupsHaveRecipients"),
     ({"BucketName": "acme-one", "ExistingBucketName": "acme-two"}, "BucketIsNewOrThere"),
     ({"ExistingBucketOwner": "444455556666"}, "BucketIsNewOrThere"),
+    ({"ExistingBucketName": "acme-vault", "LockMode": "COMPLIANCE"}, "LocksAreAskedFor"),
     ({"AlarmEmail": "ops@example.com", "AlarmTopicArn": TOPIC_ARN}, "AlarmsHaveOneTopic"),
     (NIGHTLY, "TasksHaveImages"),
     ({"DrillSchedule": "rate(2 days)"}, "TasksHaveImages"),
@@ -141,6 +142,17 @@ def what_is_refused():
         assert told and told.startswith(reason), (given, told)
     for given in ({}, {"WriterAccounts": "111122223333", "OrganizationId": "o-a1b2c3d4e5"}):
         assert cfn.refused("deploy/vault.yaml", given).startswith("SomebodyWrites"), given
+
+
+def what_is_taken():
+    """Beside what is refused: near it."""
+    for given in [
+        {"ExistingBucketName": "acme-vault", "LockMode": "COMPLIANCE", "Retention": "gfs"},
+        {"ExistingBucketName": "acme-vault", "LockMode": "NONE"},
+        {"ExistingBucketName": "acme-vault"},
+        {"LockMode": "COMPLIANCE"},
+    ]:
+        assert cfn.refused("template.yaml", cfn.NEEDED | given) is None, given
 
 
 def each_parameter_counts():
@@ -241,6 +253,7 @@ def each_parameter_is_told_of():
 what_is_made()
 combinations = nothing_dangles()
 what_is_refused()
+what_is_taken()
 each_parameter_counts()
 sizes_are_of_fargate()
 no_name_is_fixed()

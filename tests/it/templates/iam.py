@@ -53,7 +53,9 @@ def fits(statement, request):
             return False
     if not any(like(action.lower(), request["action"].lower()) for action in listed(statement["Action"])):
         return False
-    if not any(like(filled(resource, context), request["resource"]) for resource in listed(statement["Resource"])):
+    # A variable that is not in the request has no value: nothing is like it.
+    named = listed(statement.get("Resource", statement.get("NotResource")))
+    if any(like(filled(resource, context), request["resource"]) for resource in named) != ("Resource" in statement):
         return False
     blocks = statement.get("Condition", {})
     return all(
@@ -156,6 +158,32 @@ def template_alone():
     assert not allowed(request("s3:PutObjectRetention", "<BackupBucket>", "backups/x"), unlocked, resource, True)
 
 
+def locks_of_the_made_bucket():
+    """No lock outlasts what the bucket removes: also not that of another stack, which shares the bucket and has classes."""
+    anything = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    key = "backups/billing/x.manifest.jsonl"
+    for given, longest, mode in [
+        ({}, 90, None),
+        ({"LockMode": "NONE", "ExpirationDays": "400"}, 400, None),
+        ({"Retention": "gfs"}, 2600, "GOVERNANCE"),
+        ({"Retention": "daily", "LockMode": "NONE"}, 2600, None),
+        ({"Retention": "weekly", "LockMode": "COMPLIANCE", "YearlyDays": "3660"}, 3660, "COMPLIANCE"),
+    ]:
+        resource = statements(cfn.template(**given), "BackupBucketPolicy")
+        for action, days, other in [
+            (action, days, other)
+            for action in ("s3:PutObject", "s3:PutObjectRetention")
+            for days in (1, longest, longest + 1, 36500)
+            for other in ("GOVERNANCE", "COMPLIANCE")
+        ]:
+            context = {"s3:object-lock-remaining-retention-days": days, "s3:object-lock-mode": other} | IF_NONE_MATCH
+            asked = request(action, "<BackupBucket>", key, **context)
+            expected = days <= longest and other == (mode or other)
+            assert allowed(asked, anything, resource, True) == expected, (given, action, days, other)
+        # What asks for no lock gets the bucket's own.
+        assert allowed(request("s3:PutObject", "<BackupBucket>", key, **IF_NONE_MATCH), anything, resource, True), given
+
+
 def template_with_vault():
     anything = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
     prefix = f"backups/{WRITER}/eu-west-1"
@@ -185,6 +213,24 @@ def template_with_vault():
             context = {"s3:object-lock-remaining-retention-days": days} | member
             asked = request("s3:PutObjectRetention", "acme-vault", key, **context)
             assert allowed(asked, writer, resource, False) == expected, asked
+        # Nobody writes but below their own number: not the account of the vault either, whose policies alone would do.
+        for account, key, expected in [
+            (VAULT, f"{prefix}/orders/y.manifest.jsonl", False),
+            (VAULT, "backups/y.manifest.jsonl", False),
+            (VAULT, "elsewhere/y", False),
+            (WRITER, "elsewhere/y", False),
+            (WRITER, f"{prefix}/orders/y.manifest.jsonl", True),
+        ]:
+            asked = request("s3:PutObject", "acme-vault", key, account, **IF_NONE_MATCH | member)
+            assert allowed(asked, anything, resource, account == VAULT) == expected, asked
+        # Locks are of the vault's mode: nobody can bind its owner for years by the other one.
+        for mode in ("GOVERNANCE", "COMPLIANCE"):
+            strict = statements(cfn.Stack("deploy/vault.yaml", given | {"LockMode": mode}), "VaultPolicy")
+            strict = json.loads(json.dumps(strict).replace("<Vault>", "acme-vault"))
+            for action, asked_for in [(a, m) for a in ("s3:PutObject", "s3:PutObjectRetention") for m in ("GOVERNANCE", "COMPLIANCE")]:
+                context = {"s3:object-lock-mode": asked_for} | IF_NONE_MATCH | member
+                asked = request(action, "acme-vault", f"{prefix}/orders/x.manifest.jsonl", **context)
+                assert allowed(asked, writer, strict, False) == (asked_for == mode), (mode, asked)
         # A stranger below a number of their own, and where no number is asked for.
         for action, key, context in [
             ("s3:PutObject", f"backups/{OTHER}/x", IF_NONE_MATCH),
@@ -302,6 +348,7 @@ def every_role():
 
 
 template_alone()
+locks_of_the_made_bucket()
 template_with_vault()
 readers()
 keys_and_logins()
