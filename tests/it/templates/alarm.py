@@ -107,6 +107,10 @@ def missing_backups():
         assert told[1] == "ALARM" and 26 <= told[0] - max(off) <= 26 + longer, "switched off"
         weeks = {2 + 7 * DAY * week: 1 for week in range(5)}
         assert fires(weekly, weeks, 4 * 7 * DAY + 3, longer) == [], "each week"
+        # As docs/DEPLOY.md says: a week is all that CloudWatch looks back, so a later end may be an alarm for that time.
+        late = {2: 1, 2 + 7 * DAY + 1: 1}
+        expected = [] if longer else [(2 + 7 * DAY, "ALARM"), (2 + 7 * DAY + 1, "OK")]
+        assert fires(weekly, late, 2 + 7 * DAY + 2, longer) == expected, (longer, "a week and an hour")
         assert fires(nightly, weeks, 4 * 7 * DAY, longer), "with 26 hours a weekly schedule is an alarm"
 
 

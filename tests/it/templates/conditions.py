@@ -7,9 +7,11 @@ import cfn
 
 ALWAYS = {
     "BackupPolicy", "ReaderPolicy", "BackupSecurityGroup", "FunctionRole", "BackupFunction", "FunctionScheduleRole",
-    "FunctionResults", "FunctionLogs", "FailedBackups", "ErrorAlarm", "QueueAlarm", "NoBackupAlarm",
+    "FunctionResults", "FunctionLogs", "FailedBackups", "ErrorAlarm", "QueueAlarm",
 }
 BUCKET = {"BackupBucket", "BackupBucketPolicy"}
+# Without any schedule nothing is overdue.
+OFF = {"ScheduleState": "DISABLED"}
 TASKS = {"TaskExecutionRole", "TaskLogs", "FailedTask", "FailedTaskToQueue"}
 ECS = TASKS | {"TaskRole", "BackupTask"}
 DRILL = TASKS | {"DrillRole", "DrillTask", "DrillSecurityGroup", "DrillAlarm"}
@@ -39,6 +41,9 @@ SETS = [
     ({"SizeBandWidth": "2.5"}, BUCKET | {"SizeAlarm"}),
     ({"SuccessEvents": "true"}, BUCKET | {"FailedFunction", "FailedTaskToQueue"}),
     ({"Dashboard": "true"}, BUCKET | {"Overview"}),
+    (OFF, BUCKET),
+    (OFF | cfn.ECS, BUCKET | ECS),
+    (OFF | cfn.ECS | NIGHTLY, BUCKET | ECS | {"Cluster", "TaskSchedule", "TaskScheduleRole"}),
 ]
 REFUSED = [
     ({"DatabaseCidr": ""}, "DatabaseIsReachedOneWay"),
@@ -119,7 +124,9 @@ def whole(stack):
 def what_is_made():
     for given, more in SETS:
         made = cfn.template(**given).made
-        assert made == ALWAYS | more, (given, made ^ (ALWAYS | more))
+        watched = set() if given.items() >= OFF.items() and "EcsSchedule" not in given else {"NoBackupAlarm"}
+        expected = ALWAYS | watched | more
+        assert made == expected, (given, made ^ expected)
     assert set().union(*(cfn.template(**given).made for given, _ in SETS)) == set(cfn.load("template.yaml")["Resources"])
 
 

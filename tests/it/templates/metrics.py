@@ -23,6 +23,29 @@ def alarmed(stack):
             yield name, part["Namespace"], part["MetricName"], {item["Name"]: item["Value"] for item in part["Dimensions"]}
 
 
+def which_dimensions(server):
+    """One database is watched by its name, so that another stack's on the same server hides nothing; several by the server."""
+    app = {"Server": server, "Database": "app"}
+    for given, backups, drills in [
+        ({}, app, app),
+        ({"EventDefaults": '{"globals":true,"exclude_databases":["scratch"]}'}, app, app),
+        ({"EventDefaults": '{"database":["app","billing"]}'}, {"Server": server}, app),
+        ({"EventDefaults": '{ "globals": true,  "database" : "billing" }'}, {"Server": server}, app),
+        ({"Retention": "gfs", "EventDefaults": '{"database":"billing"}'}, {"Server": server}, app),
+        ({"DatabaseName": "*", "DrillLocation": "s3://b/backups/orders/latest:app"}, {"Server": server}, {"Server": server}),
+        ({"DrillLocation": "s3://b/backups/orders/latest:billing"}, app, {"Server": server}),
+    ]:
+        stack = cfn.template(**cfn.DRILL, DrillSchedule="rate(2 days)", SizeBandWidth="2", **given)
+        expected = {"NoBackupAlarm": backups, "SizeAlarm": backups, "DrillAlarm": drills, "NoDrillAlarm": drills}
+        found = {name: dimensions for name, namespace, _, dimensions in alarmed(stack) if namespace == "pgseal"}
+        assert found == expected, (given, found)
+    # The program encodes other names in the dimension, which a template cannot: an alarm on them would never be over.
+    for name in ("my app", "Müller", "a/b", "a%20b", "*x"):
+        assert cfn.refused("template.yaml", cfn.NEEDED | {"DatabaseName": name}), name
+    for name in ("*", "app", "App_2.x-y"):
+        assert cfn.refused("template.yaml", cfn.NEEDED | {"DatabaseName": name}) is None, name
+
+
 def main():
     names, sets = set(sys.argv[1:]), [["Server"], ["Database", "Server"]]
 
@@ -40,6 +63,8 @@ def main():
         assert sorted(dimensions) in sets and dimensions["Server"] == server, (alarm, dimensions)
         of_alarms.add(metric)
     assert of_alarms == {"Complete", "StoredBytes", "DrillPassed"}, of_alarms
+
+    which_dimensions(server)
 
     text = stack.properties("Overview")["DashboardBody"]
     assert "${" not in text
