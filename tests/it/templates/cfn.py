@@ -1,6 +1,7 @@
 """What CloudFormation makes of a template and parameters: rules, conditions, functions. As much of it as ours use.
 
-A made resource is `<Name>` as a Ref and `<Name.Attribute>` as a GetAtt, so that tests can tell one from another.
+A made resource is `<Name>` as a Ref and `<Name.Attribute>` as a GetAtt, so that tests can tell one from another. SAM's
+schedule of a function's event has the function's name and the event's.
 """
 
 import functools
@@ -156,8 +157,12 @@ class Stack:
             return PSEUDO[name]
         if name in self.parameters:
             return self.parameters[name]
-        assert name in self.made, f"a reference to {name}, which is not made"
+        events = [function + event for function in self.made for event in self._events(function)]
+        assert name in self.made or name in events, f"a reference to {name}, which is not made"
         return f"<{name}>"
+
+    def _events(self, name):
+        return self.template["Resources"][name].get("Properties", {}).get("Events", {})
 
     def _attribute(self, name, attribute):
         assert name in self.made, f"a reference to {name}.{attribute}, and it is not made"

@@ -193,7 +193,9 @@ def no_name_is_fixed():
         kind = resource["Type"]
         assert kind in NAMES or kind in NAMELESS, f"{kind}: is its name fixed?"
         given = resource["Properties"].get(NAMES.get(kind))
-        assert given is None or given == {"Fn::If": ["NamesBucket", {"Ref": "BucketName"}, {"Ref": "AWS::NoValue"}]}, name
+        of_stack = kind == "AWS::ECS::TaskDefinition" and given["Fn::Sub"].startswith("${AWS::StackName}-")
+        chosen = {"Fn::If": ["NamesBucket", {"Ref": "BucketName"}, {"Ref": "AWS::NoValue"}]}
+        assert given is None or given == chosen or of_stack, name
     (event,) = template["Resources"]["BackupFunction"]["Properties"]["Events"].values()
     assert event["Type"] == "ScheduleV2" and event["Properties"]["OmitName"] is True, "SAM would name it alike in every stack"
 

@@ -4,7 +4,8 @@ import copy
 
 import cfn
 
-OURS = "arn:aws:ecs:eu-west-1:111122223333:task-definition/pgseal-BackupTask-a1B2c3D4e5F6:1"
+DEFINITIONS = "arn:aws:ecs:eu-west-1:111122223333:task-definition/"
+OURS = f"{DEFINITIONS}pgseal-backup:7"
 
 
 def matches(pattern, event):
@@ -16,6 +17,8 @@ def matches(pattern, event):
     def fits(rule):
         if isinstance(rule, dict) and "anything-but" in rule:
             return event is not None and event != rule["anything-but"]
+        if isinstance(rule, dict) and "prefix" in rule:
+            return event is not None and event.startswith(rule["prefix"])
         if isinstance(rule, dict) and "exists" in rule:
             return (event is not None) == rule["exists"]
         return event == rule
@@ -58,7 +61,7 @@ def task(status, code, of, reason=None, stop_code="EssentialContainerExited", **
             "cpu": "1024",
             "createdAt": "2026-11-24T02:00:03.241Z",
             "desiredStatus": "STOPPED" if status == "STOPPED" else "RUNNING",
-            "group": "family:pgseal-BackupTask",
+            "group": "family:pgseal-backup",
             "launchType": "FARGATE",
             "lastStatus": status,
             "memory": "2048",
@@ -115,8 +118,12 @@ def result(condition, function, kind="Failure"):
 def main():
     stack = cfn.template(**cfn.ECS, **cfn.DRILL, SuccessEvents="true")
     pattern = copy.deepcopy(stack.properties("FailedTask")["EventPattern"])
-    assert pattern["detail"]["taskDefinitionArn"] == ["<BackupTask>", "<DrillTask>"], "of backups and of drills"
-    pattern["detail"]["taskDefinitionArn"][0] = OURS
+    # The families are what CloudFormation gives the definitions; a stack with another name has others.
+    families = [stack.properties(task)["Family"] for task in ("BackupTask", "DrillTask")]
+    assert families == ["pgseal-backup", "pgseal-drill"], families
+    for given, of in [(cfn.ECS, ["backup"]), (cfn.DRILL, ["drill"])]:
+        named = cfn.template(**given).properties("FailedTask")["EventPattern"]["detail"]["taskDefinitionArn"]
+        assert named == [{"prefix": f"{DEFINITIONS}pgseal-{name}:"} for name in of], named
 
     no_image = "CannotPullContainerError: pull image manifest has been retried 1 time(s): pgseal:ecs: not found"
     no_start = "ResourceInitializationError: unable to pull secrets or registry auth: context deadline exceeded"
@@ -131,7 +138,12 @@ def main():
         (False, "running", task("RUNNING", None, OURS)),
         (False, "pending", task("PENDING", None, OURS)),
         (False, "another task", task("STOPPED", 3, OURS.replace("pgseal", "web"))),
-        (False, "an older revision", task("STOPPED", 3, OURS.replace(":1", ":2"))),
+        # A task runs on when the stack gets a new image, and a definition may be registered by hand.
+        (True, "an older revision", task("STOPPED", 3, OURS.replace(":7", ":6"))),
+        (True, "a revision of two digits", task("STOPPED", 3, OURS.replace(":7", ":12"))),
+        (True, "a drill", task("STOPPED", 7, OURS.replace("-backup", "-drill"))),
+        (False, "a stack whose name goes on", task("STOPPED", 3, OURS.replace("-backup", "-backup-2"))),
+        (False, "another stack", task("STOPPED", 3, OURS.replace("/pgseal", "/my-pgseal"))),
         (False, "exit 0 beside an agent that failed", with_agent(task("STOPPED", 0, OURS), 137)),
         (False, "exit 0 beside an agent without a code", with_agent(task("STOPPED", 0, OURS), None)),
         (True, "exit 3 beside an agent", with_agent(task("STOPPED", 3, OURS), 0)),
