@@ -200,6 +200,18 @@ def no_name_is_fixed():
     assert event["Type"] == "ScheduleV2" and event["Properties"]["OmitName"] is True, "SAM would name it alike in every stack"
 
 
+def what_stays():
+    """When the stack goes; but what a failed first creation made goes with it, or the next try finds its names taken."""
+    of_template = {"BackupBucket", "BackupBucketPolicy", "FunctionLogs", "TaskLogs"}
+    for path, names in [("template.yaml", of_template), ("deploy/vault.yaml", {"VaultKey", "Vault", "VaultPolicy"})]:
+        resources = cfn.load(path)["Resources"]
+        kept = {name for name, resource in resources.items() if resource.get("DeletionPolicy", "Delete") != "Delete"}
+        assert kept == names, kept ^ names
+        for name in kept:
+            policies = resources[name]["DeletionPolicy"], resources[name]["UpdateReplacePolicy"]
+            assert policies == ("RetainExceptOnCreate", "Retain"), (name, policies)
+
+
 def function_and_task_are_told_the_same():
     extra = {"SigningKeyArn": KEY_ARN, "AllowedFingerprints": "ab" * 32, "EventDefaults": '{ "globals": true }'}
     for given in ({}, extra, extra | {"Retention": "gfs"}, {"Retention": "daily", "LockMode": "NONE"}):
@@ -266,6 +278,7 @@ what_is_taken()
 each_parameter_counts()
 sizes_are_of_fargate()
 no_name_is_fixed()
+what_stays()
 function_and_task_are_told_the_same()
 schedules_and_network()
 each_parameter_is_told_of()
