@@ -229,9 +229,14 @@ def function_and_task_are_told_the_same():
     stack = cfn.template(Retention="gfs", EventDefaults=nested)
     defaults = json.loads(stack.properties("BackupFunction")["Environment"]["Variables"]["PGSEAL_EVENT_DEFAULTS"])
     assert defaults == {"object_lock": {"mode": "GOVERNANCE"}} | json.loads(nested)
-    # Lambda's limit for all variables is 4 KB: three keys of 4,096 bits fit beside the rest.
+    # Lambda's limit for all variables is 4 KB: three keys of 4,096 bits (736 characters and JSON's quotes) fit beside the rest,
+    # five never do, and who gives keys is told what is for more.
     function = cfn.template(**extra).properties("BackupFunction")["Environment"]["Variables"]
     assert sum(len(name) + len(str(value)) for name, value in function.items()) < 4096 - 2 * 740
+    least = cfn.template().properties("BackupFunction")["Environment"]["Variables"]
+    assert sum(len(name) + len(str(value)) for name, value in least.items()) - len(cfn.PUBLIC_KEY) + 5 * 740 > 4096
+    told = cfn.load("template.yaml")["Parameters"]["PublicKey"]["Description"]
+    assert "three keys of 4,096 bits" in told and "RecipientsPath" in told, told
 
 
 def schedules_and_network():
@@ -249,6 +254,11 @@ def schedules_and_network():
         network = stack.properties(schedule)["Target"]["EcsParameters"]["NetworkConfiguration"]["AwsvpcConfiguration"]
         assert network["AssignPublicIp"] == "ENABLED" and network["SecurityGroups"] == [f"<{group}.GroupId>"]
     assert len(stack.properties("DrillSecurityGroup")["SecurityGroupEgress"]) == 1, "a drill does not reach the database"
+    # No group lets out DNS: that of AWS needs no rule, and other servers cannot be reached, as the subnets' parameter says.
+    for group in ("BackupSecurityGroup", "DrillSecurityGroup"):
+        ports = {rule["FromPort"] for rule in stack.properties(group)["SecurityGroupEgress"]}
+        assert ports <= {"5432", 443}, (group, ports)
+    assert "DNS" in cfn.load("template.yaml")["Parameters"]["SubnetIds"]["Description"]
 
     inside, outside = cfn.template(**GROUP), cfn.template()
     database = inside.properties("BackupSecurityGroup")["SecurityGroupEgress"][0]
@@ -259,6 +269,26 @@ def schedules_and_network():
     }
     database = outside.properties("BackupSecurityGroup")["SecurityGroupEgress"][0]
     assert database["CidrIp"] == "10.0.0.0/16" and "DestinationSecurityGroupId" not in database
+
+
+def what_the_runbook_asks_for_is_told():
+    full = cfn.template(**cfn.ECS | NIGHTLY | SCHEDULED_DRILL).outputs
+    told = {
+        "FunctionScheduleName": "<BackupFunctionNightly>", "EcsScheduleName": "<TaskSchedule>",
+        "DrillScheduleName": "<ScheduledDrill>", "FunctionLogGroup": "<FunctionLogs>", "TaskLogGroup": "<TaskLogs>",
+        "FailedBackupsUrl": "<FailedBackups>", "FunctionName": "<BackupFunction>",
+    }
+    assert {name: full.get(name) for name in told} == told
+    assert set(told) & set(cfn.template().outputs) == {
+        "FunctionScheduleName", "FunctionLogGroup", "FailedBackupsUrl", "FunctionName"
+    }
+    with open("docs/RUNBOOK.md", encoding="utf-8") as file:
+        runbook = file.read()
+    assert all(f"`{name}`" in runbook for name in told), [name for name in told if f"`{name}`" not in runbook]
+    # describe-tasks forgets a task after an hour: what the queue keeps for two weeks comes first.
+    section = runbook[runbook.index("## A task failed") : runbook.index("## No complete backup")]
+    assert 0 < section.index("receive-message") < section.index("describe-tasks")
+    assert section.index("stoppedReason") < section.index("describe-tasks")
 
 
 def each_parameter_is_told_of():
@@ -281,5 +311,6 @@ no_name_is_fixed()
 what_stays()
 function_and_task_are_told_the_same()
 schedules_and_network()
+what_the_runbook_asks_for_is_told()
 each_parameter_is_told_of()
 print(f"conditions: ok, {len(SETS)} sets, {combinations} combinations, {len(REFUSED)} refused")

@@ -274,6 +274,18 @@ def readers():
         for action in ("s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging", "s3:PutObjectRetention"):
             assert not allowed(request(action, bucket, "backups/1/x.enc", **IF_NONE_MATCH), role, [], True), action
     assert allowed(request("s3:PutObject", "<BackupBucket>", "drills/app.drill-1.json"), drill, [], True)
+    # Below whatever prefix, also that of backups: nothing but reports, so that no drill leaves a manifest.
+    for prefix in ("drills", "backups"):
+        drill = statements(cfn.template(**cfn.DRILL, ReportPrefix=prefix), "ReaderPolicy", "DrillRole")
+        stem = f"{prefix}/orders/app_20261124T020000Z"
+        for name, expected in [
+            (f"{stem}.drill-20261129T110322123Z.json", True),
+            (f"{stem}.drill-20261129T110322123Z.html", True),
+            (f"{stem}.manifest.jsonl", False),
+            (f"{stem}.manifest.2.jsonl", False),
+            (f"{stem}.3f9a12bc.sql.bz2.enc", False),
+        ]:
+            assert allowed(request("s3:PutObject", "<BackupBucket>", name), drill, [], True) == expected, name
     secret = {"context": {"aws:PrincipalAccount": WRITER}, "action": "secretsmanager:GetSecretValue"}
     assert allowed(secret | {"resource": cfn.DRILL["DrillKeySecretArn"]}, drill, [], True)
     assert not allowed(secret | {"resource": cfn.DRILL["DrillKeySecretArn"] + "-2"}, drill, [], True)

@@ -39,15 +39,16 @@ def main():
     wanted = page
     for path in TEMPLATES:
         mark = re.escape(f"<!-- parameters: {path} -->")
-        found = re.findall(rf"{mark}\n\n(?:\|.*\n)*", wanted)
+        # With the empty line behind it, without which what follows would be a row.
+        found = re.findall(rf"{mark}\n\n(?:\|.*\n)*\n?", wanted)
         assert len(found) == 1, f"{PAGE} has no one table of {path}"
-        wanted = wanted.replace(found[0], f"<!-- parameters: {path} -->\n\n{table(path)}\n")
+        wanted = wanted.replace(found[0], f"<!-- parameters: {path} -->\n\n{table(path)}\n\n")
     if "--write" in sys.argv:
         with open(PAGE, "w", encoding="utf-8") as file:
             file.write(wanted)
     elif wanted != page:
         lines = [line for line in wanted.splitlines() if line not in page.splitlines()]
-        raise AssertionError(f"{PAGE} is behind; run this with --write: {lines or 'a row too many'}")
+        raise AssertionError(f"{PAGE} is behind; run this with --write: {lines or 'a row or an empty line'}")
     # What the texts around name is a parameter, or the name of something else that is there.
     section = wanted[wanted.index("## With SAM") : wanted.index("## On ECS")]
     declared = {name for path in TEMPLATES for part in ("Parameters", "Outputs", "Resources") for name in cfn.load(path)[part]}
@@ -55,6 +56,13 @@ def main():
     named = set(re.findall(r"`([A-Z][a-z]+[A-Za-z]*)`", section))
     strangers = named - declared - {"DeletionPolicy", "Server", "Database", "Image"}
     assert not strangers, f"{PAGE} names what the templates do not have: {sorted(strangers)}"
+    # What readers stumbled over.
+    for path in (PAGE, "docs/RUNBOOK.md", *TEMPLATES):
+        with open(path, encoding="utf-8") as file:
+            text = " ".join(file.read().split())
+        hard = ["heard of", "hears of", "hear of", "Mend it", "the causes are those of", "has no class goes", "let a schedule be"]
+        found = [words for words in hard if words in text]
+        assert not found, (path, found)
     print("parameters: ok")
 
 
