@@ -30,13 +30,15 @@ def run(script, name):
 
 def main():
     with open("deploy/cronjob.yaml", encoding="utf-8") as file:
-        account, job = yaml.safe_load_all(file)
+        space, account, job = yaml.safe_load_all(file)
     spec = job["spec"]
     pod = spec["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert (account["kind"], job["kind"]) == ("ServiceAccount", "CronJob")
     assert pod["serviceAccountName"] == account["metadata"]["name"]
-    assert account["metadata"]["namespace"] == job["metadata"]["namespace"]
+    # The namespace is made first, or `kubectl apply` would fail on a cluster that has none of the name.
+    assert space["kind"] == "Namespace"
+    assert space["metadata"]["name"] == account["metadata"]["namespace"] == job["metadata"]["namespace"]
     assert account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].startswith("arn:aws:iam::")
     assert spec["concurrencyPolicy"] == "Forbid" and spec["timeZone"]
     assert spec["jobTemplate"]["spec"]["backoffLimit"] <= 2 and spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] <= 86400

@@ -1,6 +1,7 @@
 """The policies of template.yaml and deploy/vault.yaml against requests: what the program does is allowed, and what harms is not."""
 
 import fnmatch
+import itertools
 import json
 import re
 
@@ -170,12 +171,9 @@ def locks_of_the_made_bucket():
         ({"Retention": "weekly", "LockMode": "COMPLIANCE", "YearlyDays": "3660"}, 3660, "COMPLIANCE"),
     ]:
         resource = statements(cfn.template(**given), "BackupBucketPolicy")
-        for action, days, other in [
-            (action, days, other)
-            for action in ("s3:PutObject", "s3:PutObjectRetention")
-            for days in (1, longest, longest + 1, 36500)
-            for other in ("GOVERNANCE", "COMPLIANCE")
-        ]:
+        for action, days, other in itertools.product(
+            ("s3:PutObject", "s3:PutObjectRetention"), (1, longest, longest + 1, 36500), ("GOVERNANCE", "COMPLIANCE")
+        ):
             context = {"s3:object-lock-remaining-retention-days": days, "s3:object-lock-mode": other} | IF_NONE_MATCH
             asked = request(action, "<BackupBucket>", key, **context)
             expected = days <= longest and other == (mode or other)
@@ -227,7 +225,7 @@ def template_with_vault():
         for mode in ("GOVERNANCE", "COMPLIANCE"):
             strict = statements(cfn.Stack("deploy/vault.yaml", given | {"LockMode": mode}), "VaultPolicy")
             strict = json.loads(json.dumps(strict).replace("<Vault>", "acme-vault"))
-            for action, asked_for in [(a, m) for a in ("s3:PutObject", "s3:PutObjectRetention") for m in ("GOVERNANCE", "COMPLIANCE")]:
+            for action, asked_for in itertools.product(("s3:PutObject", "s3:PutObjectRetention"), ("GOVERNANCE", "COMPLIANCE")):
                 context = {"s3:object-lock-mode": asked_for} | IF_NONE_MATCH | member
                 asked = request(action, "acme-vault", f"{prefix}/orders/x.manifest.jsonl", **context)
                 assert allowed(asked, writer, strict, False) == (asked_for == mode), (mode, asked)
