@@ -13,13 +13,13 @@ module "bucket" {
   source = "./modules/bucket"
   count  = var.create && var.create_bucket ? 1 : 0
 
-  name            = var.bucket
-  name_prefix     = "${var.name}-"
-  lock_mode       = local.lock_mode
-  lock_days       = var.lock_days
-  retention_days  = var.retention_days
-  uses_retention  = anytrue([for class in values(local.retention) : class != "none"])
-  expiration_days = var.expiration_days
-  kms_key_arn     = var.kms_key_arn
-  tags            = var.tags
+  name              = var.bucket
+  name_prefix       = "${var.name}-"
+  lock_mode         = local.lock_mode
+  lock_days         = var.lock_days
+  retention_days    = var.retention_days
+  expiration_days   = var.expiration_days
+  kms_key_arn       = var.kms_key_arn
+  policy_statements = var.bucket_policy_statements
+  tags              = var.tags
 }

@@ -98,9 +98,31 @@ variable "retention_days" {
 }
 
 variable "expiration_days" {
-  description = "With `create_bucket`: days after which everything without a class expires; where classes are used, not before the last of them"
+  description = "With `create_bucket`: days after which everything without a class expires; null is after the last class. S3 would remove what has a class after fewer days, too: give them where no backup that goes here, of this or another call, ever has one"
   type        = number
-  default     = 90
+  default     = null
+
+  validation {
+    condition = (var.expiration_days == null || !var.create_bucket || alltrue([for class in values(local.retention) : class == "none"]) ||
+    try(var.expiration_days > max(values(var.retention_days)...) + 2, false))
+    error_message = "There are backups with a retention class, which would go after expiration_days, too: leave it out, or give more days than the last class has."
+  }
+}
+
+variable "bucket_policy_statements" {
+  description = "With `create_bucket`: more statements of the bucket's policy, as a JSON list, such as for drills in another account; `BUCKET_ARN` in them stands for the bucket's ARN"
+  type        = string
+  default     = "[]"
+
+  validation {
+    condition     = can([for statement in jsondecode(var.bucket_policy_statements) : statement.Effect])
+    error_message = "bucket_policy_statements is a JSON list of statements: write jsonencode([{…}])."
+  }
+
+  validation {
+    condition     = var.create_bucket || var.bucket_policy_statements == "[]"
+    error_message = "bucket_policy_statements needs create_bucket: the policy of another bucket is not made here."
+  }
 }
 
 variable "lock_mode" {
@@ -111,6 +133,14 @@ variable "lock_mode" {
   validation {
     condition     = contains(["NONE", "GOVERNANCE", "COMPLIANCE"], coalesce(var.lock_mode, "NONE"))
     error_message = "lock_mode is NONE, GOVERNANCE or COMPLIANCE."
+  }
+
+  # A bucket that is made has a lock of its own, for what asks for none.
+  validation {
+    condition = (var.create_bucket || coalesce(var.lock_mode, "NONE") == "NONE" || alltrue([for backup in values(var.backups) :
+      coalesce(backup.retention, var.retention) != "none" || can(jsondecode(backup.event_defaults).object_lock) ||
+    (backup.retention == "none" && var.retention != "none")]))
+    error_message = "A lock by class needs retention: without one a backup would ask for no lock. Give retention, or object_lock in event_defaults."
   }
 }
 

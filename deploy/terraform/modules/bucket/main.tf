@@ -10,8 +10,12 @@ locals {
     { id = "${class}-objects", tags = tomap({ retention = class }), days = days + 2 },
   ]])
 
-  # A rule without a tag hits what has one, too, and S3 takes the earliest: so it waits for the last class.
-  untagged_days = var.uses_retention ? max(var.expiration_days, max(values(var.retention_days)...) + 3) : var.expiration_days
+  # A rule without a tag hits what has one, too, and S3 takes the earliest: so it waits for the last class. That does not go by
+  # the backups that there are now: what was written with a class stays when they no longer have one.
+  last_class    = max(values(var.retention_days)...)
+  untagged_days = coalesce(var.expiration_days, local.last_class + 3)
+  takes_classes = local.untagged_days > local.last_class + 2
+  longest_lock  = local.takes_classes ? max(local.last_class, coalesce(var.expiration_days, 0)) : local.untagged_days
 
   policy = concat([
     {
@@ -43,7 +47,27 @@ locals {
       Action    = "s3:BypassGovernanceRetention"
       Resource  = "${aws_s3_bucket.this.arn}/*"
     },
-  ], [for statement in jsondecode(replace(var.policy_statements, "BUCKET_ARN", aws_s3_bucket.this.arn)) : statement])
+    ], [for statement in [
+      {
+        # A writer cannot make this account keep, and pay for, anything for a century.
+        Sid       = "NoLockIsLongerThanTheLongest"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = ["s3:PutObject", "s3:PutObjectRetention"]
+        Resource  = "${aws_s3_bucket.this.arn}/*"
+        Condition = { NumericGreaterThan = { "s3:object-lock-remaining-retention-days" = tostring(local.longest_lock) } }
+      },
+      ] : statement if local.is_locked], [for statement in [
+      {
+        # Whoever shares this bucket and means years would have days: that is told at once, and not when it is gone.
+        Sid       = "NoClassThatWouldNotLast"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = ["s3:PutObject", "s3:PutObjectTagging"]
+        Resource  = "${aws_s3_bucket.this.arn}/*"
+        Condition = { "ForAnyValue:StringEquals" = { "s3:RequestObjectTagKeys" = ["retention"] } }
+      },
+  ] : statement if !local.takes_classes], [for statement in jsondecode(replace(var.policy_statements, "BUCKET_ARN", aws_s3_bucket.this.arn)) : statement])
 }
 
 resource "aws_s3_bucket" "this" {
@@ -115,6 +139,13 @@ resource "aws_s3_bucket_policy" "this" {
 
   # A policy may look public until this is on.
   depends_on = [aws_s3_bucket_public_access_block.this]
+
+  lifecycle {
+    precondition {
+      condition     = length(jsonencode({ Version = "2012-10-17", Statement = local.policy })) <= 20480
+      error_message = "The policy of the bucket is longer than the 20,480 bytes that S3 takes: name fewer accounts, or an organization."
+    }
+  }
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {

@@ -16,6 +16,11 @@ output "arn" {
   value       = aws_s3_bucket.this.arn
 }
 
+output "untagged_days" {
+  description = "Days after which what has no class expires"
+  value       = local.untagged_days
+}
+
 output "policy" {
   description = "The policy of the bucket, as JSON"
   value       = aws_s3_bucket_policy.this.policy

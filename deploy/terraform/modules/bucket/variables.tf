@@ -32,8 +32,8 @@ variable "lock_days" {
   }
 
   validation {
-    condition     = var.lock_mode == "NONE" || var.lock_days < min(var.expiration_days, [for days in values(var.retention_days) : days if var.uses_retention]...)
-    error_message = "lock_days must be less than expiration_days and, with retention, every class of retention_days: nothing may expire within its lock."
+    condition     = var.lock_mode == "NONE" || var.lock_days < min(local.untagged_days, [for days in values(var.retention_days) : days if local.takes_classes]...)
+    error_message = "lock_days must be less than expiration_days and, where classes are taken, than every class of retention_days: nothing may expire within its lock."
   }
 }
 
@@ -53,20 +53,14 @@ variable "retention_days" {
   }
 }
 
-variable "uses_retention" {
-  description = "Whether backups with a retention class come here: what has no class must then wait for the last class to expire"
-  type        = bool
-  default     = true
-}
-
 variable "expiration_days" {
-  description = "Days after which everything without a retention class expires"
+  description = "Days after which everything without a retention class expires; null is after the last class. S3 would remove what has a class after fewer days, too: with them the bucket refuses classes"
   type        = number
-  default     = 90
+  default     = null
 
   validation {
-    condition     = var.expiration_days >= 2 && floor(var.expiration_days) == var.expiration_days
-    error_message = "expiration_days is a whole number of at least 2."
+    condition     = try(var.expiration_days >= 2 && floor(var.expiration_days) == var.expiration_days, var.expiration_days == null)
+    error_message = "expiration_days is a whole number of at least 2, or null."
   }
 }
 

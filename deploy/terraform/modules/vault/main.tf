@@ -1,31 +1,60 @@
 # The bucket of a vault account: what it holds survives the loss of the account that writes to it. A writer puts new backups
-# under its own prefix and can neither read a dump nor remove or replace anything; who reads is a role of this account.
+# under its own prefix and can neither read a dump nor remove or replace anything; who reads is a role of this account, or an
+# account that is named.
 
 data "aws_partition" "current" {
   count = var.create ? 1 : 0
 }
 
-locals {
-  partition = try(data.aws_partition.current[0].partition, "aws")
-  accounts  = keys(var.writers)
+data "aws_caller_identity" "current" {
+  count = var.create ? 1 : 0
+}
 
-  # A part of the policy for each writer: the account's own policies choose who of it.
+data "aws_region" "current" {
+  count = var.create ? 1 : 0
+}
+
+locals {
+  account    = try(data.aws_caller_identity.current[0].account_id, "")
+  partition  = try(data.aws_partition.current[0].partition, "aws")
+  dns_suffix = try(data.aws_partition.current[0].dns_suffix, "")
+  region     = try(data.aws_region.current[0].region, "")
+  roots      = { for account in setunion(keys(var.writers), var.reader_accounts) : account => "arn:${local.partition}:iam::${account}:root" }
+
+  # A prefix by its number is one statement for all accounts, as S3 takes 20,480 bytes of a policy; one of an account's own is
+  # another. The account's own policies choose who of it.
+  own_number = "${var.prefix}/$${aws:PrincipalAccount}"
+  numbered   = [for account, writer in var.writers : account if writer.prefix == null]
+  named      = { for account, writer in var.writers : account => writer.prefix if writer.prefix != null }
   writers = concat(
-    [for account, writer in var.writers : {
+    [for name in [""] : {
+      name      = name
+      prefix    = local.own_number
+      principal = { AWS = [for account in local.numbered : local.roots[account]] }
+      condition = {}
+    } if length(local.numbered) > 0],
+    [for account, prefix in local.named : {
       name      = account
-      prefix    = coalesce(writer.prefix, "${var.prefix}/${account}")
-      principal = { AWS = "arn:${local.partition}:iam::${account}:root" }
+      prefix    = prefix
+      principal = { AWS = [local.roots[account]] }
       condition = {}
     }],
     [for organization in var.organization_id == null ? [] : [var.organization_id] : {
       name      = "Organization"
-      prefix    = "${var.prefix}/$${aws:PrincipalAccount}"
+      prefix    = local.own_number
       principal = "*"
       condition = { StringEquals = { "aws:PrincipalOrgID" = organization } }
     }],
   )
+  read_prefixes = distinct(concat(
+    var.organization_id == null && length(local.numbered) == 0 ? [] : [var.prefix], values(local.named),
+  ))
 
-  allowed = flatten([for writer in local.writers : [
+  # What a drill leaves; before it starts it tries whether it could, by completing an upload that there is not.
+  reports      = [for end in ["*.drill-*", "*pgseal-check"] : "BUCKET_ARN/${var.report_prefix}/${end}"]
+  report_roots = [for account in var.reader_accounts : local.roots[account]]
+
+  allowed = concat(flatten([for writer in local.writers : [
     {
       Sid       = "WriteBackups${writer.name}"
       Effect    = "Allow"
@@ -43,35 +72,109 @@ locals {
       Condition = writer.condition
     },
     {
-      Sid       = "FindTheBucket${writer.name}"
+      Sid       = "ListOnesOwn${writer.name}"
       Effect    = "Allow"
       Principal = writer.principal
-      Action    = concat(["s3:ListBucket", "s3:ListBucketMultipartUploads"], local.look)
+      Action    = "s3:ListBucket"
+      Resource  = "BUCKET_ARN"
+      Condition = merge(writer.condition, { StringLike = { "s3:prefix" = "${writer.prefix}/*" } })
+    },
+    {
+      # Neither call can be limited to a prefix. They tell of unfinished uploads, and of how the bucket is set up.
+      Sid       = "LookAtTheBucket${writer.name}"
+      Effect    = "Allow"
+      Principal = writer.principal
+      Action = [
+        "s3:ListBucketMultipartUploads",
+        "s3:GetBucketVersioning",
+        "s3:GetEncryptionConfiguration",
+        "s3:GetBucketObjectLockConfiguration",
+        "s3:GetLifecycleConfiguration",
+      ]
       Resource  = "BUCKET_ARN"
       Condition = writer.condition
     },
-  ]])
+    ]]), [for statement in [
+    {
+      Sid       = "ReadersRead"
+      Effect    = "Allow"
+      Principal = { AWS = local.report_roots }
+      Action    = ["s3:GetObject", "s3:GetObjectVersion"]
+      Resource  = [for prefix in local.read_prefixes : "BUCKET_ARN/${prefix}/*"]
+      Condition = {}
+    },
+    {
+      Sid       = "ReadersFind"
+      Effect    = "Allow"
+      Principal = { AWS = local.report_roots }
+      Action    = "s3:ListBucket"
+      Resource  = "BUCKET_ARN"
+      Condition = {}
+    },
+    {
+      Sid       = "ReadersLeaveReports"
+      Effect    = "Allow"
+      Principal = { AWS = local.report_roots }
+      Action    = "s3:PutObject"
+      Resource  = local.reports
+      Condition = {}
+    },
+  ] : statement if length(var.reader_accounts) > 0])
 
-  # What `pgseal check` looks at.
-  look = [
-    "s3:GetBucketVersioning",
-    "s3:GetEncryptionConfiguration",
-    "s3:GetBucketObjectLockConfiguration",
-    "s3:GetLifecycleConfiguration",
-  ]
-
-  # This account's own administrators are no writers: without this their own policies would do.
-  denied = [{
-    Sid       = "NobodyElseWrites"
-    Effect    = "Deny"
-    Principal = "*"
-    Action    = "s3:PutObject"
-    Resource  = "BUCKET_ARN/*"
-    Condition = { StringNotEquals = merge(
-      length(local.accounts) == 0 ? {} : { "aws:PrincipalAccount" = local.accounts },
-      var.organization_id == null ? {} : { "aws:PrincipalOrgID" = [var.organization_id] },
-    ) }
-  }]
+  denied = concat(
+    [
+      {
+        # Of this account's own administrators, too, unless it writes itself: their own policies would do.
+        Sid         = "NobodyElseWrites"
+        Effect      = "Deny"
+        Principal   = "*"
+        Action      = "s3:PutObject"
+        NotResource = local.reports
+        Condition = { StringNotEquals = merge(
+          length(var.writers) == 0 ? {} : { "aws:PrincipalAccount" = keys(var.writers) },
+          var.organization_id == null ? {} : { "aws:PrincipalOrgID" = [var.organization_id] },
+        ) }
+      },
+      {
+        # Who reads leaves the reports of drills, and nothing else.
+        Sid       = "NobodyElseReports"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:PutObject"
+        Resource  = local.reports
+        Condition = { StringNotEquals = { "aws:PrincipalAccount" = concat([local.account], var.reader_accounts) } }
+      },
+      {
+        # A member of the organization may be this account, whose policies alone would do elsewhere in the bucket.
+        Sid         = "EachBelowItsOwnNumber"
+        Effect      = "Deny"
+        Principal   = "*"
+        Action      = "s3:PutObject"
+        NotResource = concat(["BUCKET_ARN/${local.own_number}/*"], local.reports)
+        Condition   = length(local.named) == 0 ? {} : { StringNotEquals = { "aws:PrincipalAccount" = keys(local.named) } }
+      },
+    ],
+    [for account, prefix in local.named : {
+      Sid         = "BelowItsPrefix${account}"
+      Effect      = "Deny"
+      Principal   = "*"
+      Action      = "s3:PutObject"
+      NotResource = concat(["BUCKET_ARN/${prefix}/*"], local.reports)
+      Condition   = { StringEquals = { "aws:PrincipalAccount" = account } }
+    }],
+    # A writer can neither lock less than lock_mode promises, nor bind this account by the stricter mode.
+    [for mode in [var.lock_mode] : {
+      Sid       = "LocksHaveTheModeOfTheVault"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = ["s3:PutObject", "s3:PutObjectRetention"]
+      Resource  = "BUCKET_ARN/*"
+      Condition = {
+        Null            = { "s3:object-lock-mode" = "false" }
+        StringNotEquals = { "s3:object-lock-mode" = mode }
+      }
+    } if mode != "NONE"],
+  )
 }
 
 module "bucket" {
@@ -106,7 +209,7 @@ locals {
         Sid      = "ReadBackups"
         Effect   = "Allow"
         Action   = ["s3:GetObject", "s3:GetObjectVersion"]
-        Resource = [for writer in local.writers : "${local.bucket_arn}/${replace(writer.prefix, "$${aws:PrincipalAccount}", "*")}/*"]
+        Resource = [for prefix in local.read_prefixes : "${local.bucket_arn}/${prefix}/*"]
       },
       {
         Sid      = "FindBackups"
@@ -115,10 +218,11 @@ locals {
         Resource = [local.bucket_arn]
       },
       ], [for key in var.kms_key_arn == null ? [] : [var.kms_key_arn] : {
-        Sid      = "OpenTheBucketsEncryption"
-        Effect   = "Allow"
-        Action   = ["kms:Decrypt"]
-        Resource = [key]
+        Sid       = "OpenTheBucketsEncryption"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt"]
+        Resource  = [key]
+        Condition = { StringEquals = { "kms:ViaService" = "s3.${local.region}.${local.dns_suffix}" } }
     }])
   })
 }

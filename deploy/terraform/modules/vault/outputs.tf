@@ -10,7 +10,7 @@ output "bucket_arn" {
 
 output "prefixes" {
   description = "By a writer's number: `prefix` of its module"
-  value       = { for writer in local.writers : writer.name => writer.prefix if writer.name != "Organization" }
+  value       = { for account, writer in var.writers : account => coalesce(writer.prefix, "${var.prefix}/${account}") if var.create }
 }
 
 output "reader_role_arn" {

@@ -22,7 +22,7 @@ variable "bucket" {
 }
 
 variable "writers" {
-  description = "The accounts that write, by their numbers; `prefix` is what their keys begin with, by default `PREFIX/NUMBER`"
+  description = "The accounts that write, by their numbers; `prefix` is what their keys begin with, by default `PREFIX/NUMBER`: one of their own makes the policy longer"
   type = map(object({
     prefix = optional(string)
   }))
@@ -62,6 +62,35 @@ variable "prefix" {
   }
 }
 
+variable "reader_accounts" {
+  description = "Other accounts that list, verify, restore and drill, by their numbers, such as one that holds the private key. Their own policies choose who of them"
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for account in var.reader_accounts : can(regex("^[0-9]{12}$", account))])
+    error_message = "Each of reader_accounts is an account's number, of 12 digits."
+  }
+}
+
+variable "report_prefix" {
+  description = "Where drills leave their reports, those of this account and of `reader_accounts`: `report_prefix` of their module"
+  type        = string
+  default     = "drills"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$", var.report_prefix))
+    error_message = "report_prefix is letters, digits, dots, dashes and underscores, in folders: no slash at its ends, no wildcard."
+  }
+
+  # Who leaves reports could leave something between backups otherwise.
+  validation {
+    condition = alltrue([for prefix in concat([var.prefix], compact(values(var.writers)[*].prefix)) :
+    !startswith("${prefix}/", "${var.report_prefix}/") && !startswith("${var.report_prefix}/", "${prefix}/")])
+    error_message = "report_prefix must be no folder of backups, and have none in it."
+  }
+}
+
 variable "reader_principals" {
   description = "ARNs of those who may take the reader's role: list, verify and restore; none makes no role"
   type        = list(string)
@@ -98,9 +127,14 @@ variable "retention_days" {
 }
 
 variable "expiration_days" {
-  description = "Days after which everything without a retention class expires, but not before the last class"
+  description = "Days after which everything without a retention class expires; null is after the last class. Not fewer: S3 would remove what has a class, too"
   type        = number
-  default     = 90
+  default     = null
+
+  validation {
+    condition     = var.expiration_days == null || try(var.expiration_days > max(values(var.retention_days)...) + 2, false)
+    error_message = "expiration_days must be more than the last class has and two days: writers may give any class."
+  }
 }
 
 variable "kms_key_arn" {

@@ -43,8 +43,17 @@ run "the_rules_are_those_of_lifecycle_json" {
 
 run "the_policy_is_that_of_bucket_policy_json" {
   assert {
-    condition     = jsondecode(aws_s3_bucket_policy.this.policy) == jsondecode(file("../../../bucket-policy.json"))
-    error_message = "deploy/bucket-policy.json is another."
+    condition = alltrue([for statement in jsondecode(file("../../../bucket-policy.json")).Statement :
+    contains(jsondecode(aws_s3_bucket_policy.this.policy).Statement, statement)])
+    error_message = "deploy/bucket-policy.json has other statements."
+  }
+
+  # How long the longest lock is, that file cannot know.
+  assert {
+    condition = { for statement in jsondecode(aws_s3_bucket_policy.this.policy).Statement : statement.Sid => try(statement.Condition, {}) if can(regex("Longest|Class", statement.Sid)) } == {
+      NoLockIsLongerThanTheLongest = { NumericGreaterThan = { "s3:object-lock-remaining-retention-days" = "2600" } }
+    }
+    error_message = "No lock may be longer than the longest class, and each class is taken."
   }
 }
 
@@ -71,11 +80,10 @@ run "a_bucket_is_locked_and_versioned" {
 
 run "days_of_ones_own" {
   variables {
-    retention_days  = { daily = 5, weekly = 30 }
-    expiration_days = 10
-    lock_days       = 4
-    lock_mode       = "COMPLIANCE"
-    kms_key_arn     = "arn:aws:kms:eu-west-1:111122223333:key/0f1e2d3c"
+    retention_days = { daily = 5, weekly = 30 }
+    lock_days      = 4
+    lock_mode      = "COMPLIANCE"
+    kms_key_arn    = "arn:aws:kms:eu-west-1:111122223333:key/0f1e2d3c"
   }
 
   assert {
@@ -101,9 +109,26 @@ run "days_of_ones_own" {
 
 run "without_classes" {
   variables {
-    uses_retention  = false
     expiration_days = 30
     lock_days       = 29
+  }
+
+  # Another call that shares the bucket, or one whose last class has gone, finds out at once.
+  assert {
+    condition = [for statement in jsondecode(aws_s3_bucket_policy.this.policy).Statement : statement if statement.Sid == "NoClassThatWouldNotLast"] == [{
+      Sid       = "NoClassThatWouldNotLast"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = ["s3:PutObject", "s3:PutObjectTagging"]
+      Resource  = "arn:aws:s3:::acme-backups/*"
+      Condition = { "ForAnyValue:StringEquals" = { "s3:RequestObjectTagKeys" = ["retention"] } }
+    }]
+    error_message = "What should be kept for years would be gone after 30 days."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_s3_bucket_policy.this.policy).Statement : statement.Condition.NumericGreaterThan["s3:object-lock-remaining-retention-days"] if statement.Sid == "NoLockIsLongerThanTheLongest"] == ["30"]
+    error_message = "Nothing may expire within its lock."
   }
 
   assert {
@@ -119,7 +144,7 @@ run "no_lock" {
   }
 
   assert {
-    condition     = !aws_s3_bucket.this.object_lock_enabled && length(aws_s3_bucket_object_lock_configuration.this) == 0
+    condition     = !aws_s3_bucket.this.object_lock_enabled && length(aws_s3_bucket_object_lock_configuration.this) == 0 && !strcontains(aws_s3_bucket_policy.this.policy, "NoLockIsLonger")
     error_message = "No lock was asked for."
   }
 }
@@ -138,7 +163,6 @@ run "nothing_expires_within_its_lock_without_classes" {
   command = plan
 
   variables {
-    uses_retention  = false
     expiration_days = 30
     lock_days       = 30
   }
@@ -155,4 +179,27 @@ run "a_class_of_one_day" {
   }
 
   expect_failures = [var.retention_days]
+}
+
+run "more_days_than_the_last_class" {
+  variables {
+    expiration_days = 3000
+  }
+
+  assert {
+    condition = ([for rule in aws_s3_bucket_lifecycle_configuration.this.rule : rule.expiration[0].days if rule.id == "untagged"] == [3000] &&
+      !strcontains(aws_s3_bucket_policy.this.policy, "NoClassThatWouldNotLast") && strcontains(aws_s3_bucket_policy.this.policy, "\"3000\"") &&
+    aws_s3_bucket_object_lock_configuration.this[0].rule[0].default_retention[0].days == 13)
+    error_message = "What has no class may stay longer than what has one."
+  }
+}
+
+run "a_policy_that_s3_would_refuse" {
+  command = plan
+
+  variables {
+    policy_statements = "[{\"Sid\": \"${join("", [for number in range(1000) : "a name that is thirty letters l"])}\"}]"
+  }
+
+  expect_failures = [aws_s3_bucket_policy.this]
 }
