@@ -7,13 +7,13 @@ locals {
     for database in backup.databases : "${key}/${database}" => {
       key        = key
       hours      = coalesce(backup.max_age_hours, var.max_age_hours)
-      dimensions = merge({ Server = local.servers[key] }, database == "*" ? {} : { Database = database })
+      dimensions = merge({ Server = local.servers[key] }, database == "*" ? {} : { Database = local.encoded[database] })
     } if backup.enabled
   }]...) : {}
 
   watched_drills = { for key, drill in local.drills : key => {
     hours      = drill.max_age_hours
-    dimensions = merge({ Server = local.drill_servers[key] }, drill.database == null ? {} : { Database = drill.database })
+    dimensions = merge({ Server = local.drill_servers[key] }, local.drill_databases[key] == null ? {} : { Database = local.encoded[local.drill_databases[key]] })
   } if local.makes_alarms && drill.enabled }
 }
 
@@ -96,13 +96,14 @@ resource "aws_cloudwatch_metric_alarm" "size" {
 resource "aws_cloudwatch_metric_alarm" "drill_failed" {
   for_each = local.watched_drills
 
-  alarm_name          = "${var.name}/${each.key}/drill failed"
-  alarm_description   = "A drill found a backup that does not restore. ${var.runbook}#a-drill-failed"
-  namespace           = "pgseal"
-  metric_name         = "DrillPassed"
-  dimensions          = each.value.dimensions
-  statistic           = "Minimum"
-  period              = 3600
+  alarm_name        = "${var.name}/${each.key}/drill failed"
+  alarm_description = "A drill found a backup that does not restore. ${var.runbook}#a-drill-failed"
+  namespace         = "pgseal"
+  metric_name       = "DrillPassed"
+  dimensions        = each.value.dimensions
+  statistic         = "Minimum"
+  # Short, so that a drill that is run again and passes is not in the period of the one that failed.
+  period              = 300
   evaluation_periods  = 1
   threshold           = 1
   comparison_operator = "LessThanThreshold"

@@ -29,6 +29,11 @@ locals {
     can(regex("^[0-9.]+$|:", backup.host)) ? backup.host : split(".", coalesce(backup.host, "-"))[0]
   ) }
 
+  # Names as they stand in keys and metrics: the program leaves letters, digits, dots, underscores and dashes, and Terraform's
+  # encoding has a plus for a space and leaves the tilde.
+  names   = distinct(concat(values(local.servers), flatten(values(local.backups)[*].databases), compact(values(local.drill_databases))))
+  encoded = { for name in local.names : name => replace(replace(urlencode(name), "+", "%20"), "~", "%7E") }
+
   # Fields of the event, below it and above the variables.
   defaults = { for key, backup in local.backups : key => merge(
     length(backup.databases) == 1 ? {} : { database = backup.databases },
@@ -74,8 +79,13 @@ locals {
   # --- drills ---
 
   drill_servers = { for key, drill in local.drills : key => drill.server != null ? drill.server : local.servers[drill.backup] }
+  # The one of its backup, where that has one: other backups may leave theirs in the same folder.
+  drill_databases = { for key, drill in local.drills : key => (
+    drill.database != null || drill.backup == null ? drill.database : try(local.backups[drill.backup].databases[0], null)
+  ) }
+  drill_folders = { for key, server in local.drill_servers : key => try(local.encoded[server], server) }
   drill_locations = { for key, drill in local.drills : key => {
-    backup = "s3://${local.bucket}/${var.prefix}/${local.drill_servers[key]}/latest${drill.database == null ? "" : ":${drill.database}"}"
-    report = "s3://${local.bucket}/${var.report_prefix}/${local.drill_servers[key]}"
+    backup = "s3://${local.bucket}/${var.prefix}/${local.drill_folders[key]}/latest${local.drill_databases[key] == null ? "" : ":${local.drill_databases[key]}"}"
+    report = "s3://${local.bucket}/${var.report_prefix}/${local.drill_folders[key]}"
   } }
 }

@@ -11,6 +11,11 @@ locals {
       for index, cidr in var.https_cidr_blocks : "${name}-${index}" => { group = name, cidr = cidr }
     }
   ]...)
+  dns_cidrs = merge([
+    for name in concat(local.makes_group ? ["task"] : [], local.makes_for_drills ? ["drill"] : []) : merge([
+      for index, cidr in var.dns_cidr_blocks : { for protocol in ["tcp", "udp"] : "${name}-${index}-${protocol}" => { group = name, cidr = cidr, protocol = protocol } }
+    ]...)
+  ]...)
   database_groups = local.makes_group ? var.database_security_groups : {}
 
   made_groups = {
@@ -57,6 +62,19 @@ resource "aws_vpc_security_group_egress_rule" "https" {
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
+  cidr_ipv4         = each.value.cidr
+  tags              = var.tags
+}
+
+# Of the VPC's own resolver no group has to know.
+resource "aws_vpc_security_group_egress_rule" "dns" {
+  for_each = local.dns_cidrs
+
+  security_group_id = local.made_groups[each.value.group]
+  description       = "Names"
+  ip_protocol       = each.value.protocol
+  from_port         = 53
+  to_port           = 53
   cidr_ipv4         = each.value.cidr
   tags              = var.tags
 }

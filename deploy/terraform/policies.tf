@@ -14,6 +14,15 @@ locals {
   bucket_keys = { for key, backup in local.backups : key =>
   distinct(compact([var.kms_key_arn, try(local.defaults[key].kms_key_id, null)])) }
 
+  # A service uses a key in its own region, which the ARN names; nobody takes the key to open anything else.
+  via_s3 = { StringEquals = { "kms:ViaService" = distinct([for arn in concat(local.all_bucket_keys, ["-"]) :
+  "s3.${try(split(":", arn)[3], coalesce(var.bucket_region, local.region, "-"))}.${local.dns_suffix}"]) } }
+
+  # Each backup writes below the folder of its server. An event that may name another server, or another prefix, needs them all.
+  folders = { for key in keys(local.backups) : key => (
+    length(setintersection(var.event_fields, ["host", "instance", "prefix"])) > 0 ? var.prefix : "${var.prefix}/${local.encoded[local.servers[key]]}"
+  ) }
+
   backup_statements = { for key, backup in local.backups : key => concat(
     local.has_password[key] ? [] : [{
       Sid    = "LogIn"
@@ -37,24 +46,25 @@ locals {
       Resource = [arn]
     }],
     backup.password_secret_arn == null || length(backup.secret_kms_key_arns) == 0 ? [] : [{
-      Sid      = "OpenThePassword"
-      Effect   = "Allow"
-      Action   = ["kms:Decrypt"]
-      Resource = backup.secret_kms_key_arns
+      Sid       = "OpenThePassword"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt"]
+      Resource  = backup.secret_kms_key_arns
+      Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${try(split(":", backup.password_secret_arn)[3], local.region)}.${local.dns_suffix}" } }
     }],
     [
       {
         Sid      = "WriteBackups"
         Effect   = "Allow"
         Action   = local.writes[key]
-        Resource = ["${local.objects}/${var.prefix}/*"]
+        Resource = ["${local.objects}/${local.folders[key]}/*"]
       },
       {
         # The manifest of this event, if one stands: is it of this very order? No dump and no key can be read.
         Sid      = "SeeWhetherItIsDone"
         Effect   = "Allow"
         Action   = ["s3:GetObject"]
-        Resource = ["${local.objects}/${var.prefix}/*.manifest*.jsonl"]
+        Resource = ["${local.objects}/${local.folders[key]}/*.manifest*.jsonl"]
       },
       {
         Sid      = "FindTheBucket"
@@ -77,10 +87,11 @@ locals {
       },
     ],
     length(local.bucket_keys[key]) == 0 ? [] : [{
-      Sid      = "UseTheKmsKey"
-      Effect   = "Allow"
-      Action   = ["kms:GenerateDataKey", "kms:Decrypt"]
-      Resource = local.bucket_keys[key]
+      Sid       = "UseTheKmsKey"
+      Effect    = "Allow"
+      Action    = ["kms:GenerateDataKey", "kms:Decrypt"]
+      Resource  = local.bucket_keys[key]
+      Condition = local.via_s3
     }],
     [for arn in compact([var.signing_key_arn]) : {
       Sid      = "Sign"
@@ -122,10 +133,11 @@ locals {
       },
     ],
     length(local.all_bucket_keys) == 0 ? [] : [{
-      Sid      = "OpenTheBucketsEncryption"
-      Effect   = "Allow"
-      Action   = ["kms:Decrypt"]
-      Resource = local.all_bucket_keys
+      Sid       = "OpenTheBucketsEncryption"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt"]
+      Resource  = local.all_bucket_keys
+      Condition = local.via_s3
     }],
   )
 
@@ -139,23 +151,27 @@ locals {
         Resource = [drill.key_secret_arn]
       },
       {
-        Sid      = "LeaveTheReport"
-        Effect   = "Allow"
-        Action   = ["s3:PutObject"]
-        Resource = ["${local.objects}/${var.report_prefix}/*.drill-*"]
+        # Before it starts it tries whether it could, by completing an upload of that name that there is not.
+        Sid    = "LeaveTheReport"
+        Effect = "Allow"
+        Action = ["s3:PutObject"]
+        Resource = [for name in ["*.drill-*", "pgseal-check"] :
+        "${local.objects}/${var.report_prefix}/${local.drill_folders[key]}/${name}"]
       },
     ],
     [for arn in compact([drill.key_secret_kms_key_arn]) : {
-      Sid      = "OpenThePrivateKey"
-      Effect   = "Allow"
-      Action   = ["kms:Decrypt"]
-      Resource = [arn]
+      Sid       = "OpenThePrivateKey"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt"]
+      Resource  = [arn]
+      Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${try(split(":", arn)[3], local.region)}.${local.dns_suffix}" } }
     }],
     [for arn in compact([var.kms_key_arn]) : {
-      Sid      = "EncryptTheReport"
-      Effect   = "Allow"
-      Action   = ["kms:GenerateDataKey"]
-      Resource = [arn]
+      Sid       = "EncryptTheReport"
+      Effect    = "Allow"
+      Action    = ["kms:GenerateDataKey"]
+      Resource  = [arn]
+      Condition = local.via_s3
     }],
   ) }
 
@@ -214,10 +230,11 @@ locals {
         Resource = local.secrets[key].ssm
       }],
       length(task.secrets) == 0 || length(task.secret_key) == 0 ? [] : [{
-        Sid      = "OpenSecrets"
-        Effect   = "Allow"
-        Action   = ["kms:Decrypt"]
-        Resource = task.secret_key
+        Sid       = "OpenSecrets"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt"]
+        Resource  = task.secret_key
+        Condition = { StringEquals = { "kms:ViaService" = [for service in ["secretsmanager", "ssm"] : "${service}.${local.region}.${local.dns_suffix}"] } }
       }],
       [for statement in var.execution_policy_statements : merge({
         Effect   = statement.effect

@@ -1,4 +1,4 @@
-# How a failure is heard of: what fails is told to a queue or is missing from a metric; alarms see both and tell one topic.
+# How a failure is reported: what fails goes to a queue or is missing from a metric; alarms watch both and notify one topic.
 
 locals {
   makes_alarms = var.create && var.create_alarms
@@ -61,7 +61,9 @@ resource "aws_cloudwatch_event_rule" "failed" {
     detail = {
       taskDefinitionArn = [{ prefix = "arn:${local.partition}:ecs:${local.region}:${local.account}:task-definition/${each.value.name}:" }]
       lastStatus        = ["STOPPED"]
+      # By name: what GuardDuty or another agent puts beside it may end as it likes.
       containers = {
+        name     = ["pgseal"]
         exitCode = [{ anything-but = 0 }, { exists = false }]
       }
     }

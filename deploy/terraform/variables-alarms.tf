@@ -22,13 +22,18 @@ variable "topic_arn" {
 }
 
 variable "alarm_emails" {
-  description = "Addresses that the topic that is made writes to; each must confirm"
+  description = "Addresses that the topic that is made writes to; each must confirm. At least one: for other subscribers make a topic of your own, and give `topic_arn`"
   type        = list(string)
   default     = []
 
   validation {
     condition     = length(var.alarm_emails) == 0 || var.create_topic
     error_message = "alarm_emails needs create_topic: subscribe them to your own topic."
+  }
+
+  validation {
+    condition     = !var.create || !var.create_alarms || !var.create_topic || length(var.alarm_emails) > 0
+    error_message = "Nobody would read what the topic is told: give alarm_emails, or a topic of your own by topic_arn, with create_topic = false."
   }
 }
 
@@ -71,7 +76,8 @@ variable "runbook" {
 variable "drills" {
   description = <<-EOT
     Scheduled drills, by name: each restores the newest backup of `backup`, a name in `backups`, or of `server`, the folder
-    under `prefix`; `database` is needed where several are there. `key_secret_arn` is the secret with the private key. Anyone
+    under `prefix`. `database` is needed where several are there: of a `backup` with one name in `databases` it is that one.
+    `key_secret_arn` is the secret with the private key. Anyone
     who can read it can read the backups: better keep it, and the drills, in another account, by a call without `backups`.
     Without a drill that passed for `max_age_hours` there is an alarm; 0 makes none. CloudWatch looks back 7 days, so that a
     weekly drill would alarm by minutes: run it twice a week.
@@ -104,6 +110,18 @@ variable "drills" {
   validation {
     condition     = alltrue([for drill in values(var.drills) : drill.backup == null || contains(keys(var.backups), coalesce(drill.backup, "-"))])
     error_message = "backup of a drill is a name in backups."
+  }
+
+  validation {
+    condition = alltrue([for drill in values(var.drills) : drill.database != null ||
+    try(length(var.backups[drill.backup].databases) == 1 && var.backups[drill.backup].databases[0] != "*", drill.server != null)])
+    error_message = "A drill of a backup with several databases needs database: `latest` does not say of which one, and would fail."
+  }
+
+  validation {
+    condition = alltrue([for drill in values(var.drills) : drill.database == null ||
+    try(length(setintersection(var.backups[drill.backup].databases, ["*", drill.database])) > 0, true)])
+    error_message = "database of a drill is one of its backup's databases."
   }
 
   validation {

@@ -81,6 +81,12 @@ variable "https_cidr_blocks" {
   default     = ["0.0.0.0/0"]
 }
 
+variable "dns_cidr_blocks" {
+  description = "With `create_security_group`: DNS servers of your own, if the VPC has such; its AWS resolver needs no rule"
+  type        = list(string)
+  default     = []
+}
+
 variable "assign_public_ip" {
   description = "Whether tasks get a public address: for public subnets without NAT"
   type        = bool

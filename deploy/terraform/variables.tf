@@ -171,7 +171,12 @@ variable "event_fields" {
 
   validation {
     condition     = length(var.event_fields) > 0 && alltrue([for field in var.event_fields : can(regex("^[a-z_]+$", field))])
-    error_message = "event_fields is a list of fields' names, and not empty: scheduled_time makes a second delivery find the work done."
+    error_message = "event_fields is a list of fields' names, and not empty."
+  }
+
+  validation {
+    condition     = contains(var.event_fields, "scheduled_time")
+    error_message = "event_fields needs scheduled_time: every schedule sends it, so that a second delivery finds the work done."
   }
 }
 
@@ -313,6 +318,17 @@ variable "cluster_arn" {
   validation {
     condition     = !var.create || var.create_cluster != (var.cluster_arn != null)
     error_message = "Give cluster_arn, or set create_cluster: one of both."
+  }
+}
+
+variable "container_insights" {
+  description = "Of a cluster that is made: `disabled`, `enabled` or `enhanced`; CloudWatch charges for its metrics"
+  type        = string
+  default     = "disabled"
+
+  validation {
+    condition     = contains(["disabled", "enabled", "enhanced"], var.container_insights)
+    error_message = "container_insights is disabled, enabled or enhanced."
   }
 }
 

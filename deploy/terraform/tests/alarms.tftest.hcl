@@ -1,4 +1,4 @@
-# How a failure is heard of.
+# How a failure is reported.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -20,6 +20,7 @@ variables {
   security_group_ids = ["sg-1"]
   bucket             = "acme-backups"
   public_keys        = ["-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"]
+  alarm_emails       = ["platform@example.com"]
   backups = {
     orders = {
       schedule             = "cron(0 2 * * ? *)"
@@ -55,10 +56,10 @@ run "a_plain_backup" {
       detail = {
         taskDefinitionArn = [{ prefix = "arn:aws:ecs:eu-west-1:111122223333:task-definition/tools_orders:" }]
         lastStatus        = ["STOPPED"]
-        containers        = { exitCode = [{ anything-but = 0 }, { exists = false }] }
+        containers        = { name = ["pgseal"], exitCode = [{ anything-but = 0 }, { exists = false }] }
       }
     }
-    error_message = "A task that ended badly must be heard of, of whatever revision."
+    error_message = "A task that ended badly must be reported, of whatever revision, and no agent beside it."
   }
 
   assert {
@@ -92,6 +93,7 @@ run "a_plain_backup" {
 run "several_backups_of_one_server" {
   variables {
     create_topic    = false
+    alarm_emails    = []
     topic_arn       = "arn:aws:sns:eu-west-1:111122223333:operations"
     size_band_width = 2
     max_age_hours   = 168
@@ -153,6 +155,12 @@ run "several_backups_of_one_server" {
     error_message = "A drill is watched where its metric is."
   }
 
+  # A drill that is run again and passes ends the alarm, in the same hour, too.
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.drill_failed : alarm.period == 300 && alarm.treat_missing_data == "ignore"])
+    error_message = "The alarm of a drill would stay on after one that passed."
+  }
+
   assert {
     condition     = keys(aws_cloudwatch_metric_alarm.drill_missing) == ["app"] && aws_cloudwatch_metric_alarm.drill_missing["app"].evaluation_periods == 120 && aws_cloudwatch_metric_alarm.drill_missing["app"].treat_missing_data == "breaching"
     error_message = "A drill that never comes must alarm, unless that was not wanted."
@@ -177,5 +185,50 @@ run "several_backups_of_one_server" {
   assert {
     condition     = jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets[0].properties.metrics == [["pgseal", "Complete", "Server", "orders"], ["pgseal", "Complete", "Server", "10.0.0.5"], ["pgseal", "Complete", "Server", "ledger"]]
     error_message = "Each server has one line."
+  }
+}
+
+# The program percent-encodes them, in keys and metrics: everything but A-Z a-z 0-9 . _ -
+run "names_that_are_encoded" {
+  variables {
+    drill_image = "pgseal:drill"
+    backups = {
+      orders = {
+        schedule             = "rate(1 day)"
+        host                 = "orders.cxa1b2c3d4e5.eu-west-1.rds.amazonaws.com"
+        database_resource_id = "db-ABC"
+        databases            = ["my app", "Müller", "a+b~c", "a.b_c-d", "x/y*z"]
+      }
+      six = {
+        schedule             = "rate(1 day)"
+        host                 = "fd00::5"
+        database_resource_id = "db-ABC"
+        databases            = ["my app"]
+      }
+    }
+    drills = { six = { backup = "six", key_secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf" } }
+  }
+
+  assert {
+    condition = { for key, alarm in aws_cloudwatch_metric_alarm.missing : key => [alarm.dimensions["Server"], alarm.dimensions["Database"]] } == {
+      "orders/my app"  = ["orders", "my%20app"]
+      "orders/Müller"  = ["orders", "M%C3%BCller"]
+      "orders/a+b~c"   = ["orders", "a%2Bb%7Ec"]
+      "orders/a.b_c-d" = ["orders", "a.b_c-d"]
+      "orders/x/y*z"   = ["orders", "x%2Fy%2Az"]
+      "six/my app"     = ["fd00::5", "my%20app"]
+    }
+    error_message = "An alarm by a name that the program encodes would never end."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.drill_missing["six"].dimensions == tomap({ Server = "fd00::5", Database = "my%20app" })
+    error_message = "The same goes for drills."
+  }
+
+  assert {
+    condition = (strcontains(aws_iam_role_policy.task["six"].policy, "acme-backups/backups/fd00%3A%3A5/*") &&
+    jsondecode(aws_ecs_task_definition.drill["six"].container_definitions)[0].command[1] == "s3://acme-backups/backups/fd00%3A%3A5/latest:my app")
+    error_message = "The folder of a server has an encoded name."
   }
 }

@@ -20,6 +20,7 @@ variables {
   security_group_ids = ["sg-1"]
   bucket             = "acme-backups"
   public_keys        = ["-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"]
+  alarm_emails       = ["platform@example.com"]
   backups = {
     orders = {
       schedule             = "cron(0 2 * * ? *)"
@@ -35,12 +36,13 @@ run "a_network_of_its_own" {
     create_security_group = true
     vpc_id                = "vpc-1"
     database_cidr_blocks  = ["10.1.0.0/16"]
+    dns_cidr_blocks       = ["10.1.0.2/32"]
     database_security_groups = {
       orders = { id = "sg-orders" }
       ledger = { id = "sg-ledger", port = 5433 }
     }
     drill_image = "pgseal:drill"
-    drills      = { orders = { backup = "orders", key_secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf" } }
+    drills      = { orders = { backup = "orders", database = "app", key_secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf" } }
   }
 
   assert {
@@ -57,6 +59,16 @@ run "a_network_of_its_own" {
       ledger = [aws_security_group.task[0].id, 5433, 5433, "sg-ledger"]
     }
     error_message = "The tasks must get out to each database."
+  }
+
+  assert {
+    condition = { for key, rule in aws_vpc_security_group_egress_rule.dns : key => [rule.security_group_id, rule.ip_protocol, rule.from_port, rule.to_port, rule.cidr_ipv4] } == {
+      drill-0-tcp = [aws_security_group.drill[0].id, "tcp", 53, 53, "10.1.0.2/32"]
+      drill-0-udp = [aws_security_group.drill[0].id, "udp", 53, 53, "10.1.0.2/32"]
+      task-0-tcp  = [aws_security_group.task[0].id, "tcp", 53, 53, "10.1.0.2/32"]
+      task-0-udp  = [aws_security_group.task[0].id, "udp", 53, 53, "10.1.0.2/32"]
+    }
+    error_message = "A VPC with DNS servers of its own must find names."
   }
 
   # A drill runs what owners of tables wrote: it reaches no database.
@@ -111,6 +123,11 @@ run "a_bucket_and_a_cluster_of_its_own" {
     condition     = aws_scheduler_schedule.this["orders"].target[0].arn == aws_ecs_cluster.this[0].arn && output.cluster_arn == aws_ecs_cluster.this[0].arn
     error_message = "The task runs on the cluster that was made."
   }
+
+  assert {
+    condition     = one(aws_ecs_cluster.this[0].setting[*].value) == "disabled"
+    error_message = "Nobody asked for Container Insights, which cost."
+  }
 }
 
 run "no_class_means_no_lock_of_its_own" {
@@ -121,5 +138,36 @@ run "no_class_means_no_lock_of_its_own" {
   assert {
     condition     = !strcontains(aws_iam_role_policy.task["orders"].policy, "s3:PutObjectRetention") && !strcontains(aws_ecs_task_definition.this["orders"].container_definitions, "object_lock")
     error_message = "Without a class the bucket's own lock is enough."
+  }
+}
+
+# The bucket's rules do not go by the classes that the backups have now: older ones had some.
+run "the_last_class_has_gone" {
+  variables {
+    create_bucket            = true
+    backups                  = {}
+    bucket_policy_statements = jsonencode([{ Sid = "Readers", Effect = "Allow", Principal = { AWS = "444455556666" }, Action = "s3:GetObject", Resource = "BUCKET_ARN/*" }])
+  }
+
+  assert {
+    condition     = module.bucket[0].untagged_days == 2603
+    error_message = "What was written with a class would go with what has none, after ${module.bucket[0].untagged_days} days."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(module.bucket[0].policy).Statement : statement.Resource if statement.Sid == "Readers"] == ["${module.bucket[0].arn}/*"]
+    error_message = "The caller's statements are not in the bucket's policy."
+  }
+}
+
+run "no_class_ever" {
+  variables {
+    create_bucket   = true
+    expiration_days = 90
+  }
+
+  assert {
+    condition     = module.bucket[0].untagged_days == 90 && strcontains(module.bucket[0].policy, "NoClassThatWouldNotLast")
+    error_message = "A call that shares the bucket and has classes must be refused."
   }
 }

@@ -20,6 +20,7 @@ variables {
   security_group_ids = ["sg-1"]
   bucket             = "acme-backups"
   public_keys        = ["-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"]
+  alarm_emails       = ["platform@example.com"]
   backups = {
     orders = {
       schedule             = "cron(0 2 * * ? *)"

@@ -20,6 +20,7 @@ variables {
   security_group_ids = ["sg-1"]
   bucket             = "acme-backups"
   public_keys        = ["-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"]
+  alarm_emails       = ["platform@example.com"]
   backups = {
     orders = {
       schedule             = "cron(0 2 * * ? *)"
@@ -180,6 +181,7 @@ run "no_topic" {
 
   variables {
     create_topic = false
+    alarm_emails = []
   }
 
   expect_failures = [var.topic_arn]
@@ -334,7 +336,7 @@ run "no_image_for_drills" {
   command = plan
 
   variables {
-    drills = { a = { backup = "orders", key_secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf" } }
+    drills = { a = { backup = "orders", database = "app", key_secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf" } }
   }
 
   expect_failures = [var.drill_image]
@@ -367,7 +369,7 @@ run "a_drill_on_too_large_a_disk" {
 
   variables {
     drill_image = "pgseal:drill"
-    drills      = { a = { key_secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf", backup = "orders", storage_gib = 500 } }
+    drills      = { a = { key_secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf", backup = "orders", database = "app", storage_gib = 500 } }
   }
 
   expect_failures = [var.drills]
@@ -378,7 +380,7 @@ run "a_drill_that_is_watched_for_too_long" {
 
   variables {
     drill_image = "pgseal:drill"
-    drills      = { a = { key_secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf", backup = "orders", max_age_hours = 300 } }
+    drills      = { a = { key_secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf", backup = "orders", database = "app", max_age_hours = 300 } }
   }
 
   expect_failures = [var.drills]

@@ -20,6 +20,7 @@ variables {
   security_group_ids = ["sg-1"]
   bucket             = "acme-backups"
   public_keys        = ["-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"]
+  alarm_emails       = ["platform@example.com"]
   backups = {
     orders = {
       schedule             = "cron(0 2 * * ? *)"
@@ -33,8 +34,8 @@ run "a_plain_backup" {
   assert {
     condition = [for statement in jsondecode(aws_iam_role_policy.task["orders"].policy).Statement : [statement.Sid, statement.Action, statement.Resource]] == [
       ["LogIn", ["rds-db:connect"], ["arn:aws:rds-db:eu-west-1:111122223333:dbuser:db-ABCDEFGHIJKL01234/backup"]],
-      ["WriteBackups", ["s3:PutObject", "s3:AbortMultipartUpload"], ["arn:aws:s3:::acme-backups/backups/*"]],
-      ["SeeWhetherItIsDone", ["s3:GetObject"], ["arn:aws:s3:::acme-backups/backups/*.manifest*.jsonl"]],
+      ["WriteBackups", ["s3:PutObject", "s3:AbortMultipartUpload"], ["arn:aws:s3:::acme-backups/backups/orders/*"]],
+      ["SeeWhetherItIsDone", ["s3:GetObject"], ["arn:aws:s3:::acme-backups/backups/orders/*.manifest*.jsonl"]],
       ["FindTheBucket", ["s3:ListBucket", "s3:ListBucketMultipartUploads"], ["arn:aws:s3:::acme-backups"]],
       ["LookAtTheBucket", [
         "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetBucketObjectLockConfiguration",
@@ -137,7 +138,7 @@ run "each_setting_adds_what_it_needs" {
       ["arn:aws:rds:eu-west-1:111122223333:db:orders", "arn:aws:rds:eu-west-1:111122223333:cluster:orders"]]
       ReadThePassword   = [["secretsmanager:GetSecretValue"], ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:orders-AbCdEf"]]
       OpenThePassword   = [["kms:Decrypt"], ["arn:aws:kms:eu-west-1:111122223333:key/5ec2e7"]]
-      WriteBackups      = [["s3:PutObject", "s3:AbortMultipartUpload", "s3:PutObjectTagging", "s3:PutObjectRetention", "s3:PutObjectAcl"], ["arn:aws:s3:::acme-backups/backups/*"]]
+      WriteBackups      = [["s3:PutObject", "s3:AbortMultipartUpload", "s3:PutObjectTagging", "s3:PutObjectRetention", "s3:PutObjectAcl"], ["arn:aws:s3:::acme-backups/backups/orders/*"]]
       UseTheKmsKey      = [["kms:GenerateDataKey", "kms:Decrypt"], ["arn:aws:kms:eu-west-1:111122223333:key/0f1e2d3c"]]
       Sign              = [["kms:GetPublicKey", "kms:Sign"], ["arn:aws:kms:eu-west-1:111122223333:key/51971"]]
       FindTheRecipients = [["ssm:GetParametersByPath"], [for end in ["", "/*"] : "arn:aws:ssm:eu-west-1:111122223333:parameter/pgseal/recipients${end}"]]
@@ -145,6 +146,22 @@ run "each_setting_adds_what_it_needs" {
       none              = [["s3:GetObject"], ["arn:aws:s3:::more/*"]]
     }
     error_message = "The rights of a backup with everything are others."
+  }
+
+  # A key that may open what a service brings opens nothing that somebody else has.
+  assert {
+    condition = { for statement in jsondecode(aws_iam_role_policy.task["orders"].policy).Statement : statement.Sid => statement.Condition.StringEquals["kms:ViaService"]
+      if contains(["OpenThePassword", "UseTheKmsKey"], try(statement.Sid, "none")) } == {
+      OpenThePassword = "secretsmanager.eu-west-1.amazonaws.com"
+      UseTheKmsKey    = ["s3.eu-west-1.amazonaws.com"]
+    }
+    error_message = "A key may be used without its service."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.execution["ledger"].policy).Statement : statement.Condition.StringEquals["kms:ViaService"] if statement.Sid == "OpenSecrets"] == [
+    ["secretsmanager.eu-west-1.amazonaws.com", "ssm.eu-west-1.amazonaws.com"]]
+    error_message = "ECS may use a key without its service."
   }
 
   assert {
@@ -201,15 +218,35 @@ run "a_drill_only_reads" {
       OpenTheBucketsEncryption = [["kms:Decrypt"], ["arn:aws:kms:eu-west-1:111122223333:key/0f1e2d3c"]]
       ReadThePrivateKey        = [["secretsmanager:GetSecretValue"], ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf"]]
       OpenThePrivateKey        = [["kms:Decrypt"], ["arn:aws:kms:eu-west-1:111122223333:key/5ec2e7"]]
-      LeaveTheReport           = [["s3:PutObject"], ["arn:aws:s3:::acme-backups/drills/*.drill-*"]]
+      LeaveTheReport           = [["s3:PutObject"], [for name in ["*.drill-*", "pgseal-check"] : "arn:aws:s3:::acme-backups/drills/orders/${name}"]]
       EncryptTheReport         = [["kms:GenerateDataKey"], ["arn:aws:kms:eu-west-1:111122223333:key/0f1e2d3c"]]
     }
     error_message = "A drill may do something else."
   }
 
   assert {
+    condition = { for statement in jsondecode(aws_iam_role_policy.task["orders_drill"].policy).Statement : statement.Sid => flatten([statement.Condition.StringEquals["kms:ViaService"]]) if can(statement.Condition) } == {
+      OpenTheBucketsEncryption = ["s3.eu-west-1.amazonaws.com"]
+      EncryptTheReport         = ["s3.eu-west-1.amazonaws.com"]
+      OpenThePrivateKey        = ["secretsmanager.eu-west-1.amazonaws.com"]
+    }
+    error_message = "A drill may use a key without its service."
+  }
+
+  assert {
     condition     = [for statement in jsondecode(aws_iam_role_policy.execution["orders_drill"].policy).Statement : statement.Sid] == ["WriteLogs"]
     error_message = "An image that is not in ECR needs no rights there."
+  }
+}
+
+run "an_event_that_names_another_server" {
+  variables {
+    event_fields = ["action", "scheduled_time", "host"]
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.task["orders"].policy).Statement : statement.Resource if statement.Sid == "WriteBackups"] == [["arn:aws:s3:::acme-backups/backups/*"]]
+    error_message = "Another server has another folder."
   }
 }
 
@@ -220,7 +257,7 @@ run "an_access_point" {
 
   assert {
     condition = { for statement in jsondecode(aws_iam_role_policy.task["orders"].policy).Statement : statement.Sid => statement.Resource[0] if can(regex("Backups|Bucket$", statement.Sid)) } == {
-      WriteBackups    = "arn:aws:s3:eu-west-1:111122223333:accesspoint/backups/object/backups/*"
+      WriteBackups    = "arn:aws:s3:eu-west-1:111122223333:accesspoint/backups/object/backups/orders/*"
       FindTheBucket   = "arn:aws:s3:eu-west-1:111122223333:accesspoint/backups"
       LookAtTheBucket = "arn:aws:s3:eu-west-1:111122223333:accesspoint/backups"
     }

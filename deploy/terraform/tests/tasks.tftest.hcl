@@ -20,6 +20,7 @@ variables {
   security_group_ids = ["sg-1"]
   bucket             = "acme-backups"
   public_keys        = ["-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"]
+  alarm_emails       = ["platform@example.com"]
   backups = {
     orders = {
       schedule             = "cron(0 2 * * ? *)"
@@ -236,7 +237,7 @@ run "nothing_is_made" {
   variables {
     create                   = false
     drill_image              = "pgseal:drill"
-    drills                   = { orders = { backup = "orders", key_secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf" } }
+    drills                   = { orders = { backup = "orders", database = "app", key_secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf" } }
     create_security_group    = true
     vpc_id                   = "vpc-1"
     create_bucket            = true

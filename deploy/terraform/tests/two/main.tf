@@ -12,6 +12,7 @@ module "a" {
   subnet_ids            = ["subnet-1"]
   database_cidr_blocks  = ["10.0.0.0/8"]
   public_keys           = ["-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"]
+  alarm_emails          = ["platform@example.com"]
   size_band_width       = 2
 
   backups = {
@@ -35,6 +36,7 @@ module "b" {
   subnet_ids            = ["subnet-1"]
   database_cidr_blocks  = ["10.0.0.0/8"]
   public_keys           = ["-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"]
+  alarm_emails          = ["platform@example.com"]
   size_band_width       = 2
 
   backups = {

@@ -96,6 +96,7 @@ module "pgseal" {
   drills = {
     orders = {
       backup                 = "orders"
+      database               = "app"
       key_secret_arn         = aws_secretsmanager_secret.this[2].arn
       key_secret_kms_key_arn = aws_kms_key.this[2].arn
     }
@@ -108,6 +109,7 @@ module "own" {
 
   name                  = "own"
   image                 = "${aws_ecr_repository.pgseal.repository_url}:ecs"
+  alarm_emails          = ["platform@example.com"]
   create_cluster        = true
   create_bucket         = true
   bucket                = "acme-${aws_vpc.this.id}"
