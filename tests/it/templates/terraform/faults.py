@@ -65,7 +65,7 @@ SLOW = [
     ("refused", "variables-alarms.tf", "var.max_age_hours <= 168 ", "var.max_age_hours <= 169 "),
     ("refused_silence", "variables.tf", 'contains(var.event_fields, "scheduled_time")', "true"),
     ("refused_silence", "variables-alarms.tf", "|| length(var.alarm_emails) > 0", "|| true"),
-    ("refused_silence", "variables-alarms.tf", "drill.server != null)])", "true)])"),
+    ("refused_silence", "variables-alarms.tf", ": drill.database != null ||", ": true ||"),
     ("refused_silence", "variables-alarms.tf", '["*", drill.database])) > 0', '["*", drill.database])) >= 0'),
     ("refused_silence", "variables-bucket.tf", 'coalesce(var.lock_mode, "NONE") == "NONE" ||', 'coalesce(var.lock_mode, "NONE") != "" ||'),
     ("refused_silence", "variables-bucket.tf", "max(values(var.retention_days)...) + 2", "0"),
