@@ -151,12 +151,11 @@ locals {
         Resource = [drill.key_secret_arn]
       },
       {
-        # Before it starts it tries whether it could, by completing an upload of that name that there is not.
-        Sid    = "LeaveTheReport"
-        Effect = "Allow"
-        Action = ["s3:PutObject"]
-        Resource = [for name in ["*.drill-*", "pgseal-check"] :
-        "${local.objects}/${var.report_prefix}/${local.drill_folders[key]}/${name}"]
+        # Before it starts it tries whether it could, by completing an upload of such a name that there is not.
+        Sid      = "LeaveTheReport"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject"]
+        Resource = ["${local.objects}/${var.report_prefix}/${local.drill_folders[key]}/*.drill-*"]
       },
     ],
     [for arn in compact([drill.key_secret_kms_key_arn]) : {

@@ -107,7 +107,8 @@ impl S3 {
 
     /// Whether a folder takes what we write, by completing an upload that there is not: nothing is left there.
     pub(crate) async fn must_take(&self, folder: &str) -> Result<()> {
-        let key = format!("{folder}pgseal-check");
+        // As reports of drills are named: a role that may leave nothing else there must not be refused here.
+        let key = format!("{folder}pgseal-check.drill-check");
         match self.complete_nothing(&key, RequiredHeader::Condition).await {
             S3ErrorKind::Unsupported(error) => Err(lacking(error, RequiredHeader::Condition)),
             S3ErrorKind::Denied(error) | S3ErrorKind::BadCredentials(error) => Err(error),

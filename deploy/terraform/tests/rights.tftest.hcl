@@ -218,7 +218,7 @@ run "a_drill_only_reads" {
       OpenTheBucketsEncryption = [["kms:Decrypt"], ["arn:aws:kms:eu-west-1:111122223333:key/0f1e2d3c"]]
       ReadThePrivateKey        = [["secretsmanager:GetSecretValue"], ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf"]]
       OpenThePrivateKey        = [["kms:Decrypt"], ["arn:aws:kms:eu-west-1:111122223333:key/5ec2e7"]]
-      LeaveTheReport           = [["s3:PutObject"], [for name in ["*.drill-*", "pgseal-check"] : "arn:aws:s3:::acme-backups/drills/orders/${name}"]]
+      LeaveTheReport           = [["s3:PutObject"], ["arn:aws:s3:::acme-backups/drills/orders/*.drill-*"]]
       EncryptTheReport         = [["kms:GenerateDataKey"], ["arn:aws:kms:eu-west-1:111122223333:key/0f1e2d3c"]]
     }
     error_message = "A drill may do something else."

@@ -66,12 +66,16 @@ fn allowed(fixture: &Fixture, event: &Value, policy: &str) -> BTreeSet<String> {
 #[test]
 fn a_writer_may_do_what_its_runs_do_and_no_more() {
     let fixture = Fixture::new();
+    // More than a part: less than one is no upload in parts.
+    let wide = "create table wide as select repeat('x', 1000) as x from generate_series(1, 12000)";
+    fixture.server.psql("app", wide);
     for more in [
         json!({}),
         json!({"retention": "daily"}),
         json!({"acl": "bucket-owner-full-control", "tags": {"team": "data"}}),
     ] {
         let mut event = fixture.event();
+        event["compression"] = json!("none");
         for (name, value) in more.as_object().expect("fields") {
             event[name] = value.clone();
         }

@@ -50,8 +50,8 @@ locals {
     var.organization_id == null && length(local.numbered) == 0 ? [] : [var.prefix], values(local.named),
   ))
 
-  # What a drill leaves; before it starts it tries whether it could, by completing an upload that there is not.
-  reports      = [for end in ["*.drill-*", "*pgseal-check"] : "BUCKET_ARN/${var.report_prefix}/${end}"]
+  # What a drill leaves, and tries whether it could before it starts.
+  reports      = ["BUCKET_ARN/${var.report_prefix}/*.drill-*"]
   report_roots = [for account in var.reader_accounts : local.roots[account]]
 
   allowed = concat(flatten([for writer in local.writers : [

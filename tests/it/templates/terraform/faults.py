@@ -76,7 +76,7 @@ SLOW = [
     ("alarms", "alarms.tf", "  period              = 300\n  evaluation_periods  = 1\n  threshold           = 1\n  comparison_operator = \"Less",
      "  period              = 3600\n  evaluation_periods  = 1\n  threshold           = 1\n  comparison_operator = \"Less"),
     ("rights", "policies.tf", '"${var.prefix}/${local.encoded[local.servers[key]]}"', "var.prefix"),
-    ("rights", "policies.tf", '["*.drill-*", "pgseal-check"]', '["*.drill-*"]'),
+    ("rights", "policies.tf", "/*.drill-*", "/*"),
     ("rights", "policies.tf", '["host", "instance", "prefix"]', "[]"),
     ("rights", "policies.tf", "Condition = local.via_s3", "Condition = {}"),
     ("rights", "policies.tf", '["secretsmanager", "ssm"] : "${service}', '["secretsmanager", "ssm"] : "*${service}'),

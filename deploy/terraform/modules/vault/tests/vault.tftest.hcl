@@ -38,7 +38,7 @@ run "one_writer" {
         Effect      = "Deny"
         Principal   = "*"
         Action      = "s3:PutObject"
-        NotResource = ["arn:aws:s3:::vault/drills/*.drill-*", "arn:aws:s3:::vault/drills/*pgseal-check"]
+        NotResource = ["arn:aws:s3:::vault/drills/*.drill-*"]
         Condition   = { StringNotEquals = { "aws:PrincipalAccount" = ["111122223333"] } }
       }
       NobodyElseReports = {
@@ -46,7 +46,7 @@ run "one_writer" {
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:PutObject"
-        Resource  = ["arn:aws:s3:::vault/drills/*.drill-*", "arn:aws:s3:::vault/drills/*pgseal-check"]
+        Resource  = ["arn:aws:s3:::vault/drills/*.drill-*"]
         Condition = { StringNotEquals = { "aws:PrincipalAccount" = ["444455556666"] } }
       }
       EachBelowItsOwnNumber = {
@@ -55,7 +55,7 @@ run "one_writer" {
         Principal = "*"
         Action    = "s3:PutObject"
         NotResource = [
-          "arn:aws:s3:::vault/backups/$${aws:PrincipalAccount}/*", "arn:aws:s3:::vault/drills/*.drill-*", "arn:aws:s3:::vault/drills/*pgseal-check",
+          "arn:aws:s3:::vault/backups/$${aws:PrincipalAccount}/*", "arn:aws:s3:::vault/drills/*.drill-*",
         ]
       }
       LocksHaveTheModeOfTheVault = {
@@ -202,7 +202,7 @@ run "readers_of_another_account" {
     condition = { for statement in jsondecode(output.policy).Statement : statement.Sid => [statement.Principal.AWS, statement.Action, statement.Resource] if startswith(statement.Sid, "Readers") } == {
       ReadersRead         = [["arn:aws:iam::777788889999:root"], ["s3:GetObject", "s3:GetObjectVersion"], ["arn:aws:s3:::vault/backups/*"]]
       ReadersFind         = [["arn:aws:iam::777788889999:root"], "s3:ListBucket", "arn:aws:s3:::vault"]
-      ReadersLeaveReports = [["arn:aws:iam::777788889999:root"], "s3:PutObject", ["arn:aws:s3:::vault/reports/*.drill-*", "arn:aws:s3:::vault/reports/*pgseal-check"]]
+      ReadersLeaveReports = [["arn:aws:iam::777788889999:root"], "s3:PutObject", ["arn:aws:s3:::vault/reports/*.drill-*"]]
     }
     error_message = "An account of drills reads, and leaves reports."
   }
