@@ -1,5 +1,6 @@
 //! The entry points of a shell and of ECS: commands, and the one-shot backup.
 
+mod drill;
 mod event_argument;
 mod explain;
 mod filter;
@@ -220,7 +221,7 @@ pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Resul
         Command::Clean(arguments) => return restore::clean(arguments, env, cancel).await.map_err(misused),
         Command::Verify(arguments) => return restore::verify(arguments, env, cancel).await.map_err(misused),
         Command::Restore(arguments) => return restore::restore(arguments, env, cancel).await.map_err(misused),
-        Command::Drill(arguments) => return restore::drill(arguments, env, cancel).await.map_err(misused),
+        Command::Drill(arguments) => return drill::drill(arguments, env, cancel).await.map_err(misused),
         Command::Rewrap(arguments) => return restore::rewrap(arguments, env, cancel).await.map_err(misused),
         Command::Decrypt(arguments) => return restore::decrypt(arguments, env, cancel).await.map_err(misused),
         Command::Policy(argument) => {

@@ -52,7 +52,12 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
             for error in std::iter::once(&error).chain(&error.also) {
                 tracing::error!(target: ANSWER, code = error.code.name(), hint = error.hint(), "{}", error.message);
             }
-            let refusal = Response::refused(asked, error);
+            let mut refusal = Response::refused(asked, error);
+            if let Response::Receipt(receipt) = &mut refusal {
+                // Of a deployment for one server its alarms hear even of what could not be read.
+                let host = world.env.get("POSTGRES_HOST").map(str::trim);
+                receipt.server = host.and_then(|host| host.split('.').next()).map(str::to_owned);
+            }
             refusal.record();
             return refusal;
         }

@@ -35,29 +35,41 @@ pub(crate) fn record_receipt(receipt: &Receipt) {
 }
 
 /// `server` is the folder that the backup lies in, which `backups/{host}` makes the server's name.
-pub(crate) fn record_drill(server: &str, database: &str, has_passed: bool, duration_ms: u64) {
+pub(crate) fn record_drill(server: &str, database: Option<&str>, has_passed: bool, duration_ms: u64) {
     let values = [
         ("DrillPassed", f64::from(u8::from(has_passed))),
         ("DrillDuration", seconds(duration_ms)),
     ];
-    record!(line(&dimension(server), Some(database), &values, OffsetDateTime::now_utc()));
+    record!(line(&dimension(server), database, &values, OffsetDateTime::now_utc()));
 }
 
 fn of_receipt(receipt: &Receipt, server: &str, now: OffsetDateTime) -> Vec<Value> {
+    let server = &dimension(server);
     // PostgreSQL forbids to dump it: nobody is to be woken for it.
     let tried = receipt.backups.iter().filter(|entry| entry.status != Status::Skipped);
-    let mut lines: Vec<Value> = tried
-        .map(|entry| line(server, Some(&entry.database), &values(entry), now))
-        .collect();
+    let of_entry = |entry: &ReceiptEntry| {
+        let mut line = line(server, Some(&entry.database), &values(entry, now), now);
+        // No metric, so that a search of the log finds it.
+        if entry.made.as_ref().is_some_and(|made| made.partial) {
+            line["Partial"] = true.into();
+        }
+        line
+    };
+    let mut lines: Vec<Value> = tried.map(of_entry).collect();
     if receipt.backups.is_empty() && receipt.error.is_some() {
         lines.push(line(server, None, &[("Complete", 0.0)], now));
     }
     lines
 }
 
-fn values(entry: &ReceiptEntry) -> Vec<(&'static str, f64)> {
+/// How old a backup that is found may be to be told as this event's: one that always has the same time makes no new ones, and the
+/// alarm on missing backups must hear of that.
+const OF_THIS_EVENT: time::Duration = time::Duration::days(1);
+
+fn values(entry: &ReceiptEntry, now: OffsetDateTime) -> Vec<(&'static str, f64)> {
     let made = entry.made.as_ref();
-    let mut values = vec![("Complete", f64::from(u8::from(made.is_some())))];
+    let is_recent = |made: &BackupSummary| entry.status == Status::Complete || now - made.finished_at.0 <= OF_THIS_EVENT;
+    let mut values = vec![("Complete", f64::from(u8::from(made.is_some_and(is_recent))))];
     // What an earlier delivery made was counted then.
     if let (Status::Complete, Some(made)) = (entry.status, made) {
         values.extend(of_new(made));
@@ -161,6 +173,18 @@ mod tests {
             assert_eq!(line["Server"], "orders");
             assert_eq!(line["_aws"]["Timestamp"], 1_795_485_600_000_i64);
         }
+    }
+
+    /// An event with a fixed time was told as a new backup, night after night, and no alarm was raised.
+    #[test]
+    fn a_backup_of_the_day_before_yesterday_is_no_new_one() {
+        let complete = |days| {
+            let entry = ReceiptEntry::already_complete("app", "backups/app".to_owned(), summary());
+            let lines = of_receipt(&Receipt::new(vec![entry], Vec::new()), "::1", NOW + time::Duration::days(days));
+            assert_eq!(lines[0]["Server"], "%3A%3A1");
+            lines[0]["Complete"].clone()
+        };
+        assert_eq!((complete(0), complete(2)), (json!(1.0), json!(0.0)));
     }
 
     #[test]

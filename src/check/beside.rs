@@ -3,6 +3,7 @@
 
 use super::{CheckReport, CheckStatus};
 use crate::cancel::Cancel;
+use crate::error::{Code, Error};
 use crate::plan::{Plan, RetentionClass};
 use crate::rds::authorities::Authorities;
 use crate::store::{BucketSetting, ExpectedRules, S3};
@@ -25,6 +26,12 @@ pub(super) async fn bucket_settings(store: &S3, plan: &Plan, cancel: &Cancel, re
     };
     for (name, setting) in settings {
         match setting {
+            // S3 refuses every write then.
+            BucketSetting::Lacking(reason) if name == "bucket_lock" && plan.destination.object_lock.is_some() => {
+                let error = Error::field(Code::S3Denied, "object_lock", format!("asks for what the bucket has not: {reason}"));
+                let error = error.advise("Turn Object Lock on for the bucket, or leave `object_lock` out.");
+                report.record(name, None, Err(error));
+            }
             BucketSetting::Good(detail) => report.add(name, CheckStatus::Ok, detail),
             BucketSetting::Lacking(warning) => report.add(name, CheckStatus::Warning, json!({"warning": warning})),
             BucketSetting::NotSeen(reason) => report.add(name, CheckStatus::NotChecked, json!({"reason": reason})),

@@ -221,7 +221,12 @@ fn sql(plan: &Plan) -> String {
         Auth::Iam { .. } => format!("GRANT rds_iam TO {user};\n"),
         Auth::Password(_) => String::new(),
     };
-    format!("CREATE ROLE {user} LOGIN;\n{iam}GRANT pg_read_all_data TO {user};")
+    // Asked for by psql, so that it stands nowhere.
+    let password = match plan.source.auth {
+        Auth::Iam { .. } => String::new(),
+        Auth::Password(_) => format!("\n\\password {user}"),
+    };
+    format!("CREATE ROLE {user} LOGIN;\n{iam}GRANT pg_read_all_data TO {user};{password}")
 }
 
 impl Answer for InitAnswer {

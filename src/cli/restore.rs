@@ -3,8 +3,6 @@
 use super::CommandOutput;
 use super::filter::FilterArguments;
 use super::key_arguments::{KeyArguments, LegacyArguments, Trust, read_file, verifier};
-use super::report_place::ReportPlace;
-use super::views::DrillAnswer;
 use crate::aws::manifest_signer::ManifestSigner;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
@@ -12,7 +10,6 @@ use crate::envelope::private_key::{PrivateKey, passphrase};
 use crate::envelope::recipient::{self, Recipient};
 use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
-use crate::metrics;
 use crate::observe::logs::ANSWER;
 use crate::observe::output;
 use crate::plan::SigningKey;
@@ -22,8 +19,7 @@ use crate::restore::conninfo::Conninfo;
 use crate::restore::find::ChosenBackup;
 use crate::restore::list::UnreadableEntry;
 use crate::restore::list::filter::{self, ListFilter, age};
-use crate::restore::report::DrillOutcome;
-use crate::restore::{clean, decrypt, drill, list, load, rewrap, verify};
+use crate::restore::{clean, decrypt, list, load, rewrap, verify};
 use crate::variables::Env;
 use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret;
@@ -35,7 +31,7 @@ use time::{Duration, OffsetDateTime};
 pub(crate) struct BackupArgument {
     /// s3://bucket/prefix/STEM, or a directory with the downloaded objects: directory[/STEM]
     #[arg(value_name = "BACKUP")]
-    backup: String,
+    pub(super) backup: String,
 }
 
 #[derive(Args)]
@@ -116,19 +112,19 @@ pub struct Restore {
 #[derive(Args)]
 pub struct Drill {
     #[command(flatten)]
-    backup: BackupArgument,
+    pub(super) backup: BackupArgument,
     #[command(flatten)]
-    key: KeyArguments,
+    pub(super) key: KeyArguments,
     /// Where the report is left, as JSON and as HTML: a directory, or s3://bucket/prefix
     #[arg(long, value_name = "LOCATION", default_value = ".")]
-    report: String,
+    pub(super) report: String,
     #[command(flatten)]
-    filter: FilterArguments,
+    pub(super) filter: FilterArguments,
     /// Goes on where neither Landlock nor other users keep the backup's code from this machine
     #[arg(long)]
-    unconfined: bool,
+    pub(super) unconfined: bool,
     #[command(flatten)]
-    trust: Trust,
+    pub(super) trust: Trust,
 }
 
 #[derive(Args)]
@@ -269,37 +265,8 @@ pub(crate) async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> 
     Ok(CommandOutput::new(restored, 0))
 }
 
-pub(crate) async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
-    let key = cancel.run_until_cancelled(arguments.key.open()).await?;
-    let signer = arguments.trust.signer()?;
-    let place = ReportPlace::open(&arguments.report, env).await?;
-    let backup = ChosenBackup::find(&arguments.backup.backup, signer.as_ref(), env, cancel).await?;
-    let (client_folders, path) = clients(env);
-    let ask = drill::DrillOptions {
-        key,
-        signer: signer.as_ref(),
-        unconfined: arguments.unconfined,
-        filter: arguments.filter.options(),
-        workers: arguments.trust.workers(),
-        client_folders,
-        path,
-    };
-    let report = drill::drill(&backup, ask, cancel).await;
-    let has_passed = report.outcome == DrillOutcome::Passed;
-    metrics::record_drill(&backup.folder.last_name(), &report.backup.database, has_passed, report.duration_ms);
-    let (exit, page) = match place.leave(&report).await {
-        Ok(page) => (report.exit(), Some(page)),
-        Err(error) => {
-            // What the drill found out is worth more than where it was to be kept.
-            tracing::error!(code = error.code.name(), "the report was not kept: {}", error.message);
-            (error.code.exit(), None)
-        }
-    };
-    Ok(CommandOutput::new(DrillAnswer { report, page }, exit))
-}
-
 /// Where to look for PostgreSQL's programs.
-fn clients(env: &Env) -> (Vec<PathBuf>, Option<String>) {
+pub(super) fn clients(env: &Env) -> (Vec<PathBuf>, Option<String>) {
     let first = env.get("PGSEAL_PG_BIN").map(|list| std::env::split_paths(list).collect());
     (first.unwrap_or_default(), env.get("PATH").map(str::to_owned))
 }

@@ -96,13 +96,21 @@ impl RateSchedule {
         }
         let (mut left, mut seconds) = (bytes, 0);
         while left > 0 && Duration::seconds(seconds) < HORIZON {
-            let rate = self.at(now + Duration::seconds(seconds)).bytes_per_second()?;
+            // What nothing holds back takes no time that a rate knows of.
+            let Some(rate) = self.at(now + Duration::seconds(seconds)).bytes_per_second() else {
+                left = 0;
+                break;
+            };
             // Windows begin and end at whole minutes.
-            left = left.saturating_sub(rate.saturating_mul(60));
-            seconds += 60;
+            let passes = rate.saturating_mul(60);
+            seconds += match left <= passes {
+                true => i64::try_from(left.div_ceil(rate.max(1))).unwrap_or(60),
+                false => 60,
+            };
+            left = left.saturating_sub(passes);
         }
         let passed = (bytes - left).max(1);
-        Some((passed / (seconds.max(1) as u64)).max(1))
+        (seconds > 0).then(|| (passed / (seconds as u64)).max(1))
     }
 
     /// The times with rates of their own, as an event names them, with bytes per second.
@@ -186,6 +194,21 @@ mod tests {
             schedule(night(), "UTC").unwrap().average(hour, datetime!(2026-11-30 12:10 UTC)),
             None
         );
+    }
+
+    /// A time without a limit later on made the whole dump one without, and any list was rounded up to minutes.
+    #[test]
+    fn the_average_is_neither_none_for_a_free_hour_to_come_nor_by_whole_minutes() {
+        let list = json!([{"from": "00:00", "to": "00:20", "rate": "1k"}, {"from": "00:20", "to": "06:00", "rate": "0"}]);
+        let slow_first = schedule(list, "UTC").unwrap();
+        let bytes = 41_000_000;
+        let average = slow_first
+            .average(bytes, datetime!(2026-11-30 00:00 UTC))
+            .expect("twenty minutes are held back");
+        assert_eq!(bytes / average, 1200);
+        let list = json!([{"from": "00:00", "to": "00:01", "rate": "5M"}]);
+        let average = schedule(list, "UTC").unwrap().average(20 << 20, datetime!(2026-11-30 09:00 UTC));
+        assert_eq!(average, Some(10 << 20));
     }
 
     #[test]

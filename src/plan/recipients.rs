@@ -15,22 +15,37 @@ pub(crate) fn parameter_path(env: &Env) -> Option<&str> {
     env.get("OPENSSL_PUBLIC_KEY")?.trim().strip_prefix(STORE)
 }
 
-/// Anyone who may write a parameter could make themselves a recipient: the fingerprints say whose keys may be there.
-fn stored(path: &str, env: &Env) -> Result<Vec<String>> {
+/// Anyone who may write a parameter could make themselves a recipient: the fingerprints say whose keys may be there. What the
+/// image says of the path it must say of them, too, or a variable of the task would say it.
+fn must_be_pinned(path: &str, env: &Env) -> Result<()> {
+    const FINGERPRINTS: &str = "PGSEAL_ALLOWED_FINGERPRINTS";
     let refused = |reason: &str| Error::field(Code::BadEvent, "public_key", format!("(OPENSSL_PUBLIC_KEY) {reason}"));
     if !path.starts_with('/') || path.chars().any(char::is_whitespace) {
         return Err(refused("must name a path in Parameter Store as ssm:/path"));
     }
-    if env.get("PGSEAL_ALLOWED_FINGERPRINTS").is_none() {
+    if env.get(FINGERPRINTS).is_none() {
         return Err(refused(
             "names Parameter Store: set PGSEAL_ALLOWED_FINGERPRINTS to the fingerprints of the keys that may be there",
         ));
     }
-    let keys = env.stored_keys().ok_or_else(|| {
-        refused("names Parameter Store, which this command does not read")
-            .advise("Set OPENSSL_PUBLIC_KEY to one of the keys themselves for it.")
-    })?;
-    Ok(keys.to_vec())
+    if env.is_pinned("OPENSSL_PUBLIC_KEY") && !env.is_pinned(FINGERPRINTS) {
+        return Err(refused(
+            "is pinned by the image and names Parameter Store: the image must pin PGSEAL_ALLOWED_FINGERPRINTS, too",
+        ));
+    }
+    Ok(())
+}
+
+fn stored(env: &Env) -> Result<Vec<String>> {
+    let unread = || {
+        let error = Error::field(
+            Code::BadEvent,
+            "public_key",
+            "(OPENSSL_PUBLIC_KEY) names Parameter Store, which this command does not read",
+        );
+        error.advise("Set OPENSSL_PUBLIC_KEY to one of the keys themselves for it.")
+    };
+    env.stored_keys().map(<[String]>::to_vec).ok_or_else(unread)
 }
 
 /// Those of the event, as far as the environment allows them.
@@ -52,11 +67,12 @@ pub(super) fn recipients(asked: &EventFields<'_>, env: &Env) -> Result<Vec<Recip
         ));
     }
     let path = parameter_path(env);
+    path.map(|path| must_be_pinned(path, env)).transpose()?;
     let of_variable = match (variable, path) {
         (None, _) => None,
         // Of no use to an event that has its own.
         (_, Some(_)) if asked.in_event("public_key") || asked.in_defaults("public_key") => None,
-        (_, Some(path)) => Some(parsed(&stored(path, env)?)?),
+        (_, Some(_)) => Some(parsed(&stored(env)?)?),
         (Some(variable), None) => Some(parsed(&key_texts(variable)?)?),
     };
     let of_defaults = asked.of_defaults().texts("public_key")?.map(|texts| parsed(&texts)).transpose()?;
@@ -74,7 +90,8 @@ pub(super) fn recipients(asked: &EventFields<'_>, env: &Env) -> Result<Vec<Recip
         .get("PGSEAL_ALLOWED_FINGERPRINTS")
         .filter(|_| allows("PGSEAL_ALLOWED_FINGERPRINTS"));
     let pins = pins.map(fingerprints).transpose()?;
-    if pins.is_some() || !of_environment.is_empty() {
+    // Where the environment says anything of recipients, what is not among those is refused: also where none is left.
+    if pins.is_some() || !of_environment.is_empty() || variable.is_some() {
         let pinned = |recipient: &Recipient| pins.as_ref().is_some_and(|pins| pins.contains(&recipient.fingerprint));
         let allowed = |recipient: &Recipient| pinned(recipient) || of_environment.contains(recipient);
         if let Some(stranger) = chosen.iter().find(|recipient| !allowed(recipient)) {

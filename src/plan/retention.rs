@@ -93,11 +93,15 @@ impl RetentionDays {
     /// As anyone who deploys other rules says it: `daily=14,weekly=60`; the others are as ever.
     pub(super) fn from_env(env: &Env) -> Result<Self> {
         let mut days = Self::default();
+        let mut seen = Vec::new();
         for part in env.get(Self::VARIABLE).unwrap_or_default().split(',') {
             if part.trim().is_empty() {
                 continue;
             }
-            days.set(part).ok_or_else(|| {
+            let class = part.split('=').next().unwrap_or_default().trim();
+            let is_first = !seen.contains(&class);
+            seen.push(class);
+            days.set(part).filter(|()| is_first).ok_or_else(|| {
                 refused(
                     Self::VARIABLE,
                     "(an environment variable) must be classes with whole days from 2 to 36500, such as daily=14,weekly=60,monthly=400,yearly=2600",
@@ -213,7 +217,15 @@ mod tests {
         assert_eq!(RetentionClass::ALL.map(|class| given.of(class)), [30, 60, 400, 3650]);
         assert_eq!(given.locked(RetentionClass::Daily), 29);
         assert_eq!(days("").unwrap(), RetentionDays::default());
-        for text in ["daily", "daily=1", "daily=-3", "hourly=3", "daily=14;weekly=60", "14"] {
+        for text in [
+            "daily",
+            "daily=1",
+            "daily=-3",
+            "hourly=3",
+            "daily=14;weekly=60",
+            "14",
+            "daily=14,daily=9",
+        ] {
             let error = days(text).unwrap_err();
             assert!(
                 error.code == Code::BadEvent && error.message.contains("RETENTION_DAYS"),

@@ -110,7 +110,7 @@ async fn tables(session: &Session<'_>, of: impl Fn(&str, Named) -> String, warni
         Err(error) if error.code == Code::DbPrivilege => return Err(missing_privilege(session, &of).await.unwrap_or(error)),
         answer => answer?,
     }
-    let hint = "ALTER ROLE the backup user BYPASSRLS: a dump without all rows would be no backup.";
+    let hint = "As an administrator: ALTER ROLE … BYPASSRLS, with the backup user's name. A dump without all rows would be no backup.";
     let query = of(ROW_SECURITY, Named::Relations);
     none(session, &query, "row security hides rows of", Some(hint), warnings).await
 }

@@ -43,7 +43,7 @@ pub(super) async fn newest(
     }
     let ahead = OffsetDateTime::now_utc() + AHEAD;
     let mut found_of: BTreeMap<(String, String), Candidate> = BTreeMap::new();
-    let mut not_signed = 0_usize;
+    let mut not_signed = BTreeSet::new();
     for ((_, stem), names_of_it) in revisions.iter().rev() {
         for name in names_of_it {
             let bytes = cancel.run_until_cancelled(archive.read(name, MAX_MANIFEST)).await;
@@ -64,7 +64,7 @@ pub(super) async fn newest(
                 continue;
             }
             if signer.is_some() && check_signature(&found, signer).is_err() {
-                not_signed += 1;
+                not_signed.insert(*stem);
                 continue;
             }
             let of = (manifest.database.clone(), manifest.source_text());
@@ -81,7 +81,7 @@ pub(super) async fn newest(
         .collect();
     // Of a version before 0.2, which does not say: once there are newer ones they count for nothing.
     found_of.retain(|(of, source), _| source != UNKNOWN_SOURCE || !known.contains(of));
-    choose(folder, database, found_of, not_signed)
+    choose(folder, database, found_of, not_signed.len())
 }
 
 /// The newest of one database of one server.

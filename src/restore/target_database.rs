@@ -152,7 +152,7 @@ pub(crate) fn must_have_roles(properties: &DatabaseProperties, target: &PsqlTarg
         return Ok(());
     };
     Err(Error::new(Code::RestoreFailed, message).advise(
-        "Restore the roles first (--globals, where the backup has them) or make them; or leave out what names them (--no-owner --no-privileges).",
+        "Make them (CREATE ROLE, in psql), or restore those of the backup first (--globals, if it was made with them); or leave out what names them (--no-owner --no-privileges).",
     ))
 }
 

@@ -37,7 +37,7 @@ impl S3 {
             self.lock(),
             self.lifecycle(rules),
             self.default_encryption(),
-            self.policy()
+            self.policy(rules.prefix)
         );
         [
             ("bucket_versioning", versioning),
@@ -119,9 +119,11 @@ impl S3 {
         }
     }
 
-    async fn policy(&self) -> BucketSetting {
+    async fn policy(&self, prefix: &str) -> BucketSetting {
         match self.client.get_bucket_policy().bucket(self.bucket_name()).send().await {
-            Ok(answer) if forbids_overwriting(answer.policy().unwrap_or_default()) => BucketSetting::Good(json!({"overwrites": "denied"})),
+            Ok(answer) if forbids_overwriting(answer.policy().unwrap_or_default(), prefix) => {
+                BucketSetting::Good(json!({"overwrites": "denied"}))
+            }
             Ok(_) => BucketSetting::Lacking(OVERWRITES.to_owned()),
             Err(error) => unseen(&error, "s3:GetBucketPolicy", Some(OVERWRITES)),
         }
@@ -142,21 +144,34 @@ where
     }
 }
 
-/// Whether some statement denies what has no `If-None-Match`.
-fn forbids_overwriting(policy: &str) -> bool {
+/// Whether some statement denies writes without `If-None-Match` to all that begins so, as deploy/bucket-policy.json has it.
+fn forbids_overwriting(policy: &str, prefix: &str) -> bool {
     let policy: Value = serde_json::from_str(policy).unwrap_or_default();
-    let statements = match &policy["Statement"] {
-        Value::Array(statements) => statements.clone(),
+    let list = |value: &Value| match value {
+        Value::Array(values) => values.clone(),
         one => vec![one.clone()],
     };
+    let texts = |value: &Value| -> Vec<String> { list(value).iter().map(|one| one.as_str().unwrap_or_default().to_owned()).collect() };
     let denies = |statement: &Value| {
-        statement["Effect"] == "Deny"
-            && statement["Condition"]
-                .to_string()
-                .to_ascii_lowercase()
-                .contains("\"s3:if-none-match\"")
+        let is_for_all = statement["Principal"] == "*" || statement["Principal"]["AWS"] == "*";
+        let is_of_writes = texts(&statement["Action"])
+            .iter()
+            .any(|action| matches!(&**action, "s3:PutObject" | "s3:Put*" | "s3:*"));
+        let is_of_prefix = texts(&statement["Resource"]).iter().any(|resource| {
+            let key = resource
+                .split_once(":::")
+                .and_then(|(_, path)| path.split_once('/'))
+                .map(|(_, key)| key);
+            key.and_then(|key| key.strip_suffix('*'))
+                .is_some_and(|beginning| prefix.starts_with(beginning))
+        });
+        let without = statement["Condition"]["Null"].as_object().into_iter().flatten();
+        let is_without = without.into_iter().any(|(name, value)| {
+            name.eq_ignore_ascii_case("s3:if-none-match") && list(value).iter().any(|one| *one == "true" || *one == true)
+        });
+        statement["Effect"] == "Deny" && is_for_all && is_of_writes && is_of_prefix && is_without
     };
-    statements.iter().any(denies)
+    list(&policy["Statement"]).iter().any(denies)
 }
 
 fn fault_of(rules: &[LifecycleRule], expected: &ExpectedRules<'_>) -> Option<String> {
@@ -165,38 +180,66 @@ fn fault_of(rules: &[LifecycleRule], expected: &ExpectedRules<'_>) -> Option<Str
     if !ours().any(|rule| rule.abort_incomplete_multipart_upload().is_some()) {
         return Some("no lifecycle rule aborts uploads that a killed run left open: they cost money, unseen".to_owned());
     }
-    let classes = expected.retention.iter();
-    classes
-        .map(|(class, days)| fault_of_class(ours().copied(), class, *days))
-        .find_map(|fault| fault)
+    let mut classes = expected.retention.iter();
+    classes.find_map(|(class, days)| fault_of_class(&enabled, expected.prefix, class, *days))
 }
 
-fn fault_of_class<'a>(rules: impl Iterator<Item = &'a LifecycleRule> + Clone, class: &str, days: u32) -> Option<String> {
-    let of_class = |rule: &&LifecycleRule| tags(rule).any(|(name, value)| (name, value) == ("retention", class));
-    if !rules.clone().any(|rule| of_class(&rule) && rule.expiration().is_some()) {
+/// What S3 would do with a manifest of this class, and with what it names.
+fn fault_of_class(rules: &[&LifecycleRule], prefix: &str, class: &str, days: u32) -> Option<String> {
+    let tag = ("retention", class);
+    let (manifest, rest) = (
+        removed_after(rules, prefix, &[tag, ("role", "manifest")]),
+        removed_after(rules, prefix, &[tag]),
+    );
+    let (Some(manifest), Some(rest)) = (manifest, rest) else {
         return Some(format!(
             "no lifecycle rule removes what has the tag retention={class}: see deploy/lifecycle.json"
         ));
+    };
+    if i64::from(manifest.min(rest)) < i64::from(days) {
+        return Some(format!(
+            "the lifecycle rules remove backups after {} days, before the {days} of `retention` {class}",
+            manifest.min(rest)
+        ));
     }
-    // Of several that fit S3 takes the shortest.
-    let sooner = rules
-        .filter(|rule| tags(rule).next().is_none())
-        .filter_map(|rule| rule.expiration()?.days());
-    let first = sooner.min().filter(|first| i64::from(*first) < i64::from(days))?;
-    Some(format!(
-        "a lifecycle rule without tags removes everything after {first} days, before the {days} of `retention` {class}"
-    ))
+    // S3 counts from a time that may be a day earlier for what is written first.
+    (rest <= manifest).then(|| {
+        format!("the lifecycle rules remove what a manifest of `retention` {class} names after {rest} days, before the manifest: see deploy/lifecycle.json")
+    })
+}
+
+/// Of several rules that fit S3 takes the shortest. One for a narrower prefix fits some of the backups; one that goes by sizes
+/// may fit none.
+fn removed_after(rules: &[&LifecycleRule], prefix: &str, object: &[(&str, &str)]) -> Option<i32> {
+    let fits = |rule: &&&LifecycleRule| {
+        let is_there = covers(rule, prefix) || prefix_of(rule).starts_with(prefix);
+        is_there && !goes_by_size(rule) && tags(rule).all(|tag| object.contains(&tag))
+    };
+    rules.iter().filter(fits).filter_map(|rule| rule.expiration()?.days()).min()
+}
+
+fn goes_by_size(rule: &LifecycleRule) -> bool {
+    let Some(filter) = rule.filter() else { return false };
+    let and = filter.and();
+    let above = filter.object_size_greater_than().or_else(|| and?.object_size_greater_than());
+    let below = filter.object_size_less_than().or_else(|| and?.object_size_less_than());
+    // All that has a byte is no choice.
+    above.is_some_and(|size| size > 0) || below.is_some()
 }
 
 /// Whether a rule is for all that begins so; it may be for more.
 fn covers(rule: &LifecycleRule, prefix: &str) -> bool {
+    prefix.starts_with(prefix_of(rule))
+}
+
+fn prefix_of(rule: &LifecycleRule) -> &str {
     #[allow(deprecated, reason = "buckets still have rules of this older form")]
     let older = rule.prefix();
     let filter = rule.filter();
     let named = filter
         .and_then(|filter| filter.prefix().or_else(|| filter.and()?.prefix()))
         .or(older);
-    prefix.starts_with(named.unwrap_or_default())
+    named.unwrap_or_default()
 }
 
 fn tags(rule: &LifecycleRule) -> impl Iterator<Item = (&str, &str)> {
@@ -209,7 +252,7 @@ fn tags(rule: &LifecycleRule) -> impl Iterator<Item = (&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_s3::types::{AbortIncompleteMultipartUpload, LifecycleExpiration, LifecycleRuleFilter, Tag};
+    use aws_sdk_s3::types::{AbortIncompleteMultipartUpload, LifecycleExpiration, LifecycleRuleAndOperator, LifecycleRuleFilter, Tag};
 
     fn rule(filter: LifecycleRuleFilter, days: Option<i32>) -> LifecycleRule {
         let rule = LifecycleRule::builder().status(ExpirationStatus::Enabled).filter(filter);
@@ -226,6 +269,14 @@ mod tests {
         LifecycleRuleFilter::builder().tag(tag).build()
     }
 
+    fn of_manifests(class: &str) -> LifecycleRuleFilter {
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build().unwrap();
+        let both = LifecycleRuleAndOperator::builder()
+            .tags(tag("retention", class))
+            .tags(tag("role", "manifest"));
+        LifecycleRuleFilter::builder().and(both.build()).build()
+    }
+
     fn aborting(prefix: &str) -> LifecycleRule {
         let abort = AbortIncompleteMultipartUpload::builder().days_after_initiation(14).build();
         let mut rule = rule(of_prefix(prefix), None);
@@ -234,38 +285,62 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_held_against_the_class_of_these_backups() {
-        let fault = |rules: &[LifecycleRule], retention| {
-            let prefix = "backups/orders/";
+    fn rules_are_held_against_the_classes_of_these_backups() {
+        let fault = |rules: &[LifecycleRule], retention: &[(&'static str, u32)]| {
+            let (prefix, retention) = ("backups/orders/", retention.to_vec());
             fault_of(rules, &ExpectedRules { prefix, retention })
         };
-        let monthly = || vec![("monthly", 400)];
-        assert!(fault(&[], Vec::new()).unwrap().contains("left open"));
-        assert!(fault(&[aborting("other/")], Vec::new()).unwrap().contains("left open"));
-        assert_eq!(fault(&[aborting("backups/")], Vec::new()), None);
-        assert!(fault(&[aborting("")], monthly()).unwrap().contains("retention=monthly"));
-        let rules = [aborting(""), rule(of_class("monthly"), Some(400))];
-        assert_eq!(fault(&rules, monthly()), None);
-        let rules = [
-            aborting(""),
-            rule(of_class("monthly"), Some(400)),
-            rule(of_prefix("backups/"), Some(90)),
-        ];
-        assert!(fault(&rules, monthly()).unwrap().contains("after 90 days"));
+        let class = |name: &str, manifest, rest| [rule(of_manifests(name), Some(manifest)), rule(of_class(name), Some(rest))];
+        assert!(fault(&[], &[]).unwrap().contains("left open"));
+        assert!(fault(&[aborting("other/")], &[]).unwrap().contains("left open"));
+        assert_eq!(fault(&[aborting("backups/")], &[]), None);
+        let monthly = [("monthly", 400)];
+        assert!(fault(&[aborting("")], &monthly).unwrap().contains("retention=monthly"));
+        let with = |more: &[LifecycleRule]| [&[aborting("")], more].concat();
+        let good = class("monthly", 400, 402);
+        assert_eq!(fault(&with(&good), &monthly), None);
         // Of a calendar every class counts, whatever today's is.
-        let gfs = vec![("daily", 14), ("monthly", 400)];
-        let rules_of_both = [&rules[..], &[rule(of_class("daily"), Some(14))]].concat();
-        assert!(fault(&rules_of_both, gfs).unwrap().contains("`retention` monthly"));
-        let mut off = rules;
-        off[2].status = ExpirationStatus::Disabled;
-        assert_eq!(fault(&off, monthly()), None);
+        assert!(
+            fault(&with(&good), &[("daily", 14), ("monthly", 400)])
+                .unwrap()
+                .contains("retention=daily")
+        );
+        for (rules, told) in [
+            (class("monthly", 1, 402).to_vec(), "after 1 days"),
+            (class("monthly", 400, 5).to_vec(), "after 5 days"),
+            (class("monthly", 402, 400).to_vec(), "before the manifest"),
+            (vec![rule(of_manifests("monthly"), Some(400))], "no lifecycle rule"),
+            (vec![rule(of_class("monthly"), None)], "no lifecycle rule"),
+            ([&good[..], &[rule(of_prefix("backups/"), Some(90))]].concat(), "after 90 days"),
+            (
+                [&good[..], &[rule(of_prefix("backups/orders/app_"), Some(3))]].concat(),
+                "after 3 days",
+            ),
+        ] {
+            let fault = fault(&with(&rules), &monthly).unwrap_or_else(|| panic!("{told}: nothing is told"));
+            assert!(fault.contains(told), "{told}: {fault}");
+        }
+        let mut off = rule(of_prefix("backups/"), Some(90));
+        off.status = ExpirationStatus::Disabled;
+        assert_eq!(fault(&with(&[&good[..], &[off]].concat()), &monthly), None);
+        let large = LifecycleRuleFilter::builder().object_size_greater_than(1 << 50).build();
+        assert_eq!(fault(&with(&[&good[..], &[rule(large, Some(3))]].concat()), &monthly), None);
     }
 
     #[test]
-    fn a_policy_forbids_overwriting_only_by_a_deny() {
+    fn a_policy_forbids_overwriting_only_where_it_denies_what_has_no_condition() {
         let ours = include_str!("../../deploy/bucket-policy.json");
-        assert!(forbids_overwriting(ours));
-        assert!(!forbids_overwriting(&ours.replace("\"Deny\"", "\"Allow\"")));
-        assert!(!forbids_overwriting("{}") && !forbids_overwriting("no JSON"));
+        let forbids = |policy: &str| forbids_overwriting(policy, "backups/");
+        assert!(forbids(ours));
+        for (from, to) in [
+            ("\"Deny\"", "\"Allow\""),
+            ("\"s3:if-none-match\": \"true\"", "\"s3:if-none-match\": \"false\""),
+            ("acme-backups/*", "acme-backups/other/*"),
+            ("s3:PutObject", "s3:GetObject"),
+        ] {
+            let other = ours.replace(from, to);
+            assert!(other != ours && !forbids(&other), "{to}");
+        }
+        assert!(!forbids("{}") && !forbids("no JSON"));
     }
 }

@@ -5,6 +5,7 @@ use super::pages::Pages;
 use super::s3::too_slow;
 use super::s3_error::S3ErrorKind;
 use super::{ObjectMatch, PutOutcome, PutRequest, S3};
+use crate::aws::ServiceError;
 use crate::error::{Code, Error, Result};
 use crate::plan::{BucketName, Destination};
 use crate::variables::Env;
@@ -232,10 +233,11 @@ impl S3Reader {
         let request = self.s3.client.get_object_tagging().bucket(self.s3.bucket()).key(&key);
         let tags = match request.send().await {
             Ok(answer) => answer.tag_set,
-            Err(error) => match S3ErrorKind::from_sdk(&error, "s3:GetObjectTagging", &self.s3.arn(&key)) {
-                S3ErrorKind::Denied(error) => return Err(error),
-                _ => Vec::new(),
-            },
+            Err(error) if matches!(ServiceError::from_sdk(&error).status, Some(404 | 405 | 501)) => Vec::new(),
+            Err(error) => {
+                let (action, arn) = ("s3:GetObjectTagging", self.s3.arn(&key));
+                return Err(S3ErrorKind::from_sdk(&error, action, &arn).into_error(action, &arn));
+            }
         };
         let mut destination = self.s3.destination.clone();
         destination.set_tags(tags.into_iter().map(|tag| (tag.key, tag.value)));

@@ -131,6 +131,30 @@ fn a_pinned_fingerprint_holds_against_a_key_in_the_environment() {
 }
 
 /// The second of two variables for one field is no way around the first's pin, nor the first around the second's.
+/// A path in Parameter Store that the image pinned switched every check of recipients off.
+#[test]
+fn a_pinned_path_of_keys_needs_pinned_fingerprints() {
+    let mut pins = deployment();
+    pins["OPENSSL_PUBLIC_KEY"] = json!("ssm:/pgseal/recipients");
+    let ours = fingerprint(&RECIPIENT);
+    let own_key = json!({"public_key": &*RECIPIENT});
+    for event in [json!({}), own_key.clone()] {
+        for environment in [vec![], vec![("PGSEAL_ALLOWED_FINGERPRINTS", &*ours)]] {
+            let said = check(&pins, &environment, &event).failed("bad_event", 2);
+            assert!(
+                said["error"]["message"]
+                    .as_str()
+                    .is_some_and(|told| told.contains("PGSEAL_ALLOWED_FINGERPRINTS")),
+                "{said}"
+            );
+        }
+    }
+    pins["PGSEAL_ALLOWED_FINGERPRINTS"] = json!("ab".repeat(32));
+    check(&pins, &[], &own_key).failed("key_not_allowed", 2);
+    pins["PGSEAL_ALLOWED_FINGERPRINTS"] = json!(ours);
+    assert_eq!(check(&pins, &[], &own_key).code, 0);
+}
+
 #[test]
 fn two_variables_of_one_field_are_pinned_as_one() {
     let mut pins = deployment();

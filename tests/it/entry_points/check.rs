@@ -7,7 +7,7 @@ use crate::support::pgseal::Pgseal;
 use crate::support::s3::{Bucket, block_on};
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketVersioningStatus, ExpirationStatus, LifecycleExpiration,
-    LifecycleRule, LifecycleRuleFilter, Tag, VersioningConfiguration,
+    LifecycleRule, LifecycleRuleAndOperator, LifecycleRuleFilter, Tag, VersioningConfiguration,
 };
 use serde_json::{Value, json};
 
@@ -213,6 +213,18 @@ fn a_bucket_that_protects_nothing_is_told_and_one_that_does_is_good() {
         let check = named(&report, name).unwrap_or_else(|| panic!("{name}: {report}"));
         assert!(check["status"] == "warning" && check["detail"]["warning"].is_string(), "{check}");
     }
+    // What S3 would refuse is no matter of worth.
+    let mut locked = event.clone();
+    locked["object_lock"] = json!({"mode": "GOVERNANCE"});
+    let run = Pgseal::new(&["check", "--event", &locked.to_string()]);
+    let said = run.envs(bucket.env()).envs(fixture.server.env()).run();
+    let failed = said.receipt();
+    assert_eq!(
+        named(&failed, "bucket_lock").expect("told")["error"]["code"],
+        "s3_denied",
+        "{failed}"
+    );
+    assert_eq!(said.code, 4, "{failed}");
     protect(&bucket);
     let report = check();
     for name in ["bucket_versioning", "bucket_lifecycle", "bucket_policy"] {
@@ -237,8 +249,13 @@ fn protect(bucket: &Bucket) {
     let rule = |id: &str, filter| LifecycleRule::builder().id(id).status(ExpirationStatus::Enabled).filter(filter);
     let everything = LifecycleRuleFilter::builder().prefix("").build();
     let abort = AbortIncompleteMultipartUpload::builder().days_after_initiation(14).build();
-    let daily = Tag::builder().key("retention").value("daily").build().expect("a tag");
-    let daily = LifecycleRuleFilter::builder().tag(daily).build();
+    let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build().expect("a tag");
+    let daily = LifecycleRuleFilter::builder().tag(tag("retention", "daily")).build();
+    let both = LifecycleRuleAndOperator::builder()
+        .tags(tag("retention", "daily"))
+        .tags(tag("role", "manifest"));
+    let manifests = LifecycleRuleFilter::builder().and(both.build()).build();
+    let after = |days| LifecycleExpiration::builder().days(days).build();
     let rules = BucketLifecycleConfiguration::builder()
         .rules(
             rule("abort", everything)
@@ -246,12 +263,8 @@ fn protect(bucket: &Bucket) {
                 .build()
                 .expect("a rule"),
         )
-        .rules(
-            rule("daily", daily)
-                .expiration(LifecycleExpiration::builder().days(14).build())
-                .build()
-                .expect("a rule"),
-        )
+        .rules(rule("manifests", manifests).expiration(after(14)).build().expect("a rule"))
+        .rules(rule("daily", daily).expiration(after(16)).build().expect("a rule"))
         .build()
         .expect("rules");
     let put = client

@@ -66,6 +66,13 @@ fn recipients_in_parameter_store_are_those_whose_fingerprints_are_pinned() {
         "{said}"
     );
     run("recipients", &fingerprints, 4).failed("bad_event", 2);
+    // Nor does an event that brings a key of its own get around them.
+    let mut own = event.clone();
+    own["public_key"] = json!(other);
+    let own = fixture
+        .prepared(&["backup", "--event", &own.to_string()])
+        .env("OPENSSL_PUBLIC_KEY", format!("ssm:{path}"));
+    own.run().failed("bad_event", 2);
 }
 
 #[test]
