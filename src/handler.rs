@@ -11,7 +11,7 @@ use crate::format::ToJson;
 use crate::metrics;
 use crate::observe::logs::ANSWER;
 use crate::panics;
-use crate::plan::{Action, Plan, RuntimeLimits};
+use crate::plan::{Action, AllowedHosts, Host, Plan, RuntimeLimits};
 use crate::plan_events::{self, BackupPlan};
 use crate::receipt::Receipt;
 use crate::variables::Env;
@@ -52,13 +52,8 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
             for error in std::iter::once(&error).chain(&error.also) {
                 tracing::error!(target: ANSWER, code = error.code.name(), hint = error.hint(), "{}", error.message);
             }
-            let mut refusal = Response::refused(asked, error);
-            if let Response::Receipt(receipt) = &mut refusal {
-                // Of a deployment for one server its alarms hear even of what could not be read.
-                let host = world.env.get("POSTGRES_HOST").map(str::trim);
-                receipt.server = host.and_then(|host| host.split('.').next()).map(str::to_owned);
-            }
-            refusal.record();
+            let refusal = Response::refused(asked, error);
+            refusal.record(world.env);
             return refusal;
         }
     };
@@ -76,7 +71,7 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
         })
     });
     let answer = answer.await.unwrap_or_else(|bug: Error| Response::refused(Some(action), bug));
-    answer.record();
+    answer.record(world.env);
     answer
 }
 
@@ -91,10 +86,15 @@ impl Response {
     }
 
     /// For programs that read the log: on Lambda nobody else hears of a success.
-    fn record(&self) {
-        if let Self::Receipt(receipt) = self {
-            metrics::record_receipt(receipt);
-        }
+    fn record(&self, env: &Env) {
+        let Self::Receipt(receipt) = self else { return };
+        // Of a deployment for one server its alarms hear even of what failed before it was looked at. What is no host is not
+        // repeated: it may be a connection string.
+        let host = env
+            .get("POSTGRES_HOST")
+            .and_then(|host| AllowedHosts::parse(Some("*")).admit(host).ok());
+        let server = receipt.server.as_deref().or(host.as_ref().map(Host::label));
+        metrics::record_receipt(receipt, server);
     }
 
     pub(crate) fn to_json(&self) -> String {

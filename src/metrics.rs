@@ -26,9 +26,9 @@ pub const METRICS: &[(&str, &str)] = &[
 ];
 
 /// The receipt and its metrics, for programs that read the log. Warnings and failures have lines of their own.
-pub(crate) fn record_receipt(receipt: &Receipt) {
+pub(crate) fn record_receipt(receipt: &Receipt, server: Option<&str>) {
     record!(json!({"receipt": receipt}), "receipt");
-    let Some(server) = &receipt.server else { return };
+    let Some(server) = server else { return };
     for line in of_receipt(receipt, server, OffsetDateTime::now_utc()) {
         record!(line);
     }

@@ -11,8 +11,15 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 pub(super) async fn bucket_settings(store: &S3, plan: &Plan, cancel: &Cancel, report: &mut CheckReport) {
+    let prefix = plan.destination.prefix.as_str();
+    let prefix = match prefix.split_once("{host}") {
+        Some((before, _)) => before.to_owned(),
+        None if prefix.is_empty() => String::new(),
+        // As keys have it: rules and policies name a folder with its slash.
+        None => format!("{prefix}/"),
+    };
     let rules = ExpectedRules {
-        prefix: plan.destination.prefix.as_str().split("{host}").next().unwrap_or_default(),
+        prefix: &prefix,
         retention: plan
             .retention_classes
             .iter()

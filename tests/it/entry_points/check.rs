@@ -247,7 +247,7 @@ fn protect(bucket: &Bucket) {
     let policy = include_str!("../../../deploy/bucket-policy.json").replace("acme-backups", &bucket.name);
     block_on(client.put_bucket_policy().bucket(&bucket.name).policy(policy).send()).expect("a policy");
     let rule = |id: &str, filter| LifecycleRule::builder().id(id).status(ExpirationStatus::Enabled).filter(filter);
-    let everything = LifecycleRuleFilter::builder().prefix("").build();
+    let everything = LifecycleRuleFilter::builder().prefix("backups/").build();
     let abort = AbortIncompleteMultipartUpload::builder().days_after_initiation(14).build();
     let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build().expect("a tag");
     let daily = LifecycleRuleFilter::builder().tag(tag("retention", "daily")).build();

@@ -2,7 +2,7 @@
 
 use super::Fixture;
 use crate::support::docker::{linter, root};
-use crate::support::pgseal::CommandOutput;
+use crate::support::pgseal::{CommandOutput, Pgseal};
 use crate::support::restore::block;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -119,6 +119,24 @@ fn no_level_leaves_receipts_and_metrics_out() {
     // Anyone who asks for quiet reads no log.
     let said = fixture.prepared(&["backup", "--quiet", "--event", &event]).run();
     assert_eq!(said.stderr, "");
+}
+
+/// What stood in place of a host went into the metric of the refusal.
+#[test]
+fn a_refused_event_is_a_failure_of_its_server_and_repeats_no_secret() {
+    let told = |host: &str| {
+        let run = Pgseal::new(&["backup", "--event", "{\"databse\": \"app\"}"]).env("POSTGRES_HOST", host);
+        let said = run.run();
+        said.failed("bad_event", 2);
+        assert!(
+            !said.stderr.contains("hunter2") && !said.stdout.contains("hunter2"),
+            "{}",
+            said.stderr
+        );
+        metrics(&lines(&said)).iter().map(|line| line["Server"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("orders.cxa1b2c3d4e5.eu-west-1.rds.amazonaws.com"), [json!("orders")]);
+    assert_eq!(told("postgresql://u:hunter2@h/db"), [] as [Value; 0]);
 }
 
 #[test]
