@@ -101,7 +101,9 @@ class Ground:
         """From here on, backups go to this server."""
         os.mkdir(objects)
         keys = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench-secret"}
-        server = subprocess.Popen([PROGRAMS / "examples/s3_server", objects], env={**os.environ, **settings, **keys}, stdout=subprocess.PIPE, text=True)
+        # The policy of a bucket for pgseal would refuse `aws s3 cp`, which has no conditions.
+        owner = {"S3_SERVER_OWNER": keys["AWS_ACCESS_KEY_ID"]}
+        server = subprocess.Popen([PROGRAMS / "examples/s3_server", objects], env={**os.environ, **settings, **keys, **owner}, stdout=subprocess.PIPE, text=True)
         self.children.append(server)
         endpoint = server.stdout.readline().strip()
         self.bucket = f"{objects}/{BUCKET}"

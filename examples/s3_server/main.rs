@@ -5,8 +5,8 @@
 //! ```
 //!
 //! It prints `http://ADDRESS:PORT` on a line of its own when it is ready. Every folder in FOLDER is a bucket, every
-//! file an object. As in a bucket with deploy/bucket-policy.json, nothing is written without `If-None-Match`. Meant for trials on one
-//! machine: no TLS, and state of open uploads lives in memory.
+//! file an object. As in a bucket with deploy/bucket-policy.json, nothing is written without `If-None-Match`, but by the access key
+//! in S3_SERVER_OWNER. Meant for trials on one machine: no TLS, and state of open uploads lives in memory.
 
 #![expect(clippy::print_stdout, reason = "its output is for a person")]
 
@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let variable = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
     let (access_key, secret_key) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
 
-    let store = strict::Strict::new(&folder, None)?;
+    let owner = std::env::var("S3_SERVER_OWNER").ok();
+    let store = strict::Strict::new(&folder, owner.as_deref())?;
     let listener = TcpListener::bind(&address)?;
     println!("http://{}", listener.local_addr()?);
     std::io::stdout().flush()?;
