@@ -11,6 +11,9 @@ help: ## What there is to make
 demo: ## A real backup of a real PostgreSQL, opened and restored with stock tools
 	demo/run.sh
 
+# Always both packages: each set of packages has features of its own, and what they share would be compiled once for each.
+PACKAGES = -p pgseal -p pgseal-bzip2 --features pgseal-bzip2/cli
+
 # Most tests wait for servers and clocks: more of them at once than there are processors take less time.
 export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 
@@ -18,20 +21,19 @@ export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 test: ## Everything: installs what it needs, then lints and runs every test
 	@trap 'kill $$installing 2>/dev/null || true; testbed/containers.sh stop' EXIT; trap 'exit 130' INT TERM; set -ex; \
 	testbed/install.sh & installing=$$!; \
-	cargo test --lib --tests --examples --no-run; \
+	cargo test $(PACKAGES) --lib --tests --examples --no-run; \
 	wait $$installing; \
 	testbed/containers.sh image & installing=$$!; \
 	testbed/lint.sh; \
 	wait $$installing; installing=; \
-	cargo test --lib --tests --examples; \
-	cargo test -p pgseal-bzip2 --features cli --all-targets; \
-	cargo test --workspace --doc; \
+	cargo test $(PACKAGES) --lib --tests --examples; \
+	cargo test $(PACKAGES) --doc; \
 	testbed/aarch64.sh test
 
 check: testbed ## Lints, unit tests and the integration tests that are quick: minutes, where `make test` takes most of an hour
 	testbed/lint.sh
-	cargo test --lib --test tidy --test model
-	cargo test --test it -- $(QUICK)
+	cargo test $(PACKAGES) --lib --test tidy --test model
+	cargo test $(PACKAGES) --test it -- $(QUICK)
 
 testbed: ## The real parts that the tests run against
 	testbed/install.sh
@@ -51,9 +53,9 @@ terraform: testbed ## All tests of the Terraform modules, each of them shown to 
 mutations: testbed ## A million random changes to sealed backups, each of which must be found
 	TESTBED_MUTATIONS=1000000 cargo test --test it -- restore_cli::mutations --nocapture
 
-kill-trials: testbed ## Ten thousand backups killed, at each call and at random moments
-	TESTBED_KILLS=10000 TESTBED_SIGNALS=1000 TESTBED_DEADLINES=1000 \
-		cargo test --release --test it -- crash_trials --nocapture
+kill-trials: testbed ## Ten thousand backups killed, at each call and at random moments, and a thousand events to one process
+	TESTBED_KILLS=10000 TESTBED_SIGNALS=1000 TESTBED_DEADLINES=1000 TESTBED_EVENTS=1000 \
+		cargo test --release --test it -- crash_trials warm_process --nocapture
 
 coverage: testbed ## Lines of src and crates that the tests reach; fails below 90 %
 	scripts/coverage.sh

@@ -44,6 +44,7 @@ mkdir -p "$cache"
 python
 optimised=(--release)
 if [ -n "${BENCH_QUICK:-}" ]; then optimised=(); fi
-cargo build "${optimised[@]}" --bin pgseal --example s3_server --example upload
-cargo build "${optimised[@]}" -p pgseal-bzip2 --features cli --bin pgseal-bzip2
+# As `make test` has them: other features would compile what is there once more.
+cargo build "${optimised[@]}" -p pgseal -p pgseal-bzip2 --features pgseal-bzip2/cli --bin pgseal --bin pgseal-bzip2 \
+    --example s3_server --example upload
 PATH=$venv/bin:$PATH exec "$venv/bin/python" bench/bench.py "$@"

@@ -19,7 +19,7 @@ fn a_deadline_at_any_moment_ends_it_soon_and_cleans_up() {
     let (outcome, _, mut length) = invoke(long);
     outcome.expect("a backup in a warm process");
     let (mut stopped, mut whole) = (0, 0);
-    for part in Moment::parts().take(asked("TESTBED_DEADLINES", 40)) {
+    for part in Moment::parts().take(asked("TESTBED_DEADLINES", 20)) {
         let moment = length.mul_f64(part);
         // Of a short time-out a sixth is kept for the end.
         let (outcome, bucket, took) = invoke(moment * 6 / 5);

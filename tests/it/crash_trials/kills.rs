@@ -5,7 +5,7 @@ use std::io::Read;
 
 #[test]
 fn killed_at_any_moment_it_leaves_a_whole_backup_or_none() {
-    let stood = at_moments(asked("TESTBED_KILLS", 300), killed_at);
+    let stood = at_moments(asked("TESTBED_KILLS", 120), killed_at);
     let whole = stood.iter().filter(|&&stands| stands).count();
     let invisible = stood.len() - whole;
     eprintln!("{invisible} invisible, {whole} whole");

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 #[test]
 fn terminated_at_any_moment_it_ends_soon_and_cleans_up() {
-    at_moments(asked("TESTBED_SIGNALS", 60), terminated_at);
+    at_moments(asked("TESTBED_SIGNALS", 30), terminated_at);
 }
 
 fn terminated_at(fixture: &Fixture, moment: Moment) {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const COUNT: &str = "TESTBED_MUTATIONS";
 /// The number of a single one, to look at it again.
 const ONLY: &str = "TESTBED_MUTATION";
-const USUAL: u64 = 100_000;
+const USUAL: u64 = 50_000;
 const THREADS: usize = 2;
 
 #[test]
