@@ -75,7 +75,8 @@ def load(path):
 class Stack:
     """A template with parameters: `resources` and `outputs` hold what is made, resolved."""
 
-    def __init__(self, template, given):
+    def __init__(self, template, given, account=ACCOUNT):
+        self.pseudo = PSEUDO | {"AWS::AccountId": account}
         self.template = load(template) if isinstance(template, str) else template
         self.parameters = self._parameters(given)
         self._rules()
@@ -153,8 +154,8 @@ class Stack:
     def _ref(self, name):
         if name == "AWS::NoValue":
             return NO_VALUE
-        if name in PSEUDO:
-            return PSEUDO[name]
+        if name in self.pseudo:
+            return self.pseudo[name]
         if name in self.parameters:
             return self.parameters[name]
         events = [function + event for function in self.made for event in self._events(function)]

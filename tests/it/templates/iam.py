@@ -190,7 +190,7 @@ def template_with_vault():
     writer = statements(stack, "BackupPolicy")
     member = {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}
     for given in [{"WriterAccounts": f"{WRITER},222233334444"}, {"OrganizationId": member["aws:PrincipalOrgID"]}]:
-        vault = cfn.Stack("deploy/vault.yaml", given)
+        vault = cfn.Stack("deploy/vault.yaml", given, VAULT)
         resource = json.loads(json.dumps(statements(vault, "VaultPolicy")).replace("<Vault>", "acme-vault"))
         bucket_rules("acme-vault", prefix, writer, resource, VAULT, **member)
         # A second account of the vault below the first one's number, with every right on its own side.
@@ -223,12 +223,34 @@ def template_with_vault():
             assert allowed(asked, anything, resource, account == VAULT) == expected, asked
         # Locks are of the vault's mode: nobody can bind its owner for years by the other one.
         for mode in ("GOVERNANCE", "COMPLIANCE"):
-            strict = statements(cfn.Stack("deploy/vault.yaml", given | {"LockMode": mode}), "VaultPolicy")
+            strict = statements(cfn.Stack("deploy/vault.yaml", given | {"LockMode": mode}, VAULT), "VaultPolicy")
             strict = json.loads(json.dumps(strict).replace("<Vault>", "acme-vault"))
             for action, asked_for in itertools.product(("s3:PutObject", "s3:PutObjectRetention"), ("GOVERNANCE", "COMPLIANCE")):
                 context = {"s3:object-lock-mode": asked_for} | IF_NONE_MATCH | member
                 asked = request(action, "acme-vault", f"{prefix}/orders/x.manifest.jsonl", **context)
                 assert allowed(asked, writer, strict, False) == (asked_for == mode), (mode, asked)
+        # Those who hold drills read all, leave reports, and nothing else; the same as the module of Terraform.
+        reader = "777788889999"
+        drilled = statements(cfn.Stack("deploy/vault.yaml", given | {"ReaderAccounts": reader}, VAULT), "VaultPolicy")
+        drilled = json.loads(json.dumps(drilled).replace("<Vault>", "acme-vault"))
+        report = "drills/app_20261124T020000Z.drill-20261129T110322123Z.json"
+        for account, action, key, expected in [
+            (reader, "s3:GetObject", f"{prefix}/orders/x.sql.bz2.enc", True),
+            (reader, "s3:ListBucket", None, True),
+            (reader, "s3:PutObject", report, True),
+            (VAULT, "s3:PutObject", report, True),
+            (reader, "s3:PutObject", "drills/x", False),
+            (reader, "s3:PutObject", f"{prefix}/orders/x.drill-1.json", False),
+            (reader, "s3:DeleteObject", report, False),
+            (WRITER, "s3:PutObject", report, False),
+            (OTHER, "s3:PutObject", report, False),
+            (OTHER, "s3:GetObject", f"{prefix}/orders/x.sql.bz2.enc", False),
+        ]:
+            asked = request(action, "acme-vault", key, account, **IF_NONE_MATCH | (member if account == WRITER else {}))
+            assert allowed(asked, anything, drilled, account == VAULT) == expected, (account, asked)
+        for account in (reader, WRITER):
+            asked = request("s3:PutObject", "acme-vault", report, account, **IF_NONE_MATCH)
+            assert not allowed(asked, anything, resource, False), "nobody reads but who is named"
         # A stranger below a number of their own, and where no number is asked for.
         for action, key, context in [
             ("s3:PutObject", f"backups/{OTHER}/x", IF_NONE_MATCH),
@@ -242,7 +264,7 @@ def template_with_vault():
             asked["context"]["aws:PrincipalOrgID"] = "o-another0000"
             assert not allowed(asked, anything, resource, False), asked
 
-        key = cfn.Stack("deploy/vault.yaml", given | {"KmsKey": "true"}).properties("VaultKey")["KeyPolicy"]["Statement"]
+        key = cfn.Stack("deploy/vault.yaml", given | {"KmsKey": "true"}, VAULT).properties("VaultKey")["KeyPolicy"]["Statement"]
         via = {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}
         for expected, account, action, context in [
             (True, WRITER, "kms:GenerateDataKey", via | member),

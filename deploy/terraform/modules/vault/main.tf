@@ -162,18 +162,6 @@ locals {
       NotResource = concat(["BUCKET_ARN/${prefix}/*"], local.reports)
       Condition   = { StringEquals = { "aws:PrincipalAccount" = account } }
     }],
-    # A writer can neither lock less than lock_mode promises, nor bind this account by the stricter mode.
-    [for mode in [var.lock_mode] : {
-      Sid       = "LocksHaveTheModeOfTheVault"
-      Effect    = "Deny"
-      Principal = "*"
-      Action    = ["s3:PutObject", "s3:PutObjectRetention"]
-      Resource  = "BUCKET_ARN/*"
-      Condition = {
-        Null            = { "s3:object-lock-mode" = "false" }
-        StringNotEquals = { "s3:object-lock-mode" = mode }
-      }
-    } if mode != "NONE"],
   )
 }
 

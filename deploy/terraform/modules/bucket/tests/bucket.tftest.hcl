@@ -50,10 +50,11 @@ run "the_policy_is_that_of_bucket_policy_json" {
 
   # How long the longest lock is, that file cannot know.
   assert {
-    condition = { for statement in jsondecode(aws_s3_bucket_policy.this.policy).Statement : statement.Sid => try(statement.Condition, {}) if can(regex("Longest|Class", statement.Sid)) } == {
+    condition = { for statement in jsondecode(aws_s3_bucket_policy.this.policy).Statement : statement.Sid => try(statement.Condition, {}) if can(regex("Longest|Class|Mode", statement.Sid)) } == {
       NoLockIsLongerThanTheLongest = { NumericGreaterThan = { "s3:object-lock-remaining-retention-days" = "2600" } }
+      LocksHaveTheModeOfTheBucket  = { Null = { "s3:object-lock-mode" = "false" }, StringNotEquals = { "s3:object-lock-mode" = "GOVERNANCE" } }
     }
-    error_message = "No lock may be longer than the longest class, and each class is taken."
+    error_message = "No lock may be longer than the longest class, or of another mode, and each class is taken."
   }
 }
 

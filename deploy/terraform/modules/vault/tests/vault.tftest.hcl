@@ -25,7 +25,7 @@ run "one_writer" {
   assert {
     condition = [for statement in jsondecode(output.policy).Statement : [statement.Sid, statement.Effect]] == [
       ["TlsOnly", "Deny"], ["NothingIsOverwritten", "Deny"], ["NoLockIsLifted", "Deny"], ["NoLockIsLongerThanTheLongest", "Deny"],
-      ["NobodyElseWrites", "Deny"], ["NobodyElseReports", "Deny"], ["EachBelowItsOwnNumber", "Deny"], ["LocksHaveTheModeOfTheVault", "Deny"],
+      ["LocksHaveTheModeOfTheBucket", "Deny"], ["NobodyElseWrites", "Deny"], ["NobodyElseReports", "Deny"], ["EachBelowItsOwnNumber", "Deny"],
       ["WriteBackups", "Allow"], ["SeeWhetherItIsDone", "Allow"], ["ListOnesOwn", "Allow"], ["LookAtTheBucket", "Allow"],
     ]
     error_message = "The statements are others."
@@ -58,8 +58,8 @@ run "one_writer" {
           "arn:aws:s3:::vault/backups/$${aws:PrincipalAccount}/*", "arn:aws:s3:::vault/drills/*.drill-*",
         ]
       }
-      LocksHaveTheModeOfTheVault = {
-        Sid       = "LocksHaveTheModeOfTheVault"
+      LocksHaveTheModeOfTheBucket = {
+        Sid       = "LocksHaveTheModeOfTheBucket"
         Effect    = "Deny"
         Principal = "*"
         Action    = ["s3:PutObject", "s3:PutObjectRetention"]
