@@ -121,7 +121,12 @@ impl ServiceError {
     /// The call in one sentence: `s3:PutObject on arn:…: AccessDenied (403): message`.
     pub(crate) fn sentence(&self, action: &str, resource: &str) -> String {
         if self.no_credentials {
+            let says = |part: &str| self.message.contains(part);
+            let is_unknown = says("was not defined") || says("No profiles were defined") || says("provider was not enabled");
             return match PROFILE.get() {
+                Some(name) if is_unknown => format!(
+                    "{action} on {resource}: there is no profile {name} in ~/.aws/config or ~/.aws/credentials, or it has no credentials"
+                ),
                 Some(name) => format!("{action} on {resource}: the profile {name} gives no credentials: {}", self.message),
                 None => format!("{action} on {resource}: no AWS credentials were found"),
             };

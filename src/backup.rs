@@ -167,7 +167,7 @@ impl<'a> BackupContext<'a> {
             Ok(stem) => stem,
             Err(error) => return ReceiptEntry::failed(name, None, error),
         };
-        match panics::caught(self.seal(database, &stem, seal)).await {
+        match panics::caught(Box::pin(self.seal(database, &stem, seal))).await {
             Ok(made) => {
                 warned(name, &made);
                 tracing::info!(target: ANSWER, database = name, %stem, bytes = made.dumped_bytes, rows = made.rows, "complete");
@@ -190,21 +190,21 @@ impl<'a> BackupContext<'a> {
 
     /// The whole of one backup, in the order that the invariants demand: nothing of it counts before the last step.
     async fn seal(&self, database: &DatabaseName, stem: &Stem, seal: Sealing) -> Result<BackupSummary, AttemptEnd> {
-        let mut attempt = Attempt::preflight(self, database, stem, seal).await?;
+        let mut attempt = Box::pin(Attempt::preflight(self, database, stem, seal)).await?;
         if self.plan.format == Format::Pgseal1 {
-            attempt.write_keys().await?;
-            attempt.write_globals().await?;
-            let dump = attempt.write_dump().await?;
-            return attempt.write_manifest(dump).await;
+            Box::pin(attempt.write_keys()).await?;
+            Box::pin(attempt.write_globals()).await?;
+            let dump = Box::pin(attempt.write_dump()).await?;
+            return Box::pin(attempt.write_manifest(dump)).await;
         }
         let order = attempt.order.clone();
         let mut stands = false;
         let sealed = async {
-            attempt.write_globals().await?;
-            let dump = attempt.write_dump().await?;
+            Box::pin(attempt.write_globals()).await?;
+            let dump = Box::pin(attempt.write_dump()).await?;
             stands = true;
-            attempt.write_keys().await?;
-            attempt.write_manifest(dump).await
+            Box::pin(attempt.write_keys()).await?;
+            Box::pin(attempt.write_manifest(dump)).await
         };
         match sealed.await {
             Err(AttemptEnd::Failed(error)) if matches!(error.code, Code::CommitFailed | Code::CommitUnknown) => {

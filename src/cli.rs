@@ -16,7 +16,7 @@ mod version;
 mod views;
 
 pub use event_argument::EventArgument;
-pub use shown::refuse_private_keys;
+pub use shown::{refuse_private_keys, with_logins};
 pub use usage::Misuse;
 pub use version::version;
 
@@ -29,7 +29,7 @@ use crate::handler::{HandlerContext, Response, handle};
 use crate::human::{Answer, Page, Verbatim};
 use crate::observe::output;
 use crate::plan::bucket;
-use crate::plan::{Action, Plan, RuntimeLimits};
+use crate::plan::{Action, Plan, RegionName, RuntimeLimits};
 use crate::policy;
 use crate::receipt::{Receipt, Refusal};
 use crate::signals::FailureDocument;
@@ -37,6 +37,16 @@ use crate::variables;
 use crate::variables::Env;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+
+/// Of the options that every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
+fn region(text: &str) -> Result<String, String> {
+    match RegionName::new("region", text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.without_field().to_owned()),
+    }
+}
 
 /// Sealed backups of PostgreSQL on RDS, straight to S3.
 ///
@@ -49,19 +59,19 @@ pub struct Cli {
     #[arg(short = 'V', long)]
     pub version: bool,
     /// Says more of what is done
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub verbose: bool,
     /// Says errors alone, and the answer
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = EVERYWHERE)]
     pub quiet: bool,
     /// Answers with the JSON document that a pipe gets, at a terminal too
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     /// The bucket's region, before what the environment and the profile say
-    #[arg(long, global = true, value_name = "REGION")]
+    #[arg(long, global = true, value_name = "REGION", value_parser = region, help_heading = EVERYWHERE)]
     pub region: Option<String>,
     /// The profile in ~/.aws/config and ~/.aws/credentials, such as one of `aws sso login`
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = EVERYWHERE)]
     pub profile: Option<String>,
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -201,11 +211,11 @@ pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Resul
         cancel,
     };
     let answer = match command {
-        Command::Backup(argument) => handle(argument.read(env, cancel).await, Some(Action::Backup), &world).await,
+        Command::Backup(argument) => Box::pin(handle(argument.read(env, cancel).await, Some(Action::Backup), &world)).await,
         Command::Check {
             event: argument,
             offline: false,
-        } => handle(argument.read(env, cancel).await, Some(Action::Check), &world).await,
+        } => Box::pin(handle(argument.read(env, cancel).await, Some(Action::Check), &world)).await,
         Command::Check {
             event: argument,
             offline: true,
@@ -216,19 +226,19 @@ pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Resul
                 Err(error) => Response::refused(Some(Action::Check), error),
             }
         }
-        Command::Plan(argument) => handle(argument.read(env, cancel).await, Some(Action::Plan), &world).await,
-        Command::List(arguments) => return restore::list(arguments, env, cancel).await.map_err(misused),
-        Command::Clean(arguments) => return restore::clean(arguments, env, cancel).await.map_err(misused),
-        Command::Verify(arguments) => return restore::verify(arguments, env, cancel).await.map_err(misused),
-        Command::Restore(arguments) => return restore::restore(arguments, env, cancel).await.map_err(misused),
-        Command::Drill(arguments) => return drill::drill(arguments, env, cancel).await.map_err(misused),
-        Command::Rewrap(arguments) => return restore::rewrap(arguments, env, cancel).await.map_err(misused),
-        Command::Decrypt(arguments) => return restore::decrypt(arguments, env, cancel).await.map_err(misused),
+        Command::Plan(argument) => Box::pin(handle(argument.read(env, cancel).await, Some(Action::Plan), &world)).await,
+        Command::List(arguments) => return Box::pin(restore::list(arguments, env, cancel)).await.map_err(misused),
+        Command::Clean(arguments) => return Box::pin(restore::clean(arguments, env, cancel)).await.map_err(misused),
+        Command::Verify(arguments) => return Box::pin(restore::verify(arguments, env, cancel)).await.map_err(misused),
+        Command::Restore(arguments) => return Box::pin(restore::restore(arguments, env, cancel)).await.map_err(misused),
+        Command::Drill(arguments) => return Box::pin(drill::drill(arguments, env, cancel)).await.map_err(misused),
+        Command::Rewrap(arguments) => return Box::pin(restore::rewrap(arguments, env, cancel)).await.map_err(misused),
+        Command::Decrypt(arguments) => return Box::pin(restore::decrypt(arguments, env, cancel)).await.map_err(misused),
         Command::Policy(argument) => {
             let plan = plan_of(argument, env, cancel).await?;
             return Ok(CommandOutput::new(policy::policies(&plan), 0));
         }
-        Command::Init(arguments) => return init::init(arguments, env, cancel).await,
+        Command::Init(arguments) => return Box::pin(init::init(arguments, env, cancel)).await,
         Command::Keygen(arguments) => return Ok(CommandOutput::new(keygen::keygen(arguments)?, 0)),
         Command::Codes => return Ok(CommandOutput::new(explain::CodeList, 0)),
         Command::Explain { code } => return Ok(CommandOutput::new(explain::explain(code)?, 0)),

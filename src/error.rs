@@ -46,7 +46,7 @@ codes! {
     InstanceNotFound "instance_not_found" 3 "Check `instance` and `region`; only an available RDS instance or Aurora cluster has an endpoint.";
     DbUnreachable "db_unreachable" 3 "Check the endpoint and port, that the function or task is in the database's VPC, and that the security group lets it in.";
     DbTls "db_tls" 3 "The connection is never downgraded. Check that the server speaks TLS, that `host` is a name in its certificate, and PGSSLROOTCERT if its CA is not Amazon's.";
-    DbAuth "db_auth" 3 "Checklist: IAM authentication is enabled on the instance; `GRANT rds_iam TO user`; the role allows rds-db:connect on this dbuser; `region` is the database's; the clock is right; `host` is the RDS endpoint, not an alias.";
+    DbAuth "db_auth" 3 "With IAM: it is enabled on the instance; `GRANT rds_iam TO user`; the role allows rds-db:connect on this dbuser; `region` is the database's; the clock is right; `host` is the RDS endpoint, not an alias. With `auth` password: the user has LOGIN, and PGPASSWORD, PGPASSFILE or `password_secret` holds its password of today.";
     DbBusy "db_busy" 3 "The server accepts no further connection now: raise max_connections, close idle ones, or run at a quieter hour.";
     DbLockTimeout "db_lock_timeout" 3 "Another session holds an exclusive lock: run when no DDL runs, or raise `lock_timeout`.";
     DbPrivilege "db_privilege" 3 "GRANT pg_read_all_data TO the backup user (before PostgreSQL 14: USAGE on each schema, SELECT on all its tables and sequences); large objects need GRANT SELECT each, row security needs BYPASSRLS.";
@@ -142,6 +142,18 @@ impl Error {
             hint: None,
             also: Vec::new(),
         }
+    }
+
+    /// The message behind the field that it is about: for a question or an option, which has a name of its own.
+    pub(crate) fn without_field(&self) -> &str {
+        let field = self.field.as_deref().unwrap_or_default();
+        let rest = self.message.strip_prefix(&format!("`{field}` "));
+        rest.unwrap_or(&self.message)
+    }
+
+    /// Advice that was given for this very error.
+    pub(crate) fn own_hint(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// Advice that is more exact than the code's own.

@@ -19,6 +19,10 @@ pub const MAX_BYTES: usize = 256 * 1024;
 const AN_OBJECT: &str =
     "Give one JSON object, {…}, of the fields in docs/REFERENCE.md: names and texts in double quotes, no comma after the last field.";
 
+/// The usual mistake of a shell.
+const IN_QUOTES: &str = "Give one JSON object, {…}: names and texts in double quotes, no comma after the last field. In a shell put all \
+                         of it in single quotes, or name a file.";
+
 /// Every field that an event may have, in the order of the documentation.
 pub(crate) const FIELDS: &[&str] = &[
     "action",
@@ -180,7 +184,7 @@ fn not_json(error: serde_json::Error) -> Error {
         None if said.contains("recursion limit") => {
             Error::new(Code::BadEvent, format!("the event is nested too deeply ({place})")).advise(AN_OBJECT)
         }
-        None => Error::new(Code::BadEvent, format!("the event is not JSON ({place})")).advise(AN_OBJECT),
+        None => Error::new(Code::BadEvent, format!("the event is not JSON ({place})")).advise(IN_QUOTES),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::backup;
 use crate::cancel::Cancel;
 use crate::check::{self, CheckReport};
 use crate::envelope::recipient;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::format::ToJson;
 use crate::metrics;
@@ -62,15 +62,16 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
     plan.warnings.iter().for_each(|warning| tracing::warn!(target: ANSWER, "{warning}"));
     let answer = panics::caught(async {
         Ok(match action {
-            Action::Backup => Response::Receipt(backup::run_backups(&plan, world.env, world.deadline, world.cancel).await),
-            Action::Check => Response::Report(check::run_checks(&plan, world.env, world.deadline, world.cancel).await),
+            Action::Backup => Response::Receipt(Box::pin(backup::run_backups(&plan, world.env, world.deadline, world.cancel)).await),
+            Action::Check => Response::Report(Box::pin(check::run_checks(&plan, world.env, world.deadline, world.cancel)).await),
             Action::Plan => {
                 world.cancel.run_until_cancelled(recipient::tested(&plan.recipients)).await?;
-                Response::Fleet(plan_events::plan_backups(&event, &plan, world.env, world.cancel).await)
+                Response::Fleet(Box::pin(plan_events::plan_backups(&event, &plan, world.env, world.cancel)).await)
             }
         })
     });
-    let answer = answer.await.unwrap_or_else(|bug: Error| Response::refused(Some(action), bug));
+    let mut answer = answer.await.unwrap_or_else(|bug: Error| Response::refused(Some(action), bug));
+    answer.name_what_was_stopped();
     answer.record(world.env);
     answer
 }
@@ -82,6 +83,23 @@ impl Response {
             Some(Action::Check) => Self::Report(CheckReport::refused(error)),
             Some(Action::Plan) => Self::Fleet(BackupPlan::refused(error)),
             Some(Action::Backup) | None => Self::Receipt(Receipt::refused(error)),
+        }
+    }
+
+    /// Of a check or a plan that was stopped nobody asks whether a backup was made.
+    fn name_what_was_stopped(&mut self) {
+        let told = |error: &mut Error| {
+            if error.code == Code::Terminated {
+                *error = error.clone().or_advise("Stopped by a signal; nothing was written. Run again.");
+            }
+        };
+        match self {
+            Self::Receipt(_) => {}
+            Self::Report(report) => report.checks.iter_mut().filter_map(|check| check.error.as_mut()).for_each(told),
+            Self::Fleet(fleet) => {
+                let of_databases = fleet.backups.iter_mut().filter_map(|planned| planned.error.as_mut());
+                fleet.error.iter_mut().chain(of_databases).for_each(told);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use pgseal::error::{Code, Error, Result};
 use pgseal::format::ToJson;
 use pgseal::human::{Page, Screen, Verbatim};
 use pgseal::lambda;
-use pgseal::observe::{logs, output};
+use pgseal::observe::{logs, output, progress};
 use pgseal::panics;
 use pgseal::receipt::Receipt;
 use pgseal::signals::{self, AnswerOnce, FailureDocument};
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         output::flush();
         return ExitCode::from(exit);
     }
+    output::never_say(cli::with_logins(&words));
     let exit = match cli::parse() {
         Ok(cli) => {
             let env = Env::from_process(&[("S3_REGION", cli.region.as_deref()), ("AWS_PROFILE", cli.profile.as_deref())]);
@@ -123,9 +124,10 @@ fn open(entry: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>, document: Failu
     let work = async {
         match entry {
             EntryPoint::Version { verbose } => Ok(Some(CommandOutput::new(Verbatim(cli::version(*verbose, env)), 0))),
-            EntryPoint::Command(command) => cli::run_command(command, env, &cancel).await.map(Some),
-            EntryPoint::Lambda => lambda::serve(env, &cancel).await.map(|()| Some(CommandOutput::SILENT)),
-            EntryPoint::OneShot => Ok(cli::one_shot(env, &cancel).await),
+            // On the heap: without optimisation the stack would hold a copy of each for every caller.
+            EntryPoint::Command(command) => Box::pin(cli::run_command(command, env, &cancel)).await.map(Some),
+            EntryPoint::Lambda => Box::pin(lambda::serve(env, &cancel)).await.map(|()| Some(CommandOutput::SILENT)),
+            EntryPoint::OneShot => Ok(Box::pin(cli::one_shot(env, &cancel)).await),
         }
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
@@ -139,6 +141,7 @@ fn open(entry: &EntryPoint, env: &Env, answer: &Arc<AnswerOnce>, document: Failu
 
 /// Says the outcome, and gives the exit status.
 fn say(audience: Audience, document: FailureDocument, outcome: Result<Option<CommandOutput>>) -> u8 {
+    progress::end();
     let (said, exit, answer) = match outcome {
         Ok(Some(CommandOutput { answer: None, exit })) => return exit,
         Ok(Some(CommandOutput {

@@ -112,6 +112,11 @@ pub enum TlsMode {
 }
 
 impl TlsMode {
+    /// Whether anybody asks who the server is.
+    pub(crate) fn verifies(self) -> bool {
+        matches!(self, Self::VerifyCa | Self::VerifyFull)
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Disable => "disable",

@@ -5,7 +5,7 @@
 
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
-use crate::observe::output;
+use crate::observe::{output, progress};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -101,6 +101,7 @@ fn end(answer: &Arc<AnswerOnce>, error: Error, document: FailureDocument) -> ! {
     let (answer_there, exit) = (answer.clone(), error.code.exit());
     let say = move || {
         answer_there.give(|| {
+            progress::end();
             output::tell(&format!("pgseal: {error}\n  {}\n", error.hint()));
             match document(error).map(|text| output::answer(&text)) {
                 Some(Err(unsaid)) => unsaid.code.exit(),

@@ -22,7 +22,7 @@ mod upload;
 mod whole;
 
 pub use archive::{Archive, ObjectEntry, PinnedObject, missing};
-pub(crate) use bucket_settings::{BucketSetting, ExpectedRules};
+pub(crate) use bucket_settings::{BucketSetting, ExpectedRules, MAY_NOT};
 pub(crate) use existing::{FetchOutcome, ListedObject, ObjectIdentity};
 pub use location::{Location, split_url};
 pub use look::{BucketProbe, ConditionalSupport, KeyProbe};

@@ -70,7 +70,7 @@ impl CheckReport {
         self.checks.iter().find_map(|check| check.error.as_ref())
     }
 
-    pub(super) fn add(&mut self, name: &'static str, status: CheckStatus, detail: Value) {
+    pub(crate) fn add(&mut self, name: &'static str, status: CheckStatus, detail: Value) {
         self.checks.push(Check {
             name,
             status,

@@ -1,6 +1,7 @@
 //! `drill`: what it came to is in its report and, for those who are woken by alarms, in the log.
 
 use super::CommandOutput;
+use super::key_arguments::must_exist;
 use super::report_place::ReportPlace;
 use super::restore::{Drill, clients};
 use super::views::DrillAnswer;
@@ -9,7 +10,6 @@ use crate::error::{Code, Result};
 use crate::metrics;
 use crate::observe::logs::ANSWER;
 use crate::restore::drill::{self, DrillOptions};
-use crate::restore::find::ChosenBackup;
 use crate::restore::report::{DrillOutcome, DrillReport};
 use crate::store::Location;
 use crate::variables::Env;
@@ -27,10 +27,13 @@ pub(super) async fn drill(arguments: &Drill, env: &Env, cancel: &Cancel) -> Resu
 }
 
 async fn run(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
-    let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
+    must_exist(&arguments.key.key)?;
     let place = ReportPlace::open(&arguments.report, env).await?;
-    let backup = ChosenBackup::find(&arguments.backup.backup, signer.as_ref(), env, cancel).await?;
+    let (backup, key) = arguments
+        .key
+        .with_backup(&arguments.backup.backup, signer.as_ref(), env, cancel)
+        .await?;
     let (client_folders, path) = clients(env);
     let ask = DrillOptions {
         key,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// A table row for each code; a test holds it against the codes.
 const ERRORS: &str = include_str!("../../docs/ERRORS.md");
 /// How like a known code an unknown one must be to be taken for it (Jaro-Winkler).
-const NEAR: f64 = 0.85;
+const NEAR: f64 = 0.8;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Explanation {
@@ -23,12 +23,28 @@ pub(super) struct Explanation {
 
 /// `pgseal.CODE`, as Lambda and Step Functions say it, will do.
 pub(super) fn explain(text: &str) -> Result<Explanation> {
-    let name = text.trim().trim_start_matches("pgseal.").to_ascii_lowercase();
+    let name = text
+        .trim()
+        .trim_start_matches("pgseal.")
+        .to_ascii_lowercase()
+        .replace(['-', ' '], "_");
     let Some(code) = Code::ALL.iter().find(|code| code.name() == name) else {
         let likeness = |code: &&Code| strsim::jaro_winkler(code.name(), &name);
         let nearest = Code::ALL.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         let meant = nearest.filter(|code| likeness(code) >= NEAR);
         let meant = meant.map(|code| format!("; did you mean `{}`?", code.name())).unwrap_or_default();
+        let of_exit: Vec<&str> = Code::ALL
+            .iter()
+            .filter(|code| code.exit().to_string() == name)
+            .map(|code| code.name())
+            .collect();
+        if !of_exit.is_empty() {
+            let error = Error::new(Code::BadUsage, format!("{name} is an exit status: a code's name is needed"));
+            return Err(error.advise(format!(
+                "Of this exit status are {}: the error names one of them.",
+                of_exit.join(", ")
+            )));
+        }
         let error = Error::new(Code::BadUsage, format!("there is no code of this name{meant}"));
         return Err(error.advise("`pgseal codes` lists all of them; docs/ERRORS.md explains them."));
     };
@@ -97,5 +113,12 @@ mod tests {
         assert_eq!(explain("pgseal.s3_denied").unwrap().exit, 4);
         let told = |name: &str| explain(name).unwrap_err().message;
         assert!(told("s3_denid").contains("`s3_denied`") && !told("hello").contains("mean"));
+        assert_eq!(explain("db-auth").unwrap().code, "db_auth");
+        let of_exit = explain("7").unwrap_err();
+        assert!(
+            of_exit.hint().contains("wrong_key") && !of_exit.hint().contains("db_auth"),
+            "{}",
+            of_exit.hint()
+        );
     }
 }

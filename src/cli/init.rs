@@ -12,7 +12,7 @@ use crate::format::sql::identifier;
 use crate::handler::{HandlerContext, Response, handle};
 use crate::human::{Answer, Mark, Screen};
 use crate::observe::output;
-use crate::plan::{Action, Auth, BucketName, Plan, RegionName};
+use crate::plan::{Action, AllowedHosts, Auth, BucketName, Plan, RegionName, bucket};
 use crate::policy::{Policies, policies};
 use crate::store::NewFile;
 use crate::variables::Env;
@@ -21,6 +21,9 @@ use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use tokio::sync::oneshot;
+
+/// What `keygen` makes.
+const PUBLIC_KEY: &str = "public_key.pem";
 
 /// What is not given is asked for at the terminal.
 #[derive(Args)]
@@ -68,7 +71,7 @@ pub(super) async fn init(arguments: &Init, env: &Env, cancel: &Cancel) -> Result
     if arguments.output.exists() {
         return Err(exists(&arguments.output));
     }
-    let event = event(arguments, cancel).await?;
+    let event = event(arguments, env, cancel).await?;
     let parsed = Event::parse(&event.to_string())?;
     // Before anything is written: with all that is wrong with it.
     let plan = super::resolved(&parsed, env)?;
@@ -103,13 +106,15 @@ pub(super) async fn init(arguments: &Init, env: &Env, cancel: &Cancel) -> Result
 }
 
 fn exists(path: &Path) -> Error {
-    Error::new(Code::BadUsage, format!("{} exists already; nothing is overwritten", path.display()))
-        .advise("Name another file with --output.")
+    let name = path.display();
+    Error::new(Code::BadUsage, format!("{name} exists already; nothing is overwritten")).advise(format!(
+        "Check it with `pgseal check --event {name}`, or name another file with --output."
+    ))
 }
 
-async fn event(arguments: &Init, cancel: &Cancel) -> Result<Value> {
+async fn event(arguments: &Init, env: &Env, cancel: &Cancel) -> Result<Value> {
     let database = answer(
-        &arguments.database,
+        OptionValue::given(&arguments.database),
         "--database",
         "Database (* for all)",
         cancel,
@@ -119,21 +124,49 @@ async fn event(arguments: &Init, cancel: &Cancel) -> Result<Value> {
         },
     );
     let database = database.await?;
-    let given = |text: &str| Ok(text.to_owned());
-    let host = answer(&arguments.host, "--host", "Endpoint of the server", cancel, given).await?;
+    // As a backup will: nobody answers all else for a host that is refused.
+    let allowed = AllowedHosts::parse(env.get("PGSEAL_ALLOWED_HOSTS").or(env.get("POSTGRES_HOST")));
+    let admitted = |text: &str| allowed.admit(text).map(|_| text.to_owned());
+    let host = answer(
+        OptionValue::given(&arguments.host),
+        "--host",
+        "Endpoint of the server",
+        cancel,
+        admitted,
+    )
+    .await?;
     let region = match (&arguments.database_region, region_in(&host)) {
         (None, Some(region)) => region,
         (region, _) => {
             let known = |text: &str| RegionName::new("region", text).map(|_| text.to_owned());
+            let usual = bucket::region_variable(env).map(|(_, region)| region.to_owned());
+            let region = OptionValue::given(region).or_usually(usual);
             answer(region, "--database-region", "AWS region of the server", cancel, known).await?
         }
     };
-    let user = answer(&arguments.user, "--user", "User for backups", cancel, given).await?;
+    let given = |text: &str| Ok(text.to_owned());
+    let user = OptionValue::given(&arguments.user).or_usually(Some("backup".to_owned()));
+    let user = answer(user, "--user", "User for backups", cancel, given).await?;
     let named = |text: &str| BucketName::new(text).map(|_| text.to_owned());
-    let bucket = answer(&arguments.bucket, "--bucket", "Bucket for the backups", cancel, named).await?;
+    let bucket = answer(
+        OptionValue::given(&arguments.bucket),
+        "--bucket",
+        "Bucket for the backups",
+        cancel,
+        named,
+    )
+    .await?;
     let path = arguments.public_key.as_ref().map(|path| path.to_string_lossy().into_owned());
     let question = "File of the public key (`pgseal keygen` makes one)";
-    let key = answer(&path, "--public-key", question, cancel, public_key).await?;
+    let made = Path::new(PUBLIC_KEY).exists().then(|| PUBLIC_KEY.to_owned());
+    let key = answer(
+        OptionValue::given(&path).or_usually(made),
+        "--public-key",
+        question,
+        cancel,
+        public_key,
+    )
+    .await?;
     let mut event = json!({"database": database, "host": host});
     if let Some(port) = arguments.port {
         event["port"] = json!(port);
@@ -158,24 +191,65 @@ fn public_key(path: &str) -> Result<String> {
     Ok(key)
 }
 
+/// What is known before the question.
+#[derive(Default)]
+struct OptionValue {
+    /// On the command line.
+    given: Option<String>,
+    /// What an empty answer means.
+    usual: Option<String>,
+}
+
+impl OptionValue {
+    fn given(value: &Option<String>) -> Self {
+        Self {
+            given: value.clone(),
+            usual: None,
+        }
+    }
+
+    fn or_usually(mut self, value: Option<String>) -> Self {
+        self.usual = value;
+        self
+    }
+}
+
 /// An option's value, or what is typed at the question: asked again until it can be right.
-async fn answer(
-    option: &Option<String>,
-    name: &str,
-    question: &str,
-    cancel: &Cancel,
-    read: impl Fn(&str) -> Result<String>,
-) -> Result<String> {
-    if let Some(value) = option {
+async fn answer(option: OptionValue, name: &str, question: &str, cancel: &Cancel, read: impl Fn(&str) -> Result<String>) -> Result<String> {
+    if let Some(value) = &option.given {
         return read(value);
     }
+    let usual = option.usual.as_deref().unwrap_or_default();
+    let question = match usual {
+        "" => question.to_owned(),
+        usual => format!("{question} [{usual}]"),
+    };
     loop {
-        let typed = ask(name, question, cancel).await?;
-        match read(typed.trim()) {
-            _ if typed.trim().is_empty() => output::tell("  An answer is needed.\n"),
+        let typed = ask(name, &question, cancel).await?;
+        let typed = match typed.trim() {
+            "" => usual,
+            typed => typed,
+        };
+        match read(typed) {
+            _ if typed.is_empty() => output::tell("  An answer is needed.\n"),
             Ok(value) => return Ok(value),
-            Err(error) => output::tell(&format!("  {}\n  {}\n", error.message, error.hint())),
+            Err(error) => {
+                // The general advice is about an event, which is not there yet.
+                let advice = match (error.code, error.own_hint()) {
+                    (Code::BadEvent, None) => String::new(),
+                    _ => format!("\n  {}", error.hint()),
+                };
+                output::tell(&format!("  {}{advice}\n", about_answer(&error)));
+            }
         }
+    }
+}
+
+/// In the words of a question: there is no field yet.
+fn about_answer(error: &Error) -> String {
+    match error.field {
+        Some(_) => format!("It {}.", error.without_field()),
+        None => error.message.clone(),
     }
 }
 
@@ -184,7 +258,7 @@ fn region_in(host: &str) -> Option<String> {
     let labels: Vec<&str> = host.split('.').collect();
     let at = labels.iter().position(|label| *label == "rds")?;
     let region = labels.get(at.checked_sub(1)?)?;
-    (labels.get(at + 1) == Some(&"amazonaws")).then(|| (*region).to_owned())
+    (labels.get(at + 1) == Some(&"amazonaws") && RegionName::new("region", region).is_ok()).then(|| (*region).to_owned())
 }
 
 async fn ask(option: &str, question: &str, cancel: &Cancel) -> Result<String> {
@@ -244,7 +318,10 @@ impl Answer for InitAnswer {
         screen.heading("As the server's administrator (PostgreSQL 14 or newer), in psql");
         screen.verbatim(&self.sql);
         screen.blank();
-        self.policies.draw(screen);
+        screen.line(format!(
+            "The IAM policies of its writer and its readers: pgseal policy --event {}",
+            self.event
+        ));
         if let Some(check) = &self.check {
             screen.blank();
             screen.heading("What exists so far");
@@ -255,7 +332,7 @@ impl Answer for InitAnswer {
         let first = if is_ready {
             "Next:"
         } else {
-            "Next: mend what has a ✗ here, then"
+            "Next: correct what has a ✗ here, then"
         };
         screen.line(format!(
             "{first} pgseal check --event {0}, then pgseal backup --event {0}.",
@@ -275,7 +352,7 @@ mod tests {
             Some("eu-central-1")
         );
         assert_eq!(region_in("app.abc.cn-north-1.rds.amazonaws.com.cn").as_deref(), Some("cn-north-1"));
-        for other in ["localhost", "rds.amazonaws.com", "db.example.com", ""] {
+        for other in ["localhost", "rds.amazonaws.com", "orders.rds.amazonaws.com", "db.example.com", ""] {
             assert_eq!(region_in(other), None, "{other}");
         }
     }

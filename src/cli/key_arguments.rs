@@ -1,11 +1,14 @@
 //! With which key a backup is opened, and who is trusted.
 
 use super::restore::private_key;
+use crate::cancel::Cancel;
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::plan::RateLimit;
+use crate::restore::find::ChosenBackup;
 use crate::restore::legacy::Consent;
+use crate::variables::Env;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +61,27 @@ pub(crate) struct Trust {
 impl KeyArguments {
     pub(super) async fn open(&self) -> Result<PrivateKey> {
         private_key(&self.key, self.passphrase_file.as_deref()).await
+    }
+
+    /// The backup, and the key for it: nobody types a passphrase for a backup that is not there.
+    pub(super) async fn with_backup(
+        &self,
+        backup: &str,
+        signer: Option<&Verifier>,
+        env: &Env,
+        cancel: &Cancel,
+    ) -> Result<(ChosenBackup, PrivateKey)> {
+        must_exist(&self.key)?;
+        let backup = ChosenBackup::find(backup, signer, env, cancel).await?;
+        Ok((backup, cancel.run_until_cancelled(self.open()).await?))
+    }
+}
+
+/// A key's file that is not there, or not for us, is told before anything is asked of S3.
+pub(super) fn must_exist(place: &str) -> Result<()> {
+    match place.starts_with("arn:") {
+        true => Ok(()),
+        false => PrivateKey::must_exist(Path::new(place)),
     }
 }
 

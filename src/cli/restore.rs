@@ -2,7 +2,7 @@
 
 use super::CommandOutput;
 use super::filter::FilterArguments;
-use super::key_arguments::{KeyArguments, LegacyArguments, Trust, read_file, verifier};
+use super::key_arguments::{KeyArguments, LegacyArguments, Trust, must_exist, read_file, verifier};
 use crate::aws::manifest_signer::ManifestSigner;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
@@ -66,7 +66,7 @@ pub struct Decrypt {
     force: bool,
     #[command(flatten)]
     legacy: LegacyArguments,
-    /// Which object
+    /// What of the backup to decrypt
     #[arg(long, value_enum, default_value_t = DecryptedObject::Dump)]
     what: DecryptedObject,
     #[command(flatten)]
@@ -187,6 +187,11 @@ fn since(text: &str) -> Result<OffsetDateTime, String> {
 }
 
 pub(crate) async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
+    let signer = arguments.trust.signer()?;
+    if let Some(key) = &arguments.key {
+        must_exist(key)?;
+    }
+    let backup = ChosenBackup::find(&arguments.backup.backup, signer.as_ref(), env, cancel).await?;
     let key = match &arguments.key {
         Some(key) => Some(
             cancel
@@ -195,8 +200,6 @@ pub(crate) async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Re
         ),
         None => None,
     };
-    let signer = arguments.trust.signer()?;
-    let backup = ChosenBackup::find(&arguments.backup.backup, signer.as_ref(), env, cancel).await?;
     let ask = verify::VerifyOptions {
         key: key.as_ref(),
         signer: signer.as_ref(),
@@ -215,9 +218,11 @@ pub(crate) async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> 
                 .advise("Give -o FILE, or a pipe; `-o -` if the terminal is meant."),
         );
     }
-    let key = cancel.run_until_cancelled(arguments.key.open()).await?;
     let signer = arguments.trust.signer()?;
-    let backup = ChosenBackup::find(&arguments.backup.backup, signer.as_ref(), env, cancel).await?;
+    let (backup, key) = arguments
+        .key
+        .with_backup(&arguments.backup.backup, signer.as_ref(), env, cancel)
+        .await?;
     let ask = decrypt::DecryptOptions {
         key: &key,
         signer: signer.as_ref(),
@@ -244,9 +249,14 @@ pub(crate) async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> 
 
 pub(crate) async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let to = Conninfo::parse(&arguments.to)?;
-    let key = cancel.run_until_cancelled(arguments.key.open()).await?;
+    if to.password().is_some() {
+        tracing::warn!("--to holds a password, which others on this machine can read there: better PGPASSWORD or PGPASSFILE");
+    }
     let signer = arguments.trust.signer()?;
-    let backup = ChosenBackup::find(&arguments.backup.backup, signer.as_ref(), env, cancel).await?;
+    let (backup, key) = arguments
+        .key
+        .with_backup(&arguments.backup.backup, signer.as_ref(), env, cancel)
+        .await?;
     let (client_folders, path) = clients(env);
     let ask = load::LoadOptions {
         key: &key,
@@ -286,8 +296,10 @@ pub(crate) async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Re
         None => None,
     };
     let signer = verifier(arguments.signer.as_deref())?;
-    let key = cancel.run_until_cancelled(arguments.key.open()).await?;
-    let backup = ChosenBackup::find(&arguments.backup.backup, signer.as_ref(), env, cancel).await?;
+    let (backup, key) = arguments
+        .key
+        .with_backup(&arguments.backup.backup, signer.as_ref(), env, cancel)
+        .await?;
     let ask = rewrap::RewrapOptions {
         key: &key,
         signer: signer.as_ref(),
@@ -337,8 +349,7 @@ pub(crate) async fn clean(arguments: &Clean, env: &Env, cancel: &Cancel) -> Resu
 
 /// Where an event has a field, this command has an option and a file.
 fn of_option(mut error: Error, path: &Path) -> Error {
-    let what = of_field(&error);
-    error.message = format!("--recipient: {} {what}", path.display());
+    error.message = format!("--recipient: {} {}", path.display(), error.without_field());
     error.field = None;
     match error.code {
         Code::PrivateKeyGiven => error.advise(format!(
@@ -349,19 +360,12 @@ fn of_option(mut error: Error, path: &Path) -> Error {
     }
 }
 
-/// The message without the field in front.
-fn of_field(error: &Error) -> &str {
-    let field = error.field.as_deref().unwrap_or_default();
-    let rest = error.message.strip_prefix(&format!("`{field}` "));
-    rest.unwrap_or(&error.message)
-}
-
 /// From a file, or from a secret: a drill on ECS has no file of its own.
 pub(super) async fn private_key(place: &str, passphrase_file: Option<&Path>) -> Result<PrivateKey> {
     if !place.starts_with("arn:") {
         return PrivateKey::open(Path::new(place), passphrase_file);
     }
-    let secret = secret_arn(place.to_owned()).map_err(|error| Error::field(Code::BadEvent, "key", of_field(&error)))?;
+    let secret = secret_arn(place.to_owned()).map_err(|error| Error::field(Code::BadEvent, "key", error.without_field()))?;
     let text = secret::text(&secret).await?;
     PrivateKey::parse(text.expose_secret().as_bytes(), || passphrase::ask(place, passphrase_file))
 }

@@ -28,16 +28,33 @@ pub(super) fn may_be_shown(word: &str) -> bool {
         && !is_token(word)
 }
 
+/// Arguments, and values of options, that hold a login: a connection string or a URL with a password.
+pub fn with_logins(words: &[String]) -> Vec<String> {
+    let has_login = |word: &&str| {
+        let lower = word.to_ascii_lowercase();
+        let in_url = lower
+            .split_once("://")
+            .is_some_and(|(_, rest)| rest.contains('@') && rest.contains(':'));
+        in_url || lower.contains("password=") || lower.contains("password =")
+    };
+    let value = |word: &'_ String| option_value(word).to_owned();
+    let values = words.iter().skip(1).map(value).collect::<Vec<_>>();
+    let is_event = |word: &&str| word.starts_with(['{', '[']);
+    let found = values.iter().map(String::as_str).filter(|word| !is_event(word) && has_login(word));
+    found.map(str::to_owned).collect()
+}
+
+/// What stands behind `--option=`, or the word itself.
+fn option_value(word: &str) -> &str {
+    let option = word.strip_prefix("--").and_then(|option| option.split_once('='));
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    option.filter(|(name, _)| is_name(name)).map_or(word, |(_, value)| value)
+}
+
 /// A private key as an argument: others on the machine can read it there, and so can the history of the shell. Nothing of it is
 /// said, whatever the option is. An event is refused by its own rules, which name the field.
 pub fn refuse_private_keys(words: &[String]) -> Option<Error> {
-    let value = |word: &'_ str| -> String {
-        let value = word
-            .strip_prefix("--")
-            .and_then(|option| option.split_once('='))
-            .map_or(word, |(_, value)| value);
-        value.trim_start_matches('\u{feff}').trim().to_owned()
-    };
+    let value = |word: &str| option_value(word).trim_start_matches('\u{feff}').trim().to_owned();
     let mut held = words.iter().skip(1).map(|word| value(word));
     let is_key = |value: String| !value.starts_with(['{', '[']) && is_private_key(&value);
     held.any(is_key).then(|| {
@@ -73,6 +90,23 @@ mod tests {
             "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ",
         ] {
             assert!(!may_be_shown(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn an_argument_with_a_login_is_known() {
+        let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        for (line, expected) in [
+            (
+                &["pgseal", "restore", "x", "--to", "host=h password=p dbname=d"][..],
+                &["host=h password=p dbname=d"][..],
+            ),
+            (&["pgseal", "restore", "--to=postgresql://u:p@h/d"], &["postgresql://u:p@h/d"]),
+            (&["pgseal", "verify", "x", "--key", "postgres://u:p@h/d"], &["postgres://u:p@h/d"]),
+            (&["pgseal", "backup", "--event", r#"{"x": "password="}"#], &[]),
+            (&["pgseal", "list", "s3://bucket/backups", "--key", "password.txt"], &[]),
+        ] {
+            assert_eq!(with_logins(&words(line)), words(expected), "{line:?}");
         }
     }
 

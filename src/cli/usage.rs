@@ -37,19 +37,33 @@ impl Misuse {
                 text = text.replace(word.as_str(), "…");
             }
         }
-        let mut tip = String::from("Try `pgseal --help`, or `pgseal help COMMAND`.");
+        let (message, tips, usage_line) = taken_apart(&text);
+        let mut hint = match (tips.is_empty(), command) {
+            (false, _) => tips.join("; "),
+            (true, "") => "Try `pgseal --help`.".to_owned(),
+            (true, command) => format!("Try `pgseal help {command}`."),
+        };
         if let (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) = (usage.kind(), usage.get(ContextKind::InvalidArg)) {
             let shown = if may_be_shown(word) { word } else { "'{…}'" };
-            if WITH_EVENT.contains(&command) && !word.starts_with('-') {
-                tip = format!("An event is named with its option: pgseal {command} --event {shown}");
+            if words.iter().any(|word| word.starts_with('{') && !word.ends_with('}')) {
+                hint = "The shell has cut the event at its spaces: put all of it in single quotes.".to_owned();
+            } else if WITH_EVENT.contains(&command) && !word.starts_with('-') {
+                hint = format!("An event is named with its option: pgseal {command} --event {shown}");
             } else if word == "--event" || word == "-e" {
                 let command = if WITH_EVENT.contains(&command) { command } else { "backup" };
-                tip = format!("An event goes to a command: pgseal {command} --event EVENT");
+                hint = format!("An event goes to a command: pgseal {command} --event EVENT");
             }
-            text.push_str(&format!("  {tip}\n"));
         }
-        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Some(Self::of_error(Error::new(Code::BadUsage, first).advise(tip), text, command))
+        let below: String = [hint.as_str(), usage_line]
+            .iter()
+            .filter(|line| !line.is_empty())
+            .map(|line| format!("  {line}\n"))
+            .collect();
+        Some(Self::of_error(
+            Error::new(Code::BadUsage, &message).advise(&hint),
+            format!("{message}\n{below}"),
+            command,
+        ))
     }
 
     /// Of a command line that is not even read.
@@ -68,6 +82,20 @@ impl Misuse {
         };
         Self { text, error, document }
     }
+}
+
+/// Clap's text as ours are: what is wrong in one line, what to do, and the usage.
+fn taken_apart(text: &str) -> (String, Vec<&str>, &str) {
+    let is_about_it = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more information");
+    let (mut message, mut tips) = (Vec::new(), Vec::new());
+    for line in text.lines().take_while(is_about_it).map(str::trim).filter(|line| !line.is_empty()) {
+        match line.strip_prefix("tip: ") {
+            Some(tip) => tips.push(tip),
+            None => message.push(line.trim_start_matches("error: ")),
+        }
+    }
+    let usage = text.lines().find(|line| line.starts_with("Usage:")).unwrap_or_default();
+    (message.join(" "), tips, usage)
 }
 
 /// The first word that is one, behind options of all commands and their values.
@@ -104,6 +132,39 @@ mod tests {
             assert!(
                 misuse.error.hint().contains(tip) && misuse.text.contains(tip),
                 "{line:?}: {}",
+                misuse.text
+            );
+        }
+    }
+
+    /// Clap's own paragraphs were a third form of errors.
+    #[test]
+    fn a_mistake_has_the_form_of_every_error() {
+        for (line, message, hint) in [
+            (&["list", "x", "--limt", "3"][..], "unexpected argument '--limt' found", "'--limit'"),
+            (
+                &["verify"],
+                "the following required arguments were not provided: <BACKUP>",
+                "pgseal help verify",
+            ),
+            (&["completions", "bsh"], "[possible values: bash", "'bash'"),
+            (
+                &["backup", "--event", "{database:", "app}"],
+                "unexpected argument 'app}' found",
+                "single quotes",
+            ),
+        ] {
+            let misuse = misuse(line);
+            assert!(
+                misuse.error.message.contains(message) && !misuse.error.message.contains("error:"),
+                "{line:?}: {}",
+                misuse.error.message
+            );
+            assert!(misuse.error.hint().contains(hint), "{line:?}: {}", misuse.error.hint());
+            let lines: Vec<&str> = misuse.text.lines().collect();
+            assert!(
+                (2..=3).contains(&lines.len()) && lines[1..].iter().all(|line| line.starts_with("  ")),
+                "{}",
                 misuse.text
             );
         }

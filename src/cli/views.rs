@@ -32,8 +32,12 @@ impl Answer for Response {
 
 /// Something failed: what, and below it what to do.
 fn failed(screen: &mut Screen, about: &str, error: &Error) {
-    let of = if about.is_empty() { String::new() } else { format!("{about}: ") };
     for error in std::iter::once(error).chain(&error.also) {
+        // An option's or a field's own name says it already.
+        let of = match about.is_empty() || error.message.starts_with("--") {
+            true => String::new(),
+            false => format!("{about}: "),
+        };
         screen.mark(Mark::Bad, format!("{of}{} ({})", error.message, error.code.name()));
         screen.advice(error.hint());
     }

@@ -38,15 +38,25 @@ pub struct PrivateKey {
 }
 
 impl PrivateKey {
+    /// Fails as [`Self::open`] would if there is no such file. Without opening it: a pipe is read once.
+    pub fn must_exist(path: &Path) -> Result<()> {
+        std::fs::metadata(path)
+            .map(drop)
+            .map_err(|error| container::unreadable(path, &error))
+    }
+
     /// Reads a key file; where it is encrypted, the passphrase comes from `passphrase_file`, else from the terminal.
     pub fn open(path: &Path, passphrase_file: Option<&Path>) -> Result<Self> {
         let name = path.display();
         let file = container::read(path)?;
         let parse = || Self::parse(&file, || passphrase::ask(&name.to_string(), passphrase_file));
-        passphrase::tried(passphrase_file, parse).map_err(|mut error| {
+        let key = passphrase::tried(passphrase_file, parse).map_err(|mut error| {
             error.message = format!("{name}: {}", error.message);
             error
-        })
+        })?;
+        // Not before: what is no private key may be read by anybody.
+        warn_if_open_to_all(path);
+        Ok(key)
     }
 
     /// Takes PKCS#1 and PKCS#8, as PEM or DER, encrypted in any of the usual ways or not at all. `passphrase` is asked only

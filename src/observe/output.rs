@@ -53,9 +53,37 @@ fn lines() -> Option<&'static SyncSender<StderrLine>> {
     LINES.get_or_init(start).as_ref()
 }
 
+/// Arguments of this process that hold a login: whatever is said, none of them is repeated.
+static UNSAID: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Words that are never to be said, for the life of the process.
+pub fn never_say(words: Vec<String>) {
+    // As they are, and as JSON has them.
+    let quoted = |word: &String| serde_json::json!(word).to_string().trim_matches('"').to_owned();
+    let mut all: Vec<String> = words.iter().map(quoted).chain(words.iter().cloned()).collect();
+    all.dedup();
+    let _ = UNSAID.set(all);
+}
+
+fn without_logins(text: Cow<'_, str>) -> Cow<'_, str> {
+    without(UNSAID.get().map_or(&[], Vec::as_slice), text)
+}
+
+fn without<'a>(words: &[String], text: Cow<'a, str>) -> Cow<'a, str> {
+    let found = words.iter().filter(|word| text.contains(word.as_str())).collect::<Vec<_>>();
+    match found.is_empty() {
+        true => text,
+        false => Cow::Owned(
+            found
+                .into_iter()
+                .fold(text.into_owned(), |text, word| text.replace(word.as_str(), "…")),
+        ),
+    }
+}
+
 /// Says something on stderr, if anybody can hear it.
 pub fn tell(text: &str) {
-    Stderr.send(visible(text).as_bytes());
+    Stderr.send(without_logins(visible(text)).as_bytes());
 }
 
 /// Whether a character is not seen, but changes how those around it are: controls (ESC, C1), marks that turn the direction
@@ -128,7 +156,8 @@ impl Write for Stderr {
 
 impl Write for VisibleStderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        progress::without_bar(|| Stderr.send(visible(&String::from_utf8_lossy(bytes)).as_bytes()));
+        let line = String::from_utf8_lossy(bytes);
+        progress::without_bar(|| Stderr.send(without_logins(visible(&line)).as_bytes()));
         Ok(bytes.len())
     }
 
@@ -190,7 +219,11 @@ pub fn answer(text: &str) -> Result<()> {
 
 /// Of text in which nothing is hidden.
 pub(crate) fn write_answer(text: &str) -> Result<()> {
-    let line = format!("{text}\n");
+    if stderr_is_terminal() {
+        // What is still to be drawn there would be drawn over the answer.
+        flush();
+    }
+    let line = format!("{}\n", without_logins(Cow::Borrowed(text)));
     stdout().and_then(|mut stdout| stdout.write_all(line.as_bytes())).map_err(|error| {
         Error::new(
             Code::OutputFailed,
@@ -218,6 +251,16 @@ mod tests {
         let again: serde_json::Value = serde_json::from_str(&visible(&document)).unwrap();
         assert_eq!(again["name"], hidden);
         assert!(!visible(&document).chars().any(is_hidden));
+    }
+
+    #[test]
+    fn an_argument_with_a_login_is_not_repeated() {
+        let words = ["host=h password='a\"b'".to_owned(), "host=h password='a\\\"b'".to_owned()];
+        for text in ["x host=h password='a\"b' y", r#"{"m":"x host=h password='a\"b' y"}"#] {
+            let said = without(&words, Cow::Borrowed(text));
+            assert!(said.contains("x … y") && !said.contains("password"), "{said}");
+        }
+        assert!(matches!(without(&words, Cow::Borrowed("host=h")), Cow::Borrowed("host=h")));
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! How far a dump is, on its way out or back: a bar at a terminal, a line every ten seconds in logs.
 
-use super::output::{Stderr, stderr_has_cursor};
+use super::output::{Stderr, stderr_has_cursor, visible};
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
+use unicode_width::UnicodeWidthStr;
 
 const EVERY: Duration = Duration::from_secs(10);
 const REDRAW: Duration = Duration::from_millis(200);
+/// Columns of the bar.
+const BAR: usize = 16;
 
 /// Counters that the pipeline moves and a reporter reads.
 pub struct Progress {
@@ -70,21 +73,46 @@ impl Progress {
         (self.rate() > 0).then(|| Duration::from_secs(left / self.rate()))
     }
 
-    fn sentence(&self) -> String {
+    /// What there is to say, the most important first.
+    fn fields(&self) -> Vec<String> {
+        if self.is_past_the_rows() {
+            return vec!["now indexes and constraints".to_owned(), HumanBytes(self.bytes()).to_string()];
+        }
         let of_rows = if self.expected_rows > 0 { " for the rows" } else { "" };
-        let rest = match self.remaining() {
-            Some(left) => format!("about {} left{of_rows}, ", HumanDuration(left)),
-            None if self.is_past_the_rows() => return format!("now indexes and constraints, {}", HumanBytes(self.bytes())),
-            None => String::new(),
-        };
-        // What is cut at the terminal's edge matters least.
-        format!(
-            "{rest}{}, {}/s, {} rows",
-            HumanBytes(self.bytes()),
-            HumanBytes(self.rate()),
-            HumanCount(self.rows())
-        )
+        let left = self.remaining().map(|left| format!("about {} left{of_rows}", HumanDuration(left)));
+        let numbers = [
+            HumanBytes(self.bytes()).to_string(),
+            format!("{}/s", HumanBytes(self.rate())),
+            format!("{} rows", HumanCount(self.rows())),
+        ];
+        left.into_iter().chain(numbers).collect()
     }
+
+    fn line(&self, name: &str, width: usize) -> String {
+        fitted(format!("{name} {}", self.bar()), &self.fields(), width)
+    }
+
+    /// Full at the end alone.
+    fn bar(&self) -> String {
+        let done = match self.expected {
+            0 => 0,
+            expected => (self.bytes().min(expected) as u128 * BAR as u128 / u128::from(expected)) as usize,
+        };
+        format!("{}{}", "█".repeat(done), "░".repeat(BAR - done))
+    }
+}
+
+/// At most `width` columns: a field that does not fit is left out whole, so that nobody reads a part of a number for all of it.
+fn fitted(head: String, fields: &[String], width: usize) -> String {
+    let mut line = head;
+    for (place, field) in fields.iter().enumerate() {
+        let longer = format!("{line}{} {field}", if place > 0 { "," } else { "" });
+        if longer.width() > width {
+            break;
+        }
+        line = longer;
+    }
+    line
 }
 
 /// What is done with the bytes, for people.
@@ -171,8 +199,8 @@ impl TermLike for Terminal {
     }
 }
 
-/// Tells the progress until it is dropped.
-pub(crate) struct Reporter(JoinHandle<()>, Option<ProgressBar>);
+/// Tells the progress until it is dropped; whether by a bar.
+pub(crate) struct Reporter(JoinHandle<()>, bool);
 
 impl Reporter {
     pub(crate) fn start(activity: Activity, progress: Arc<Progress>, name: &str) -> Self {
@@ -202,35 +230,41 @@ impl Reporter {
                 );
             }
         });
-        Self(task, None)
+        Self(task, false)
     }
 
     fn bar(activity: Activity, progress: Arc<Progress>, name: &str) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(progress.expected.max(1)), ProgressDrawTarget::term_like(Box::new(Terminal)));
-        if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:16} {wide_msg}") {
+        // All of the line is ours, drawn at once: a bar that the library draws moves before the numbers behind it.
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(Terminal)));
+        if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
             bar.set_style(style);
         }
-        bar.set_prefix(format!("{} {name}", activity.as_str()));
+        let name = visible(&format!("{} {name}", activity.as_str())).into_owned();
         *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
         let drawn = bar.clone();
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(REDRAW);
             loop {
                 ticks.tick().await;
-                drawn.set_position(progress.bytes().min(progress.expected));
-                drawn.set_message(progress.sentence());
+                drawn.set_message(progress.line(&name, usize::from(Terminal.width())));
             }
         });
-        Self(task, Some(bar))
+        Self(task, true)
+    }
+}
+
+/// Takes the bar away for good: behind it comes the answer, or why there is none.
+pub fn end() {
+    if let Some(bar) = DRAWN.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        bar.finish_and_clear();
     }
 }
 
 impl Drop for Reporter {
     fn drop(&mut self) {
         self.0.abort();
-        if let Some(bar) = &self.1 {
-            *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            bar.finish_and_clear();
+        if self.1 {
+            end();
         }
     }
 }
@@ -243,13 +277,42 @@ mod tests {
     fn behind_the_rows_of_a_restore_no_time_is_promised() {
         let progress = Progress::of_restore(1000, 3);
         progress.passed(900, 2);
-        assert!(progress.sentence().contains("left for the rows"), "{}", progress.sentence());
-        progress.passed(50, 3);
         assert!(
-            progress.sentence().starts_with("now indexes and constraints"),
+            progress.line("app", 200).contains("left for the rows"),
             "{}",
-            progress.sentence()
+            progress.line("app", 200)
         );
+        progress.passed(50, 3);
+        let line = progress.line("app", 200);
+        assert!(line.contains(" now indexes and constraints, ") && !line.contains("left"), "{line}");
+    }
+
+    /// At 80 columns a line ended with a part of a number.
+    #[test]
+    fn a_field_that_does_not_fit_is_left_out_whole() {
+        let fields = ["about 2 minutes left", "4.77 MiB", "1,234,567 rows"].map(str::to_owned);
+        for (width, line) in [
+            (80, "app ████ about 2 minutes left, 4.77 MiB, 1,234,567 rows"),
+            (55, "app ████ about 2 minutes left, 4.77 MiB, 1,234,567 rows"),
+            (54, "app ████ about 2 minutes left, 4.77 MiB"),
+            (38, "app ████ about 2 minutes left"),
+            (10, "app ████"),
+        ] {
+            assert_eq!(fitted("app ████".to_owned(), &fields, width), line, "{width}");
+        }
+    }
+
+    /// It stood there full with 0 bytes behind it.
+    #[test]
+    fn the_bar_is_as_full_as_its_numbers_say() {
+        let full = |progress: &Progress| progress.line("x", 200).matches('█').count();
+        let progress = Progress::new(100);
+        assert_eq!(full(&progress), 0);
+        progress.passed(50, 1);
+        assert_eq!(full(&progress), BAR / 2);
+        progress.passed(80, 1);
+        assert_eq!(full(&progress), BAR);
+        assert_eq!(full(&Progress::new(0)), 0);
     }
 
     #[test]

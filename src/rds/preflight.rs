@@ -191,10 +191,10 @@ pub(crate) async fn facts(session: &Session<'_>, selection: &Selection) -> Resul
 /// What database or role set for transactions holds for `pg_dump` until it begins its own: no option of it changes that, and
 /// RDS Proxy and pgbouncer refuse startup options. `waits`: they are read-only and deferrable as well.
 fn transactions(are_serializable: bool, waits: bool, replica: bool) -> Result<Option<String>> {
-    let advice = "ALTER ROLE the backup user SET default_transaction_isolation = 'read committed'";
+    let advice = "set it for the backup user alone: ALTER ROLE … SET default_transaction_isolation = 'read committed'";
     if are_serializable && replica {
         let message = "default_transaction_isolation is serializable, which a hot standby refuses, and pg_dump keeps";
-        return Err(Error::new(Code::DumpFailed, message).advise(format!("{advice}, on the primary.")));
+        return Err(Error::new(Code::DumpFailed, message).advise(format!("On the primary, {advice}.")));
     }
     let told = "default_transaction_isolation, _read_only and _deferrable together make pg_dump wait for every serializable transaction that writes";
     Ok((are_serializable && waits).then(|| format!("{told}: {advice}")))
@@ -270,9 +270,10 @@ pub(crate) async fn conflicts(session: &Session<'_>) -> Result<u64> {
 }
 
 /// The first five, and how many more.
-pub(crate) fn some_of(names: &[String]) -> String {
-    let first = names.iter().take(NameSample::SHOWN).cloned().collect();
+pub(crate) fn some_of<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+    let names: Vec<String> = names.into_iter().cloned().collect();
     let total = names.len() as u64;
+    let first = names.into_iter().take(NameSample::SHOWN).collect();
     NameSample { first, total }.to_string()
 }
 

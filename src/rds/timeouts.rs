@@ -23,7 +23,7 @@ pub(crate) fn warning(facts: &ServerFacts) -> Option<String> {
     (!names.is_empty()).then(|| {
         format!(
             "the login or the database sets {names}: for the roles (`globals`) it is switched off by a startup option, which RDS \
-             Proxy and some poolers refuse; there, ALTER ROLE the backup user RESET it"
+             Proxy and some poolers refuse; there, switch it off for the backup user: ALTER ROLE … SET … = 0"
         )
     })
 }

@@ -170,7 +170,9 @@ async fn near(location: &Location, env: &Env) -> Vec<String> {
 fn no_backup(location: &Location, near: &[String]) -> Error {
     let error = Error::new(Code::NoBackup, format!("there is no backup in {location}"));
     match near {
-        [] => error,
+        [] => error.advise(format!(
+            "`pgseal list {location}` shows what is there: what has no manifest is no backup."
+        )),
         near => error.advise(format!("Did you mean {}?", near.join(" or "))),
     }
 }
@@ -222,7 +224,8 @@ fn must_be_alone(sealed: &[String]) -> Result<()> {
 
 fn nothing(folder: &Location, stem: &str, names: &[String]) -> Error {
     match names.len() {
-        0 => Error::new(Code::NoBackup, format!("there is no backup {stem} in {folder}")),
+        0 => Error::new(Code::NoBackup, format!("there is no backup {stem} in {folder}"))
+            .advise(format!("`pgseal list {folder}` shows those that are there.")),
         count => Error::new(
             Code::NoBackup,
             format!("{stem} in {folder} has {count} objects but no manifest: its run did not come to its end"),

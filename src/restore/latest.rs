@@ -6,10 +6,13 @@ use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::object_names::manifest_revision;
 use crate::format::order::UNKNOWN_SOURCE;
+use crate::rds::preflight::some_of;
 use crate::store::{Archive, Location};
 use std::collections::{BTreeMap, BTreeSet};
 use time::{Duration, OffsetDateTime};
 
+/// How like the name of a database that is there a mistyped one is (Jaro-Winkler).
+const NEAR: f64 = 0.85;
 /// How far a clock may be behind ours.
 const AHEAD: Duration = Duration::minutes(5);
 
@@ -44,6 +47,7 @@ pub(super) async fn newest(
     let ahead = OffsetDateTime::now_utc() + AHEAD;
     let mut found_of: BTreeMap<(String, String), Candidate> = BTreeMap::new();
     let mut not_signed = BTreeSet::new();
+    let mut others = BTreeSet::new();
     for ((_, stem), names_of_it) in revisions.iter().rev() {
         for name in names_of_it {
             let bytes = cancel.run_until_cancelled(archive.read(name, MAX_MANIFEST)).await;
@@ -60,7 +64,11 @@ pub(super) async fn newest(
                 .objects
                 .iter()
                 .all(|object| names.get(base_name(&object.key)) == Some(&object.size));
-            if !is_whole || manifest.scheduled_time.0 > ahead || database.is_some_and(|database| database != manifest.database) {
+            if !is_whole || manifest.scheduled_time.0 > ahead {
+                continue;
+            }
+            if database.is_some_and(|database| database != manifest.database) {
+                others.insert(manifest.database.clone());
                 continue;
             }
             if signer.is_some() && check_signature(&found, signer).is_err() {
@@ -81,7 +89,30 @@ pub(super) async fn newest(
         .collect();
     // Of a version before 0.2, which does not say: once there are newer ones they count for nothing.
     found_of.retain(|(of, source), _| source != UNKNOWN_SOURCE || !known.contains(of));
-    choose(folder, database, found_of, not_signed.len())
+    let (any, not_signed) = (!found_of.is_empty(), not_signed.len());
+    match choose(folder, database, found_of, not_signed) {
+        Err(error) if !any && not_signed == 0 => {
+            let folders = match names.is_empty() {
+                true => cancel.run_until_cancelled(archive.folders()).await?,
+                false => Vec::new(),
+            };
+            Err(error.advise(elsewhere(folder, database, &others, &folders)))
+        }
+        outcome => outcome,
+    }
+}
+
+/// Where to look, of a place that has no such backup: other databases, or other folders.
+fn elsewhere(folder: &Location, database: Option<&str>, others: &BTreeSet<String>, folders: &[String]) -> String {
+    let near = |other: &&String| strsim::jaro_winkler(other, database.unwrap_or_default()) >= NEAR;
+    if let Some(other) = others.iter().find(near) {
+        return format!("Did you mean {folder}/latest:{other}?");
+    }
+    match (others.is_empty(), folders.is_empty()) {
+        (false, _) => format!("It has backups of {}.", some_of(others)),
+        (true, false) => format!("The folders below it are places of their own: {}.", some_of(folders)),
+        (true, true) => format!("`pgseal list {folder}` shows what is there: what has no manifest is no backup."),
+    }
 }
 
 /// The newest of one database of one server.
@@ -144,6 +175,20 @@ mod tests {
         ] {
             assert_eq!(asked(name), means, "{name}");
         }
+    }
+
+    #[test]
+    fn a_mistyped_database_or_folder_is_told_what_is_there() {
+        let folder = Location::parse("s3://bucket/backups").unwrap();
+        let told = |database: &str, others: &[&str], folders: &[&str]| {
+            let others = others.iter().map(|name| (*name).to_owned()).collect();
+            let folders: Vec<String> = folders.iter().map(|name| (*name).to_owned()).collect();
+            elsewhere(&folder, Some(database), &others, &folders)
+        };
+        assert_eq!(told("appp", &["app", "shop"], &[]), "Did you mean s3://bucket/backups/latest:app?");
+        assert!(told("crm", &["app", "shop"], &[]).contains("app, shop"));
+        assert!(told("app", &[], &["db1"]).contains("db1"));
+        assert!(told("app", &[], &[]).contains("pgseal list s3://bucket/backups"));
     }
 
     /// A table that was backed up alone hid weeks of failed full backups, and one server's backup stood for another's.

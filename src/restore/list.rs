@@ -3,6 +3,7 @@
 pub(crate) mod filter;
 
 use super::find::legacy_pair;
+use super::latest;
 use super::provenance::Origin;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::{MAX_MANIFEST, Timestamp, UnverifiedManifest, base_name, check_signature};
@@ -125,7 +126,14 @@ pub(crate) struct LeftoverEntry {
 }
 
 pub(crate) async fn list(text: &str, filter: &ListFilter, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Listing> {
-    let named = Location::parse(text)?;
+    let mut named = Location::parse(text)?;
+    if let Some((folder, name)) = named.split()
+        && let Some(database) = latest::asked(&name)
+    {
+        let archive = cancel.run_until_cancelled(Archive::open(&folder, env)).await?;
+        let stem = latest::newest(&folder, &archive, database, signer, cancel).await?;
+        named = folder.join(&stem);
+    }
     let (location, archive, listed) = cancel.run_until_cancelled(open_location(&named, env)).await?;
     let mut groups: BTreeMap<String, Vec<ObjectEntry>> = BTreeMap::new();
     let (reports, objects): (Vec<ObjectEntry>, Vec<ObjectEntry>) = listed.into_iter().partition(|listed| is_report(&listed.name));

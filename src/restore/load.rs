@@ -151,11 +151,13 @@ impl Load<'_> {
                     Err(_) => format!("the database {name}, made by --create, is left empty: drop it before the next try"),
                 }
             }
-            (false, true) => format!("the database {name}, made by --create, is left as far as it came: drop it before the next try"),
+            (false, true) => {
+                format!("the database {name}, made by --create, may hold a part of the backup now: drop it before the next try")
+            }
             (false, false) if is_part => format!(
-                "what came of this part is left in the database {name}: drop the tables that this restore made there, and nothing else, before the next try"
+                "the database {name} holds some of this part now: drop the tables that this restore made there, and nothing else, before the next try"
             ),
-            (false, false) => format!("the database {name} is left as far as it came: empty it before the next try"),
+            (false, false) => format!("the database {name} may hold a part of the backup now: empty it before the next try"),
         };
         error.message = format!("{}; {left}", error.message);
         if matches!(error.code, Code::Terminated | Code::Deadline) {

@@ -150,7 +150,9 @@ impl DrillReport {
 
     /// Of the report's files, without their endings: no two drills share one.
     pub(crate) fn name(&self) -> String {
-        let started: String = self.started_at.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+        let shape = time::macros::format_description!("[year][month][day]T[hour][minute][second][subsecond digits:3]Z");
+        // Of a year that the shape cannot write there is none.
+        let started = self.started_at.0.to_offset(time::UtcOffset::UTC).format(shape).unwrap_or_default();
         format!("{}.drill-{started}", self.backup.stem)
     }
 

@@ -50,6 +50,9 @@ pub(crate) struct RewrapSummary {
     pub manifest: String,
     /// Fingerprints.
     pub recipients: Vec<String>,
+    /// Whether somebody is no longer one.
+    #[serde(skip)]
+    pub has_replaced: bool,
     pub written: Vec<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
@@ -134,6 +137,7 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
         generation: manifest.generation,
         partial: manifest.is_partial(),
         manifest: name,
+        has_replaced: !ask.keep,
         recipients: manifest.recipients.into_iter().map(|wrapped| wrapped.fingerprint).collect(),
         written,
         origin: Origin::new(&found, ask.signer, &backup.folder),

@@ -8,6 +8,9 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde_json::{Value, json};
 
+/// What reasons of missing rights begin with.
+pub(crate) const MAY_NOT: &str = "the role may not call";
+
 /// One setting.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum BucketSetting {
@@ -138,7 +141,7 @@ where
     let failed = ServiceError::from_sdk(error);
     match (failed.status, absent) {
         (Some(404), Some(absent)) if failed.code != "NoSuchBucket" => BucketSetting::Lacking(absent.to_owned()),
-        (Some(401 | 403), _) => BucketSetting::NotSeen(format!("the role may not call {action}")),
+        (Some(401 | 403), _) => BucketSetting::NotSeen(format!("{MAY_NOT} {action}")),
         (Some(status), _) => BucketSetting::NotSeen(format!("{action}: {} {status}", failed.code).replace("  ", " ")),
         (None, _) => BucketSetting::NotSeen(format!("{action}: no answer")),
     }

@@ -4,6 +4,9 @@ use crate::error::{Code, Error, Result};
 use crate::plan::bucket::is_access_point;
 use std::path::{Path, PathBuf};
 
+/// What a connection string of libpq begins with.
+const CONNECTION: &[&str] = &["host=", "hostaddr=", "dbname=", "user=", "password=", "port=", "service="];
+
 /// A place that a user named. Whether its last segment is a folder or a backup's stem shows when it is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
@@ -21,6 +24,10 @@ impl Location {
                 // Slips, and what the console copies.
                 _ if text.starts_with("s3:") || text.starts_with("arn:aws") => {
                     Err(bad("looks like a place in S3, which is written s3://bucket/prefix"))
+                }
+                // Of it nothing is repeated: it may hold a password.
+                _ if CONNECTION.iter().any(|key| text.starts_with(key)) && !Path::new(text).exists() => {
+                    Err(bad("looks like a connection string, and must be s3://bucket/prefix or a directory"))
                 }
                 path => Ok(Self::Directory(PathBuf::from(path))),
             };
@@ -42,6 +49,21 @@ impl Location {
     /// The last of its names: of a folder for each server, the server's.
     pub(crate) fn last_name(&self) -> String {
         self.split().map_or_else(|| self.to_string(), |(_, name)| name)
+    }
+
+    /// What has this name in it.
+    pub(crate) fn join(&self, name: &str) -> Self {
+        match self {
+            Self::S3 { bucket, path } => Self::S3 {
+                bucket: bucket.clone(),
+                path: if path.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{path}/{name}")
+                },
+            },
+            Self::Directory(path) => Self::Directory(path.join(name)),
+        }
     }
 
     /// The folder and the name in it, if the last segment is taken for a name.
@@ -106,7 +128,7 @@ mod tests {
         assert_eq!(Location::parse("s3://acme/a/b/").unwrap(), s3("acme", "a/b"));
         assert_eq!(Location::parse("s3://acme").unwrap(), s3("acme", ""));
         assert_eq!(Location::parse("some/dir").unwrap(), Location::Directory("some/dir".into()));
-        for text in ["", "s3://", "s3:///x", "https://x/y"] {
+        for text in ["", "s3://", "s3:///x", "https://x/y", "host=db password=hunter2"] {
             assert_eq!(Location::parse(text).unwrap_err().code, Code::BadEvent, "{text}");
         }
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod arguments;
 mod before_rows;
 mod changed;
 mod dependents;

@@ -78,18 +78,19 @@ fn init_asks_again_for_an_answer_that_cannot_be_right() {
     let mut terminal = Terminal::start("init --no-check", folder.path());
     terminal.answer("Database (* for all): ", "\n");
     terminal.answer("An answer is needed.", "app\n");
+    // A host on no list was refused behind all other questions.
     terminal.answer("Endpoint of the server: ", "db.internal\n");
+    terminal.answer("PGSEAL_ALLOWED_HOSTS", "orders.rds.amazonaws.com\n");
     terminal.answer("AWS region of the server: ", "Frankfurt\n");
     terminal.answer("AWS region of the server: ", "eu-central-1\n");
-    terminal.answer("User for backups: ", "backup\n");
+    terminal.answer("User for backups [backup]: ", "\n");
     terminal.answer("Bucket for the backups: ", "Acme Backups\n");
     terminal.answer("Bucket for the backups: ", "acme-backups\n");
     terminal.answer("File of the public key (`pgseal keygen` makes one): ", "nowhere.pem\n");
-    terminal.answer("File of the public key (`pgseal keygen` makes one): ", "public.pem\n");
+    terminal.answer("File of the public key (`pgseal keygen` makes one): ", "\u{4}");
     let (code, screen) = terminal.end();
-    // The host is on no list: told before anything is written.
     assert_eq!(code, Some(2), "{screen}");
-    assert!(screen.contains("host_not_allowed"), "{screen}");
+    assert!(!screen.contains("field of the event"), "{screen}");
     assert_eq!(names(folder.path()), ["public.pem"]);
 
     let mut terminal = Terminal::start(
@@ -102,6 +103,23 @@ fn init_asks_again_for_an_answer_that_cannot_be_right() {
     let event = std::fs::read_to_string(folder.path().join("event.json")).expect("the event");
     let event: Value = serde_json::from_str(&event).expect("JSON");
     assert_eq!((&event["database"], &event["region"]), (&"app".into(), &"eu-west-1".into()));
+
+    // What is there already need not be typed.
+    std::fs::rename(folder.path().join("public.pem"), folder.path().join("public_key.pem")).expect("renamed");
+    let mut terminal = Terminal::start(
+        "init --no-check --host orders.cxa1b2c3d4e5.eu-west-1.rds.amazonaws.com --bucket acme-backups --output second.json",
+        folder.path(),
+    );
+    terminal.answer("Database (* for all): ", "app\n");
+    terminal.answer("User for backups [backup]: ", "\n");
+    terminal.answer("[public_key.pem]: ", "\n");
+    let (code, screen) = terminal.end();
+    assert_eq!(code, Some(0), "{screen}");
+    let event = std::fs::read_to_string(folder.path().join("second.json")).expect("the event");
+    assert!(
+        event.contains("BEGIN PUBLIC KEY") && event.contains(r#""user": "backup""#),
+        "{event}"
+    );
 }
 
 /// Ctrl-C did nothing until the line was ended.
@@ -116,4 +134,21 @@ fn init_ends_at_once_and_writes_nothing() {
         assert_eq!(code, Some(exit), "{key:?}: {screen}");
         assert_eq!(names(folder.path()), [""; 0]);
     }
+}
+
+/// One slip of the finger ended it, and the next try needed all of it again.
+#[test]
+fn keygen_asks_again_where_two_passphrases_differ() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut terminal = Terminal::start("keygen", folder.path());
+    terminal.answer("Passphrase of private_key.pem: ", "one\n");
+    terminal.answer("Passphrase of private_key.pem, again: ", "other\n");
+    terminal.answer("The two differ.", "");
+    terminal.answer("Passphrase of private_key.pem: ", "\n");
+    terminal.answer("It is empty.", "");
+    terminal.answer("Passphrase of private_key.pem: ", "right\n");
+    terminal.answer("Passphrase of private_key.pem, again: ", "right\n");
+    let (code, screen) = terminal.end();
+    assert_eq!(code, Some(0), "{screen}");
+    assert_eq!(names(folder.path()), ["private_key.pem", "public_key.pem"]);
 }

@@ -51,7 +51,14 @@ fn draw_entry(entry: &ReceiptEntry, screen: &mut Screen) {
 fn draw_made(entry: &ReceiptEntry, made: &BackupSummary, screen: &mut Screen) {
     let part = if made.partial { "a part of " } else { "" };
     let contents = format!("{} in {}", counted(made.rows, "row"), counted(made.tables, "table"));
-    let sealed: u64 = made.objects.iter().map(|object| object.size).sum();
+    // As `list` counts it: what the manifest names.
+    let is_named = |role: Role| !matches!(role, Role::Manifest | Role::RecoveryInstructions);
+    let sealed: u64 = made
+        .objects
+        .iter()
+        .filter(|object| is_named(object.role))
+        .map(|object| object.size)
+        .sum();
     let sizes = format!("{} of SQL, {} sealed", sized(made.dumped_bytes), sized(sealed));
     screen.mark(
         Mark::Good,

@@ -5,6 +5,7 @@ use crate::check::{Check, CheckReport, CheckStatus};
 use crate::format::ToJson;
 use crate::human::units::{counted, lasting, short, sized};
 use crate::human::{Answer, Mark, Screen};
+use crate::store::MAY_NOT;
 use serde_json::Value;
 
 /// What the event says: nobody has tried it when these are told.
@@ -16,8 +17,21 @@ impl Answer for CheckReport {
     }
 
     fn draw(&self, screen: &mut Screen) {
+        let mut not_checked: Vec<(String, Vec<String>)> = Vec::new();
         for check in &self.checks {
-            draw_check(check, screen);
+            match not_checked_reason(check) {
+                Some(reason) => {
+                    let name = check.name.replace('_', " ");
+                    match not_checked.iter_mut().find(|(known, _)| *known == reason) {
+                        Some((_, names)) => names.push(name),
+                        None => not_checked.push((reason, vec![name])),
+                    }
+                }
+                None => draw_check(check, screen),
+            }
+        }
+        for (reason, names) in not_checked {
+            screen.mark(Mark::Skipped, format!("not checked: {}: {reason}", names.join(", ")));
         }
         screen.blank();
         let errors = self.checks.iter().filter_map(|check| check.error.as_ref());
@@ -41,6 +55,16 @@ impl Answer for CheckReport {
     }
 }
 
+/// Several may have the same one: a role that lacks one right often lacks its neighbours.
+fn not_checked_reason(check: &Check) -> Option<String> {
+    let detail = check.detail.as_ref().filter(|_| check.status == CheckStatus::NotChecked)?;
+    let reason = text(&detail["reason"]);
+    Some(match reason.starts_with(MAY_NOT) {
+        true => "the role may not look; `pgseal policy` prints the rights that it needs".to_owned(),
+        false => reason,
+    })
+}
+
 fn draw_check(check: &Check, screen: &mut Screen) {
     let of = check.database.as_ref().map(|database| format!("{database}: ")).unwrap_or_default();
     if let Some(error) = &check.error {
@@ -59,13 +83,7 @@ fn draw_check(check: &Check, screen: &mut Screen) {
             return;
         }
         CheckStatus::Skipped => return screen.mark(Mark::Skipped, format!("{of}skipped: {}", text(&detail["reason"]))),
-        CheckStatus::NotChecked => {
-            return screen.mark(
-                Mark::Skipped,
-                format!("{}: not checked: {}", check.name.replace('_', " "), text(&detail["reason"])),
-            );
-        }
-        CheckStatus::Ok | CheckStatus::Failed => {
+        CheckStatus::NotChecked | CheckStatus::Ok | CheckStatus::Failed => {
             let mark = if FACTS.contains(&check.name) { Mark::Fact } else { Mark::Good };
             screen.mark(mark, format!("{of}{}", sentence(check.name, detail)));
         }
@@ -193,6 +211,21 @@ mod tests {
         for field in ["bucket", "host", "user"] {
             assert!(text.contains(field), "{text}");
         }
+    }
+
+    /// One right that was missing was five lines.
+    #[test]
+    fn what_was_not_looked_at_for_one_reason_is_one_line() {
+        let mut report = CheckReport::empty(None);
+        for name in ["bucket_versioning", "bucket_lock"] {
+            report.add(name, CheckStatus::NotChecked, json!({"reason": format!("{MAY_NOT} s3:{name}")}));
+        }
+        let text = screen(&report);
+        assert_eq!(text.matches("not checked").count(), 1, "{text}");
+        assert!(
+            text.contains("bucket versioning, bucket lock") && text.contains("pgseal policy"),
+            "{text}"
+        );
     }
 
     /// A server that nobody had reached stood there as good.

@@ -18,7 +18,13 @@ impl Answer for CleanReport {
             screen.mark(Mark::Good, format!("{verb} {}: {objects}, {}", entry.stem, sized(entry.bytes)));
         }
         for entry in &self.kept {
-            screen.mark(Mark::Skipped, format!("{}: kept: its run may still go on", entry.stem));
+            screen.mark(
+                Mark::Skipped,
+                format!(
+                    "{}: kept: newer than --older-than, so that its run may still be going on",
+                    entry.stem
+                ),
+            );
         }
         if let Some(error) = &self.error {
             failed(screen, "", error);

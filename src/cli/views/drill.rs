@@ -45,7 +45,9 @@ impl DrillReport {
             );
             match self.outcome {
                 DrillOutcome::Passed => screen.mark(Mark::Good, format!("{stem} restores: {found}, all as the inventory says")),
-                DrillOutcome::Failed | DrillOutcome::NotFinished => screen.mark(Mark::Bad, format!("{stem} came back as {found}")),
+                DrillOutcome::Failed | DrillOutcome::NotFinished => {
+                    screen.mark(Mark::Bad, format!("{stem}: {found} were restored, and something differs"))
+                }
             }
             for difference in comparison.differences.iter().take(SHOWN) {
                 screen.mark(Mark::Bad, difference);

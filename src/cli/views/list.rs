@@ -4,6 +4,7 @@ use super::{failed, warned};
 use crate::format::ToJson;
 use crate::human::units::{counted, grouped, minute, short, sized};
 use crate::human::{Answer, Column, Mark, Screen, Table};
+use crate::rds::preflight::some_of;
 use crate::restore::list::{BackupEntry, Listing};
 
 const COLUMNS: [Column; 8] = [
@@ -106,6 +107,22 @@ fn draw_backups(backups: &[BackupEntry], screen: &mut Screen) {
         if !entry.missing.is_empty() {
             screen.mark(Mark::Bad, format!("{}: missing: {}", entry.stem, entry.missing.join(", ")));
         }
-        warned(screen, entry.warnings.iter().map(|warning| format!("{}: {warning}", entry.stem)));
     }
+    warned(screen, shared_warnings(backups));
+}
+
+/// What is true of several backups is said once.
+fn shared_warnings(backups: &[BackupEntry]) -> Vec<String> {
+    let mut stems_of: Vec<(&str, Vec<String>)> = Vec::new();
+    for (warning, stem) in backups
+        .iter()
+        .flat_map(|entry| entry.warnings.iter().map(|warning| (warning, &entry.stem)))
+    {
+        match stems_of.iter_mut().find(|(known, _)| known == warning) {
+            Some((_, stems)) => stems.push(stem.clone()),
+            None => stems_of.push((warning, vec![stem.clone()])),
+        }
+    }
+    let told = |(warning, stems): (&str, Vec<String>)| format!("{}: {warning}", some_of(&stems));
+    stems_of.into_iter().map(told).collect()
 }

@@ -48,7 +48,9 @@ impl Answer for RewrapSummary {
             ("manifest", format!("{} (revision {})", self.manifest, self.generation)),
             ("written", self.written.join(", ")),
         ]);
-        screen.advice("The old key still opens the old objects: anyone who has both can read the backup until they are deleted.");
+        if self.has_replaced {
+            screen.advice("The old key still opens the old objects: anyone who has both can read the backup until they are deleted.");
+        }
         warned(screen, &self.warnings);
     }
 }

@@ -158,6 +158,7 @@ fn rewrapped() -> RewrapSummary {
         stem: "shop_20261124T020000Z".to_owned(),
         generation: 2,
         manifest: "shop_20261124T020000Z.manifest.2.jsonl".to_owned(),
+        has_replaced: true,
         recipients: vec![KEY.to_owned()],
         written: vec!["shop_20261124T020000Z.3f9a12bc.key.45d2ebf9c13a70e2.enc".to_owned()],
         partial: false,

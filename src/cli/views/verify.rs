@@ -18,7 +18,7 @@ impl Answer for VerifyReport {
             None if self.opens => screen.mark(
                 Mark::Good,
                 format!(
-                    "{}: verified{part}: your key opens it, and every byte down to the inventory fits",
+                    "{}: verified{part}: your key opens it, and all of it is as the manifest and the inventory say",
                     self.stem
                 ),
             ),
@@ -61,7 +61,7 @@ impl Answer for VerifyReport {
             screen,
             self.strangers
                 .iter()
-                .map(|name| format!("{name} stands under its name and belongs to no manifest")),
+                .map(|name| format!("{name} has its name and belongs to no manifest")),
         );
         warned(screen, &self.warnings);
     }

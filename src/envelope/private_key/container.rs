@@ -52,18 +52,18 @@ pub(crate) fn warn_if_open_to_all(path: &Path) {
     }
 }
 
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(Code::BadUsage, format!("the key file {} cannot be read: {error}", path.display()))
+        .advise("Name the file that holds the private key, and see that this user may read it.")
+}
+
 /// The file's content, of a length a key file may have.
 pub(crate) fn read(path: &Path) -> Result<Der> {
-    let unreadable = |error: std::io::Error| {
-        Error::new(Code::BadUsage, format!("the key file {} cannot be read: {error}", path.display()))
-            .advise("Name the file that holds the private key, and see that this user may read it.")
-    };
     // Its full length at once, so that growing leaves no copies behind.
     let mut file = Zeroizing::new(Vec::with_capacity(MAX_FILE + 2));
     File::open(path)
         .and_then(|opened| opened.take(MAX_FILE as u64 + 1).read_to_end(&mut file))
-        .map_err(unreadable)?;
-    warn_if_open_to_all(path);
+        .map_err(|error| unreadable(path, &error))?;
     Ok(file)
 }
 

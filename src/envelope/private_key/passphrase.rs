@@ -44,14 +44,18 @@ pub(crate) fn new(path: &str, file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>>
     if let Some(file) = file {
         return from_file(file);
     }
-    let typed = from_terminal(path, ConfigBuilder::new().build())?;
-    if typed.is_empty() {
-        return Err(unavailable("the passphrase is empty".to_owned()).advise("Type one, or say --no-passphrase."));
+    for _ in 0..TRIES {
+        let typed = from_terminal(path, ConfigBuilder::new().build())?;
+        if typed.is_empty() {
+            output::tell("It is empty. Type one, or end this with Ctrl-C and say --no-passphrase.\n");
+        } else if from_terminal(&format!("{path}, again"), ConfigBuilder::new().build())? == typed {
+            return Ok(typed);
+        } else {
+            output::tell("The two differ. Once more.\n");
+        }
+        output::flush();
     }
-    match from_terminal(&format!("{path}, again"), ConfigBuilder::new().build())? == typed {
-        true => Ok(typed),
-        false => Err(unavailable("the two passphrases differ".to_owned()).advise("Run again.")),
-    }
+    Err(unavailable("no passphrase was given twice in the same way".to_owned()).advise("Run again, or give --passphrase-file FILE."))
 }
 
 /// The line that `openssl … -pass file:` takes: the first, with a CR where there is one, up to a NUL, at most 1023 bytes.

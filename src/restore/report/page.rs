@@ -45,7 +45,9 @@ impl DrillReport {
         if self.backup.dumped_at.is_empty() {
             let stem = escaped(&self.backup.stem);
             return match self.outcome {
-                DrillOutcome::NotFinished => format!("<b>{stem}</b> was not opened: nothing is known of it. Run the drill again."),
+                DrillOutcome::NotFinished => {
+                    format!("<b>{stem}</b> was not opened: nothing is known of it. Correct what the error names, then run the drill again.")
+                }
                 _ => format!("<b>{stem}</b> could not be opened. Nothing was restored."),
             };
         }
@@ -58,7 +60,9 @@ impl DrillReport {
                 counted(comparison.tables.len() as u64, "table"),
             ),
             (DrillOutcome::NotFinished, None) => {
-                format!("{database} of {dumped} was not restored to its end: nothing is known of this backup. Run the drill again.")
+                format!(
+                    "{database} of {dumped} was not restored to its end: nothing is known of this backup. Correct what the error names, then run the drill again."
+                )
             }
             (_, Some(comparison)) if comparison.is_equal() => {
                 format!("{database} of {dumped} was restored and is the same, but the drill did not come to its end.")

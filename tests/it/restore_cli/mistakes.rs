@@ -172,8 +172,17 @@ fn mistakes_around_an_event() {
             vec!["--event", "event.json"],
             (2, "bad_usage", "unexpected argument", "pgseal backup --event EVENT"),
         ),
-        (vec!["chekc"], (2, "bad_usage", "unrecognized subcommand", "--help")),
+        (vec!["chekc"], (2, "bad_usage", "unrecognized subcommand", "'check'")),
         (vec!["explain", "s3_denid"], (2, "bad_usage", "`s3_denied`", "pgseal codes")),
+        (vec!["explain", "7"], (2, "bad_usage", "7 is an exit status", "wrong_key")),
+        (
+            vec!["--region", "eu", "codes"],
+            (2, "bad_usage", "'--region <REGION>'", "pgseal help codes"),
+        ),
+        (
+            vec!["backup", "--event", "{database:", "app}"],
+            (2, "bad_usage", "unexpected argument", "single quotes"),
+        ),
     ];
     let mut wrong = Vec::new();
     for (arguments, told) in rows {
@@ -188,6 +197,9 @@ fn mistakes_about_a_place() {
     let fixture = Fixture::new(json!({}));
     let (bucket, key) = (&fixture.bucket.name, fixture.key());
     let cut = format!("s3://{bucket}/backups/app_20");
+    let mistyped = format!("s3://{bucket}/backups/latest:appp");
+    let encrypted = text(&fixture.folder.path().join("encrypted.pem")).to_owned();
+    super::openssl(&["pkey", "-in", &key, "-aes256", "-passout", "pass:x", "-out", &encrypted]);
     let no_region: &[&str] = &["AWS_REGION", "AWS_DEFAULT_REGION"];
     let no_login: &[&str] = &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
     let rows: Vec<(Vec<&str>, &[&str], Told<'_>)> = vec![
@@ -197,6 +209,27 @@ fn mistakes_about_a_place() {
             (2, "bad_usage", "nowhere cannot be read", "begins with s3://"),
         ),
         (vec!["list", "s3:/backups"], &[], (2, "bad_usage", "written s3://bucket/prefix", "")),
+        (
+            vec!["list", "host=db password=hunter2"],
+            &[],
+            (2, "bad_usage", "looks like a connection string", ""),
+        ),
+        (
+            vec!["list", "--profile", "nobody", &cut],
+            no_login,
+            (4, "aws_failed", "there is no profile nobody", ""),
+        ),
+        (
+            vec!["verify", &mistyped],
+            &[],
+            (7, "no_backup", "no complete backup of the database appp", "latest:app?"),
+        ),
+        (
+            vec!["restore", &mistyped, "--key", &encrypted, "--to", "dbname=x"],
+            &[],
+            // Before anybody is asked for a passphrase.
+            (7, "no_backup", "appp", "Did you mean"),
+        ),
         (
             vec!["list", "arn:aws:s3:::backups"],
             &[],
@@ -297,7 +330,7 @@ fn mistakes_with_keys_and_files() {
                 "--database",
                 "a",
                 "--host",
-                "h",
+                "orders.abc.us-east-1.rds.amazonaws.com",
                 "--user",
                 "u",
                 "--bucket",
