@@ -142,6 +142,13 @@ variable "lock_mode" {
     (backup.retention == "none" && var.retention != "none")]))
     error_message = "A lock by class needs retention: without one a backup would ask for no lock. Give retention, or object_lock in event_defaults."
   }
+
+  # The policy of a bucket that is made refuses every lock of another mode.
+  validation {
+    condition = !var.create_bucket || alltrue([for backup in values(var.backups) :
+    try(jsondecode(backup.event_defaults).object_lock.mode, coalesce(var.lock_mode, "GOVERNANCE")) == coalesce(var.lock_mode, "GOVERNANCE")])
+    error_message = "object_lock in event_defaults has another mode than lock_mode: the bucket that is made takes no other."
+  }
 }
 
 variable "lock_days" {

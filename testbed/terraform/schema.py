@@ -14,8 +14,8 @@ import tarfile
 
 # Of what services: the whole provider is 2,200 types, and each start of Terraform would read them all.
 SERVICES = (
-    "caller_identity cloudwatch_ db_instance ecr_ ecs_ iam_ kms_ partition rds_cluster region s3_ scheduler_ secretsmanager_ "
-    "security_group sns_ sqs_ ssm_parameter subnet vpc"
+    "caller_identity cloudwatch_ db_instance ecr_ ecs_ iam_ kms_ lambda_function partition rds_cluster region s3_ scheduler_ "
+    "secretsmanager_ security_group sfn_state_machine sns_ sqs_ ssm_parameter subnet vpc"
 ).split()
 # Optional arguments that AWS fills in.
 FILLED_IN = {"bucket", "cidr_block", "id", "identifier", "name", "port", "region", "tags_all"}

@@ -181,6 +181,22 @@ run "insights_that_there_are_not" {
   expect_failures = [var.container_insights]
 }
 
+run "a_lock_of_another_mode_than_the_bucket_takes" {
+  command = plan
+
+  variables {
+    create_bucket = true
+    backups = { a = {
+      schedule             = "rate(1 day)"
+      host                 = "a.rds.amazonaws.com"
+      database_resource_id = "db-ABC"
+      event_defaults       = jsonencode({ object_lock = { mode = "COMPLIANCE", days = 7 } })
+    } }
+  }
+
+  expect_failures = [var.lock_mode]
+}
+
 run "locks_that_are_asked_for" {
   command = plan
 

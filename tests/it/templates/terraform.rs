@@ -71,6 +71,7 @@ fn the_modules_own_tests_pass() {
     for module in ["modules/bucket", "modules/vault"] {
         program("whole.py", &["test", "deploy", module]);
     }
+    program("whole.py", &["test", "deploy", "modules/fleet", "-filter=tests/fleet.tftest.hcl"]);
 }
 
 /// A check that cannot fail says nothing: each is given a module with a fault in it.

@@ -137,3 +137,22 @@ module "vault" {
   reader_principals = [aws_iam_policy.boundary.arn]
   kms_key_arn       = aws_kms_key.this[0].arn
 }
+
+# Many servers, in the same network and bucket.
+module "fleet" {
+  source = "../../modules/fleet"
+
+  permissions_boundary = aws_iam_policy.boundary.arn
+  function_image       = "${aws_ecr_repository.pgseal.repository_url}:lambda"
+  task_image           = "${aws_ecr_repository.pgseal.repository_url}:ecs"
+  vpc_id               = aws_vpc.this.id
+  subnet_ids           = aws_subnet.this[*].id
+  database_cidr_blocks = [aws_vpc.this.cidr_block]
+  bucket               = aws_s3_bucket.backups.bucket
+  kms_key_arn          = aws_kms_key.this[0].arn
+  signing_key_arn      = aws_kms_key.this[1].arn
+  log_kms_key_arn      = aws_kms_key.this[3].arn
+  allowed_fingerprints = ["45d2ebf945d2ebf945d2ebf945d2ebf945d2ebf945d2ebf945d2ebf945d2ebf9"]
+  rds_event_ids        = ["RDS-EVENT-0005"]
+  topic_arn            = aws_sns_topic.operations.arn
+}

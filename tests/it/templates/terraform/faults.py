@@ -13,6 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
+# Each with tests of its own: all of them, or those of one file.
+MODULES = {
+    "bucket": ["modules/bucket"],
+    "vault": ["modules/vault"],
+    "fleet": ["modules/fleet", "-filter=tests/fleet.tftest.hcl"],
+    "fleet_refused": ["modules/fleet", "-filter=tests/refused.tftest.hcl"],
+}
 # Which check finds it, in which file, what is there and what is planted.
 FAST = [
     ("floor", "main.tf", "assign_public_ip = var.assign_public_ip", "assign_public_ipp = var.assign_public_ip"),
@@ -30,6 +37,10 @@ FAST = [
     ("readme", "variables-bucket.tf", "default     = 13", "default     = 12"),
     ("readme", "outputs.tf", '"The dashboard"', '"A dashboard"'),
     ("readme", "modules/vault/variables.tf", 'variable "reader_principals"', 'variable "readers"'),
+    ("floor", "modules/fleet/main.tf", "image_uri     = var.function_image", "image         = var.function_image"),
+    ("floor", "modules/fleet/policies.tf", "local.interface_actions\n", "local.interfaces\n"),
+    ("readme", "modules/fleet/variables.tf", "default     = 1769", "default     = 1024"),
+    ("validate", "modules/fleet/main.tf", "aws_security_group.this[0].id\n", "aws_security_group.that[0].id\n"),
     ("fmt", "roles.tf", "  for_each = local.tasks\n", "  for_each  = local.tasks\n"),
     ("validate", "main.tf", "stopTimeout = 120", "stopTimeout = local.nothing"),
     ("validate", "topic.tf", "target_id = \"failed\"", "target = \"failed\""),
@@ -87,6 +98,31 @@ SLOW = [
     ("plans", "bucket.tf", "count  = var.create && var.create_bucket ? 1 : 0", "count  = var.create && local.bucket != null ? 1 : 0"),
     ("plans", "network.tf", "tostring(index) => cidr }", "cidr => cidr }"),
 ]
+FLEET = [
+    ("fleet", "policies.tf", '["s3:PutObject", "s3:AbortMultipartUpload"]', '["s3:PutObject", "s3:DeleteObject"]'),
+    ("fleet", "policies.tf", "*.manifest*.jsonl", "*"),
+    ("fleet", "policies.tf", "dbuser:*/${var.database_user}", "dbuser:*/*"),
+    ("fleet", "policies.tf", '"states:SendTaskHeartbeat", ', ""),
+    ("fleet", "policies.tf", 'Action   = ["states:SendTaskHeartbeat", "states:SendTaskSuccess", "states:SendTaskFailure"]\n      Resource = [local.state_machine, "${local.state_machine}/*"]',
+     'Action   = ["states:SendTaskHeartbeat", "states:SendTaskSuccess", "states:SendTaskFailure"]\n      Resource = [local.state_machine]'),
+    ("fleet", "policies.tf", 'Condition = { ArnEquals = { "ecs:cluster" = one(aws_ecs_cluster.this[*].arn) } }', "Condition = {}"),
+    ("fleet", "policies.tf", "concat(aws_iam_role.task[*].arn, aws_iam_role.execution[*].arn)", '["*"]'),
+    ("fleet", "policies.tf", 'Sid       = "NotByTheCode"\n      Effect    = "Deny"', 'Sid       = "NotByTheCode"\n      Effect    = "Allow"'),
+    ("fleet", "roles.tf", 'length(var.rds_event_ids) > 0 ? ["events"] : []', '["events"]'),
+    ("fleet", "roles.tf", "permissions_boundary = var.permissions_boundary", "permissions_boundary = null"),
+    ("fleet", "alarms.tf", "evaluation_periods  = 26", "evaluation_periods  = 168"),
+    ("fleet", "alarms.tf", '"breaching"', '"notBreaching"'),
+    ("fleet", "alarms.tf", '  threshold           = 1\n  comparison_operator = "Gr', '  threshold           = 10\n  comparison_operator = "Gr'),
+    ("fleet", "main.tf", "discover,exclude_databases", "discover,prefix,exclude_databases"),
+    ("fleet", "main.tf", "jsonencode(jsondecode(var.discover))", "var.discover"),
+    ("fleet", "main.tf", "<aws.scheduler.scheduled-time>", "<aws.scheduler.execution-id>"),
+    ("fleet", "main.tf", "AssignPublicIp    = ", "AssignIp          = "),
+    ("fleet", "main.tf", '{ ArnEquals = { "aws:SourceArn" = rule.arn } }', "{}"),
+    ("fleet", "main.tf", "ServersAtOnce     = var.servers_at_once", "ServersAtOnce     = var.databases_at_once"),
+    ("fleet", "plans.tf", 'count = var.create ? 1 : 0\n\n  bucket_prefix', "count = 1\n\n  bucket_prefix"),
+    ("fleet_refused", "variables.tf", "var.last_port >= var.first_port", "var.last_port >= 1"),
+    ("fleet_refused", "variables.tf", "!var.create || length(var.allowed_fingerprints) > 0", "true"),
+]
 BUCKET = [
     ("bucket", "main.tf", "days = days + 2", "days = days"),
     ("bucket", "main.tf", "local.last_class + 3", "90"),
@@ -118,8 +154,8 @@ def check(kind, deploy, schema):
         return [sys.executable, HERE / "readme.py", root]
     if kind in ("fmt", "validate"):
         return [sys.executable, HERE / "whole.py", kind, deploy]
-    if kind in ("bucket", "vault"):
-        return [sys.executable, HERE / "whole.py", "test", deploy, f"modules/{kind}"]
+    if kind in MODULES:
+        return [sys.executable, HERE / "whole.py", "test", deploy, *MODULES[kind]]
     return [sys.executable, HERE / "whole.py", "test", deploy, ".", f"-filter=tests/{kind}.tftest.hcl"]
 
 
@@ -128,7 +164,7 @@ def missed(fault, schema):
     kind, file, there, planted = fault
     with tempfile.TemporaryDirectory() as place:
         deploy = Path(shutil.copytree("deploy", Path(place) / "deploy"))
-        folder = f"modules/{kind}/" if kind in ("bucket", "vault") else ""
+        folder = MODULES[kind][0] + "/" if kind in MODULES else ""
         path = deploy / "terraform" / (folder + file)
         text = path.read_text()
         if there not in text:
@@ -147,7 +183,7 @@ def missed(fault, schema):
 def main(schema, which="fast"):
     # The few need no Terraform, which takes seconds for each.
     few = [fault for fault in FAST if fault[0] in ("floor", "readme")]
-    faults = {"fast": FAST, "few": few, "slow": SLOW + BUCKET}[which]
+    faults = {"fast": FAST, "few": few, "slow": SLOW + BUCKET + FLEET}[which]
     if not shutil.which("terraform"):
         faults = [fault for fault in faults if fault[0] in ("floor", "readme")]
         print("there is no terraform on this machine: only the checks that need none were looked at")
