@@ -41,10 +41,10 @@ fn the_dockerfile_is_clean_and_needs_no_frontend_from_elsewhere() {
 
 #[test]
 fn the_cloudformation_templates_are_clean() {
-    clean(&linter("cfn-lint"), &["template.yaml", "deploy/vault.yaml"]);
+    clean(&linter("cfn-lint"), &["template.yaml", "deploy/vault.yaml", "deploy/fleet.yaml"]);
     clean(&testbed("venv-sam/bin/sam"), &["validate", "--lint"]);
     // CloudFormation itself takes no YAML aliases, though every linter does.
-    for file in ["template.yaml", "deploy/vault.yaml"] {
+    for file in ["template.yaml", "deploy/vault.yaml", "deploy/fleet.yaml"] {
         let text = fs::read_to_string(root().join(file)).expect("the template");
         let anchors: Vec<_> = text.split_whitespace().filter(|word| word.starts_with('&')).collect();
         assert_eq!(anchors, [""; 0], "{file}");
@@ -125,6 +125,11 @@ fn roles_and_buckets_allow_what_is_needed_and_no_more() {
 }
 
 #[test]
+fn a_fleet_has_one_definition_and_no_right_it_does_not_need() {
+    program("fleet");
+}
+
+#[test]
 fn alarms_and_dashboard_have_the_metrics_of_the_program() {
     let names: Vec<&str> = pgseal::metrics::METRICS.iter().map(|(name, _)| *name).collect();
     program_with("metrics", &names);
@@ -139,7 +144,9 @@ fn each_alarm_names_a_section_of_the_runbook() {
     let sections: BTreeSet<String> = headings.map(|heading| heading.to_lowercase().replace(' ', "-")).collect();
     for (file, mark, alarms) in [
         ("template.yaml", "docs/RUNBOOK.md#", 6),
+        ("deploy/fleet.yaml", "docs/RUNBOOK.md#", 3),
         ("deploy/terraform/alarms.tf", "${var.runbook}#", 5),
+        ("deploy/terraform/modules/fleet/alarms.tf", "${var.runbook}#", 3),
     ] {
         let text = read(file);
         let named: Vec<&str> = text
@@ -210,6 +217,7 @@ fn the_security_scan_finds_nothing() {
             "--file",
             "template.yaml",
             "deploy/vault.yaml",
+            "deploy/fleet.yaml",
             "deploy/cronjob.yaml",
             "Dockerfile",
             "deploy/terraform/main.tf",

@@ -379,10 +379,12 @@ def every_role():
         assert letter["Resource"] == target["DeadLetterConfig"]["Arn"]
 
 
-template_alone()
-locks_of_the_made_bucket()
-template_with_vault()
-readers()
-keys_and_logins()
-every_role()
-print("policies: ok")
+# fleet.py takes what is above.
+if __name__ == "__main__":
+    template_alone()
+    locks_of_the_made_bucket()
+    template_with_vault()
+    readers()
+    keys_and_logins()
+    every_role()
+    print("policies: ok")

@@ -6,7 +6,7 @@ import sys
 import cfn
 
 PAGE = "docs/DEPLOY.md"
-TEMPLATES = ("template.yaml", "deploy/vault.yaml")
+TEMPLATES = ("template.yaml", "deploy/vault.yaml", "deploy/fleet.yaml")
 
 
 def cell(text):

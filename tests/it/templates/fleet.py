@@ -1,0 +1,374 @@
+"""deploy/fleet.yaml: its definition is deploy/fleet.asl.json, function and task are told the same, its policies against requests."""
+
+import itertools
+import json
+import re
+
+import cfn
+from iam import IF_NONE_MATCH, KEY, allowed, listed, request, statements
+
+TEMPLATE, DEFINITION = "deploy/fleet.yaml", "deploy/fleet.asl.json"
+NEEDED = {
+    "ImageUri": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/pgseal:lambda",
+    "EcsImageUri": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/pgseal:ecs",
+    "VpcId": "vpc-0a1b2c3d",
+    "SubnetIds": "subnet-0a1b2c3d,subnet-1a2b3c4d",
+    "DatabaseCidr": "10.0.0.0/16",
+    "BucketName": "acme-backups",
+    "AllowedFingerprints": "ab" * 32,
+}
+TOPIC, BOUNDARY = "arn:aws:sns:eu-west-1:111122223333:alarms", "arn:aws:iam::111122223333:policy/boundary"
+EVENTS = {"RdsEventIds": "RDS-EVENT-0005,RDS-EVENT-0043"}
+FIELDS = "action,scheduled_time,database,instance,host,port,discover,exclude_databases"
+OF_THE_FUNCTION = {"PGSEAL_PLAN_LOCATION", "PGSEAL_TOLERATED_FAILURES"}
+MACHINE = "arn:aws:states:eu-west-1:111122223333:stateMachine:pgseal-fleet"
+EXECUTION = "arn:aws:states:eu-west-1:111122223333:execution:pgseal-fleet"
+ALARMS = {"FailedRunAlarm", "NoRunAlarm", "NotStartedAlarm"}
+# A second value for each parameter: none is without effect.
+EFFECTS = {
+    "ImageUri": "x/pgseal:lambda", "EcsImageUri": "x/pgseal:ecs", "Architecture": "arm64", "Discover": "{}", "Database": '"app"',
+    "ExcludeDatabases": '["scratch"]', "DatabaseUser": "dumper", "AllowedHosts": "*.internal.example", "VpcId": "vpc-1",
+    "SubnetIds": "subnet-1", "DatabaseCidr": "10.1.0.0/16", "FirstPort": "5431", "LastPort": "5433", "AssignPublicIp": "ENABLED",
+    "BucketName": "acme-vault", "BucketOwner": "444455556666", "Prefix": "backups/111122223333", "KmsKeyArn": KEY,
+    "RecipientsPath": "/r", "AllowedFingerprints": "cd" * 32, "SigningKeyArn": KEY, "RateLimit": "0", "Compression": "zstd:19",
+    "Retention": "gfs", "MemorySize": "3008", "ServersAtOnce": "20", "DatabasesAtOnce": "2", "ToleratedFailures": "5",
+    "Schedule": "rate(1 day)", "ScheduleTimezone": "Europe/Berlin", "ScheduleState": "DISABLED",
+    "RdsEventIds": "RDS-EVENT-0005", "AlarmTopicArn": TOPIC, "LogRetentionDays": "365", "PermissionsBoundaryArn": BOUNDARY,
+}
+REFUSED = {
+    "ImageUri": ["pgseal"], "Discover": ["[]", "nightly"], "Database": ["app", "*", '""', '"a\\"'], "ExcludeDatabases": ["scratch"],
+    "DatabaseUser": ["*", "back/up"], "AllowedHosts": [""], "DatabaseCidr": ["10.0.0.0"], "FirstPort": ["0"], "LastPort": ["65536"],
+    "BucketName": ["acme-*", "Acme"], "BucketOwner": ["acme"], "Prefix": ["*", "backups/", ""], "KmsKeyArn": ["alias/backups"],
+    "RecipientsPath": ["/", "pgseal"], "AllowedFingerprints": ["", "45d2ebf9"], "RateLimit": ["10MB"], "Compression": ["gzip", "zstd:20"],
+    "Retention": ["hourly"], "MemorySize": ["128"], "ServersAtOnce": ["0"], "ToleratedFailures": ["101"], "Schedule": ["0 2 * * *"],
+    "AlarmTopicArn": ["alarms"],
+}
+
+
+def fleet(**given):
+    return cfn.Stack(TEMPLATE, NEEDED | given)
+
+
+def the_definition_is_that_of_the_file():
+    with open(DEFINITION, encoding="utf-8") as file:
+        text = file.read()
+    machine = cfn.load(TEMPLATE)["Resources"]["StateMachine"]["Properties"]
+    assert machine["Definition"] == json.loads(text), f"{TEMPLATE} and {DEFINITION} have two definitions"
+    named = set(re.findall(r"\$\{(\w+)\}", text))
+    assert named == set(machine["DefinitionSubstitutions"]), named ^ set(machine["DefinitionSubstitutions"])
+    values = fleet().properties("StateMachine")["DefinitionSubstitutions"]
+    filled = re.sub(r"\$\{(\w+)\}", lambda match: str(values[match.group(1)]), text)
+    assert "${" not in filled
+    states = json.loads(filled)["States"]
+    assert states["Limits"]["Parameters"] == {"servers.$": "States.StringToJson('10')", "databases.$": "States.StringToJson('1')"}
+    item = states["Servers"]["ItemProcessor"]["States"]["Databases"]["ItemProcessor"]["States"]
+    task = item["Task"]["Parameters"]
+    assert task["Cluster"] == "<Cluster.Arn>" and task["TaskDefinition"] == "<FleetTask>", task
+    network = task["NetworkConfiguration"]["AwsvpcConfiguration"]
+    assert network["Subnets.$"] == f"States.StringSplit('{NEEDED['SubnetIds']}', ',')", network
+    assert network["AssignPublicIp"] == "DISABLED", network
+    (container,) = task["Overrides"]["ContainerOverrides"]
+    assert container["Name"] == fleet().properties("FleetTask")["ContainerDefinitions"][0]["Name"]
+    no_state_is_missing(json.loads(filled))
+
+
+def no_state_is_missing(machine):
+    """Each state that is named is there, and each that is there is named."""
+    states = machine["States"]
+    named = {machine["StartAt"]}
+    for state in states.values():
+        named |= {branch["Next"] for branch in [state, *state.get("Choices", []), *state.get("Catch", [])] if "Next" in branch}
+        named |= {state["Default"]} if "Default" in state else set()
+        if "ItemProcessor" in state:
+            no_state_is_missing(state["ItemProcessor"])
+    assert named == set(states), named ^ set(states)
+
+
+def function_and_task_are_told_the_same():
+    for given in ({}, {"SigningKeyArn": KEY, "Retention": "gfs", "BucketOwner": "444455556666", "ToleratedFailures": "5"}):
+        stack = fleet(**given)
+        function = stack.properties("FleetFunction")["Environment"]["Variables"]
+        (container,) = stack.properties("FleetTask")["ContainerDefinitions"]
+        task = {item["Name"]: item["Value"] for item in container["Environment"]}
+        assert len(task) == len(container["Environment"]), "a variable stands twice"
+        assert OF_THE_FUNCTION <= set(function)
+        assert task == {name: value for name, value in function.items() if name not in OF_THE_FUNCTION}, given
+        assert function["PGSEAL_EVENT_FIELDS"] == FIELDS
+        assert function["PGSEAL_PLAN_LOCATION"] == "s3://<PlanBucket>/plans"
+        assert function["S3_PREFIX"] == "backups/{host}"
+        assert function["S3_BUCKET_OWNER"] == given.get("BucketOwner", cfn.ACCOUNT)
+        # An empty pin is refused by the program.
+        assert not any(value == "" for name, value in function.items() if name.startswith("PGSEAL_")), function
+        # Lambda's limit for all variables is 4 KB.
+        assert sum(len(name) + len(str(value)) for name, value in function.items()) < 4096 - 10 * 65
+
+
+def asks(action, resource, **context):
+    return {"action": action, "resource": resource, "context": {"aws:PrincipalAccount": cfn.ACCOUNT} | context}
+
+
+def what_a_backup_may_do(function, task):
+    """The function and the task alike."""
+    bucket, stem = "acme-backups", "backups/orders/app_20261124T020000Z"
+    login = "arn:aws:rds-db:eu-west-1:111122223333:dbuser:db-ABC/"
+    path = "arn:aws:ssm:eu-west-1:111122223333:parameter/pgseal/recipients"
+    for expected, asked in [
+        (True, asks("rds-db:connect", login + "backup")),
+        (False, asks("rds-db:connect", login + "postgres")),
+        (True, request("s3:PutObject", bucket, f"{stem}.manifest.jsonl", **IF_NONE_MATCH)),
+        (True, request("s3:AbortMultipartUpload", bucket, f"{stem}.3f9a12bc.sql.bz2.enc")),
+        (True, request("s3:GetObject", bucket, f"{stem}.manifest.jsonl")),
+        (True, request("s3:ListBucket", bucket)),
+        (False, request("s3:PutObject", bucket, "elsewhere/x")),
+        (False, request("s3:PutObject", bucket, "backups-2/x")),
+        (False, request("s3:PutObject", "acme-backups-2", f"{stem}.manifest.jsonl")),
+        (False, request("s3:GetObject", bucket, f"{stem}.3f9a12bc.sql.bz2.enc")),
+        (False, request("s3:GetObject", bucket, f"{stem}.key.0a1b2c3d.enc")),
+        (False, request("s3:DeleteObject", bucket, f"{stem}.manifest.jsonl")),
+        (False, request("s3:DeleteObjectVersion", bucket, f"{stem}.manifest.jsonl")),
+        (False, request("s3:BypassGovernanceRetention", bucket, f"{stem}.manifest.jsonl")),
+        (False, request("s3:PutBucketPolicy", bucket)),
+        (True, request("s3:PutObjectTagging", bucket, f"{stem}.manifest.jsonl")),
+        (False, request("s3:PutObjectRetention", bucket, f"{stem}.manifest.jsonl")),
+        (True, asks("ssm:GetParametersByPath", path)),
+        (False, asks("ssm:GetParametersByPath", path + "2")),
+        (False, asks("ssm:PutParameter", path + "/x")),
+        (True, asks("kms:GenerateDataKey", KEY, **{"kms:ViaService": "s3.eu-west-1.amazonaws.com"})),
+        (False, asks("kms:Decrypt", KEY)),
+        (True, asks("kms:Sign", KEY.replace("0f1e", "aaaa"))),
+        (False, asks("kms:Sign", KEY)),
+        (False, asks("iam:PassRole", "<TaskRole.Arn>")),
+        (False, asks("ecs:RunTask", "<FleetTask>")),
+        (False, asks("lambda:InvokeFunction", "<FleetFunction.Arn>")),
+        (False, asks("states:StartExecution", MACHINE)),
+        (False, asks("events:PutEvents", "arn:aws:events:eu-west-1:111122223333:event-bus/default")),
+    ]:
+        for name, role in [("the function", function), ("the task", task)]:
+            assert allowed(asked, role, [], True) == expected, (name, expected, asked)
+
+
+def each_role():
+    stack = fleet(Retention="gfs", KmsKeyArn=KEY, SigningKeyArn=KEY.replace("0f1e", "aaaa"), **EVENTS)
+    for name in ("FunctionRole", "TaskRole"):
+        assert stack.properties(name)["ManagedPolicyArns"] == ["<BackupPolicy>"], name
+    function, task = statements(stack, "BackupPolicy", "FunctionRole"), statements(stack, "BackupPolicy", "TaskRole")
+    what_a_backup_may_do(function, task)
+    ours = {"lambda:SourceFunctionArn": "arn:aws:lambda:eu-west-1:111122223333:function:pgseal-FleetFunction-a1B2"}
+    plan, log = "<PlanBucket.Arn>/plans/20261124T020000Z/1a2b3c4d/groups.jsonl", "<FunctionLogs.Arn>"
+    token = ["states:SendTaskHeartbeat", "states:SendTaskSuccess", "states:SendTaskFailure"]
+    interface = "arn:aws:ec2:eu-west-1:111122223333:network-interface/*"
+    # Who of the two may.
+    for of_function, of_task, asked in [
+        (True, False, asks("rds:DescribeDBInstances", "arn:aws:rds:eu-west-1:111122223333:db:*")),
+        (True, False, asks("rds:DescribeDBClusters", "arn:aws:rds:eu-west-1:111122223333:cluster:*")),
+        (False, False, asks("rds:DeleteDBInstance", "arn:aws:rds:eu-west-1:111122223333:db:orders")),
+        (False, False, asks("rds:AddTagsToResource", "arn:aws:rds:eu-west-1:111122223333:db:orders")),
+        (True, False, asks("s3:PutObject", plan)),
+        (True, False, asks("s3:GetObject", plan)),
+        (True, False, asks("s3:ListBucket", "<PlanBucket.Arn>")),
+        (False, False, asks("s3:DeleteObject", plan)),
+        (False, False, asks("s3:PutObject", "<PlanBucket.Arn>/elsewhere")),
+        (True, False, asks("logs:PutLogEvents", log)),
+        (False, False, asks("logs:PutLogEvents", "arn:aws:logs:eu-west-1:111122223333:log-group:/aws/lambda/other:*")),
+        (True, False, asks("ec2:CreateNetworkInterface", interface)),
+        (False, False, asks("ec2:CreateNetworkInterface", "*", **ours)),
+        *[(False, True, asks(action, MACHINE)) for action in token],
+        # The machine of a map that is in another.
+        *[(False, True, asks(action, f"{MACHINE}/Databases")) for action in token],
+        *[(False, False, asks(action, f"{MACHINE}-2")) for action in token],
+        (False, False, asks("states:StopExecution", f"{EXECUTION}:1a2b")),
+    ]:
+        assert allowed(asked, function, [], True) == of_function, ("the function", asked)
+        assert allowed(asked, task, [], True) == of_task, ("the task", asked)
+
+    here, to_tasks = {"ecs:cluster": "<Cluster.Arn>"}, {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+    of_task = stack.properties("FleetTask")
+    assert (of_task["TaskRoleArn"], of_task["ExecutionRoleArn"]) == ("<TaskRole.Arn>", "<TaskExecutionRole.Arn>")
+    machine, starter = statements(stack, "StateMachineRole"), statements(stack, "ScheduleRole")
+    tagged = "arn:aws:ecs:eu-west-1:111122223333:task/<Cluster>/0a1b"
+    for expected, asked in [
+        (True, asks("lambda:InvokeFunction", "<FleetFunction.Arn>")),
+        (False, asks("lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:111122223333:function:other")),
+        (False, asks("lambda:UpdateFunctionCode", "<FleetFunction.Arn>")),
+        (True, asks("ecs:RunTask", "<FleetTask>", **here)),
+        (False, asks("ecs:RunTask", "<FleetTask>", **{"ecs:cluster": "arn:aws:ecs:eu-west-1:111122223333:cluster/other"})),
+        (False, asks("ecs:RunTask", "<FleetTask>")),
+        (False, asks("ecs:RunTask", "arn:aws:ecs:eu-west-1:111122223333:task-definition/other:1", **here)),
+        (False, asks("ecs:RegisterTaskDefinition", "*")),
+        (True, asks("ecs:TagResource", tagged, **{"ecs:CreateAction": "RunTask"})),
+        (False, asks("ecs:TagResource", tagged)),
+        (False, asks("ecs:TagResource", "<FleetTask>", **{"ecs:CreateAction": "RunTask"})),
+        *[(True, asks("iam:PassRole", f"<{role}.Arn>", **to_tasks)) for role in ("TaskRole", "TaskExecutionRole")],
+        *[(False, asks("iam:PassRole", f"<{role}.Arn>", **to_tasks)) for role in ("FunctionRole", "StateMachineRole", "ScheduleRole")],
+        (False, asks("iam:PassRole", "arn:aws:iam::111122223333:role/admin", **to_tasks)),
+        (False, asks("iam:PassRole", "<TaskRole.Arn>", **{"iam:PassedToService": "lambda.amazonaws.com"})),
+        (False, asks("iam:PassRole", "<TaskRole.Arn>")),
+        (True, asks("s3:GetObject", plan)),
+        (False, asks("s3:PutObject", plan)),
+        (False, request("s3:GetObject", "acme-backups", "backups/orders/app_20261124T020000Z.manifest.jsonl")),
+        (True, asks("states:StartExecution", MACHINE)),
+        (True, asks("states:StartExecution", f"{MACHINE}/Servers")),
+        (False, asks("states:StartExecution", f"{MACHINE}-2")),
+        (True, asks("states:DescribeExecution", f"{EXECUTION}:1a2b")),
+        (True, asks("states:StopExecution", f"{EXECUTION}/Databases:1a2b")),
+        (True, asks("states:RedriveExecution", f"{EXECUTION}/Servers:1a2b")),
+        (False, asks("states:RedriveExecution", f"{EXECUTION}:1a2b")),
+        (False, asks("states:StopExecution", f"{EXECUTION}-2:1a2b")),
+        (False, asks("states:DeleteStateMachine", MACHINE)),
+        (True, asks("events:PutEvents", "arn:aws:events:eu-west-1:111122223333:event-bus/default")),
+        (False, asks("events:PutEvents", "arn:aws:events:eu-west-1:111122223333:event-bus/other")),
+        (False, asks("rds-db:connect", "arn:aws:rds-db:eu-west-1:111122223333:dbuser:db-ABC/backup")),
+    ]:
+        assert allowed(asked, machine, [], True) == expected, ("the state machine", expected, asked)
+    for expected, asked in [
+        (True, asks("states:StartExecution", "<StateMachine>")),
+        (False, asks("states:StartExecution", "arn:aws:states:eu-west-1:111122223333:stateMachine:other")),
+        (True, asks("sqs:SendMessage", "<NotStarted.Arn>")),
+        (False, asks("sqs:ReceiveMessage", "<NotStarted.Arn>")),
+        (False, asks("ecs:RunTask", "<FleetTask>", **here)),
+        (False, asks("iam:PassRole", "<TaskRole.Arn>", **to_tasks)),
+    ]:
+        assert allowed(asked, starter, [], True) == expected, ("who starts it", expected, asked)
+
+
+def every_role():
+    stack = fleet(PermissionsBoundaryArn=BOUNDARY, **EVENTS)
+    roles = stack.of_type("AWS::IAM::Role")
+    assert roles == {"FunctionRole", "TaskRole", "TaskExecutionRole", "StateMachineRole", "ScheduleRole"}, roles
+    trusted = {}
+    for name in sorted(roles):
+        role = stack.properties(name)
+        assert role.get("PermissionsBoundary") == BOUNDARY and "RoleName" not in role, name
+        assert not any(":aws:policy/" in str(arn) for arn in role.get("ManagedPolicyArns", [])), f"{name}: AWS's own policy"
+        trusted[name] = [statement["Principal"]["Service"].split(".")[0] for statement in role["AssumeRolePolicyDocument"]["Statement"]]
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions = listed(statement["Action"])
+                assert statement["Sid"] and not any("*" in action for action in actions), (name, actions)
+                if statement["Resource"] == "*" and statement["Effect"] == "Allow":
+                    # AWS knows no resource for these.
+                    free = ("ec2:", "ecr:GetAuthorizationToken", "rds:DescribeDB")
+                    assert all(action.startswith(free) for action in actions), (name, actions)
+    assert trusted == {
+        "FunctionRole": ["lambda"], "TaskRole": ["ecs-tasks"], "TaskExecutionRole": ["ecs-tasks"], "StateMachineRole": ["states"],
+        "ScheduleRole": ["scheduler", "events"],
+    }, trusted
+    plain = fleet()
+    assert not any("PermissionsBoundary" in plain.properties(name) for name in roles)
+    (trust,) = plain.properties("ScheduleRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}, "without a rule no rule takes the role"
+    # What a rule could not start is let into the queue, by the queue itself, and that of no other rule.
+    queue = statements(stack, "NotStartedPolicy")
+    (event,) = [statement for statement in queue if statement["Effect"] == "Allow"]
+    assert event["Condition"] == {"ArnEquals": {"aws:SourceArn": "<RdsEvents.Arn>"}}, event
+    assert [statement["Sid"] for statement in statements(plain, "NotStartedPolicy")] == ["TlsOnly"]
+
+
+def the_schedule_asks_for_what_is_meant():
+    servers = ["{}", '{"tags": {"backup": "nightly"}}', '{"engine": ["postgres"], "instances": ["orders", "billing"], "reader": true}']
+    databases = ['"*"', '"app"', '["app", "billing"]', '"Größe 2"']
+    excluded = ["[]", '["scratch"]', '["scratch", "a b"]']
+    for discover, database, exclude in itertools.product(servers, databases, excluded):
+        stack = fleet(Discover=discover, Database=database, ExcludeDatabases=exclude, **EVENTS)
+        target = stack.properties("FleetSchedule")["Target"]
+        expected = {"database": json.loads(database), "exclude_databases": json.loads(exclude)}
+        asked = {"scheduled_time": "<aws.scheduler.scheduled-time>", "discover": json.loads(discover)}
+        assert json.loads(target["Input"]) == asked | expected, target["Input"]
+        assert target["Arn"] == "<StateMachine>" and target["DeadLetterConfig"] == {"Arn": "<NotStarted.Arn>"}
+        rule = stack.properties("RdsEvents")
+        (to,) = rule["Targets"]
+        words = to["InputTransformer"]["InputPathsMap"]
+        assert words == {"time": "$.time", "server": "$.detail.SourceIdentifier"}
+        text = to["InputTransformer"]["InputTemplate"].replace("<time>", "2026-11-24T02:00:00Z").replace("<server>", "orders")
+        assert json.loads(text) == {"scheduled_time": "2026-11-24T02:00:00Z", "discover": {"instances": ["orders"]}} | expected, text
+        assert to["DeadLetterConfig"] == {"Arn": "<NotStarted.Arn>"}
+    assert rule["EventPattern"]["detail"] == {"EventID": ["RDS-EVENT-0005", "RDS-EVENT-0043"]}
+    assert "RdsEvents" not in fleet().made
+
+
+def each_parameter_counts():
+    template = cfn.load(TEMPLATE)
+    assert set(EFFECTS) == set(template["Parameters"]), "a parameter without a second value here"
+
+    def whole(stack):
+        return json.dumps([stack.resources, stack.outputs], sort_keys=True, default=str)
+
+    for name, value in EFFECTS.items():
+        assert whole(fleet()) != whole(fleet(**{name: value})), f"{name} has no effect"
+    for name, values in REFUSED.items():
+        for value in values:
+            told = cfn.refused(TEMPLATE, NEEDED | {name: value})
+            assert told and told.startswith(name), (name, value, told)
+    for each in [*template["Parameters"].values(), *template["Outputs"].values()]:
+        assert each["Description"], each
+    # Nothing dangles, whatever is on.
+    switches = [EVENTS, {"AlarmTopicArn": TOPIC}, {"KmsKeyArn": KEY}, {"SigningKeyArn": KEY}, {"Retention": "gfs"}, {"ScheduleState": "DISABLED"}]
+    for chosen in itertools.product((False, True), repeat=len(switches)):
+        given = {key: value for on, switch in zip(chosen, switches) if on for key, value in switch.items()}
+        assert "AWS::" not in whole(fleet(**given)).replace('"Type": "AWS::', ""), "a pseudo parameter that is not filled in"
+    kept = {name for name, resource in template["Resources"].items() if resource.get("DeletionPolicy", "Delete") != "Delete"}
+    assert kept == {"PlanBucket", "PlanBucketPolicy", "FunctionLogs", "TaskLogs"}, kept
+
+
+def the_module_of_terraform_has_the_same():
+    """Its own tests look at what stands in each statement; here: none is missing on either side, nor a variable."""
+
+    def sids(value):
+        if isinstance(value, dict):
+            return ({value["Sid"]} if "Sid" in value else set()).union(*map(sids, value.values()))
+        return set().union(*map(sids, value)) if isinstance(value, list) else set()
+
+    def read(name):
+        with open(f"deploy/terraform/modules/fleet/{name}.tf", encoding="utf-8") as file:
+            return file.read()
+
+    stack = fleet(Retention="gfs", KmsKeyArn=KEY, SigningKeyArn=KEY, **EVENTS)
+    module = "".join(read(name) for name in ("main", "plans", "policies", "roles"))
+    ours, theirs = sids(list(stack.resources.values())), set(re.findall(r'\bSid\s+= "(\w+)"', module))
+    assert ours == theirs, ours ^ theirs
+    variables = stack.properties("FleetFunction")["Environment"]["Variables"]
+    missing = [name for name in variables if not re.search(rf"\b{name}\b", read("main"))]
+    assert not missing, missing
+    given = re.findall(r"^    (\w+) += ", read("main").split("templatefile(")[1].split("})")[0], re.MULTILINE)
+    assert set(given) == set(stack.properties("StateMachine")["DefinitionSubstitutions"]), given
+
+
+def it_fits_into_a_call():
+    """Of CloudFormation, which takes 51,200 bytes; a longer one needs a bucket, and docs/DEPLOY.md would have to say so."""
+    with open(TEMPLATE, "rb") as file:
+        assert len(file.read()) <= 51200
+
+
+def alarms():
+    stack = fleet(AlarmTopicArn=TOPIC)
+    assert stack.of_type("AWS::CloudWatch::Alarm") == ALARMS
+    assert fleet(ScheduleState="DISABLED").of_type("AWS::CloudWatch::Alarm") == ALARMS - {"NoRunAlarm"}, "nothing is overdue"
+    watched = {"FailedRunAlarm": "ExecutionsFailed", "NoRunAlarm": "ExecutionsSucceeded", "NotStartedAlarm": "ApproximateNumberOfMessagesVisible"}
+    for name, metric in watched.items():
+        alarm = stack.properties(name)
+        assert alarm["MetricName"] == metric and alarm["Threshold"] == 1 and alarm["AlarmActions"] == [TOPIC], name
+        assert fleet().properties(name)["AlarmActions"] == [], name
+        is_missing = name == "NoRunAlarm"
+        comparison = "LessThanThreshold" if is_missing else "GreaterThanOrEqualToThreshold"
+        assert alarm["ComparisonOperator"] == comparison, name
+        assert alarm["TreatMissingData"] == ("breaching" if is_missing else "notBreaching"), name
+        hours = alarm["Period"] * alarm["EvaluationPeriods"] / 3600
+        assert hours == (26 if is_missing else 1 / 12), name
+    with open("docs/RUNBOOK.md", encoding="utf-8") as file:
+        runbook = file.read()
+    section = runbook[runbook.index("Fleet\n") : runbook.index("## Make a backup now")]
+    told = ALARMS | {"StateMachineArn", "FunctionLogGroup", "TaskLogGroup", "NotStartedUrl"}
+    assert all(f"`{name}`" in section for name in told), [name for name in told if f"`{name}`" not in section]
+    assert told - ALARMS <= set(stack.outputs), told - ALARMS - set(stack.outputs)
+
+
+the_definition_is_that_of_the_file()
+function_and_task_are_told_the_same()
+each_role()
+every_role()
+the_schedule_asks_for_what_is_meant()
+each_parameter_counts()
+the_module_of_terraform_has_the_same()
+it_fits_into_a_call()
+alarms()
+print("fleet: ok")
