@@ -4,6 +4,7 @@ pub(crate) mod manifest_signer;
 pub(crate) mod parameters;
 mod refresh;
 mod retry_notice;
+pub(crate) mod task_token;
 mod trust;
 
 pub(crate) use refresh::{EXPIRED, SKEWED, refreshing};
@@ -12,6 +13,7 @@ pub use trust::{endpoints_in_clear, read_system_roots_ahead};
 
 use crate::error::{Code, Error, Result};
 use crate::plan::RegionName;
+use crate::variables::Env;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -43,6 +45,12 @@ pub(crate) async fn region_of_profile() -> Option<String> {
     }
     use aws_config::meta::region::ProvideRegion;
     profile.build().region().await.map(|region| region.to_string())
+}
+
+/// Where the function or task itself runs.
+pub(crate) fn own_region(env: &Env) -> Option<Result<RegionName>> {
+    let region = env.get("AWS_REGION").or(env.get("REGION")).or(env.get("AWS_DEFAULT_REGION"))?;
+    Some(RegionName::new("region", region))
 }
 
 /// Credentials by the SDK's own chain, which refreshes them; endpoints and authorities by the SDK's own variables.

@@ -9,6 +9,9 @@ mod sizing;
 mod stream;
 
 pub(crate) use estimate::Estimate;
+#[cfg(test)]
+pub(crate) use sizing::Sizing;
+pub(crate) use sizing::{Route, TaskSize};
 
 use crate::aws::manifest_signer::ManifestSigner;
 use crate::background;
@@ -95,7 +98,7 @@ fn nothing_tried(plan: &Plan, error: Error) -> Receipt {
     tracing::error!(target: ANSWER, code = error.code.name(), hint = error.hint(), "{}", error.message);
     let server = match &plan.source.target {
         DatabaseTarget::Host(host) => Some(host.label()),
-        DatabaseTarget::Instance(_) => None,
+        DatabaseTarget::Instance(_) | DatabaseTarget::Discovered(_) => None,
     };
     let receipt = match &plan.databases {
         Databases::Named(names) => {

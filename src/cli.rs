@@ -4,6 +4,7 @@ mod drill;
 mod event_argument;
 mod explain;
 mod filter;
+mod fleet;
 mod help;
 mod init;
 mod key_arguments;
@@ -21,6 +22,7 @@ pub use usage::Misuse;
 pub use version::version;
 
 use crate::aws;
+use crate::aws::task_token::TaskToken;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
@@ -58,10 +60,10 @@ pub struct Cli {
     /// Print version; with -v also the commit, the target, and the installed pg_dump and psql
     #[arg(short = 'V', long)]
     pub version: bool,
-    /// Says more of what is done
+    /// Prints more of what is done
     #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub verbose: bool,
-    /// Says errors alone, and the answer
+    /// Prints only errors and the result
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = EVERYWHERE)]
     pub quiet: bool,
     /// Answers with the JSON document that a pipe gets, at a terminal too
@@ -150,6 +152,9 @@ pub enum Command {
     /// Asks a few questions; writes an event, prints the SQL and the policies that it needs, and checks what is there
     #[command(after_help = help::INIT)]
     Init(init::Init),
+    /// Many servers at once
+    #[command(subcommand)]
+    Fleet(fleet::Fleet),
     /// Makes a pair of keys: the public one for events, the private one for restores
     #[command(after_help = help::KEYGEN)]
     Keygen(keygen::Keygen),
@@ -234,6 +239,7 @@ pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Resul
         Command::Drill(arguments) => return Box::pin(drill::drill(arguments, env, cancel)).await.map_err(misused),
         Command::Rewrap(arguments) => return Box::pin(restore::rewrap(arguments, env, cancel)).await.map_err(misused),
         Command::Decrypt(arguments) => return Box::pin(restore::decrypt(arguments, env, cancel)).await.map_err(misused),
+        Command::Fleet(command) => return Box::pin(fleet::fleet(command, env, cancel)).await.map_err(misused),
         Command::Policy(argument) => {
             let plan = plan_of(argument, env, cancel).await?;
             return Ok(CommandOutput::new(policy::policies(&plan), 0));
@@ -270,17 +276,29 @@ pub async fn one_shot(env: &Env, cancel: &Cancel) -> Option<CommandOutput> {
         Ok(None) if event_argument::describes_a_backup(env) => Ok(Event::default()),
         Ok(None) => return None,
     };
-    let answer = handle(
-        event,
-        None,
-        &HandlerContext {
-            env,
-            deadline: None,
-            cancel,
-        },
-    )
-    .await;
-    Some(of_response(answer))
+    let world = HandlerContext {
+        env,
+        deadline: None,
+        cancel,
+    };
+    Some(of_response(handle_task(event, &world).await))
+}
+
+/// If Step Functions waits for this run, it hears from it. What cannot be told changes nothing of what was done.
+async fn handle_task(event: Result<Event>, world: &HandlerContext<'_>) -> Response {
+    let told = |error: Error| tracing::error!(code = error.code.name(), "{}", error.message);
+    let token = TaskToken::from_env(world.env).await.unwrap_or_else(|error| {
+        told(error);
+        None
+    });
+    let heartbeat = token.as_ref().map(|token| token.beat(world.cancel));
+    let answer = handle(event, None, world).await;
+    if let Some(token) = token {
+        // None may come behind the answer.
+        drop(heartbeat);
+        let _ = token.report(answer.to_outcome()).await.map_err(told);
+    }
+    answer
 }
 
 fn of_response(response: Response) -> CommandOutput {
@@ -299,8 +317,9 @@ pub fn parse() -> Result<Cli, clap::Error> {
 
 /// Usage, for stderr.
 pub fn usage() -> String {
-    let help = Cli::command().render_long_help();
-    format!("pgseal: no event: give a command, BACKUP_EVENT, or the environment variables of a backup\n\n{help}")
+    // The mistake last: it is what is still to be seen.
+    let help = Cli::command().render_help();
+    format!("{help}\n\npgseal: no event: give a command, BACKUP_EVENT, or the environment variables of a backup\n")
 }
 
 /// Resolved without any network.

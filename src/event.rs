@@ -30,6 +30,7 @@ pub(crate) const FIELDS: &[&str] = &[
     "exclude_databases",
     "host",
     "instance",
+    "discover",
     "port",
     "user",
     "auth",
@@ -143,6 +144,32 @@ impl Event {
         fields.insert("database".into(), database.into());
         fields.remove("exclude_databases");
         Value::Object(fields)
+    }
+}
+
+impl Event {
+    /// The same order for one of the servers that it means.
+    pub(crate) fn for_server(&self, host: &str, port: u16, databases: Option<Vec<String>>, excluded: &[String]) -> Self {
+        let mut event = self.clone();
+        event.fields.retain(|name, _| !matches!(name.as_str(), "discover" | "instance"));
+        event.fields.insert("host".into(), host.into());
+        event.fields.insert("port".into(), port.into());
+        event
+            .fields
+            .extend(databases.map(|databases| ("database".to_owned(), databases.into())));
+        if !excluded.is_empty() {
+            event.fields.insert("exclude_databases".into(), excluded.into());
+        }
+        event
+    }
+
+    /// About every server and database: what is asked of a fleet names none.
+    pub(crate) fn for_all(&self) -> Self {
+        let mut event = self.clone();
+        for (name, all) in [("discover", Value::Object(Map::new())), ("database", "*".into())] {
+            event.fields.entry(name).or_insert(all);
+        }
+        event
     }
 }
 

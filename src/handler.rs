@@ -1,17 +1,19 @@
 //! The one handler behind the three entry points: an event in, an answer out.
 
 use crate::aws::parameters;
+use crate::aws::task_token::TaskOutcome;
 use crate::backup;
 use crate::cancel::Cancel;
 use crate::check::{self, CheckReport};
 use crate::envelope::recipient;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
+use crate::fleet::{self, FleetSummary};
 use crate::format::ToJson;
 use crate::metrics;
 use crate::observe::logs::ANSWER;
 use crate::panics;
-use crate::plan::{Action, AllowedHosts, Host, Plan, RuntimeLimits};
+use crate::plan::{Action, AllowedHosts, DatabaseTarget, Host, Plan, RuntimeLimits};
 use crate::plan_events::{self, BackupPlan};
 use crate::receipt::Receipt;
 use crate::variables::Env;
@@ -23,6 +25,7 @@ pub(crate) enum Response {
     Receipt(Receipt),
     Report(CheckReport),
     Fleet(BackupPlan),
+    Summary(FleetSummary),
 }
 
 /// What an entry point knows, as a parameter.
@@ -42,9 +45,16 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
     };
     let asked = action.or_else(|| event.as_ref().ok().and_then(|event| Action::named(event.text("action")?)));
     let resolved = async {
-        let event = event?;
+        let event = match asked {
+            Some(Action::Summary) => event?.for_all(),
+            _ => event?,
+        };
         let env = parameters::with_recipients(world.env, &event, world.cancel).await?;
-        Ok::<_, Error>((Plan::resolve(&event, &env, place)?, event))
+        let plan = Plan::resolve(&event, &env, place)?;
+        if matches!(asked.unwrap_or(plan.action), Action::Backup | Action::Check) {
+            fleet::must_be_planned(&plan)?;
+        }
+        Ok::<_, Error>((plan, event))
     };
     let (event, plan) = match resolved.await {
         Ok((plan, event)) => (event, plan),
@@ -66,8 +76,14 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
             Action::Check => Response::Report(Box::pin(check::run_checks(&plan, world.env, world.deadline, world.cancel)).await),
             Action::Plan => {
                 world.cancel.run_until_cancelled(recipient::tested(&plan.recipients)).await?;
-                Response::Fleet(Box::pin(plan_events::plan_backups(&event, &plan, world.env, world.cancel)).await)
+                Response::Fleet(match &plan.source.target {
+                    DatabaseTarget::Discovered(asked) => {
+                        Box::pin(fleet::plan_fleet(&event, &plan, asked, place, world.env, world.cancel)).await
+                    }
+                    _ => Box::pin(plan_events::plan_backups(&event, &plan, world.env, world.cancel)).await,
+                })
             }
+            Action::Summary => Response::Summary(Box::pin(fleet::summarize(&plan, world.env, world.cancel)).await),
         })
     });
     let mut answer = answer.await.unwrap_or_else(|bug: Error| Response::refused(Some(action), bug));
@@ -82,6 +98,7 @@ impl Response {
         match action {
             Some(Action::Check) => Self::Report(CheckReport::refused(error)),
             Some(Action::Plan) => Self::Fleet(BackupPlan::refused(error)),
+            Some(Action::Summary) => Self::Summary(FleetSummary::refused(error)),
             Some(Action::Backup) | None => Self::Receipt(Receipt::refused(error)),
         }
     }
@@ -97,14 +114,19 @@ impl Response {
             Self::Receipt(_) => {}
             Self::Report(report) => report.checks.iter_mut().filter_map(|check| check.error.as_mut()).for_each(told),
             Self::Fleet(fleet) => {
-                let of_databases = fleet.backups.iter_mut().filter_map(|planned| planned.error.as_mut());
+                let items = fleet.items.iter_mut().flatten();
+                let of_databases = items.filter_map(|planned| planned.error.as_mut());
                 fleet.error.iter_mut().chain(of_databases).for_each(told);
             }
+            Self::Summary(summary) => summary.error.iter_mut().for_each(told),
         }
     }
 
     /// For programs that read the log: on Lambda nobody else hears of a success.
     fn record(&self, env: &Env) {
+        if let Self::Summary(summary) = self {
+            metrics::record_fleet(summary.databases, summary.complete);
+        }
         let Self::Receipt(receipt) = self else { return };
         // Of a deployment for one server its alarms hear even of what failed before it was looked at. What is no host is not
         // repeated: it may be a connection string.
@@ -120,6 +142,7 @@ impl Response {
             Self::Receipt(receipt) => receipt.to_json(),
             Self::Report(report) => report.to_json(),
             Self::Fleet(fleet) => fleet.to_json(),
+            Self::Summary(summary) => summary.to_json(),
         }
     }
 
@@ -128,6 +151,26 @@ impl Response {
             Self::Receipt(receipt) => receipt.failure(),
             Self::Report(report) => report.failure(),
             Self::Fleet(fleet) => fleet.failure(),
+            Self::Summary(summary) => summary.error.as_ref(),
+        }
+    }
+
+    /// What failed, and nothing else of a receipt: what is read is cut after some length.
+    pub(crate) fn failures_to_json(&self) -> String {
+        match self {
+            Self::Receipt(receipt) => receipt.failures_to_json(),
+            other => other.to_json(),
+        }
+    }
+
+    /// For Step Functions, as Lambda tells it: a failure by its code, with what failed alone.
+    pub(crate) fn to_outcome(&self) -> TaskOutcome {
+        match self.failure() {
+            None => TaskOutcome::Success(self.to_json()),
+            Some(error) => TaskOutcome::Failure {
+                error_type: error.error_type(),
+                cause: self.failures_to_json(),
+            },
         }
     }
 

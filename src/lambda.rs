@@ -5,7 +5,6 @@ mod runtime_api;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
-use crate::format::ToJson;
 use crate::handler::{HandlerContext, Response, handle};
 use crate::panics;
 use crate::receipt::Receipt;
@@ -101,11 +100,10 @@ fn into_answer(answer: Response) -> Result<String, LambdaError> {
         None => Ok(answer.to_json()),
         Some(error) => {
             let error_type = error.error_type();
-            let receipt = match answer {
-                Response::Receipt(receipt) => receipt.only_failures().to_json(),
-                report => report.to_json(),
-            };
-            Err(LambdaError { error_type, receipt })
+            Err(LambdaError {
+                error_type,
+                receipt: answer.failures_to_json(),
+            })
         }
     }
 }

@@ -10,7 +10,7 @@
 //! | What | Modules |
 //! | --- | --- |
 //! | entry points | [`lambda`], [`cli`]; then [`handler`]: one event in, one response out |
-//! | use cases | [`backup`], [`check`], [`plan_events`], [`restore`], and the [`receipt`] and [`metrics`] of the first |
+//! | use cases | [`backup`], [`check`], [`plan_events`], [`fleet`], [`restore`], and the [`receipt`] and [`metrics`] of the first |
 //! | the stream | [`pipeline`]: one stage a file; [`pipeline::forward`] and [`fn@pipeline::back`] alone join them |
 //! | the world | [`rds`]: the server; [`store`]: S3 and directories; [`aws`]: the SDK; [`process`]: child processes |
 //! | what is asked | [`event`], [`variables`], [`plan`] |
@@ -41,6 +41,8 @@ pub mod receipt;
 
 pub(crate) mod check;
 pub(crate) mod plan_events;
+// All servers of an account.
+pub(crate) mod fleet;
 pub(crate) mod policy;
 
 pub mod restore;

@@ -23,6 +23,9 @@ pub const METRICS: &[(&str, &str)] = &[
     ("Warnings", "Count"),
     ("DrillPassed", "Count"),
     ("DrillDuration", "Seconds"),
+    ("FleetDatabases", "Count"),
+    ("FleetComplete", "Count"),
+    ("FleetFailed", "Count"),
 ];
 
 /// The receipt and its metrics, for programs that read the log. Warnings and failures have lines of their own.
@@ -41,6 +44,25 @@ pub(crate) fn record_drill(server: &str, database: Option<&str>, has_passed: boo
         ("DrillDuration", seconds(duration_ms)),
     ];
     record!(line(&dimension(server), database, &values, OffsetDateTime::now_utc()));
+}
+
+/// Of all databases of one time: one line without dimensions.
+pub(crate) fn record_fleet(databases: usize, complete: usize) {
+    let values = [
+        ("FleetDatabases", databases as f64),
+        ("FleetComplete", complete as f64),
+        ("FleetFailed", (databases - complete) as f64),
+    ];
+    record!(of_fleet(&values, OffsetDateTime::now_utc()));
+}
+
+fn of_fleet(values: &[(&'static str, f64)], now: OffsetDateTime) -> Value {
+    let mut line = line("", None, values, now);
+    line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] = json!([[]]);
+    if let Some(line) = line.as_object_mut() {
+        line.remove("Server");
+    }
+    line
 }
 
 fn of_receipt(receipt: &Receipt, server: &str, now: OffsetDateTime) -> Vec<Value> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod bucket;
 mod deployment;
+mod discovery;
 mod host;
 mod limits;
 mod lock_guard;
@@ -17,6 +18,7 @@ mod storage;
 pub mod values;
 
 pub use bucket::{AccountId, BucketAccess, BucketName, OWNER_VARIABLE, RegionName};
+pub(crate) use discovery::{Discovery, Narrowing, SKIP_TAG};
 pub(crate) use host::{AllowedHosts, Host};
 pub(crate) use limits::Limits;
 pub use lock_guard::LockGuard;
@@ -59,6 +61,8 @@ pub enum Action {
     Backup,
     Check,
     Plan,
+    /// Of a fleet: which backups of one time are there.
+    Summary,
 }
 
 impl Action {
@@ -67,6 +71,7 @@ impl Action {
             "backup" => Some(Self::Backup),
             "check" => Some(Self::Check),
             "plan" => Some(Self::Plan),
+            "summary" => Some(Self::Summary),
             _ => None,
         }
     }
@@ -84,6 +89,8 @@ pub enum DatabaseTarget {
     Host(Host),
     /// An RDS instance or Aurora cluster, to be looked up.
     Instance(String),
+    /// All that are found so, for a fleet's plan: each becomes a `Host` of an event of its own.
+    Discovered(Discovery),
 }
 
 #[derive(Clone, Debug)]

@@ -1,11 +1,11 @@
 //! `plan`: which databases one event means, each as an event of its own that can be sent to a function or task of its own.
 
-use crate::backup::{BackupContext, Estimate};
+use crate::backup::{BackupContext, Estimate, Route, TaskSize};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::format::names::DatabaseName;
-use crate::plan::{Databases, Plan};
+use crate::plan::{DatabaseTarget, Databases, Plan};
 use crate::rds::databases::ListedDatabase;
 use crate::rds::preflight::facts;
 use crate::rds::{Session, selection};
@@ -17,20 +17,49 @@ use serde_json::Value;
 #[derive(Debug, Serialize)]
 pub(crate) struct BackupPlan {
     pub status: &'static str,
-    pub backups: Vec<PlannedBackup>,
+    /// None where they are in files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<PlannedBackup>>,
+    #[serde(flatten)]
+    pub files: Option<PlanFiles>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
+/// Where the items are, if there may be more than an answer holds.
+#[derive(Debug, Serialize)]
+pub(crate) struct PlanFiles {
+    /// JSON lines, one for each group that has items.
+    pub index: PlanFile,
+    pub groups: usize,
+    pub databases: usize,
+    pub scheduled_time: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PlanFile {
+    pub bucket: String,
+    pub key: String,
+}
+
 /// One backup to come. A database that cannot be looked at keeps its event: what stands in the way may be gone by then.
 #[derive(Debug, Serialize)]
 pub(crate) struct PlannedBackup {
-    pub database: String,
-    /// `skipped`: PostgreSQL itself forbids to dump it.
+    /// The server: what is done to one at a time.
+    pub group: String,
+    /// None of a server that could not be asked for its databases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// `skipped`: PostgreSQL itself forbids to dump it, or a tag of the server leaves it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<&'static str>,
+    /// Where it can run: by the estimate, else as if it were small.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<TaskSize>,
     /// The whole order, with one database; and with a time where the event has one: sent twice, that one is done once. None
     /// for a name that no event can hold.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,42 +69,78 @@ pub(crate) struct PlannedBackup {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
+    pub reason: Option<String>,
     /// The plan could not be made. Not so where `"*"` finds one that cannot be looked at or backed up: that is what the plan
     /// is asked for, and the backup will say it again as a failure.
     #[serde(skip)]
-    fails: bool,
+    pub fails: bool,
 }
 
-impl BackupPlan {
-    /// Of an event that cannot be planned.
-    pub(crate) fn refused(error: Error) -> Self {
+impl PlannedBackup {
+    /// Of a server, or of a database of it.
+    pub(crate) fn empty(group: &str, database: Option<&str>) -> Self {
         Self {
-            status: "failed",
-            backups: Vec::new(),
-            error: Some(error),
-            warnings: Vec::new(),
+            group: group.to_owned(),
+            database: database.map(str::to_owned),
+            status: None,
+            route: None,
+            size: None,
+            event: None,
+            estimate: None,
+            error: None,
+            reason: None,
+            fails: false,
         }
     }
 
+    pub(crate) fn skipped(group: &str, database: Option<&str>, reason: &str) -> Self {
+        Self {
+            status: Some("skipped"),
+            reason: Some(reason.to_owned()),
+            ..Self::empty(group, database)
+        }
+    }
+
+    /// For people: the database, or the server that nobody could ask.
+    pub(crate) fn name(&self) -> &str {
+        self.database.as_deref().unwrap_or(&self.group)
+    }
+}
+
+impl BackupPlan {
+    pub(crate) fn new(items: Vec<PlannedBackup>, warnings: Vec<String>, error: Option<Error>) -> Self {
+        let mut plan = Self {
+            status: "planned",
+            items: Some(items),
+            files: None,
+            error,
+            warnings,
+        };
+        if plan.failure().is_some() {
+            plan.status = "failed";
+        }
+        plan
+    }
+
+    /// Of an event that cannot be planned.
+    pub(crate) fn refused(error: Error) -> Self {
+        Self::new(Vec::new(), Vec::new(), Some(error))
+    }
+
+    pub(crate) fn items(&self) -> &[PlannedBackup] {
+        self.items.as_deref().unwrap_or_default()
+    }
+
     pub(crate) fn failure(&self) -> Option<&Error> {
-        self.error.as_ref().or_else(|| {
-            self.backups
-                .iter()
-                .filter(|planned| planned.fails)
-                .find_map(|planned| planned.error.as_ref())
-        })
+        let failing = self.items().iter().filter(|planned| planned.fails);
+        self.error
+            .as_ref()
+            .or_else(|| failing.into_iter().find_map(|planned| planned.error.as_ref()))
     }
 }
 
 /// Looks at every database that the plan means; writes nothing.
 pub(crate) async fn plan_backups(event: &Event, plan: &Plan, env: &Env, cancel: &Cancel) -> BackupPlan {
-    let mut answer = BackupPlan {
-        status: "planned",
-        backups: Vec::new(),
-        error: None,
-        warnings: Vec::new(),
-    };
     let opened = async {
         let context = BackupContext::open(plan, env, None, cancel).await?;
         let list = context.databases().await?;
@@ -83,58 +148,51 @@ pub(crate) async fn plan_backups(event: &Event, plan: &Plan, env: &Env, cancel: 
     };
     match opened.await {
         Ok((context, list)) => {
-            answer.warnings = list.warnings;
+            let mut items = Vec::with_capacity(list.databases.len());
             for listed in list.databases {
-                answer.backups.push(planned(event, &context, listed).await);
+                items.push(planned(event, &context, listed).await);
             }
+            BackupPlan::new(items, list.warnings, None)
         }
-        Err(error) => answer.error = Some(error),
+        Err(error) => BackupPlan::refused(error),
     }
-    if answer.failure().is_some() {
-        answer.status = "failed";
-    }
-    answer
 }
 
 async fn planned(event: &Event, context: &BackupContext<'_>, listed: ListedDatabase) -> PlannedBackup {
-    let order = |name: &DatabaseName| Some(event.for_database(name.as_str()));
-    let nothing = PlannedBackup {
-        database: String::new(),
-        status: None,
-        event: None,
-        estimate: None,
-        error: None,
-        reason: None,
-        fails: false,
+    let group = match &context.plan.source.target {
+        DatabaseTarget::Instance(name) => name,
+        DatabaseTarget::Host(_) | DatabaseTarget::Discovered(_) => context.server.host.label(),
     };
     match listed {
         ListedDatabase::Chosen(name) => {
-            let (estimate, error) = match estimate(context, &name).await {
-                Ok(estimate) => (Some(estimate), None),
-                Err(error) => (None, Some(error)),
+            let planned = PlannedBackup {
+                route: Some(Route::Lambda),
+                event: Some(event.for_database(name.as_str())),
+                ..PlannedBackup::empty(group, Some(name.as_str()))
             };
-            PlannedBackup {
-                database: name.as_str().to_owned(),
-                event: order(&name),
-                estimate,
-                fails: error
-                    .as_ref()
-                    .is_some_and(|error| context.plan.databases != Databases::All || is_of_all(error)),
-                error,
-                ..nothing
+            match estimate(context, &name).await {
+                Ok(estimate) => {
+                    let (route, size) = estimate.route(context.env);
+                    PlannedBackup {
+                        route: Some(route),
+                        size,
+                        estimate: Some(estimate),
+                        ..planned
+                    }
+                }
+                Err(error) => PlannedBackup {
+                    fails: context.plan.databases != Databases::All || is_of_all(&error),
+                    error: Some(error),
+                    ..planned
+                },
             }
         }
-        ListedDatabase::Skipped { name, reason } => PlannedBackup {
-            database: name,
-            status: Some("skipped"),
-            reason: Some(reason),
-            ..nothing
-        },
+        ListedDatabase::Skipped { name, reason } => PlannedBackup::skipped(group, Some(&name), reason),
         ListedDatabase::Failed { name, database, error } => PlannedBackup {
-            database: name,
-            event: database.as_ref().and_then(order),
+            route: database.as_ref().map(|_| Route::Lambda),
+            event: database.map(|database| event.for_database(database.as_str())),
             error: Some(error),
-            ..nothing
+            ..PlannedBackup::empty(group, Some(&name))
         },
     }
 }

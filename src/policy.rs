@@ -137,7 +137,7 @@ fn writer(plan: &Plan, places: &Places, notes: &mut Vec<String>) -> Vec<Value> {
         }
         Auth::Password(_) => {}
     }
-    if let DatabaseTarget::Instance(_) = plan.source.target {
+    if let DatabaseTarget::Instance(_) | DatabaseTarget::Discovered(_) = plan.source.target {
         statements.push(allow("FindTheServer", &["rds:DescribeDBInstances", "rds:DescribeDBClusters"], "*"));
     }
     let keeping = &plan.destination;

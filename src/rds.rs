@@ -3,6 +3,7 @@
 pub(crate) mod authorities;
 pub(crate) mod databases;
 pub(crate) mod diagnose;
+pub(crate) mod discovery;
 pub(crate) mod dump_failure;
 mod extensions;
 mod guard;
@@ -70,6 +71,7 @@ impl Server {
                 let endpoint = instance::endpoint(&aws::config(region).await?, id).await?;
                 (source.allowed_hosts.admit(&endpoint.host)?, source.port.unwrap_or(endpoint.port))
             }
+            (DatabaseTarget::Discovered(_), _) => return Err(Error::new(Code::Bug, "many servers where one is needed")),
             (DatabaseTarget::Instance(_), None) => return Err(Error::new(Code::Bug, "an instance without a region")),
         };
         let credentials = match &source.auth {

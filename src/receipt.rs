@@ -205,9 +205,12 @@ impl Receipt {
     }
 
     /// Only what failed, for an error's message.
-    pub(crate) fn only_failures(mut self) -> Self {
-        self.backups.retain(|entry| entry.status == Status::Failed);
-        self
+    pub(crate) fn failures_to_json(&self) -> String {
+        let mut receipt = serde_json::to_value(self).unwrap_or_default();
+        if let Some(entries) = receipt["backups"].as_array_mut() {
+            entries.retain(|entry| entry["status"] == "failed");
+        }
+        receipt.to_string()
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod drill;
 mod failed_rows;
 pub mod filter;
 pub mod find;
+pub(crate) mod fleet_status;
 pub(crate) mod globals;
 mod latest;
 pub mod legacy;

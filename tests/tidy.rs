@@ -33,6 +33,7 @@ const FLOORS: &[&str] = &[
     "backup",
     "check",
     "plan_events",
+    "fleet",
     "policy",
     "restore",
     "handler",

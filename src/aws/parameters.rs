@@ -5,7 +5,7 @@ use super::{RetryNotice, ServiceError, config};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
-use crate::plan::{RegionName, parameter_path};
+use crate::plan::parameter_path;
 use crate::variables::Env;
 use std::borrow::Cow;
 
@@ -26,16 +26,14 @@ pub(crate) async fn with_recipients<'a>(env: &'a Env, event: &Event, cancel: &Ca
 
 /// In the order of their names.
 async fn below(path: &str, env: &Env) -> Result<Vec<String>> {
-    // Where the function or task itself runs.
-    let region = env.get("AWS_REGION").or(env.get("REGION")).or(env.get("AWS_DEFAULT_REGION"));
-    let region = region.ok_or_else(|| {
+    let region = super::own_region(env).ok_or_else(|| {
         Error::field(
             Code::BadEvent,
             "region",
             "is needed to read OPENSSL_PUBLIC_KEY from Parameter Store",
         )
-    })?;
-    let config = config(&RegionName::new("region", region)?).await?;
+    })??;
+    let config = config(&region).await?;
     let config = aws_sdk_ssm::config::Builder::from(&config).interceptor(RetryNotice::new("Parameter Store"));
     let client = aws_sdk_ssm::Client::from_conf(config.build());
     let (action, resource) = ("ssm:GetParametersByPath", format!("parameter{path}"));
@@ -57,7 +55,7 @@ async fn below(path: &str, env: &Env) -> Result<Vec<String>> {
         return Err(Error::field(
             Code::NoPublicKey,
             "public_key",
-            format!("(OPENSSL_PUBLIC_KEY): no parameter is right below {path} in {region}"),
+            format!("(OPENSSL_PUBLIC_KEY): no parameter is right below {path} in {}", region.as_str()),
         ));
     }
     found.sort();

@@ -1,9 +1,10 @@
 //! How much and how long, before it starts.
 
-use super::sizing::{Sizing, StorageEstimate, ThroughputEstimate};
+use super::sizing::{Route, Sizing, StorageEstimate, TaskSize, ThroughputEstimate};
 use crate::error::{Code, Error, Result};
 use crate::plan::{DeadlineCheck, MemoryBudget, Plan};
 use crate::rds::preflight::ServerFacts;
+use crate::variables::Env;
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -40,6 +41,12 @@ impl Estimate {
             memory,
             storage: StorageEstimate::new(bytes, plan.compression, plan.destination.storage_class.as_ref()),
         })
+    }
+
+    /// Where it should run, with the function that this is, if it is one.
+    pub(crate) fn route(&self, env: &Env) -> (Route, Option<TaskSize>) {
+        let function = env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|text| text.parse().ok());
+        self.places.route(function)
     }
 
     /// A rate without a unit is in bytes: `20` for `20M` would go on for weeks.

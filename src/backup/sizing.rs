@@ -99,8 +99,13 @@ impl Sizing {
         });
         let fargate = FARGATE_CPUS.into_iter().find_map(|(cpus, most_gib)| {
             let (memory, ThroughputEstimate { seconds, limited_by }) = needs(cpus)?;
-            // A task has at least two GiB for each CPU, and whole ones.
-            let gib = memory.div_ceil(1024).max(2 * cpus);
+            // A task has at least two GiB for each CPU, and whole ones; large ones come in steps.
+            let step = match cpus {
+                16 => 8,
+                8 => 4,
+                _ => 1,
+            };
+            let gib = memory.div_ceil(1024).max(2 * cpus).next_multiple_of(step);
             let usd = cents(seconds as f64 / 3600.0 * (cpus as f64 * FARGATE_USD.0 + gib as f64 * FARGATE_USD.1));
             let memory_mib = gib * 1024;
             // More CPUs help only where compression is what takes the time, and a short run is short enough.
@@ -113,6 +118,38 @@ impl Sizing {
             })
         });
         Self { lambda, fargate }
+    }
+}
+
+/// Where an item of a plan runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Route {
+    Lambda,
+    Ecs,
+}
+
+/// Of a task, in the units and types of ECS's RunTask: 1,024 for a CPU, MiB.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct TaskSize {
+    pub cpu: String,
+    pub memory: String,
+}
+
+impl Sizing {
+    /// A function where that is enough of one; `function`: the memory in MiB of the one there is, if it is known.
+    pub(crate) fn route(&self, function: Option<u64>) -> (Route, Option<TaskSize>) {
+        if self
+            .lambda
+            .is_some_and(|size| function.is_none_or(|memory| size.memory_mib <= memory))
+        {
+            return (Route::Lambda, None);
+        }
+        let size = self.fargate.map(|size| TaskSize {
+            cpu: (size.cpus * 1024).to_string(),
+            memory: size.memory_mib.to_string(),
+        });
+        (Route::Ecs, size)
     }
 }
 
@@ -234,6 +271,36 @@ mod tests {
         assert_eq!(month(Compression::None, None), 2.3);
         assert_eq!(month(Compression::Bzip2(9), None), 0.46);
         assert_eq!(month(Compression::Bzip2(9), Some("GLACIER_IR")), 0.08);
+    }
+
+    #[test]
+    fn a_small_one_goes_to_a_function_that_has_the_memory_for_it() {
+        let small = Sizing::new(1 << 30, Some(10 << 20), Compression::Bzip2(9));
+        assert_eq!(small.route(None), (Route::Lambda, None));
+        assert_eq!(small.route(Some(10_240)).0, Route::Lambda);
+        assert_eq!(small.route(Some(128)).0, Route::Ecs);
+        let (route, size) = Sizing::new(1 << 40, Some(10 << 20), Compression::Bzip2(9)).route(Some(10_240));
+        assert_eq!((route, size.unwrap().cpu.as_str()), (Route::Ecs, "1024"));
+    }
+
+    /// Fargate takes 8 CPUs in steps of 4 GiB, and 16 in steps of 8.
+    #[test]
+    fn every_size_is_one_that_fargate_has() {
+        for exponent in 20..46 {
+            for compression in [Compression::Bzip2(9), Compression::Zstd(19), Compression::None] {
+                let Some(size) = Sizing::new(1 << exponent, None, compression).fargate else {
+                    continue;
+                };
+                let step = if size.cpus == 16 {
+                    8
+                } else if size.cpus == 8 {
+                    4
+                } else {
+                    1
+                };
+                assert_eq!(size.memory_mib % (step * 1024), 0, "{size:?}");
+            }
+        }
     }
 
     #[test]

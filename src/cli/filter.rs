@@ -5,10 +5,10 @@ use clap::Args;
 
 #[derive(Args)]
 pub(crate) struct FilterArguments {
-    /// Leaves owners out: everything belongs to who restores, and no role needs to exist
+    /// Leaves owners out: everything will belong to the user who restores, and no role needs to exist
     #[arg(long)]
     no_owner: bool,
-    /// Leaves grants out, and policies and user mappings for roles by name
+    /// Leaves out grants, and policies and user mappings that name a role
     #[arg(long)]
     no_privileges: bool,
     /// Puts everything into the default tablespace; a drill always does

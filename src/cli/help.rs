@@ -10,7 +10,8 @@ Examples:
   pgseal check --event event.json        Is everything ready?
   pgseal backup --event event.json       Back up now
   pgseal list s3://bucket/backups        What is there?
-  pgseal restore s3://bucket/backups/latest:app --key private.pem --to dbname=app --create
+  pgseal restore s3://bucket/backups/latest:app --key private.pem \\
+    --to dbname=app --create
 
 `pgseal help COMMAND` has more; `pgseal --help` adds exit codes and the environment. Documents: README.md and docs/.";
 
@@ -19,7 +20,8 @@ Examples:
   pgseal check --event event.json        Is everything ready?
   pgseal backup --event event.json       Back up now
   pgseal list s3://bucket/backups        What is there?
-  pgseal restore s3://bucket/backups/latest:app --key private.pem --to dbname=app --create
+  pgseal restore s3://bucket/backups/latest:app --key private.pem \\
+    --to dbname=app --create
 
 Exit codes:
   0   success
@@ -47,24 +49,24 @@ Documents: README.md and docs/ beside the source: GUIDE, DEPLOY, REFERENCE, REST
 pub(super) const BACKUP: &str = "\
 Examples:
   pgseal backup --event event.json
-  pgseal backup --event '{\"database\": \"app\", \"host\": \"app.abc.eu-central-1.rds.amazonaws.com\", …}'
+  pgseal backup --event '{\"database\": \"app\", …}'
   jq '.database = \"shop\"' event.json | pgseal backup --event -";
 
 pub(super) const CHECK: &str = "\
 Examples:
   pgseal check --event event.json
-  pgseal check --event event.json --json | jq '.checks[] | select(.status == \"failed\")'";
+  pgseal check --event event.json --json | jq '.checks[] | select(.error)'";
 
 pub(super) const PLAN: &str = "\
 Examples:
   pgseal plan --event event.json
-  pgseal plan --event event.json --json | jq -c '.backups[].event'";
+  pgseal plan --event event.json --json | jq -c '.items[].event'";
 
 pub(super) const LIST: &str = "\
 Examples:
   pgseal list s3://bucket/backups
   pgseal list s3://bucket/backups --database app --limit 7
-  pgseal list s3://bucket/backups --max-age 26h || echo 'no backup last night' | mail -s backups dba@example.com";
+  pgseal list s3://bucket/backups --max-age 26h   # exit 7 if it is older";
 
 pub(super) const CLEAN: &str = "\
 Examples:
@@ -86,35 +88,45 @@ Examples:
 
 pub(super) const RESTORE: &str = "\
 Examples:
-  pgseal restore s3://bucket/backups/latest:app --key private.pem --to 'host=db dbname=app user=admin' --create
-  pgseal restore ./downloaded --key private.pem --to dbname=copy --create --no-owner --no-privileges";
+  pgseal restore s3://bucket/backups/latest:app --key private.pem --create \\
+    --to 'host=db dbname=app user=admin'
+  pgseal restore ./downloaded --key private.pem --to dbname=copy --create \\
+    --no-owner --no-privileges";
 
 pub(super) const DRILL: &str = "\
 Examples:
-  pgseal drill s3://bucket/backups/latest:app --key private.pem --report ./reports
+  pgseal drill s3://bucket/backups/latest:app --key private.pem --report .
   pgseal drill ./downloaded --key private.pem --report s3://bucket/reports";
 
 pub(super) const REWRAP: &str = "\
 Examples:
-  pgseal rewrap s3://bucket/backups/latest:app --key old.pem --recipient new_public.pem
-  pgseal rewrap ./downloaded --key private.pem --recipient colleague_public.pem --keep";
+  pgseal rewrap s3://bucket/backups/latest:app --key old.pem \\
+    --recipient new_public.pem
+  pgseal rewrap ./downloaded --key private.pem --recipient colleague.pem --keep";
 
 pub(super) const POLICY: &str = "\
 Examples:
   pgseal policy --event event.json
   pgseal policy --event event.json --json | jq .writer > writer.json";
 
+pub(super) const FLEET_STATUS: &str = "\
+Examples:
+  pgseal fleet status s3://bucket/backups
+  pgseal fleet status s3://bucket/backups --reports s3://bucket/drills
+  pgseal fleet status s3://bucket/backups --max-age 8d --html status.html";
+
 pub(super) const INIT: &str = "\
 Examples:
   pgseal keygen && pgseal init
-  pgseal init --database app --host app.abc.eu-central-1.rds.amazonaws.com --user backup --bucket acme-backups \\
-    --public-key public_key.pem --no-check";
+  pgseal init --database app --user backup --bucket acme-backups --no-check \\
+    --host app.abc.eu-central-1.rds.amazonaws.com --public-key public_key.pem";
 
 pub(super) const KEYGEN: &str = "\
 Examples:
   pgseal keygen
-  pgseal keygen --private backup_private.pem --public backup_public.pem --passphrase-file passphrase
-  jq --rawfile key public_key.pem '.public_key = $key' event.json > with_key.json";
+  pgseal keygen --private backup_private.pem --public backup_public.pem \\
+    --passphrase-file passphrase
+  jq --rawfile key public_key.pem '.public_key = $key' event.json > new.json";
 
 pub(super) fn completions(shell: Shell) -> String {
     let mut script = Vec::new();
@@ -137,4 +149,35 @@ pub(super) fn manual(command: Option<&str>) -> Result<String> {
     let written = clap_mangen::Man::new(page).render(&mut text);
     written.map_err(|error| Error::new(Code::Bug, format!("no manual page: {error}")))?;
     Ok(String::from_utf8_lossy(&text).trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line that the terminal breaks is two commands where it is pasted.
+    #[test]
+    fn examples_fit_a_terminal() {
+        let all = [
+            SHORT,
+            LONG,
+            BACKUP,
+            CHECK,
+            PLAN,
+            LIST,
+            CLEAN,
+            VERIFY,
+            DECRYPT,
+            RESTORE,
+            DRILL,
+            REWRAP,
+            POLICY,
+            INIT,
+            KEYGEN,
+            FLEET_STATUS,
+        ];
+        let long = |line: &&str| line.starts_with("  ") && line.chars().count() > 80;
+        let found: Vec<&str> = all.iter().flat_map(|text| text.lines()).filter(long).collect();
+        assert_eq!(found, [""; 0]);
+    }
 }

@@ -62,6 +62,7 @@ pub struct Init {
 
 struct InitAnswer {
     event: String,
+    by_password: bool,
     sql: String,
     policies: Policies,
     check: Option<Response>,
@@ -98,6 +99,7 @@ pub(super) async fn init(arguments: &Init, env: &Env, cancel: &Cancel) -> Result
     let exit = check.as_ref().map_or(0, Response::exit);
     let answer = InitAnswer {
         event: arguments.output.display().to_string(),
+        by_password: matches!(plan.source.auth, Auth::Password(_)),
         sql: sql(&plan),
         policies: policies(&plan),
         check,
@@ -144,9 +146,8 @@ async fn event(arguments: &Init, env: &Env, cancel: &Cancel) -> Result<Value> {
             answer(region, "--database-region", "AWS region of the server", cancel, known).await?
         }
     };
-    let given = |text: &str| Ok(text.to_owned());
     let user = OptionValue::given(&arguments.user).or_usually(Some("backup".to_owned()));
-    let user = answer(user, "--user", "User for backups", cancel, given).await?;
+    let user = answer(user, "--user", "User for backups", cancel, role).await?;
     let named = |text: &str| BucketName::new(text).map(|_| text.to_owned());
     let bucket = answer(
         OptionValue::given(&arguments.bucket),
@@ -177,6 +178,18 @@ async fn event(arguments: &Init, env: &Env, cancel: &Cancel) -> Result<Value> {
     }
     event["public_key"] = json!(key);
     Ok(event)
+}
+
+/// PostgreSQL takes any name; one with these is the answer to another question.
+fn role(text: &str) -> Result<String> {
+    match text.contains(['/', ':', ' ', '@']) {
+        true => Err(Error::field(
+            Code::BadEvent,
+            "user",
+            "must be the name of a PostgreSQL role, such as backup",
+        )),
+        false => Ok(text.to_owned()),
+    }
 }
 
 /// What the file holds; `public_key` of the event, as it stands there.
@@ -237,6 +250,10 @@ async fn answer(option: OptionValue, name: &str, question: &str, cancel: &Cancel
                 // The general advice is about an event, which is not there yet.
                 let advice = match (error.code, error.own_hint()) {
                     (Code::BadEvent, None) => String::new(),
+                    (Code::HostNotAllowed, None) => format!(
+                        "\n  If it is right, end with Ctrl-C, run `export PGSEAL_ALLOWED_HOSTS={}`, and start `pgseal init` again.",
+                        typed
+                    ),
                     _ => format!("\n  {}", error.hint()),
                 };
                 output::tell(&format!("  {}{advice}\n", about_answer(&error)));
@@ -279,7 +296,10 @@ async fn ask(option: &str, question: &str, cancel: &Cancel) -> Result<String> {
         drop(typed.send(read));
     };
     background::start("question", read).map_err(|error| Error::new(Code::Bug, format!("no thread: {error}")))?;
-    let nobody = || Error::new(Code::BadUsage, format!("{question}: no answer was given"));
+    let nobody = || {
+        let error = Error::new(Code::BadUsage, format!("no answer was given to the question for {option}"));
+        error.advise("`pgseal help init` lists the options that answer all questions.")
+    };
     let answered = cancel.run_until_cancelled(async { answer.await.map_err(|_| nobody()) }).await;
     match answered.map_err(|error| error.or_advise("Nothing was written."))? {
         // The end of the input.
@@ -334,10 +354,11 @@ impl Answer for InitAnswer {
         } else {
             "Next: correct what has a ✗ here, then"
         };
-        screen.line(format!(
-            "{first} pgseal check --event {0}, then pgseal backup --event {0}.",
-            self.event
-        ));
+        screen.line(first);
+        if self.by_password {
+            screen.verbatim("  export PGPASSWORD=…        (or PGPASSFILE, or `password_secret` in the event)");
+        }
+        screen.verbatim(&format!("  pgseal check --event {0}\n  pgseal backup --event {0}", self.event));
     }
 }
 

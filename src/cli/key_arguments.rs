@@ -25,7 +25,7 @@ pub(crate) struct KeyArguments {
 /// For backups of the legacy image.
 #[derive(Args)]
 pub(crate) struct LegacyArguments {
-    /// Opens a backup of the legacy image, of which nobody can tell whether it was changed
+    /// Opens a backup of the legacy image, which cannot be proved unchanged
     #[arg(long)]
     pub(super) unauthenticated: bool,
     /// Ends with an error when the dump is longer, such as 50G: a backup of the legacy image does not say how long it is
@@ -50,7 +50,7 @@ fn bytes(text: &str) -> Result<u64, String> {
 
 #[derive(Args)]
 pub(crate) struct Trust {
-    /// The public key of the one who must have signed: an unsigned or otherwise signed backup is refused
+    /// The public key of the required signer: an unsigned or otherwise signed backup is refused
     #[arg(long, value_name = "FILE")]
     pub(super) signer: Option<PathBuf>,
     /// Threads that decrypt and decompress

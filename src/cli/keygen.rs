@@ -121,7 +121,7 @@ impl Answer for KeygenAnswer {
         }
         screen.blank();
         screen.line(
-            "Keep the private key in two places outside of AWS, and its passphrase apart from it: without them nobody opens a backup, not even you.",
+            "Keep the private key in two places outside of AWS, and its passphrase apart from it: without them nobody can open a backup, not even you.",
         );
     }
 }

@@ -29,7 +29,7 @@ use time::{Duration, OffsetDateTime};
 /// Which backup.
 #[derive(Args)]
 pub(crate) struct BackupArgument {
-    /// s3://bucket/prefix/STEM, or a directory with the downloaded objects: directory[/STEM]
+    /// s3://bucket/prefix/STEM or …/latest[:DATABASE], or a directory with the downloaded objects: directory[/STEM]
     #[arg(value_name = "BACKUP")]
     pub(super) backup: String,
 }
@@ -139,7 +139,7 @@ pub struct Rewrap {
     /// Keeps the present recipients beside the new ones
     #[arg(long)]
     keep: bool,
-    /// The public key of the one who must have signed; with PGSEAL_SIGNING_KEY, that key unless another one is named here
+    /// The public key of the required signer; with PGSEAL_SIGNING_KEY, that key unless another one is named here
     #[arg(long, value_name = "FILE")]
     signer: Option<PathBuf>,
     /// Signs a backup that nobody has signed yet: you know that it is genuine
@@ -149,7 +149,7 @@ pub struct Rewrap {
 
 #[derive(Args)]
 pub struct List {
-    /// s3://bucket/prefix, or a directory; with /STEM behind it that backup alone
+    /// s3://bucket/prefix, or a directory; add /STEM to list only that backup
     #[arg(value_name = "LOCATION")]
     location: String,
     /// Only backups of this database
@@ -158,13 +158,13 @@ pub struct List {
     /// Only backups since then: 2026-11-24, 2026-11-24T02:00:00Z, or 7d for seven days ago
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<OffsetDateTime>,
-    /// Only so many of the newest
+    /// Show only the N newest
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Fails (exit 7) unless each database has a complete backup that is no older, such as 26h: a check for cron
     #[arg(long, value_name = "AGE", value_parser = age)]
     max_age: Option<Duration>,
-    /// The public key of the one who must have signed: says of each backup whether they did (`pinned`)
+    /// The public key of the required signer: says of each backup whether they signed it (`pinned`)
     #[arg(long, value_name = "FILE")]
     signer: Option<PathBuf>,
 }

@@ -2,6 +2,7 @@
 
 use crate::envelope::key_text::is_private_key;
 use crate::error::{Code, Error};
+use crate::observe::output::is_hidden;
 
 const LONGEST: usize = 128;
 /// No word that a person mistypes is longer without a dot, a slash or a dash: a key or token is.
@@ -31,11 +32,12 @@ pub(super) fn may_be_shown(word: &str) -> bool {
 /// Arguments, and values of options, that hold a login: a connection string or a URL with a password.
 pub fn with_logins(words: &[String]) -> Vec<String> {
     let has_login = |word: &&str| {
-        let lower = word.to_ascii_lowercase();
-        let in_url = lower
-            .split_once("://")
-            .is_some_and(|(_, rest)| rest.contains('@') && rest.contains(':'));
-        in_url || lower.contains("password=") || lower.contains("password =")
+        let decoded = percent_encoding::percent_decode_str(word).decode_utf8_lossy().to_ascii_lowercase();
+        let joined: String = decoded.chars().filter(|c| !c.is_whitespace() && !is_hidden(*c)).collect();
+        // In front of the host: of a URL, with or without its scheme. A place in S3 that has one is refused, and not shown.
+        let before_host = joined.split_once('@').map(|(before, _)| before);
+        let is_url = joined.contains("://") || joined.starts_with("//") || before_host.is_some_and(|before| before.contains(':'));
+        (before_host.is_some() && is_url && !joined.starts_with("s3://")) || joined.contains("password=")
     };
     let value = |word: &'_ String| option_value(word).to_owned();
     let values = words.iter().skip(1).map(value).collect::<Vec<_>>();
@@ -103,6 +105,19 @@ mod tests {
             ),
             (&["pgseal", "restore", "--to=postgresql://u:p@h/d"], &["postgresql://u:p@h/d"]),
             (&["pgseal", "verify", "x", "--key", "postgres://u:p@h/d"], &["postgres://u:p@h/d"]),
+            (
+                &["pgseal", "verify", "x", "--key", "host=h password  =  p"],
+                &["host=h password  =  p"],
+            ),
+            (
+                &["pgseal", "verify", "x", "--key", "postgresql://h/d?pass%77ord=p"],
+                &["postgresql://h/d?pass%77ord=p"],
+            ),
+            (
+                &["pgseal", "verify", "postgresql://TOKEN@h/d", "u:pw@h/d"],
+                &["postgresql://TOKEN@h/d", "u:pw@h/d"],
+            ),
+            (&["pgseal", "list", "s3://bucket/a@b/latest:app", "arn:aws:s3:::x"], &[]),
             (&["pgseal", "backup", "--event", r#"{"x": "password="}"#], &[]),
             (&["pgseal", "list", "s3://bucket/backups", "--key", "password.txt"], &[]),
         ] {

@@ -194,7 +194,7 @@ mod tests {
             (&["verify"][..], "error"),
             (&["check", "--bogus"], "checks"),
             (&["--profile", "man", "backup", "--bogus"], "backups"),
-            (&["plan", "x"], "backups"),
+            (&["plan", "x"], "items"),
         ] {
             let document: serde_json::Value = serde_json::from_str(&document(line).expect("a document")).expect("JSON");
             assert!(!document[field].is_null() && document["error"]["code"] == "bad_usage", "{document}");

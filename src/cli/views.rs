@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod clean;
 mod drill;
+mod fleet;
 mod list;
 mod plan;
 mod policy;
@@ -26,6 +27,7 @@ impl Answer for Response {
             Self::Receipt(receipt) => receipt.draw(screen),
             Self::Report(report) => report.draw(screen),
             Self::Fleet(fleet) => fleet.draw(screen),
+            Self::Summary(summary) => summary.draw(screen),
         }
     }
 }

@@ -58,11 +58,21 @@ static UNSAID: OnceLock<Vec<String>> = OnceLock::new();
 
 /// Words that are never to be said, for the life of the process.
 pub fn never_say(words: Vec<String>) {
-    // As they are, and as JSON has them.
-    let quoted = |word: &String| serde_json::json!(word).to_string().trim_matches('"').to_owned();
-    let mut all: Vec<String> = words.iter().map(quoted).chain(words.iter().cloned()).collect();
+    let _ = UNSAID.set(as_said(&words));
+}
+
+/// As they are, as JSON has them, and both as they are shown: the longest first, or a piece of one would stay.
+fn as_said(words: &[String]) -> Vec<String> {
+    let quoted = |word: &String| {
+        let text = serde_json::json!(word).to_string();
+        // Without its own quotes, and no other.
+        text.get(1..text.len() - 1).unwrap_or_default().to_owned()
+    };
+    let forms = words.iter().cloned().chain(words.iter().map(quoted));
+    let mut all: Vec<String> = forms.flat_map(|form| [visible(&form).into_owned(), form]).collect();
+    all.sort_by_key(|form| std::cmp::Reverse(form.len()));
     all.dedup();
-    let _ = UNSAID.set(all);
+    all
 }
 
 fn without_logins(text: Cow<'_, str>) -> Cow<'_, str> {
@@ -255,12 +265,19 @@ mod tests {
 
     #[test]
     fn an_argument_with_a_login_is_not_repeated() {
-        let words = ["host=h password='a\"b'".to_owned(), "host=h password='a\\\"b'".to_owned()];
+        let words = as_said(&["host=h password='a\"b'".to_owned()]);
         for text in ["x host=h password='a\"b' y", r#"{"m":"x host=h password='a\"b' y"}"#] {
             let said = without(&words, Cow::Borrowed(text));
             assert!(said.contains("x … y") && !said.contains("password"), "{said}");
         }
         assert!(matches!(without(&words, Cow::Borrowed("host=h")), Cow::Borrowed("host=h")));
+        // A quote at its end, or something hidden in it, made what was said no JSON, or showed it.
+        for login in ["host=h password=\"x\"", "host=h password=\u{7f}x\u{200b}"] {
+            let document = serde_json::json!({"message": format!("the file {login} is not there")}).to_string();
+            let said = without(&as_said(&[login.to_owned()]), visible(&document));
+            let again: serde_json::Value = serde_json::from_str(&said).unwrap();
+            assert_eq!(again["message"], "the file … is not there", "{said}");
+        }
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Plan {
         if let Databases::Named(names) = &self.databases {
             let prefix = match &self.source.target {
                 DatabaseTarget::Host(host) => self.destination.prefix.for_host(host.label()),
-                DatabaseTarget::Instance(_) => self.destination.prefix.of_longest_host(),
+                DatabaseTarget::Instance(_) | DatabaseTarget::Discovered(_) => self.destination.prefix.of_longest_host(),
             };
             names
                 .iter()
@@ -144,6 +144,7 @@ impl Plan {
     pub fn known_stem(&self, database: &DatabaseName) -> Option<Stem> {
         match &self.source.target {
             DatabaseTarget::Host(host) => self.stem(database, host).ok(),
+            DatabaseTarget::Discovered(_) => None,
             DatabaseTarget::Instance(_) if self.destination.prefix.names_host() => None,
             DatabaseTarget::Instance(_) => Stem::new(&self.destination.prefix, database, self.scheduled_time).ok(),
         }
@@ -195,7 +196,7 @@ fn exclude_databases(asked: &EventFields<'_>) -> Result<Vec<String>> {
 fn action(asked: &EventFields<'_>) -> Result<Action> {
     match asked.text("action")?.as_deref() {
         None => Ok(Action::Backup),
-        Some(name) => Action::named(name).ok_or_else(|| bad("action", "must be backup, check or plan")),
+        Some(name) => Action::named(name).ok_or_else(|| bad("action", "must be backup, check, plan or summary")),
     }
 }
 

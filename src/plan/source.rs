@@ -2,7 +2,7 @@
 
 use super::resolve::bad;
 use super::values as value;
-use super::{AllowedHosts, Auth, DatabaseTarget, Limits, PasswordSource, RegionName, Source, TlsMode};
+use super::{AllowedHosts, Auth, DatabaseTarget, Discovery, Limits, PasswordSource, RegionName, Source, TlsMode};
 use crate::error::{Code, Error, Faults, Result};
 use crate::event::{EventFields, missing};
 use crate::variables::Env;
@@ -16,7 +16,8 @@ pub(super) fn source(asked: &EventFields<'_>, env: &Env, faults: &mut Faults) ->
     let region = faults.keep(region.and_then(|text| text.map(|text| RegionName::new("region", &text)).transpose()));
     let auth = region.as_ref().and_then(|region| faults.keep(auth(asked, region.as_ref(), env)));
     let is_told = auth.is_none();
-    if matches!((&target, &region), (Some(DatabaseTarget::Instance(_)), Some(None))) && !is_told {
+    let is_looked_up = matches!(target, Some(DatabaseTarget::Instance(_) | DatabaseTarget::Discovered(_)));
+    if is_looked_up && matches!(region, Some(None)) && !is_told {
         faults.keep::<()>(Err(missing(&["region"])));
     }
     let user = faults.keep(user(asked));
@@ -37,12 +38,17 @@ pub(super) fn source(asked: &EventFields<'_>, env: &Env, faults: &mut Faults) ->
 }
 
 fn target(asked: &EventFields<'_>, allowed_hosts: &AllowedHosts) -> Result<DatabaseTarget> {
-    let asked = asked.of_one_rank(&["host", "instance"]);
-    match (asked.text("host")?, asked.text("instance")?) {
-        (Some(host), None) => Ok(DatabaseTarget::Host(allowed_hosts.admit(&host)?)),
-        (None, Some(instance)) => Ok(DatabaseTarget::Instance(value::instance(instance)?)),
-        (Some(_), Some(_)) => Err(bad("host", "and `instance` exclude each other: give one")),
-        (None, None) => Err(missing(&["host", "instance"])),
+    let asked = asked.of_one_rank(&["host", "instance", "discover"]);
+    match (asked.text("host")?, asked.text("instance")?, asked.object("discover")?) {
+        (Some(host), None, None) => Ok(DatabaseTarget::Host(allowed_hosts.admit(&host)?)),
+        (None, Some(instance), None) => Ok(DatabaseTarget::Instance(value::instance(instance)?)),
+        (None, None, Some(members)) => Ok(DatabaseTarget::Discovered(Discovery::new(members)?)),
+        (None, None, None) => Err(missing(&["host", "instance"])),
+        (Some(_), Some(_), _) => Err(bad("host", "and `instance` exclude each other: give one")),
+        _ => Err(bad(
+            "discover",
+            "stands in the place of `host` and `instance`: give one of the three",
+        )),
     }
 }
 

@@ -25,9 +25,12 @@ impl LoginRefusal {
     pub(super) fn advised(mut self, server: &Server) -> Self {
         let has_none_of_its_own = self.error.hint() == Code::DbAuth.hint();
         if self.error.code == Code::DbAuth && has_none_of_its_own && !server.is_iam() {
-            self.error = self.error.advise(
-                "Check `user` and its password (PGPASSWORD, PGPASSFILE or `password_secret`), and that pg_hba.conf lets this user in from here with it.",
-            );
+            let is_missing = self.error.message.contains("role ") && self.error.message.contains("does not exist");
+            self.error = self.error.advise(if is_missing {
+                "Create this role (`pgseal init` and docs/GUIDE.md have the SQL), or correct `user`."
+            } else {
+                "Check `user` and its password (PGPASSWORD, PGPASSFILE or `password_secret`), and that pg_hba.conf lets this user in from here with it."
+            });
         }
         self
     }

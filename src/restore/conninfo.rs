@@ -189,6 +189,8 @@ fn uri(rest: &str) -> Result<Vec<(String, String)>> {
     Ok(pairs)
 }
 
+const ENCODE: &str = "has a host or port that cannot be one: in a URL's user and password write %40 for `@`, %2F for `/`, %3A for `:`";
+
 /// Hosts and ports as libpq's lists with commas, and what comes behind them: empty, `/…` or `?…`.
 fn hosts(mut rest: &str) -> Result<(String, String, &str)> {
     let (mut hosts, mut ports) = (String::new(), String::new());
@@ -202,9 +204,16 @@ fn hosts(mut rest: &str) -> Result<(String, String, &str)> {
         } else {
             (host, rest) = rest.split_at(rest.find([':', '/', '?', ',']).unwrap_or(rest.len()));
         }
+        // What follows a password that is not encoded would else be told by psql, as a host or port that is none.
+        if host.contains('@') {
+            return Err(bad(ENCODE));
+        }
         hosts.push_str(host);
         if let Some(port) = rest.strip_prefix(':') {
             let (port, behind) = port.split_at(port.find(['/', '?', ',']).unwrap_or(port.len()));
+            if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(bad(ENCODE));
+            }
             ports.push_str(port);
             rest = behind;
         }

@@ -48,7 +48,7 @@ pub(crate) fn unproven(stem: &str, signer: Option<&Verifier>) -> Error {
     }
     Error::new(
         Code::NoBackup,
-        format!("{stem} was written by the legacy image: it has no manifest, so that nobody can tell whether it was changed"),
+        format!("{stem} was written by the legacy image: it has no manifest, so it cannot be proved unchanged"),
     )
     .advise("Where you trust everyone who can write to the bucket: `pgseal restore` and `pgseal decrypt` open it with --unauthenticated.")
 }

@@ -2,7 +2,7 @@
 
 mod options;
 mod page;
-mod text;
+pub(super) mod text;
 
 pub(crate) use options::ReportedOptions;
 

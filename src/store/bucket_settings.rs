@@ -172,7 +172,12 @@ fn forbids_overwriting(policy: &str, prefix: &str) -> bool {
         let is_without = without.into_iter().any(|(name, value)| {
             name.eq_ignore_ascii_case("s3:if-none-match") && list(value).iter().any(|one| *one == "true" || *one == true)
         });
-        statement["Effect"] == "Deny" && is_for_all && is_of_writes && is_of_prefix && is_without
+        // Whatever else it asks for lets somebody through.
+        let known = ["s3:if-none-match", "s3:objectcreationoperation"];
+        let conditions = statement["Condition"].as_object().into_iter().flatten();
+        let mut keys = conditions.flat_map(|(_, keys)| keys.as_object().into_iter().flatten().map(|(key, _)| key));
+        let has_no_other = keys.all(|key| known.contains(&key.to_ascii_lowercase().as_str()));
+        statement["Effect"] == "Deny" && is_for_all && is_of_writes && is_of_prefix && is_without && has_no_other
     };
     list(&policy["Statement"]).iter().any(denies)
 }
@@ -180,11 +185,23 @@ fn forbids_overwriting(policy: &str, prefix: &str) -> bool {
 fn fault_of(rules: &[LifecycleRule], expected: &ExpectedRules<'_>) -> Option<String> {
     let enabled: Vec<&LifecycleRule> = rules.iter().filter(|rule| rule.status() == &ExpirationStatus::Enabled).collect();
     let ours = || enabled.iter().filter(|rule| covers(rule, expected.prefix));
-    if !ours().any(|rule| rule.abort_incomplete_multipart_upload().is_some()) {
-        return Some("no lifecycle rule aborts uploads that a killed run left open: they cost money, unseen".to_owned());
-    }
-    let mut classes = expected.retention.iter();
-    classes.find_map(|(class, days)| fault_of_class(&enabled, expected.prefix, class, *days))
+    let aborts = ours().any(|rule| rule.abort_incomplete_multipart_upload().is_some());
+    let unfinished = "no lifecycle rule aborts uploads that a killed run left open: they cost money, unseen";
+    // By a day of the calendar S3 removes all that fits, at once and from then on.
+    let is_dated = |rule: &&&LifecycleRule| meets(rule, expected.prefix) && rule.expiration().is_some_and(|end| end.date().is_some());
+    let dated = enabled.iter().find(is_dated).map(|rule| {
+        let name = rule.id().unwrap_or("without a name");
+        format!("the lifecycle rule {name} removes by a date whatever is there on that day, and all that comes later")
+    });
+    let classes = expected.retention.iter();
+    let of_classes = classes.filter_map(|(class, days)| fault_of_class(&enabled, expected.prefix, class, *days));
+    // What loses backups first.
+    let all: Vec<String> = dated
+        .into_iter()
+        .chain(of_classes)
+        .chain((!aborts).then(|| unfinished.to_owned()))
+        .collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// What S3 would do with a manifest of this class, and with what it names.
@@ -214,10 +231,7 @@ fn fault_of_class(rules: &[&LifecycleRule], prefix: &str, class: &str, days: u32
 /// Of several rules that fit S3 takes the shortest. One for a narrower prefix fits some of the backups; one that goes by sizes
 /// may fit none.
 fn removed_after(rules: &[&LifecycleRule], prefix: &str, object: &[(&str, &str)]) -> Option<i32> {
-    let fits = |rule: &&&LifecycleRule| {
-        let is_there = covers(rule, prefix) || prefix_of(rule).starts_with(prefix);
-        is_there && !goes_by_size(rule) && tags(rule).all(|tag| object.contains(&tag))
-    };
+    let fits = |rule: &&&LifecycleRule| meets(rule, prefix) && !goes_by_size(rule) && tags(rule).all(|tag| object.contains(&tag));
     rules.iter().filter(fits).filter_map(|rule| rule.expiration()?.days()).min()
 }
 
@@ -233,6 +247,11 @@ fn goes_by_size(rule: &LifecycleRule) -> bool {
 /// Whether a rule is for all that begins so; it may be for more.
 fn covers(rule: &LifecycleRule, prefix: &str) -> bool {
     prefix.starts_with(prefix_of(rule))
+}
+
+/// Whether it is for something that begins so.
+fn meets(rule: &LifecycleRule, prefix: &str) -> bool {
+    covers(rule, prefix) || prefix_of(rule).starts_with(prefix)
 }
 
 fn prefix_of(rule: &LifecycleRule) -> &str {
@@ -323,6 +342,14 @@ mod tests {
             let fault = fault(&with(&rules), &monthly).unwrap_or_else(|| panic!("{told}: nothing is told"));
             assert!(fault.contains(told), "{told}: {fault}");
         }
+        // One fault hid the others, and a date was none.
+        let both = fault(&[rule(of_prefix("backups/"), Some(5))], &monthly).unwrap();
+        assert!(both.contains("after 5 days") && both.contains("left open"), "{both}");
+        let mut dated = rule(of_prefix("backups/"), None);
+        let past = aws_smithy_types::DateTime::from_secs(1_577_836_800);
+        dated.expiration = Some(LifecycleExpiration::builder().date(past).build());
+        let told = fault(&with(&[&good[..], &[dated]].concat()), &monthly).unwrap();
+        assert!(told.contains("by a date"), "{told}");
         let mut off = rule(of_prefix("backups/"), Some(90));
         off.status = ExpirationStatus::Disabled;
         assert_eq!(fault(&with(&[&good[..], &[off]].concat()), &monthly), None);
@@ -340,6 +367,10 @@ mod tests {
             ("\"s3:if-none-match\": \"true\"", "\"s3:if-none-match\": \"false\""),
             ("acme-backups/*", "acme-backups/other/*"),
             ("s3:PutObject", "s3:GetObject"),
+            (
+                "\"Null\": {",
+                "\"StringEquals\": {\"aws:PrincipalArn\": \"arn:aws:iam::1:user/x\"}, \"Null\": {",
+            ),
         ] {
             let other = ours.replace(from, to);
             assert!(other != ours && !forbids(&other), "{to}");

@@ -86,24 +86,25 @@ impl S3Reader {
         }
     }
 
-    /// Of the first page, which holds a thousand.
+    /// All of them.
     pub(crate) async fn folders(&self) -> Result<Vec<String>> {
         let d = &self.s3.destination;
-        let request = self
-            .s3
-            .client
-            .list_objects_v2()
-            .bucket(d.bucket.name.as_str())
-            .prefix(&self.folder)
-            .delimiter("/");
         let arn = self.s3.bucket_arn();
-        let page = request.send().await;
-        let page = page.map_err(|error| S3ErrorKind::from_sdk(&error, "s3:ListBucket", &arn).into_error("s3:ListBucket", &arn))?;
-        let names = page
-            .common_prefixes()
-            .iter()
-            .filter_map(|found| found.prefix()?.strip_prefix(&*self.folder));
-        Ok(names.map(str::to_owned).collect())
+        let (mut pages, mut all) = (Pages::default(), Vec::new());
+        loop {
+            let request = self.s3.client.list_objects_v2().bucket(d.bucket.name.as_str()).prefix(&self.folder);
+            let page = request.delimiter("/").set_continuation_token(pages.token()).send().await;
+            let page = page.map_err(|error| S3ErrorKind::from_sdk(&error, "s3:ListBucket", &arn).into_error("s3:ListBucket", &arn))?;
+            let names = page
+                .common_prefixes()
+                .iter()
+                .filter_map(|found| found.prefix()?.strip_prefix(&*self.folder));
+            all.extend(names.map(str::to_owned));
+            if !pages.turn(&page, &arn)? {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     /// The bucket is there, in this region, and takes writes of ours, as far as it says so without an object.

@@ -17,6 +17,7 @@ mod entry_points;
 mod events;
 mod fault_table;
 mod fidelity;
+mod fleet;
 mod lambda;
 mod login;
 mod outputs;

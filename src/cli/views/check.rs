@@ -59,9 +59,10 @@ impl Answer for CheckReport {
 fn not_checked_reason(check: &Check) -> Option<String> {
     let detail = check.detail.as_ref().filter(|_| check.status == CheckStatus::NotChecked)?;
     let reason = text(&detail["reason"]);
-    Some(match reason.starts_with(MAY_NOT) {
-        true => "the role may not look; `pgseal policy` prints the rights that it needs".to_owned(),
-        false => reason,
+    Some(match () {
+        () if reason.starts_with(MAY_NOT) => "the role may not look; `pgseal policy` prints the rights that it needs".to_owned(),
+        () if reason.contains("NotImplemented") => "this S3 server has no such calls".to_owned(),
+        () => reason,
     })
 }
 
@@ -149,7 +150,10 @@ fn sentence(name: &str, detail: &Value) -> String {
             "server {}, port {}, TLS {}",
             text(&detail["host"]),
             text(&detail["port"]),
-            text(&detail["tls"])
+            match text(&detail["tls"]).as_str() {
+                "disable" => "off".to_owned(),
+                mode => mode.to_owned(),
+            }
         ),
         "databases" => format!("databases: {}", listed(&detail["names"])),
         "name" if detail["already_complete"] == true => "this backup is already complete".to_owned(),

@@ -43,6 +43,10 @@ pub(crate) fn age(text: &str) -> Result<Duration, String> {
     Ok(Duration::seconds(i64::from(number) * seconds))
 }
 
+pub(in crate::restore) fn in_words(age: Duration) -> String {
+    lasting(age.whole_milliseconds().max(0) as u64).replace('\u{a0}', " ")
+}
+
 impl ListFilter {
     /// `is_pinned`: a signer was named, and only what they signed counts.
     pub(super) fn apply(&self, listing: &mut Listing, is_pinned: bool, now: OffsetDateTime) {
@@ -112,7 +116,6 @@ impl ListFilter {
             1 => String::new(),
             _ => format!(" (source {}; {sources} servers have a database of this name here)", short(source)),
         };
-        let in_words = |age: Duration| lasting(age.whole_milliseconds().max(0) as u64).replace('\u{a0}', " ");
         old(format!(
             "the newest complete backup{signed} of {database}{of_source}, of {} UTC, is {} old: more than {}",
             minute(time),

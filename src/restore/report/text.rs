@@ -7,7 +7,7 @@ use crate::restore::compare::TableComparison;
 use std::fmt::Write;
 
 /// For text and quoted attributes. Controls and the characters that turn the direction of text are shown as codes.
-pub(super) fn escaped(text: &str) -> String {
+pub(in crate::restore) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -24,7 +24,7 @@ pub(super) fn escaped(text: &str) -> String {
     safe
 }
 
-pub(super) fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+pub(in crate::restore) fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = text.write_fmt(arguments);
 }
@@ -39,7 +39,7 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
 }
 
 /// `2026-11-24 02:00:00 UTC` from RFC 3339.
-pub(super) fn readable(time: &str) -> String {
+pub(in crate::restore) fn readable(time: &str) -> String {
     match time.strip_suffix('Z').and_then(|time| time.split_once('T')) {
         Some((day, clock)) => format!("{day} {} UTC", clock.split('.').next().unwrap_or(clock)),
         None => time.to_owned(),
@@ -55,7 +55,7 @@ pub(super) fn postgres(version: &str) -> String {
 }
 
 /// Puts each part in place of its `{{name}}`. What was put in is not searched again.
-pub(super) fn filled(template: &str, parts: &[(&str, String)]) -> String {
+pub(in crate::restore) fn filled(template: &str, parts: &[(&str, String)]) -> String {
     let mut page = String::with_capacity(template.len() * 2);
     let mut rest = template;
     while let Some((before, behind)) = rest.split_once("{{") {

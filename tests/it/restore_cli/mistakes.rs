@@ -57,7 +57,7 @@ fn mistakes_in_an_event() {
             (2, "bad_event", "`lock_timeout` must be text in double quotes", ""),
         ),
         (json!({"globals": "yes"}), (2, "bad_event", "`globals`", "")),
-        (json!({"action": "backups"}), (2, "bad_event", "backup, check or plan", "")),
+        (json!({"action": "backups"}), (2, "bad_event", "backup, check, plan or summary", "")),
         (json!({"scheduled_time": "tomorrow"}), (2, "bad_event", "`scheduled_time`", "")),
         (
             json!({"scheduled_time": "2099-01-01T00:00:00Z"}),

@@ -1,0 +1,169 @@
+"""Runs deploy/fleet.asl.json in an emulator of Step Functions (ministack), with the real function and the real image.
+
+What the emulator does not do, and what is done in its stead:
+- It does not enforce HeartbeatSeconds: when the heartbeats of a killed task have stopped, this program answers in the engine's
+  place, with States.HeartbeatTimeout and the task's own token.
+- It has no RedriveExecution: a second execution for the same time stands for it, and finds what is done.
+- It knows no MaxConcurrencyPath: there all items run at once.
+- Its ECS runs a task in a container of this machine's network.
+"""
+
+import http.client
+import http.server
+import io
+import json
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+
+import boto3
+
+ORDER = json.loads(sys.argv[1])
+VARIABLES = dict(ORDER["variables"])
+TIME = "2026-11-24T02:00:00Z"
+STAMP = "20261124T020000Z"
+STARTED = {"seen": []}
+
+
+def client(service):
+    return boto3.client(
+        service, endpoint_url=ORDER["endpoint"], region_name=ORDER["region"], aws_access_key_id="test", aws_secret_access_key="test"
+    )
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """Between the program and Step Functions: what is said of which task, in order."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        action = self.headers["X-Amz-Target"].rsplit(".", 1)[1]
+        STARTED["seen"].append((action, json.loads(body)))
+        upstream = http.client.HTTPConnection(ORDER["endpoint"].removeprefix("http://"))
+        upstream.request("POST", "/", body, {name: value for name, value in self.headers.items() if name.lower() != "host"})
+        answer = upstream.getresponse()
+        content = answer.read()
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.getheader("Content-Type") or "application/x-amz-json-1.0")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+def zipped():
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        info = zipfile.ZipInfo("bootstrap")
+        info.external_attr = 0o755 << 16
+        file.writestr(info, f"#!/bin/sh\nexec {ORDER['program']}\n")
+    return archive.getvalue()
+
+
+def docker(*arguments):
+    done = subprocess.run(
+        ["/usr/bin/docker", *arguments], env={"DOCKER_HOST": ORDER["docker"], "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def containers():
+    return docker("ps", "--quiet", "--filter", "name=ministack-ecs-").split()
+
+
+def environment_of(container):
+    pairs = json.loads(docker("inspect", "--format", "{{ json .Config.Env }}", container))
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def until(what, ready, seconds=240):
+    bound = time.monotonic() + seconds
+    while time.monotonic() < bound:
+        found = ready()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{what} did not come to be: {STARTED['seen'][-5:]}")
+
+
+def main():
+    recorder = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    threading.Thread(target=recorder.serve_forever, daemon=True).start()
+    functions, states, ecs, events, sqs, s3 = (client(name) for name in ("lambda", "stepfunctions", "ecs", "events", "sqs", "s3"))
+    variables = VARIABLES | {"AWS_ENDPOINT_URL_SFN": f"http://127.0.0.1:{recorder.server_port}"}
+    function = functions.create_function(
+        FunctionName="fleet", Runtime="provided.al2023", Handler="bootstrap", Role="arn:aws:iam::000000000000:role/fleet",
+        Code={"ZipFile": zipped()}, Timeout=20, MemorySize=2048,
+        Environment={"Variables": variables | {"PGSEAL_PLAN_LOCATION": f"s3://{ORDER['plans']}/plans", "PGSEAL_TOLERATED_FAILURES": "40"}},
+    )
+    ecs.create_cluster(clusterName="fleet")
+    task = ecs.register_task_definition(
+        family="fleet", networkMode="host", requiresCompatibilities=["EC2"], cpu="1024", memory="2048",
+        containerDefinitions=[{
+            "name": "pgseal", "image": ORDER["image"], "essential": True, "user": "10001:10001", "readonlyRootFilesystem": True,
+            # The image's own clients, and not this machine's.
+            "environment": [{"name": name, "value": value} for name, value in variables.items() if name != "PGSEAL_PG_BIN"],
+        }],
+    )["taskDefinition"]["taskDefinitionArn"]
+    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name="fleet", EventPattern=json.dumps({"source": ["pgseal.fleet"]}))
+    events.put_targets(Rule="fleet", Targets=[{"Id": "queue", "Arn": queue_arn}])
+    definition = pathlib.Path("deploy/fleet.asl.json").read_text(encoding="utf-8")
+    for name, value in {
+        "FunctionArn": function["FunctionArn"], "ClusterArn": "fleet", "TaskDefinitionArn": task, "Subnets": "subnet-1,subnet-2",
+        "SecurityGroups": "sg-1", "AssignPublicIp": "DISABLED", "ServersAtOnce": "2", "DatabasesAtOnce": "1", "EventBus": "default",
+    }.items():
+        definition = definition.replace("${" + name + "}", value)
+    # Waits are not what is shown here.
+    definition = definition.replace('"IntervalSeconds": 60', '"IntervalSeconds": 1').replace('"IntervalSeconds": 30', '"IntervalSeconds": 1')
+    machine = states.create_state_machine(name="fleet", definition=definition, roleArn="arn:aws:iam::000000000000:role/fleet")["stateMachineArn"]
+    order = json.dumps({"discover": {"tags": {"backup": "nightly"}}, "database": "*", "exclude_databases": ["postgres"], "scheduled_time": TIME})
+
+    first = states.start_execution(stateMachineArn=machine, input=order)["executionArn"]
+    # The function sees that it has not the time for `large`, and the task takes over.
+    victim = until("a task", lambda: containers() and containers()[0])
+    token = environment_of(victim)["PGSEAL_TASK_TOKEN"]
+    event = json.loads(environment_of(victim)["BACKUP_EVENT"])
+    assert event["database"] == "large" and event["scheduled_time"] == TIME, event
+    until("its first heartbeat", lambda: any(action == "SendTaskHeartbeat" and said["taskToken"] == token for action, said in STARTED["seen"]))
+    docker("kill", "--signal", "KILL", victim)
+    until("its end", lambda: victim not in docker("ps", "--quiet").split())
+    of_victim = [action for action, said in STARTED["seen"] if said["taskToken"] == token]
+    assert set(of_victim) == {"SendTaskHeartbeat"}, of_victim
+    assert states.describe_execution(executionArn=first)["status"] == "RUNNING"
+    # What Step Functions itself does after HeartbeatSeconds.
+    states.send_task_failure(taskToken=token, error="States.HeartbeatTimeout", cause="in the engine's place")
+    done = until("the end of the execution", lambda: states.describe_execution(executionArn=first)["status"] != "RUNNING" and states.describe_execution(executionArn=first))
+    summary = json.loads(done.get("output") or "{}")
+    assert done["status"] == "SUCCEEDED", done
+    assert (summary["databases"], summary["failed"]) == (5, 2), summary
+    named = sorted((failure["group"], failure.get("database")) for failure in summary["failures"])
+    assert named == [("asleep", None), ("orders", "locked")], summary
+
+    found = [entry["Key"] for entry in s3.list_objects_v2(Bucket=ORDER["bucket"])["Contents"]]
+    manifests = sorted(key for key in found if key.endswith(".manifest.jsonl"))
+    assert [key.rsplit("/", 1)[1].split(f"_{STAMP}")[0] for key in manifests] == ["app", "large", "ledger"], manifests
+    tasks = [action for action, _ in STARTED["seen"] if action != "SendTaskHeartbeat"]
+    assert tasks == ["SendTaskSuccess"], tasks
+    outcome = [json.loads(said["output"]) for action, said in STARTED["seen"] if action == "SendTaskSuccess"]
+    assert outcome[0]["status"] == "complete" and outcome[0]["backups"][0]["database"] == "large", outcome
+
+    told = [json.loads(message["Body"]) for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5).get("Messages", [])]
+    assert [(event["detail-type"], event["detail"]["failed"]) for event in told] == [("Fleet backed up", 2)], told
+
+    # Once more for the same time: nothing is dumped twice.
+    dumps = {key for key in found if key.endswith(".sql.bz2.enc")}
+    second = states.start_execution(stateMachineArn=machine, input=order)["executionArn"]
+    done = until("the second end", lambda: states.describe_execution(executionArn=second)["status"] != "RUNNING" and states.describe_execution(executionArn=second))
+    assert done["status"] == "SUCCEEDED", done
+    again = [entry["Key"] for entry in s3.list_objects_v2(Bucket=ORDER["bucket"])["Contents"]]
+    assert {key for key in again if key.endswith(".sql.bz2.enc")} == dumps
+    print(f"machine: ok, {len(manifests)} backups, {len(STARTED['seen'])} calls of tasks: {[action for action, _ in STARTED['seen']]}")
+
+
+main()
