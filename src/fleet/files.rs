@@ -135,7 +135,7 @@ async fn put(archive: &Archive, name: &str, text: String) -> Result<()> {
 }
 
 fn lines(items: &[&PlannedBackup]) -> String {
-    items.iter().map(|item| line_of(item)).collect()
+    items.iter().map(line_of).collect()
 }
 
 fn line_of(value: &impl Serialize) -> String {
