@@ -29,7 +29,7 @@ use time::{Duration, OffsetDateTime};
 /// Which backup.
 #[derive(Args)]
 pub(crate) struct BackupArgument {
-    /// s3://bucket/prefix/STEM or …/latest[:DATABASE], or a directory with the downloaded objects: directory[/STEM]
+    /// s3://bucket/prefix/STEM, s3://bucket/prefix/latest:DATABASE, or a directory with the downloaded objects: directory[/STEM]
     #[arg(value_name = "BACKUP")]
     pub(super) backup: String,
 }
