@@ -8,6 +8,7 @@ use crate::support::platform::Platform;
 use crate::support::ports::Reserved;
 use crate::support::postgres::Server;
 use crate::support::s3::{Bucket, EmbeddedS3, SECRET_KEY};
+use crate::support::wait::until;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::TcpStream;
@@ -192,6 +193,7 @@ fn an_event_that_is_no_json_is_a_bad_event_and_told_nowhere() {
         assert!(message.contains(reason), "{shown}: {message}");
         assert!(!receipt.to_string().contains("hunter2"), "{receipt}");
     }
+    until("the failure is in the log", || platform.log().contains("bad_event"));
     let log = platform.log();
     assert!(
         log.contains("bad_event") && !log.contains("hunter2") && !log.contains("TRACE level"),
@@ -304,8 +306,9 @@ fn no_secret_stands_in_the_logs() {
     let mut bad = function.event();
     bad["database"] = json!("missing");
     function.fails(&bad, "pgseal.no_database");
+    // What is logged may come behind the answer.
+    until("the failure is in the log", || function.process.log().contains("no_database"));
     let log = function.process.log();
-    assert!(log.contains("no_database"), "nothing was logged: {log}");
     for secret in [SECRET_KEY, function.server.password(), "BEGIN PUBLIC KEY"] {
         assert!(!log.contains(secret), "{secret} stands in the log: {log}");
     }
@@ -319,6 +322,10 @@ fn each_line_of_the_log_names_its_request_and_each_failure_stands_there_once() {
     let mut bad = function.event();
     bad["database"] = json!("missing");
     function.fails(&bad, "pgseal.no_database");
+    // Metrics are the last of an event.
+    until("both events are in the log", || {
+        function.process.log().matches("\"_aws\"").count() == 2
+    });
     let log = function.process.log();
     let parsed = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let lines: Vec<Value> = parsed.filter(|line| line.get("timestamp").is_some()).collect();
