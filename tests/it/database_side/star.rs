@@ -140,7 +140,7 @@ fn a_plan_of_all_is_made_though_one_of_them_cannot_be_looked_at() {
     assert_eq!((plan.code, &plan.receipt()["status"]), (0, &json!("planned")), "{}", plan.stdout);
     for (name, code) in [("crowded", "db_busy"), ("objects", "db_privilege")] {
         let receipt = plan.receipt();
-        let entry = entries(&receipt, "backups").into_iter().find(|entry| entry["database"] == name);
+        let entry = entries(&receipt, "items").into_iter().find(|entry| entry["database"] == name);
         let entry = entry.unwrap_or_else(|| panic!("no {name}: {receipt}"));
         assert_eq!(
             (&entry["error"]["code"], &entry["event"]["database"]),

@@ -267,7 +267,7 @@ fn the_estimate_of_a_part_is_of_the_part() {
         assert!(estimate(part.clone()) < 1_000_000, "{part}");
     }
     let planned = fixture.run("plan", "app", json!({"tables": "small"})).receipt();
-    let bytes = planned["backups"][0]["estimate"]["dump_bytes"].as_u64();
+    let bytes = planned["items"][0]["estimate"]["dump_bytes"].as_u64();
     assert!(bytes.is_some_and(|bytes| bytes < 1_000_000), "{planned}");
     // Bytes, where megabytes were meant.
     let slow = fixture.run("check", "app", json!({"rate_limit": 20})).receipt();

@@ -10,7 +10,7 @@ type Told<'a> = (i32, &'a str, &'a str, &'a str);
 /// The first failure in whatever shape the command's answer has.
 fn error(said: &CommandOutput) -> Value {
     let answer = said.receipt();
-    let lists = ["checks", "backups"]
+    let lists = ["checks", "backups", "items"]
         .into_iter()
         .flat_map(|list| answer[list].as_array().into_iter().flatten());
     let of_lists = lists.map(|entry| &entry["error"]).find(|error| error.is_object());

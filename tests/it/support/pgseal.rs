@@ -111,7 +111,8 @@ impl CommandOutput {
     pub fn error_code(&self) -> String {
         let receipt = self.receipt();
         let of = |value: &Value| value["error"]["code"].as_str().map(str::to_owned);
-        let failed = receipt["backups"].as_array().into_iter().flatten().find_map(of);
+        let lists = ["backups", "items"].into_iter().filter_map(|list| receipt[list].as_array());
+        let failed = lists.flatten().find_map(of);
         of(&receipt)
             .or(failed)
             .unwrap_or_else(|| panic!("no error in {receipt}\nstderr: {}", self.stderr))
