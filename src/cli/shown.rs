@@ -8,6 +8,9 @@ const LONGEST: usize = 128;
 /// No word that a person mistypes is longer without a dot, a slash or a dash: a key or token is.
 const LONGEST_TOKEN: usize = 40;
 
+/// In front of a password: in a connection string, and in JSON.
+const PASSWORDS: [&str; 3] = ["password=", "passwd=", "password\":"];
+
 /// Whether a word may be shown: not if it could be an event, a key, a token, or a connection string with a password.
 pub(super) fn may_be_shown(word: &str) -> bool {
     let lower = word.to_ascii_lowercase();
@@ -34,16 +37,25 @@ pub fn with_logins(words: &[String]) -> Vec<String> {
     let has_login = |word: &&str| {
         let decoded = percent_encoding::percent_decode_str(word).decode_utf8_lossy().to_ascii_lowercase();
         let joined: String = decoded.chars().filter(|c| !c.is_whitespace() && !is_hidden(*c)).collect();
-        // In front of the host: of a URL, with or without its scheme. A place in S3 that has one is refused, and not shown.
-        let before_host = joined.split_once('@').map(|(before, _)| before);
-        let is_url = joined.contains("://") || joined.starts_with("//") || before_host.is_some_and(|before| before.contains(':'));
-        (before_host.is_some() && is_url && !joined.starts_with("s3://")) || joined.contains("password=")
+        // In front of the host: of a URL, with or without its scheme. The keys of S3 have an @, too, behind the bucket.
+        let in_front = match joined.strip_prefix("s3://") {
+            Some(place) => place.split('/').next().map(|bucket| format!("s3://{bucket}")).unwrap_or_default(),
+            None => joined.clone(),
+        };
+        let before_host = in_front.split_once('@').map(|(before, _)| before);
+        let is_url = in_front.contains("://") || in_front.starts_with("//") || before_host.is_some_and(|before| before.contains(':'));
+        let is_said = PASSWORDS.iter().any(|sign| joined.contains(sign));
+        (before_host.is_some() && is_url) || is_said
     };
     let value = |word: &'_ String| option_value(word).to_owned();
     let values = words.iter().skip(1).map(value).collect::<Vec<_>>();
-    let is_event = |word: &&str| word.starts_with(['{', '[']);
+    let is_event = |word: &&str| word.starts_with(['{', '[']) && !PASSWORDS[2..].iter().any(|sign| word.contains(sign));
     let found = values.iter().map(String::as_str).filter(|word| !is_event(word) && has_login(word));
-    found.map(str::to_owned).collect()
+    // As others write it who leave out what a terminal would not show.
+    let shown = |word: &str| word.chars().filter(|c| !c.is_control()).collect::<String>();
+    let mut all: Vec<String> = found.flat_map(|word| [word.to_owned(), shown(word)]).collect();
+    all.dedup();
+    all
 }
 
 /// What stands behind `--option=`, or the word itself.
@@ -120,6 +132,15 @@ mod tests {
             (&["pgseal", "list", "s3://bucket/a@b/latest:app", "arn:aws:s3:::x"], &[]),
             (&["pgseal", "backup", "--event", r#"{"x": "password="}"#], &[]),
             (&["pgseal", "list", "s3://bucket/backups", "--key", "password.txt"], &[]),
+            (&["pgseal", "verify", "x", "--key", "s3://u:pw@bucket/x"], &["s3://u:pw@bucket/x"]),
+            (
+                &["pgseal", "verify", "x", "--key", r#"{"password":"hunter2"}"#],
+                &[r#"{"password":"hunter2"}"#],
+            ),
+            (
+                &["pgseal", "restore", "--workers", "postgresql://u:p@h\u{1}"],
+                &["postgresql://u:p@h\u{1}", "postgresql://u:p@h"],
+            ),
         ] {
             assert_eq!(with_logins(&words(line)), words(expected), "{line:?}");
         }

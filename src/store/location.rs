@@ -7,6 +7,12 @@ use std::path::{Path, PathBuf};
 /// What a connection string of libpq begins with.
 const CONNECTION: &[&str] = &["host=", "hostaddr=", "dbname=", "user=", "password=", "port=", "service="];
 
+/// By libpq's keys, or a login before a host.
+fn is_connection(text: &str) -> bool {
+    let host = text.split('/').next().unwrap_or_default();
+    CONNECTION.iter().any(|key| text.starts_with(key)) || host.split_once('@').is_some_and(|(login, _)| login.contains(':'))
+}
+
 /// A place that a user named. Whether its last segment is a folder or a backup's stem shows when it is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
@@ -26,7 +32,7 @@ impl Location {
                     Err(bad("looks like a place in S3, which is written s3://bucket/prefix"))
                 }
                 // Of it nothing is repeated: it may hold a password.
-                _ if CONNECTION.iter().any(|key| text.starts_with(key)) && !Path::new(text).exists() => {
+                _ if is_connection(text) && !Path::new(text).exists() => {
                     Err(bad("looks like a connection string, and must be s3://bucket/prefix or a directory"))
                 }
                 path => Ok(Self::Directory(PathBuf::from(path))),
