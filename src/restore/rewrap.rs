@@ -50,9 +50,9 @@ pub(crate) struct RewrapSummary {
     pub manifest: String,
     /// Fingerprints.
     pub recipients: Vec<String>,
-    /// Whether somebody is no longer one.
+    /// Who was a recipient and is none from now on, and their key objects, which still open it.
     #[serde(skip)]
-    pub has_replaced: bool,
+    pub removed: Vec<RemovedRecipient>,
     pub written: Vec<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
@@ -60,6 +60,12 @@ pub(crate) struct RewrapSummary {
     pub origin: Origin,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct RemovedRecipient {
+    pub fingerprint: String,
+    pub object: String,
 }
 
 pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cancel: &Cancel) -> Result<RewrapSummary> {
@@ -89,8 +95,16 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
             signing.signer.fingerprint, pinned.fingerprint
         ));
     }
-    let mut manifest = Manifest::clone(&opened.manifest);
-    manifest.generation = next_revision(backup, opened.manifest.generation).await?;
+    // Who opens it now says the newest one, though this key may be named by an older one only.
+    let newest = opened.newest()?;
+    if newest.generation != opened.manifest.generation {
+        warnings.push(format!(
+            "the key that you gave is no longer a recipient: an earlier rewrap, revision {}, left it out",
+            newest.generation
+        ));
+    }
+    let mut manifest = Manifest::clone(&newest);
+    manifest.generation = next_revision(backup, newest.generation).await?;
     let keys = with_recipients(&mut manifest, &opened, ask)?;
     manifest.signer = ask.signing.as_ref().map(|signing| signing.signer.clone());
 
@@ -109,8 +123,9 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
         None => Vec::new(),
     };
     bytes.extend_from_slice(&Proof::new(&opened.manifest_mac(&bytes), signatures).line()?);
+    let removed = removed(&newest, &manifest);
     let found = must_be_taken(&name, &bytes, &opened, ask)?;
-    let archive = kept_alike(backup, &stem.manifest_of(opened.manifest.generation), &mut warnings, cancel).await?;
+    let archive = kept_alike(backup, &stem.manifest_of(newest.generation), &mut warnings, cancel).await?;
     let mut written = Vec::new();
     for (name, wrapped) in keys {
         put(&archive, &name, wrapped, &mut written, cancel).await?;
@@ -137,12 +152,21 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
         generation: manifest.generation,
         partial: manifest.is_partial(),
         manifest: name,
-        has_replaced: !ask.keep,
+        removed,
         recipients: manifest.recipients.into_iter().map(|wrapped| wrapped.fingerprint).collect(),
         written,
         origin: Origin::new(&found, ask.signer, &backup.folder),
         warnings,
     })
+}
+
+fn removed(before: &Manifest, after: &Manifest) -> Vec<RemovedRecipient> {
+    let stays = |wrapped: &&WrappedKey| after.recipients.iter().all(|new| new.fingerprint != wrapped.fingerprint);
+    let removed = before.recipients.iter().filter(stays).map(|wrapped| RemovedRecipient {
+        fingerprint: wrapped.fingerprint.clone(),
+        object: base_name(&wrapped.object).to_owned(),
+    });
+    removed.collect()
 }
 
 /// The backup, believed by no less than what its new signature will say.

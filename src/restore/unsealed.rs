@@ -17,6 +17,7 @@ use crate::format::compression::Compression;
 use crate::format::inventory::Inventory;
 use crate::format::order::{SelectionRecord, source_digest};
 use crate::format::unhex;
+use crate::human::units::counted;
 use crate::observe::progress::Progress;
 use crate::pipeline::{BufferSink, DumpStats, ExpectedPart, LengthLimit, PartDecryptor, RestorePipeline, Stage, back};
 use std::num::NonZeroU32;
@@ -39,6 +40,9 @@ pub struct UnsealedBackup<'a> {
     pub counted: Vec<String>,
     /// Why other manifests under the same name do not count.
     pub passed_over: Vec<Error>,
+    /// Names of manifests of the same data key and dump that the pinned signer did not sign, such as those of before a backup
+    /// was signed: they do not count either.
+    pub unsigned: Vec<String>,
     manifest_name: String,
     secret: DataKeyText,
 }
@@ -115,6 +119,7 @@ impl<'a> UnsealedBackup<'a> {
             origin: Origin::new(found, signer, &backup.folder),
             counted: vec![found.name().to_owned()],
             passed_over: Vec::new(),
+            unsigned: Vec::new(),
             manifest_name: found.name().to_owned(),
             secret,
         })
@@ -132,7 +137,10 @@ impl<'a> UnsealedBackup<'a> {
             };
             let of_signer = check_signature(other, signer);
             if let (Some(_), Err(error)) = (signer, &of_signer) {
-                self.passed_over.push(error.clone());
+                match other.prove(&self.secret) {
+                    Ok(_) if said.names_same_dump(&self.manifest) => self.unsigned.push(other.name().to_owned()),
+                    _ => self.passed_over.push(error.clone()),
+                }
                 continue;
             }
             // What it says counts once it is proven: a fault that anybody can put there blocks nothing.
@@ -171,7 +179,19 @@ impl<'a> UnsealedBackup<'a> {
     /// What anyone who restores it has to know of its origin.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let passed_over = self.passed_over.iter().map(|error| error.message.clone());
-        self.origin.warning().into_iter().chain(passed_over).collect()
+        let warnings = self.origin.warning().into_iter().chain(passed_over);
+        warnings.chain(self.unsigned_warning()).collect()
+    }
+
+    pub(super) fn unsigned_warning(&self) -> Option<String> {
+        let names = &self.unsigned;
+        (!names.is_empty()).then(|| {
+            format!(
+                "{} of this backup, which this signer did not sign, do not count: {}",
+                counted(names.len() as u64, "manifest"),
+                names.join(", ")
+            )
+        })
     }
 
     /// How an object is opened, by what the manifest says of it.
@@ -212,6 +232,18 @@ impl<'a> UnsealedBackup<'a> {
             }
             other => Ok(other.cipher_key(&self.secret, salt)),
         }
+    }
+
+    /// The newest of the manifests that count. Another recipient's may be newer than the one that names this key.
+    pub(crate) fn newest(&self) -> Result<VerifiedManifest> {
+        let manifests = match &self.backup.kind {
+            BackupKind::Sealed { manifests, .. } => manifests.as_slice(),
+            BackupKind::Legacy { .. } => &[],
+        };
+        // The newest first.
+        let newest = manifests.iter().find(|found| self.counted.iter().any(|name| name == found.name()));
+        let newest = newest.ok_or_else(|| Error::new(Code::Bug, "a backup was opened by none of its manifests"))?;
+        newest.prove(&self.secret)
     }
 
     /// Believes another manifest of this backup, if the secret made it.

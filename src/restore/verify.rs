@@ -17,6 +17,7 @@ use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::Sha256;
 use crate::format::object_names::{compact, is_report, stem_of};
+use crate::human::units;
 use crate::observe::progress::{Activity, Progress, Reporter};
 use crate::pipeline::Discard;
 use objects::{STEP, compare, fits};
@@ -144,12 +145,12 @@ async fn check_objects(backup: &ChosenBackup, ask: &VerifyOptions<'_>, report: &
     let BackupKind::Sealed { manifests, unreadable } = &backup.kind else {
         return Err(unproven(&backup.stem, ask.signer));
     };
-    let (counted, passed_over) = match ask.key {
+    let judged = match ask.key {
         Some(key) => with_key(backup, manifests, key, ask, report, cancel).await?,
         None => without_key(backup, manifests, unreadable, ask, report, cancel).await?,
     };
-    strangers(backup, &counted, ask, report, cancel).await?;
-    for error in passed_over {
+    strangers(backup, &judged, ask, report, cancel).await?;
+    for error in judged.passed_over {
         // What one's own signer did not sign is somebody else's doing; without a signer nobody can tell whose it is.
         if ask.signer.is_none() {
             return Err(error);
@@ -159,8 +160,14 @@ async fn check_objects(backup: &ChosenBackup, ask: &VerifyOptions<'_>, report: &
     Ok(())
 }
 
-/// The manifests that count, the newest first, and why others do not.
-type Judged<'a> = (Vec<&'a UnverifiedManifest>, Vec<Error>);
+struct Judged<'a> {
+    /// The manifests that count, the newest first.
+    counted: Vec<&'a UnverifiedManifest>,
+    /// Why others do not.
+    passed_over: Vec<Error>,
+    /// And those of this backup that its signer did not sign.
+    unsigned: Vec<&'a UnverifiedManifest>,
+}
 
 async fn without_key<'a>(
     backup: &ChosenBackup,
@@ -201,7 +208,11 @@ async fn without_key<'a>(
     }
     report.sizes_match = true;
     report.hashes_match = report.objects.iter().all(|looked| looked.compared == "sha256");
-    Ok((counted, passed_over))
+    Ok(Judged {
+        counted,
+        passed_over,
+        unsigned: Vec::new(),
+    })
 }
 
 fn must_agree(one: &UnverifiedManifest, other: &UnverifiedManifest) -> Result<()> {
@@ -268,7 +279,15 @@ async fn with_key<'a>(
         other_revision(backup, found.unproven(), true, report, cancel).await?;
     }
     (report.sizes_match, report.hashes_match, report.opens) = (true, true, true);
-    Ok((counted, opened.passed_over))
+    report.warnings.extend(opened.unsigned_warning());
+    Ok(Judged {
+        counted,
+        unsigned: manifests
+            .iter()
+            .filter(|found| opened.unsigned.iter().any(|name| name == found.name()))
+            .collect(),
+        passed_over: opened.passed_over,
+    })
 }
 
 /// Anyone who is named by another revision alone counts on that one, and on its key objects.
@@ -285,13 +304,20 @@ async fn other_revision(backup: &ChosenBackup, manifest: &Manifest, deep: bool, 
 /// What else has the backup's name: left by a run that was interrupted, or put there by somebody else.
 async fn strangers(
     backup: &ChosenBackup,
-    counted: &[&UnverifiedManifest],
+    judged: &Judged<'_>,
     ask: &VerifyOptions<'_>,
     report: &mut VerifyReport,
     cancel: &Cancel,
 ) -> Result<()> {
+    let Judged { counted, unsigned, .. } = judged;
     let mut known: BTreeSet<String> = report.objects.iter().map(|looked| looked.name.clone()).collect();
     known.extend(counted.iter().map(|found| found.name().to_owned()));
+    for found in unsigned {
+        let manifest = found.unproven();
+        known.insert(found.name().to_owned());
+        known.insert(instructions_name(&backup.stem, manifest.generation));
+        known.extend(manifest.objects.iter().map(|object| base_name(&object.key).to_owned()));
+    }
     let dump = counted.iter().find_map(|found| found.unproven().object(Role::Dump));
     let old_stem = dump.and_then(|dump| stem_of(base_name(&dump.key)));
     let names = cancel.run_until_cancelled(backup.names(old_stem)).await?;
@@ -301,7 +327,8 @@ async fn strangers(
     }
     let count = report.strangers.len();
     report.warnings.push(format!(
-        "{count} objects have this backup's name and belong to no manifest of it (`strangers`): follow and restore none of them"
+        "{} under this backup's name, which its manifest does not mention (`strangers`): do not use them",
+        units::counted(count as u64, "object")
     ));
     let is_old = |name: &&String| stem_of(name).is_some_and(|stem| compact(stem) == stem) && is_legacy(name);
     match report.strangers.iter().find(is_old) {

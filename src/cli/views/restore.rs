@@ -48,8 +48,12 @@ impl Answer for RewrapSummary {
             ("manifest", format!("{} (revision {})", self.manifest, self.generation)),
             ("written", self.written.join(", ")),
         ]);
-        if self.has_replaced {
-            screen.advice("The old key still opens the old objects: anyone who has both can read the backup until they are deleted.");
+        for removed in &self.removed {
+            screen.advice(format!(
+                "{} is no recipient from now on. Its private key still opens {}: delete all versions of that object to end this.",
+                short(&removed.fingerprint),
+                removed.object
+            ));
         }
         warned(screen, &self.warnings);
     }

@@ -11,7 +11,7 @@ use crate::receipt::{Receipt, ReceiptEntry};
 use crate::restore::clean::{CleanReport, CleanedLeftover};
 use crate::restore::list::{BackupEntry, LeftoverEntry, LegacyEntry, Listing};
 use crate::restore::provenance::Origin;
-use crate::restore::rewrap::RewrapSummary;
+use crate::restore::rewrap::{RemovedRecipient, RewrapSummary};
 use crate::restore::summary::RestoreSummary;
 use clap::CommandFactory;
 use serde_json::json;
@@ -80,6 +80,7 @@ fn check() -> CheckReport {
 
 fn listing() -> Listing {
     let entry = |stem: &str, database: &str| BackupEntry {
+        folder: String::new(),
         stem: stem.to_owned(),
         database: database.to_owned(),
         scheduled_time: Timestamp(datetime!(2026-11-24 02:00 UTC)),
@@ -100,6 +101,7 @@ fn listing() -> Listing {
         warnings: Vec::new(),
         missing: Vec::new(),
         wrong_size: Vec::new(),
+        in_doubt: false,
     };
     let mut broken = entry("billing_20261124T020000Z", "billing");
     broken.partial = true;
@@ -108,12 +110,14 @@ fn listing() -> Listing {
         location: "s3://acme-backups/backups".to_owned(),
         backups: vec![entry("shop_20261124T020000Z", "shop"), broken],
         unauthenticated: vec![LegacyEntry {
+            folder: String::new(),
             stem: "shop_2020-01-01T02:00:00Z".to_owned(),
             objects: Vec::new(),
             bytes: 3_000_000,
         }],
         unreadable: Vec::new(),
         leftovers: vec![LeftoverEntry {
+            folder: String::new(),
             stem: "shop_20261123T020000Z".to_owned(),
             objects: vec!["a".to_owned(), "b".to_owned()],
             bytes: 1024,
@@ -158,7 +162,10 @@ fn rewrapped() -> RewrapSummary {
         stem: "shop_20261124T020000Z".to_owned(),
         generation: 2,
         manifest: "shop_20261124T020000Z.manifest.2.jsonl".to_owned(),
-        has_replaced: true,
+        removed: vec![RemovedRecipient {
+            fingerprint: KEY.to_owned(),
+            object: "shop_20261124T020000Z.3f9a12bc.key.enc".to_owned(),
+        }],
         recipients: vec![KEY.to_owned()],
         written: vec!["shop_20261124T020000Z.3f9a12bc.key.45d2ebf9c13a70e2.enc".to_owned()],
         partial: false,

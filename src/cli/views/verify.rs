@@ -61,7 +61,7 @@ impl Answer for VerifyReport {
             screen,
             self.strangers
                 .iter()
-                .map(|name| format!("{name} has its name and belongs to no manifest")),
+                .map(|name| format!("{name} is named like this backup, but no manifest mentions it")),
         );
         warned(screen, &self.warnings);
     }

@@ -105,6 +105,29 @@ fn in_s3_nothing_is_overwritten_and_recipients_can_stay() {
     }
 }
 
+/// A recipient who had been removed came back, and the one in their place was dropped, all unsaid: what was kept were the
+/// recipients of the newest manifest that named the given key.
+#[test]
+fn who_is_kept_are_the_recipients_of_the_newest_manifest_whoever_rewraps() {
+    let fixture = Fixture::new(json!({}));
+    let (_, second) = pair(&fixture, "second");
+    let (_, third) = pair(&fixture, "third");
+    let rewrap = |recipient: &std::path::Path, more: &[&str]| {
+        let (place, key) = (fixture.at_s3(), fixture.key());
+        let arguments = ["rewrap", &place, "--key", &key, "--recipient", text(recipient)];
+        let said = fixture.run(&[&arguments, more].concat());
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        said.receipt()
+    };
+    let replaced = rewrap(&second, &[])["recipients"].clone();
+    assert_eq!(replaced.as_array().map(Vec::len), Some(1));
+    let kept = rewrap(&third, &["--keep"]);
+    let recipients = kept["recipients"].as_array().expect("recipients");
+    assert!(recipients.len() == 2 && recipients.contains(&replaced[0]), "{kept}");
+    assert!(kept["warnings"].to_string().contains("no longer a recipient"), "{kept}");
+    assert_eq!(kept["generation"], 3, "{kept}");
+}
+
 /// The same order with a signer in the environment.
 fn signed(fixture: &Fixture, private: &str, stem_time: &str) -> String {
     let mut order = crate::support::invariants::event(&fixture.server, "app", &fixture.bucket);
