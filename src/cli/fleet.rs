@@ -1,6 +1,7 @@
 //! `fleet`: many servers at once.
 
 use super::CommandOutput;
+use super::key_arguments::verifier;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::restore::fleet_status::{FleetStatusOptions, fleet_status};
@@ -30,6 +31,9 @@ pub struct FleetStatusArguments {
     /// Where drills leave their reports, if not beside the backups: s3://bucket/drills, or a directory
     #[arg(long, value_name = "LOCATION")]
     reports: Option<String>,
+    /// The public key of the required signer: only what they signed counts
+    #[arg(long, value_name = "FILE")]
+    signer: Option<PathBuf>,
     /// Leaves a page of HTML there, too: a new file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -46,6 +50,7 @@ pub(super) async fn fleet(command: &Fleet, env: &Env, cancel: &Cancel) -> Result
     let ask = FleetStatusOptions {
         max_age: arguments.max_age,
         reports: arguments.reports.as_deref().map(Location::parse).transpose()?,
+        signer: verifier(arguments.signer.as_deref())?,
     };
     let status = fleet_status(&arguments.location, &ask, env, cancel).await?;
     if let Some(path) = &arguments.html {

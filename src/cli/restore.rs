@@ -161,6 +161,9 @@ pub struct List {
     /// Show only the N newest
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Also in the folders below it, such as one for each server
+    #[arg(long)]
+    recursive: bool,
     /// Fails (exit 7) unless each database has a complete backup that is no older, such as 26h: a check for cron
     #[arg(long, value_name = "AGE", value_parser = age)]
     max_age: Option<Duration>,
@@ -318,6 +321,7 @@ pub(crate) async fn list(arguments: &List, env: &Env, cancel: &Cancel) -> Result
         database: arguments.database.clone(),
         since: arguments.since,
         limit: arguments.limit,
+        recursive: arguments.recursive,
         max_age: arguments.max_age,
     };
     let listing = list::list(&arguments.location, &filter, signer.as_ref(), env, cancel).await?;

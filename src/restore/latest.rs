@@ -1,20 +1,16 @@
 //! `latest` and `latest:DATABASE` in place of a stem: the newest backup that is all there.
 
+use super::list::newest::{Newest, NewestOf, newest_of, without_unknown_sources};
+use super::list::{self, BackupEntry};
 use crate::cancel::Cancel;
-use crate::envelope::manifest::{MAX_MANIFEST, UnverifiedManifest, base_name, check_signature};
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
-use crate::format::object_names::manifest_revision;
-use crate::format::order::UNKNOWN_SOURCE;
 use crate::rds::preflight::some_of;
 use crate::store::{Archive, Location};
-use std::collections::{BTreeMap, BTreeSet};
-use time::{Duration, OffsetDateTime};
+use std::collections::BTreeSet;
 
 /// How like the name of a database that is there a mistyped one is (Jaro-Winkler).
 const NEAR: f64 = 0.85;
-/// How far a clock may be behind ours.
-const AHEAD: Duration = Duration::minutes(5);
 
 /// The database that a place ends with: `Some(None)` for `latest` alone, which no stem is called.
 pub(super) fn asked(name: &str) -> Option<Option<&str>> {
@@ -25,8 +21,7 @@ pub(super) fn asked(name: &str) -> Option<Option<&str>> {
 }
 
 /// The stem of the newest backup by its scheduled time. One whose manifest cannot be read, names what is not there, is of a
-/// time to come or, if a signer is named, not theirs, is passed over: so nobody who may write to the bucket puts one in front. A
-/// backup of a part counts only if there is none of the whole. Databases of two servers are two, whatever their names.
+/// time to come or, if a signer is named, not theirs, is passed over: so nobody who may write to the bucket puts one in front.
 pub(super) async fn newest(
     folder: &Location,
     archive: &Archive,
@@ -35,70 +30,52 @@ pub(super) async fn newest(
     cancel: &Cancel,
 ) -> Result<String> {
     let listed = cancel.run_until_cancelled(archive.list("")).await?;
-    let names: BTreeMap<&str, u64> = listed.iter().map(|object| (object.name.as_str(), object.size)).collect();
-    let mut revisions: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for name in names.keys() {
-        if let Some((stem, _)) = manifest_revision(name) {
-            // By the time at its end, whatever the database is called.
-            let time = stem.rsplit('_').next().unwrap_or(stem);
-            revisions.entry((time, stem)).or_default().push(name);
+    let is_bare = listed.is_empty();
+    let listing = cancel
+        .run_until_cancelled(list::folder::read(folder, archive, listed, signer))
+        .await?;
+    let unread = listing.unreadable.iter().map(|entry| (&entry.stem, Some(&entry.error)));
+    let left = listing.leftovers.iter().map(|entry| (&entry.stem, entry.error.as_ref()));
+    for (stem, error) in unread.chain(left) {
+        if let Some(error) = error {
+            tracing::warn!("{stem} is passed over: {}", error.message);
         }
     }
-    let ahead = OffsetDateTime::now_utc() + AHEAD;
-    let mut found_of: BTreeMap<(String, String), Candidate> = BTreeMap::new();
-    let mut not_signed = BTreeSet::new();
-    let mut others = BTreeSet::new();
-    for ((_, stem), names_of_it) in revisions.iter().rev() {
-        for name in names_of_it {
-            let bytes = cancel.run_until_cancelled(archive.read(name, MAX_MANIFEST)).await;
-            let found = match bytes.and_then(|bytes| UnverifiedManifest::parse(name, &bytes)) {
-                Ok(found) => found,
-                Err(error) if super::find::ends_the_search(error.code) => return Err(error),
-                Err(error) => {
-                    tracing::warn!("{name} is passed over: {}", error.message);
-                    continue;
-                }
-            };
-            let manifest = found.unproven();
-            let is_whole = manifest
-                .objects
-                .iter()
-                .all(|object| names.get(base_name(&object.key)) == Some(&object.size));
-            if !is_whole || manifest.scheduled_time.0 > ahead {
-                continue;
+    let is_asked = |entry: &&BackupEntry| database.is_none_or(|database| database == entry.database);
+    let is_there = |entry: &BackupEntry| entry.is_complete() && !entry.future;
+    // One in doubt is not passed over: `restore` says what is wrong with it.
+    let mut found = newest_of(listing.backups.iter().filter(is_asked), |entry| {
+        is_there(entry) && (signer.is_none() || entry.origin.pinned)
+    });
+    found.retain(|_, newest| newest.counts().is_some());
+    without_unknown_sources(&mut found);
+    let whole = listing.backups.iter().filter(|entry| is_there(entry));
+    let not_signed = whole
+        .clone()
+        .filter(|entry| is_asked(entry) && signer.is_some() && !entry.origin.pinned)
+        .count();
+    let others: BTreeSet<String> = whole.filter(|entry| !is_asked(entry)).map(|entry| entry.database.clone()).collect();
+    match choose(folder, database, &found, not_signed) {
+        Ok(chosen) => {
+            for passed_over in listing.backups.iter().filter(is_asked).filter(|entry| {
+                entry.source == chosen.source && entry.scheduled_time.0 > chosen.scheduled_time.0 && !entry.future && !entry.is_complete()
+            }) {
+                tracing::warn!(
+                    "{} is newer than {} and not complete: it is passed over",
+                    passed_over.stem,
+                    chosen.stem
+                );
             }
-            if database.is_some_and(|database| database != manifest.database) {
-                others.insert(manifest.database.clone());
-                continue;
-            }
-            if signer.is_some() && check_signature(&found, signer).is_err() {
-                not_signed.insert(*stem);
-                continue;
-            }
-            let of = (manifest.database.clone(), manifest.source_text());
-            let known = found_of.entry(of).or_default();
-            let place = if manifest.is_partial() { &mut known.part } else { &mut known.whole };
-            place.get_or_insert_with(|| (*stem).to_owned());
-            break;
+            Ok(chosen.stem.clone())
         }
-    }
-    let known: BTreeSet<String> = found_of
-        .keys()
-        .filter(|(_, source)| source != UNKNOWN_SOURCE)
-        .map(|(of, _)| of.clone())
-        .collect();
-    // Of a version before 0.2, which does not say: once there are newer ones they count for nothing.
-    found_of.retain(|(of, source), _| source != UNKNOWN_SOURCE || !known.contains(of));
-    let (any, not_signed) = (!found_of.is_empty(), not_signed.len());
-    match choose(folder, database, found_of, not_signed) {
-        Err(error) if !any && not_signed == 0 => {
-            let folders = match names.is_empty() {
+        Err(error) if found.is_empty() && not_signed == 0 => {
+            let folders = match is_bare {
                 true => cancel.run_until_cancelled(archive.folders()).await?,
                 false => Vec::new(),
             };
             Err(error.advise(elsewhere(folder, database, &others, &folders)))
         }
-        outcome => outcome,
+        Err(error) => Err(error),
     }
 }
 
@@ -115,21 +92,8 @@ fn elsewhere(folder: &Location, database: Option<&str>, others: &BTreeSet<String
     }
 }
 
-/// The newest of one database of one server.
-#[derive(Debug, Default)]
-struct Candidate {
-    whole: Option<String>,
-    part: Option<String>,
-}
-
-impl Candidate {
-    fn stem(self) -> Option<String> {
-        self.whole.or(self.part)
-    }
-}
-
-fn choose(folder: &Location, database: Option<&str>, found: BTreeMap<(String, String), Candidate>, not_signed: usize) -> Result<String> {
-    let databases: BTreeSet<&str> = found.keys().map(|(database, _)| database.as_str()).collect();
+fn choose<'a>(folder: &Location, database: Option<&str>, found: &NewestOf<'a>, not_signed: usize) -> Result<&'a BackupEntry> {
+    let databases: BTreeSet<&str> = found.keys().map(|(database, _)| *database).collect();
     if databases.len() > 1 {
         let example = databases.first().copied().unwrap_or_default();
         let message = format!(
@@ -139,16 +103,17 @@ fn choose(folder: &Location, database: Option<&str>, found: BTreeMap<(String, St
         return Err(Error::new(Code::BadUsage, message).advise(format!("Name the database: {folder}/latest:{example}")));
     }
     let sources = found.len();
-    let mut stems = found.into_values().filter_map(Candidate::stem);
+    let mut backups = found.values().filter_map(Newest::counts);
     let of = database.map(|database| format!(" of the database {database}")).unwrap_or_default();
-    match (stems.next(), stems.next()) {
-        (Some(stem), None) => Ok(stem),
+    match (backups.next(), backups.next()) {
+        (Some(backup), None) => Ok(backup),
         (Some(one), Some(other)) => Err(Error::new(
             Code::BadUsage,
             format!("{folder} has backups of {sources} servers{of}: `latest` does not say of which one"),
         )
         .advise(format!(
-            "Name the backup, such as {one} or {other}: `pgseal list` shows their sources."
+            "Name the backup, such as {} or {}: `pgseal list` shows their sources.",
+            one.stem, other.stem
         ))),
         (None, _) if not_signed > 0 => Err(Error::new(
             Code::NoBackup,
@@ -162,6 +127,7 @@ fn choose(folder: &Location, database: Option<&str>, found: BTreeMap<(String, St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::restore::list::newest::example;
 
     #[test]
     fn latest_may_name_a_database() {
@@ -195,28 +161,20 @@ mod tests {
     #[test]
     fn the_whole_goes_before_a_part_and_servers_are_told_apart() {
         let folder = Location::parse("s3://bucket/backups").unwrap();
-        let candidate = |whole: Option<&str>, part: Option<&str>| Candidate {
-            whole: whole.map(str::to_owned),
-            part: part.map(str::to_owned),
+        let entry = |stem: &str, source: &str, partial: bool| BackupEntry {
+            stem: stem.to_owned(),
+            partial,
+            ..example("app", source, 2)
         };
-        let chosen = |found: Vec<(&str, &str, Candidate)>, not_signed| {
-            let found = found
-                .into_iter()
-                .map(|(database, source, found)| ((database.to_owned(), source.to_owned()), found));
-            choose(&folder, Some("app"), found.collect(), not_signed)
+        let chosen = |backups: &[BackupEntry], not_signed| {
+            choose(&folder, Some("app"), &newest_of(backups, |_| true), not_signed).map(|chosen| chosen.stem.clone())
         };
-        assert_eq!(
-            chosen(vec![("app", "s1", candidate(Some("whole"), Some("part")))], 0).unwrap(),
-            "whole"
-        );
-        assert_eq!(chosen(vec![("app", "s1", candidate(None, Some("part")))], 0).unwrap(), "part");
-        let two = vec![
-            ("app", "s1", candidate(Some("one"), None)),
-            ("app", "s2", candidate(Some("other"), None)),
-        ];
-        let error = chosen(two, 0).unwrap_err();
+        let (whole, part) = (entry("whole", "s1", false), entry("part", "s1", true));
+        assert_eq!(chosen(&[part.clone(), whole], 0).unwrap(), "whole");
+        assert_eq!(chosen(&[part], 0).unwrap(), "part");
+        let error = chosen(&[entry("one", "s1", false), entry("other", "s2", false)], 0).unwrap_err();
         assert!(error.code == Code::BadUsage && error.hint().contains("one or other"), "{error}");
-        let error = chosen(Vec::new(), 2).unwrap_err();
+        let error = chosen(&[], 2).unwrap_err();
         assert!(
             error.code == Code::NoBackup && error.message.contains("2 that they did not sign"),
             "{error}"

@@ -1,26 +1,25 @@
 //! What is there: whole backups, the newest first, and apart from them what interrupted runs left.
 
 pub(crate) mod filter;
+pub(super) mod folder;
+pub(super) mod newest;
+pub(super) mod tree;
 
-use super::find::legacy_pair;
 use super::latest;
 use super::provenance::Origin;
 use crate::cancel::Cancel;
-use crate::envelope::manifest::{MAX_MANIFEST, Timestamp, UnverifiedManifest, base_name, check_signature};
+use crate::envelope::manifest::Timestamp;
 use crate::envelope::signature::Verifier;
-use crate::error::{Code, Error, Result};
-use crate::format::object_names::{compact, instructions_revision, is_report, manifest_revision, old_spelling, stem_of};
+use crate::error::{Error, Result};
+use crate::format::object_names::{compact, old_spelling, stem_of};
 use crate::observe::logs::ANSWER;
 use crate::rds::preflight::some_of;
 use crate::store::{Archive, Location, ObjectEntry};
 use crate::variables::Env;
 use filter::ListFilter;
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
-use time::{Duration, OffsetDateTime};
-
-/// How far a clock may be behind ours.
-const AHEAD: Duration = Duration::minutes(5);
+use time::OffsetDateTime;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Listing {
@@ -46,15 +45,73 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
+    pub(super) fn of(location: &Location) -> Self {
+        Self {
+            location: location.to_string(),
+            backups: Vec::new(),
+            unauthenticated: Vec::new(),
+            unreadable: Vec::new(),
+            leftovers: Vec::new(),
+            reports: Vec::new(),
+            folders: Vec::new(),
+            error: None,
+        }
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.backups.sort_by(|a, b| {
+            let time = b.scheduled_time.0.cmp(&a.scheduled_time.0);
+            a.future.cmp(&b.future).then(time).then(a.stem.cmp(&b.stem))
+        });
+    }
+
+    /// Says of everything in it in which folder of a greater place it stands.
+    fn put_into(&mut self, folder: &str) {
+        let folders = self.backups.iter_mut().map(|entry| &mut entry.folder);
+        let folders = folders.chain(self.unauthenticated.iter_mut().map(|entry| &mut entry.folder));
+        let folders = folders.chain(self.unreadable.iter_mut().map(|entry| &mut entry.folder));
+        let folders = folders.chain(self.leftovers.iter_mut().map(|entry| &mut entry.folder));
+        for place in folders {
+            folder.clone_into(place);
+        }
+        for report in &mut self.reports {
+            *report = within(folder, report);
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.backups.extend(other.backups);
+        self.unauthenticated.extend(other.unauthenticated);
+        self.unreadable.extend(other.unreadable);
+        self.leftovers.extend(other.leftovers);
+        self.reports.extend(other.reports);
+    }
+
+    /// Nothing that could be of a backup is in it.
+    fn is_bare(&self) -> bool {
+        self.backups.is_empty() && self.unauthenticated.is_empty() && self.unreadable.is_empty() && self.leftovers.is_empty()
+    }
+
     /// What makes it more than a list.
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.error.as_ref().or_else(|| self.unreadable.first().map(|entry| &entry.error))
     }
 }
 
+/// A name with its folder.
+pub(crate) fn within(folder: &str, name: &str) -> String {
+    match folder {
+        "" => name.to_owned(),
+        folder => format!("{folder}/{name}"),
+    }
+}
+
 /// A backup with a manifest. Whether its objects are what was sealed, `verify` tells.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct BackupEntry {
+    /// Below the location; left out where that is the backup's folder.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub folder: String,
     pub stem: String,
     pub database: String,
     pub scheduled_time: Timestamp,
@@ -89,6 +146,9 @@ pub(crate) struct BackupEntry {
     /// What has another size than it was sealed with.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wrong_size: Vec<String>,
+    /// Its manifests contradict each other, or a signature does not hold: `restore` may refuse it. The warnings say why.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
 }
 
 impl BackupEntry {
@@ -96,11 +156,19 @@ impl BackupEntry {
     pub(crate) fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.wrong_size.is_empty()
     }
+
+    /// A list need not doubt that it can be restored. `is_pinned`: a signer was named, and only what they signed counts.
+    pub(super) fn counts(&self, is_pinned: bool) -> bool {
+        self.is_complete() && !self.future && !self.in_doubt && (self.origin.pinned || !is_pinned)
+    }
 }
 
 /// A key file and a dump that no manifest names, as the legacy image wrote them.
 #[derive(Debug, Serialize)]
 pub(crate) struct LegacyEntry {
+    /// Below the location; left out where that is the backup's folder.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub folder: String,
     pub stem: String,
     pub objects: Vec<String>,
     pub bytes: u64,
@@ -109,6 +177,9 @@ pub(crate) struct LegacyEntry {
 /// The manifest, and what stands under its name and belongs to nothing that can be read.
 #[derive(Debug, Serialize)]
 pub(crate) struct UnreadableEntry {
+    /// Below the location; left out where that is the backup's folder.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub folder: String,
     pub stem: String,
     pub objects: Vec<String>,
     pub bytes: u64,
@@ -118,6 +189,9 @@ pub(crate) struct UnreadableEntry {
 /// Objects that no manifest names, or a manifest that is none.
 #[derive(Debug, Serialize)]
 pub(crate) struct LeftoverEntry {
+    /// Below the location; left out where that is the backup's folder.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub folder: String,
     pub stem: String,
     pub objects: Vec<String>,
     pub bytes: u64,
@@ -126,6 +200,32 @@ pub(crate) struct LeftoverEntry {
 }
 
 pub(crate) async fn list(text: &str, filter: &ListFilter, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Listing> {
+    let mut listing = match filter.recursive {
+        true => cancel.run_until_cancelled(all_below(&Location::parse(text)?, signer, env)).await?,
+        false => one_place(text, signer, env, cancel).await?,
+    };
+    filter.apply(&mut listing, signer.is_some(), OffsetDateTime::now_utc());
+    Ok(listing)
+}
+
+/// Of a place and all folders below it.
+async fn all_below(root: &Location, signer: Option<&Verifier>, env: &Env) -> Result<Listing> {
+    let folders = tree::folders(root, env).await?;
+    let reading = folders.into_iter().map(|found| async move {
+        let mut listing = folder::read(&found.location, &found.archive, found.listed, signer).await?;
+        listing.put_into(&found.name);
+        Ok::<_, Error>(listing)
+    });
+    let mut reading = stream::iter(reading).buffered(tree::AT_ONCE);
+    let mut all = Listing::of(root);
+    while let Some(read) = reading.next().await {
+        all.add(read?);
+    }
+    all.sort();
+    Ok(all)
+}
+
+async fn one_place(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Listing> {
     let mut named = Location::parse(text)?;
     if let Some((folder, name)) = named.split()
         && let Some(database) = latest::asked(&name)
@@ -135,97 +235,18 @@ pub(crate) async fn list(text: &str, filter: &ListFilter, signer: Option<&Verifi
         named = folder.join(&stem);
     }
     let (location, archive, listed) = cancel.run_until_cancelled(open_location(&named, env)).await?;
-    let mut groups: BTreeMap<String, Vec<ObjectEntry>> = BTreeMap::new();
-    let (reports, objects): (Vec<ObjectEntry>, Vec<ObjectEntry>) = listed.into_iter().partition(|listed| is_report(&listed.name));
-    for listed in objects {
-        let Some(stem) = stem_of(&listed.name) else { continue };
-        groups.entry(stem.to_owned()).or_default().push(listed);
-    }
-    let mut folders = Vec::new();
-    if groups.is_empty() {
-        folders = cancel.run_until_cancelled(archive.folders()).await?;
-        let below = match folders.len() {
+    let mut listing = cancel
+        .run_until_cancelled(folder::read(&location, &archive, listed, signer))
+        .await?;
+    listing.location = named.to_string();
+    if listing.is_bare() {
+        listing.folders = cancel.run_until_cancelled(archive.folders()).await?;
+        let below = match listing.folders.len() {
             0 => "no folder is in it either".to_owned(),
-            count => format!("the folders in it are places of their own ({count}): {}", some_of(&folders)),
+            count => format!("the folders in it are places of their own ({count}): {}", some_of(&listing.folders)),
         };
         tracing::warn!(target: ANSWER, "no object that could be of a backup stands directly under {location}; {below}");
     }
-    let mut listing = Listing {
-        location: named.to_string(),
-        backups: Vec::new(),
-        unauthenticated: Vec::new(),
-        unreadable: Vec::new(),
-        leftovers: Vec::new(),
-        reports: reports.into_iter().map(|listed| listed.name).collect(),
-        folders,
-        error: None,
-    };
-    let mut named: BTreeSet<String> = BTreeSet::new();
-    let sizes: BTreeMap<String, u64> = groups.values().flatten().map(|listed| (listed.name.clone(), listed.size)).collect();
-    let mut errors: BTreeMap<String, Error> = BTreeMap::new();
-    for (stem, objects) in &groups {
-        let mut found: Vec<UnverifiedManifest> = Vec::new();
-        for listed in objects.iter().filter(|listed| manifest_revision(&listed.name).is_some()) {
-            let bytes = cancel.run_until_cancelled(archive.read(&listed.name, MAX_MANIFEST)).await;
-            match bytes.and_then(|bytes| UnverifiedManifest::parse(&listed.name, &bytes)) {
-                Ok(manifest) => found.push(manifest),
-                Err(error) if error.code == Code::Terminated => return Err(error),
-                // What may not be read matters more than what is no manifest.
-                Err(error) => match errors.get(stem) {
-                    Some(known) if known.code != Code::Tampered => {}
-                    _ => drop(errors.insert(stem.clone(), error)),
-                },
-            }
-        }
-        found.sort_by_key(|found| std::cmp::Reverse(found.unproven().generation));
-        let Some(newest) = newest(&found, signer) else { continue };
-        for found in &found {
-            named.insert(found.name().to_owned());
-            named.extend(found.unproven().objects.iter().map(|object| base_name(&object.key).to_owned()));
-        }
-        let is_card = |listed: &&ObjectEntry| {
-            instructions_revision(&listed.name).is_some_and(|revision| found.iter().any(|found| found.unproven().generation == revision))
-        };
-        named.extend(objects.iter().filter(is_card).map(|listed| listed.name.clone()));
-        let mut entry = whole(stem, newest, &sizes);
-        entry.origin = Origin::new(newest, signer, &location);
-        entry.warnings = warnings(newest, &found, &entry, signer);
-        listing.backups.push(entry);
-    }
-    listing.backups.sort_by(|a, b| {
-        let time = b.scheduled_time.0.cmp(&a.scheduled_time.0);
-        a.future.cmp(&b.future).then(time).then(a.stem.cmp(&b.stem))
-    });
-    let stems: BTreeSet<String> = groups.keys().cloned().collect();
-    for (stem, objects) in groups {
-        let left: Vec<&ObjectEntry> = objects.iter().filter(|listed| !named.contains(&listed.name)).collect();
-        if left.is_empty() {
-            continue;
-        }
-        let bytes = left.iter().map(|listed| listed.size).sum();
-        let objects: Vec<String> = left.iter().map(|listed| listed.name.clone()).collect();
-        match errors.remove(&stem) {
-            Some(error) if error.code != Code::Tampered => listing.unreadable.push(UnreadableEntry {
-                stem,
-                objects,
-                bytes,
-                error,
-            }),
-            None if legacy_pair(&objects).is_some() && !stems.contains(&compact(&stem)) => {
-                listing.unauthenticated.push(LegacyEntry { stem, objects, bytes });
-            }
-            error => {
-                let error = error.or_else(|| legacy_pair(&objects).map(|_| downgraded(&stem)));
-                listing.leftovers.push(LeftoverEntry {
-                    stem,
-                    objects,
-                    bytes,
-                    error,
-                });
-            }
-        }
-    }
-    filter.apply(&mut listing, signer.is_some(), OffsetDateTime::now_utc());
     Ok(listing)
 }
 
@@ -250,66 +271,5 @@ async fn open_location(named: &Location, env: &Env) -> Result<(Location, Archive
     match listed.is_empty() {
         true => Ok((named.clone(), archive, within?)),
         false => Ok((folder, around, listed)),
-    }
-}
-
-/// With a pinned signer, what they signed; else the highest number.
-fn newest<'a>(found: &'a [UnverifiedManifest], signer: Option<&Verifier>) -> Option<&'a UnverifiedManifest> {
-    let pinned = found
-        .iter()
-        .find(|found| signer.is_some() && check_signature(found, signer).is_ok());
-    pinned.or(found.first())
-}
-
-fn warnings(newest: &UnverifiedManifest, all: &[UnverifiedManifest], entry: &BackupEntry, signer: Option<&Verifier>) -> Vec<String> {
-    let mut warnings: Vec<String> = entry.origin.warning().into_iter().collect();
-    if let Err(error) = check_signature(newest, signer) {
-        warnings.push(error.message);
-    }
-    let others = all.iter().filter(|other| other.name() != newest.name());
-    for other in others.filter(|other| !other.unproven().names_same_dump(newest.unproven())) {
-        warnings.push(format!("{} and {} name different dumps", newest.name(), other.name()));
-    }
-    if entry.future {
-        warnings.push("its time is still to come: nobody can have made it then".to_owned());
-    }
-    warnings
-}
-
-fn downgraded(stem: &str) -> Error {
-    Error::new(
-        Code::Tampered,
-        format!("objects of the legacy image's kind stand under {stem}, the name of a sealed backup"),
-    )
-}
-
-fn whole(stem: &str, found: &UnverifiedManifest, sizes: &BTreeMap<String, u64>) -> BackupEntry {
-    let manifest = found.unproven();
-    let objects = manifest.objects.iter().map(|object| (base_name(&object.key), object.size));
-    let named = |wanted: fn(Option<u64>, u64) -> bool| -> Vec<String> {
-        let found = objects.clone().filter(|(name, size)| wanted(sizes.get(*name).copied(), *size));
-        found.map(|(name, _)| name.to_owned()).collect()
-    };
-    BackupEntry {
-        stem: stem.to_owned(),
-        database: manifest.database.clone(),
-        scheduled_time: manifest.scheduled_time,
-        finished_at: manifest.finished_at,
-        run: manifest.run.clone(),
-        format: manifest.format.to_string(),
-        bytes: manifest.objects.iter().map(|object| object.size).sum(),
-        plain_bytes: manifest.plain_bytes,
-        tables: manifest.tables,
-        rows: manifest.rows,
-        server_version: manifest.server_version.clone(),
-        generation: manifest.generation,
-        recipients: manifest.recipients.iter().map(|wrapped| wrapped.fingerprint.clone()).collect(),
-        origin: Origin::default(),
-        future: manifest.scheduled_time.0 > OffsetDateTime::now_utc() + AHEAD,
-        source: manifest.source_text(),
-        partial: manifest.is_partial(),
-        warnings: Vec::new(),
-        missing: named(|there, _| there.is_none()),
-        wrong_size: named(|there, sealed| there.is_some_and(|size| size != sealed)),
     }
 }

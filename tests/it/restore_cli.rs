@@ -19,6 +19,7 @@ mod extensions;
 mod foreign;
 mod forger;
 mod interop;
+mod listing;
 mod mistakes;
 mod mutations;
 mod numbers;

@@ -55,7 +55,7 @@ impl Answer for FleetStatus {
             let cell = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
             table.row([
                 status.database.clone(),
-                status.group.clone(),
+                self.server(status),
                 cell(newest.map(|newest| lasting(newest.age_seconds.max(0) as u64 * 1000))),
                 cell(newest.map(|newest| sized(newest.bytes))),
                 cell(newest.map(|newest| grouped(newest.rows))),
@@ -67,10 +67,9 @@ impl Answer for FleetStatus {
             screen.blank();
         }
         for status in self.databases.iter().filter(|status| !status.missing.is_empty()) {
-            let server = if status.group.is_empty() {
-                String::new()
-            } else {
-                format!(" on {}", status.group)
+            let server = match self.server(status) {
+                server if server.is_empty() => server,
+                server => format!(" on {server}"),
             };
             screen.mark(Mark::Bad, format!("{}{server}: {}", status.database, status.missing.join("; ")));
         }
@@ -78,7 +77,7 @@ impl Answer for FleetStatus {
             Some(error) => failed(screen, "", error),
             None => screen.mark(
                 Mark::Good,
-                format!("nothing is missing of {}", counted(self.databases.len() as u64, "database")),
+                format!("{}, nothing is missing", counted(self.databases.len() as u64, "database")),
             ),
         }
     }

@@ -5,7 +5,7 @@ use crate::format::ToJson;
 use crate::human::units::{counted, grouped, minute, short, sized};
 use crate::human::{Answer, Column, Mark, Screen, Table};
 use crate::rds::preflight::some_of;
-use crate::restore::list::{BackupEntry, Listing};
+use crate::restore::list::{BackupEntry, Listing, within};
 
 const COLUMNS: [Column; 8] = [
     Column::text("DATABASE", 1),
@@ -29,14 +29,14 @@ impl Answer for Listing {
             screen.blank();
             screen.heading("Of the legacy image (nobody can tell whether they were changed)");
             for entry in &self.unauthenticated {
-                screen.line(format!("  {}  {}", entry.stem, sized(entry.bytes)));
+                screen.line(format!("  {}  {}", within(&entry.folder, &entry.stem), sized(entry.bytes)));
             }
         }
         if !self.unreadable.is_empty() {
             screen.blank();
             screen.heading("Unreadable (whether they are backups is unknown)");
             for entry in &self.unreadable {
-                failed(screen, &entry.stem, &entry.error);
+                failed(screen, &within(&entry.folder, &entry.stem), &entry.error);
             }
         }
         if !self.leftovers.is_empty() {
@@ -44,7 +44,11 @@ impl Answer for Listing {
             screen.heading("Left by interrupted runs (no backups)");
             for entry in &self.leftovers {
                 let objects = counted(entry.objects.len() as u64, "object");
-                screen.line(format!("  {}  {objects}, {}", entry.stem, sized(entry.bytes)));
+                screen.line(format!(
+                    "  {}  {objects}, {}",
+                    within(&entry.folder, &entry.stem),
+                    sized(entry.bytes)
+                ));
                 if let Some(error) = &entry.error {
                     failed(screen, "", error);
                 }
@@ -77,6 +81,7 @@ fn draw_backups(backups: &[BackupEntry], screen: &mut Screen) {
         let notes = [
             (entry.partial, "partial"),
             (!entry.is_complete(), "INCOMPLETE"),
+            (entry.in_doubt, "IN DOUBT"),
             (entry.future, "future"),
             (entry.origin.pinned, "signed"),
         ];
@@ -93,7 +98,7 @@ fn draw_backups(backups: &[BackupEntry], screen: &mut Screen) {
                 .map(|(_, note)| *note)
                 .collect::<Vec<_>>()
                 .join(", "),
-            entry.stem.clone(),
+            within(&entry.folder, &entry.stem),
         ]);
     }
     screen.table(&table);

@@ -13,7 +13,8 @@ impl FleetStatus {
         let (class, verdict) = match (all, missing) {
             (0, _) => ("failed", "There is no backup".to_owned()),
             (_, 0) => ("passed", "Nothing is missing".to_owned()),
-            (_, missing) => ("failed", format!("Something is missing of {}", counted(missing as u64, "database"))),
+            (_, 1) => ("failed", format!("1 of {} has a problem", counted(all, "database"))),
+            (_, count) => ("failed", format!("{count} of {} have a problem", counted(all, "database"))),
         };
         let bytes: u64 = self.databases.iter().filter_map(|status| Some(status.newest.as_ref()?.bytes)).sum();
         let parts = [
@@ -36,7 +37,7 @@ impl FleetStatus {
         let mut rows = String::new();
         for status in sorted {
             let class = if status.missing.is_empty() { "passed" } else { "failed" };
-            let group = if status.group.is_empty() { "-" } else { &status.group };
+            let server = self.server(status);
             let newest = status.newest.as_ref();
             let cell = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
             let drill = status.drill.as_ref().map(|drill| {
@@ -44,7 +45,7 @@ impl FleetStatus {
                 format!("{}, {}", escaped(&outcome), escaped(&readable(&drill.finished_at)))
             });
             let missing = match status.missing.is_empty() {
-                true => "nothing".to_owned(),
+                true => "none".to_owned(),
                 false => escaped(&status.missing.join("; ")),
             };
             push(
@@ -53,9 +54,9 @@ impl FleetStatus {
                     "<tr class=\"{class}\"><th scope=\"row\">{}</th><td data-name=\"Server\">{}</td>\
                      <td data-name=\"Newest\">{}</td><td data-name=\"Age\" class=\"number\">{}</td>\
                      <td data-name=\"Size\" class=\"number\">{}</td><td data-name=\"Rows\" class=\"number\">{}</td>\
-                     <td data-name=\"Drill\">{}</td><td data-name=\"Missing\">{missing}</td></tr>\n",
+                     <td data-name=\"Drill\">{}</td><td data-name=\"Problem\">{missing}</td></tr>\n",
                     escaped(&status.database),
-                    escaped(group),
+                    if server.is_empty() { "-".to_owned() } else { escaped(&server) },
                     cell(newest.map(|newest| escaped(&readable(&newest.scheduled_time)))),
                     cell(newest.map(|newest| lasting(newest.age_seconds.max(0) as u64 * 1000))),
                     cell(newest.map(|newest| sized(newest.bytes))),

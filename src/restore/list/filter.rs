@@ -1,11 +1,10 @@
 //! Which backups of a place are listed, and how old the newest may be.
 
+use super::newest::{Newest, newest_of, without_unknown_sources};
 use super::{BackupEntry, Listing};
 use crate::error::{Code, Error, Result};
 use crate::format::names::DatabaseName;
-use crate::format::order::UNKNOWN_SOURCE;
 use crate::human::units::{lasting, minute, short};
-use std::collections::{BTreeMap, BTreeSet};
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Duration, OffsetDateTime};
 
@@ -16,6 +15,8 @@ pub(crate) struct ListFilter {
     pub since: Option<OffsetDateTime>,
     /// So many of the newest.
     pub limit: Option<usize>,
+    /// In the folders below as well.
+    pub recursive: bool,
     /// Each database must have a complete backup that is no older.
     pub max_age: Option<Duration>,
 }
@@ -76,24 +77,13 @@ impl ListFilter {
     /// The database whose newest complete backup is the oldest, if that is older than it may be. Databases of two servers are
     /// two, whatever their names; a backup of a part counts only if there is none of the whole.
     fn too_old(&self, backups: &[BackupEntry], is_pinned: bool, age: Duration, now: OffsetDateTime) -> Option<Error> {
-        let mut newest: BTreeMap<(&str, &str), Newest> = BTreeMap::new();
-        for entry in backups {
-            let known = newest.entry((&entry.database, &entry.source)).or_default();
-            if entry.is_complete() && !entry.future && (entry.origin.pinned || !is_pinned) {
-                known.see(entry);
-            }
-        }
-        // Of a version before 0.2, which does not say: once there are newer ones they count for nothing.
-        let known: BTreeSet<&str> = newest
-            .keys()
-            .filter(|(_, source)| *source != UNKNOWN_SOURCE)
-            .map(|(of, _)| *of)
-            .collect();
-        newest.retain(|(of, source), _| *source != UNKNOWN_SOURCE || !known.contains(of));
+        let mut newest = newest_of(backups, |entry| entry.counts(is_pinned));
+        without_unknown_sources(&mut newest);
         let advice = "Look for the runs since then: the schedule, and the log of the last one.";
         let old = |message: String| Some(Error::new(Code::NoBackup, message).advise(advice));
         let signed = if is_pinned { " by this signer" } else { "" };
-        let ((database, source), oldest) = match newest.iter().min_by_key(|(_, newest)| newest.counts()) {
+        let time = |newest: &Newest<'_>| newest.counts().map(|entry| entry.scheduled_time.0);
+        let ((database, source), oldest) = match newest.iter().min_by_key(|(_, newest)| time(newest)) {
             Some(oldest) => oldest,
             None => {
                 let of = self
@@ -104,8 +94,14 @@ impl ListFilter {
                 return old(format!("there is no complete backup{of}{signed}"));
             }
         };
-        let Some(time) = oldest.counts() else {
-            return old(format!("there is no complete backup of the database {database}{signed}"));
+        let Some(time) = time(oldest) else {
+            let doubt = backups
+                .iter()
+                .find(|entry| entry.database == *database && entry.source == *source && entry.in_doubt);
+            let doubt = doubt
+                .map(|entry| format!(", but one in doubt ({})", entry.stem))
+                .unwrap_or_default();
+            return old(format!("there is no complete backup of the database {database}{signed}{doubt}"));
         };
         let is = now - time;
         if is <= age {
@@ -125,29 +121,11 @@ impl ListFilter {
     }
 }
 
-/// Of one database of one server.
-#[derive(Debug, Default)]
-struct Newest {
-    whole: Option<OffsetDateTime>,
-    part: Option<OffsetDateTime>,
-}
-
-impl Newest {
-    fn see(&mut self, entry: &BackupEntry) {
-        let known = if entry.partial { &mut self.part } else { &mut self.whole };
-        *known = (*known).max(Some(entry.scheduled_time.0));
-    }
-
-    fn counts(&self) -> Option<OffsetDateTime> {
-        self.whole.or(self.part)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envelope::manifest::Timestamp;
-    use crate::restore::provenance::Origin;
+    use crate::format::order::UNKNOWN_SOURCE;
+    use crate::restore::list::newest::{NOW, example as entry};
     use time::macros::datetime;
 
     #[test]
@@ -168,35 +146,6 @@ mod tests {
         }
     }
 
-    const NOW: OffsetDateTime = datetime!(2026-11-30 12:00 UTC);
-
-    /// So many hours old, of a server.
-    fn entry(database: &str, source: &str, hours: i64) -> BackupEntry {
-        let time = Timestamp(NOW - Duration::hours(hours));
-        BackupEntry {
-            stem: format!("{database}_{hours}"),
-            database: database.to_owned(),
-            scheduled_time: time,
-            finished_at: time,
-            run: "3f9a12bc".to_owned(),
-            format: "pgseal/1".to_owned(),
-            bytes: 1,
-            plain_bytes: 1,
-            tables: 1,
-            rows: 1,
-            server_version: "17.6".to_owned(),
-            generation: 0,
-            recipients: Vec::new(),
-            origin: Origin::default(),
-            future: false,
-            source: source.to_owned(),
-            partial: false,
-            warnings: Vec::new(),
-            missing: Vec::new(),
-            wrong_size: Vec::new(),
-        }
-    }
-
     fn told(backups: &[BackupEntry], is_pinned: bool) -> Option<String> {
         let error = ListFilter::default().too_old(backups, is_pinned, Duration::hours(26), NOW)?;
         assert_eq!(error.code, Code::NoBackup);
@@ -210,12 +159,13 @@ mod tests {
         let recent = || entry("app", "source a", 2);
         assert_eq!(told(&[recent(), old()], false), None);
         type Change = fn(&mut BackupEntry);
-        let hides: [(&str, Change); 5] = [
+        let hides: [(&str, Change); 6] = [
             ("another server's", |entry| entry.source = "source b".to_owned()),
             ("a part", |entry| entry.partial = true),
             ("not all there", |entry| entry.missing.push("x".to_owned())),
             ("cut off", |entry| entry.wrong_size.push("x".to_owned())),
             ("of a time to come", |entry| entry.future = true),
+            ("refused by restore", |entry| entry.in_doubt = true),
         ];
         for (name, change) in hides {
             let mut entry = recent();

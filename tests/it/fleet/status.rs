@@ -48,7 +48,9 @@ fn a_status_tells_the_newest_backup_of_each_database_and_what_is_missing() {
     let reports = format!("s3://{}/drills", bucket.name);
     let (code, told) = status(&["--reports", &reports]);
     assert_eq!((code, &told["databases"][0]["drill"]["outcome"]), (7, &json!("failed")), "{told}");
-    assert_eq!(told["databases"][0]["missing"], json!(["its last drill failed"]), "{told}");
+    let reason = format!("its last drill failed: see {reports}/{stem}.drill-20261125T060000000Z.json");
+    assert_eq!(told["databases"][0]["missing"], json!([reason]), "{told}");
+    assert_eq!(told["error"]["code"], "restore_failed", "{told}");
     // Something of a later run, and no manifest; and something of the newest is gone.
     bucket.put("backups/127.0.0.1/app_20991124T020000Z.1a2b3c4d.sql.bz2.enc", b"x");
     let key = bucket
@@ -69,7 +71,7 @@ fn a_status_tells_the_newest_backup_of_each_database_and_what_is_missing() {
     );
     let html = std::fs::read_to_string(&page).expect("the page");
     assert!(
-        html.contains("Something is missing of 2 databases") && html.contains("interrupted"),
+        html.contains("2 of 2 databases have a problem") && html.contains("interrupted"),
         "{html}"
     );
     assert_eq!(status(&["--html", page.to_str().expect("UTF-8")]).1["error"]["code"], "bad_usage");

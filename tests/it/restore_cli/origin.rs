@@ -82,8 +82,31 @@ fn a_signer_vouches_for_what_it_has_signed_before_and_nothing_else() {
     // Signed and unsigned do not mix: without the signer nobody can tell which of them counts.
     let verify = |more: &[&str]| Fixture::offline(&[&["verify", text(folder.path()), "--key", &key("recipient-a.pem")], more].concat());
     assert_eq!(verify(&[]).code, 7);
+    // What restore refuses is no good backup anywhere else: once a list and a fleet's status were content with it.
+    let place = text(folder.path());
+    for command in [
+        &["list", place, "--max-age", "9999d"][..],
+        &["fleet", "status", place, "--max-age", "9999d"],
+    ] {
+        let said = Fixture::offline(command);
+        assert!(
+            said.code == 7 && said.stdout.contains("is signed: without --signer"),
+            "{}",
+            said.stdout
+        );
+        let pinned = Fixture::offline(&[command, &["--signer", &key("signer.pem")]].concat());
+        assert_eq!(pinned.code, 0, "{}", pinned.stdout);
+    }
+    assert_eq!(Fixture::offline(&["list", place]).receipt()["backups"][0]["in_doubt"], json!(true));
     let pinned = verify(&["--signer", &key("signer.pem")]);
     let report = pinned.receipt();
+    // Its own older manifest is named once, and is nobody else's.
+    let about = report["warnings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|warning| warning.to_string().contains("manifest"));
+    assert_eq!((about.count(), &report["strangers"]), (1, &Value::Null), "{report}");
     assert_eq!(
         (pinned.code, &report["status"], &report["pinned"]),
         (0, &json!("verified"), &json!(true)),

@@ -1,0 +1,131 @@
+//! What is in a place, and in the folders below it: lists and a fleet's status, on sets that are made in memory.
+
+use super::sealed::{Made, NEWER, OLDER, Order, dump, write};
+use super::{Fixture, text};
+use serde_json::{Value, json};
+use std::path::Path;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+
+fn folder() -> TempDir {
+    TempDir::with_prefix("pgseal-listing-").expect("a temporary folder")
+}
+
+fn made(place: &Path, time: OffsetDateTime) -> Made {
+    let order = Order { time, ..Order::default() };
+    let made = order.seal(&dump(20));
+    std::fs::create_dir_all(place).expect("a folder");
+    write(&made.objects, place);
+    made
+}
+
+fn report(place: &Path, of: &Made, outcome: &str, finished_at: &str) {
+    let manifest = &of.objects[&of.manifest];
+    let line = manifest.split(|byte| *byte == b'\n').next().expect("a line");
+    let run: Value = serde_json::from_slice(line).expect("JSON");
+    let report = json!({"outcome": outcome, "finished_at": finished_at, "backup": {"stem": of.stem, "run": run["run"]}});
+    let digits: String = finished_at.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    let name = format!("{}.drill-{}000Z.json", of.stem, digits.trim_end_matches('Z'));
+    std::fs::create_dir_all(place).expect("a folder");
+    std::fs::write(place.join(name), report.to_string()).expect("a report");
+}
+
+fn status(place: &Path, more: &[&str]) -> (i32, Value) {
+    let said = Fixture::offline(&[&["fleet", "status", text(place), "--max-age", "9999d"], more].concat());
+    (said.code, said.receipt())
+}
+
+/// A newer backup hid a failed drill: only the runs of manifests up to the newest complete one were known.
+#[test]
+fn a_failed_drill_of_an_older_backup_is_told_until_a_newer_drill_passes() {
+    let folder = folder();
+    let place = folder.path().join("db1");
+    let (older, newer) = (made(&place, OLDER), made(&place, NEWER));
+    assert_eq!(status(folder.path(), &[]).0, 0);
+    report(&place, &older, "failed", "2026-11-24T06:00:00Z");
+    let (code, told) = status(folder.path(), &[]);
+    assert_eq!((code, &told["databases"][0]["drill"]["outcome"]), (7, &json!("failed")), "{told}");
+    report(&place, &newer, "passed", "2026-11-25T06:00:00Z");
+    assert_eq!(status(folder.path(), &[]).0, 0);
+    report(&place, &newer, "not_finished", "2026-11-26T06:00:00Z");
+    let (code, told) = status(folder.path(), &[]);
+    let missing = told["databases"][0]["missing"].to_string();
+    assert!(code == 7 && missing.contains("did not finish: see "), "{told}");
+}
+
+/// The report beside the backup hid a newer one that lay elsewhere.
+#[test]
+fn the_newest_drill_counts_wherever_its_report_is() {
+    let folder = folder();
+    let (place, reports) = (folder.path().join("backups/db1"), folder.path().join("drills"));
+    let made = made(&place, NEWER);
+    report(&place, &made, "passed", "2026-11-27T06:00:00Z");
+    report(&reports.join("db1"), &made, "failed", "2026-11-30T06:00:00Z");
+    let backups = folder.path().join("backups");
+    assert_eq!(status(&backups, &[]).0, 0);
+    let (code, told) = status(&backups, &["--reports", text(&reports)]);
+    assert_eq!((code, &told["databases"][0]["drill"]["outcome"]), (7, &json!("failed")), "{told}");
+}
+
+/// Revisions were taken in the order of their names, `.manifest.jsonl` for the newest.
+#[test]
+fn the_newest_revision_says_what_must_be_there() {
+    let folder = folder();
+    let made = made(folder.path(), NEWER);
+    let (private, public) = (folder.path().join("new.key"), folder.path().join("new.pem"));
+    super::openssl(&["genrsa", "-out", text(&private), "2048"]);
+    super::openssl(&["pkey", "-in", text(&private), "-pubout", "-out", text(&public)]);
+    let key = format!("{}/tests/vectors/keys/recipient-a.pem", env!("CARGO_MANIFEST_DIR"));
+    let rewrapped = Fixture::offline(&["rewrap", text(folder.path()), "--key", &key, "--recipient", text(&public)]);
+    assert_eq!(rewrapped.code, 0, "{}", rewrapped.stderr);
+    let agree = |expected: i32| {
+        let listed = Fixture::offline(&["list", text(folder.path()), "--max-age", "9999d"]);
+        assert_eq!(
+            (listed.code, status(folder.path(), &[]).0),
+            (expected, expected),
+            "{}",
+            listed.stdout
+        );
+    };
+    agree(0);
+    // What only the first revision names may go, and what the second names may not.
+    let first = made.objects.keys().find(|name| name.contains(".key.")).expect("a key object");
+    std::fs::remove_file(folder.path().join(first)).expect("removed");
+    agree(0);
+    let second = rewrapped.receipt()["written"][0].as_str().expect("a key object").to_owned();
+    std::fs::remove_file(folder.path().join(second)).expect("removed");
+    agree(7);
+}
+
+#[test]
+fn files_of_others_are_no_backups_and_interrupted_runs_of_the_old_format_are_told() {
+    let folder = folder();
+    made(folder.path(), OLDER);
+    std::fs::write(folder.path().join("report_20240101T000000Z.csv"), "x").expect("a file");
+    let (code, told) = status(folder.path(), &[]);
+    assert_eq!((code, told["databases"].as_array().map(Vec::len)), (0, Some(1)), "{told}");
+    std::fs::write(folder.path().join("app_2026-11-24T02:00:00Z.sql.bz.enc"), "x").expect("a file");
+    let (code, told) = status(folder.path(), &[]);
+    assert!(code == 7 && told.to_string().contains("interrupted"), "{told}");
+}
+
+#[test]
+fn a_list_goes_into_the_folders_below_if_it_is_told_to() {
+    let folder = folder();
+    for (name, time) in [("eu/db1", OLDER), ("eu/db2", NEWER)] {
+        made(&folder.path().join(name), time);
+    }
+    let list = |more: &[&str]| Fixture::offline(&[&["list", text(folder.path())], more].concat());
+    assert_eq!(list(&[]).receipt()["backups"], json!([]));
+    let all = list(&["--recursive"]).receipt();
+    let folders: Vec<&str> = all["backups"]
+        .as_array()
+        .expect("backups")
+        .iter()
+        .filter_map(|entry| entry["folder"].as_str())
+        .collect();
+    assert_eq!(folders, ["eu/db2", "eu/db1"], "{all}");
+    assert_eq!(list(&["--recursive", "--database", "nowhere"]).receipt()["backups"], json!([]));
+    assert_eq!(list(&["--recursive", "--max-age", "1h"]).code, 7);
+    assert_eq!(list(&["--recursive", "--max-age", "9999d"]).code, 0);
+}
