@@ -18,12 +18,13 @@ use crate::background;
 use crate::cancel::Cancel;
 use crate::envelope::data_key::DataKey;
 use crate::envelope::manifest::Timestamp;
+use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::backup_format::Format;
 use crate::format::names::{DatabaseName, Stem};
 use crate::observe::logs::ANSWER;
 use crate::panics;
-use crate::plan::{DatabaseTarget, Databases, Plan};
+use crate::plan::{DatabaseTarget, Databases, Host, Plan};
 use crate::process::client_tools::{self, ClientTools};
 use crate::rds::Server;
 use crate::rds::databases::{DatabaseList, ListedDatabase, databases};
@@ -45,6 +46,22 @@ pub(crate) struct BackupContext<'a> {
     pub store: Arc<S3>,
     pub deadline: Option<OffsetDateTime>,
     pub cancel: &'a Cancel,
+}
+
+/// Whether a run of this order would find it done. Fails as that run would, such as with `stem_taken`.
+pub(crate) async fn is_made(
+    plan: &Plan,
+    server: (&Host, u16),
+    database: &DatabaseName,
+    store: &S3,
+    signer: Option<&Verifier>,
+) -> Result<bool> {
+    let stem = plan.stem(database, server.0)?;
+    match ThisOrder::new(plan, server, database, &stem, signer.cloned()).find(store).await? {
+        ExistingBackup::Complete(_) => Ok(true),
+        ExistingBackup::Nothing => Ok(false),
+        ExistingBackup::Unseen(error) => Err(error),
+    }
 }
 
 /// Every database that the plan means is tried; one that fails does not stop the others, a cancel does.
@@ -154,7 +171,7 @@ impl<'a> BackupContext<'a> {
             Some(key) => Some(self.cancel.run_until_cancelled(ManifestSigner::open(key)).await?.verifier()?),
             None => None,
         };
-        let order = ThisOrder::new(self.plan, &self.server, database, &stem, signer);
+        let order = ThisOrder::new(self.plan, (&self.server.host, self.server.port), database, &stem, signer);
         match self.cancel.run_until_cancelled(order.find(&self.store)).await? {
             ExistingBackup::Complete(found) => Ok(Some(found.manifest.finished_at)),
             ExistingBackup::Nothing if self.plan.format == Format::Legacy => {

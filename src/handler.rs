@@ -8,13 +8,13 @@ use crate::check::{self, CheckReport};
 use crate::envelope::recipient;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
-use crate::fleet::{self, FleetSummary};
+use crate::fleet::{self, FleetEvent, FleetSummary};
 use crate::format::ToJson;
 use crate::metrics;
 use crate::observe::logs::ANSWER;
 use crate::panics;
 use crate::plan::{Action, AllowedHosts, DatabaseTarget, Host, Plan, RuntimeLimits};
-use crate::plan_events::{self, BackupPlan};
+use crate::plan_events::{self, BackupPlan, PlanLimits};
 use crate::receipt::Receipt;
 use crate::variables::Env;
 use std::path::Path;
@@ -78,9 +78,24 @@ pub(crate) async fn handle(event: Result<Event>, action: Option<Action>, world: 
                 world.cancel.run_until_cancelled(recipient::tested(&plan.recipients)).await?;
                 Response::Fleet(match &plan.source.target {
                     DatabaseTarget::Discovered(asked) => {
-                        Box::pin(fleet::plan_fleet(&event, &plan, asked, place, world.env, world.cancel)).await
+                        let fleet = FleetEvent {
+                            event: &event,
+                            plan: &plan,
+                            place,
+                            deadline: world.deadline,
+                        };
+                        Box::pin(fleet::plan_fleet(&fleet, asked, world.env, world.cancel)).await
                     }
-                    _ => Box::pin(plan_events::plan_backups(&event, &plan, world.env, world.cancel)).await,
+                    _ => {
+                        Box::pin(plan_events::plan_backups(
+                            &event,
+                            &plan,
+                            PlanLimits::default(),
+                            world.env,
+                            world.cancel,
+                        ))
+                        .await
+                    }
                 })
             }
             Action::Summary => Response::Summary(Box::pin(fleet::summarize(&plan, world.env, world.cancel)).await),

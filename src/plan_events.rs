@@ -12,6 +12,7 @@ use crate::rds::{Session, selection};
 use crate::variables::Env;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
 /// What an event means, database by database.
 #[derive(Debug, Serialize)]
@@ -35,6 +36,8 @@ pub(crate) struct PlanFiles {
     pub index: PlanFile,
     pub groups: usize,
     pub databases: usize,
+    /// Servers and databases that tags, or PostgreSQL itself, leave out: the log names them.
+    pub skipped: usize,
     pub scheduled_time: String,
 }
 
@@ -139,18 +142,38 @@ impl BackupPlan {
     }
 }
 
+/// How far a plan looks.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct PlanLimits<'a> {
+    /// Of all databases (`"*"`) only these.
+    pub only: Option<&'a [String]>,
+    /// Then it looks at nothing more, so that what it knows is told before the platform ends it.
+    pub until: Option<Instant>,
+}
+
+impl PlanLimits<'_> {
+    async fn in_time<T>(&self, looking: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(until) = self.until else { return looking.await };
+        let late = |_| Error::new(Code::Deadline, "the plan had no time left to look at it");
+        timeout_at(until, looking).await.map_err(late)?
+    }
+}
+
 /// Looks at every database that the plan means; writes nothing.
-pub(crate) async fn plan_backups(event: &Event, plan: &Plan, env: &Env, cancel: &Cancel) -> BackupPlan {
+pub(crate) async fn plan_backups(event: &Event, plan: &Plan, limits: PlanLimits<'_>, env: &Env, cancel: &Cancel) -> BackupPlan {
     let opened = async {
         let context = BackupContext::open(plan, env, None, cancel).await?;
-        let list = context.databases().await?;
+        let mut list = context.databases().await?;
+        if let Some(only) = limits.only {
+            list.narrow(only);
+        }
         Ok((context, list))
     };
-    match opened.await {
+    match limits.in_time(opened).await {
         Ok((context, list)) => {
             let mut items = Vec::with_capacity(list.databases.len());
             for listed in list.databases {
-                items.push(planned(event, &context, listed).await);
+                items.push(planned(event, &context, listed, limits).await);
             }
             BackupPlan::new(items, list.warnings, None)
         }
@@ -158,7 +181,7 @@ pub(crate) async fn plan_backups(event: &Event, plan: &Plan, env: &Env, cancel: 
     }
 }
 
-async fn planned(event: &Event, context: &BackupContext<'_>, listed: ListedDatabase) -> PlannedBackup {
+async fn planned(event: &Event, context: &BackupContext<'_>, listed: ListedDatabase, limits: PlanLimits<'_>) -> PlannedBackup {
     let group = match &context.plan.source.target {
         DatabaseTarget::Instance(name) => name,
         DatabaseTarget::Host(_) | DatabaseTarget::Discovered(_) => context.server.host.label(),
@@ -170,7 +193,7 @@ async fn planned(event: &Event, context: &BackupContext<'_>, listed: ListedDatab
                 event: Some(event.for_database(name.as_str())),
                 ..PlannedBackup::empty(group, Some(name.as_str()))
             };
-            match estimate(context, &name).await {
+            match limits.in_time(estimate(context, &name)).await {
                 Ok(estimate) => {
                     let (route, size) = estimate.route(context.env);
                     PlannedBackup {
@@ -216,4 +239,22 @@ async fn estimate(context: &BackupContext<'_>, name: &DatabaseName) -> Result<Es
     };
     let (facts, part) = context.server.in_time(looking).await?;
     Estimate::new(context.plan, &facts, part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A slow server took the plan of all others with it into the platform's deadline.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_looked_at_in_time_is_an_item_that_fails() {
+        let limits = PlanLimits {
+            until: Some(Instant::now() + std::time::Duration::from_secs(60)),
+            only: None,
+        };
+        let never = std::future::pending::<Result<()>>();
+        assert_eq!(limits.in_time(never).await.unwrap_err().code, Code::Deadline);
+        assert!(limits.in_time(async { Ok(()) }).await.is_ok());
+        assert!(PlanLimits::default().in_time(async { Ok(()) }).await.is_ok());
+    }
 }

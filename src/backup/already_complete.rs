@@ -8,8 +8,7 @@ use crate::format::Sha256;
 use crate::format::backup_format::Format;
 use crate::format::names::{DatabaseName, Stem};
 use crate::format::order::{SelectionRecord, source_digest};
-use crate::plan::Plan;
-use crate::rds::Server;
+use crate::plan::{Host, Plan};
 use crate::receipt::CompletedBackup;
 use crate::store::{FetchOutcome, KeyProbe, ListedObject, S3};
 use bytes::Bytes;
@@ -59,12 +58,12 @@ enum ManifestContent {
 }
 
 impl ThisOrder {
-    pub(crate) fn new(plan: &Plan, server: &Server, database: &DatabaseName, stem: &Stem, signer: Option<Verifier>) -> Self {
+    pub(crate) fn new(plan: &Plan, (host, port): (&Host, u16), database: &DatabaseName, stem: &Stem, signer: Option<Verifier>) -> Self {
         let selection = SelectionRecord::new(&plan.selection, plan.globals);
         Self {
             stem: stem.clone(),
             format: plan.format,
-            source: source_digest(server.host.as_str(), server.port, database.as_str()),
+            source: source_digest(host.as_str(), port, database.as_str()),
             selection_digest: selection.digest(),
             selection,
             recipients: plan.recipients.iter().map(|recipient| recipient.fingerprint.clone()).collect(),

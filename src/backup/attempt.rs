@@ -83,7 +83,7 @@ impl<'a> Attempt<'a> {
             None => None,
         };
         let signer = signing.as_ref().map(ManifestSigner::verifier).transpose()?;
-        let order = ThisOrder::new(context.plan, &context.server, database, stem, signer);
+        let order = ThisOrder::new(context.plan, (&context.server.host, context.server.port), database, stem, signer);
         let at_server = async {
             let session = Session::open(&context.server, database, context.cancel).await?;
             // A question to pg_dump starts a process: meanwhile the server is asked for all else.

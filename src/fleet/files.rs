@@ -1,12 +1,13 @@
 //! A plan in S3, for the maps of a state machine: an object of JSON lines for each server, and an index of them.
 //!
 //! ```text
-//! LOCATION/20261124T020000Z/1a2b3c4d/groups.jsonl    {"group": …, "bucket": …, "key": …, "items": 3}
+//! LOCATION/20261124T020000Z/1a2b3c4d/_groups.jsonl   {"group": …, "bucket": …, "key": …, "items": 3}
 //! LOCATION/20261124T020000Z/1a2b3c4d/orders.jsonl    an item of the plan in each line
 //! ```
 
 use crate::error::{Code, Error, Result};
 use crate::format::hex;
+use crate::format::names::DatabaseName;
 use crate::plan::{OWNER_VARIABLE, Plan};
 use crate::plan_events::{PlanFile, PlanFiles, PlannedBackup};
 use crate::random;
@@ -18,7 +19,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-const INDEX: &str = "groups.jsonl";
+/// No server is called so: an identifier of RDS begins with a letter.
+const INDEX: &str = "_groups.jsonl";
 /// Of one file: more than a hundred thousand items.
 const MAX_FILE: u64 = 256 << 20;
 
@@ -50,6 +52,7 @@ pub(super) async fn write(location: &str, plan: &Plan, items: Vec<PlannedBackup>
     for item in items.iter().filter(|item| item.status.is_none()) {
         groups.entry(&item.group).or_default().push(item);
     }
+    let skipped = items.iter().filter(|item| item.status.is_some()).count();
     let folder = of_time(location, plan.scheduled_time)?.join(&hex(&random::bytes::<4>()?));
     let Location::S3 { bucket, path } = &folder else {
         return Err(no_bucket());
@@ -57,7 +60,7 @@ pub(super) async fn write(location: &str, plan: &Plan, items: Vec<PlannedBackup>
     let archive = open(&folder, env).await?;
     let mut index = String::new();
     for (group, items) in &groups {
-        let name = format!("{group}.jsonl");
+        let name = file_name(group);
         put(&archive, &name, lines(items)).await?;
         let line = GroupLine {
             group: (*group).to_owned(),
@@ -76,28 +79,95 @@ pub(super) async fn write(location: &str, plan: &Plan, items: Vec<PlannedBackup>
         },
         groups: groups.len(),
         databases: groups.values().map(Vec::len).sum(),
+        skipped,
         scheduled_time: crate::envelope::manifest::Timestamp(plan.scheduled_time).to_string(),
     })
 }
 
-/// Every item that was planned for this time, by however many plans.
+/// Every item that was planned for this time, by however many plans. A plan that was cut off has no index, and counts for nothing:
+/// nobody worked by it. A server that could not be asked is no failure once a later plan has its databases.
 pub(super) async fn read(location: &str, time: OffsetDateTime, env: &Env) -> Result<Vec<WrittenItem>> {
     let folder = of_time(location, time)?;
-    let mut items: BTreeMap<(String, Option<String>), WrittenItem> = BTreeMap::new();
+    let mut plans = Vec::new();
     for run in open(&folder, env).await?.folders().await? {
         let archive = open(&folder.join(run.trim_end_matches('/')), env).await?;
-        for group in parsed::<GroupLine>(INDEX, &archive.read(INDEX, MAX_FILE).await?)? {
-            let name = format!("{}.jsonl", group.group);
-            for item in parsed::<WrittenItem>(&name, &archive.read(&name, MAX_FILE).await?)? {
-                items.insert((item.group.clone(), item.database.clone()), item);
-            }
+        if let Some(index) = archive.list(INDEX).await?.into_iter().find(|object| object.name == INDEX) {
+            plans.push((index.modified, archive));
         }
     }
-    match items.is_empty() {
-        false => Ok(items.into_values().collect()),
-        true => Err(Error::new(Code::NoBackup, format!("no plan of this time has items in {folder}"))
-            .advise("Plan first, with the same `scheduled_time` and PGSEAL_PLAN_LOCATION.")),
+    if plans.is_empty() {
+        let error = Error::new(Code::NoBackup, format!("there is no plan of this time in {folder}"));
+        return Err(error.advise("Plan first, with the same `scheduled_time` and PGSEAL_PLAN_LOCATION."));
     }
+    // The oldest first.
+    plans.sort_by_key(|(written, _)| *written);
+    let mut items: BTreeMap<ItemKey, WrittenItem> = BTreeMap::new();
+    for (_, archive) in plans {
+        for group in parsed::<GroupLine>(INDEX, &archive.read(INDEX, MAX_FILE).await?)? {
+            let name = file_name(&group.group);
+            let read = parsed::<WrittenItem>(&name, &archive.read(&name, MAX_FILE).await?)?;
+            if read.iter().any(|item| item.database.is_some()) {
+                items.retain(|(of, _, database), _| *of != group.group || database.is_some());
+            }
+            items.extend(read.into_iter().map(|item| (item.key(), item)));
+        }
+    }
+    Ok(items.into_values().collect())
+}
+
+/// Server, host and port, database. Two servers may have one name, an instance and a cluster.
+type ItemKey = (String, String, Option<String>);
+
+impl WrittenItem {
+    fn key(&self) -> ItemKey {
+        let of_event = |field: &str| self.event.as_ref().map(|event| event[field].to_string()).unwrap_or_default();
+        (
+            self.group.clone(),
+            format!("{}:{}", of_event("host"), of_event("port")),
+            self.database.clone(),
+        )
+    }
+}
+
+fn file_name(group: &str) -> String {
+    format!("{group}.jsonl")
+}
+
+/// Two backups of one name are refused one of them as `stem_taken`: that is said before, with both.
+pub(super) fn same_names(plan: &Plan, items: &mut [PlannedBackup]) -> Vec<String> {
+    let mut known: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, item) in items.iter().enumerate() {
+        let stem = item.event.as_ref().zip(item.database.as_deref()).and_then(|(event, database)| {
+            let host = plan.source.allowed_hosts.admit(event["host"].as_str()?).ok()?;
+            plan.stem(&DatabaseName::new(database).ok()?, &host).ok()
+        });
+        if let Some(stem) = stem {
+            known.entry(stem.to_string()).or_default().push(at);
+        }
+    }
+    let mut warnings = Vec::new();
+    for (stem, of) in known {
+        let address = |at: &usize| {
+            items[*at]
+                .event
+                .as_ref()
+                .map(|event| (event["host"].clone(), event["port"].clone()))
+        };
+        // One server by two names is backed up once.
+        if of.iter().all(|at| address(at) == address(&of[0])) {
+            continue;
+        }
+        let servers: Vec<String> = of.iter().map(|at| items[*at].group.clone()).collect();
+        let message = format!("{stem} would be the name of backups of several servers: {}", servers.join(", "));
+        for at in of {
+            let error = Error::new(Code::StemTaken, message.clone());
+            items[at].error.get_or_insert_with(|| {
+                error.advise("Only the first one is made. Rename a server, or leave one to a deployment with a prefix of its own.")
+            });
+        }
+        warnings.push(message);
+    }
+    warnings
 }
 
 /// The plans are in a bucket of this account, wherever the backups are: the owner of theirs is not its.

@@ -2,15 +2,19 @@
 
 use super::PLAN_LOCATION;
 use super::files::{self, WrittenItem};
+use crate::aws::manifest_signer::ManifestSigner;
+use crate::backup;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Timestamp;
+use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::names::DatabaseName;
 use crate::plan::Plan;
-use crate::store::{KeyProbe, S3};
+use crate::store::S3;
 use crate::variables::Env;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
+use serde_json::Value;
 
 const AT_ONCE: usize = 32;
 /// More are counted.
@@ -40,7 +44,7 @@ pub(crate) struct FleetFailure {
     pub group: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
-    /// What the plan knew; what the backup came to is in its own log and in the execution.
+    /// What stands in the way now, or what the plan knew; what the backup came to is in its own log and in the execution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -59,7 +63,7 @@ impl FleetSummary {
     }
 }
 
-/// By their manifests, which are the truth: nothing is asked of the executions.
+/// By the backups that are there, which are the truth: nothing is asked of the executions.
 pub(crate) async fn summarize(plan: &Plan, env: &Env, cancel: &Cancel) -> FleetSummary {
     let looked = async {
         let tolerated = tolerated(env)?;
@@ -72,7 +76,11 @@ pub(crate) async fn summarize(plan: &Plan, env: &Env, cancel: &Cancel) -> FleetS
         })?;
         let items = files::read(location, plan.scheduled_time, env).await?;
         let store = S3::open(&plan.destination, env).await?;
-        let looking = items.into_iter().map(|item| look(plan, &store, item));
+        let signer = match &plan.signing_key {
+            Some(key) => Some(ManifestSigner::open(key).await?.verifier()?),
+            None => None,
+        };
+        let looking = items.into_iter().map(|item| look(plan, &store, signer.as_ref(), item));
         let found: Vec<Result<Option<FleetFailure>>> = stream::iter(looking).buffered(AT_ONCE).collect().await;
         let total = found.len();
         let failures: Vec<FleetFailure> = found.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
@@ -106,21 +114,34 @@ fn sum_up(plan: &Plan, tolerated: f64, total: usize, mut failures: Vec<FleetFail
     }
 }
 
-/// `None` if its manifest is there.
-async fn look(plan: &Plan, store: &S3, item: WrittenItem) -> Result<Option<FleetFailure>> {
-    let host = item.event.as_ref().and_then(|event| event["host"].as_str());
-    let database = item.database.as_deref().and_then(|name| DatabaseName::new(name).ok());
-    if let (Some(host), Some(database)) = (host, database) {
-        let stem = plan.stem(&database, &plan.source.allowed_hosts.admit(host)?)?;
-        if let KeyProbe::Found { .. } = store.look(&stem.manifest()).await? {
-            return Ok(None);
+/// `None` if there is a backup of this very order, by what another run of it would find.
+async fn look(plan: &Plan, store: &S3, signer: Option<&Verifier>, item: WrittenItem) -> Result<Option<FleetFailure>> {
+    let found = match (&item.event, &item.database) {
+        (Some(event), Some(database)) => exists(plan, store, signer, event, database).await,
+        _ => Ok(false),
+    };
+    let code = match found {
+        Ok(true) => return Ok(None),
+        Ok(false) => item.error.map(|error| error.code),
+        // Of one database: another backup has its name, or it may not be read.
+        Err(error) if matches!(error.code, Code::StemTaken | Code::S3Denied | Code::HostNotAllowed | Code::BadName) => {
+            Some(error.code.name().to_owned())
         }
-    }
+        Err(error) => return Err(error),
+    };
     Ok(Some(FleetFailure {
         group: item.group,
         database: item.database,
-        code: item.error.map(|error| error.code),
+        code,
     }))
+}
+
+async fn exists(plan: &Plan, store: &S3, signer: Option<&Verifier>, event: &Value, database: &str) -> Result<bool> {
+    let host = event["host"].as_str().unwrap_or_default();
+    let host = plan.source.allowed_hosts.admit(host)?;
+    // A plan writes it into each event.
+    let port = event["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
+    backup::is_made(plan, (&host, port), &DatabaseName::new(database)?, store, signer).await
 }
 
 fn tolerated(env: &Env) -> Result<f64> {

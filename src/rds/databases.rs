@@ -48,6 +48,35 @@ impl DatabaseList {
     }
 }
 
+impl ListedDatabase {
+    fn name(&self) -> &str {
+        match self {
+            Self::Chosen(name) => name.as_str(),
+            Self::Skipped { name, .. } | Self::Failed { name, .. } => name,
+        }
+    }
+}
+
+impl DatabaseList {
+    /// Leaves all but these out. What the server has not among its databases fails: whoever named it expects a backup.
+    pub(crate) fn narrow(&mut self, only: &[String]) {
+        self.databases.retain(|listed| only.iter().any(|name| name == listed.name()));
+        for name in only {
+            if !self.databases.iter().any(|listed| listed.name() == name) {
+                self.databases.push(ListedDatabase::Failed {
+                    name: name.clone(),
+                    database: None,
+                    error: Error::new(
+                        Code::NoDatabase,
+                        format!("a tag of the server names {name}, which is not among its databases"),
+                    ),
+                });
+            }
+        }
+        self.databases.sort_by(|a, b| a.name().cmp(b.name()));
+    }
+}
+
 /// One row of `pg_database`.
 #[derive(Debug)]
 struct DatabaseRow {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// An instance outside of clusters, or a cluster.
 #[derive(Debug)]
 pub(crate) struct DiscoveredServer {
-    /// Its identifier.
+    /// Its identifier; of a cluster that is called like an instance, with `.cluster` behind it, which no identifier holds.
     pub name: String,
     pub state: ServerState,
 }
@@ -34,28 +34,67 @@ pub(crate) async fn servers(region: &RegionName, asked: &Discovery) -> Result<Ve
     let config = aws::config(region).await?;
     let config = aws_sdk_rds::config::Builder::from(&config).interceptor(RetryNotice::new("RDS"));
     let client = aws_sdk_rds::Client::from_conf(config.build());
-    let (mut found, mut known) = (Vec::new(), BTreeSet::new());
+    let (mut instances, mut clusters) = (Found::default(), Found::default());
     let mut pages = client.describe_db_instances().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| ServiceError::from_sdk(&error).into_error("rds:DescribeDBInstances", "*"))?;
-        let instances = page.db_instances.unwrap_or_default();
-        found.extend(instances.iter().filter_map(|instance| of_instance(instance, asked, &mut known)));
+        let page = page.db_instances.unwrap_or_default();
+        page.iter()
+            .for_each(|instance| instances.add(instance.db_instance_identifier(), of_instance(instance, asked)));
     }
     let mut pages = client.describe_db_clusters().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| ServiceError::from_sdk(&error).into_error("rds:DescribeDBClusters", "*"))?;
-        let clusters = page.db_clusters.unwrap_or_default();
-        found.extend(clusters.iter().filter_map(|cluster| of_cluster(cluster, asked, &mut known)));
+        let page = page.db_clusters.unwrap_or_default();
+        page.iter()
+            .for_each(|cluster| clusters.add(cluster.db_cluster_identifier(), of_cluster(cluster, asked)));
     }
-    for name in asked.instances.iter().chain(&asked.clusters).filter(|name| !known.contains(*name)) {
-        let message = format!("there is no RDS instance or cluster of PostgreSQL named {name} in this region and account");
-        found.push(DiscoveredServer {
-            name: name.clone(),
-            state: ServerState::Failed(Error::new(Code::InstanceNotFound, message)),
-        });
+    let not_instances = instances.missing(&asked.instances, "instance", &clusters, "clusters");
+    let not_clusters = clusters.missing(&asked.clusters, "cluster", &instances, "instances");
+    for cluster in &mut clusters.servers {
+        if instances.known.contains(&cluster.name) {
+            cluster.name.push_str(".cluster");
+        }
     }
+    let mut found = instances.servers;
+    found.extend(clusters.servers.into_iter().chain(not_instances).chain(not_clusters));
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
+}
+
+/// Of one kind, instances or clusters: their names are apart.
+#[derive(Default)]
+struct Found {
+    servers: Vec<DiscoveredServer>,
+    /// All that are there, meant or not.
+    known: BTreeSet<String>,
+}
+
+impl Found {
+    fn add(&mut self, name: Option<&str>, server: Option<DiscoveredServer>) {
+        self.known.extend(name.map(str::to_owned));
+        self.servers.extend(server);
+    }
+
+    /// What is named, and is not there.
+    fn missing(&self, named: &[String], kind: &str, others: &Self, list: &str) -> Vec<DiscoveredServer> {
+        let missing = named.iter().filter(|name| !self.known.contains(*name));
+        let failed = missing.map(|name| {
+            let error = Error::new(
+                Code::InstanceNotFound,
+                format!("there is no RDS {kind} named {name} in this region and account"),
+            );
+            let error = match others.known.contains(name) {
+                true => error.advise(format!("One of this name is there under the other kind: name it in `{list}`.")),
+                false => error,
+            };
+            DiscoveredServer {
+                name: name.clone(),
+                state: ServerState::Failed(error),
+            }
+        });
+        failed.collect()
+    }
 }
 
 fn pairs(tags: Option<&[Tag]>) -> impl Iterator<Item = (&str, &str)> + Clone {
@@ -69,17 +108,32 @@ fn named(identifier: Option<&str>) -> Option<&str> {
     identifier.filter(|name| !name.is_empty())
 }
 
-fn of_instance(instance: &DbInstance, asked: &Discovery, known: &mut BTreeSet<String>) -> Option<DiscoveredServer> {
+/// Why it is not meant, though it is named: with tags, which choose among those that are named, it is left out, else it fails.
+fn named_in_vain(name: String, reason: String, asked: &Discovery) -> DiscoveredServer {
+    match asked.tags.is_empty() {
+        false => left_out(name, reason),
+        true => DiscoveredServer {
+            state: ServerState::Failed(Error::new(Code::InstanceNotFound, format!("{name} is named, and {reason}"))),
+            name,
+        },
+    }
+}
+
+fn of_instance(instance: &DbInstance, asked: &Discovery) -> Option<DiscoveredServer> {
     let name = instance.db_instance_identifier()?.to_owned();
-    let is_asked_for = asked.engines.contains(&instance.engine()?) && named(instance.db_cluster_identifier()).is_none();
+    let engine = instance.engine().unwrap_or_default();
     let is_named = asked.instances.contains(&name);
     let tags = pairs(instance.tag_list.as_deref());
-    if !is_asked_for || (asked.names_servers() && !is_named) || !asked.has_tags(tags.clone()) {
-        // One that is named and has not these tags is there all the same.
-        known.extend(is_asked_for.then_some(name));
+    let unfit = match named(instance.db_cluster_identifier()) {
+        Some(cluster) => Some(format!("it is a member of the cluster {cluster}: that is the server")),
+        None => unfit(engine, tags.clone(), asked),
+    };
+    if let Some(reason) = unfit {
+        return is_named.then(|| named_in_vain(name, reason, asked));
+    }
+    if asked.names_servers() && !is_named {
         return None;
     }
-    known.insert(name.clone());
     // Who tags a replica, or names it, means it; else its primary is backed up already.
     if let Some(primary) = named(instance.read_replica_source_db_instance_identifier())
         && !is_named
@@ -94,15 +148,16 @@ fn of_instance(instance: &DbInstance, asked: &Discovery, known: &mut BTreeSet<St
     Some(server(name, instance.db_instance_status(), endpoint, Narrowing::from_tags(tags)))
 }
 
-fn of_cluster(cluster: &DbCluster, asked: &Discovery, known: &mut BTreeSet<String>) -> Option<DiscoveredServer> {
+fn of_cluster(cluster: &DbCluster, asked: &Discovery) -> Option<DiscoveredServer> {
     let name = cluster.db_cluster_identifier()?.to_owned();
-    let is_asked_for = asked.engines.contains(&cluster.engine()?);
+    let is_named = asked.clusters.contains(&name);
     let tags = pairs(cluster.tag_list.as_deref());
-    if !is_asked_for || (asked.names_servers() && !asked.clusters.contains(&name)) || !asked.has_tags(tags.clone()) {
-        known.extend(is_asked_for.then_some(name));
+    if let Some(reason) = unfit(cluster.engine().unwrap_or_default(), tags.clone(), asked) {
+        return is_named.then(|| named_in_vain(name, reason, asked));
+    }
+    if asked.names_servers() && !is_named {
         return None;
     }
-    known.insert(name.clone());
     let host = if asked.reader {
         cluster.reader_endpoint()
     } else {
@@ -110,6 +165,17 @@ fn of_cluster(cluster: &DbCluster, asked: &Discovery, known: &mut BTreeSet<Strin
     };
     let endpoint = host.and_then(|host| Some((host, cluster.port()?)));
     Some(server(name, cluster.status(), endpoint, Narrowing::from_tags(tags)))
+}
+
+/// Why engine or tags are others than those that are meant.
+fn unfit<'a>(engine: &str, tags: impl Iterator<Item = (&'a str, &'a str)> + Clone, asked: &Discovery) -> Option<String> {
+    if !asked.engines.contains(&engine) {
+        Some(format!("its engine is {engine}, not {}", asked.engines.join(" or ")))
+    } else if !asked.has_tags(tags) {
+        Some("it lacks a tag of `discover`".to_owned())
+    } else {
+        None
+    }
 }
 
 fn left_out(name: String, reason: String) -> DiscoveredServer {
@@ -172,7 +238,7 @@ mod tests {
     }
 
     fn look(instance: &DbInstance, value: serde_json::Value) -> String {
-        told(of_instance(instance, &asked(value), &mut BTreeSet::new()))
+        told(of_instance(instance, &asked(value)))
     }
 
     #[test]
@@ -195,8 +261,18 @@ mod tests {
         ] {
             assert_eq!(look(&plain, other.clone()), "not meant", "{other}");
         }
+        // One that is named and does not fit is never left out in silence.
+        for (unfit, with_tags) in [
+            (json!({"instances": ["app"], "engine": "aurora-postgresql"}), false),
+            (json!({"instances": ["app"], "tags": {"backup": "weekly"}}), true),
+        ] {
+            let told = look(&plain, unfit.clone());
+            assert_eq!(told.starts_with("left out: it"), with_tags, "{unfit}: {told}");
+            assert_eq!(told == "instance_not_found", !with_tags, "{unfit}: {told}");
+        }
         let member = instance("app-1").db_cluster_identifier("app").build();
         assert_eq!(look(&member, json!({})), "not meant");
+        assert_eq!(look(&member, json!({"instances": ["app-1"]})), "instance_not_found");
         let mysql = instance("app").engine("mysql").build();
         assert_eq!(look(&mysql, json!({})), "not meant");
     }
@@ -222,12 +298,30 @@ mod tests {
             .reader_endpoint("orders.cluster-ro-x.eu-west-1.rds.amazonaws.com")
             .port(5433)
             .build();
-        let look = |value: serde_json::Value| told(of_cluster(&cluster, &asked(value), &mut BTreeSet::new()));
+        let look = |value: serde_json::Value| told(of_cluster(&cluster, &asked(value)));
         assert_eq!(look(json!({})), "orders.cluster-x.eu-west-1.rds.amazonaws.com:5433");
         assert_eq!(
             look(json!({"reader": true})),
             "orders.cluster-ro-x.eu-west-1.rds.amazonaws.com:5433"
         );
         assert_eq!(look(json!({"instances": ["orders"]})), "not meant");
+    }
+
+    /// A cluster under `instances` was left out in silence.
+    #[test]
+    fn a_name_is_looked_for_among_its_own_kind() {
+        let (mut instances, mut clusters) = (Found::default(), Found::default());
+        instances.add(Some("orders"), None);
+        clusters.add(Some("ledger"), None);
+        let named = ["orders", "ledger", "nowhere"].map(str::to_owned);
+        let told: Vec<(String, bool)> = instances
+            .missing(&named, "instance", &clusters, "clusters")
+            .into_iter()
+            .map(|server| match server.state {
+                ServerState::Failed(error) => (server.name, error.hint().contains("`clusters`")),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(told, [("ledger".to_owned(), true), ("nowhere".to_owned(), false)]);
     }
 }

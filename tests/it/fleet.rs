@@ -63,6 +63,15 @@ impl Fleet {
         made.expect("an instance of the emulator");
     }
 
+    fn unregister(&self, name: &str) {
+        let request = self
+            .client()
+            .delete_db_instance()
+            .db_instance_identifier(name)
+            .skip_final_snapshot(true);
+        block_on(request.send()).expect("removed from the emulator");
+    }
+
     /// What the fleet's function and task have in their environment, beside credentials.
     fn environment(&self, bucket: &Bucket) -> Vec<(String, String)> {
         let own = [

@@ -48,10 +48,11 @@ fn a_plan_has_each_database_of_each_server_that_is_meant() {
         told,
         [
             "asleep - db_unreachable",
-            "billing postgres lambda",
+            // In this emulator all servers have one host: their backups would have one name, which is said before.
+            "billing postgres stem_taken",
             "narrowed app lambda",
             "orders app lambda",
-            "orders postgres lambda",
+            "orders postgres stem_taken",
             "spared - skipped"
         ],
         "{plan}"
@@ -122,8 +123,8 @@ fn a_plan_in_files_is_read_by_maps_and_summed_up() {
     assert_eq!(run(&summary, "0").error_code(), "no_backup");
     let plan = run(&nightly("plan"), "0").receipt();
     assert_eq!(
-        (&plan["groups"], &plan["databases"], &plan["items"]),
-        (&json!(2), &json!(3), &Value::Null),
+        (&plan["groups"], &plan["databases"], &plan["skipped"], &plan["items"]),
+        (&json!(2), &json!(3), &json!(0), &Value::Null),
         "{plan}"
     );
     assert_eq!(plan["index"]["bucket"], plans.name.as_str());
@@ -149,4 +150,85 @@ fn a_plan_in_files_is_read_by_maps_and_summed_up() {
     assert!(failed.stderr.contains(r#""FleetFailed":2.0"#), "{}", failed.stderr);
     let tolerated = run(&summary, "67");
     assert_eq!((tolerated.code, &tolerated.receipt()["status"]), (0, &json!("complete")));
+
+    // A plan that was cut off, as by a function's end: nobody worked by it.
+    plans.put("plans/20261124T020000Z/deadbeef/orders.jsonl", b"{}");
+    // What has a backup's name is not a backup of this order by that.
+    bucket.put("backups/127.0.0.1/postgres_20261124T020000Z.manifest.jsonl", b"x");
+    let taken = run(&summary, "0").receipt();
+    assert_eq!(
+        taken["failures"][1],
+        json!({"group": "orders", "database": "postgres", "code": "stem_taken"}),
+        "{taken}"
+    );
+    bucket.delete("backups/127.0.0.1/postgres_20261124T020000Z.manifest.jsonl");
+    // Once the server answers, trying again for this time ends well.
+    fleet.unregister("asleep");
+    fleet.register(
+        "asleep",
+        fleet.servers[0].port(),
+        &[("backup", "nightly"), ("pgseal:databases", "app")],
+    );
+    assert_eq!(run(&nightly("plan"), "0").receipt()["groups"], 2);
+    assert_eq!(run(&items[1]["event"], "0").receipt()["status"], "complete");
+    let again = run(&summary, "0");
+    assert_eq!((again.code, &again.receipt()["databases"]), (0, &json!(3)), "{}", again.stdout);
+}
+
+/// An instance of this name stopped the plan of all servers: the index had its file's name.
+#[test]
+fn a_servers_name_is_no_file_of_the_plan_itself() {
+    let (s3, fleet) = (EmbeddedS3::start(), Fleet::start(&["groups"]));
+    let (bucket, plans) = (s3.bucket(), s3.bucket());
+    fleet.register("skipped", 1, &[("backup", "nightly"), ("pgseal:skip", "yes")]);
+    let place = format!("s3://{}/plans", plans.name);
+    let said = fleet.run(&bucket, &nightly("plan")).env("PGSEAL_PLAN_LOCATION", &place).run();
+    let plan = said.receipt();
+    assert_eq!((&plan["groups"], &plan["skipped"]), (&json!(1), &json!(1)), "{plan}");
+    // The answer has no items: what is left out is in the log.
+    assert!(
+        said.stderr.contains("skipped is skipped: its tag pgseal:skip says so"),
+        "{}",
+        said.stderr
+    );
+}
+
+/// Tags can leave out, whatever the event names, and add nothing that `"*"` does not mean.
+#[test]
+fn tags_narrow_named_databases_and_all() {
+    let (s3, fleet) = (EmbeddedS3::start(), Fleet::start(&["orders"]));
+    let bucket = s3.bucket();
+    for name in ["app", "scratch"] {
+        fleet.servers[0].psql("postgres", &format!("create database {name}"));
+    }
+    let planned = |databases: Value, tags: &[(&str, &str)]| {
+        fleet.unregister("orders");
+        fleet.register("orders", fleet.servers[0].port(), &[&[("backup", "nightly")], tags].concat());
+        let mut event = nightly("plan");
+        event["database"] = databases;
+        let plan = fleet.run(&bucket, &event).run().receipt();
+        let told = |item: &Value| {
+            let what = item["error"]["code"].as_str().or(item["status"].as_str()).unwrap_or("planned");
+            format!("{} {what}", item["database"].as_str().unwrap_or("-"))
+        };
+        match plan["items"].as_array().filter(|items| !items.is_empty()) {
+            Some(items) => items.iter().map(told).collect::<Vec<_>>(),
+            None => vec![plan["error"]["code"].as_str().unwrap_or("?").to_owned()],
+        }
+    };
+    let named = || json!(["app", "scratch"]);
+    assert_eq!(planned(named(), &[("pgseal:exclude-databases", "scratch")]), ["app planned"]);
+    assert_eq!(planned(named(), &[("pgseal:databases", "scratch postgres")]), ["scratch planned"]);
+    assert_eq!(
+        planned(json!("*"), &[("pgseal:exclude-databases", "scratch")]),
+        ["app planned", "postgres planned"]
+    );
+    // What "*" does not mean stays out: it fails, so that a slip in a tag is heard.
+    assert_eq!(
+        planned(json!("*"), &[("pgseal:databases", "app template1")]),
+        ["app planned", "template1 no_database"]
+    );
+    // Nothing is left: that is said, for whoever may tag could end all backups.
+    let none = [("pgseal:databases", "app"), ("pgseal:exclude-databases", "app")];
+    assert_eq!(planned(json!("*"), &none), ["instance_not_found"]);
 }
