@@ -113,7 +113,7 @@ pub enum Command {
     /// Makes one backup now
     #[command(after_help = help::BACKUP)]
     Backup(EventArgument),
-    /// Checks everything short of the dump: names, keys, bucket, TLS, login, versions, privileges, size; writes nothing
+    /// Checks everything except the dump itself: names, keys, bucket, TLS, login, versions, privileges, size; writes nothing
     #[command(after_help = help::CHECK)]
     Check {
         #[command(flatten)]
@@ -131,7 +131,7 @@ pub enum Command {
     /// Lists complete backups, the newest first, and apart from them what interrupted runs left
     #[command(after_help = help::LIST)]
     List(restore::List),
-    /// Removes what interrupted runs left: objects that no manifest names; without --delete it only says which
+    /// Removes what interrupted runs left: objects that no manifest names; without --delete it only lists them
     #[command(after_help = help::CLEAN)]
     Clean(restore::Clean),
     /// Compares a backup with its manifest; with the private key, every byte down to the inventory
@@ -152,7 +152,7 @@ pub enum Command {
     /// Asks a few questions; writes an event, prints the SQL and the policies that it needs, and checks what is there
     #[command(after_help = help::INIT)]
     Init(init::Init),
-    /// Many servers at once
+    /// Tells the state of many servers' backups: `pgseal fleet status LOCATION`
     #[command(subcommand)]
     Fleet(fleet::Fleet),
     /// Makes a pair of keys: the public one for events, the private one for restores
@@ -244,8 +244,8 @@ pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Resul
             let plan = plan_of(argument, env, cancel).await?;
             return Ok(CommandOutput::new(policy::policies(&plan), 0));
         }
-        Command::Init(arguments) => return Box::pin(init::init(arguments, env, cancel)).await,
-        Command::Keygen(arguments) => return Ok(CommandOutput::new(keygen::keygen(arguments)?, 0)),
+        Command::Init(arguments) => return Box::pin(init::init(arguments, env, cancel)).await.map_err(misused),
+        Command::Keygen(arguments) => return Ok(CommandOutput::new(keygen::keygen(arguments).map_err(misused)?, 0)),
         Command::Codes => return Ok(CommandOutput::new(explain::CodeList, 0)),
         Command::Explain { code } => return Ok(CommandOutput::new(explain::explain(code)?, 0)),
         Command::Completions { shell } => return Ok(CommandOutput::new(Verbatim(help::completions(*shell)), 0)),
@@ -262,7 +262,7 @@ fn misused(mut error: Error) -> Error {
     }
     match error.code {
         Code::S3NoBucket => error.or_advise("Correct the bucket's name in s3://BUCKET/PREFIX."),
-        Code::Terminated => error.or_advise("Stopped by a signal. The backup is as it was; run again."),
+        Code::Terminated => error.or_advise("Stopped by a signal. Nothing was changed; run again."),
         _ => error,
     }
 }
@@ -319,7 +319,9 @@ pub fn parse() -> Result<Cli, clap::Error> {
 pub fn usage() -> String {
     // The mistake last: it is what is still to be seen.
     let help = Cli::command().render_help();
-    format!("{help}\n\npgseal: no event: give a command, BACKUP_EVENT, or the environment variables of a backup\n")
+    format!(
+        "{help}\n\npgseal: no event: give a command, BACKUP_EVENT, or the environment variables of a backup.\n`pgseal init` asks a few questions and writes an event.\n"
+    )
 }
 
 /// Resolved without any network.

@@ -39,8 +39,8 @@ codes! {
     BadName "bad_name" 2 "Use a name without control characters, `..` and leading or doubled slashes; S3 keys end at 1024 bytes.";
     HostNotAllowed "host_not_allowed" 2 "Add the host's exact name, or a pattern such as *.example.com, to the environment variable PGSEAL_ALLOWED_HOSTS.";
     NoPublicKey "no_public_key" 2 "Give an RSA public key in `public_key` or OPENSSL_PUBLIC_KEY: nothing is ever backed up unencrypted.";
-    BadPublicKey "bad_public_key" 2 "Make a key pair with `openssl genrsa -aes256 -out private_key.pem 4096` and give what `openssl rsa -in private_key.pem -pubout` prints.";
-    PrivateKeyGiven "private_key_given" 2 "Treat this private key as leaked: make a new pair, give the public half only, and remove the private one from wherever it stands.";
+    BadPublicKey "bad_public_key" 2 "Make a key pair with `pgseal keygen`, or with `openssl genrsa -aes256 -out private_key.pem 3072`, and give its public half: what `openssl rsa -in private_key.pem -pubout` prints.";
+    PrivateKeyGiven "private_key_given" 2 "Treat this private key as leaked: make a new pair, give the public half only, and remove the private one from wherever it is.";
     KeyNotAllowed "key_not_allowed" 2 "An event may only choose among the recipients that the environment names (OPENSSL_PUBLIC_KEY, PGSEAL_ALLOWED_FINGERPRINTS).";
     NotEnoughMemory "not_enough_memory" 2 "Give the function or task more memory, or lower `workers` or the compression level; `pgseal check` prints the formula.";
     InstanceNotFound "instance_not_found" 3 "Check `instance` and `region`; only an available RDS instance or Aurora cluster has an endpoint.";
@@ -66,7 +66,7 @@ codes! {
     CommitUnknown "commit_unknown" 4 "Whether S3 completed it is unknown: allow s3:ListBucket on the bucket, or s3:GetObject on the prefix, and run again: a complete backup is then found. Without a manifest there is no backup.";
     CommitFailed "commit_failed" 4 "The data was stored but its manifest could not be: without it, it is no backup. Run again; the objects of the run named here may be deleted once `pgseal list` shows no backup of that run.";
     AwsFailed "aws_failed" 4 "Check the role's credentials, its permission for the named call, and the network path to that service.";
-    StemTaken "stem_taken" 4 "Something else stands under this backup's name: give each server and each selection a `prefix` of its own (such as `backups/{host}`), or use another `scheduled_time`; look at the object before you remove it.";
+    StemTaken "stem_taken" 4 "Another object has this backup's name: give each server and each selection a `prefix` of its own (such as `backups/{host}`), or use another `scheduled_time`; look at the object before you remove it.";
     S3Unsupported "s3_unsupported" 4 "This S3 endpoint lacks conditional writes (If-None-Match) or checksums, without which nothing protects a backup from being overwritten or spoilt: use Amazon S3, or a server that has both.";
     Deadline "deadline" 6 "Time ran out: raise the function's timeout or memory, raise `rate_limit`, or run it as an ECS task, which has no limit.";
     DeadlinePredicted "deadline_predicted" 6 "Raise the timeout or `rate_limit`, or run it as an ECS task; PGSEAL_DEADLINE_CHECK=off tries all the same.";
@@ -76,7 +76,7 @@ codes! {
     WrongKey "wrong_key" 7 "Use the private key whose fingerprint is named here.";
     RestoreFailed "restore_failed" 7 "Look at the first error; restore into an empty database.";
     BadUsage "bad_usage" 2 "See `pgseal --help`.";
-    OutputFailed "output_failed" 74 "The answer could not be written to stdout; what was done stands: `pgseal list` shows it.";
+    OutputFailed "output_failed" 74 "The answer could not be written to stdout; what was done is kept: `pgseal list` shows it.";
     Bug "bug" 70 "This should not happen: please report it with the log.";
 }
 

@@ -82,7 +82,7 @@ async fn items(fleet: &FleetEvent<'_>, asked: &Discovery, env: &Env, cancel: &Ca
     let mut warnings: Vec<String> = answers.iter().flat_map(|answer| answer.warnings.clone()).collect();
     let mut items: Vec<PlannedBackup> = answers.into_iter().filter_map(|answer| answer.items).flatten().collect();
     warnings.extend(files::same_names(fleet.plan, &mut items));
-    // Of servers that are named it is meant so. Else whoever may tag could end all backups unheard.
+    // Of servers that are named it is meant so. Else anyone who may tag could end all backups unheard.
     if !asked.names_servers() && items.iter().all(|item| item.status.is_some()) {
         let reason = items.first().and_then(|item| item.reason.clone()).unwrap_or_default();
         let message = format!(

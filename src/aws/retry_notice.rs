@@ -3,7 +3,7 @@
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeSerializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::context::{BeforeSerializationInterceptorContextRef, FinalizerInterceptorContextRef};
 use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +21,14 @@ pub(crate) struct RetryNotice {
 
 #[derive(Debug)]
 struct CallBegun(Instant);
+
+/// What the last try came to.
+#[derive(Debug)]
+struct LastFailure(String);
+
+impl Storable for LastFailure {
+    type Storer = StoreReplace<Self>;
+}
 
 impl Storable for CallBegun {
     type Storer = StoreReplace<Self>;
@@ -68,15 +76,51 @@ impl Intercept for RetryNotice {
             .map_or(Duration::ZERO, |begun| now.duration_since(begun.0));
         if tries > 1 && self.is_due(waited, now) {
             let (service, seconds) = (self.service, waited.as_secs());
-            tracing::warn!(tries, "{service} has given no usable answer for {seconds} s: trying again");
+            let cause = config
+                .load::<LastFailure>()
+                .map(|last| format!(" ({})", last.0))
+                .unwrap_or_default();
+            tracing::warn!(tries, "{service} has given no usable answer for {seconds} s{cause}: trying again");
+        }
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(Err(error)) = context.output_or_error() {
+            let cause = match context.response() {
+                Some(response) => format!("HTTP {}", response.status().as_u16()),
+                None => innermost(error),
+            };
+            config.interceptor_state().store_put(LastFailure(cause));
         }
         Ok(())
     }
 }
 
+/// Such as `Connection refused (os error 111)`: what is around it says only that a call failed.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_innermost_cause_is_told() {
+        let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+        let around = std::io::Error::other(std::io::Error::other(refused));
+        assert_eq!(innermost(&around), "connection refused");
+    }
 
     #[test]
     fn what_waits_long_is_told_and_not_by_every_call_at_once() {

@@ -116,7 +116,7 @@ impl ThisOrder {
             }
         };
         if keys.len() > MAX_REVISIONS {
-            return Err(self.taken(&format!("{} manifests stand there", keys.len())));
+            return Err(self.taken(&format!("{} manifests are there", keys.len())));
         }
         Ok((keys, listed))
     }
@@ -311,7 +311,7 @@ impl ThisOrder {
     fn taken(&self, differs: &str) -> Error {
         Error::new(
             Code::StemTaken,
-            format!("something else stands under the name of {}: {differs}", self.stem.manifest()),
+            format!("something else has the name of {}: {differs}", self.stem.manifest()),
         )
     }
 }

@@ -135,16 +135,16 @@ impl Attempt<'_> {
             // The answer to an earlier try may have been lost, so that it may well be our own.
             (ObjectIdentity::SameSize { .. } | ObjectIdentity::Unknown, None) => {
                 let told = format!("{key} exists, and whether it is the manifest of run {run} is unknown: it may not be read");
-                let advice = "Allow s3:GetObject on *.manifest.jsonl (and kms:Decrypt on its key), and run again: a backup that stands is \
+                let advice = "Allow s3:GetObject on *.manifest.jsonl (and kms:Decrypt on its key), and run again: a backup that is there is \
                               then found.";
                 Err(Error::new(Code::CommitUnknown, told).advise(advice).into())
             }
             (_, Some(error)) if cancel.reason().is_some_and(|reason| reason.code == error.code) => {
                 let told = format!(
-                    "{} while the manifest of run {run} was on its way: if it arrives all the same, the backup stands",
+                    "{} while the manifest of run {run} was on its way: if it arrives all the same, the backup is there",
                     error.message
                 );
-                let advice = "Run again: a backup that stands is then found.";
+                let advice = "Run again: a backup that is there is then found.";
                 Err(Error::new(error.code, told).advise(advice).into())
             }
             // No answer of S3's, and no look: it may stand.

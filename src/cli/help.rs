@@ -148,7 +148,17 @@ pub(super) fn manual(command: Option<&str>) -> Result<String> {
     let mut text = Vec::new();
     let written = clap_mangen::Man::new(page).render(&mut text);
     written.map_err(|error| Error::new(Code::Bug, format!("no manual page: {error}")))?;
-    Ok(String::from_utf8_lossy(&text).trim_end().to_owned())
+    Ok(one_page_each(String::from_utf8_lossy(&text).trim_end()))
+}
+
+/// It names pages that are installed nowhere: each is printed by a command.
+fn one_page_each(text: &str) -> String {
+    let name = |command: &clap::Command| command.get_name().to_owned();
+    let named = Cli::command().get_subcommands().map(name).fold(text.to_owned(), |text, name| {
+        let roff = name.replace('-', "\\-");
+        text.replace(&format!("pgseal\\-{roff}(1)"), &format!("pgseal {roff} (pgseal man {roff})"))
+    });
+    named.replace("pgseal\\-help(1)", "pgseal help")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::envelope::private_key::{PrivateKey, passphrase};
 use crate::envelope::recipient::{self, Recipient};
 use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
+use crate::human::units;
 use crate::observe::logs::ANSWER;
 use crate::observe::output;
 use crate::plan::SigningKey;
@@ -240,13 +241,17 @@ pub(crate) async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> 
         workers: arguments.trust.workers(),
     };
     let counted = decrypt::decrypt(&backup, &ask, cancel).await?;
-    tracing::info!(
-        stem = backup.stem,
-        bytes = counted.plain_bytes,
-        rows = counted.rows,
-        tables = counted.tables.len(),
-        "decrypted"
-    );
+    let what = match ask.role {
+        Role::Dump => format!(
+            "the dump, {} in {}",
+            units::counted(counted.rows, "row"),
+            units::counted(counted.tables.len() as u64, "table")
+        ),
+        role => role.as_str().to_owned(),
+    };
+    let place = ask.output.map(|path| format!(" into {}", path.display())).unwrap_or_default();
+    let size = units::sized(counted.plain_bytes);
+    tracing::info!("{}: decrypted {what}, {size}{place}", backup.stem);
     Ok(CommandOutput::SILENT)
 }
 

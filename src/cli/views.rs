@@ -34,14 +34,18 @@ impl Answer for Response {
 
 /// Something failed: what, and below it what to do.
 fn failed(screen: &mut Screen, about: &str, error: &Error) {
-    for error in std::iter::once(error).chain(&error.also) {
+    let mut all = std::iter::once(error).chain(&error.also).peekable();
+    while let Some(error) = all.next() {
         // An option's or a field's own name says it already.
         let of = match about.is_empty() || error.message.starts_with("--") {
             true => String::new(),
             false => format!("{about}: "),
         };
         screen.mark(Mark::Bad, format!("{of}{} ({})", error.message, error.code.name()));
-        screen.advice(error.hint());
+        // What is to be done about several is said once, below the last of them.
+        if all.peek().is_none_or(|next| next.hint() != error.hint()) {
+            screen.advice(error.hint());
+        }
     }
 }
 

@@ -248,7 +248,7 @@ fn spoilt(flaw: ModulusFault) -> Error {
 }
 
 fn cannot_wrap() -> Error {
-    Error::new(Code::Bug, "the secret could not be wrapped for a recipient")
+    Error::new(Code::Bug, "the data key could not be wrapped for a recipient")
 }
 
 fn looks_like_a_path(text: &str) -> bool {

@@ -52,7 +52,7 @@ pub fn recovery_instructions(
     text.push_str(&partial(manifest, selection));
     text.push_str("\n## 1. The objects\n\n");
     text.push_str(&fetching(manifest, place)?);
-    text.push_str("\n## 2. The secret\n\nIts wrapped copies, each for one private key:\n\n");
+    text.push_str("\n## 2. The data key\n\nIts wrapped copies, each for one private key:\n\n");
     for wrapped in &manifest.recipients {
         text.push_str(&format!("- key `{}`: {}\n", wrapped.fingerprint, base_name(&wrapped.object)));
     }
@@ -65,7 +65,7 @@ pub fn recovery_instructions(
         text.push_str(
             "A dump is SQL and rows. Anyone who could write to the source may have put commands for psql into it (`\\!` starts a program);\n\
              its first command, `\\restrict`, has psql refuse them up to `\\unrestrict` at its end. A `psql` that does not know it is older\n\
-             than August 2025, and one of before August 2026 can be led around it: take a newer one. A dump without `\\restrict`\n\
+             than August 2025, and one older than August 2026 can be tricked past it: take a newer one. A dump without `\\restrict`\n\
              is by an older pg_dump: read it first, or give it to `pgseal restore`, which refuses such commands in any dump.\n\
              The single transaction leaves nothing of an attempt that fails, unless there are large objects, whose own transaction ends\n\
              it: `dropdb restored` before the next one.\n\
@@ -160,7 +160,7 @@ fn fetching(manifest: &Manifest, place: Option<&str>) -> Result<String> {
         .map(|beginning| format!(" --include {}", quoted(&format!("{beginning}*"))))
         .collect();
     Ok(format!(
-        "Fetch all of them from where they lie now, and put the private key beside them as `private_key.pem`:\n\n\
+        "Fetch all of them from where they are now, and put the private key beside them as `private_key.pem`:\n\n\
          {FETCH}{}{ALL}{own}\n",
         quoted(&format!("{place}/"))
     ))
@@ -239,7 +239,7 @@ fn checks(manifest: &Manifest, name: &str) -> String {
     let mut commands = format!(
         "MK=$(printf 'pgseal/1 manifest mac\\001' | openssl dgst -sha256 -hmac \"$(head -n1 key.txt)\" -r | cut -c1-64)\n\
          MAC=$(head -n1 {name} | openssl dgst -sha256 -mac HMAC -macopt hexkey:$MK -r | cut -c1-64)\n\
-         tail -n +2 {name} | grep -qF \"{{\\\"mac\\\":\\\"hmac-sha256:$MAC\\\"\" && echo {name}: OK || echo {name}: NOT proven by this secret\n\
+         tail -n +2 {name} | grep -qF \"{{\\\"mac\\\":\\\"hmac-sha256:$MAC\\\"\" && echo {name}: OK || echo {name}: NOT proven by this data key\n\
          while read -r SUM FILE; do\n\
          \x20 [ \"$(openssl dgst -sha256 -r \"./$FILE\" | cut -c1-64)\" = \"$SUM\" ] && echo \"$FILE: OK\" || echo \"$FILE: NOT what was written\"\n\
          done <<'SUMS'\n"

@@ -13,6 +13,9 @@ const MAX_WINDOWS: usize = 24;
 /// A dump whose end is further off than this is not worked out to the minute.
 const HORIZON: Duration = Duration::days(30);
 
+/// Bytes a second: a gigabyte takes more than four hours.
+const TOO_SLOW: u64 = 64 << 10;
+
 /// Bytes per second out of `pg_dump`, at each time of the day.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RateSchedule {
@@ -78,6 +81,14 @@ impl RateSchedule {
     /// Outside of all times.
     pub fn rest(&self) -> RateLimit {
         self.rest
+    }
+
+    /// A rate at which no database is ever done, which is a unit that was forgotten.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let rates = self.windows.iter().map(|window| window.rate).chain([self.rest]);
+        let slowest = rates.filter_map(RateLimit::bytes_per_second).min()?;
+        (slowest < TOO_SLOW)
+            .then(|| format!("rate_limit is {slowest} bytes a second: a number without a unit is bytes, and {slowest}M is megabytes"))
     }
 
     pub fn at(&self, now: OffsetDateTime) -> RateLimit {
@@ -227,5 +238,14 @@ mod tests {
             let error = schedule(list.clone(), "UTC").unwrap_err();
             assert_eq!(error.field.as_deref(), Some("rate_limit"), "{list}");
         }
+    }
+
+    #[test]
+    fn a_number_without_its_unit_is_told() {
+        let told = |text: &str| RateSchedule::from(RateLimit::parse(text).unwrap()).warning();
+        assert!(told("2").unwrap().contains("2M is megabytes"));
+        assert_eq!((told("10M"), told("0"), told("64k")), (None, None, None));
+        let list = json!([{"from": "01:00", "to": "02:00", "rate": "50"}]);
+        assert!(schedule(list, "UTC").unwrap().warning().is_some());
     }
 }

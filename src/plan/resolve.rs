@@ -79,7 +79,8 @@ impl Plan {
             warnings
                 .push("exclude_databases has an effect beside `database` \"*\" alone: the databases named here are backed up".to_owned());
         }
-        let scheduled_time = scheduled_time?;
+        let (scheduled_time, rate_limit) = (scheduled_time?, rate_limit?);
+        warnings.extend(rate_limit.warning());
         Some(Self {
             action: action?,
             exclude_databases,
@@ -87,7 +88,7 @@ impl Plan {
             source: source?,
             destination: destination?,
             recipients: recipients?,
-            rate_limit: rate_limit?,
+            rate_limit,
             compression: compression?,
             workers: workers?.map_or(place.cpus, |workers| workers as usize),
             checked_blocks: checked_blocks?,

@@ -45,10 +45,7 @@ fn target(asked: &EventFields<'_>, allowed_hosts: &AllowedHosts) -> Result<Datab
         (None, None, Some(members)) => Ok(DatabaseTarget::Discovered(Discovery::new(members)?)),
         (None, None, None) => Err(missing(&["host", "instance"])),
         (Some(_), Some(_), _) => Err(bad("host", "and `instance` exclude each other: give one")),
-        _ => Err(bad(
-            "discover",
-            "stands in the place of `host` and `instance`: give one of the three",
-        )),
+        _ => Err(bad("discover", "is given beside `host` or `instance`: give one of the three")),
     }
 }
 

@@ -58,7 +58,7 @@ impl ListedDatabase {
 }
 
 impl DatabaseList {
-    /// Leaves all but these out. What the server has not among its databases fails: whoever named it expects a backup.
+    /// Leaves all but these out. What the server has not among its databases fails: the one who named it expects a backup.
     pub(crate) fn narrow(&mut self, only: &[String]) {
         self.databases.retain(|listed| only.iter().any(|name| name == listed.name()));
         for name in only {

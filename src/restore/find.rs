@@ -150,7 +150,7 @@ impl ChosenBackup {
 }
 
 /// The newest backups whose names begin like the one that is not there.
-async fn near(location: &Location, env: &Env) -> Vec<String> {
+pub(super) async fn near(location: &Location, env: &Env) -> Vec<String> {
     let Some((folder, beginning)) = location.split() else {
         return Vec::new();
     };
@@ -215,7 +215,7 @@ fn must_be_alone(sealed: &[String]) -> Result<()> {
     let Some(name) = sealed.first() else { return Ok(()) };
     Err(Error::new(
         Code::Tampered,
-        format!("beside objects of the legacy image's kind stands {name}, which is of a sealed backup whose manifest is not here"),
+        format!("{name} beside these objects of the legacy image is of a sealed backup whose manifest is not here"),
     )
     .advise(
         "Fetch the manifest too; where it is gone, somebody took it away. What the legacy image wrote is opened from a folder of its own.",

@@ -5,6 +5,7 @@ pub(super) mod folder;
 pub(super) mod newest;
 pub(super) mod tree;
 
+use super::find::near;
 use super::latest;
 use super::provenance::Origin;
 use crate::cancel::Cancel;
@@ -245,7 +246,12 @@ async fn one_place(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Ca
             0 => "no folder is in it either".to_owned(),
             count => format!("the folders in it are places of their own ({count}): {}", some_of(&listing.folders)),
         };
-        tracing::warn!(target: ANSWER, "no object that could be of a backup stands directly under {location}; {below}");
+        let near = cancel.run_until_cancelled(async { Ok(near(&named, env).await) }).await?;
+        let meant = match near.is_empty() {
+            true => String::new(),
+            false => format!(". Did you mean {}?", near.join(" or ")),
+        };
+        tracing::warn!(target: ANSWER, "no object that could be of a backup is directly under {location}; {below}{meant}");
     }
     Ok(listing)
 }

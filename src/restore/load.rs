@@ -335,7 +335,7 @@ impl Load<'_> {
             };
             if properties.has_settings() {
                 warnings.push(format!(
-                "settings, comment and privileges of the source's database itself were not applied: they come with --create, and stand in \
+                "settings, comment and privileges of the source's database itself were not applied: they come with --create, and are in \
                  the {place}"
             ));
             }

@@ -95,7 +95,7 @@ impl S3 {
             if listed.len() > LISTING_LIMIT {
                 return Err(Error::new(
                     Code::StemTaken,
-                    format!("more than {LISTING_LIMIT} objects stand under {beginning}: no backup makes so many"),
+                    format!("more than {LISTING_LIMIT} objects are under {beginning}: no backup makes so many"),
                 ));
             }
             if !pages.turn(&page, &arn)? {

@@ -112,7 +112,7 @@ fn read(file: &Path) -> Result<Option<Map<String, Value>>> {
     let value = UniqueNames.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
     match value.map_err(|error| {
         refused(&format_args!(
-            "line {}, column {}: not JSON in which each name stands once",
+            "line {}, column {}: not JSON with each name once",
             error.line(),
             error.column()
         ))

@@ -76,7 +76,7 @@ pub enum Word {
     /// `commit_failed`, for a key of the legacy format that an earlier run left.
     KeyExists,
     Terminated,
-    /// `terminated`: "if it arrives all the same, the backup stands".
+    /// `terminated`: "if it arrives all the same, the backup is there".
     OnItsWay,
     /// `commit_unknown`, for a manifest.
     ManifestUnknown,

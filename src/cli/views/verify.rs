@@ -27,7 +27,7 @@ impl Answer for VerifyReport {
                     Mark::Good,
                     format!("{}: every byte has the hash that its manifest names{part}", self.stem),
                 );
-                screen.advice("Whether the manifest is genuine only the private key proves: give --key.");
+                screen.advice("Only the private key proves that the manifest is genuine: give --key.");
             }
             None => {
                 screen.mark(

@@ -27,7 +27,7 @@ pub(super) fn condition(kind: &PatternField, pattern: &str, database: &DatabaseN
     };
     match (kind.of_schemas, dots, parts.as_slice()) {
         (true, 0, [name]) => Ok(is("n.nspname", name)),
-        (true, ..) => improper("has a dot: a schema's name stands alone, in double quotes if it holds one"),
+        (true, ..) => improper("has a dot: give the schema's name alone, in double quotes if the name itself has a dot"),
         (false, 0, [name]) => Ok(format!(
             "({} AND pg_catalog.array_position({path}, c.relnamespace) IS NOT NULL AND NOT EXISTS (
                  SELECT FROM pg_catalog.pg_class o WHERE o.relname OPERATOR(pg_catalog.=) c.relname
@@ -37,7 +37,7 @@ pub(super) fn condition(kind: &PatternField, pattern: &str, database: &DatabaseN
         )),
         (false, 2, [_, ..]) if first != database.as_str() => improper("names another database"),
         (false, 1 | 2, [.., schema, name]) => Ok(format!("({} AND {})", is("n.nspname", schema), is("c.relname", name))),
-        _ => improper("has too many dots: names that hold one stand in double quotes"),
+        _ => improper("has too many dots: put a name that has one in double quotes"),
     }
 }
 

@@ -142,7 +142,7 @@ fn newest<'a>(found: &'a [UnverifiedManifest], signer: Option<&Verifier>, sizes:
     whole.or_else(|| found.iter().find(is_whole)).or(found.first())
 }
 
-/// Why a reader with the key may refuse it. Without the key none of the manifests is proven: whoever may write to the bucket can
+/// Why a reader with the key may refuse it. Without the key none of the manifests is proven: anyone who may write to the bucket can
 /// cause a doubt, and none of theirs is taken for a backup. A pinned signer settles it, as it does for `restore`.
 fn doubts(newest: &UnverifiedManifest, all: &[UnverifiedManifest], signer: Option<&Verifier>) -> Vec<String> {
     let mut doubts: Vec<String> = check_signature(newest, signer)
@@ -175,7 +175,7 @@ fn doubts(newest: &UnverifiedManifest, all: &[UnverifiedManifest], signer: Optio
 fn downgraded(stem: &str) -> Error {
     Error::new(
         Code::Tampered,
-        format!("objects of the legacy image's kind stand under {stem}, the name of a sealed backup"),
+        format!("objects of the legacy image's kind are under {stem}, the name of a sealed backup"),
     )
 }
 

@@ -62,7 +62,7 @@ fn a_signal_while_the_manifest_is_on_its_way_says_what_came_of_it() {
     let said = stopped(Fault::Silence);
     said.failed("terminated", 6);
     assert!(
-        said.stdout.contains("if it arrives all the same, the backup stands"),
+        said.stdout.contains("if it arrives all the same, the backup is there"),
         "{}",
         said.stdout
     );

@@ -228,7 +228,7 @@ fn tags_narrow_named_databases_and_all() {
         planned(json!("*"), &[("pgseal:databases", "app template1")]),
         ["app planned", "template1 no_database"]
     );
-    // Nothing is left: that is said, for whoever may tag could end all backups.
+    // Nothing is left: that is said, for anyone who may tag could end all backups.
     let none = [("pgseal:databases", "app"), ("pgseal:exclude-databases", "app")];
     assert_eq!(planned(json!("*"), &none), ["instance_not_found"]);
 }
