@@ -101,21 +101,21 @@ def main():
         Environment={"Variables": variables | {"PGSEAL_PLAN_LOCATION": f"s3://{ORDER['plans']}/plans", "PGSEAL_TOLERATED_FAILURES": "40"}},
     )
     ecs.create_cluster(clusterName="fleet")
-    task = ecs.register_task_definition(
+    ecs.register_task_definition(
         family="fleet", networkMode="host", requiresCompatibilities=["EC2"], cpu="1024", memory="2048",
         containerDefinitions=[{
             "name": "pgseal", "image": ORDER["image"], "essential": True, "user": "10001:10001", "readonlyRootFilesystem": True,
             # The image's own clients, and not this machine's.
             "environment": [{"name": name, "value": value} for name, value in variables.items() if name != "PGSEAL_PG_BIN"],
         }],
-    )["taskDefinition"]["taskDefinitionArn"]
+    )
     queue = sqs.create_queue(QueueName="told")["QueueUrl"]
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_rule(Name="fleet", EventPattern=json.dumps({"source": ["pgseal.fleet"]}))
     events.put_targets(Rule="fleet", Targets=[{"Id": "queue", "Arn": queue_arn}])
     definition = pathlib.Path("deploy/fleet.asl.json").read_text(encoding="utf-8")
     for name, value in {
-        "FunctionArn": function["FunctionArn"], "ClusterArn": "fleet", "TaskDefinitionArn": task, "Subnets": "subnet-1,subnet-2",
+        "FunctionArn": function["FunctionArn"], "ClusterArn": "fleet", "TaskFamily": "fleet", "Subnets": "subnet-1,subnet-2",
         "SecurityGroups": "sg-1", "AssignPublicIp": "DISABLED", "ServersAtOnce": "2", "DatabasesAtOnce": "1", "EventBus": "default",
     }.items():
         definition = definition.replace("${" + name + "}", value)

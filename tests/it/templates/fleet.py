@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import sys
 
 import cfn
 from iam import IF_NONE_MATCH, KEY, allowed, listed, request, statements
@@ -22,6 +23,7 @@ EVENTS = {"RdsEventIds": "RDS-EVENT-0005,RDS-EVENT-0043"}
 FIELDS = "action,scheduled_time,database,instance,host,port,discover,exclude_databases"
 OF_THE_FUNCTION = {"PGSEAL_PLAN_LOCATION", "PGSEAL_TOLERATED_FAILURES"}
 MACHINE = "arn:aws:states:eu-west-1:111122223333:stateMachine:pgseal-fleet"
+DEFINITIONS = "arn:aws:ecs:eu-west-1:111122223333:task-definition/"
 EXECUTION = "arn:aws:states:eu-west-1:111122223333:execution:pgseal-fleet"
 ALARMS = {"FailedRunAlarm", "NoRunAlarm", "NotStartedAlarm"}
 # A second value for each parameter: none is without effect.
@@ -52,6 +54,17 @@ def fleet(**given):
 def the_definition_is_that_of_the_file():
     with open(DEFINITION, encoding="utf-8") as file:
         text = file.read()
+    with open(TEMPLATE, encoding="utf-8") as file:
+        template = file.read()
+    begin = template.index("      Definition:\n") + len("      Definition:\n")
+    end = template.index("\n  ScheduleRole:", begin)
+    copied = "".join(f"        {line}\n" for line in text.splitlines())
+    if "--write" in sys.argv:
+        with open(TEMPLATE, "w", encoding="utf-8") as file:
+            file.write(template[:begin] + copied + template[end:])
+        cfn.load.cache_clear()
+    else:
+        assert template[begin:end] == copied, f"{TEMPLATE} is behind {DEFINITION}; run this with --write"
     machine = cfn.load(TEMPLATE)["Resources"]["StateMachine"]["Properties"]
     assert machine["Definition"] == json.loads(text), f"{TEMPLATE} and {DEFINITION} have two definitions"
     named = set(re.findall(r"\$\{(\w+)\}", text))
@@ -63,13 +76,68 @@ def the_definition_is_that_of_the_file():
     assert states["Limits"]["Parameters"] == {"servers.$": "States.StringToJson('10')", "databases.$": "States.StringToJson('1')"}
     item = states["Servers"]["ItemProcessor"]["States"]["Databases"]["ItemProcessor"]["States"]
     task = item["Task"]["Parameters"]
-    assert task["Cluster"] == "<Cluster.Arn>" and task["TaskDefinition"] == "<FleetTask>", task
+    assert task["Cluster"] == "<Cluster.Arn>" and task["TaskDefinition"] == fleet().properties("FleetTask")["Family"], task
+    # The name alone makes no order between the two.
+    assert cfn.load(TEMPLATE)["Resources"]["StateMachine"]["DependsOn"] == "FleetTask"
     network = task["NetworkConfiguration"]["AwsvpcConfiguration"]
     assert network["Subnets.$"] == f"States.StringSplit('{NEEDED['SubnetIds']}', ',')", network
     assert network["AssignPublicIp"] == "DISABLED", network
     (container,) = task["Overrides"]["ContainerOverrides"]
     assert container["Name"] == fleet().properties("FleetTask")["ContainerDefinitions"][0]["Name"]
     no_state_is_missing(json.loads(filled))
+    what_is_tried_again(json.loads(text)["States"])
+    no_map_puts_out_more_than_it_may(json.loads(text)["States"])
+
+
+def what_is_tried_again(states):
+    """Each error that may pass by itself, of the service that a state calls, as AWS's pages of its integration name them."""
+    of_lambda = {f"Lambda.{name}" for name in (
+        "ServiceException", "AWSLambdaException", "SdkClientException", "TooManyRequestsException", "ClientExecutionTimeoutException")}
+    # A lack of room comes as the one of a call that failed, or, of waitForTaskToken, as the other: of Failures in its answer.
+    of_ecs = {"ECS.ServerException", "ECS.ThrottlingException", "ECS.AmazonECSException", "AmazonECS.Unknown"}
+    # Of a function that ended without a word of its own: the plan is made again, the backup goes to a task.
+    unknown = "Lambda.Unknown"
+    seen = set()
+
+    def look(states):
+        for name, state in states.items():
+            retried = {error for retrier in state.get("Retry", []) for error in retrier["ErrorEquals"]}
+            caught = {error for catcher in state.get("Catch", []) for error in catcher["ErrorEquals"]}
+            resource = state.get("Resource", "")
+            if "ItemProcessor" in state:
+                assert "States.ItemReaderFailed" in retried, name
+                look(state["ItemProcessor"]["States"])
+            elif "lambda:invoke" in resource:
+                assert of_lambda <= retried, (name, of_lambda - retried)
+                assert unknown in (caught if name == "Function" else retried), name
+                assert name == "Function" or "States.ALL" in caught, name
+            elif "ecs:runTask" in resource:
+                assert of_ecs <= retried, (name, of_ecs - retried)
+                (start,) = [retrier for retrier in state["Retry"] if "AmazonECS.Unknown" in retrier["ErrorEquals"]]
+                waits = [min(60 * 2**number, start["MaxDelaySeconds"]) for number in range(start["MaxAttempts"])]
+                # Until others have ended; half of it by jitter.
+                assert 2 * 3600 < sum(waits) < 6 * 3600, waits
+            elif "events:putEvents" in resource:
+                assert retried == {"States.TaskFailed"}, name
+            else:
+                assert "Resource" not in state, f"{name} calls something that this test does not know"
+            seen.add(name)
+
+    look(states)
+    assert {"Plan", "Function", "Task", "Summarize", "Tell", "Servers", "Databases"} <= seen, seen
+
+
+def no_map_puts_out_more_than_it_may(states):
+    """A map holds what its items put out, 256 KiB of it, before ResultPath drops it; what States.ALL does not catch."""
+    assert states["Servers"]["ResultPath"] is None
+    of_server = states["Servers"]["ItemProcessor"]["States"]
+    ends = [state for state in of_server.values() if state.get("End")]
+    assert [(state["Type"], state["Result"], "ResultPath" in state) for state in ends] == [("Pass", {}, False)], ends
+    of_database = of_server["Databases"]["ItemProcessor"]["States"]
+    for state in of_database.values():
+        # {"status":"already_complete"} a database: 8,000 of one server.
+        if state.get("End"):
+            assert set(state["ResultSelector"]) == {"status.$"} and "ResultPath" not in state, state
 
 
 def no_state_is_missing(machine):
@@ -138,7 +206,7 @@ def what_a_backup_may_do(function, task):
         (True, asks("kms:Sign", KEY.replace("0f1e", "aaaa"))),
         (False, asks("kms:Sign", KEY)),
         (False, asks("iam:PassRole", "<TaskRole.Arn>")),
-        (False, asks("ecs:RunTask", "<FleetTask>")),
+        (False, asks("ecs:RunTask", f"{DEFINITIONS}pgseal-fleet:1")),
         (False, asks("lambda:InvokeFunction", "<FleetFunction.Arn>")),
         (False, asks("states:StartExecution", MACHINE)),
         (False, asks("events:PutEvents", "arn:aws:events:eu-west-1:111122223333:event-bus/default")),
@@ -190,14 +258,16 @@ def each_role():
         (True, asks("lambda:InvokeFunction", "<FleetFunction.Arn>")),
         (False, asks("lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:111122223333:function:other")),
         (False, asks("lambda:UpdateFunctionCode", "<FleetFunction.Arn>")),
-        (True, asks("ecs:RunTask", "<FleetTask>", **here)),
-        (False, asks("ecs:RunTask", "<FleetTask>", **{"ecs:cluster": "arn:aws:ecs:eu-west-1:111122223333:cluster/other"})),
-        (False, asks("ecs:RunTask", "<FleetTask>")),
-        (False, asks("ecs:RunTask", "arn:aws:ecs:eu-west-1:111122223333:task-definition/other:1", **here)),
+        # Whichever revision is the newest when a task begins: those before it are gone.
+        *[(True, asks("ecs:RunTask", f"{DEFINITIONS}pgseal-fleet:{revision}", **here)) for revision in (1, 12)],
+        (False, asks("ecs:RunTask", f"{DEFINITIONS}pgseal-fleet-2:1", **here)),
+        (False, asks("ecs:RunTask", f"{DEFINITIONS}pgseal-fleet:1", **{"ecs:cluster": "arn:aws:ecs:eu-west-1:111122223333:cluster/other"})),
+        (False, asks("ecs:RunTask", f"{DEFINITIONS}pgseal-fleet:1")),
+        (False, asks("ecs:RunTask", f"{DEFINITIONS}other:1", **here)),
         (False, asks("ecs:RegisterTaskDefinition", "*")),
         (True, asks("ecs:TagResource", tagged, **{"ecs:CreateAction": "RunTask"})),
         (False, asks("ecs:TagResource", tagged)),
-        (False, asks("ecs:TagResource", "<FleetTask>", **{"ecs:CreateAction": "RunTask"})),
+        (False, asks("ecs:TagResource", f"{DEFINITIONS}pgseal-fleet:1", **{"ecs:CreateAction": "RunTask"})),
         *[(True, asks("iam:PassRole", f"<{role}.Arn>", **to_tasks)) for role in ("TaskRole", "TaskExecutionRole")],
         *[(False, asks("iam:PassRole", f"<{role}.Arn>", **to_tasks)) for role in ("FunctionRole", "StateMachineRole", "ScheduleRole")],
         (False, asks("iam:PassRole", "arn:aws:iam::111122223333:role/admin", **to_tasks)),
@@ -225,7 +295,7 @@ def each_role():
         (False, asks("states:StartExecution", "arn:aws:states:eu-west-1:111122223333:stateMachine:other")),
         (True, asks("sqs:SendMessage", "<NotStarted.Arn>")),
         (False, asks("sqs:ReceiveMessage", "<NotStarted.Arn>")),
-        (False, asks("ecs:RunTask", "<FleetTask>", **here)),
+        (False, asks("ecs:RunTask", f"{DEFINITIONS}pgseal-fleet:1", **here)),
         (False, asks("iam:PassRole", "<TaskRole.Arn>", **to_tasks)),
     ]:
         assert allowed(asked, starter, [], True) == expected, ("who starts it", expected, asked)

@@ -170,7 +170,7 @@ resource "aws_sfn_state_machine" "this" {
   definition = templatefile("${path.module}/../../../fleet.asl.json", {
     FunctionArn       = aws_lambda_function.this[0].arn
     ClusterArn        = aws_ecs_cluster.this[0].arn
-    TaskDefinitionArn = aws_ecs_task_definition.this[0].arn
+    TaskFamily        = aws_ecs_task_definition.this[0].family
     Subnets           = join(",", var.subnet_ids)
     SecurityGroups    = aws_security_group.this[0].id
     AssignPublicIp    = var.assign_public_ip ? "ENABLED" : "DISABLED"

@@ -165,10 +165,11 @@ locals {
       Resource = aws_lambda_function.this[*].arn
     },
     {
+      # Of each revision: a run goes on when there is a new one.
       Sid       = "RunTasks"
       Effect    = "Allow"
       Action    = ["ecs:RunTask"]
-      Resource  = aws_ecs_task_definition.this[*].arn
+      Resource  = ["arn:${local.partition}:ecs:${local.region}:${local.account}:task-definition/${var.name}:*"]
       Condition = { ArnEquals = { "ecs:cluster" = one(aws_ecs_cluster.this[*].arn) } }
     },
     {

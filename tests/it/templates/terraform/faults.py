@@ -106,6 +106,8 @@ FLEET = [
     ("fleet", "policies.tf", 'Action   = ["states:SendTaskHeartbeat", "states:SendTaskSuccess", "states:SendTaskFailure"]\n      Resource = [local.state_machine, "${local.state_machine}/*"]',
      'Action   = ["states:SendTaskHeartbeat", "states:SendTaskSuccess", "states:SendTaskFailure"]\n      Resource = [local.state_machine]'),
     ("fleet", "policies.tf", 'Condition = { ArnEquals = { "ecs:cluster" = one(aws_ecs_cluster.this[*].arn) } }', "Condition = {}"),
+    ("fleet", "policies.tf", "task-definition/${var.name}:*", "task-definition/*"),
+    ("fleet", "main.tf", "aws_ecs_task_definition.this[0].family", "aws_ecs_task_definition.this[0].arn"),
     ("fleet", "policies.tf", "concat(aws_iam_role.task[*].arn, aws_iam_role.execution[*].arn)", '["*"]'),
     ("fleet", "policies.tf", 'Sid       = "NotByTheCode"\n      Effect    = "Deny"', 'Sid       = "NotByTheCode"\n      Effect    = "Allow"'),
     ("fleet", "roles.tf", 'length(var.rds_event_ids) > 0 ? ["events"] : []', '["events"]'),

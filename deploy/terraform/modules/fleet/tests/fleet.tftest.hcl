@@ -100,7 +100,7 @@ run "each_role_has_its_own_rights" {
   assert {
     condition = { for statement in jsondecode(aws_iam_role_policy.state_machine[0].policy).Statement : statement.Sid => [statement.Effect, statement.Action, statement.Resource] } == {
       CallTheFunction     = ["Allow", ["lambda:InvokeFunction"], ["arn:aws:lambda:eu-west-1:111122223333:function:pgseal-fleet"]]
-      RunTasks            = ["Allow", ["ecs:RunTask"], ["arn:aws:ecs:eu-west-1:111122223333:task-definition/pgseal-fleet:7"]]
+      RunTasks            = ["Allow", ["ecs:RunTask"], ["arn:aws:ecs:eu-west-1:111122223333:task-definition/pgseal-fleet:*"]]
       TagTasks            = ["Allow", ["ecs:TagResource"], ["arn:aws:ecs:eu-west-1:111122223333:task/pgseal-fleet/*"]]
       GiveTasksTheirRoles = ["Allow", ["iam:PassRole"], [aws_iam_role.task[0].arn, aws_iam_role.execution[0].arn]]
       ReadPlans           = ["Allow", ["s3:GetObject"], ["arn:aws:s3:::plans/plans/*"]]
@@ -243,7 +243,7 @@ run "what_runs_and_what_it_is_told" {
       file("../../../fleet.asl.json"),
       "$${FunctionArn}", "arn:aws:lambda:eu-west-1:111122223333:function:pgseal-fleet"),
       "$${ClusterArn}", "arn:aws:ecs:eu-west-1:111122223333:cluster/pgseal-fleet"),
-      "$${TaskDefinitionArn}", "arn:aws:ecs:eu-west-1:111122223333:task-definition/pgseal-fleet:7"),
+      "$${TaskFamily}", "pgseal-fleet"),
       "$${Subnets}", "subnet-1,subnet-2"),
       "$${SecurityGroups}", "sg-fleet"),
       "$${AssignPublicIp}", "DISABLED"),
