@@ -33,7 +33,7 @@ EFFECTS = {
     "SubnetIds": "subnet-1", "DatabaseCidr": "10.1.0.0/16", "FirstPort": "5431", "LastPort": "5433", "AssignPublicIp": "ENABLED",
     "BucketName": "acme-vault", "BucketOwner": "444455556666", "Prefix": "backups/111122223333", "KmsKeyArn": KEY,
     "RecipientsPath": "/r", "AllowedFingerprints": "cd" * 32, "SigningKeyArn": KEY, "RateLimit": "0", "Compression": "zstd:19",
-    "Retention": "gfs", "MemorySize": "3008", "ServersAtOnce": "20", "DatabasesAtOnce": "2", "ToleratedFailures": "5",
+    "Retention": "gfs", "RetentionTimezone": "Europe/Berlin", "DailyDays": "7", "WeeklyDays": "28", "MonthlyDays": "180", "YearlyDays": "1100", "MemorySize": "3008", "ServersAtOnce": "20", "DatabasesAtOnce": "2", "ToleratedFailures": "5",
     "Schedule": "rate(1 day)", "ScheduleTimezone": "Europe/Berlin", "ScheduleState": "DISABLED",
     "RdsEventIds": "RDS-EVENT-0005", "AlarmTopicArn": TOPIC, "LogRetentionDays": "365", "PermissionsBoundaryArn": BOUNDARY,
 }
@@ -42,7 +42,7 @@ REFUSED = {
     "DatabaseUser": ["*", "back/up"], "AllowedHosts": [""], "DatabaseCidr": ["10.0.0.0"], "FirstPort": ["0"], "LastPort": ["65536"],
     "BucketName": ["acme-*", "Acme"], "BucketOwner": ["acme"], "Prefix": ["*", "backups/", ""], "KmsKeyArn": ["alias/backups"],
     "RecipientsPath": ["/", "pgseal"], "AllowedFingerprints": ["", "45d2ebf9"], "RateLimit": ["10MB"], "Compression": ["gzip", "zstd:20"],
-    "Retention": ["hourly"], "MemorySize": ["128"], "ServersAtOnce": ["0"], "ToleratedFailures": ["101"], "Schedule": ["0 2 * * *"],
+    "Retention": ["hourly"], "LockMode": ["FOREVER"], "DailyDays": ["13"], "MemorySize": ["128"], "ServersAtOnce": ["0"], "ToleratedFailures": ["101"], "Schedule": ["0 2 * * *"],
     "AlarmTopicArn": ["alarms"],
 }
 
@@ -171,6 +171,31 @@ def function_and_task_are_told_the_same():
         assert sum(len(name) + len(str(value)) for name, value in function.items()) < 4096 - 10 * 65
 
 
+def each_class_has_its_own_lock():
+    """As of template.yaml, with the days of the vault: else a yearly backup would have the bucket's lock, which is of days."""
+    offered = ("RetentionTimezone", "DailyDays", "WeeklyDays", "MonthlyDays", "YearlyDays")
+    declared, ours = cfn.load("template.yaml")["Parameters"], cfn.load(TEMPLATE)["Parameters"]
+    for name in offered:
+        assert {**declared[name], "Description": ""} == {**ours[name], "Description": ""}, name
+    for name in ("LockMode", "Retention"):
+        assert set(declared[name]["AllowedValues"]) == set(ours[name]["AllowedValues"]) and declared[name]["Default"] == ours[name]["Default"], name
+    days = {"DailyDays": "7", "WeeklyDays": "28", "MonthlyDays": "180", "YearlyDays": "3660"}
+    for retention, mode in itertools.product(ours["Retention"]["AllowedValues"], ours["LockMode"]["AllowedValues"]):
+        given = {"Retention": retention, "LockMode": mode, "RetentionTimezone": "Europe/Berlin"} | days
+        if mode == "COMPLIANCE" and not retention:
+            assert "needs Retention" in cfn.refused(TEMPLATE, NEEDED | given)
+            continue
+        model = cfn.template(**given).properties("BackupFunction")["Environment"]["Variables"]
+        told = fleet(**given).properties("FleetFunction")["Environment"]["Variables"]
+        lock = json.loads(told.get("PGSEAL_EVENT_DEFAULTS", "{}"))
+        assert lock == json.loads(model["PGSEAL_EVENT_DEFAULTS"]) and bool(lock) == bool(retention and mode != "NONE"), (given, lock)
+        for name in ("RETENTION", "RETENTION_DAYS", "RETENTION_TIMEZONE"):
+            assert told[name] == model[name], (given, name)
+        role = statements(fleet(**given), "BackupPolicy")
+        for action, is_needed in [("s3:PutObjectRetention", bool(lock)), ("s3:PutObjectTagging", bool(retention))]:
+            assert allowed(request(action, "acme-backups", "backups/orders/x"), role, [], True) == is_needed, (given, action)
+
+
 def asks(action, resource, **context):
     return {"action": action, "resource": resource, "context": {"aws:PrincipalAccount": cfn.ACCOUNT} | context}
 
@@ -197,7 +222,8 @@ def what_a_backup_may_do(function, task):
         (False, request("s3:BypassGovernanceRetention", bucket, f"{stem}.manifest.jsonl")),
         (False, request("s3:PutBucketPolicy", bucket)),
         (True, request("s3:PutObjectTagging", bucket, f"{stem}.manifest.jsonl")),
-        (False, request("s3:PutObjectRetention", bucket, f"{stem}.manifest.jsonl")),
+        (True, request("s3:PutObjectRetention", bucket, f"{stem}.manifest.jsonl")),
+        (False, request("s3:PutObjectRetention", bucket, "elsewhere/x")),
         (True, asks("ssm:GetParametersByPath", path)),
         (False, asks("ssm:GetParametersByPath", path + "2")),
         (False, asks("ssm:PutParameter", path + "/x")),
@@ -358,13 +384,16 @@ def the_schedule_asks_for_what_is_meant():
 
 def each_parameter_counts():
     template = cfn.load(TEMPLATE)
-    assert set(EFFECTS) == set(template["Parameters"]), "a parameter without a second value here"
+    assert set(EFFECTS) | {"LockMode"} == set(template["Parameters"]), "a parameter without a second value here"
 
     def whole(stack):
         return json.dumps([stack.resources, stack.outputs], sort_keys=True, default=str)
 
     for name, value in EFFECTS.items():
         assert whole(fleet()) != whole(fleet(**{name: value})), f"{name} has no effect"
+    # Of backups with a class alone.
+    assert whole(fleet(Retention="gfs")) != whole(fleet(Retention="gfs", LockMode="COMPLIANCE"))
+    assert whole(fleet()) == whole(fleet(LockMode="NONE"))
     for name, values in REFUSED.items():
         for value in values:
             told = cfn.refused(TEMPLATE, NEEDED | {name: value})
@@ -372,7 +401,7 @@ def each_parameter_counts():
     for each in [*template["Parameters"].values(), *template["Outputs"].values()]:
         assert each["Description"], each
     # Nothing dangles, whatever is on.
-    switches = [EVENTS, {"AlarmTopicArn": TOPIC}, {"KmsKeyArn": KEY}, {"SigningKeyArn": KEY}, {"Retention": "gfs"}, {"ScheduleState": "DISABLED"}]
+    switches = [EVENTS, {"AlarmTopicArn": TOPIC}, {"KmsKeyArn": KEY}, {"SigningKeyArn": KEY}, {"Retention": "gfs"}, {"LockMode": "NONE"}, {"ScheduleState": "DISABLED"}]
     for chosen in itertools.product((False, True), repeat=len(switches)):
         given = {key: value for on, switch in zip(chosen, switches) if on for key, value in switch.items()}
         assert "AWS::" not in whole(fleet(**given)).replace('"Type": "AWS::', ""), "a pseudo parameter that is not filled in"
@@ -434,6 +463,7 @@ def alarms():
 
 the_definition_is_that_of_the_file()
 function_and_task_are_told_the_same()
+each_class_has_its_own_lock()
 each_role()
 every_role()
 the_schedule_asks_for_what_is_meant()

@@ -19,6 +19,8 @@ locals {
   dns_suffix = try(data.aws_partition.current[0].dns_suffix, "")
   region     = try(data.aws_region.current[0].region, "")
 
+  locks_by_class = var.retention != "none" && var.lock_mode != "NONE"
+
   # What both are told, so that a backup is the same wherever it runs.
   environment = merge(
     {
@@ -38,7 +40,10 @@ locals {
       COMPRESSION                 = var.compression
     },
     { for arn in compact([var.signing_key_arn]) : "PGSEAL_SIGNING_KEY" => arn },
-    var.retention == "none" ? {} : { RETENTION = var.retention },
+    var.retention == "none" ? {} : { RETENTION = var.retention, RETENTION_TIMEZONE = var.retention_timezone },
+    # The lock of its class, and not the bucket's own, which is that of a daily backup.
+    local.locks_by_class ? { PGSEAL_EVENT_DEFAULTS = jsonencode({ object_lock = { mode = var.lock_mode } }) } : {},
+    { RETENTION_DAYS = join(",", [for class in ["daily", "weekly", "monthly", "yearly"] : "${class}=${var.retention_days[class]}"]) },
   )
 
   # As JSON that was read and written again: its angle brackets are escaped, so that neither the scheduler nor EventBridge takes
@@ -168,15 +173,15 @@ resource "aws_sfn_state_machine" "this" {
   # The file stands outside of this folder, since deploy/fleet.yaml has the same definition. Terraform copies whole repositories,
   # so a `source` with `//deploy/terraform/modules/fleet` in it finds it, too.
   definition = templatefile("${path.module}/../../../fleet.asl.json", {
-    FunctionArn       = aws_lambda_function.this[0].arn
-    ClusterArn        = aws_ecs_cluster.this[0].arn
-    TaskFamily        = aws_ecs_task_definition.this[0].family
-    Subnets           = join(",", var.subnet_ids)
-    SecurityGroups    = aws_security_group.this[0].id
-    AssignPublicIp    = var.assign_public_ip ? "ENABLED" : "DISABLED"
-    ServersAtOnce     = var.servers_at_once
-    DatabasesAtOnce   = var.databases_at_once
-    EventBus          = "default"
+    FunctionArn     = aws_lambda_function.this[0].arn
+    ClusterArn      = aws_ecs_cluster.this[0].arn
+    TaskFamily      = aws_ecs_task_definition.this[0].family
+    Subnets         = join(",", var.subnet_ids)
+    SecurityGroups  = aws_security_group.this[0].id
+    AssignPublicIp  = var.assign_public_ip ? "ENABLED" : "DISABLED"
+    ServersAtOnce   = var.servers_at_once
+    DatabasesAtOnce = var.databases_at_once
+    EventBus        = "default"
   })
 
   # Step Functions looks whether the role may do what the definition asks for. A run that starts before would fail.

@@ -19,9 +19,13 @@ locals {
         Resource = ["arn:${local.partition}:rds-db:${local.region}:${local.account}:dbuser:*/${var.database_user}"]
       },
       {
-        Sid      = "WriteBackups"
-        Effect   = "Allow"
-        Action   = concat(["s3:PutObject", "s3:AbortMultipartUpload"], var.retention == "none" ? [] : ["s3:PutObjectTagging"])
+        Sid    = "WriteBackups"
+        Effect = "Allow"
+        Action = concat(
+          ["s3:PutObject", "s3:AbortMultipartUpload"],
+          var.retention == "none" ? [] : ["s3:PutObjectTagging"],
+          local.locks_by_class ? ["s3:PutObjectRetention"] : [],
+        )
         Resource = ["${local.bucket_arn}/${var.prefix}/*"]
       },
       {

@@ -273,6 +273,44 @@ variable "retention" {
   }
 }
 
+variable "retention_timezone" {
+  description = "The time zone whose days `gfs` goes by, such as `Europe/Berlin`"
+  type        = string
+  default     = "UTC"
+}
+
+variable "retention_days" {
+  description = "Days after which the bucket's lifecycle rules remove the manifests of each class: `retention_days` of the bucket or vault. Locks by class are these less 1"
+  type = object({
+    daily   = optional(number, 14)
+    weekly  = optional(number, 60)
+    monthly = optional(number, 400)
+    yearly  = optional(number, 2600)
+  })
+  default = {}
+
+  validation {
+    condition     = alltrue([for days in values(var.retention_days) : days >= 2 && floor(days) == days])
+    error_message = "Each class is kept for a whole number of at least 2 days: its lock is a day less."
+  }
+}
+
+variable "lock_mode" {
+  description = "With `retention` each backup asks for the lock of its class, in this mode, which is the bucket's own: `GOVERNANCE` or `COMPLIANCE`; `NONE` for a bucket without Object Lock"
+  type        = string
+  default     = "GOVERNANCE"
+
+  validation {
+    condition     = contains(["NONE", "GOVERNANCE", "COMPLIANCE"], var.lock_mode)
+    error_message = "lock_mode is NONE, GOVERNANCE or COMPLIANCE."
+  }
+
+  validation {
+    condition     = var.lock_mode != "COMPLIANCE" || var.retention != "none"
+    error_message = "lock_mode COMPLIANCE needs retention: without a class a backup asks for no lock, and the bucket's own counts."
+  }
+}
+
 # --- for whom it is sealed, and how ---
 
 variable "recipients_path" {

@@ -156,7 +156,7 @@ run "each_setting_adds_what_it_needs" {
   assert {
     condition = alltrue([for policy in [aws_iam_role_policy.function[0], aws_iam_role_policy.task[0]] :
       { for statement in jsondecode(policy.policy).Statement : statement.Sid => [statement.Action, statement.Resource] if contains(["WriteBackups", "UseTheKmsKey", "SignManifests"], statement.Sid) } == {
-        WriteBackups  = [["s3:PutObject", "s3:AbortMultipartUpload", "s3:PutObjectTagging"], ["arn:aws:s3:::acme-backups/backups/*"]]
+        WriteBackups  = [["s3:PutObject", "s3:AbortMultipartUpload", "s3:PutObjectTagging", "s3:PutObjectRetention"], ["arn:aws:s3:::acme-backups/backups/*"]]
         UseTheKmsKey  = [["kms:GenerateDataKey", "kms:Decrypt"], ["arn:aws:kms:eu-west-1:111122223333:key/0f1e2d3c"]]
         SignManifests = [["kms:GetPublicKey", "kms:Sign"], ["arn:aws:kms:eu-west-1:111122223333:key/51971"]]
     }])
@@ -186,6 +186,32 @@ run "each_setting_adds_what_it_needs" {
   }
 }
 
+# A yearly backup is locked for years: by the bucket's own lock it would be for days, and whoever writes could make it a daily one.
+run "a_lock_of_its_class" {
+  variables {
+    retention = "gfs"
+  }
+
+  assert {
+    condition = (aws_lambda_function.this[0].environment[0].variables["PGSEAL_EVENT_DEFAULTS"] == "{\"object_lock\":{\"mode\":\"GOVERNANCE\"}}" &&
+    contains(jsondecode(aws_ecs_task_definition.this[0].container_definitions)[0].environment, { name = "PGSEAL_EVENT_DEFAULTS", value = "{\"object_lock\":{\"mode\":\"GOVERNANCE\"}}" }))
+    error_message = "Backups with a class ask for no lock."
+  }
+}
+
+run "no_lock_for_a_bucket_without_any" {
+  variables {
+    retention = "gfs"
+    lock_mode = "NONE"
+  }
+
+  assert {
+    condition = (!contains(keys(aws_lambda_function.this[0].environment[0].variables), "PGSEAL_EVENT_DEFAULTS") &&
+    !strcontains(aws_iam_role_policy.task[0].policy, "s3:PutObjectRetention") && strcontains(aws_iam_role_policy.task[0].policy, "s3:PutObjectTagging"))
+    error_message = "Such a bucket refuses every lock."
+  }
+}
+
 run "what_runs_and_what_it_is_told" {
   assert {
     condition = { for pair in jsondecode(aws_ecs_task_definition.this[0].container_definitions)[0].environment : pair.name => pair.value } == {
@@ -197,6 +223,7 @@ run "what_runs_and_what_it_is_told" {
       POSTGRES_USER               = "backup"
       RATE_LIMIT                  = "10M"
       REGION                      = "eu-west-1"
+      RETENTION_DAYS              = "daily=14,weekly=60,monthly=400,yearly=2600"
       S3_BUCKET                   = "acme-backups"
       S3_BUCKET_OWNER             = "111122223333"
       S3_PREFIX                   = "backups/{host}"
@@ -318,6 +345,9 @@ run "with_other_settings" {
     bucket_owner       = "444455556666"
     prefix             = "backups/111122223333/eu-west-1"
     retention          = "daily"
+    retention_timezone = "Europe/Berlin"
+    retention_days     = { yearly = 3660 }
+    lock_mode          = "COMPLIANCE"
     signing_key_arn    = "arn:aws:kms:eu-west-1:111122223333:key/51971"
     allowed_hosts      = ["*.internal.example", "db.example"]
     assign_public_ip   = true
@@ -343,12 +373,15 @@ run "with_other_settings" {
 
   assert {
     condition = { for name, value in aws_lambda_function.this[0].environment[0].variables : name => value if contains([
-      "PGSEAL_ALLOWED_HOSTS", "PGSEAL_SIGNING_KEY", "RETENTION", "S3_BUCKET_OWNER", "S3_PREFIX", "PGSEAL_TOLERATED_FAILURES"
+      "PGSEAL_ALLOWED_HOSTS", "PGSEAL_EVENT_DEFAULTS", "PGSEAL_SIGNING_KEY", "RETENTION", "RETENTION_DAYS", "RETENTION_TIMEZONE", "S3_BUCKET_OWNER", "S3_PREFIX", "PGSEAL_TOLERATED_FAILURES"
       ], name) } == {
       PGSEAL_ALLOWED_HOSTS      = "*.internal.example,db.example"
+      PGSEAL_EVENT_DEFAULTS     = "{\"object_lock\":{\"mode\":\"COMPLIANCE\"}}"
       PGSEAL_SIGNING_KEY        = "arn:aws:kms:eu-west-1:111122223333:key/51971"
       PGSEAL_TOLERATED_FAILURES = "5"
       RETENTION                 = "daily"
+      RETENTION_DAYS            = "daily=14,weekly=60,monthly=400,yearly=3660"
+      RETENTION_TIMEZONE        = "Europe/Berlin"
       S3_BUCKET_OWNER           = "444455556666"
       S3_PREFIX                 = "backups/111122223333/eu-west-1/{host}"
     }

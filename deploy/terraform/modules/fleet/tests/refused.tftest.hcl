@@ -293,6 +293,36 @@ run "a_class_that_there_is_not" {
   expect_failures = [var.retention]
 }
 
+run "a_class_for_a_day" {
+  command = plan
+
+  variables {
+    retention_days = { daily = 1 }
+  }
+
+  expect_failures = [var.retention_days]
+}
+
+run "a_mode_that_there_is_not" {
+  command = plan
+
+  variables {
+    lock_mode = "FOREVER"
+  }
+
+  expect_failures = [var.lock_mode]
+}
+
+run "a_strict_mode_without_a_lock" {
+  command = plan
+
+  variables {
+    lock_mode = "COMPLIANCE"
+  }
+
+  expect_failures = [var.lock_mode]
+}
+
 run "recipients_anywhere" {
   command = plan
 
