@@ -47,16 +47,16 @@ locals {
       Action    = "s3:BypassGovernanceRetention"
       Resource  = "${aws_s3_bucket.this.arn}/*"
     },
+    {
+      # A writer cannot make this account keep, and pay for, anything for a century.
+      Sid       = "NoLockIsLongerThanTheLongest"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = ["s3:PutObject", "s3:PutObjectRetention"]
+      Resource  = "${aws_s3_bucket.this.arn}/*"
+      Condition = { NumericGreaterThan = { "s3:object-lock-remaining-retention-days" = tostring(local.longest_lock) } }
+    },
     ], [for statement in [
-      {
-        # A writer cannot make this account keep, and pay for, anything for a century.
-        Sid       = "NoLockIsLongerThanTheLongest"
-        Effect    = "Deny"
-        Principal = "*"
-        Action    = ["s3:PutObject", "s3:PutObjectRetention"]
-        Resource  = "${aws_s3_bucket.this.arn}/*"
-        Condition = { NumericGreaterThan = { "s3:object-lock-remaining-retention-days" = tostring(local.longest_lock) } }
-      },
       {
         # A writer can neither lock less than lock_mode promises, nor bind this account by the stricter mode.
         Sid       = "LocksHaveTheModeOfTheBucket"
@@ -86,10 +86,16 @@ resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV_AWS_18:a log bucket is the account's to choose; CloudTrail's data events see the same
   #checkov:skip=CKV_AWS_144:a copy in another region is the account's to choose
   #checkov:skip=CKV2_AWS_62:nobody waits for an object: the program tells that a backup is complete
-  bucket              = var.name
-  bucket_prefix       = var.name == null ? var.name_prefix : null
-  object_lock_enabled = local.is_locked
+  bucket        = var.name
+  bucket_prefix = var.name == null ? var.name_prefix : null
+  # Also without a lock of the bucket's own: it costs nothing, and another value here would replace the bucket.
+  object_lock_enabled = true
   tags                = var.tags
+
+  lifecycle {
+    # One that was made without it stays: S3 takes the configuration below all the same.
+    ignore_changes = [object_lock_enabled]
+  }
 }
 
 resource "aws_s3_bucket_versioning" "this" {

@@ -30,7 +30,7 @@ FAST = [
     ("floor", "alarms.tf", "treat_missing_data  = \"breaching\"", "treat_missing = \"breaching\""),
     ("floor", "alarms.tf", "var.size_band_width", "var.size_band"),
     ("floor", "modules/vault/main.tf", "local.reports", "local.report"),
-    ("floor", "modules/bucket/main.tf", "object_lock_enabled = local.is_locked", "arn = local.is_locked"),
+    ("floor", "modules/bucket/main.tf", "object_lock_enabled = true", "arn = true"),
     ("floor", "outputs.tf", '  description = "The dashboard"\n', ""),
     # Beside a dynamic block of its kind Terraform's own `validate` does not look into it.
     ("floor", "modules/bucket/main.tf", "noncurrent_days = 30", "noncurrent_day = 30"),
@@ -88,6 +88,7 @@ SLOW = [
      "  period              = 3600\n  evaluation_periods  = 1\n  threshold           = 1\n  comparison_operator = \"Less"),
     ("rights", "policies.tf", '"${var.prefix}/${local.encoded[local.servers[key]]}"', "var.prefix"),
     ("rights", "policies.tf", "/*.drill-*", "/*"),
+    ("rights", "policies.tf", ', "${local.objects}/${var.report_prefix}/*.drill-*"', ""),
     ("rights", "policies.tf", '["host", "instance", "prefix"]', "[]"),
     ("rights", "policies.tf", "Condition = local.via_s3", "Condition = {}"),
     ("rights", "policies.tf", '["secretsmanager", "ssm"] : "${service}', '["secretsmanager", "ssm"] : "*${service}'),
@@ -131,6 +132,7 @@ FLEET = [
     ("fleet_refused", "variables.tf", "!var.create || length(var.allowed_fingerprints) > 0", "true"),
 ]
 BUCKET = [
+    ("bucket", "main.tf", "object_lock_enabled = true", "object_lock_enabled = local.is_locked"),
     ("bucket", "main.tf", "days = days + 2", "days = days"),
     ("bucket", "main.tf", "local.last_class + 3", "90"),
     ("bucket", "main.tf", "statement if !local.takes_classes", "statement if false"),
@@ -147,6 +149,8 @@ BUCKET = [
     ("vault", "main.tf", "account if writer.prefix == null]", "account if false]"),
     ("vault", "main.tf", 'Condition = { StringEquals = { "kms:ViaService"', 'Condition = { StringLike = { "kms:ViaService"'),
     ("vault", "variables.tf", "var.expiration_days == null || try(", "true || try("),
+    ("vault", "main.tf", '"BUCKET_ARN/${prefix}/*"], local.reports)', '"BUCKET_ARN/${prefix}/*"], [])'),
+    ("vault", "main.tf", "[for report in local.reports :", "[for report in [] :"),
     ("vault", "main.tf", "/*.manifest*.jsonl", "/*"),
     ("vault", "main.tf", 'Sid         = "NobodyElseWrites"\n        Effect      = "Deny"', 'Sid         = "NobodyElseWrites"\n        Effect      = "Allow"'),
 ]
