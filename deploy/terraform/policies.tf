@@ -120,10 +120,11 @@ locals {
     [
       {
         # What is read of a versioned bucket is pinned to its version.
-        Sid      = "ReadBackups"
-        Effect   = "Allow"
-        Action   = ["s3:GetObject", "s3:GetObjectVersion"]
-        Resource = ["${local.objects}/${var.prefix}/*"]
+        Sid    = "ReadBackups"
+        Effect = "Allow"
+        Action = ["s3:GetObject", "s3:GetObjectVersion"]
+        # And the reports of drills, for `pgseal fleet status --reports`.
+        Resource = ["${local.objects}/${var.prefix}/*", "${local.objects}/${var.report_prefix}/*.drill-*"]
       },
       {
         Sid      = "FindBackups"

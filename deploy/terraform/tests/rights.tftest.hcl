@@ -51,7 +51,7 @@ run "a_plain_backup" {
         Sid      = "ReadBackups"
         Effect   = "Allow"
         Action   = ["s3:GetObject", "s3:GetObjectVersion"]
-        Resource = ["arn:aws:s3:::acme-backups/backups/*"]
+        Resource = ["arn:aws:s3:::acme-backups/backups/*", "arn:aws:s3:::acme-backups/drills/*.drill-*"]
       },
       {
         Sid      = "FindBackups"
@@ -213,7 +213,7 @@ run "a_drill_only_reads" {
 
   assert {
     condition = { for statement in jsondecode(aws_iam_role_policy.task["orders_drill"].policy).Statement : statement.Sid => [statement.Action, statement.Resource] } == {
-      ReadBackups              = [["s3:GetObject", "s3:GetObjectVersion"], ["arn:aws:s3:::acme-backups/backups/*"]]
+      ReadBackups              = [["s3:GetObject", "s3:GetObjectVersion"], ["arn:aws:s3:::acme-backups/backups/*", "arn:aws:s3:::acme-backups/drills/*.drill-*"]]
       FindBackups              = [["s3:ListBucket"], ["arn:aws:s3:::acme-backups"]]
       OpenTheBucketsEncryption = [["kms:Decrypt"], ["arn:aws:kms:eu-west-1:111122223333:key/0f1e2d3c"]]
       ReadThePrivateKey        = [["secretsmanager:GetSecretValue"], ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf"]]

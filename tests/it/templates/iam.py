@@ -238,12 +238,17 @@ def template_with_vault():
             (reader, "s3:GetObject", f"{prefix}/orders/x.sql.bz2.enc", True),
             (reader, "s3:ListBucket", None, True),
             (reader, "s3:PutObject", report, True),
+            # `pgseal fleet status --reports s3://acme-vault/drills`.
+            *[(reader, action, report, True) for action in ("s3:GetObject", "s3:GetObjectVersion")],
+            (reader, "s3:GetObject", "drills/x", False),
             (VAULT, "s3:PutObject", report, True),
             (reader, "s3:PutObject", "drills/x", False),
             (reader, "s3:PutObject", f"{prefix}/orders/x.drill-1.json", False),
             (reader, "s3:DeleteObject", report, False),
             (WRITER, "s3:PutObject", report, False),
+            (WRITER, "s3:GetObject", report, False),
             (OTHER, "s3:PutObject", report, False),
+            (OTHER, "s3:GetObject", report, False),
             (OTHER, "s3:GetObject", f"{prefix}/orders/x.sql.bz2.enc", False),
         ]:
             asked = request(action, "acme-vault", key, account, **IF_NONE_MATCH | (member if account == WRITER else {}))
@@ -289,6 +294,9 @@ def readers():
     for bucket, role in [("<Vault>", statements(vault, "ReaderRole")), ("<BackupBucket>", drill)]:
         for action in ("s3:GetObject", "s3:GetObjectVersion"):
             assert allowed(request(action, bucket, "backups/1/x.enc"), role, [], True), action
+            # For `pgseal fleet status --reports`, and nothing else below that prefix.
+            assert allowed(request(action, bucket, "drills/orders/app.drill-1.json"), role, [], True), action
+            assert not allowed(request(action, bucket, "drills/orders/x.enc"), role, [], True), action
             assert not allowed(request(action, bucket, "elsewhere/x.enc"), role, [], True), action
         assert allowed(request("s3:ListBucket", bucket), role, [], True)
         for action in ("s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging", "s3:PutObjectRetention"):

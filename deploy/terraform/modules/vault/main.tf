@@ -100,7 +100,7 @@ locals {
       Effect    = "Allow"
       Principal = { AWS = local.report_roots }
       Action    = ["s3:GetObject", "s3:GetObjectVersion"]
-      Resource  = [for prefix in local.read_prefixes : "BUCKET_ARN/${prefix}/*"]
+      Resource  = concat([for prefix in local.read_prefixes : "BUCKET_ARN/${prefix}/*"], local.reports)
       Condition = {}
     },
     {
@@ -194,10 +194,13 @@ locals {
     Statement = concat([
       {
         # The bucket is versioned: what is read is pinned to its version.
-        Sid      = "ReadBackups"
-        Effect   = "Allow"
-        Action   = ["s3:GetObject", "s3:GetObjectVersion"]
-        Resource = [for prefix in local.read_prefixes : "${local.bucket_arn}/${prefix}/*"]
+        Sid    = "ReadBackups"
+        Effect = "Allow"
+        Action = ["s3:GetObject", "s3:GetObjectVersion"]
+        Resource = concat(
+          [for prefix in local.read_prefixes : "${local.bucket_arn}/${prefix}/*"],
+          [for report in local.reports : replace(report, "BUCKET_ARN", local.bucket_arn)],
+        )
       },
       {
         Sid      = "FindBackups"

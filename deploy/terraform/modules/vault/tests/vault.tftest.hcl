@@ -107,7 +107,7 @@ run "one_writer" {
 
   assert {
     condition = { for statement in jsondecode(aws_iam_role_policy.reader[0].policy).Statement : statement.Sid => [statement.Action, statement.Resource] } == {
-      ReadBackups = [["s3:GetObject", "s3:GetObjectVersion"], ["arn:aws:s3:::vault/backups/*"]]
+      ReadBackups = [["s3:GetObject", "s3:GetObjectVersion"], ["arn:aws:s3:::vault/backups/*", "arn:aws:s3:::vault/drills/*.drill-*"]]
       FindBackups = [["s3:ListBucket"], ["arn:aws:s3:::vault"]]
     }
     error_message = "The reader only reads."
@@ -200,7 +200,7 @@ run "readers_of_another_account" {
 
   assert {
     condition = { for statement in jsondecode(output.policy).Statement : statement.Sid => [statement.Principal.AWS, statement.Action, statement.Resource] if startswith(statement.Sid, "Readers") } == {
-      ReadersRead         = [["arn:aws:iam::777788889999:root"], ["s3:GetObject", "s3:GetObjectVersion"], ["arn:aws:s3:::vault/backups/*"]]
+      ReadersRead         = [["arn:aws:iam::777788889999:root"], ["s3:GetObject", "s3:GetObjectVersion"], ["arn:aws:s3:::vault/backups/*", "arn:aws:s3:::vault/reports/*.drill-*"]]
       ReadersFind         = [["arn:aws:iam::777788889999:root"], "s3:ListBucket", "arn:aws:s3:::vault"]
       ReadersLeaveReports = [["arn:aws:iam::777788889999:root"], "s3:PutObject", ["arn:aws:s3:::vault/reports/*.drill-*"]]
     }
