@@ -121,13 +121,13 @@ class Stack:
             number = float(value)
             if not parameter.get("MinValue", number) <= number <= parameter.get("MaxValue", number):
                 raise Refused(f"{name}: {value} is out of its range")
-        if "AllowedPattern" in parameter and not re.fullmatch(parameter["AllowedPattern"], value):
+        is_list = parameter["Type"] == "CommaDelimitedList" or parameter["Type"].startswith("List<")
+        each = value.split(",") if is_list else [value]
+        if "AllowedPattern" in parameter and not all(re.fullmatch(parameter["AllowedPattern"], item) for item in each):
             raise Refused(f"{name}: {value[:60]!r} does not match its pattern")
         if len(value) < parameter.get("MinLength", 0):
             raise Refused(f"{name} is too short")
-        if parameter["Type"] == "CommaDelimitedList" or parameter["Type"].startswith("List<"):
-            return value.split(",")
-        return value
+        return each if is_list else value
 
     def _rules(self):
         for name, rule in self.template.get("Rules", {}).items():

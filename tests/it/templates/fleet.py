@@ -6,6 +6,7 @@ import re
 import sys
 
 import cfn
+import rule as rules
 from iam import IF_NONE_MATCH, KEY, allowed, listed, request, statements
 
 TEMPLATE, DEFINITION = "deploy/fleet.yaml", "deploy/fleet.asl.json"
@@ -19,7 +20,7 @@ NEEDED = {
     "AllowedFingerprints": "ab" * 32,
 }
 TOPIC, BOUNDARY = "arn:aws:sns:eu-west-1:111122223333:alarms", "arn:aws:iam::111122223333:policy/boundary"
-EVENTS = {"RdsEventIds": "RDS-EVENT-0005,RDS-EVENT-0043"}
+EVENTS = {"RdsEventIds": "RDS-EVENT-0043,RDS-EVENT-0019"}
 FIELDS = "action,scheduled_time,database,instance,host,port,discover,exclude_databases"
 OF_THE_FUNCTION = {"PGSEAL_PLAN_LOCATION", "PGSEAL_TOLERATED_FAILURES"}
 MACHINE = "arn:aws:states:eu-west-1:111122223333:stateMachine:pgseal-fleet"
@@ -35,10 +36,11 @@ EFFECTS = {
     "RecipientsPath": "/r", "AllowedFingerprints": "cd" * 32, "SigningKeyArn": KEY, "RateLimit": "0", "Compression": "zstd:19",
     "Retention": "gfs", "RetentionTimezone": "Europe/Berlin", "DailyDays": "7", "WeeklyDays": "28", "MonthlyDays": "180", "YearlyDays": "1100", "MemorySize": "3008", "ServersAtOnce": "20", "DatabasesAtOnce": "2", "ToleratedFailures": "5",
     "Schedule": "rate(1 day)", "ScheduleTimezone": "Europe/Berlin", "ScheduleState": "DISABLED",
-    "RdsEventIds": "RDS-EVENT-0005", "AlarmTopicArn": TOPIC, "LogRetentionDays": "365", "PermissionsBoundaryArn": BOUNDARY,
+    "MaxAgeHours": "48", "RdsEventIds": "RDS-EVENT-0043", "AlarmTopicArn": TOPIC, "LogRetentionDays": "365", "PermissionsBoundaryArn": BOUNDARY,
 }
 REFUSED = {
-    "ImageUri": ["pgseal"], "Discover": ["[]", "nightly"], "Database": ["app", "*", '""', '"a\\"'], "ExcludeDatabases": ["scratch"],
+    "ImageUri": ["pgseal"], "Discover": ["[]", "nightly", "{ }", '{"tags": {"a": "|{"}}'], "RdsEventIds": ["created", "RDS-EVENT-43", "RDS-EVENT-0043,0019"],
+    "MaxAgeHours": ["0", "169"], "Database": ["app", "*", '""', '"a\\"'], "ExcludeDatabases": ["scratch"],
     "DatabaseUser": ["*", "back/up"], "AllowedHosts": [""], "DatabaseCidr": ["10.0.0.0"], "FirstPort": ["0"], "LastPort": ["65536"],
     "BucketName": ["acme-*", "Acme"], "BucketOwner": ["acme"], "Prefix": ["*", "backups/", ""], "KmsKeyArn": ["alias/backups"],
     "RecipientsPath": ["/", "pgseal"], "AllowedFingerprints": ["", "45d2ebf9"], "RateLimit": ["10MB"], "Compression": ["gzip", "zstd:20"],
@@ -58,7 +60,8 @@ def the_definition_is_that_of_the_file():
         template = file.read()
     begin = template.index("      Definition:\n") + len("      Definition:\n")
     end = template.index("\n  ScheduleRole:", begin)
-    copied = "".join(f"        {line}\n" for line in text.splitlines())
+    # Indented by half, of which CloudFormation's limit for a call leaves room.
+    copied = "".join(" " * (8 + (len(line) - len(line.lstrip())) // 2) + line.lstrip() + "\n" for line in text.splitlines())
     if "--write" in sys.argv:
         with open(TEMPLATE, "w", encoding="utf-8") as file:
             file.write(template[:begin] + copied + template[end:])
@@ -86,6 +89,8 @@ def the_definition_is_that_of_the_file():
     assert container["Name"] == fleet().properties("FleetTask")["ContainerDefinitions"][0]["Name"]
     no_state_is_missing(json.loads(filled))
     what_is_tried_again(json.loads(text)["States"])
+    runs_of_the_schedule_are_counted(json.loads(text)["States"])
+    a_server_that_is_not_meant_is_no_failure(json.loads(text)["States"])
     no_map_puts_out_more_than_it_may(json.loads(text)["States"])
 
 
@@ -119,12 +124,65 @@ def what_is_tried_again(states):
                 assert 2 * 3600 < sum(waits) < 6 * 3600, waits
             elif "events:putEvents" in resource:
                 assert retried == {"States.TaskFailed"}, name
+            elif "cloudwatch:putMetricData" in resource:
+                assert retried == {"States.TaskFailed"}, name
             else:
                 assert "Resource" not in state, f"{name} calls something that this test does not know"
             seen.add(name)
 
     look(states)
     assert {"Plan", "Function", "Task", "Summarize", "Tell", "Servers", "Databases"} <= seen, seen
+
+
+def path(value, name):
+    for part in name.removeprefix("$.").split(".") if name != "$" else []:
+        value = value[part]
+    return value
+
+
+def runs_of_the_schedule_are_counted(states):
+    """By what the alarm watches, and no others: a run by hand or of an event would hide a schedule that is off."""
+    order = {"discover": {}, "database": "*"}
+    schedule = json.loads(fleet().properties("FleetSchedule")["Target"]["Input"])
+    event = json.loads(fleet(**EVENTS).properties("RdsEvents")["Targets"][0]["InputTransformer"]["InputTemplate"])
+    for given, meant, is_counted in [(schedule, schedule.get("scheduled"), True), (event, event, False), (order, order, False)]:
+        state = states[chosen(states["IsScheduled"], given)]
+        now = {name.removesuffix(".$"): path(given, value) if name.endswith(".$") else value for name, value in state["Parameters"].items()}
+        assert now["order"] == meant, now
+        assert chosen(states["WasScheduled"], now) == ("CountRun" if is_counted else "Succeeded"), given
+    assert "$.order," in states["Plan"]["Parameters"]["Payload.$"], "the function knows no other field"
+    assert states["Tell"]["Next"] == "WasScheduled" and states["CountRun"]["Next"] == "Succeeded"
+    counted = states["CountRun"]["Parameters"]
+    (metric,) = counted["MetricData"]
+    alarm = fleet().properties("NoRunAlarm")
+    assert (counted["Namespace"], metric["MetricName"]) == (alarm["Namespace"], alarm["MetricName"])
+    assert metric["Dimensions"] == [{"Name": "StateMachine", "Value.$": "$$.StateMachine.Name"}]
+    assert alarm["Dimensions"] == [{"Name": "StateMachine", "Value": "<StateMachine.Name>"}]
+    assert (metric["Value"], alarm["Statistic"], alarm["Threshold"], alarm["Period"]) == (1, "Sum", 1, 3600)
+
+
+def a_server_that_is_not_meant_is_no_failure(states):
+    of_one = json.loads(fleet(**EVENTS).properties("RdsEvents")["Targets"][0]["InputTransformer"]["InputTemplate"])
+    for groups, order, expected in [
+        (0, of_one, "NotMeant"), (1, of_one, "Limits"), (0, {"discover": {}}, "Summarize"), (0, {}, "Summarize"), (3, {}, "Limits"),
+    ]:
+        assert chosen(states["HasGroups"], {"order": order, "plan": {"groups": groups}}) == expected, (groups, order)
+    assert states["NotMeant"] == {"Type": "Succeed"}
+
+
+def chosen(state, given):
+    """What comes after a choice, as much of it as is used here."""
+
+    def fits(rule):
+        if "And" in rule:
+            return all(fits(inner) for inner in rule["And"])
+        try:
+            found = path(given, rule["Variable"])
+        except KeyError:
+            return rule.get("IsPresent") is False
+        return rule.get("IsPresent", True) and rule.get("NumericEquals", found) == found
+
+    return next((rule["Next"] for rule in state["Choices"] if fits(rule)), state["Default"])
 
 
 def no_map_puts_out_more_than_it_may(states):
@@ -313,6 +371,9 @@ def each_role():
         (False, asks("states:DeleteStateMachine", MACHINE)),
         (True, asks("events:PutEvents", "arn:aws:events:eu-west-1:111122223333:event-bus/default")),
         (False, asks("events:PutEvents", "arn:aws:events:eu-west-1:111122223333:event-bus/other")),
+        (True, asks("cloudwatch:PutMetricData", "*", **{"cloudwatch:namespace": "pgseal"})),
+        (False, asks("cloudwatch:PutMetricData", "*", **{"cloudwatch:namespace": "AWS/States"})),
+        (False, asks("cloudwatch:PutMetricData", "*")),
         (False, asks("rds-db:connect", "arn:aws:rds-db:eu-west-1:111122223333:dbuser:db-ABC/backup")),
     ]:
         assert allowed(asked, machine, [], True) == expected, ("the state machine", expected, asked)
@@ -343,7 +404,7 @@ def every_role():
                 assert statement["Sid"] and not any("*" in action for action in actions), (name, actions)
                 if statement["Resource"] == "*" and statement["Effect"] == "Allow":
                     # AWS knows no resource for these.
-                    free = ("ec2:", "ecr:GetAuthorizationToken", "rds:DescribeDB")
+                    free = ("ec2:", "ecr:GetAuthorizationToken", "rds:DescribeDB", "cloudwatch:PutMetricData")
                     assert all(action.startswith(free) for action in actions), (name, actions)
     assert trusted == {
         "FunctionRole": ["lambda"], "TaskRole": ["ecs-tasks"], "TaskExecutionRole": ["ecs-tasks"], "StateMachineRole": ["states"],
@@ -369,16 +430,25 @@ def the_schedule_asks_for_what_is_meant():
         target = stack.properties("FleetSchedule")["Target"]
         expected = {"database": json.loads(database), "exclude_databases": json.loads(exclude)}
         asked = {"scheduled_time": "<aws.scheduler.scheduled-time>", "discover": json.loads(discover)}
-        assert json.loads(target["Input"]) == asked | expected, target["Input"]
+        assert json.loads(target["Input"]) == {"scheduled": asked | expected}, target["Input"]
         assert target["Arn"] == "<StateMachine>" and target["DeadLetterConfig"] == {"Arn": "<NotStarted.Arn>"}
         rule = stack.properties("RdsEvents")
         (to,) = rule["Targets"]
         words = to["InputTransformer"]["InputPathsMap"]
         assert words == {"time": "$.time", "server": "$.detail.SourceIdentifier"}
         text = to["InputTransformer"]["InputTemplate"].replace("<time>", "2026-11-24T02:00:00Z").replace("<server>", "orders")
-        assert json.loads(text) == {"scheduled_time": "2026-11-24T02:00:00Z", "discover": {"instances": ["orders"]}} | expected, text
+        # Of those that are meant, and not by the name alone: a server that has not the tags is left out on purpose.
+        one = {"scheduled_time": "2026-11-24T02:00:00Z", "discover": {"only": ["orders"]} | json.loads(discover)}
+        assert json.loads(text) == one | expected, text
         assert to["DeadLetterConfig"] == {"Arn": "<NotStarted.Arn>"}
-    assert rule["EventPattern"]["detail"] == {"EventID": ["RDS-EVENT-0005", "RDS-EVENT-0043"]}
+    for heard, kind, event in [
+        (True, "RDS DB Instance Event", "RDS-EVENT-0043"),
+        (True, "RDS DB Cluster Event", "RDS-EVENT-0019"),
+        (False, "RDS DB Instance Event", "RDS-EVENT-0005"),
+        (False, "RDS DB Snapshot Event", "RDS-EVENT-0043"),
+    ]:
+        sent = {"source": "aws.rds", "detail-type": kind, "detail": {"EventID": event, "SourceIdentifier": "orders"}}
+        assert rules.matches(rule["EventPattern"], sent) == heard, sent
     assert "RdsEvents" not in fleet().made
 
 
@@ -442,7 +512,7 @@ def alarms():
     stack = fleet(AlarmTopicArn=TOPIC)
     assert stack.of_type("AWS::CloudWatch::Alarm") == ALARMS
     assert fleet(ScheduleState="DISABLED").of_type("AWS::CloudWatch::Alarm") == ALARMS - {"NoRunAlarm"}, "nothing is overdue"
-    watched = {"FailedRunAlarm": "ExecutionsFailed", "NoRunAlarm": "ExecutionsSucceeded", "NotStartedAlarm": "ApproximateNumberOfMessagesVisible"}
+    watched = {"FailedRunAlarm": "ExecutionsFailed", "NoRunAlarm": "ScheduledRuns", "NotStartedAlarm": "ApproximateNumberOfMessagesVisible"}
     for name, metric in watched.items():
         alarm = stack.properties(name)
         assert alarm["MetricName"] == metric and alarm["Threshold"] == 1 and alarm["AlarmActions"] == [TOPIC], name
@@ -451,8 +521,12 @@ def alarms():
         comparison = "LessThanThreshold" if is_missing else "GreaterThanOrEqualToThreshold"
         assert alarm["ComparisonOperator"] == comparison, name
         assert alarm["TreatMissingData"] == ("breaching" if is_missing else "notBreaching"), name
-        hours = alarm["Period"] * alarm["EvaluationPeriods"] / 3600
-        assert hours == (26 if is_missing else 1 / 12), name
+        hours = alarm["Period"] * int(alarm["EvaluationPeriods"]) / 3600
+        assert hours == (36 if is_missing else 1 / 12), name
+    # All that CloudWatch looks back to, and as many hours without a run as there are.
+    for hours in ("1", "168"):
+        alarm = fleet(MaxAgeHours=hours).properties("NoRunAlarm")
+        assert str(alarm["EvaluationPeriods"]) == str(alarm["DatapointsToAlarm"]) == hours and f" {hours} hours" in alarm["AlarmDescription"]
     with open("docs/RUNBOOK.md", encoding="utf-8") as file:
         runbook = file.read()
     section = runbook[runbook.index("Fleet\n") : runbook.index("## Make a backup now")]

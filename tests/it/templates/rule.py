@@ -189,4 +189,6 @@ def main():
     print("rules: ok")
 
 
-main()
+# fleet.py takes what is above.
+if __name__ == "__main__":
+    main()

@@ -27,14 +27,14 @@ resource "aws_cloudwatch_metric_alarm" "no_run" {
   count = var.create && var.schedule_enabled ? 1 : 0
 
   alarm_name          = "${var.name}/no run"
-  alarm_description   = "No run of the fleet succeeded for 26 hours. ${var.runbook}#fleet"
-  namespace           = "AWS/States"
-  metric_name         = "ExecutionsSucceeded"
-  dimensions          = { StateMachineArn = aws_sfn_state_machine.this[0].arn }
+  alarm_description   = "No run of the fleet's schedule succeeded for ${var.max_age_hours} hours. ${var.runbook}#fleet"
+  namespace           = "pgseal"
+  metric_name         = "ScheduledRuns"
+  dimensions          = { StateMachine = aws_sfn_state_machine.this[0].name }
   statistic           = "Sum"
   period              = 3600
-  evaluation_periods  = 26
-  datapoints_to_alarm = 26
+  evaluation_periods  = var.max_age_hours
+  datapoints_to_alarm = var.max_age_hours
   threshold           = 1
   comparison_operator = "LessThanThreshold"
   treat_missing_data  = "breaching"

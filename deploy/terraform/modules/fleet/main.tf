@@ -247,7 +247,7 @@ resource "aws_scheduler_schedule" "this" {
     arn      = aws_sfn_state_machine.this[0].arn
     role_arn = aws_iam_role.scheduler[0].arn
     # The time that was meant names the backups, so that a second delivery finds them done.
-    input = "{\"scheduled_time\":\"<aws.scheduler.scheduled-time>\",\"discover\":${local.discover},${local.chosen}}"
+    input = "{\"scheduled\":{\"scheduled_time\":\"<aws.scheduler.scheduled-time>\",\"discover\":${local.discover},${local.chosen}}}"
 
     dead_letter_config {
       arn = aws_sqs_queue.not_started[0].arn
@@ -271,7 +271,7 @@ resource "aws_cloudwatch_event_rule" "rds" {
 
   event_pattern = jsonencode({
     source      = ["aws.rds"]
-    detail-type = ["RDS DB Instance Event"]
+    detail-type = ["RDS DB Instance Event", "RDS DB Cluster Event"]
     detail      = { EventID = var.rds_event_ids }
   })
 }
@@ -285,8 +285,9 @@ resource "aws_cloudwatch_event_target" "rds" {
   role_arn  = aws_iam_role.scheduler[0].arn
 
   input_transformer {
-    input_paths    = { time = "$.time", server = "$.detail.SourceIdentifier" }
-    input_template = "{\"scheduled_time\":\"<time>\",\"discover\":{\"instances\":[\"<server>\"]},${local.chosen}}"
+    input_paths = { time = "$.time", server = "$.detail.SourceIdentifier" }
+    # Of the servers that are meant, this one: events come of all that the account has, of MySQL too.
+    input_template = "{\"scheduled_time\":\"<time>\",\"discover\":{\"only\":[\"<server>\"]${local.discover == "{}" ? "}" : ",${substr(local.discover, 1, -1)}"},${local.chosen}}"
   }
 
   dead_letter_config {

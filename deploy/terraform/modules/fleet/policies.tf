@@ -222,6 +222,14 @@ locals {
       Action   = ["events:PutEvents"]
       Resource = ["arn:${local.partition}:events:${local.region}:${local.account}:event-bus/default"]
     },
+    {
+      # A metric is no resource.
+      Sid       = "CountRuns"
+      Effect    = "Allow"
+      Action    = ["cloudwatch:PutMetricData"]
+      Resource  = ["*"]
+      Condition = { StringEquals = { "cloudwatch:namespace" = "pgseal" } }
+    },
   ]
 
   # --- who starts it ---

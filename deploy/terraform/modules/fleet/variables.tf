@@ -399,6 +399,17 @@ variable "schedule_enabled" {
   default     = true
 }
 
+variable "max_age_hours" {
+  description = "Without a success of the schedule for so many hours there is an alarm: 1 to 168; more than its interval and the longest run take"
+  type        = number
+  default     = 36
+
+  validation {
+    condition     = var.max_age_hours >= 1 && var.max_age_hours <= 168 && floor(var.max_age_hours) == var.max_age_hours
+    error_message = "max_age_hours is a whole number from 1 to 168: CloudWatch looks back 7 days."
+  }
+}
+
 variable "servers_at_once" {
   description = "How many servers are backed up at once"
   type        = number
@@ -433,13 +444,13 @@ variable "tolerated_failures" {
 }
 
 variable "rds_event_ids" {
-  description = "Events of RDS that start a run for their own server, such as `RDS-EVENT-0005` (created); none starts no run"
+  description = "Events of RDS, of instances and clusters, that start a run for their own server, if `discover` means it. `RDS-EVENT-0043` is a restore"
   type        = list(string)
   default     = []
 
   validation {
     condition     = alltrue([for id in var.rds_event_ids : can(regex("^RDS-EVENT-[0-9]{4}$", id))])
-    error_message = "Each of rds_event_ids is such as RDS-EVENT-0005."
+    error_message = "Each of rds_event_ids is such as RDS-EVENT-0043."
   }
 }
 

@@ -108,6 +108,7 @@ run "each_role_has_its_own_rights" {
       LookAfterItems      = ["Allow", ["states:DescribeExecution", "states:StopExecution"], [for end in [":*", "/*"] : "arn:aws:states:eu-west-1:111122223333:execution:pgseal-fleet${end}"]]
       RedriveItems        = ["Allow", ["states:RedriveExecution"], ["arn:aws:states:eu-west-1:111122223333:execution:pgseal-fleet/*"]]
       TellOfResults       = ["Allow", ["events:PutEvents"], ["arn:aws:events:eu-west-1:111122223333:event-bus/default"]]
+      CountRuns           = ["Allow", ["cloudwatch:PutMetricData"], ["*"]]
     }
     error_message = "The state machine may do something else."
   }
@@ -117,6 +118,7 @@ run "each_role_has_its_own_rights" {
       RunTasks            = { ArnEquals = { "ecs:cluster" = "arn:aws:ecs:eu-west-1:111122223333:cluster/pgseal-fleet" } }
       TagTasks            = { StringEquals = { "ecs:CreateAction" = "RunTask" } }
       GiveTasksTheirRoles = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
+      CountRuns           = { StringEquals = { "cloudwatch:namespace" = "pgseal" } }
     }
     error_message = "The state machine may run tasks elsewhere, tag others, or pass their roles to another service."
   }
@@ -287,7 +289,7 @@ run "what_runs_and_what_it_is_told" {
   }
 
   assert {
-    condition = jsondecode(aws_scheduler_schedule.this[0].target[0].input) == {
+    condition = jsondecode(aws_scheduler_schedule.this[0].target[0].input).scheduled == {
       scheduled_time    = "<aws.scheduler.scheduled-time>"
       discover          = { tags = { backup = "nightly" } }
       database          = "*"
@@ -354,7 +356,7 @@ run "with_other_settings" {
     servers_at_once    = 40
     databases_at_once  = 2
     tolerated_failures = 5
-    rds_event_ids      = ["RDS-EVENT-0005", "RDS-EVENT-0043"]
+    rds_event_ids      = ["RDS-EVENT-0043", "RDS-EVENT-0019"]
     schedule_enabled   = false
     first_port         = 5432
     last_port          = 5440
@@ -362,12 +364,12 @@ run "with_other_settings" {
 
   # A tag that has an angle bracket is no word of the scheduler.
   assert {
-    condition     = length(regexall("[<>]", aws_scheduler_schedule.this[0].target[0].input)) == 2 && jsondecode(aws_scheduler_schedule.this[0].target[0].input).discover == { tags = { note = "<b> & \"c\"" }, reader = true }
+    condition     = length(regexall("[<>]", aws_scheduler_schedule.this[0].target[0].input)) == 2 && jsondecode(aws_scheduler_schedule.this[0].target[0].input).scheduled.discover == { tags = { note = "<b> & \"c\"" }, reader = true }
     error_message = "What is meant is told in another way."
   }
 
   assert {
-    condition     = jsondecode(aws_scheduler_schedule.this[0].target[0].input).database == ["app", "billing"] && aws_scheduler_schedule.this[0].state == "DISABLED"
+    condition     = jsondecode(aws_scheduler_schedule.this[0].target[0].input).scheduled.database == ["app", "billing"] && aws_scheduler_schedule.this[0].state == "DISABLED"
     error_message = "Several databases are a list."
   }
 
@@ -402,7 +404,7 @@ run "with_other_settings" {
   }
 
   assert {
-    condition     = jsondecode(aws_cloudwatch_event_rule.rds[0].event_pattern).detail == { EventID = ["RDS-EVENT-0005", "RDS-EVENT-0043"] }
+    condition     = jsondecode(aws_cloudwatch_event_rule.rds[0].event_pattern) == { source = ["aws.rds"], detail-type = ["RDS DB Instance Event", "RDS DB Cluster Event"], detail = { EventID = ["RDS-EVENT-0043", "RDS-EVENT-0019"] } }
     error_message = "Other events start a run."
   }
 
@@ -410,7 +412,7 @@ run "with_other_settings" {
   assert {
     condition = jsondecode(replace(replace(aws_cloudwatch_event_target.rds[0].input_transformer[0].input_template, "<time>", "2026-11-24T02:00:00Z"), "<server>", "orders")) == {
       scheduled_time    = "2026-11-24T02:00:00Z"
-      discover          = { instances = ["orders"] }
+      discover          = { only = ["orders"], tags = { note = "<b> & \"c\"" }, reader = true }
       database          = ["app", "billing"]
       exclude_databases = []
     }
@@ -442,27 +444,36 @@ run "with_other_settings" {
 
 run "alarms" {
   variables {
-    topic_arn = "arn:aws:sns:eu-west-1:111122223333:alarms"
+    topic_arn     = "arn:aws:sns:eu-west-1:111122223333:alarms"
+    discover      = "{}"
+    rds_event_ids = ["RDS-EVENT-0043"]
+    max_age_hours = 48
+  }
+
+  # Where all are meant, this one of all.
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_target.rds[0].input_transformer[0].input_template).discover == { only = ["<server>"] }
+    error_message = "An event of RDS asks for something else."
   }
 
   assert {
     condition = [for alarm in [aws_cloudwatch_metric_alarm.failed_run[0], aws_cloudwatch_metric_alarm.no_run[0], aws_cloudwatch_metric_alarm.not_started[0]] :
       [alarm.namespace, alarm.metric_name, alarm.statistic, alarm.period, alarm.evaluation_periods, alarm.threshold, alarm.comparison_operator, alarm.treat_missing_data]] == [
       ["AWS/States", "ExecutionsFailed", "Sum", 300, 1, 1, "GreaterThanOrEqualToThreshold", "notBreaching"],
-      ["AWS/States", "ExecutionsSucceeded", "Sum", 3600, 26, 1, "LessThanThreshold", "breaching"],
+      ["pgseal", "ScheduledRuns", "Sum", 3600, 48, 1, "LessThanThreshold", "breaching"],
       ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", 300, 1, 1, "GreaterThanOrEqualToThreshold", "notBreaching"],
     ]
     error_message = "The alarms watch something else."
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.no_run[0].datapoints_to_alarm == 26
+    condition     = aws_cloudwatch_metric_alarm.no_run[0].datapoints_to_alarm == 48
     error_message = "An hour without a run is none."
   }
 
   assert {
     condition = (aws_cloudwatch_metric_alarm.failed_run[0].dimensions == tomap({ StateMachineArn = aws_sfn_state_machine.this[0].arn }) &&
-      aws_cloudwatch_metric_alarm.no_run[0].dimensions == tomap({ StateMachineArn = aws_sfn_state_machine.this[0].arn }) &&
+      aws_cloudwatch_metric_alarm.no_run[0].dimensions == tomap({ StateMachine = "pgseal-fleet" }) &&
     aws_cloudwatch_metric_alarm.not_started[0].dimensions == tomap({ QueueName = "pgseal-fleet_not_started" }))
     error_message = "The alarms watch another state machine or queue."
   }
@@ -482,7 +493,7 @@ run "alarms" {
 run "nothing_is_made" {
   variables {
     create         = false
-    rds_event_ids  = ["RDS-EVENT-0005"]
+    rds_event_ids  = ["RDS-EVENT-0043"]
     function_image = null
     task_image     = null
     vpc_id         = null
@@ -512,7 +523,7 @@ run "nothing_is_made" {
 run "the_longest_name" {
   variables {
     name          = "a23456789-123456789-1234"
-    rds_event_ids = ["RDS-EVENT-0005"]
+    rds_event_ids = ["RDS-EVENT-0043"]
   }
 
   assert {

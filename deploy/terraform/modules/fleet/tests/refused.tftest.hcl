@@ -393,6 +393,16 @@ run "a_schedule_that_is_none" {
   expect_failures = [var.schedule]
 }
 
+run "more_than_a_week" {
+  command = plan
+
+  variables {
+    max_age_hours = 169
+  }
+
+  expect_failures = [var.max_age_hours]
+}
+
 run "no_server_at_once" {
   command = plan
 
