@@ -502,6 +502,31 @@ def the_module_of_terraform_has_the_same():
     assert set(given) == set(stack.properties("StateMachine")["DefinitionSubstitutions"]), given
 
 
+def a_network_without_nat_reaches_all_of_it():
+    """Each service that the function and the task call has its row in the table of endpoints, of docs/DEPLOY.md."""
+    with open("docs/DEPLOY.md", encoding="utf-8") as file:
+        section = file.read().split("### Without the internet")[1].split("### Costs")[0]
+    rows = {}
+    for line in section.splitlines():
+        if line.startswith("| `"):
+            names, _, function, task, _ = (cell.strip() for cell in line.strip("|").split("|"))
+            rows |= {name.split(".")[0]: (function, task) for name in re.findall(r"`([a-z0-9.]+)`", names)}
+    stack = fleet(Retention="gfs", KmsKeyArn=KEY, SigningKeyArn=KEY)
+    # The database's own port; and what Lambda does for the function, not by its network.
+    elsewhere = {"rds-db": 2, "ec2": 1, "logs": 1}
+    for at, roles in enumerate([("BackupPolicy", "FunctionRole"), ("BackupPolicy", "TaskRole", "TaskExecutionRole")]):
+        granted = [statement for statement in statements(stack, *roles) if statement["Effect"] == "Allow"]
+        for service in sorted({action.split(":")[0] for statement in granted for action in listed(statement["Action"])}):
+            if service not in elsewhere or elsewhere[service] == 1 and at == 1:
+                assert rows.get(service, ("", ""))[at], (service, roles)
+                # Of what every fleet has, not only where a parameter is given.
+                if service in ("rds", "ssm", "states"):
+                    assert "fleet" in rows[service][at] or rows[service][at] == "the same", (service, rows[service])
+    assert "`AssignPublicIp` alone is not enough" in section
+    with open("docs/FLEETS.md", encoding="utf-8") as file:
+        assert "vCPU" in file.read().split("quotas that matter")[1], "a new account runs fewer tasks than there are servers at once"
+
+
 def it_fits_into_a_call():
     """Of CloudFormation, which takes 51,200 bytes; a longer one needs a bucket, and docs/DEPLOY.md would have to say so."""
     with open(TEMPLATE, "rb") as file:
@@ -543,6 +568,7 @@ every_role()
 the_schedule_asks_for_what_is_meant()
 each_parameter_counts()
 the_module_of_terraform_has_the_same()
+a_network_without_nat_reaches_all_of_it()
 it_fits_into_a_call()
 alarms()
 print("fleet: ok")

@@ -211,7 +211,7 @@ variable "last_port" {
 }
 
 variable "assign_public_ip" {
-  description = "Whether tasks get a public address, which subnets without NAT or endpoints need; a function has none"
+  description = "Whether tasks get a public address. The function has none, so its subnets need NAT or endpoints all the same"
   type        = bool
   default     = false
 }
