@@ -61,7 +61,7 @@ locals {
       POSTGRES_AUTH       = local.has_password[key] ? "password" : "iam"
       PGSEAL_EVENT_FIELDS = join(",", var.event_fields)
       # A token or password goes to no other host.
-      PGSEAL_ALLOWED_HOSTS = coalesce(join(",", backup.allowed_hosts), backup.host, "*.${local.region}.rds.${local.dns_suffix}")
+      PGSEAL_ALLOWED_HOSTS = coalesce(join(",", backup.allowed_hosts), backup.host, "*.${local.region}.rds.${local.dns_suffix},*.rds.${local.region}.${local.dns_suffix}")
     },
     { for host in compact([backup.host]) : "POSTGRES_HOST" => host },
     # Set, it would go before the port that is looked up.

@@ -38,7 +38,7 @@ variable "backups" {
     fields of the event (docs/REFERENCE.md), `environment` further variables of the program, `secrets` variables whose
     values ECS takes from Secrets Manager or Parameter Store (such as PGPASSWORD), by ARN. `databases` must be known when
     planning: each one that is named has an alarm of its own. `allowed_hosts` is for an `instance` whose endpoint is not
-    `*.REGION.rds.amazonaws.com`. Without `port` it is 5432, or the one that an `instance` has.
+    of RDS in this region. Without `port` it is 5432, or the one that an `instance` has.
   EOT
   type = map(object({
     schedule             = string

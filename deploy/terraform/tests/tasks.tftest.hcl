@@ -154,7 +154,7 @@ run "different_databases_with_different_settings" {
     condition = { for pair in jsondecode(aws_ecs_task_definition.this["ledger"].container_definitions)[0].environment : pair.name => pair.value } == {
       COMPRESSION           = "zstd:3"
       OPENSSL_PUBLIC_KEY    = "[\"-----BEGIN PUBLIC KEY-----\\nMIIC\\n-----END PUBLIC KEY-----\\n\"]"
-      PGSEAL_ALLOWED_HOSTS  = "*.eu-west-1.rds.amazonaws.com"
+      PGSEAL_ALLOWED_HOSTS  = "*.eu-west-1.rds.amazonaws.com,*.rds.eu-west-1.amazonaws.com"
       PGSEAL_EVENT_DEFAULTS = "{\"password_secret\":\"arn:aws:secretsmanager:eu-west-1:111122223333:secret:ledger-AbCdEf\",\"tables\":[\"a\",\"b\"],\"tags\":{\"team\":\"finance\"}}"
       PGSEAL_EVENT_FIELDS   = "action,scheduled_time"
       PGSEAL_SIGNING_KEY    = "arn:aws:kms:eu-west-1:111122223333:key/0f1e2d3c"

@@ -41,7 +41,7 @@ EFFECTS = {
 REFUSED = {
     "ImageUri": ["pgseal"], "Discover": ["[]", "nightly", "{ }", '{"tags": {"a": "|{"}}'], "RdsEventIds": ["created", "RDS-EVENT-43", "RDS-EVENT-0043,0019"],
     "MaxAgeHours": ["0", "169"], "Database": ["app", "*", '""', '"a\\"'], "ExcludeDatabases": ["scratch"],
-    "DatabaseUser": ["*", "back/up"], "AllowedHosts": [""], "DatabaseCidr": ["10.0.0.0"], "FirstPort": ["0"], "LastPort": ["65536"],
+    "DatabaseUser": ["*", "back/up"], "AllowedHosts": ["*", "a,*", "a b"], "DatabaseCidr": ["10.0.0.0"], "FirstPort": ["0"], "LastPort": ["65536"],
     "BucketName": ["acme-*", "Acme"], "BucketOwner": ["acme"], "Prefix": ["*", "backups/", ""], "KmsKeyArn": ["alias/backups"],
     "RecipientsPath": ["/", "pgseal"], "AllowedFingerprints": ["", "45d2ebf9"], "RateLimit": ["10MB"], "Compression": ["gzip", "zstd:20"],
     "Retention": ["hourly"], "LockMode": ["FOREVER"], "DailyDays": ["13"], "MemorySize": ["128"], "ServersAtOnce": ["0"], "ToleratedFailures": ["101"], "Schedule": ["0 2 * * *"],
@@ -452,6 +452,46 @@ def the_schedule_asks_for_what_is_meant():
     assert "RdsEvents" not in fleet().made
 
 
+def the_image_is_pulled_and_no_other():
+    """Its repository alone, by whatever registry, tag or digest; as the module of Terraform."""
+    pull = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+    digest = "@sha256:" + "ab" * 32
+    ecr, china = "111122223333.dkr.ecr.eu-west-1.amazonaws.com", "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
+    for image, name in [
+        (f"{ecr}/pgseal:ecs", "pgseal"), (f"{ecr}/team/pgseal:ecs", "team/pgseal"), (f"{ecr}/a/b/pgseal{digest}", "a/b/pgseal"),
+        (f"{ecr}/pgseal:ecs{digest}", "pgseal"), (f"{china}/team/pgseal:ecs", "team/pgseal"),
+        ("ghcr.io/acme/pgseal:ecs", None), (f"registry.example:5000/pgseal{digest}", None),
+    ]:
+        for role in (
+            statements(fleet(EcsImageUri=image), "TaskExecutionRole"),
+            statements(cfn.template(EcsImageUri=image), "TaskExecutionRole"),
+            statements(cfn.template(**cfn.DRILL | {"DrillImageUri": image}), "TaskExecutionRole"),
+        ):
+            for action, other in itertools.product(pull, ("pgseal", "team/pgseal", "a/b/pgseal", "web", "pgseal-2")):
+                asked = asks(action, f"arn:aws:ecr:eu-west-1:111122223333:repository/{other}")
+                assert allowed(asked, role, [], True) == (other == name), (image, other)
+
+
+def tokens_go_to_servers_of_this_region():
+    """As the module's: in China, too, where a server has one of two forms."""
+    for region, suffix, host in [
+        ("eu-west-1", "amazonaws.com", "orders.cxa1b2c3d4e5.eu-west-1.rds.amazonaws.com"),
+        ("cn-north-1", "amazonaws.com.cn", "orders.cxa1b2c3d4e5.cn-north-1.rds.amazonaws.com.cn"),
+        ("cn-north-1", "amazonaws.com.cn", "orders.cxa1b2c3d4e5.rds.cn-north-1.amazonaws.com.cn"),
+    ]:
+        pseudo = cfn.PSEUDO | {"AWS::Region": region, "AWS::URLSuffix": suffix}
+        before, cfn.PSEUDO = cfn.PSEUDO, pseudo
+        try:
+            hosts = fleet().properties("FleetFunction")["Environment"]["Variables"]["PGSEAL_ALLOWED_HOSTS"].split(",")
+        finally:
+            cfn.PSEUDO = before
+        assert any(host.endswith(pattern.removeprefix("*")) for pattern in hosts), (host, hosts)
+        assert not any("orders.cxa1b2c3d4e5.us-east-1.rds.amazonaws.com".endswith(pattern.removeprefix("*")) for pattern in hosts), hosts
+    with open("deploy/terraform/modules/fleet/main.tf", encoding="utf-8") as file:
+        module = file.read()
+    assert '"*.${local.region}.rds.${local.dns_suffix},*.rds.${local.region}.${local.dns_suffix}"' in module
+
+
 def each_parameter_counts():
     template = cfn.load(TEMPLATE)
     assert set(EFFECTS) | {"LockMode"} == set(template["Parameters"]), "a parameter without a second value here"
@@ -566,6 +606,8 @@ each_class_has_its_own_lock()
 each_role()
 every_role()
 the_schedule_asks_for_what_is_meant()
+the_image_is_pulled_and_no_other()
+tokens_go_to_servers_of_this_region()
 each_parameter_counts()
 the_module_of_terraform_has_the_same()
 a_network_without_nat_reaches_all_of_it()

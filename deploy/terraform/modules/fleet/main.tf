@@ -26,7 +26,7 @@ locals {
     {
       REGION = local.region
       # A token goes to no other host.
-      PGSEAL_ALLOWED_HOSTS = coalesce(join(",", var.allowed_hosts), "*.${local.region}.rds.${local.dns_suffix}")
+      PGSEAL_ALLOWED_HOSTS = coalesce(join(",", var.allowed_hosts), "*.${local.region}.rds.${local.dns_suffix},*.rds.${local.region}.${local.dns_suffix}")
       PGSEAL_EVENT_FIELDS  = "action,scheduled_time,database,instance,host,port,discover,exclude_databases"
       POSTGRES_USER        = var.database_user
       S3_BUCKET            = coalesce(var.bucket, "-")

@@ -127,7 +127,7 @@ variable "database_user" {
 }
 
 variable "allowed_hosts" {
-  description = "Hosts that tokens are sent to, and no others (PGSEAL_ALLOWED_HOSTS); none is `*.REGION.rds.amazonaws.com`"
+  description = "Hosts that tokens are sent to, and no others (PGSEAL_ALLOWED_HOSTS); none is RDS in this region"
   type        = list(string)
   default     = []
 

@@ -128,6 +128,7 @@ FLEET = [
     ("fleet", "alarms.tf", '  threshold           = 1\n  comparison_operator = "Gr', '  threshold           = 10\n  comparison_operator = "Gr'),
     ("fleet", "main.tf", "discover,exclude_databases", "discover,prefix,exclude_databases"),
     ("fleet", "main.tf", "jsonencode(jsondecode(var.discover))", "var.discover"),
+    ("fleet", "main.tf", ",*.rds.${local.region}.${local.dns_suffix}", ""),
     ("fleet", "main.tf", "<aws.scheduler.scheduled-time>", "<aws.scheduler.execution-id>"),
     ("fleet", "main.tf", "AssignPublicIp  = ", "AssignIp        = "),
     ("fleet", "main.tf", '{ ArnEquals = { "aws:SourceArn" = rule.arn } }', "{}"),

@@ -220,7 +220,7 @@ run "what_runs_and_what_it_is_told" {
       COMPRESSION                 = "bzip2"
       OPENSSL_PUBLIC_KEY          = "ssm:/pgseal/recipients"
       PGSEAL_ALLOWED_FINGERPRINTS = "45d2ebf945d2ebf945d2ebf945d2ebf945d2ebf945d2ebf945d2ebf945d2ebf9"
-      PGSEAL_ALLOWED_HOSTS        = "*.eu-west-1.rds.amazonaws.com"
+      PGSEAL_ALLOWED_HOSTS        = "*.eu-west-1.rds.amazonaws.com,*.rds.eu-west-1.amazonaws.com"
       PGSEAL_EVENT_FIELDS         = "action,scheduled_time,database,instance,host,port,discover,exclude_databases"
       POSTGRES_USER               = "backup"
       RATE_LIMIT                  = "10M"
