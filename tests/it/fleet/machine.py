@@ -93,7 +93,9 @@ def until(what, ready, seconds=240):
 def main():
     recorder = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
     threading.Thread(target=recorder.serve_forever, daemon=True).start()
-    functions, states, ecs, events, sqs, s3 = (client(name) for name in ("lambda", "stepfunctions", "ecs", "events", "sqs", "s3"))
+    functions, states, ecs, events, sqs, s3, metrics = (
+        client(name) for name in ("lambda", "stepfunctions", "ecs", "events", "sqs", "s3", "cloudwatch")
+    )
     variables = VARIABLES | {"AWS_ENDPOINT_URL_SFN": f"http://127.0.0.1:{recorder.server_port}"}
     function = functions.create_function(
         FunctionName="fleet", Runtime="provided.al2023", Handler="bootstrap", Role="arn:aws:iam::000000000000:role/fleet",
@@ -124,7 +126,8 @@ def main():
     machine = states.create_state_machine(name="fleet", definition=definition, roleArn="arn:aws:iam::000000000000:role/fleet")["stateMachineArn"]
     order = json.dumps({"discover": {"tags": {"backup": "nightly"}}, "database": "*", "exclude_databases": ["postgres"], "scheduled_time": TIME})
 
-    first = states.start_execution(stateMachineArn=machine, input=order)["executionArn"]
+    # As the schedule does.
+    first = states.start_execution(stateMachineArn=machine, input=json.dumps({"scheduled": json.loads(order)}))["executionArn"]
     # The function sees that it has not the time for `large`, and the task takes over.
     victim = until("a task", lambda: containers() and containers()[0])
     token = environment_of(victim)["PGSEAL_TASK_TOKEN"]
@@ -156,13 +159,23 @@ def main():
     told = [json.loads(message["Body"]) for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5).get("Messages", [])]
     assert [(event["detail-type"], event["detail"]["failed"]) for event in told] == [("Fleet backed up", 2)], told
 
-    # Once more for the same time: nothing is dumped twice.
+    def counted():
+        counts = metrics.get_metric_statistics(
+            Namespace="pgseal", MetricName="ScheduledRuns", Dimensions=[{"Name": "StateMachine", "Value": "fleet"}],
+            StartTime=time.time() - 86400, EndTime=time.time() + 3600, Period=86400, Statistics=["Sum"],
+        )["Datapoints"]
+        return sum(point["Sum"] for point in counts)
+
+    assert counted() == 1, "what the alarm on missing runs watches"
+
+    # Once more for the same time, by hand: nothing is dumped twice, and no run of the schedule is counted.
     dumps = {key for key in found if key.endswith(".sql.bz2.enc")}
     second = states.start_execution(stateMachineArn=machine, input=order)["executionArn"]
     done = until("the second end", lambda: states.describe_execution(executionArn=second)["status"] != "RUNNING" and states.describe_execution(executionArn=second))
     assert done["status"] == "SUCCEEDED", done
     again = [entry["Key"] for entry in s3.list_objects_v2(Bucket=ORDER["bucket"])["Contents"]]
     assert {key for key in again if key.endswith(".sql.bz2.enc")} == dumps
+    assert counted() == 1, "a run by hand would hide a schedule that is off"
     print(f"machine: ok, {len(manifests)} backups, {len(STARTED['seen'])} calls of tasks: {[action for action, _ in STARTED['seen']]}")
 
 
