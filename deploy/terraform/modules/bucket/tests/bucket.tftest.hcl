@@ -149,12 +149,6 @@ run "no_lock" {
     error_message = "No lock was asked for."
   }
 
-  # Of the provider this argument replaces the bucket, and first takes its policy and rules away.
-  assert {
-    condition     = aws_s3_bucket.this.object_lock_enabled
-    error_message = "lock_mode would replace the bucket."
-  }
-
   assert {
     condition     = strcontains(aws_s3_bucket_policy.this.policy, "NoLockIsLongerThanTheLongest")
     error_message = "A writer could lock for a century."
