@@ -150,7 +150,7 @@ BUCKET = [
     ("vault", "main.tf", "NotResource = local.reports", 'Resource = "BUCKET_ARN/*"'),
     ("vault", "main.tf", 'concat([local.account], var.reader_accounts)', "var.reader_accounts"),
     ("vault", "main.tf", 'NotResource = concat(["BUCKET_ARN/${local.own_number}/*"]', 'NotResource = concat(["BUCKET_ARN/*"]'),
-    ("vault", "main.tf", '{ "s3:object-lock-mode" = mode }', '{ "s3:object-lock-mode" = "COMPLIANCE" }'),
+    ("bucket", "main.tf", '{ "s3:object-lock-mode" = var.lock_mode }', '{ "s3:object-lock-mode" = "COMPLIANCE" }'),
     ("vault", "main.tf", "statement if length(var.reader_accounts) > 0", "statement if false"),
     ("vault", "main.tf", "account if writer.prefix == null]", "account if false]"),
     ("vault", "main.tf", 'Condition = { StringEquals = { "kms:ViaService"', 'Condition = { StringLike = { "kms:ViaService"'),
