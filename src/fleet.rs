@@ -71,6 +71,10 @@ async fn items(fleet: &FleetEvent<'_>, asked: &Discovery, env: &Env, cancel: &Ca
     let region = fleet.plan.source.region.as_ref();
     let region = region.ok_or_else(|| Error::new(Code::Bug, "a fleet without a region"))?;
     let found = cancel.run_until_cancelled(servers(region, asked)).await?;
+    // An event of RDS may be of a server that is not meant.
+    if found.is_empty() && !asked.only.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
     if found.is_empty() {
         let error = Error::new(Code::InstanceNotFound, format!("`discover` finds no server in {}", region.as_str()));
         return Err(error.advise("Check the tags, the names and the engine in `discover`, and the region."));
@@ -83,7 +87,7 @@ async fn items(fleet: &FleetEvent<'_>, asked: &Discovery, env: &Env, cancel: &Ca
     let mut items: Vec<PlannedBackup> = answers.into_iter().filter_map(|answer| answer.items).flatten().collect();
     warnings.extend(files::same_names(fleet.plan, &mut items));
     // Of servers that are named it is meant so. Else anyone who may tag could end all backups unheard.
-    if !asked.names_servers() && items.iter().all(|item| item.status.is_some()) {
+    if !asked.names_servers() && asked.only.is_empty() && items.iter().all(|item| item.status.is_some()) {
         let reason = items.first().and_then(|item| item.reason.clone()).unwrap_or_default();
         let message = format!(
             "every server that `discover` finds is left out: the first one ({}), since {reason}",

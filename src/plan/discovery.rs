@@ -11,7 +11,7 @@ pub(crate) const EXCLUDE_TAG: &str = "pgseal:exclude-databases";
 
 /// RDS's names of the engines.
 const ENGINES: [&str; 2] = ["postgres", "aurora-postgresql"];
-const MEMBERS: [&str; 5] = ["tags", "engine", "instances", "clusters", "reader"];
+const MEMBERS: [&str; 6] = ["tags", "engine", "instances", "clusters", "reader", "only"];
 
 /// What `discover` says. Without names it means every server of these engines and tags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub struct Discovery {
     pub clusters: Vec<String>,
     /// Aurora's reader endpoint in place of the writer's.
     pub reader: bool,
+    /// Identifiers. Of the servers that all this means, only these; where none is left, that is no failure: an event of RDS
+    /// may be of a server that is not meant.
+    pub only: Vec<String>,
 }
 
 impl Discovery {
@@ -64,6 +67,7 @@ impl Discovery {
                 Some(Value::Bool(reader)) => *reader,
                 Some(_) => return Err(bad("`reader` must be true or false")),
             },
+            only: identifiers("only")?,
         })
     }
 
@@ -75,6 +79,11 @@ impl Discovery {
     /// Whether single servers are named.
     pub(crate) fn names_servers(&self) -> bool {
         !self.instances.is_empty() || !self.clusters.is_empty()
+    }
+
+    /// Whether this server is one of `only`, if there are any.
+    pub(crate) fn is_among(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|other| other == name)
     }
 
     pub(crate) fn has_tags<'a>(&self, tags: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> bool {
@@ -168,6 +177,7 @@ mod tests {
             json!({"engine": "mysql"}),
             json!({"instances": 1}),
             json!({"instances": ["a_b"]}),
+            json!({"only": 1}),
             json!({"reader": "yes"}),
         ] {
             let error = discovery(wrong.clone()).unwrap_err();

@@ -3,7 +3,7 @@
 use crate::error::{Code, Error, Result};
 
 /// The endpoints of RDS, in every partition.
-const DEFAULT: &str = "*.rds.amazonaws.com,*.rds.amazonaws.com.cn";
+const DEFAULT: &str = "*.rds.amazonaws.com,*.rds.amazonaws.com.cn,*.rds.cn-north-1.amazonaws.com.cn,*.rds.cn-northwest-1.amazonaws.com.cn";
 
 /// A host name that the allow-list has let through: nothing else can be dialled.
 ///
@@ -109,6 +109,7 @@ mod tests {
         for host in [
             "app.abc123.eu-central-1.rds.amazonaws.com",
             "APP.abc.cn-north-1.rds.amazonaws.com.cn",
+            "app.abc.rds.cn-north-1.amazonaws.com.cn",
         ] {
             assert_eq!(allowed.admit(host).unwrap().as_str(), host.to_ascii_lowercase());
         }

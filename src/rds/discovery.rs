@@ -49,8 +49,10 @@ pub(crate) async fn servers(region: &RegionName, asked: &Discovery) -> Result<Ve
         page.iter()
             .for_each(|cluster| clusters.add(cluster.db_cluster_identifier(), of_cluster(cluster, asked)));
     }
-    let not_instances = instances.missing(&asked.instances, "instance", &clusters, "clusters");
-    let not_clusters = clusters.missing(&asked.clusters, "cluster", &instances, "instances");
+    // Of an event for one server nothing else is missed.
+    let expected = |named: &[String]| if asked.only.is_empty() { named.to_vec() } else { Vec::new() };
+    let not_instances = instances.missing(&expected(&asked.instances), "instance", &clusters, "clusters");
+    let not_clusters = clusters.missing(&expected(&asked.clusters), "cluster", &instances, "instances");
     for cluster in &mut clusters.servers {
         if instances.known.contains(&cluster.name) {
             cluster.name.push_str(".cluster");
@@ -121,6 +123,9 @@ fn named_in_vain(name: String, reason: String, asked: &Discovery) -> DiscoveredS
 
 fn of_instance(instance: &DbInstance, asked: &Discovery) -> Option<DiscoveredServer> {
     let name = instance.db_instance_identifier()?.to_owned();
+    if !asked.is_among(&name) {
+        return None;
+    }
     let engine = instance.engine().unwrap_or_default();
     let is_named = asked.instances.contains(&name);
     let tags = pairs(instance.tag_list.as_deref());
@@ -150,6 +155,9 @@ fn of_instance(instance: &DbInstance, asked: &Discovery) -> Option<DiscoveredSer
 
 fn of_cluster(cluster: &DbCluster, asked: &Discovery) -> Option<DiscoveredServer> {
     let name = cluster.db_cluster_identifier()?.to_owned();
+    if !asked.is_among(&name) {
+        return None;
+    }
     let is_named = asked.clusters.contains(&name);
     let tags = pairs(cluster.tag_list.as_deref());
     if let Some(reason) = unfit(cluster.engine().unwrap_or_default(), tags.clone(), asked) {
@@ -250,6 +258,8 @@ mod tests {
             json!({"instances": ["app"]}),
             json!({"tags": {"backup": "nightly"}}),
             json!({"engine": "postgres"}),
+            json!({"only": ["APP"]}),
+            json!({"only": ["app"], "tags": {"backup": "nightly"}}),
         ] {
             assert_eq!(look(&plain, meant.clone()), address, "{meant}");
         }
@@ -258,6 +268,10 @@ mod tests {
             json!({"clusters": ["app"]}),
             json!({"tags": {"backup": "weekly"}}),
             json!({"engine": "aurora-postgresql"}),
+            json!({"only": ["shop"]}),
+            json!({"only": ["shop"], "instances": ["app"]}),
+            json!({"only": ["app"], "tags": {"backup": "weekly"}}),
+            json!({"only": ["app"], "instances": ["shop"]}),
         ] {
             assert_eq!(look(&plain, other.clone()), "not meant", "{other}");
         }
@@ -272,9 +286,11 @@ mod tests {
         }
         let member = instance("app-1").db_cluster_identifier("app").build();
         assert_eq!(look(&member, json!({})), "not meant");
+        assert_eq!(look(&member, json!({"only": ["app-1"]})), "not meant");
         assert_eq!(look(&member, json!({"instances": ["app-1"]})), "instance_not_found");
         let mysql = instance("app").engine("mysql").build();
         assert_eq!(look(&mysql, json!({})), "not meant");
+        assert_eq!(look(&mysql, json!({"only": ["app"]})), "not meant");
     }
 
     #[test]
