@@ -274,8 +274,13 @@ fn about_answer(error: &Error) -> String {
 fn region_in(host: &str) -> Option<String> {
     let labels: Vec<&str> = host.split('.').collect();
     let at = labels.iter().position(|label| *label == "rds")?;
-    let region = labels.get(at.checked_sub(1)?)?;
-    (labels.get(at + 1) == Some(&"amazonaws") && RegionName::new("region", region).is_ok()).then(|| (*region).to_owned())
+    // In front of it; in China behind it, too.
+    let region = match labels.get(at + 1) {
+        Some(&"amazonaws") => labels.get(at.checked_sub(1)?)?,
+        Some(region) if labels.get(at + 2) == Some(&"amazonaws") => region,
+        _ => return None,
+    };
+    RegionName::new("region", region).is_ok().then(|| (*region).to_owned())
 }
 
 async fn ask(option: &str, question: &str, cancel: &Cancel) -> Result<String> {
@@ -372,6 +377,7 @@ mod tests {
             region_in("app.abc123.eu-central-1.rds.amazonaws.com").as_deref(),
             Some("eu-central-1")
         );
+        assert_eq!(region_in("app.abc.rds.cn-north-1.amazonaws.com.cn").as_deref(), Some("cn-north-1"));
         assert_eq!(region_in("app.abc.cn-north-1.rds.amazonaws.com.cn").as_deref(), Some("cn-north-1"));
         for other in ["localhost", "rds.amazonaws.com", "orders.rds.amazonaws.com", "db.example.com", ""] {
             assert_eq!(region_in(other), None, "{other}");
