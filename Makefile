@@ -41,8 +41,9 @@ testbed: ## The real parts that the tests run against
 lint: ## Formatting, clippy, shell scripts, dependencies
 	testbed/lint.sh
 
-test-large: testbed ## The round trip with a table of 1 GB
+test-large: testbed ## The round trip with a table of 1 GB, and a database of 20 GB whose memory is that of a small one
 	TESTBED_BULK_MB=1024 cargo test --test it -- end_to_end::the_rich --nocapture
+	TESTBED_LARGE_GB=20 cargo test --release --test it -- end_to_end::any_size --nocapture
 
 test-images: testbed ## The tests of the images, compiled in them as a user's build does
 	TESTBED_IMAGES=compiled cargo test --test it -- container:: readme::images:: --nocapture

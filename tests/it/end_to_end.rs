@@ -1,6 +1,7 @@
 //! A backup and its restore: a database with something of everything in it is backed up by the program and opened by nothing but
 //! the README's commands. Whatever the program says of a backup is compared with what a stock tool or the server says.
 
+mod any_size;
 mod claims;
 
 use crate::support::aws::Ministack;
