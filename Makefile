@@ -41,9 +41,10 @@ testbed: ## The real parts that the tests run against
 lint: ## Formatting, clippy, shell scripts, dependencies
 	testbed/lint.sh
 
-test-large: testbed ## The round trip with a table of 1 GB, and a database of 20 GB whose memory is that of a small one
+test-large: testbed ## A table of 1 GB there and back, 20 GB in the memory of a small database, a fleet of 200
 	TESTBED_BULK_MB=1024 cargo test --test it -- end_to_end::the_rich --nocapture
-	TESTBED_LARGE_GB=20 cargo test --release --test it -- end_to_end::any_size --nocapture
+	TESTBED_LARGE_GB=20 TESTBED_FLEET_DATABASES=200 \
+		cargo test --release --test it -- end_to_end::any_size fleet::machine::many --nocapture
 
 test-images: testbed ## The tests of the images, compiled in them as a user's build does
 	TESTBED_IMAGES=compiled cargo test --test it -- container:: readme::images:: --nocapture

@@ -22,9 +22,14 @@ struct Fleet {
 impl Fleet {
     /// Of so many instances `one`, `two`, …, all tagged `backup: nightly`.
     fn start(names: &[&str]) -> Self {
+        Self::of(names.iter().map(|name| (*name, Server::start())).collect())
+    }
+
+    fn of(servers: Vec<(&str, Server)>) -> Self {
+        let (names, servers): (Vec<&str>, Vec<Server>) = servers.into_iter().unzip();
         let fleet = Self {
             rds: Ministack::start(),
-            servers: names.iter().map(|_| Server::start()).collect(),
+            servers,
         };
         for (name, server) in names.iter().zip(&fleet.servers) {
             // One password in the environment, as there is one role for tokens.

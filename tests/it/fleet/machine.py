@@ -10,28 +10,20 @@ What the emulator does not do, and what is done in its stead:
 
 import http.client
 import http.server
-import io
 import json
-import pathlib
 import subprocess
 import sys
 import threading
 import time
-import zipfile
 
-import boto3
+from emulator import Emulator, until
 
 ORDER = json.loads(sys.argv[1])
+EMULATOR = Emulator(ORDER)
 VARIABLES = dict(ORDER["variables"])
 TIME = "2026-11-24T02:00:00Z"
 STAMP = "20261124T020000Z"
 STARTED = {"seen": []}
-
-
-def client(service):
-    return boto3.client(
-        service, endpoint_url=ORDER["endpoint"], region_name=ORDER["region"], aws_access_key_id="test", aws_secret_access_key="test"
-    )
 
 
 class Recorder(http.server.BaseHTTPRequestHandler):
@@ -55,15 +47,6 @@ class Recorder(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def zipped():
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as file:
-        info = zipfile.ZipInfo("bootstrap")
-        info.external_attr = 0o755 << 16
-        file.writestr(info, f"#!/bin/sh\nexec {ORDER['program']}\n")
-    return archive.getvalue()
-
-
 def docker(*arguments):
     done = subprocess.run(
         ["/usr/bin/docker", *arguments], env={"DOCKER_HOST": ORDER["docker"], "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
@@ -80,28 +63,12 @@ def environment_of(container):
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def until(what, ready, seconds=240):
-    bound = time.monotonic() + seconds
-    while time.monotonic() < bound:
-        found = ready()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{what} did not come to be: {STARTED['seen'][-5:]}")
-
-
 def main():
     recorder = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
     threading.Thread(target=recorder.serve_forever, daemon=True).start()
-    functions, states, ecs, events, sqs, s3, metrics = (
-        client(name) for name in ("lambda", "stepfunctions", "ecs", "events", "sqs", "s3", "cloudwatch")
-    )
+    states, ecs, events, sqs, metrics = (EMULATOR.client(name) for name in ("stepfunctions", "ecs", "events", "sqs", "cloudwatch"))
     variables = VARIABLES | {"AWS_ENDPOINT_URL_SFN": f"http://127.0.0.1:{recorder.server_port}"}
-    function = functions.create_function(
-        FunctionName="fleet", Runtime="provided.al2023", Handler="bootstrap", Role="arn:aws:iam::000000000000:role/fleet",
-        Code={"ZipFile": zipped()}, Timeout=20, MemorySize=2048,
-        Environment={"Variables": variables | {"PGSEAL_PLAN_LOCATION": f"s3://{ORDER['plans']}/plans", "PGSEAL_TOLERATED_FAILURES": "40"}},
-    )
+    function = EMULATOR.function(variables, tolerated="40", seconds=20)
     ecs.create_cluster(clusterName="fleet")
     ecs.register_task_definition(
         family="fleet", networkMode="host", requiresCompatibilities=["EC2"], cpu="1024", memory="2048",
@@ -115,15 +82,7 @@ def main():
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_rule(Name="fleet", EventPattern=json.dumps({"source": ["pgseal.fleet"]}))
     events.put_targets(Rule="fleet", Targets=[{"Id": "queue", "Arn": queue_arn}])
-    definition = pathlib.Path("deploy/fleet.asl.json").read_text(encoding="utf-8")
-    for name, value in {
-        "FunctionArn": function["FunctionArn"], "ClusterArn": "fleet", "TaskFamily": "fleet", "Subnets": "subnet-1,subnet-2",
-        "SecurityGroups": "sg-1", "AssignPublicIp": "DISABLED", "ServersAtOnce": "2", "DatabasesAtOnce": "1", "EventBus": "default",
-    }.items():
-        definition = definition.replace("${" + name + "}", value)
-    # Waits are not what is shown here.
-    definition = definition.replace('"IntervalSeconds": 60', '"IntervalSeconds": 1').replace('"IntervalSeconds": 30', '"IntervalSeconds": 1')
-    machine = states.create_state_machine(name="fleet", definition=definition, roleArn="arn:aws:iam::000000000000:role/fleet")["stateMachineArn"]
+    machine = EMULATOR.machine(function)
     order = json.dumps({"discover": {"tags": {"backup": "nightly"}}, "database": "*", "exclude_databases": ["postgres"], "scheduled_time": TIME})
 
     # As the schedule does.
@@ -141,15 +100,13 @@ def main():
     assert states.describe_execution(executionArn=first)["status"] == "RUNNING"
     # What Step Functions itself does after HeartbeatSeconds.
     states.send_task_failure(taskToken=token, error="States.HeartbeatTimeout", cause="in the engine's place")
-    done = until("the end of the execution", lambda: states.describe_execution(executionArn=first)["status"] != "RUNNING" and states.describe_execution(executionArn=first))
-    summary = json.loads(done.get("output") or "{}")
-    assert done["status"] == "SUCCEEDED", done
+    status, summary, told = EMULATOR.ended(first)
+    assert status == "SUCCEEDED", told
     assert (summary["databases"], summary["failed"]) == (5, 2), summary
     named = sorted((failure["group"], failure.get("database")) for failure in summary["failures"])
     assert named == [("asleep", None), ("orders", "locked")], summary
 
-    found = [entry["Key"] for entry in s3.list_objects_v2(Bucket=ORDER["bucket"])["Contents"]]
-    manifests = sorted(key for key in found if key.endswith(".manifest.jsonl"))
+    found, manifests = EMULATOR.manifests()
     assert [key.rsplit("/", 1)[1].split(f"_{STAMP}")[0] for key in manifests] == ["app", "large", "ledger"], manifests
     tasks = [action for action, _ in STARTED["seen"] if action != "SendTaskHeartbeat"]
     assert tasks == ["SendTaskSuccess"], tasks
@@ -171,9 +128,9 @@ def main():
     # Once more for the same time, by hand: nothing is dumped twice, and no run of the schedule is counted.
     dumps = {key for key in found if key.endswith(".sql.bz2.enc")}
     second = states.start_execution(stateMachineArn=machine, input=order)["executionArn"]
-    done = until("the second end", lambda: states.describe_execution(executionArn=second)["status"] != "RUNNING" and states.describe_execution(executionArn=second))
-    assert done["status"] == "SUCCEEDED", done
-    again = [entry["Key"] for entry in s3.list_objects_v2(Bucket=ORDER["bucket"])["Contents"]]
+    status, _, told = EMULATOR.ended(second)
+    assert status == "SUCCEEDED", told
+    again, _ = EMULATOR.manifests()
     assert {key for key in again if key.endswith(".sql.bz2.enc")} == dumps
     assert counted() == 1, "a run by hand would hide a schedule that is off"
     print(f"machine: ok, {len(manifests)} backups, {len(STARTED['seen'])} calls of tasks: {[action for action, _ in STARTED['seen']]}")

@@ -2,8 +2,11 @@
 
 import itertools
 import json
+import pathlib
 import re
+import subprocess
 import sys
+import tempfile
 
 import cfn
 import rule as rules
@@ -88,10 +91,42 @@ def the_definition_is_that_of_the_file():
     (container,) = task["Overrides"]["ContainerOverrides"]
     assert container["Name"] == fleet().properties("FleetTask")["ContainerDefinitions"][0]["Name"]
     no_state_is_missing(json.loads(filled))
+    the_filled_definition_is_clean(template)
+    assert not has_null(cfn.load(TEMPLATE)), "CloudFormation refuses null at any depth"
+    what_is_read_later_is_kept(json.loads(text)["States"])
     what_is_tried_again(json.loads(text)["States"])
     runs_of_the_schedule_are_counted(json.loads(text)["States"])
     a_server_that_is_not_meant_is_no_failure(json.loads(text)["States"])
     no_map_puts_out_more_than_it_may(json.loads(text)["States"])
+
+
+def the_filled_definition_is_clean(template):
+    """As cfn-lint knows a definition."""
+    ignored = "      cfn-lint: { config: { ignore_checks: [E3601] } }\n"
+    assert ignored in template
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        file.write(template.replace(ignored, "").replace("${Partition}", "aws"))
+        file.flush()
+        linter = pathlib.Path(sys.executable).with_name("cfn-lint")
+        said = subprocess.run([linter, file.name], capture_output=True, text=True, check=False)
+        assert said.returncode == 0, said.stdout + said.stderr
+
+
+def has_null(value):
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return value is None or any(has_null(one) for one in inner)
+
+
+def what_is_read_later_is_kept(states):
+    """A state whose result takes the place of all else loses what the states behind it read."""
+    for name, state in states.items():
+        if state["Type"] in ("Task", "Map", "Parallel") and "Next" in state:
+            assert state.get("ResultPath", "$").startswith("$."), f"{name} leaves nothing but its result"
+            for catcher in state.get("Catch", []):
+                assert catcher["ResultPath"].startswith("$."), name
+    inner = [state["ItemProcessor"]["States"] for state in states.values() if "ItemProcessor" in state]
+    for below in inner:
+        what_is_read_later_is_kept(below)
 
 
 def what_is_tried_again(states):
@@ -180,6 +215,8 @@ def chosen(state, given):
             found = path(given, rule["Variable"])
         except KeyError:
             return rule.get("IsPresent") is False
+        if "IsString" in rule:
+            return isinstance(found, str) == rule["IsString"]
         return rule.get("IsPresent", True) and rule.get("NumericEquals", found) == found
 
     return next((rule["Next"] for rule in state["Choices"] if fits(rule)), state["Default"])
@@ -187,7 +224,8 @@ def chosen(state, given):
 
 def no_map_puts_out_more_than_it_may(states):
     """A map holds what its items put out, 256 KiB of it, before ResultPath drops it; what States.ALL does not catch."""
-    assert states["Servers"]["ResultPath"] is None
+    # Beside what came in, of which it is the smaller part.
+    assert states["Servers"]["ResultPath"] == "$.done"
     of_server = states["Servers"]["ItemProcessor"]["States"]
     ends = [state for state in of_server.values() if state.get("End")]
     assert [(state["Type"], state["Result"], "ResultPath" in state) for state in ends] == [("Pass", {}, False)], ends

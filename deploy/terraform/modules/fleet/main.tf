@@ -182,6 +182,7 @@ resource "aws_sfn_state_machine" "this" {
     ServersAtOnce   = var.servers_at_once
     DatabasesAtOnce = var.databases_at_once
     EventBus        = "default"
+    Partition       = local.partition
   })
 
   # Step Functions looks whether the role may do what the definition asks for. A run that starts before would fail.
