@@ -29,6 +29,9 @@ pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// One call with all its tries, where it carries next to nothing: a network that is dead is told in minutes.
 pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(300);
 
+/// Of one call, the first one included.
+const MOST_TRIES: u32 = 8;
+
 /// The profile that a command line names, before what AWS_PROFILE says.
 static PROFILE: OnceLock<String> = OnceLock::new();
 
@@ -75,7 +78,7 @@ pub(crate) async fn config(region: &RegionName) -> Result<SdkConfig> {
         // Full jitter, at most 20 s between two tries: about a minute and a half in all.
         .retry_config(
             RetryConfig::standard()
-                .with_max_attempts(8)
+                .with_max_attempts(MOST_TRIES)
                 .with_max_backoff(Duration::from_secs(20)),
         )
         .timeout_config(
@@ -116,7 +119,7 @@ impl ServiceError {
             code: meta.and_then(|meta| meta.code()).unwrap_or_default().to_owned(),
             message: match meta {
                 // The SDK's own words for such an answer are for developers.
-                Some(meta) => meta.message().unwrap_or("the answer gives no reason").to_owned(),
+                Some(meta) => meta.message().unwrap_or_default().to_owned(),
                 None => whole.clone(),
             },
             region: response
@@ -141,7 +144,11 @@ impl ServiceError {
         }
         let status = self.status.map(|status| format!(" ({status})")).unwrap_or_default();
         let code = if self.code.is_empty() { "no usable answer" } else { &self.code };
-        format!("{action} on {resource}: {code}{status}: {}", self.message)
+        let reason = match self.message.is_empty() {
+            true => String::new(),
+            false => format!(": {}", self.message),
+        };
+        format!("{action} on {resource}: {code}{status}{reason}")
     }
 
     /// For the services beside S3.

@@ -16,6 +16,8 @@ mod usage;
 mod version;
 mod views;
 
+pub use views::failure;
+
 pub use event_argument::EventArgument;
 pub use shown::{refuse_private_keys, with_logins};
 pub use usage::Misuse;

@@ -149,17 +149,11 @@ impl Event {
 
 impl Event {
     /// The same order for one of the servers that it means.
-    pub(crate) fn for_server(&self, host: &str, port: u16, databases: Option<Vec<String>>, excluded: &[String]) -> Self {
+    pub(crate) fn for_server(&self, host: &str, port: u16) -> Self {
         let mut event = self.clone();
         event.fields.retain(|name, _| !matches!(name.as_str(), "discover" | "instance"));
         event.fields.insert("host".into(), host.into());
         event.fields.insert("port".into(), port.into());
-        event
-            .fields
-            .extend(databases.map(|databases| ("database".to_owned(), databases.into())));
-        if !excluded.is_empty() {
-            event.fields.insert("exclude_databases".into(), excluded.into());
-        }
         event
     }
 

@@ -11,7 +11,7 @@ use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::observe::logs::ANSWER;
-use crate::plan::{Databases, Discovery, Plan, RuntimeLimits};
+use crate::plan::{Discovery, Plan, RuntimeLimits};
 use crate::plan_events::{BackupPlan, PlanLimits, PlannedBackup, plan_backups};
 use crate::rds::discovery::{DiscoveredServer, ServerState, servers};
 use crate::variables::Env;
@@ -129,26 +129,12 @@ async fn server_items(fleet: &FleetEvent<'_>, server: DiscoveredServer, until: O
         ServerState::Failed(error) => return single(failed(error)),
         ServerState::Ready { host, port, narrowing } => (host, port, narrowing),
     };
-    let excluded: Vec<String> = fleet.plan.exclude_databases.iter().cloned().chain(narrowing.excluded).collect();
-    let only = narrowing.databases.map(|named| without(named, &excluded));
-    let databases = match (&fleet.plan.databases, &only) {
-        (Databases::All, _) => None,
-        (Databases::Named(asked), only) => {
-            let asked = asked.iter().map(|name| name.as_str().to_owned());
-            let asked = asked.filter(|name| only.as_ref().is_none_or(|only| only.contains(name)));
-            Some(without(asked.collect(), &excluded))
-        }
-    };
-    let nothing = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
-    if nothing(&databases) || nothing(&only) {
-        let reason = "its tags leave no database of those that are asked for";
-        return single(PlannedBackup::skipped(group, None, reason));
-    }
     let limits = PlanLimits {
-        only: only.as_deref().filter(|_| databases.is_none()),
+        only: narrowing.databases.as_deref(),
+        excluded: &narrowing.excluded,
         until,
     };
-    let event = fleet.event.for_server(&host, port, databases, &excluded);
+    let event = fleet.event.for_server(&host, port);
     let plan = match Plan::resolve(&event, env, fleet.place) {
         Ok(plan) => plan,
         Err(error) => return single(failed(error)),
@@ -162,10 +148,6 @@ async fn server_items(fleet: &FleetEvent<'_>, server: DiscoveredServer, until: O
         .for_each(|item| (item.group, item.fails) = (group.to_owned(), false));
     let warnings = answer.warnings.into_iter().map(|warning| format!("{group}: {warning}")).collect();
     BackupPlan::new(items, warnings, None)
-}
-
-fn without(named: Vec<String>, excluded: &[String]) -> Vec<String> {
-    named.into_iter().filter(|name| !excluded.contains(name)).collect()
 }
 
 /// An error where an event of a fleet stands in the place of one of a backup.

@@ -164,7 +164,10 @@ fn say(audience: Audience, document: FailureDocument, outcome: Result<Option<Com
             return Code::BadUsage.exit();
         }
         Err(error) => {
-            tell(&error);
+            match audience {
+                Audience::Person(page) => output::tell(&cli::failure(page, &error)),
+                Audience::Program => tell(&error),
+            }
             let exit = error.code.exit();
             let Some(text) = document(error) else { return exit };
             (output::answer(&text), exit, text)

@@ -145,8 +145,10 @@ impl BackupPlan {
 /// How far a plan looks.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct PlanLimits<'a> {
-    /// Of all databases (`"*"`) only these.
+    /// Of the event's databases only these.
     pub only: Option<&'a [String]>,
+    /// And not these.
+    pub excluded: &'a [String],
     /// Then it looks at nothing more, so that what it knows is told before the platform ends it.
     pub until: Option<Instant>,
 }
@@ -164,9 +166,7 @@ pub(crate) async fn plan_backups(event: &Event, plan: &Plan, limits: PlanLimits<
     let opened = async {
         let context = BackupContext::open(plan, env, None, cancel).await?;
         let mut list = context.databases().await?;
-        if let Some(only) = limits.only {
-            list.narrow(only);
-        }
+        list.narrow(limits.only, limits.excluded, plan.databases == Databases::All);
         Ok((context, list))
     };
     match limits.in_time(opened).await {
@@ -250,7 +250,7 @@ mod tests {
     async fn what_is_not_looked_at_in_time_is_an_item_that_fails() {
         let limits = PlanLimits {
             until: Some(Instant::now() + std::time::Duration::from_secs(60)),
-            only: None,
+            ..PlanLimits::default()
         };
         let never = std::future::pending::<Result<()>>();
         assert_eq!(limits.in_time(never).await.unwrap_err().code, Code::Deadline);

@@ -80,7 +80,10 @@ impl Intercept for RetryNotice {
                 .load::<LastFailure>()
                 .map(|last| format!(" ({})", last.0))
                 .unwrap_or_default();
-            tracing::warn!(tries, "{service} has given no usable answer for {seconds} s{cause}: trying again");
+            tracing::warn!(
+                "{service} has given no usable answer for {seconds} s{cause}: trying again ({tries} of {})",
+                super::MOST_TRIES
+            );
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::shown::may_be_shown;
 use crate::cancel::Cancel;
+use crate::envelope::key_text::is_private_key;
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, MAX_BYTES};
 use crate::variables::Env;
@@ -34,9 +35,16 @@ impl EventArgument {
             Some(path) => {
                 let name = shown_path(path);
                 let file = std::fs::File::open(Path::new(path)).map_err(|error| unreadable(&name, &error))?;
-                bounded(file)
-                    .map_err(|error| unreadable(&name, &error))
-                    .and_then(|text| Event::parse(&text))
+                let text = bounded(file).map_err(|error| unreadable(&name, &error))?;
+                if text.trim_start().starts_with("-----BEGIN") && !is_private_key(&text) {
+                    return Err(not_an_event(&format!("{name} holds a key or a certificate, and no event")));
+                }
+                Event::parse(&text).map_err(|mut error| {
+                    if error.field.is_none() && error.code == Code::BadEvent {
+                        error.message = format!("--event: {name}: {}", error.message);
+                    }
+                    error
+                })
             }
         }
     }

@@ -90,6 +90,8 @@ fn taken_apart(text: &str) -> (String, Vec<&str>, &str) {
     let (mut message, mut tips) = (Vec::new(), Vec::new());
     for line in text.lines().take_while(is_about_it).map(str::trim).filter(|line| !line.is_empty()) {
         match line.strip_prefix("tip: ") {
+            // How a word that begins with dashes is passed as a value helps nobody who mistyped an option.
+            Some(tip) if tip.starts_with("to pass '-") => {}
             Some(tip) => tips.push(tip),
             None => message.push(line.trim_start_matches("error: ")),
         }

@@ -15,7 +15,7 @@ pub(super) use drill::DrillAnswer;
 
 use crate::error::Error;
 use crate::handler::Response;
-use crate::human::{Answer, Mark, Screen};
+use crate::human::{Answer, Mark, Page, Screen};
 
 impl Answer for Response {
     fn json(&self) -> String {
@@ -30,6 +30,13 @@ impl Answer for Response {
             Self::Summary(summary) => summary.draw(screen),
         }
     }
+}
+
+/// Of a command that came to no answer, as text for a terminal.
+pub fn failure(page: Page, error: &Error) -> String {
+    let mut screen = Screen::new(page);
+    failed(&mut screen, "", error);
+    screen.finish().as_str().to_owned()
 }
 
 /// Something failed: what, and below it what to do.

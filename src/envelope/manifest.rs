@@ -222,14 +222,16 @@ impl Manifest {
         self.partial == Some(true)
     }
 
-    /// Whether two revisions are of the same dump: all but who opens it, and who signed.
+    /// Whether two revisions are of the same dump: in all but who opens it, and who signed.
     pub(crate) fn names_same_dump(&self, other: &Self) -> bool {
-        let dump = |manifest: &Self| {
-            let dump = manifest.object(Role::Dump)?;
-            Some((base_name(&dump.key).to_owned(), dump.size, dump.sha256.to_string()))
+        let of = |manifest: &Self| {
+            let mut dump = manifest.clone();
+            dump.objects.retain(|object| object.role != Role::Key);
+            dump.objects.sort_by(|a, b| a.key.cmp(&b.key));
+            (dump.recipients, dump.signer, dump.card_sha256, dump.generation) = (Vec::new(), None, None, 1);
+            dump.line().ok()
         };
-        let of = |manifest: &Self| (manifest.source, manifest.selection, manifest.partial);
-        self.run == other.run && dump(self) == dump(other) && of(self) == of(other)
+        of(self).is_some() && of(self) == of(other)
     }
 
     pub(crate) fn object(&self, role: Role) -> Option<&ManifestObject> {

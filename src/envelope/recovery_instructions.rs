@@ -57,7 +57,7 @@ pub fn recovery_instructions(
         text.push_str(&format!("- key `{}`: {}\n", wrapped.fingerprint, base_name(&wrapped.object)));
     }
     text.push_str(&block(&unwrapping(&manifest.recipients)));
-    text.push_str("\n## 3. Is it what was written?\n\nEvery line must say `OK`");
+    text.push_str("\n## 3. Check that nothing was changed\n\nEvery line must say `OK`");
     text.push_str(&checks(manifest, name));
     text.push_str("\n## 4. The database\n\n");
     text.push_str(&roles(manifest)?);
@@ -96,7 +96,7 @@ pub fn recovery_instructions(
             opened(manifest, inventory)
         )));
     }
-    text.push_str("\nAfterwards remove `key.txt`: it opens this backup.\n");
+    text.push_str("\nAfterwards remove `key.txt`, which opens this backup, everything that you decrypted, and the private key.\n");
     Ok(text)
 }
 

@@ -1,14 +1,15 @@
 //! A plan in S3, for the maps of a state machine: an object of JSON lines for each server, and an index of them.
 //!
 //! ```text
-//! LOCATION/20261124T020000Z/1a2b3c4d/_groups.jsonl   {"group": …, "bucket": …, "key": …, "items": 3}
+//! LOCATION/20261124T020000Z/1a2b3c4d/_groups.jsonl   {"group": …, "bucket": …, "key": …, "items": 3, "asked": …}
+//! LOCATION/20261124T020000Z/1a2b3c4d/_left_out.jsonl {"group": …, "database": …}
 //! LOCATION/20261124T020000Z/1a2b3c4d/orders.jsonl    an item of the plan in each line
 //! ```
 
 use crate::error::{Code, Error, Result};
-use crate::format::hex;
 use crate::format::names::DatabaseName;
-use crate::plan::{OWNER_VARIABLE, Plan};
+use crate::format::{hex, sha256};
+use crate::plan::{Databases, OWNER_VARIABLE, Plan};
 use crate::plan_events::{PlanFile, PlanFiles, PlannedBackup};
 use crate::random;
 use crate::store::{Archive, Location, PutOutcome};
@@ -16,11 +17,12 @@ use crate::variables::Env;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 
 /// No server is called so: an identifier of RDS begins with a letter.
 const INDEX: &str = "_groups.jsonl";
+const LEFT_OUT: &str = "_left_out.jsonl";
 /// Of one file: more than a hundred thousand items.
 const MAX_FILE: u64 = 256 << 20;
 
@@ -30,6 +32,16 @@ struct GroupLine {
     bucket: String,
     key: String,
     items: usize,
+    /// A digest of which databases the plan was asked for.
+    asked: String,
+}
+
+/// What a plan leaves out on purpose: a server, or a database of it.
+#[derive(Serialize, Deserialize)]
+struct LeftOutLine {
+    group: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
 }
 
 /// An item as it is read again.
@@ -52,7 +64,12 @@ pub(super) async fn write(location: &str, plan: &Plan, items: Vec<PlannedBackup>
     for item in items.iter().filter(|item| item.status.is_none()) {
         groups.entry(&item.group).or_default().push(item);
     }
-    let skipped = items.iter().filter(|item| item.status.is_some()).count();
+    let left_out = items.iter().filter(|item| item.status.is_some()).map(|item| LeftOutLine {
+        group: item.group.clone(),
+        database: item.database.clone(),
+    });
+    let left_out: Vec<LeftOutLine> = left_out.collect();
+    let asked = digest_of(plan);
     let folder = of_time(location, plan.scheduled_time)?.join(&hex(&random::bytes::<4>()?));
     let Location::S3 { bucket, path } = &folder else {
         return Err(no_bucket());
@@ -67,9 +84,11 @@ pub(super) async fn write(location: &str, plan: &Plan, items: Vec<PlannedBackup>
             bucket: bucket.clone(),
             key: format!("{path}/{name}"),
             items: items.len(),
+            asked: asked.clone(),
         };
         index.push_str(&line_of(&line));
     }
+    put(&archive, LEFT_OUT, left_out.iter().map(line_of).collect()).await?;
     // Last: what it names is there.
     put(&archive, INDEX, index).await?;
     Ok(PlanFiles {
@@ -79,13 +98,14 @@ pub(super) async fn write(location: &str, plan: &Plan, items: Vec<PlannedBackup>
         },
         groups: groups.len(),
         databases: groups.values().map(Vec::len).sum(),
-        skipped,
+        skipped: left_out.len(),
         scheduled_time: crate::envelope::manifest::Timestamp(plan.scheduled_time).to_string(),
     })
 }
 
 /// Every item that was planned for this time, by however many plans. A plan that was cut off has no index, and counts for nothing:
-/// nobody worked by it. A server that could not be asked is no failure once a later plan has its databases.
+/// nobody worked by it. A server that could not be asked is no failure where another plan, asked for the same, has its
+/// databases; nor is what a later plan leaves out.
 pub(super) async fn read(location: &str, time: OffsetDateTime, env: &Env) -> Result<Vec<WrittenItem>> {
     let folder = of_time(location, time)?;
     let mut plans = Vec::new();
@@ -101,18 +121,59 @@ pub(super) async fn read(location: &str, time: OffsetDateTime, env: &Env) -> Res
     }
     // The oldest first.
     plans.sort_by_key(|(written, _)| *written);
-    let mut items: BTreeMap<ItemKey, WrittenItem> = BTreeMap::new();
+    let mut known = KnownItems::default();
     for (_, archive) in plans {
+        for left_out in parsed::<LeftOutLine>(LEFT_OUT, &archive.read(LEFT_OUT, MAX_FILE).await?)? {
+            known.leave_out(&left_out);
+        }
         for group in parsed::<GroupLine>(INDEX, &archive.read(INDEX, MAX_FILE).await?)? {
             let name = file_name(&group.group);
-            let read = parsed::<WrittenItem>(&name, &archive.read(&name, MAX_FILE).await?)?;
-            if read.iter().any(|item| item.database.is_some()) {
-                items.retain(|(of, _, database), _| *of != group.group || database.is_some());
-            }
-            items.extend(read.into_iter().map(|item| (item.key(), item)));
+            let items = parsed::<WrittenItem>(&name, &archive.read(&name, MAX_FILE).await?)?;
+            known.add(&group, items);
         }
     }
-    Ok(items.into_values().collect())
+    Ok(known.all())
+}
+
+/// Of several plans, the oldest first.
+#[derive(Default)]
+struct KnownItems {
+    /// Each with what its plan was asked for.
+    items: BTreeMap<ItemKey, (String, WrittenItem)>,
+    /// Servers whose databases are known, and what was asked for.
+    answered: BTreeSet<(String, String)>,
+}
+
+impl KnownItems {
+    fn add(&mut self, group: &GroupLine, items: Vec<WrittenItem>) {
+        if items.iter().any(|item| item.database.is_some()) {
+            self.answered.insert((group.group.clone(), group.asked.clone()));
+        }
+        let items = items.into_iter().map(|item| (item.key(), (group.asked.clone(), item)));
+        self.items.extend(items);
+    }
+
+    fn leave_out(&mut self, left_out: &LeftOutLine) {
+        let is_it =
+            |(group, _, database): &ItemKey| *group == left_out.group && (left_out.database.is_none() || *database == left_out.database);
+        self.items.retain(|key, _| !is_it(key));
+    }
+
+    fn all(self) -> Vec<WrittenItem> {
+        let answered = self.answered;
+        let items = self.items.into_values();
+        let counts = items.filter(|(asked, item)| item.database.is_some() || !answered.contains(&(item.group.clone(), asked.clone())));
+        counts.map(|(_, item)| item).collect()
+    }
+}
+
+fn digest_of(plan: &Plan) -> String {
+    let named = match &plan.databases {
+        Databases::All => vec!["*"],
+        Databases::Named(names) => names.iter().map(DatabaseName::as_str).collect(),
+    };
+    let text = serde_json::json!([named, plan.exclude_databases]).to_string();
+    hex(&sha256(text.as_bytes())[..4])
 }
 
 /// Server, host and port, database. Two servers may have one name, an instance and a cluster.
@@ -218,4 +279,60 @@ fn parsed<T: for<'a> Deserialize<'a>>(name: &str, bytes: &[u8]) -> Result<Vec<T>
     lines
         .map(|line| serde_json::from_slice(line).map_err(|_| Error::new(Code::Tampered, format!("{name} is no file of a plan"))))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(asked: &str) -> GroupLine {
+        GroupLine {
+            group: "orders".to_owned(),
+            bucket: "b".to_owned(),
+            key: "k".to_owned(),
+            items: 1,
+            asked: asked.to_owned(),
+        }
+    }
+
+    fn item(database: Option<&str>) -> WrittenItem {
+        WrittenItem {
+            group: "orders".to_owned(),
+            database: database.map(str::to_owned),
+            event: None,
+            error: None,
+        }
+    }
+
+    fn told(plans: Vec<(&str, Option<&str>)>) -> Vec<Option<String>> {
+        let mut known = KnownItems::default();
+        for (asked, database) in plans {
+            known.add(&group(asked), vec![item(database)]);
+        }
+        known.all().into_iter().map(|item| item.database).collect()
+    }
+
+    /// A run that was tried again could never succeed, whichever of the two could not ask the server.
+    #[test]
+    fn a_server_that_could_not_be_asked_is_no_failure_once_its_databases_are_known() {
+        let app = || Some("app".to_owned());
+        assert_eq!(told(vec![("all", None), ("all", Some("app"))]), [app()]);
+        assert_eq!(told(vec![("all", Some("app")), ("all", None)]), [app()]);
+        // By another plan, of some of its databases, the rest is not known.
+        assert_eq!(told(vec![("some", Some("app")), ("all", None)]), [None, app()]);
+    }
+
+    #[test]
+    fn what_a_later_plan_leaves_out_is_no_failure() {
+        let mut known = KnownItems::default();
+        known.add(&group("all"), vec![item(Some("app")), item(Some("old")), item(None)]);
+        let left_out = |database: Option<&str>| LeftOutLine {
+            group: "orders".to_owned(),
+            database: database.map(str::to_owned),
+        };
+        known.leave_out(&left_out(Some("old")));
+        assert_eq!(known.items.len(), 2);
+        known.leave_out(&left_out(None));
+        assert!(known.all().is_empty());
+    }
 }

@@ -18,6 +18,11 @@ pub fn stem_of(name: &str) -> Option<&str> {
         .rfind(|stem| [TIME, OLD_TIME].iter().any(|shape| ends_like(stem, shape)))
 }
 
+/// What stands before the time in a stem: the database, as names of objects have it.
+pub(crate) fn database_of(stem: &str) -> &str {
+    stem.rsplit_once('_').map_or(stem, |(database, _)| database)
+}
+
 /// Whether a text ends in this shape, `d` being any digit, behind at least one other byte.
 fn ends_like(text: &str, shape: &str) -> bool {
     let (text, shape) = (text.as_bytes(), shape.as_bytes());

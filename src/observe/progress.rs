@@ -10,6 +10,8 @@ use tokio::task::JoinHandle;
 use unicode_width::UnicodeWidthStr;
 
 const EVERY: Duration = Duration::from_secs(10);
+/// So long without a byte is worth a word.
+const SILENCE: Duration = Duration::from_secs(5);
 const REDRAW: Duration = Duration::from_millis(200);
 /// Columns of the bar.
 const BAR: usize = 16;
@@ -22,6 +24,8 @@ pub struct Progress {
     /// Behind these rows a server still builds indexes, which no byte tells of; 0: unknown, or nothing is built.
     expected_rows: u64,
     started: Instant,
+    /// When bytes last passed, in milliseconds since the start.
+    moved: AtomicU64,
 }
 
 impl Progress {
@@ -38,6 +42,7 @@ impl Progress {
             rows: AtomicU64::new(0),
             expected,
             started: Instant::now(),
+            moved: AtomicU64::new(0),
         })
     }
 
@@ -45,6 +50,12 @@ impl Progress {
     pub(crate) fn passed(&self, bytes: u64, rows: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.rows.store(rows, Ordering::Relaxed);
+        self.moved.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn silence(&self) -> Duration {
+        let moved = Duration::from_millis(self.moved.load(Ordering::Relaxed));
+        self.started.elapsed().saturating_sub(moved)
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -79,7 +90,14 @@ impl Progress {
             return vec!["now indexes and constraints".to_owned(), HumanBytes(self.bytes()).to_string()];
         }
         let of_rows = if self.expected_rows > 0 { " for the rows" } else { "" };
-        let left = self.remaining().map(|left| format!("about {} left{of_rows}", HumanDuration(left)));
+        let left = match self.silence() {
+            // Whatever it waits for, the average says nothing of it.
+            silence if silence >= SILENCE => Some(format!("nothing for {}", HumanDuration(silence))),
+            _ => self.remaining().map(|left| match left.as_secs() {
+                0 => "almost done".to_owned(),
+                _ => format!("about {} left{of_rows}", HumanDuration(left)),
+            }),
+        };
         let numbers = [
             HumanBytes(self.bytes()).to_string(),
             format!("{}/s", HumanBytes(self.rate())),

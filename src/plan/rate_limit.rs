@@ -25,7 +25,7 @@ impl RateLimit {
             Error::field(
                 Code::BadEvent,
                 "rate_limit",
-                "must be as for `pv -L`: a number and one letter of k, m, g, t, such as 10M for 10 MiB a second",
+                "must be a number and k, m, g or t, such as 10M for 10 MiB a second",
             )
         };
         let blank = [' ', '\t'];

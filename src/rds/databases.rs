@@ -7,6 +7,9 @@ use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::names::DatabaseName;
 
+/// Why a database of a server is no work for anybody.
+pub(crate) const LEFT_OUT: &str = "a tag of the server leaves it out";
+
 /// What an event means, in order, and what its sender should know.
 #[derive(Debug, Default)]
 pub(crate) struct DatabaseList {
@@ -58,10 +61,17 @@ impl ListedDatabase {
 }
 
 impl DatabaseList {
-    /// Leaves all but these out. What the server has not among its databases fails: the one who named it expects a backup.
-    pub(crate) fn narrow(&mut self, only: &[String]) {
-        self.databases.retain(|listed| only.iter().any(|name| name == listed.name()));
-        for name in only {
+    /// What a server's tags leave out is told as that. Of all its databases (`is_all`) a name that is none fails: the one who
+    /// named it expects a backup.
+    pub(crate) fn narrow(&mut self, only: Option<&[String]>, excluded: &[String], is_all: bool) {
+        for listed in &mut self.databases {
+            let name = listed.name().to_owned();
+            if only.is_some_and(|only| !only.contains(&name)) || excluded.contains(&name) {
+                *listed = ListedDatabase::Skipped { name, reason: LEFT_OUT };
+            }
+        }
+        let expected = only.filter(|_| is_all).unwrap_or_default();
+        for name in expected.iter().filter(|name| !excluded.contains(name)) {
             if !self.databases.iter().any(|listed| listed.name() == name) {
                 self.databases.push(ListedDatabase::Failed {
                     name: name.clone(),
@@ -73,7 +83,9 @@ impl DatabaseList {
                 });
             }
         }
-        self.databases.sort_by(|a, b| a.name().cmp(b.name()));
+        if is_all {
+            self.databases.sort_by(|a, b| a.name().cmp(b.name()));
+        }
     }
 }
 

@@ -144,13 +144,16 @@ fn of_instance(instance: &DbInstance, asked: &Discovery) -> Option<DiscoveredSer
         && !is_named
         && asked.tags.is_empty()
     {
-        let reason = format!("it is a replica of {primary}: name it, or choose by tags, to have it backed up itself");
-        return Some(left_out(name, reason));
+        return Some(left_out(name, replica_of(primary)));
     }
     let endpoint = instance
         .endpoint()
         .and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?)));
     Some(server(name, instance.db_instance_status(), endpoint, Narrowing::from_tags(tags)))
+}
+
+fn replica_of(primary: &str) -> String {
+    format!("it is a replica of {primary}: name it, or choose by tags, to have it backed up itself")
 }
 
 fn of_cluster(cluster: &DbCluster, asked: &Discovery) -> Option<DiscoveredServer> {
@@ -165,6 +168,12 @@ fn of_cluster(cluster: &DbCluster, asked: &Discovery) -> Option<DiscoveredServer
     }
     if asked.names_servers() && !is_named {
         return None;
+    }
+    if let Some(primary) = named(cluster.replication_source_identifier())
+        && !is_named
+        && asked.tags.is_empty()
+    {
+        return Some(left_out(name, replica_of(primary)));
     }
     let host = if asked.reader {
         cluster.reader_endpoint()

@@ -33,6 +33,16 @@ impl ChosenBackup {
     /// Takes `folder/STEM`, the name of any of its objects, `folder/latest[:DATABASE]`, or a folder that holds one backup only.
     pub async fn find(text: &str, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Self> {
         let location = Location::parse(text)?;
+        let is_bare = !text.contains('/') && latest::asked(text).is_some();
+        Self::of_location(location, signer, env, cancel)
+            .await
+            .map_err(|error| match is_bare && error.code == Code::NoBackup {
+                true => error.advise(format!("This looks in the current folder. In S3 it is s3://BUCKET/PREFIX/{text}.")),
+                false => error,
+            })
+    }
+
+    async fn of_location(location: Location, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Self> {
         if let Some((folder, name)) = location.split()
             && let Some(database) = latest::asked(&name)
         {

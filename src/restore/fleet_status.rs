@@ -12,6 +12,7 @@ use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::object_names::stem_of;
 use crate::human::units::{counted, short};
+use crate::observe::logs::ANSWER;
 use crate::store::Location;
 use crate::variables::Env;
 use drills::{DrillStatus, Drills};
@@ -100,26 +101,33 @@ pub(crate) async fn fleet_status(text: &str, ask: &FleetStatusOptions, env: &Env
     let now = OffsetDateTime::now_utc();
     let looking = async {
         let folders = tree::folders(&root, env).await?;
-        let mut drills = Drills::default();
-        let of_drills = match &ask.reports {
-            Some(place) => tree::folders(place, env).await?,
-            None => Vec::new(),
-        };
-        for folder in folders.iter().chain(&of_drills) {
-            drills.add(folder).await?;
+        // Where writers of backups may not write, if one is named: then reports beside the backups count for nothing.
+        let mut elsewhere = Drills::default();
+        if let Some(place) = &ask.reports {
+            for folder in tree::folders(place, env).await? {
+                elsewhere.add(&folder).await?;
+            }
+            if elsewhere.is_empty() {
+                tracing::warn!(target: ANSWER, "there is no report of a drill in {place}, nor in the folders below it");
+            }
         }
+        let elsewhere = ask.reports.as_ref().map(|_| &elsewhere);
         let with_backups = folders
             .into_iter()
             .filter(|folder| folder.listed.iter().any(|object| stem_of(&object.name).is_some()));
         let reading = with_backups.map(|found| async move {
+            let mut beside = Drills::default();
+            if elsewhere.is_none() {
+                beside.add(&found).await?;
+            }
             let listing = folder::read(&found.location, &found.archive, found.listed, ask.signer.as_ref()).await?;
-            Ok::<_, Error>((found.name, listing))
+            let drills = elsewhere.unwrap_or(&beside);
+            Ok::<_, Error>(databases::databases(&found.name, &listing, drills, ask, now))
         });
         let mut reading = stream::iter(reading).buffered(AT_ONCE);
         let mut found = Vec::new();
         while let Some(read) = reading.next().await {
-            let (name, listing) = read?;
-            found.extend(databases::databases(&name, &listing, &drills, ask, now));
+            found.extend(read?);
         }
         Ok(found)
     };

@@ -43,8 +43,9 @@ pub(super) async fn newest(
     }
     let is_asked = |entry: &&BackupEntry| database.is_none_or(|database| database == entry.database);
     let is_there = |entry: &BackupEntry| entry.is_complete() && !entry.future;
-    // One in doubt is not passed over: `restore` says what is wrong with it.
-    let mut found = newest_of(listing.backups.iter().filter(is_asked), |entry| {
+    // Of which server one in doubt is, and whether of a part, may be somebody else's words.
+    let (doubted, sure): (Vec<&BackupEntry>, Vec<&BackupEntry>) = listing.backups.iter().filter(is_asked).partition(|entry| entry.in_doubt);
+    let mut found = newest_of(sure.iter().copied(), |entry| {
         is_there(entry) && (signer.is_none() || entry.origin.pinned)
     });
     found.retain(|_, newest| newest.counts().is_some());
@@ -57,6 +58,14 @@ pub(super) async fn newest(
     let others: BTreeSet<String> = whole.filter(|entry| !is_asked(entry)).map(|entry| entry.database.clone()).collect();
     match choose(folder, database, &found, not_signed) {
         Ok(chosen) => {
+            // It is not passed over: what is wrong with it says the command that takes it.
+            let doubted = doubted
+                .iter()
+                .filter(|entry| is_there(entry) && entry.scheduled_time.0 > chosen.scheduled_time.0);
+            if let Some(newer) = doubted.max_by_key(|entry| entry.scheduled_time.0) {
+                tracing::warn!("{}: {}", newer.stem, newer.warnings.join("; "));
+                return Ok(newer.stem.clone());
+            }
             for passed_over in listing.backups.iter().filter(is_asked).filter(|entry| {
                 entry.source == chosen.source && entry.scheduled_time.0 > chosen.scheduled_time.0 && !entry.future && !entry.is_complete()
             }) {
@@ -67,6 +76,15 @@ pub(super) async fn newest(
                 );
             }
             Ok(chosen.stem.clone())
+        }
+        Err(_)
+            if found.is_empty()
+                && let Some(only) = doubted
+                    .iter()
+                    .filter(|entry| is_there(entry))
+                    .max_by_key(|entry| entry.scheduled_time.0) =>
+        {
+            Ok(only.stem.clone())
         }
         Err(error) if found.is_empty() && not_signed == 0 => {
             let folders = match is_bare {

@@ -12,7 +12,7 @@ use crate::cancel::Cancel;
 use crate::envelope::manifest::Timestamp;
 use crate::envelope::signature::Verifier;
 use crate::error::{Error, Result};
-use crate::format::object_names::{compact, old_spelling, stem_of};
+use crate::format::object_names::{compact, is_of_a_run, old_spelling, stem_of};
 use crate::observe::logs::ANSWER;
 use crate::rds::preflight::some_of;
 use crate::store::{Archive, Location, ObjectEntry};
@@ -40,6 +40,9 @@ pub(crate) struct Listing {
     /// Of a place without any object of a backup: the folders in it, where backups may be. The first thousand.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<String>,
+    /// Backups that the filter left out.
+    #[serde(skip)]
+    pub hidden: usize,
     /// A database has no complete backup that is as new as was asked for (`--max-age`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
@@ -55,6 +58,7 @@ impl Listing {
             leftovers: Vec::new(),
             reports: Vec::new(),
             folders: Vec::new(),
+            hidden: 0,
             error: None,
         }
     }
@@ -198,6 +202,13 @@ pub(crate) struct LeftoverEntry {
     pub bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
+}
+
+impl LeftoverEntry {
+    /// Of a run of this program, or of the legacy image: other programs' files have times in their names, too.
+    pub(super) fn is_of_a_run(&self) -> bool {
+        self.objects.iter().any(|name| is_of_a_run(name) || name.ends_with(".enc"))
+    }
 }
 
 pub(crate) async fn list(text: &str, filter: &ListFilter, signer: Option<&Verifier>, env: &Env, cancel: &Cancel) -> Result<Listing> {

@@ -96,7 +96,7 @@ impl Load<'_> {
         };
         if ask.globals && manifest.object(Role::Globals).is_none() {
             let error = Error::field(Code::BadUsage, "globals", "are not in this backup: it was made without them");
-            return Err(error.advise("Leave out --globals: what the roles may do is then restored where they exist. A role that is missing is made by hand: CREATE ROLE, in psql."));
+            return Err(error.advise("Leave out --globals: grants are then restored for roles that exist. A role that is missing is made by hand: CREATE ROLE, in psql."));
         }
         // Before anything is made for it.
         opened.must_have(Role::Dump).await?;

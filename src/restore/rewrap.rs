@@ -9,7 +9,9 @@ use super::verify::objects::compare;
 use crate::aws::manifest_signer::ManifestSigner;
 use crate::cancel::Cancel;
 use crate::envelope::data_key::new_run;
-use crate::envelope::manifest::{Manifest, ManifestObject, Proof, Role, UnverifiedManifest, WrappedKey, base_name, check_signature};
+use crate::envelope::manifest::{
+    MAX_MANIFEST, Manifest, ManifestObject, Proof, Role, UnverifiedManifest, WrappedKey, base_name, check_signature,
+};
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::recipient::{MAX_RECIPIENTS, Recipient};
 use crate::envelope::recovery_instructions::{instructions_name, place_of, recovery_instructions};
@@ -53,6 +55,9 @@ pub(crate) struct RewrapSummary {
     /// Who was a recipient and is none from now on, and their key objects, which still open it.
     #[serde(skip)]
     pub removed: Vec<RemovedRecipient>,
+    /// By which they open it.
+    #[serde(skip)]
+    pub older_manifests: Vec<String>,
     pub written: Vec<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
@@ -64,6 +69,8 @@ pub(crate) struct RewrapSummary {
 
 #[derive(Debug)]
 pub(crate) struct RemovedRecipient {
+    /// The key that this was done with.
+    pub is_own: bool,
     pub fingerprint: String,
     pub object: String,
 }
@@ -104,7 +111,7 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
         ));
     }
     let mut manifest = Manifest::clone(&newest);
-    manifest.generation = next_revision(backup, newest.generation).await?;
+    manifest.generation = next_revision(&opened, newest.generation).await?;
     let keys = with_recipients(&mut manifest, &opened, ask)?;
     manifest.signer = ask.signing.as_ref().map(|signing| signing.signer.clone());
 
@@ -123,7 +130,7 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
         None => Vec::new(),
     };
     bytes.extend_from_slice(&Proof::new(&opened.manifest_mac(&bytes), signatures).line()?);
-    let removed = removed(&newest, &manifest);
+    let removed = removed(&newest, &manifest, ask.key.fingerprint());
     let found = must_be_taken(&name, &bytes, &opened, ask)?;
     let archive = kept_alike(backup, &stem.manifest_of(newest.generation), &mut warnings, cancel).await?;
     let mut written = Vec::new();
@@ -153,6 +160,7 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
         partial: manifest.is_partial(),
         manifest: name,
         removed,
+        older_manifests: opened.counted.clone(),
         recipients: manifest.recipients.into_iter().map(|wrapped| wrapped.fingerprint).collect(),
         written,
         origin: Origin::new(&found, ask.signer, &backup.folder),
@@ -160,9 +168,10 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
     })
 }
 
-fn removed(before: &Manifest, after: &Manifest) -> Vec<RemovedRecipient> {
+fn removed(before: &Manifest, after: &Manifest, own: &str) -> Vec<RemovedRecipient> {
     let stays = |wrapped: &&WrappedKey| after.recipients.iter().all(|new| new.fingerprint != wrapped.fingerprint);
     let removed = before.recipients.iter().filter(stays).map(|wrapped| RemovedRecipient {
+        is_own: wrapped.fingerprint == own,
         fingerprint: wrapped.fingerprint.clone(),
         object: base_name(&wrapped.object).to_owned(),
     });
@@ -309,7 +318,9 @@ fn with_recipients(manifest: &mut Manifest, opened: &UnsealedBackup<'_>, ask: &R
 
 /// The first one above what was opened whose names are free. What stands there need not be a manifest, nor ours: anyone who
 /// may write to the bucket can take the highest number of all.
-async fn next_revision(backup: &ChosenBackup, opened: u32) -> Result<u32> {
+/// One that has come since, and that the data key proves, is another rewrap's: on top of what it says this one would undo it.
+async fn next_revision(opened: &UnsealedBackup<'_>, newest: u32) -> Result<u32> {
+    let backup = opened.backup;
     let mut taken = BTreeSet::new();
     for beginning in ["manifest", "RECOVER"] {
         let listed = backup.archive.list(&format!("{}.{beginning}.", backup.stem)).await?;
@@ -318,9 +329,19 @@ async fn next_revision(backup: &ChosenBackup, opened: u32) -> Result<u32> {
                 .iter()
                 .filter_map(|listed| manifest_revision(&listed.name).map(|(_, revision)| revision)),
         );
+        for listed in listed.iter().filter(|listed| manifest_revision(&listed.name).is_some()) {
+            if opened.has_seen(&listed.name) {
+                continue;
+            }
+            let read = backup.archive.read(&listed.name, MAX_MANIFEST).await;
+            let proven = read.and_then(|bytes| opened.prove_other(&UnverifiedManifest::parse(&listed.name, &bytes)?));
+            if proven.is_ok() {
+                return Err(conflict(&listed.name));
+            }
+        }
         taken.extend(listed.iter().filter_map(|listed| instructions_revision(&listed.name)));
     }
-    let free = (opened + 1..=MAX_REVISION).find(|revision| !taken.contains(revision));
+    let free = (newest + 1..=MAX_REVISION).find(|revision| !taken.contains(revision));
     free.ok_or_else(|| Error::new(Code::CommitFailed, "every number of a later manifest is taken"))
 }
 
@@ -346,10 +367,14 @@ async fn put(archive: &Archive, name: &str, bytes: Bytes, written: &mut Vec<Stri
             written.push(name.to_owned());
             Ok(())
         }
-        PutOutcome::Exists => Err(Error::new(
-            Code::CommitFailed,
-            format!("{name} exists already: someone else gives this backup new recipients at the same time"),
-        )
-        .advise("Look at what they did with `pgseal list`; then run again.")),
+        PutOutcome::Exists => Err(conflict(name)),
     }
+}
+
+fn conflict(name: &str) -> Error {
+    Error::new(
+        Code::CommitFailed,
+        format!("{name} exists already: someone else gives this backup new recipients at the same time"),
+    )
+    .advise("Look at what they did with `pgseal list`; then run again.")
 }

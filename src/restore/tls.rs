@@ -90,7 +90,7 @@ pub(super) fn advice(words: &str) -> Option<&'static str> {
     if CERTIFICATE.iter().any(|sign| words.contains(sign)) {
         return Some(
             "The target is verified in full: by Amazon's and the system's authorities, under the name that --to gives. Name another \
-             authority there (sslrootcert=FILE); or say sslmode=require or sslmode=disable, if nobody can stand between.",
+             authority there (sslrootcert=FILE); or say sslmode=require or sslmode=disable, if nobody can intercept the connection.",
         );
     }
     let is_method = words.contains("authentication method requirement") || words.contains("channel binding");

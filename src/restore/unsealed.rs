@@ -185,10 +185,11 @@ impl<'a> UnsealedBackup<'a> {
 
     pub(super) fn unsigned_warning(&self) -> Option<String> {
         let names = &self.unsigned;
+        let verb = if names.len() == 1 { "is" } else { "are" };
         (!names.is_empty()).then(|| {
             format!(
-                "{} of this backup, which this signer did not sign, do not count: {}",
-                counted(names.len() as u64, "manifest"),
+                "{} of this backup {verb} not signed by this signer, and {verb} ignored: {}",
+                counted(names.len() as u64, "other manifest"),
                 names.join(", ")
             )
         })
@@ -231,6 +232,14 @@ impl<'a> UnsealedBackup<'a> {
                 Ok(self.secret.cipher_key_after(iterations, salt))
             }
             other => Ok(other.cipher_key(&self.secret, salt)),
+        }
+    }
+
+    /// Whether it was there when this backup was opened, and could be read.
+    pub(crate) fn has_seen(&self, manifest: &str) -> bool {
+        match &self.backup.kind {
+            BackupKind::Sealed { manifests, .. } => manifests.iter().any(|found| found.name() == manifest),
+            BackupKind::Legacy { .. } => false,
         }
     }
 

@@ -17,7 +17,6 @@ use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::Sha256;
 use crate::format::object_names::{compact, is_report, stem_of};
-use crate::human::units;
 use crate::observe::progress::{Activity, Progress, Reporter};
 use crate::pipeline::Discard;
 use objects::{STEP, compare, fits};
@@ -57,6 +56,9 @@ pub struct VerifyReport {
     /// Objects under the backup's name that no manifest which counts names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub strangers: Vec<String>,
+    /// What only manifests of before this backup was signed name, those manifests included.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unsigned: Vec<String>,
     /// The digest of the source, or `source unknown`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -98,6 +100,7 @@ pub async fn verify(backup: &ChosenBackup, ask: &VerifyOptions<'_>, cancel: &Can
         origin: Origin::default(),
         objects: Vec::new(),
         strangers: Vec::new(),
+        unsigned: Vec::new(),
         source: None,
         partial: false,
         warnings: Vec::new(),
@@ -312,24 +315,18 @@ async fn strangers(
     let Judged { counted, unsigned, .. } = judged;
     let mut known: BTreeSet<String> = report.objects.iter().map(|looked| looked.name.clone()).collect();
     known.extend(counted.iter().map(|found| found.name().to_owned()));
-    for found in unsigned {
-        let manifest = found.unproven();
-        known.insert(found.name().to_owned());
-        known.insert(instructions_name(&backup.stem, manifest.generation));
-        known.extend(manifest.objects.iter().map(|object| base_name(&object.key).to_owned()));
-    }
     let dump = counted.iter().find_map(|found| found.unproven().object(Role::Dump));
     let old_stem = dump.and_then(|dump| stem_of(base_name(&dump.key)));
     let names = cancel.run_until_cancelled(backup.names(old_stem)).await?;
-    report.strangers = names.into_iter().filter(|name| !known.contains(name) && !is_report(name)).collect();
-    if report.strangers.is_empty() {
-        return Ok(());
+    let mut of_unsigned = BTreeSet::new();
+    for found in unsigned {
+        let manifest = found.unproven();
+        of_unsigned.insert(found.name().to_owned());
+        of_unsigned.insert(instructions_name(&backup.stem, manifest.generation));
+        of_unsigned.extend(manifest.objects.iter().map(|object| base_name(&object.key).to_owned()));
     }
-    let count = report.strangers.len();
-    report.warnings.push(format!(
-        "{} under this backup's name, which its manifest does not mention (`strangers`): do not use them",
-        units::counted(count as u64, "object")
-    ));
+    let others = names.into_iter().filter(|name| !known.contains(name) && !is_report(name));
+    (report.unsigned, report.strangers) = others.partition(|name| of_unsigned.contains(name));
     let is_old = |name: &&String| stem_of(name).is_some_and(|stem| compact(stem) == stem) && is_legacy(name);
     match report.strangers.iter().find(is_old) {
         Some(name) if ask.signer.is_none() => Err(Error::new(

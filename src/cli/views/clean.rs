@@ -30,7 +30,7 @@ impl Answer for CleanReport {
             failed(screen, "", error);
         }
         if self.leftovers.is_empty() && self.error.is_none() {
-            screen.line(format!("Nothing of interrupted runs is to be removed in {}.", self.location));
+            screen.line(format!("Nothing to remove in {}.", self.location));
         } else if self.status == "would_delete" {
             screen.blank();
             screen.line("Nothing was removed yet: add --delete.");

@@ -35,7 +35,7 @@ impl DrillReport {
             failed(screen, stem, error);
         }
         if self.outcome == DrillOutcome::NotFinished {
-            screen.mark(Mark::Warning, "the drill did not finish: nothing is known of this backup");
+            screen.mark(Mark::Warning, "the drill did not finish: it says nothing about the backup");
         }
         if let Some(comparison) = &self.comparison {
             let found = format!(

@@ -41,9 +41,12 @@ impl Answer for Listing {
         }
         if !self.leftovers.is_empty() {
             screen.blank();
-            screen.heading("Left by interrupted runs (no backups)");
+            screen.heading("Objects that no manifest names (no backups)");
             for entry in &self.leftovers {
-                let objects = counted(entry.objects.len() as u64, "object");
+                let objects = match entry.objects.as_slice() {
+                    [one] => one.clone(),
+                    several => counted(several.len() as u64, "object"),
+                };
                 screen.line(format!(
                     "  {}  {objects}, {}",
                     within(&entry.folder, &entry.stem),
@@ -63,7 +66,16 @@ impl Answer for Listing {
             failed(screen, "", error);
         } else if self.backups.is_empty() && self.unauthenticated.is_empty() && self.unreadable.is_empty() {
             screen.blank();
-            screen.mark(Mark::Warning, format!("there is no backup in {}", self.location));
+            match self.hidden {
+                0 => screen.mark(Mark::Warning, format!("there is no backup in {}", self.location)),
+                hidden => {
+                    let others = counted(hidden as u64, "backup");
+                    screen.mark(
+                        Mark::Warning,
+                        format!("no such backup is in {}; {others} of others are", self.location),
+                    );
+                }
+            }
             if !self.folders.is_empty() {
                 screen.advice(format!("Look in the folders below it: {}", self.folders.join(", ")));
             }

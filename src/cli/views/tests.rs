@@ -123,6 +123,7 @@ fn listing() -> Listing {
             bytes: 1024,
             error: None,
         }],
+        hidden: 0,
         reports: Vec::new(),
         folders: Vec::new(),
         error: Some(Error::new(
@@ -162,7 +163,9 @@ fn rewrapped() -> RewrapSummary {
         stem: "shop_20261124T020000Z".to_owned(),
         generation: 2,
         manifest: "shop_20261124T020000Z.manifest.2.jsonl".to_owned(),
+        older_manifests: vec!["shop_20261124T020000Z.manifest.jsonl".to_owned()],
         removed: vec![RemovedRecipient {
+            is_own: true,
             fingerprint: KEY.to_owned(),
             object: "shop_20261124T020000Z.3f9a12bc.key.enc".to_owned(),
         }],

@@ -57,12 +57,25 @@ impl Answer for VerifyReport {
             _ => signed(&self.origin),
         };
         screen.facts(&[("contents", contents), ("signed by", signature), ("compared", compared)]);
-        warned(
-            screen,
-            self.strangers
-                .iter()
-                .map(|name| format!("{name} is named like this backup, but no manifest mentions it")),
-        );
+        if !self.strangers.is_empty() {
+            let objects = counted(self.strangers.len() as u64, "object");
+            screen.mark(
+                Mark::Warning,
+                format!(
+                    "{objects} named like this backup, which its manifest does not mention: {}. Do not use them",
+                    self.strangers.join(", ")
+                ),
+            );
+        }
+        if !self.unsigned.is_empty() {
+            screen.mark(
+                Mark::Warning,
+                format!(
+                    "of before this backup was signed, and not needed any more: {}",
+                    self.unsigned.join(", ")
+                ),
+            );
+        }
         warned(screen, &self.warnings);
     }
 }

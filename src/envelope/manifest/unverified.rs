@@ -1,6 +1,6 @@
 //! A manifest as it was found: nothing of it is believed but the list of recipients, until the secret proves it.
 
-use super::{Manifest, Proof, Role};
+use super::{Manifest, Proof, Role, WrappedKey};
 use crate::envelope::secret::DataKeyText;
 use crate::error::{Code, Error, Result};
 use crate::format::names::Prefix;
@@ -116,6 +116,14 @@ impl UnverifiedManifest {
         let count = |role: Role| m.objects.iter().filter(|object| object.role == role).count();
         if count(Role::Dump) != 1 || count(Role::Inventory) > 1 || count(Role::Globals) > 1 {
             return bad("it does not name one dump");
+        }
+        let is_key = |wrapped: &WrappedKey| {
+            m.objects
+                .iter()
+                .any(|object| object.role == Role::Key && object.key == wrapped.object)
+        };
+        if m.recipients.is_empty() || !m.recipients.iter().all(is_key) {
+            return bad("it does not name a key object for each recipient");
         }
         if m.iterations == 0 || m.iterations > 10_000_000 {
             return bad("no writer chooses this number of iterations");

@@ -2,7 +2,7 @@
 
 use super::drills::{DrillStatus, Drills};
 use super::{DatabaseStatus, FleetStatusOptions, NewestBackup};
-use crate::format::object_names::is_of_a_run;
+use crate::format::object_names::database_of;
 use crate::format::order::UNKNOWN_SOURCE;
 use crate::restore::list::filter::in_words;
 use crate::restore::list::newest::{newest_of, without_unknown_sources};
@@ -41,7 +41,7 @@ pub(super) fn databases(
                 missing.extend(what_is_wrong(entry, is_pinned));
             }
         }
-        let beginnings: BTreeSet<&str> = backups.iter().map(|entry| beginning(&entry.stem)).collect();
+        let beginnings: BTreeSet<&str> = backups.iter().map(|entry| database_of(&entry.stem)).collect();
         for beginning in beginnings {
             named.insert(beginning);
             let later = loose.get(beginning).into_iter().flatten();
@@ -51,8 +51,9 @@ pub(super) fn databases(
         }
         // The newest drill of any of its backups.
         let drilled = backups.iter().filter_map(|entry| drills.of(&entry.stem, &entry.run));
-        let drill = drilled.max_by(|a, b| a.finished_at.cmp(&b.finished_at)).cloned();
+        let drill = drilled.max_by_key(|drill| drill.finished).cloned();
         let is_drill_alone = missing.is_empty();
+        missing.extend(backups.iter().filter_map(|entry| drills.unread(&entry.stem)));
         missing.extend(drill.as_ref().and_then(DrillStatus::failure));
         found.push(DatabaseStatus {
             group: group.to_owned(),
@@ -114,7 +115,7 @@ fn what_is_wrong(entry: &BackupEntry, is_pinned: bool) -> Option<String> {
 /// Objects that belong to no backup, by what stands before the time in their names, the last time at the end.
 fn loose(listing: &Listing) -> BTreeMap<&str, Vec<(&str, String)>> {
     let mut loose: BTreeMap<&str, Vec<(&str, String)>> = BTreeMap::new();
-    let mut add = |stem, message| loose.entry(beginning(stem)).or_default().push((stem, message));
+    let mut add = |stem, message| loose.entry(database_of(stem)).or_default().push((stem, message));
     let whole: BTreeSet<&str> = listing.backups.iter().map(|entry| entry.stem.as_str()).collect();
     for entry in &listing.unauthenticated {
         add(&entry.stem, format!("{} is of the legacy image, and nothing proves it", entry.stem));
@@ -125,8 +126,7 @@ fn loose(listing: &Listing) -> BTreeMap<&str, Vec<(&str, String)>> {
     }
     // Beside a backup, something that no manifest names is of no other run.
     let left = listing.leftovers.iter().filter(|entry| !whole.contains(entry.stem.as_str()));
-    // Other programs' files have times in their names, too.
-    for entry in left.filter(|entry| entry.objects.iter().any(|name| is_of_a_run(name) || name.ends_with(".enc"))) {
+    for entry in left.filter(|entry| entry.is_of_a_run()) {
         let message = match &entry.error {
             Some(error) => format!("{} is no backup ({})", entry.stem, error.code.name()),
             None => format!("the run of {} was interrupted, or is still going on", entry.stem),
@@ -137,10 +137,6 @@ fn loose(listing: &Listing) -> BTreeMap<&str, Vec<(&str, String)>> {
         runs.sort_by(|(a, _), (b, _)| time(a).cmp(&time(b)));
     }
     loose
-}
-
-fn beginning(stem: &str) -> &str {
-    stem.rsplit_once('_').map_or(stem, |(beginning, _)| beginning)
 }
 
 /// At the end of a stem, its digits alone: the legacy image writes signs between them.

@@ -1,10 +1,12 @@
 //! Which backups of a place are listed, and how old the newest may be.
 
 use super::newest::{Newest, newest_of, without_unknown_sources};
-use super::{BackupEntry, Listing};
+use super::{BackupEntry, Listing, within};
 use crate::error::{Code, Error, Result};
 use crate::format::names::DatabaseName;
+use crate::format::object_names::database_of;
 use crate::human::units::{lasting, minute, short};
+use std::collections::BTreeSet;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Duration, OffsetDateTime};
 
@@ -51,18 +53,21 @@ pub(in crate::restore) fn in_words(age: Duration) -> String {
 impl ListFilter {
     /// `is_pinned`: a signer was named, and only what they signed counts.
     pub(super) fn apply(&self, listing: &mut Listing, is_pinned: bool, now: OffsetDateTime) {
+        let all = listing.backups.len();
         if let Some(database) = &self.database {
             listing.backups.retain(|entry| entry.database == *database);
-            let beginning = DatabaseName::new(database)
-                .map(|name| format!("{}_", name.encoded()))
+            let encoded = DatabaseName::new(database)
+                .map(|name| name.encoded().to_string())
                 .unwrap_or_default();
-            let is_of_it = |stem: &str| stem.starts_with(&beginning);
+            let is_of_it = |stem: &str| database_of(stem) == encoded;
             listing.unauthenticated.retain(|entry| is_of_it(&entry.stem));
             listing.unreadable.retain(|entry| is_of_it(&entry.stem));
             listing.leftovers.retain(|entry| is_of_it(&entry.stem));
         }
         listing.error = self.max_age.and_then(|age| {
-            let error = self.too_old(&listing.backups, is_pinned, age, now)?;
+            let error = self
+                .too_old(&listing.backups, is_pinned, age, now)
+                .or_else(|| without_backup(listing))?;
             Some(match listing.folders.is_empty() || !listing.backups.is_empty() {
                 true => error,
                 false => error.advise(format!("Look in the folders of this place: {}", listing.folders.join(", "))),
@@ -72,6 +77,7 @@ impl ListFilter {
             listing.backups.retain(|entry| entry.scheduled_time.0 >= since);
         }
         listing.backups.truncate(self.limit.unwrap_or(usize::MAX));
+        listing.hidden = all - listing.backups.len();
     }
 
     /// The database whose newest complete backup is the oldest, if that is older than it may be. Databases of two servers are
@@ -82,6 +88,16 @@ impl ListFilter {
         let advice = "Look for the runs since then: the schedule, and the log of the last one.";
         let old = |message: String| Some(Error::new(Code::NoBackup, message).advise(advice));
         let signed = if is_pinned { " by this signer" } else { "" };
+        for (database, newest) in newest.iter().map(|((database, _), newest)| (*database, newest.counts())) {
+            let is_newer = |entry: &&BackupEntry| newest.is_none_or(|newest| entry.scheduled_time.0 > newest.scheduled_time.0);
+            let doubted = backups
+                .iter()
+                .filter(|entry| entry.database == database && entry.in_doubt && !entry.future);
+            if let Some(entry) = doubted.filter(is_newer).max_by_key(|entry| entry.scheduled_time.0) {
+                let error = Error::new(Code::NoBackup, format!("{} is in doubt: {}", entry.stem, entry.warnings.join("; ")));
+                return Some(error.advise("Restore or verify it with its private key; with --signer only what that signer signed counts."));
+            }
+        }
         let time = |newest: &Newest<'_>| newest.counts().map(|entry| entry.scheduled_time.0);
         let ((database, source), oldest) = match newest.iter().min_by_key(|(_, newest)| time(newest)) {
             Some(oldest) => oldest,
@@ -119,6 +135,20 @@ impl ListFilter {
             in_words(age)
         ))
     }
+}
+
+/// A database of which there is something, and no backup at all: each of its runs was interrupted, or may not be read.
+fn without_backup(listing: &Listing) -> Option<Error> {
+    let of = |folder: &str, stem: &str| within(folder, database_of(stem));
+    let known: BTreeSet<String> = listing.backups.iter().map(|entry| of(&entry.folder, &entry.stem)).collect();
+    let runs = listing.leftovers.iter().filter(|entry| entry.is_of_a_run());
+    let left = runs.map(|entry| (of(&entry.folder, &entry.stem), &entry.stem));
+    let (_, stem) = left.into_iter().find(|(of, _)| !known.contains(of))?;
+    let message = format!("{stem} is of a run that was interrupted, and there is no backup of its database at all");
+    Some(
+        Error::new(Code::NoBackup, message)
+            .advise("Run the backup again. Of a database that is gone, `pgseal clean` removes what is left."),
+    )
 }
 
 #[cfg(test)]

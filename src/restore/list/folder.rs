@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use time::{Duration, OffsetDateTime};
 
 /// How far a clock may be behind ours.
-const AHEAD: Duration = Duration::minutes(5);
+pub(in crate::restore) const AHEAD: Duration = Duration::minutes(5);
 /// Manifests that are read at once.
 const AT_ONCE: usize = 16;
 

@@ -61,7 +61,7 @@ impl DrillReport {
             ),
             (DrillOutcome::NotFinished, None) => {
                 format!(
-                    "{database} of {dumped} was not restored to its end: nothing is known of this backup. Correct what the error names, then run the drill again."
+                    "{database} of {dumped} was not restored to its end: this says nothing about the backup. Correct what the error names, then run the drill again."
                 )
             }
             (_, Some(comparison)) if comparison.is_equal() => {

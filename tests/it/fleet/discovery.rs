@@ -51,6 +51,8 @@ fn a_plan_has_each_database_of_each_server_that_is_meant() {
             // In this emulator all servers have one host: their backups would have one name, which is said before.
             "billing postgres stem_taken",
             "narrowed app lambda",
+            // What a tag leaves out is told, too.
+            "narrowed postgres skipped",
             "orders app lambda",
             "orders postgres stem_taken",
             "spared - skipped"
@@ -217,16 +219,22 @@ fn tags_narrow_named_databases_and_all() {
         }
     };
     let named = || json!(["app", "scratch"]);
-    assert_eq!(planned(named(), &[("pgseal:exclude-databases", "scratch")]), ["app planned"]);
-    assert_eq!(planned(named(), &[("pgseal:databases", "scratch postgres")]), ["scratch planned"]);
+    assert_eq!(
+        planned(named(), &[("pgseal:exclude-databases", "scratch")]),
+        ["app planned", "scratch skipped"]
+    );
+    assert_eq!(
+        planned(named(), &[("pgseal:databases", "scratch postgres")]),
+        ["app skipped", "scratch planned"]
+    );
     assert_eq!(
         planned(json!("*"), &[("pgseal:exclude-databases", "scratch")]),
-        ["app planned", "postgres planned"]
+        ["app planned", "postgres planned", "scratch skipped"]
     );
     // What "*" does not mean stays out: it fails, so that a slip in a tag is heard.
     assert_eq!(
         planned(json!("*"), &[("pgseal:databases", "app template1")]),
-        ["app planned", "template1 no_database"]
+        ["app planned", "postgres skipped", "scratch skipped", "template1 no_database"]
     );
     // Nothing is left: that is said, for anyone who may tag could end all backups.
     let none = [("pgseal:databases", "app"), ("pgseal:exclude-databases", "app")];

@@ -129,3 +129,100 @@ fn a_list_goes_into_the_folders_below_if_it_is_told_to() {
     assert_eq!(list(&["--recursive", "--max-age", "1h"]).code, 7);
     assert_eq!(list(&["--recursive", "--max-age", "9999d"]).code, 0);
 }
+
+/// Another manifest beside a backup's own: line 1 changed, and the line 2 that no longer proves it.
+fn plant(place: &Path, of: &Made, change: impl FnOnce(&mut Value)) {
+    let manifest = &of.objects[&of.manifest];
+    let mut lines = manifest.splitn(2, |byte| *byte == b'\n');
+    let mut first: Value = serde_json::from_slice(lines.next().expect("line 1")).expect("JSON");
+    first["generation"] = json!(2);
+    change(&mut first);
+    let planted = [first.to_string().as_bytes(), b"\n", lines.next().expect("line 2")].concat();
+    std::fs::write(place.join(format!("{}.manifest.2.jsonl", of.stem)), planted).expect("planted");
+}
+
+fn key() -> String {
+    format!("{}/tests/vectors/keys/recipient-a.pem", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// One object, which nobody need have a key for, made `latest` an old backup: it said that the newest was a part.
+#[test]
+fn a_planted_manifest_does_not_put_an_older_backup_in_front() {
+    let changes: [fn(&mut Value); 2] = [
+        |manifest| manifest["partial"] = json!(true),
+        |manifest| drop(manifest.as_object_mut().expect("an object").remove("source")),
+    ];
+    for change in changes {
+        let folder = folder();
+        made(folder.path(), OLDER);
+        let newest = made(folder.path(), NEWER);
+        plant(folder.path(), &newest, change);
+        let latest = format!("{}/latest:app", folder.path().display());
+        let verified = Fixture::offline(&["decrypt", &latest, "--key", &key(), "-o", text(&folder.path().join("app.sql"))]);
+        assert!(verified.code == 0 && verified.stderr.contains(&newest.stem), "{}", verified.stderr);
+        let listed = Fixture::offline(&["list", text(folder.path()), "--max-age", "9999d"]);
+        assert!(listed.code == 7 && listed.stdout.contains("in doubt"), "{}", listed.stdout);
+        assert_eq!(status(folder.path(), &[]).0, 7);
+    }
+}
+
+/// A manifest without what is gone made the backup whole again for all who have no key.
+#[test]
+fn a_planted_manifest_does_not_make_up_for_what_is_lost() {
+    for role in ["inventory", "key"] {
+        let folder = folder();
+        let newest = made(folder.path(), NEWER);
+        let lost = newest
+            .objects
+            .keys()
+            .find(|name| name.contains(&format!(".{role}.")))
+            .expect("such an object");
+        std::fs::remove_file(folder.path().join(lost)).expect("removed");
+        plant(folder.path(), &newest, |manifest| {
+            let objects = manifest["objects"].as_array_mut().expect("objects");
+            objects.retain(|object| object["role"] != role);
+            if role == "key" {
+                manifest["recipients"] = json!([]);
+            }
+        });
+        let listed = Fixture::offline(&["list", text(folder.path()), "--max-age", "9999d"]);
+        assert_eq!((listed.code, status(folder.path(), &[]).0), (7, 7), "{role}: {}", listed.stdout);
+        assert_eq!(Fixture::offline(&["verify", text(folder.path())]).code, 7, "{role}");
+    }
+}
+
+/// Of a time to come, or of none, a report hid every later one; and one in another server's folder, too.
+#[test]
+fn a_planted_report_hides_no_failed_drill() {
+    let folder = folder();
+    let (place, other) = (folder.path().join("db1"), folder.path().join("db2"));
+    let newest = made(&place, NEWER);
+    report(&place, &newest, "failed", "2026-11-25T06:00:00Z");
+    for (planted_in, time) in [(&place, "9999-12-31T00:00:00Z"), (&place, "zzz"), (&other, "2026-11-30T06:00:00Z")] {
+        report(planted_in, &newest, "passed", time);
+        let (code, told) = status(folder.path(), &[]);
+        assert_eq!(
+            (code, &told["databases"][0]["drill"]["outcome"]),
+            (7, &json!("failed")),
+            "{time}: {told}"
+        );
+    }
+}
+
+#[test]
+fn a_database_of_which_no_run_came_to_its_end_is_missed_and_names_are_whole() {
+    let folder = folder();
+    made(folder.path(), NEWER);
+    let max_age = |more: &[&str]| Fixture::offline(&[&["list", text(folder.path()), "--max-age", "9999d"], more].concat());
+    assert_eq!(max_age(&[]).code, 0);
+    std::fs::write(folder.path().join("app_prod_20261125T020000Z.1a2b3c4d.sql.enc"), "x").expect("a file");
+    let told = max_age(&[]);
+    assert!(
+        told.code == 7 && told.stdout.contains("app_prod_20261125T020000Z"),
+        "{}",
+        told.stdout
+    );
+    // Of another database, whose name begins alike.
+    let of_app = max_age(&["--database", "app"]);
+    assert_eq!((of_app.code, &of_app.receipt()["leftovers"]), (0, &json!([])), "{}", of_app.stdout);
+}
