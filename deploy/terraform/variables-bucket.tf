@@ -126,7 +126,7 @@ variable "bucket_policy_statements" {
 }
 
 variable "lock_mode" {
-  description = "Object Lock: `NONE`, `GOVERNANCE` or `COMPLIANCE`. Null is GOVERNANCE for a bucket that is made. With an existing bucket a mode makes each backup ask for the lock of its class, and the bucket must have Object Lock on"
+  description = "Object Lock: `NONE`, `GOVERNANCE` or `COMPLIANCE`. Null is GOVERNANCE for a bucket that is made, which takes locks of this mode alone, and with `NONE` no lock at all. With an existing bucket a mode makes each backup ask for the lock of its class, and the bucket must have Object Lock on"
   type        = string
   default     = null
 

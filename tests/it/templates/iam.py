@@ -160,11 +160,12 @@ def template_alone():
 
 
 def locks_of_the_made_bucket():
-    """No lock outlasts what the bucket removes: also not that of another stack, which shares the bucket and has classes."""
+    """No lock outlasts what the bucket removes, or has another mode: also not that of another stack, which shares the bucket."""
     anything = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
     key = "backups/billing/x.manifest.jsonl"
     for given, longest, mode in [
-        ({}, 90, None),
+        ({}, 90, "GOVERNANCE"),
+        ({"LockMode": "COMPLIANCE"}, 90, "COMPLIANCE"),
         ({"LockMode": "NONE", "ExpirationDays": "400"}, 400, None),
         ({"Retention": "gfs"}, 2600, "GOVERNANCE"),
         ({"Retention": "daily", "LockMode": "NONE"}, 2600, None),
@@ -176,7 +177,7 @@ def locks_of_the_made_bucket():
         ):
             context = {"s3:object-lock-remaining-retention-days": days, "s3:object-lock-mode": other} | IF_NONE_MATCH
             asked = request(action, "<BackupBucket>", key, **context)
-            expected = days <= longest and other == (mode or other)
+            expected = days <= longest and other == mode
             assert allowed(asked, anything, resource, True) == expected, (given, action, days, other)
         # What asks for no lock gets the bucket's own.
         assert allowed(request("s3:PutObject", "<BackupBucket>", key, **IF_NONE_MATCH), anything, resource, True), given

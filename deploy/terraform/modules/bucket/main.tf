@@ -56,20 +56,20 @@ locals {
       Resource  = "${aws_s3_bucket.this.arn}/*"
       Condition = { NumericGreaterThan = { "s3:object-lock-remaining-retention-days" = tostring(local.longest_lock) } }
     },
+    {
+      # A writer can neither lock less than lock_mode promises, nor bind this account by the stricter mode. With NONE, any mode is
+      # another one: the bucket has Object Lock all the same.
+      Sid       = "LocksHaveTheModeOfTheBucket"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = ["s3:PutObject", "s3:PutObjectRetention"]
+      Resource  = "${aws_s3_bucket.this.arn}/*"
+      Condition = merge(
+        { Null = { "s3:object-lock-mode" = "false" } },
+        local.is_locked ? { StringNotEquals = { "s3:object-lock-mode" = var.lock_mode } } : {},
+      )
+    },
     ], [for statement in [
-      {
-        # A writer can neither lock less than lock_mode promises, nor bind this account by the stricter mode.
-        Sid       = "LocksHaveTheModeOfTheBucket"
-        Effect    = "Deny"
-        Principal = "*"
-        Action    = ["s3:PutObject", "s3:PutObjectRetention"]
-        Resource  = "${aws_s3_bucket.this.arn}/*"
-        Condition = {
-          Null            = { "s3:object-lock-mode" = "false" }
-          StringNotEquals = { "s3:object-lock-mode" = var.lock_mode }
-        }
-      },
-      ] : statement if local.is_locked], [for statement in [
       {
         # Whoever shares this bucket and means years would have days: that is told at once, and not when it is gone.
         Sid       = "NoClassThatWouldNotLast"

@@ -11,7 +11,7 @@ variable "name_prefix" {
 }
 
 variable "lock_mode" {
-  description = "Object Lock: `NONE`, `GOVERNANCE` or `COMPLIANCE`, which nobody can lift"
+  description = "Object Lock: `GOVERNANCE`, or `COMPLIANCE`, which nobody can lift. The bucket takes locks of this mode alone, and with `NONE` no lock at all"
   type        = string
   default     = "GOVERNANCE"
 

@@ -296,7 +296,7 @@ variable "retention_days" {
 }
 
 variable "lock_mode" {
-  description = "With `retention` each backup asks for the lock of its class, in this mode, which is the bucket's own: `GOVERNANCE` or `COMPLIANCE`; `NONE` for a bucket without Object Lock"
+  description = "With `retention` each backup asks for the lock of its class, in this mode, which is the bucket's own: `GOVERNANCE` or `COMPLIANCE`; `NONE` for a bucket that takes no locks"
   type        = string
   default     = "GOVERNANCE"
 

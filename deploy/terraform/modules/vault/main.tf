@@ -59,7 +59,11 @@ locals {
       Sid       = "WriteBackups${writer.name}"
       Effect    = "Allow"
       Principal = writer.principal
-      Action    = ["s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectRetention", "s3:AbortMultipartUpload"]
+      Action = concat(
+        ["s3:PutObject", "s3:PutObjectTagging"],
+        var.lock_mode == "NONE" ? [] : ["s3:PutObjectRetention"],
+        ["s3:AbortMultipartUpload"],
+      )
       Resource  = "BUCKET_ARN/${writer.prefix}/*"
       Condition = writer.condition
     },

@@ -104,7 +104,7 @@ variable "permissions_boundary" {
 }
 
 variable "lock_mode" {
-  description = "Object Lock: `GOVERNANCE`, or `COMPLIANCE`, which nobody can lift; `NONE` is for trials"
+  description = "Object Lock: `GOVERNANCE`, or `COMPLIANCE`, which nobody can lift; `NONE`, which takes no lock at all, is for trials"
   type        = string
   default     = "GOVERNANCE"
 }

@@ -145,8 +145,21 @@ run "no_lock" {
   }
 
   assert {
-    condition     = length(aws_s3_bucket_object_lock_configuration.this) == 0 && !strcontains(aws_s3_bucket_policy.this.policy, "LocksHaveTheMode")
+    condition     = length(aws_s3_bucket_object_lock_configuration.this) == 0
     error_message = "No lock was asked for."
+  }
+
+  # The bucket has Object Lock all the same: a writer could bind objects for years.
+  assert {
+    condition = [for statement in jsondecode(aws_s3_bucket_policy.this.policy).Statement : statement if statement.Sid == "LocksHaveTheModeOfTheBucket"] == [{
+      Sid       = "LocksHaveTheModeOfTheBucket"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = ["s3:PutObject", "s3:PutObjectRetention"]
+      Resource  = "arn:aws:s3:::acme-backups/*"
+      Condition = { Null = { "s3:object-lock-mode" = "false" } }
+    }]
+    error_message = "With NONE every lock is refused."
   }
 
   assert {

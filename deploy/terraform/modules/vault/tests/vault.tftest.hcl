@@ -160,6 +160,24 @@ run "an_organisation_and_an_account" {
   }
 }
 
+run "no_lock" {
+  variables {
+    lock_mode = "NONE"
+  }
+
+  assert {
+    condition = [for statement in jsondecode(output.policy).Statement : [statement.Action, statement.Condition] if statement.Sid == "LocksHaveTheModeOfTheBucket"] == [
+    [["s3:PutObject", "s3:PutObjectRetention"], { Null = { "s3:object-lock-mode" = "false" } }]]
+    error_message = "With NONE every lock is refused."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(output.policy).Statement : statement.Action if statement.Sid == "WriteBackups"] == [
+    ["s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"]]
+    error_message = "A writer could lock objects of a vault that has no locks."
+  }
+}
+
 run "nothing_is_made" {
   variables {
     create = false
