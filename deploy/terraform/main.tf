@@ -125,6 +125,11 @@ resource "aws_ecs_task_definition" "this" {
       }
     }
   }])
+
+  lifecycle {
+    # A run in between would find no active revision of the family.
+    create_before_destroy = true
+  }
 }
 
 # --- a drill: it restores into a PostgreSQL server of its own, in the task ---
@@ -179,6 +184,11 @@ resource "aws_ecs_task_definition" "drill" {
       }
     }
   }])
+
+  lifecycle {
+    # A run in between would find no active revision of the family.
+    create_before_destroy = true
+  }
 }
 
 resource "aws_scheduler_schedule" "this" {

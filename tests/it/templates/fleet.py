@@ -576,6 +576,11 @@ def the_module_of_terraform_has_the_same():
     variables = stack.properties("FleetFunction")["Environment"]["Variables"]
     missing = [name for name in variables if not re.search(rf"\b{name}\b", read("main"))]
     assert not missing, missing
+    # A change makes the new revision before it takes the old one away: of no active one no run could start.
+    for folder, count in [("modules/fleet/", 1), ("", 2)]:
+        with open(f"deploy/terraform/{folder}main.tf", encoding="utf-8") as file:
+            tasks = re.findall(r'^resource "aws_ecs_task_definition".*?^}', file.read(), re.MULTILINE | re.DOTALL)
+        assert len(tasks) == count and all("create_before_destroy = true" in task for task in tasks), folder
     given = re.findall(r"^    (\w+) += ", read("main").split("templatefile(")[1].split("})")[0], re.MULTILINE)
     assert set(given) == set(stack.properties("StateMachine")["DefinitionSubstitutions"]), given
 

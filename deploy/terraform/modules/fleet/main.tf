@@ -157,6 +157,11 @@ resource "aws_ecs_task_definition" "this" {
       }
     }
   }])
+
+  lifecycle {
+    # A run in between would find no active revision of the family.
+    create_before_destroy = true
+  }
 }
 
 # --- the state machine ---
