@@ -185,7 +185,7 @@ locals {
   # Of a registry that is not ECR nothing is asked.
   repositories = { for key, task in local.tasks : key => try([format("arn:%s:ecr:%s:%s:repository/%s", concat(
     [local.partition],
-    [for place in [1, 0, 2] : regex("^([0-9]{12})\\.dkr\\.ecr(?:-fips)?\\.([a-z0-9-]+)\\.[a-z.]+/([^:@]+)", task.image)[place]],
+    [for place in [1, 0, 2] : regex("^([0-9]{12})\\.dkr[.-]ecr(?:-fips)?\\.([a-z0-9-]+)\\.[a-z.]+/([^:@]+)", task.image)[place]],
   )...)], []) }
   # After the seventh part of a secret's ARN: which of its fields and versions.
   secrets = { for key, task in local.tasks : key => {

@@ -94,6 +94,28 @@ run "a_plain_backup" {
   }
 }
 
+run "an_image_of_ecr_by_ipv6" {
+  variables {
+    image = "111122223333.dkr-ecr.eu-west-1.on.aws/team/pgseal:ecs"
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.execution["orders"].policy).Statement : statement.Resource if statement.Sid == "PullTheImage"] == [["arn:aws:ecr:eu-west-1:111122223333:repository/team/pgseal"]]
+    error_message = "The task could not be pulled."
+  }
+}
+
+run "an_image_of_ecr_in_another_partition" {
+  variables {
+    image = "111122223333.dkr.ecr.eusc-de-east-1.amazonaws.eu/pgseal:ecs"
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.execution["orders"].policy).Statement : statement.Resource if statement.Sid == "PullTheImage"] == [["arn:aws:ecr:eusc-de-east-1:111122223333:repository/pgseal"]]
+    error_message = "The task could not be pulled."
+  }
+}
+
 run "each_setting_adds_what_it_needs" {
   variables {
     permissions_boundary = "arn:aws:iam::111122223333:policy/boundary"

@@ -495,9 +495,16 @@ def the_image_is_pulled_and_no_other():
     pull = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
     digest = "@sha256:" + "ab" * 32
     ecr, china = "111122223333.dkr.ecr.eu-west-1.amazonaws.com", "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn"
+    # By IPv6, too; in the European Sovereign Cloud; with FIPS.
+    others = [
+        "111122223333.dkr-ecr.eu-west-1.on.aws", "111122223333.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn",
+        "111122223333.dkr.ecr.eusc-de-east-1.amazonaws.eu", "111122223333.dkr.ecr-fips.us-east-1.amazonaws.com",
+        "111122223333.dkr-ecr-fips.us-east-1.on.aws",
+    ]
     for image, name in [
         (f"{ecr}/pgseal:ecs", "pgseal"), (f"{ecr}/team/pgseal:ecs", "team/pgseal"), (f"{ecr}/a/b/pgseal{digest}", "a/b/pgseal"),
         (f"{ecr}/pgseal:ecs{digest}", "pgseal"), (f"{china}/team/pgseal:ecs", "team/pgseal"),
+        *[(f"{host}/pgseal:ecs", "pgseal") for host in others], *[(f"{host}/a/b/pgseal{digest}", "a/b/pgseal") for host in others],
         ("ghcr.io/acme/pgseal:ecs", None), (f"registry.example:5000/pgseal{digest}", None),
     ]:
         for role in (
@@ -508,6 +515,16 @@ def the_image_is_pulled_and_no_other():
             for action, other in itertools.product(pull, ("pgseal", "team/pgseal", "a/b/pgseal", "web", "pgseal-2")):
                 asked = asks(action, f"arn:aws:ecr:eu-west-1:111122223333:repository/{other}")
                 assert allowed(asked, role, [], True) == (other == name), (image, other)
+        assert cfn.refused(TEMPLATE, NEEDED | {"EcsImageUri": image}) is None, image
+        for name, given in [("EcsImageUri", cfn.ECS), ("DrillImageUri", cfn.DRILL)]:
+            assert cfn.refused("template.yaml", cfn.NEEDED | given | {name: image}) is None, image
+    # The repository of another host would not be found, and no task could start.
+    for host in ("111122223333.dkr.ecr.us-iso-east-1.c2s.ic.gov", "111122223333.dkr-ecr.eu-west-1.example"):
+        for path, given, name in [
+            (TEMPLATE, NEEDED, "EcsImageUri"), ("template.yaml", cfn.NEEDED | cfn.ECS, "EcsImageUri"),
+            ("template.yaml", cfn.NEEDED | cfn.DRILL, "DrillImageUri"),
+        ]:
+            assert (cfn.refused(path, given | {name: f"{host}/on.aws/pgseal:ecs"}) or "").startswith(name), (path, host)
 
 
 def tokens_go_to_servers_of_this_region():

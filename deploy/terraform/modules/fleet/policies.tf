@@ -132,7 +132,7 @@ locals {
   # Of a registry that is not ECR nothing is asked.
   repositories = try([format("arn:%s:ecr:%s:%s:repository/%s", concat(
     [local.partition],
-    [for place in [1, 0, 2] : regex("^([0-9]{12})\\.dkr\\.ecr(?:-fips)?\\.([a-z0-9-]+)\\.[a-z.]+/([^:@]+)", var.task_image)[place]],
+    [for place in [1, 0, 2] : regex("^([0-9]{12})\\.dkr[.-]ecr(?:-fips)?\\.([a-z0-9-]+)\\.[a-z.]+/([^:@]+)", var.task_image)[place]],
   )...)], [])
 
   execution_statements = concat(

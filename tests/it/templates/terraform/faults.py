@@ -60,6 +60,7 @@ SLOW = [
     ("rights", "policies.tf", '["s3:PutObject", "s3:AbortMultipartUpload"]', '["s3:PutObject", "s3:DeleteObject"]'),
     ("rights", "policies.tf", '["s3:PutObjectRetention"]', "[]"),
     ("rights", "policies.tf", "*.manifest*.jsonl", "*"),
+    ("rights", "policies.tf", "dkr[.-]ecr", "dkr[.]ecr"),
     ("rights", "roles.tf", "permissions_boundary = var.permissions_boundary", "permissions_boundary = null"),
     ("rights", "roles.tf", "substr(\"${var.name}_task_${each.key}_\", 0, 38)", "\"${var.name}_task_${each.key}_\""),
     ("alarms", "alarms.tf", '"breaching"', '"notBreaching"'),
@@ -102,6 +103,7 @@ SLOW = [
 FLEET = [
     ("fleet", "policies.tf", '["s3:PutObject", "s3:AbortMultipartUpload"]', '["s3:PutObject", "s3:DeleteObject"]'),
     ("fleet", "policies.tf", "*.manifest*.jsonl", "*"),
+    ("fleet", "policies.tf", "dkr[.-]ecr", "dkr[.]ecr"),
     ("fleet", "policies.tf", "dbuser:*/${var.database_user}", "dbuser:*/*"),
     ("fleet", "policies.tf", '"states:SendTaskHeartbeat", ', ""),
     ("fleet", "policies.tf", 'Action   = ["states:SendTaskHeartbeat", "states:SendTaskSuccess", "states:SendTaskFailure"]\n      Resource = [local.state_machine, "${local.state_machine}/*"]',

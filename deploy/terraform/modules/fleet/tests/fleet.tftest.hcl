@@ -214,6 +214,28 @@ run "no_lock_for_a_bucket_without_any" {
   }
 }
 
+run "an_image_of_ecr_by_ipv6" {
+  variables {
+    task_image = "111122223333.dkr-ecr.eu-west-1.on.aws/team/pgseal:ecs"
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.execution[0].policy).Statement : statement.Resource if statement.Sid == "PullTheImage"] == [["arn:aws:ecr:eu-west-1:111122223333:repository/team/pgseal"]]
+    error_message = "The task could not be pulled."
+  }
+}
+
+run "an_image_of_ecr_in_another_partition" {
+  variables {
+    task_image = "111122223333.dkr.ecr.eusc-de-east-1.amazonaws.eu/pgseal:ecs"
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.execution[0].policy).Statement : statement.Resource if statement.Sid == "PullTheImage"] == [["arn:aws:ecr:eusc-de-east-1:111122223333:repository/pgseal"]]
+    error_message = "The task could not be pulled."
+  }
+}
+
 run "what_runs_and_what_it_is_told" {
   assert {
     condition = { for pair in jsondecode(aws_ecs_task_definition.this[0].container_definitions)[0].environment : pair.name => pair.value } == {
