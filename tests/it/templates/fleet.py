@@ -627,6 +627,23 @@ def a_network_without_nat_reaches_all_of_it():
         assert "vCPU" in file.read().split("quotas that matter")[1], "a new account runs fewer tasks than there are servers at once"
 
 
+def other_authorities_are_in_the_image():
+    """Of GovCloud and China: what docs/DEPLOY.md builds says where they are, and nothing here says otherwise."""
+    with open("docs/DEPLOY.md", encoding="utf-8") as file:
+        section = file.read().split("### GovCloud and China\n")[1].split("\n### ")[0]
+    copied = re.search(r"^COPY --chmod=0644 \S+ (\S+)$", section, re.MULTILINE).group(1)
+    name, path = re.search(r"^ENV (\w+)=(\S+)$", section, re.MULTILINE).groups()
+    assert path == copied and not path.startswith(("/proc", "/dev", "/sys", "/etc/pgseal")), path
+    with open("src/variables.rs", encoding="utf-8") as file:
+        assert f'("{name}", Setting)' in file.read(), name
+    assert "`--build-arg IMAGE=pgseal:ecs`" in section and "ARG IMAGE=pgseal\n" in section, "one image of the two"
+    modules = pathlib.Path("deploy/terraform")
+    for file in [pathlib.Path("template.yaml"), *pathlib.Path("deploy").glob("*.yaml"), *modules.glob("*.tf"), *modules.glob("modules/*/*.tf")]:
+        assert name not in file.read_text(encoding="utf-8"), f"{file} goes before what the image says"
+    for file in ("docs/FLEETS.md", "deploy/terraform/modules/fleet/README.md"):
+        assert "DEPLOY.md#govcloud-and-china" in pathlib.Path(file).read_text(encoding="utf-8"), file
+
+
 def it_fits_into_a_call():
     """Of CloudFormation, which takes 51,200 bytes; a longer one needs a bucket, and docs/DEPLOY.md would have to say so."""
     with open(TEMPLATE, "rb") as file:
@@ -671,6 +688,7 @@ tokens_go_to_servers_of_this_region()
 each_parameter_counts()
 the_module_of_terraform_has_the_same()
 a_network_without_nat_reaches_all_of_it()
+other_authorities_are_in_the_image()
 it_fits_into_a_call()
 alarms()
 print("fleet: ok")
