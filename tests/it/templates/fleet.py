@@ -669,6 +669,14 @@ def alarms():
     for hours in ("1", "168"):
         alarm = fleet(MaxAgeHours=hours).properties("NoRunAlarm")
         assert str(alarm["EvaluationPeriods"]) == str(alarm["DatapointsToAlarm"]) == hours and f" {hours} hours" in alarm["AlarmDescription"]
+    # The reference names each metric of the namespace; those of the program itself have a table.
+    with open("docs/REFERENCE.md", encoding="utf-8") as file:
+        metrics = file.read().split("<!-- test: metrics -->")[1].split("\n## ")[0]
+    told = {alarm["MetricName"]: alarm["Dimensions"] for alarm in map(stack.properties, watched) if alarm["Namespace"] == "pgseal"}
+    for metric, dimensions in told.items():
+        assert all(f"`{word}`" in metrics for word in [metric, *(item["Name"] for item in dimensions)]), metric
+    with open("docs/FLEETS.md", encoding="utf-8") as file:
+        assert "two events of RDS of the\n  same second" in file.read(), "runs of one second are judged together"
     with open("docs/RUNBOOK.md", encoding="utf-8") as file:
         runbook = file.read()
     section = runbook[runbook.index("Fleet\n") : runbook.index("## Make a backup now")]
