@@ -132,6 +132,7 @@ FLEET = [
     ("fleet", "main.tf", "jsonencode(jsondecode(var.discover))", "var.discover"),
     ("fleet", "main.tf", ",*.rds.${local.region}.${local.dns_suffix}", ""),
     ("fleet", "main.tf", "<aws.scheduler.scheduled-time>", "<aws.scheduler.execution-id>"),
+    ("fleet", "main.tf", "Partition       = local.partition", 'Partition       = "aws-cn"'),
     ("fleet", "main.tf", "AssignPublicIp  = ", "AssignIp        = "),
     ("fleet", "main.tf", '{ ArnEquals = { "aws:SourceArn" = rule.arn } }', "{}"),
     ("fleet", "main.tf", "ServersAtOnce   = var.servers_at_once", "ServersAtOnce   = var.databases_at_once"),

@@ -290,7 +290,7 @@ run "what_runs_and_what_it_is_told" {
   }
 
   assert {
-    condition = aws_sfn_state_machine.this[0].definition == replace(replace(replace(replace(replace(replace(replace(replace(replace(
+    condition = aws_sfn_state_machine.this[0].definition == replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(
       file("../../../fleet.asl.json"),
       "$${FunctionArn}", "arn:aws:lambda:eu-west-1:111122223333:function:pgseal-fleet"),
       "$${ClusterArn}", "arn:aws:ecs:eu-west-1:111122223333:cluster/pgseal-fleet"),
@@ -300,7 +300,8 @@ run "what_runs_and_what_it_is_told" {
       "$${AssignPublicIp}", "DISABLED"),
       "$${ServersAtOnce}", "10"),
       "$${DatabasesAtOnce}", "1"),
-    "$${EventBus}", "default")
+      "$${EventBus}", "default"),
+    "$${Partition}", "aws")
     error_message = "The definition is not that of the file."
   }
 
