@@ -28,6 +28,7 @@ mod origin;
 mod readme;
 mod recipients;
 mod restore;
+mod rewraps;
 mod rights;
 mod round_trips;
 mod sealed;

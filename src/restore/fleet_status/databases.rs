@@ -45,9 +45,9 @@ pub(super) fn databases(
         for beginning in beginnings {
             named.insert(beginning);
             let later = loose.get(beginning).into_iter().flatten();
-            let later = later.filter(|(stem, _)| counts.is_none_or(|entry| time(stem) > time(&entry.stem)));
+            let mut later = later.filter(|(stem, _)| counts.is_none_or(|entry| time(stem) > time(&entry.stem)));
             // Of several runs that were interrupted the last one says it.
-            missing.extend(later.last().map(|(_, message)| message.clone()));
+            missing.extend(later.next_back().map(|(_, message)| message.clone()));
         }
         // The newest drill of any of its backups.
         let drilled = backups.iter().filter_map(|entry| drills.of(&entry.stem, &entry.run));
@@ -134,7 +134,7 @@ fn loose(listing: &Listing) -> BTreeMap<&str, Vec<(&str, String)>> {
         add(&entry.stem, message);
     }
     for runs in loose.values_mut() {
-        runs.sort_by(|(a, _), (b, _)| time(a).cmp(&time(b)));
+        runs.sort_by_key(|(stem, _)| time(stem));
     }
     loose
 }
