@@ -165,7 +165,7 @@ fn say(audience: Audience, document: FailureDocument, outcome: Result<Option<Com
         }
         Err(error) => {
             match audience {
-                Audience::Person(page) => output::tell(&cli::failure(page, &error)),
+                Audience::Person(page) => cli::failure(page, &error).tell(),
                 Audience::Program => tell(&error),
             }
             let exit = error.code.exit();

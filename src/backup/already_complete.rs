@@ -84,10 +84,19 @@ impl ThisOrder {
         if candidates.is_empty() {
             return Ok(unseen.map_or(ExistingBackup::Nothing, ExistingBackup::Unseen));
         }
-        let (found, chosen) = self.judge(&candidates)?;
+        let (found, chosen, others) = self.judge(&candidates)?;
         let candidate = &candidates[chosen];
         let listed = match listed {
-            Ok(listed) => self.with_all_objects(store, &found.manifest, &candidate.key, listed).await?,
+            Ok(listed) => {
+                let listed = self.with_all_objects(store, &found.manifest, &candidate.key, listed).await?;
+                // One that makes up for what another one lost may be anybody's.
+                for other in others.iter().filter(|_| !listed.is_empty()) {
+                    if let Some(reason) = self.lacks(other, &listed) {
+                        return Err(self.taken(&format!("another manifest of it {reason}")));
+                    }
+                }
+                listed
+            }
             Err(_) => {
                 self.look_at_each(store, &found.manifest, &candidate.key).await?;
                 Vec::new()
@@ -181,7 +190,7 @@ impl ThisOrder {
     }
 
     /// The newest manifest that is of this order in every point, if no other one contradicts it; with its place.
-    fn judge(&self, candidates: &[Candidate]) -> Result<(CompletedBackup, usize)> {
+    fn judge(&self, candidates: &[Candidate]) -> Result<(CompletedBackup, usize, Vec<Manifest>)> {
         let mut warnings = Vec::new();
         let mut chosen: Option<(usize, UnverifiedManifest)> = None;
         let mut others: Vec<UnverifiedManifest> = Vec::new();
@@ -234,7 +243,8 @@ impl ThisOrder {
             objects: vec![(sealed, candidate.etag.clone())],
             warnings,
         };
-        Ok((found, place))
+        let others = others.iter().map(|other| other.unproven().clone()).collect();
+        Ok((found, place, others))
     }
 
     /// In which points a manifest is not of this order, each as a part of a sentence.

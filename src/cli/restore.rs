@@ -181,9 +181,12 @@ pub struct Clean {
     /// Removes them
     #[arg(long)]
     delete: bool,
-    /// Only what is older: the longest that a run may take, and more
+    /// Only what is older. Give more than your longest backup takes: of one that is still running this would delete the key
     #[arg(long, value_name = "AGE", value_parser = age, default_value = "7d")]
     older_than: Duration,
+    /// Deletes what is not even a day old, too
+    #[arg(long)]
+    force: bool,
 }
 
 fn since(text: &str) -> Result<OffsetDateTime, String> {
@@ -347,6 +350,13 @@ pub(crate) async fn list(arguments: &List, env: &Env, cancel: &Cancel) -> Result
 }
 
 pub(crate) async fn clean(arguments: &Clean, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
+    if arguments.delete && arguments.older_than < Duration::days(1) && !arguments.force {
+        let error = Error::new(
+            Code::BadUsage,
+            "--older-than: less than a day: a backup that is still running would lose its key",
+        );
+        return Err(error.advise("Give more than your longest backup takes, or add --force if nothing is running."));
+    }
     let ask = clean::CleanOptions {
         delete: arguments.delete,
         older_than: arguments.older_than,

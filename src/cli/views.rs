@@ -15,7 +15,7 @@ pub(super) use drill::DrillAnswer;
 
 use crate::error::Error;
 use crate::handler::Response;
-use crate::human::{Answer, Mark, Page, Screen};
+use crate::human::{Answer, Mark, Page, Screen, ScreenText};
 
 impl Answer for Response {
     fn json(&self) -> String {
@@ -33,10 +33,10 @@ impl Answer for Response {
 }
 
 /// Of a command that came to no answer, as text for a terminal.
-pub fn failure(page: Page, error: &Error) -> String {
+pub fn failure(page: Page, error: &Error) -> ScreenText {
     let mut screen = Screen::new(page);
     failed(&mut screen, "", error);
-    screen.finish().as_str().to_owned()
+    screen.finish()
 }
 
 /// Something failed: what, and below it what to do.

@@ -9,9 +9,10 @@
 use crate::error::{Code, Error, Result};
 use crate::format::names::DatabaseName;
 use crate::format::{hex, sha256};
-use crate::plan::{Databases, OWNER_VARIABLE, Plan};
+use crate::plan::{DatabaseTarget, Databases, OWNER_VARIABLE, Plan};
 use crate::plan_events::{PlanFile, PlanFiles, PlannedBackup};
 use crate::random;
+use crate::rds::databases::LEFT_OUT as LEFT_OUT_BY_TAG;
 use crate::store::{Archive, Location, PutOutcome};
 use crate::variables::Env;
 use bytes::Bytes;
@@ -32,7 +33,7 @@ struct GroupLine {
     bucket: String,
     key: String,
     items: usize,
-    /// A digest of which databases the plan was asked for.
+    /// A digest of the servers and databases that the plan was asked for.
     asked: String,
 }
 
@@ -40,6 +41,10 @@ struct GroupLine {
 #[derive(Serialize, Deserialize)]
 struct LeftOutLine {
     group: String,
+    /// As of a group.
+    asked: String,
+    /// A tag of the server narrows what is asked for: without it there may be more.
+    by_tag: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<String>,
 }
@@ -64,12 +69,14 @@ pub(super) async fn write(location: &str, plan: &Plan, items: Vec<PlannedBackup>
     for item in items.iter().filter(|item| item.status.is_none()) {
         groups.entry(&item.group).or_default().push(item);
     }
+    let asked = digest_of(plan);
     let left_out = items.iter().filter(|item| item.status.is_some()).map(|item| LeftOutLine {
         group: item.group.clone(),
+        asked: asked.clone(),
+        by_tag: item.reason.as_deref() == Some(LEFT_OUT_BY_TAG),
         database: item.database.clone(),
     });
     let left_out: Vec<LeftOutLine> = left_out.collect();
-    let asked = digest_of(plan);
     let folder = of_time(location, plan.scheduled_time)?.join(&hex(&random::bytes::<4>()?));
     let Location::S3 { bucket, path } = &folder else {
         return Err(no_bucket());
@@ -104,8 +111,8 @@ pub(super) async fn write(location: &str, plan: &Plan, items: Vec<PlannedBackup>
 }
 
 /// Every item that was planned for this time, by however many plans. A plan that was cut off has no index, and counts for nothing:
-/// nobody worked by it. A server that could not be asked is no failure where another plan, asked for the same, has its
-/// databases; nor is what a later plan leaves out.
+/// nobody worked by it. Between plans of the same event a server that could not be asked is no failure where another one has
+/// all its databases; nor is what a later one leaves out. Of another event's items a plan says nothing.
 pub(super) async fn read(location: &str, time: OffsetDateTime, env: &Env) -> Result<Vec<WrittenItem>> {
     let folder = of_time(location, time)?;
     let mut plans = Vec::new();
@@ -123,14 +130,14 @@ pub(super) async fn read(location: &str, time: OffsetDateTime, env: &Env) -> Res
     plans.sort_by_key(|(written, _)| *written);
     let mut known = KnownItems::default();
     for (_, archive) in plans {
-        for left_out in parsed::<LeftOutLine>(LEFT_OUT, &archive.read(LEFT_OUT, MAX_FILE).await?)? {
-            known.leave_out(&left_out);
-        }
+        let left_out = parsed::<LeftOutLine>(LEFT_OUT, &archive.read(LEFT_OUT, MAX_FILE).await?)?;
+        let mut groups = Vec::new();
         for group in parsed::<GroupLine>(INDEX, &archive.read(INDEX, MAX_FILE).await?)? {
             let name = file_name(&group.group);
             let items = parsed::<WrittenItem>(&name, &archive.read(&name, MAX_FILE).await?)?;
-            known.add(&group, items);
+            groups.push((group, items));
         }
+        known.add(&left_out, groups);
     }
     Ok(known.all())
 }
@@ -140,30 +147,45 @@ pub(super) async fn read(location: &str, time: OffsetDateTime, env: &Env) -> Res
 struct KnownItems {
     /// Each with what its plan was asked for.
     items: BTreeMap<ItemKey, (String, WrittenItem)>,
-    /// Servers whose databases are known, and what was asked for.
+    /// Servers all of whose databases are known, and what was asked for.
     answered: BTreeSet<(String, String)>,
 }
 
 impl KnownItems {
-    fn add(&mut self, group: &GroupLine, items: Vec<WrittenItem>) {
-        if items.iter().any(|item| item.database.is_some()) {
-            self.answered.insert((group.group.clone(), group.asked.clone()));
+    fn add(&mut self, left_out: &[LeftOutLine], groups: Vec<(GroupLine, Vec<WrittenItem>)>) {
+        for line in left_out {
+            self.leave_out(line);
         }
-        let items = items.into_iter().map(|item| (item.key(), (group.asked.clone(), item)));
-        self.items.extend(items);
+        for (group, items) in groups {
+            let of = (group.group, group.asked);
+            // A tag narrowed what was asked for: without it there may be more.
+            let is_narrowed = left_out.iter().any(|line| line.by_tag && line.group == of.0);
+            if items.iter().any(|item| item.database.is_some()) {
+                self.items
+                    .retain(|(group, _, database), (asked, _)| *group != of.0 || *asked != of.1 || database.is_some());
+                match is_narrowed {
+                    true => self.answered.remove(&of),
+                    false => self.answered.insert(of.clone()),
+                };
+            }
+            let counts = items
+                .into_iter()
+                .filter(|item| item.database.is_some() || !self.answered.contains(&of));
+            self.items.extend(counts.map(|item| (item.key(), (of.1.clone(), item))));
+        }
     }
 
     fn leave_out(&mut self, left_out: &LeftOutLine) {
         let is_it =
             |(group, _, database): &ItemKey| *group == left_out.group && (left_out.database.is_none() || *database == left_out.database);
-        self.items.retain(|key, _| !is_it(key));
+        self.items.retain(|key, (asked, _)| !is_it(key) || *asked != left_out.asked);
+        if left_out.database.is_none() {
+            self.answered.remove(&(left_out.group.clone(), left_out.asked.clone()));
+        }
     }
 
     fn all(self) -> Vec<WrittenItem> {
-        let answered = self.answered;
-        let items = self.items.into_values();
-        let counts = items.filter(|(asked, item)| item.database.is_some() || !answered.contains(&(item.group.clone(), asked.clone())));
-        counts.map(|(_, item)| item).collect()
+        self.items.into_values().map(|(_, item)| item).collect()
     }
 }
 
@@ -172,7 +194,11 @@ fn digest_of(plan: &Plan) -> String {
         Databases::All => vec!["*"],
         Databases::Named(names) => names.iter().map(DatabaseName::as_str).collect(),
     };
-    let text = serde_json::json!([named, plan.exclude_databases]).to_string();
+    let servers = match &plan.source.target {
+        DatabaseTarget::Discovered(discovery) => format!("{discovery:?}"),
+        DatabaseTarget::Host(_) | DatabaseTarget::Instance(_) => String::new(),
+    };
+    let text = serde_json::json!([named, plan.exclude_databases, servers]).to_string();
     hex(&sha256(text.as_bytes())[..4])
 }
 
@@ -304,10 +330,28 @@ mod tests {
         }
     }
 
-    fn told(plans: Vec<(&str, Option<&str>)>) -> Vec<Option<String>> {
+    fn left_out(database: Option<&str>, asked: &str, by_tag: bool) -> LeftOutLine {
+        LeftOutLine {
+            group: "orders".to_owned(),
+            asked: asked.to_owned(),
+            by_tag,
+            database: database.map(str::to_owned),
+        }
+    }
+
+    /// What is still to be done after plans, each with what was asked, what it left out, and what it found.
+    fn told(plans: Vec<(&str, Vec<LeftOutLine>, &[Option<&str>])>) -> Vec<Option<String>> {
         let mut known = KnownItems::default();
-        for (asked, database) in plans {
-            known.add(&group(asked), vec![item(database)]);
+        for (asked, left_out, found) in plans {
+            let items = found.iter().copied().map(item).collect();
+            known.add(
+                &left_out,
+                if found.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![(group(asked), items)]
+                },
+            );
         }
         known.all().into_iter().map(|item| item.database).collect()
     }
@@ -316,23 +360,31 @@ mod tests {
     #[test]
     fn a_server_that_could_not_be_asked_is_no_failure_once_its_databases_are_known() {
         let app = || Some("app".to_owned());
-        assert_eq!(told(vec![("all", None), ("all", Some("app"))]), [app()]);
-        assert_eq!(told(vec![("all", Some("app")), ("all", None)]), [app()]);
-        // By another plan, of some of its databases, the rest is not known.
-        assert_eq!(told(vec![("some", Some("app")), ("all", None)]), [None, app()]);
+        let (asleep, awake): (&[Option<&str>], &[Option<&str>]) = (&[None], &[Some("app")]);
+        assert_eq!(told(vec![("all", vec![], asleep), ("all", vec![], awake)]), [app()]);
+        assert_eq!(told(vec![("all", vec![], awake), ("all", vec![], asleep)]), [app()]);
+        // By another event, which may mean fewer of its databases, the rest is not known.
+        assert_eq!(told(vec![("some", vec![], awake), ("all", vec![], asleep)]), [None, app()]);
+        // A tag that narrows counts for as long as it is there.
+        let narrowed = || vec![left_out(Some("two"), "all", true)];
+        assert_eq!(told(vec![("all", narrowed(), asleep), ("all", narrowed(), awake)]), [app()]);
+        assert_eq!(told(vec![("all", narrowed(), awake), ("all", vec![], asleep)]), [None, app()]);
     }
 
     #[test]
-    fn what_a_later_plan_leaves_out_is_no_failure() {
-        let mut known = KnownItems::default();
-        known.add(&group("all"), vec![item(Some("app")), item(Some("old")), item(None)]);
-        let left_out = |database: Option<&str>| LeftOutLine {
-            group: "orders".to_owned(),
-            database: database.map(str::to_owned),
-        };
-        known.leave_out(&left_out(Some("old")));
-        assert_eq!(known.items.len(), 2);
-        known.leave_out(&left_out(None));
-        assert!(known.all().is_empty());
+    fn what_a_later_plan_of_the_same_event_leaves_out_is_no_failure() {
+        let all: &[Option<&str>] = &[Some("app"), Some("old"), None];
+        let told_after = |lines: Vec<LeftOutLine>, found: &[Option<&str>]| told(vec![("all", vec![], all), ("all", lines, found)]);
+        assert_eq!(told_after(vec![left_out(Some("old"), "all", false)], &[]).len(), 1);
+        assert_eq!(told_after(vec![left_out(None, "all", false)], &[]).len(), 0);
+        // Another event's plan says nothing of these.
+        assert_eq!(told_after(vec![left_out(None, "some", false)], &[]).len(), 2);
+        // Asked again without the tag that left all of it out, it does not answer: then nothing is known of it.
+        let plans = vec![
+            ("all", vec![], &[Some("app")][..]),
+            ("all", vec![left_out(None, "all", false)], &[]),
+            ("all", vec![], &[None]),
+        ];
+        assert_eq!(told(plans), [None]);
     }
 }

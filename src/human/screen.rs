@@ -95,6 +95,11 @@ impl ScreenText {
         &self.0
     }
 
+    /// To standard error.
+    pub fn tell(&self) {
+        output::tell_screen(&self.0);
+    }
+
     /// To standard output, as [`output::answer`].
     pub fn write(&self) -> Result<()> {
         match self.0.is_empty() {

@@ -96,6 +96,11 @@ pub fn tell(text: &str) {
     Stderr.send(without_logins(visible(text)).as_bytes());
 }
 
+/// The text of a screen, in which nothing hidden is but its own colours.
+pub(crate) fn tell_screen(text: &str) {
+    Stderr.send(without_logins(format!("{text}\n").into()).as_bytes());
+}
+
 /// Whether a character is not seen, but changes how those around it are: controls (ESC, C1), marks that turn the direction
 /// of text, fillers of no width, tags.
 pub fn is_hidden(c: char) -> bool {

@@ -94,7 +94,7 @@ impl Progress {
             // Whatever it waits for, the average says nothing of it.
             silence if silence >= SILENCE => Some(format!("nothing for {}", HumanDuration(silence))),
             _ => self.remaining().map(|left| match left.as_secs() {
-                0 => "almost done".to_owned(),
+                0 if self.expected_rows == 0 && self.bytes() / 9 * 10 >= self.expected => "almost done".to_owned(),
                 _ => format!("about {} left{of_rows}", HumanDuration(left)),
             }),
         };

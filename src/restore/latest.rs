@@ -44,7 +44,11 @@ pub(super) async fn newest(
     let is_asked = |entry: &&BackupEntry| database.is_none_or(|database| database == entry.database);
     let is_there = |entry: &BackupEntry| entry.is_complete() && !entry.future;
     // Of which server one in doubt is, and whether of a part, may be somebody else's words.
-    let (doubted, sure): (Vec<&BackupEntry>, Vec<&BackupEntry>) = listing.backups.iter().filter(is_asked).partition(|entry| entry.in_doubt);
+    let (doubted, sure): (Vec<&BackupEntry>, Vec<&BackupEntry>) = listing
+        .backups
+        .iter()
+        .filter(is_asked)
+        .partition(|entry| entry.in_doubt && (signer.is_none() || entry.origin.pinned));
     let mut found = newest_of(sure.iter().copied(), |entry| {
         is_there(entry) && (signer.is_none() || entry.origin.pinned)
     });

@@ -122,6 +122,9 @@ pub(crate) struct BackupEntry {
     pub scheduled_time: Timestamp,
     pub finished_at: Timestamp,
     pub run: String,
+    /// As each of its manifests says.
+    #[serde(skip)]
+    pub runs: Vec<String>,
     pub format: String,
     /// Of all objects.
     pub bytes: u64,

@@ -20,11 +20,12 @@ use crate::error::{Code, Error, Result};
 use crate::format::Sha256;
 use crate::format::names::{MAX_REVISION, Prefix};
 use crate::format::object_names::{instructions_revision, manifest_revision};
+use crate::human::units::short;
 use crate::observe::logs::ANSWER;
 use crate::store::{Archive, Location, PutOutcome};
 use bytes::Bytes;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// More than any recovery instructions have.
 const MAX_INSTRUCTIONS: u64 = 1 << 20;
@@ -52,12 +53,6 @@ pub(crate) struct RewrapSummary {
     pub manifest: String,
     /// Fingerprints.
     pub recipients: Vec<String>,
-    /// Who was a recipient and is none from now on, and their key objects, which still open it.
-    #[serde(skip)]
-    pub removed: Vec<RemovedRecipient>,
-    /// By which they open it.
-    #[serde(skip)]
-    pub older_manifests: Vec<String>,
     pub written: Vec<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
@@ -67,18 +62,17 @@ pub(crate) struct RewrapSummary {
     pub warnings: Vec<String>,
 }
 
-#[derive(Debug)]
-pub(crate) struct RemovedRecipient {
-    /// The key that this was done with.
-    pub is_own: bool,
-    pub fingerprint: String,
-    pub object: String,
-}
-
 pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cancel: &Cancel) -> Result<RewrapSummary> {
     let BackupKind::Sealed { .. } = &backup.kind else {
         return Err(unproven(&backup.stem, ask.signer).advise("Nothing new is vouched for: restore it, and back it up anew."));
     };
+    if ask.adopt_unsigned && ask.signing.is_none() {
+        return Err(Error::new(
+            Code::BadUsage,
+            "--adopt-unsigned signs the backup, and PGSEAL_SIGNING_KEY is missing",
+        )
+        .advise("Set PGSEAL_SIGNING_KEY to the signer's private key: a file, or the ARN of a key in KMS."));
+    }
     let opened = opened(backup, ask).await?;
     if opened.manifest.signer.is_some() && ask.signing.is_none() {
         return Err(Error::field(
@@ -130,7 +124,7 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
         None => Vec::new(),
     };
     bytes.extend_from_slice(&Proof::new(&opened.manifest_mac(&bytes), signatures).line()?);
-    let removed = removed(&newest, &manifest, ask.key.fingerprint());
+    warnings.extend(still_open(&opened, &manifest, ask.key.fingerprint()));
     let found = must_be_taken(&name, &bytes, &opened, ask)?;
     let archive = kept_alike(backup, &stem.manifest_of(newest.generation), &mut warnings, cancel).await?;
     let mut written = Vec::new();
@@ -159,8 +153,6 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
         generation: manifest.generation,
         partial: manifest.is_partial(),
         manifest: name,
-        removed,
-        older_manifests: opened.counted.clone(),
         recipients: manifest.recipients.into_iter().map(|wrapped| wrapped.fingerprint).collect(),
         written,
         origin: Origin::new(&found, ask.signer, &backup.folder),
@@ -168,14 +160,36 @@ pub(crate) async fn rewrap(backup: &ChosenBackup, ask: &RewrapOptions<'_>, cance
     })
 }
 
-fn removed(before: &Manifest, after: &Manifest, own: &str) -> Vec<RemovedRecipient> {
-    let stays = |wrapped: &&WrappedKey| after.recipients.iter().all(|new| new.fingerprint != wrapped.fingerprint);
-    let removed = before.recipients.iter().filter(stays).map(|wrapped| RemovedRecipient {
-        is_own: wrapped.fingerprint == own,
-        fingerprint: wrapped.fingerprint.clone(),
-        object: base_name(&wrapped.object).to_owned(),
-    });
-    removed.collect()
+/// Who is no recipient from now on, and opens the backup all the same, by older manifests.
+fn still_open(opened: &UnsealedBackup<'_>, after: &Manifest, own: &str) -> Vec<String> {
+    let BackupKind::Sealed { manifests, .. } = &opened.backup.kind else {
+        return Vec::new();
+    };
+    let mut of: BTreeMap<&str, (Vec<&str>, BTreeSet<&str>)> = BTreeMap::new();
+    for found in manifests
+        .iter()
+        .filter(|found| opened.counted.iter().any(|name| name == found.name()))
+    {
+        for wrapped in &found.unproven().recipients {
+            if after.recipients.iter().all(|new| new.fingerprint != wrapped.fingerprint) {
+                let (by, objects) = of.entry(&wrapped.fingerprint).or_default();
+                by.push(found.name());
+                objects.insert(base_name(&wrapped.object));
+            }
+        }
+    }
+    let told = |(key, (manifests, objects)): (&str, (Vec<&str>, BTreeSet<&str>))| {
+        let (key_name, objects) = (short(key), objects.into_iter().collect::<Vec<_>>().join(", "));
+        let own = match key == own {
+            true => " (the key that you used: if you did not mean that, run it again with --keep and its public key as --recipient)",
+            false => "",
+        };
+        format!(
+            "{key_name} is no longer a recipient{own}, and opens this backup until {} and then {objects} are deleted, in all versions: docs/KEYS.md, Removing a recipient",
+            manifests.join(", ")
+        )
+    };
+    of.into_iter().map(told).collect()
 }
 
 /// The backup, believed by no less than what its new signature will say.

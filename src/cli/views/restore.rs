@@ -48,21 +48,6 @@ impl Answer for RewrapSummary {
             ("manifest", format!("{} (revision {})", self.manifest, self.generation)),
             ("written", self.written.join(", ")),
         ]);
-        for removed in &self.removed {
-            let key = short(&removed.fingerprint);
-            screen.advice(match removed.is_own {
-                true => format!(
-                    "{key}, the key that you used, is no longer a recipient. If you did not mean that, run it again with --keep and \
-                     --recipient PUBLIC_KEY of that key."
-                ),
-                false => format!("{key} is no longer a recipient."),
-            });
-            screen.advice(format!(
-                "It opens this backup until {} and then {} are deleted, in all versions: docs/KEYS.md, Removing a recipient.",
-                self.older_manifests.join(", "),
-                removed.object
-            ));
-        }
         warned(screen, &self.warnings);
     }
 }

@@ -11,7 +11,7 @@ use crate::receipt::{Receipt, ReceiptEntry};
 use crate::restore::clean::{CleanReport, CleanedLeftover};
 use crate::restore::list::{BackupEntry, LeftoverEntry, LegacyEntry, Listing};
 use crate::restore::provenance::Origin;
-use crate::restore::rewrap::{RemovedRecipient, RewrapSummary};
+use crate::restore::rewrap::RewrapSummary;
 use crate::restore::summary::RestoreSummary;
 use clap::CommandFactory;
 use serde_json::json;
@@ -86,6 +86,7 @@ fn listing() -> Listing {
         scheduled_time: Timestamp(datetime!(2026-11-24 02:00 UTC)),
         finished_at: Timestamp(datetime!(2026-11-24 02:01 UTC)),
         run: "3f9a12bc".to_owned(),
+        runs: Vec::new(),
         format: "pgseal/1".to_owned(),
         bytes: 4_400_512,
         plain_bytes: 25_400_000,
@@ -163,12 +164,6 @@ fn rewrapped() -> RewrapSummary {
         stem: "shop_20261124T020000Z".to_owned(),
         generation: 2,
         manifest: "shop_20261124T020000Z.manifest.2.jsonl".to_owned(),
-        older_manifests: vec!["shop_20261124T020000Z.manifest.jsonl".to_owned()],
-        removed: vec![RemovedRecipient {
-            is_own: true,
-            fingerprint: KEY.to_owned(),
-            object: "shop_20261124T020000Z.3f9a12bc.key.enc".to_owned(),
-        }],
         recipients: vec![KEY.to_owned()],
         written: vec!["shop_20261124T020000Z.3f9a12bc.key.45d2ebf9c13a70e2.enc".to_owned()],
         partial: false,

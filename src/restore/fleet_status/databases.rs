@@ -50,7 +50,8 @@ pub(super) fn databases(
             missing.extend(later.next_back().map(|(_, message)| message.clone()));
         }
         // The newest drill of any of its backups.
-        let drilled = backups.iter().filter_map(|entry| drills.of(&entry.stem, &entry.run));
+        let runs = backups.iter().flat_map(|entry| entry.runs.iter().map(|run| (&entry.stem, run)));
+        let drilled = runs.filter_map(|(stem, run)| drills.of(stem, run));
         let drill = drilled.max_by_key(|drill| drill.finished).cloned();
         let is_drill_alone = missing.is_empty();
         missing.extend(backups.iter().filter_map(|entry| drills.unread(&entry.stem)));
@@ -102,11 +103,13 @@ fn what_is_wrong(entry: &BackupEntry, is_pinned: bool) -> Option<String> {
     if !entry.is_complete() {
         Some(format!("{stem} is incomplete"))
     } else if entry.future {
-        Some(format!("the time of {stem} is still to come"))
+        // Nobody can have made it: it is nothing, and says nothing of the others.
+        None
+    } else if is_pinned && !entry.origin.pinned {
+        // Somebody else's counts for nothing, and is no fault of theirs.
+        None
     } else if entry.in_doubt {
         Some(format!("{stem} is in doubt ({})", entry.warnings.join("; ")))
-    } else if is_pinned && !entry.origin.pinned {
-        Some(format!("{stem} is not signed by this signer"))
     } else {
         None
     }

@@ -90,9 +90,8 @@ impl ListFilter {
         let signed = if is_pinned { " by this signer" } else { "" };
         for (database, newest) in newest.iter().map(|((database, _), newest)| (*database, newest.counts())) {
             let is_newer = |entry: &&BackupEntry| newest.is_none_or(|newest| entry.scheduled_time.0 > newest.scheduled_time.0);
-            let doubted = backups
-                .iter()
-                .filter(|entry| entry.database == database && entry.in_doubt && !entry.future);
+            let is_meant = |entry: &&BackupEntry| entry.database == database && (entry.origin.pinned || !is_pinned);
+            let doubted = backups.iter().filter(|entry| is_meant(entry) && entry.in_doubt && !entry.future);
             if let Some(entry) = doubted.filter(is_newer).max_by_key(|entry| entry.scheduled_time.0) {
                 let error = Error::new(Code::NoBackup, format!("{} is in doubt: {}", entry.stem, entry.warnings.join("; ")));
                 return Some(error.advise("Restore or verify it with its private key; with --signer only what that signer signed counts."));
@@ -189,13 +188,12 @@ mod tests {
         let recent = || entry("app", "source a", 2);
         assert_eq!(told(&[recent(), old()], false), None);
         type Change = fn(&mut BackupEntry);
-        let hides: [(&str, Change); 6] = [
+        let hides: [(&str, Change); 5] = [
             ("another server's", |entry| entry.source = "source b".to_owned()),
             ("a part", |entry| entry.partial = true),
             ("not all there", |entry| entry.missing.push("x".to_owned())),
             ("cut off", |entry| entry.wrong_size.push("x".to_owned())),
             ("of a time to come", |entry| entry.future = true),
-            ("refused by restore", |entry| entry.in_doubt = true),
         ];
         for (name, change) in hides {
             let mut entry = recent();
@@ -203,6 +201,14 @@ mod tests {
             let told = told(&[entry, old()], false).unwrap_or_else(|| panic!("{name}: nothing is told"));
             assert!(told.contains("app") && told.contains("1 d 16 h"), "{name}: {told}");
         }
+        // One that restore may refuse is told as that.
+        let doubted = BackupEntry {
+            in_doubt: true,
+            warnings: vec!["two dumps".to_owned()],
+            ..recent()
+        };
+        let told_of = told(&[doubted, old()], false).expect("it is told");
+        assert!(told_of.contains("app_2 is in doubt: two dumps"), "{told_of}");
     }
 
     #[test]

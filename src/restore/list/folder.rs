@@ -5,6 +5,7 @@ use crate::envelope::manifest::{MAX_MANIFEST, UnverifiedManifest, base_name, che
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
 use crate::format::object_names::{compact, instructions_revision, is_report, manifest_revision, stem_of};
+use crate::human::units::short;
 use crate::restore::find::{ends_the_search, legacy_pair};
 use crate::restore::provenance::Origin;
 use crate::store::{Archive, Location, ObjectEntry};
@@ -62,9 +63,14 @@ pub(in crate::restore) async fn read(
         named.extend(objects.iter().filter(is_card).map(|listed| listed.name.clone()));
         let mut entry = whole(stem, newest, &sizes);
         entry.origin = Origin::new(newest, signer, location);
-        let doubts = doubts(newest, &found, signer);
+        let doubts = doubts(newest, &found, signer, &sizes);
         entry.in_doubt = !doubts.is_empty();
+        entry.runs = found.iter().map(|found| found.unproven().run.clone()).collect();
         entry.warnings = entry.origin.warning().into_iter().chain(doubts).collect();
+        if let (Some(signer), false) = (signer, entry.origin.pinned) {
+            // Not theirs is not in doubt: it is somebody else's, and counts for nothing.
+            entry.warnings.push(format!("not signed by {}", short(&signer.fingerprint)));
+        }
         if entry.future {
             entry
                 .warnings
@@ -133,23 +139,21 @@ async fn manifests<'a>(archive: &Archive, listed: &'a [ObjectEntry]) -> Result<B
 /// With a pinned signer, what they signed; of those the highest number whose objects are all there, or the highest of all.
 fn newest<'a>(found: &'a [UnverifiedManifest], signer: Option<&Verifier>, sizes: &Sizes<'_>) -> Option<&'a UnverifiedManifest> {
     let is_theirs = |found: &&UnverifiedManifest| signer.is_some() && check_signature(found, signer).is_ok();
-    let is_whole = |found: &&UnverifiedManifest| {
-        let mut objects = found.unproven().objects.iter();
-        objects.all(|object| sizes.get(base_name(&object.key)) == Some(&object.size))
-    };
+    let is_whole = |found: &&UnverifiedManifest| is_whole(found, sizes);
     let theirs = || found.iter().filter(is_theirs);
     let whole = theirs().find(is_whole).or_else(|| theirs().next());
     whole.or_else(|| found.iter().find(is_whole)).or(found.first())
 }
 
+fn is_whole(found: &UnverifiedManifest, sizes: &Sizes<'_>) -> bool {
+    let mut objects = found.unproven().objects.iter();
+    objects.all(|object| sizes.get(base_name(&object.key)) == Some(&object.size))
+}
+
 /// Why a reader with the key may refuse it. Without the key none of the manifests is proven: anyone who may write to the bucket can
 /// cause a doubt, and none of theirs is taken for a backup. A pinned signer settles it, as it does for `restore`.
-fn doubts(newest: &UnverifiedManifest, all: &[UnverifiedManifest], signer: Option<&Verifier>) -> Vec<String> {
-    let mut doubts: Vec<String> = check_signature(newest, signer)
-        .err()
-        .map(|error| error.message)
-        .into_iter()
-        .collect();
+fn doubts(newest: &UnverifiedManifest, all: &[UnverifiedManifest], signer: Option<&Verifier>, sizes: &Sizes<'_>) -> Vec<String> {
+    let mut doubts: Vec<String> = check_signature(newest, None).err().map(|error| error.message).into_iter().collect();
     let is_signed = |found: &UnverifiedManifest| found.unproven().signer.is_some();
     for other in all.iter().filter(|other| other.name() != newest.name()) {
         let signature = check_signature(other, signer);
@@ -165,8 +169,8 @@ fn doubts(newest: &UnverifiedManifest, all: &[UnverifiedManifest], signer: Optio
             ));
         } else if let Err(error) = signature {
             doubts.push(error.message);
-        } else if other.unproven().generation > newest.unproven().generation {
-            doubts.push(format!("{name} names objects that are not there: {of} counts"));
+        } else if !is_whole(other, sizes) {
+            doubts.push(format!("{name} names objects that are not there, and {of} does not"));
         }
     }
     doubts
@@ -193,6 +197,7 @@ fn whole(stem: &str, found: &UnverifiedManifest, sizes: &Sizes<'_>) -> BackupEnt
         scheduled_time: manifest.scheduled_time,
         finished_at: manifest.finished_at,
         run: manifest.run.clone(),
+        runs: Vec::new(),
         format: manifest.format.to_string(),
         bytes: manifest.objects.iter().map(|object| object.size).sum(),
         plain_bytes: manifest.plain_bytes,

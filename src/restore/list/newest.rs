@@ -64,6 +64,7 @@ pub(in crate::restore) fn example(database: &str, source: &str, hours: i64) -> B
         scheduled_time: time,
         finished_at: time,
         run: "3f9a12bc".to_owned(),
+        runs: Vec::new(),
         format: "pgseal/1".to_owned(),
         bytes: 1,
         plain_bytes: 1,

@@ -88,9 +88,11 @@ fn the_newest_revision_says_what_must_be_there() {
         );
     };
     agree(0);
-    // What only the first revision names may go, and what the second names may not.
+    // What only the first revision names may go, once that is gone: a manifest whose objects are missing is a doubt.
     let first = made.objects.keys().find(|name| name.contains(".key.")).expect("a key object");
     std::fs::remove_file(folder.path().join(first)).expect("removed");
+    agree(7);
+    std::fs::remove_file(folder.path().join(&made.manifest)).expect("removed");
     agree(0);
     let second = rewrapped.receipt()["written"][0].as_str().expect("a key object").to_owned();
     std::fs::remove_file(folder.path().join(second)).expect("removed");
@@ -169,17 +171,27 @@ fn a_planted_manifest_does_not_put_an_older_backup_in_front() {
 /// A manifest without what is gone made the backup whole again for all who have no key.
 #[test]
 fn a_planted_manifest_does_not_make_up_for_what_is_lost() {
-    for role in ["inventory", "key"] {
+    for role in ["inventory", "key", "other key"] {
         let folder = folder();
         let newest = made(folder.path(), NEWER);
+        let kind = role.trim_start_matches("other ");
         let lost = newest
             .objects
             .keys()
-            .find(|name| name.contains(&format!(".{role}.")))
+            .find(|name| name.contains(&format!(".{kind}.")))
             .expect("such an object");
         std::fs::remove_file(folder.path().join(lost)).expect("removed");
         plant(folder.path(), &newest, |manifest| {
             let objects = manifest["objects"].as_array_mut().expect("objects");
+            if role == "other key" {
+                let name = lost.replace(".key.", ".key.0000");
+                std::fs::write(folder.path().join(&name), [7; 256]).expect("planted");
+                let object = objects.iter_mut().find(|object| object["role"] == "key").expect("a key");
+                object["key"] = json!(format!("backups/{name}"));
+                object["size"] = json!(256);
+                manifest["recipients"][0]["object"] = json!(format!("backups/{name}"));
+                return;
+            }
             objects.retain(|object| object["role"] != role);
             if role == "key" {
                 manifest["recipients"] = json!([]);
@@ -225,4 +237,62 @@ fn a_database_of_which_no_run_came_to_its_end_is_missed_and_names_are_whole() {
     // Of another database, whose name begins alike.
     let of_app = max_age(&["--database", "app"]);
     assert_eq!((of_app.code, &of_app.receipt()["leftovers"]), (0, &json!([])), "{}", of_app.stdout);
+}
+
+/// Its report was looked for by the run that the planted manifest named.
+#[test]
+fn a_planted_manifest_hides_no_failed_drill() {
+    let folder = folder();
+    let (older, _) = (made(folder.path(), OLDER), made(folder.path(), NEWER));
+    report(folder.path(), &older, "failed", "2026-11-24T06:00:00Z");
+    plant(folder.path(), &older, |manifest| manifest["run"] = json!("deadbeef"));
+    let (code, told) = status(folder.path(), &[]);
+    assert_eq!((code, &told["databases"][0]["drill"]["outcome"]), (7, &json!("failed")), "{told}");
+}
+
+/// What somebody else put there, signed by nobody, was in doubt and in front of what the signer signed.
+#[test]
+fn with_a_signer_others_backups_are_passed_over_in_silence() {
+    let folder = folder();
+    let keys = format!("{}/tests/vectors/keys", env!("CARGO_MANIFEST_DIR"));
+    let ours = made(folder.path(), OLDER);
+    let arguments = [
+        "rewrap",
+        text(folder.path()),
+        "--key",
+        &key(),
+        "--recipient",
+        &format!("{keys}/new.pem"),
+        "--adopt-unsigned",
+    ];
+    let (private, public) = (folder.path().join("new.key"), folder.path().join("new.pem"));
+    super::openssl(&["genrsa", "-out", text(&private), "2048"]);
+    super::openssl(&["pkey", "-in", text(&private), "-pubout", "-out", text(&public)]);
+    let arguments: Vec<&str> = arguments
+        .iter()
+        .map(|word| if word.ends_with("new.pem") { text(&public) } else { *word })
+        .collect();
+    let unsigned = crate::support::pgseal::Pgseal::new(&arguments).run();
+    assert_eq!(
+        (unsigned.code, unsigned.error_code().as_str()),
+        (2, "bad_usage"),
+        "{}",
+        unsigned.stdout
+    );
+    let signed = crate::support::pgseal::Pgseal::new(&[&arguments[..], &["--keep"]].concat())
+        .env("PGSEAL_SIGNING_KEY", format!("{keys}/signer.key"))
+        .run();
+    assert_eq!(signed.code, 0, "{}", signed.stderr);
+    made(folder.path(), NEWER);
+    let signer = ["--signer", &format!("{keys}/signer.pem")];
+    let listed = Fixture::offline(&[&["list", text(folder.path()), "--max-age", "9999d"][..], &signer].concat());
+    assert_eq!((listed.code, status(folder.path(), &signer).0), (0, 0), "{}", listed.stdout);
+    let latest = format!("{}/latest:app", folder.path().display());
+    let verified = Fixture::offline(&[&["verify", &latest, "--key", &key()][..], &signer].concat());
+    assert_eq!(
+        (verified.code, &verified.receipt()["stem"]),
+        (0, &json!(ours.stem)),
+        "{}",
+        verified.stdout
+    );
 }

@@ -156,7 +156,7 @@ def what_is_tried_again(states):
                 (start,) = [retrier for retrier in state["Retry"] if "AmazonECS.Unknown" in retrier["ErrorEquals"]]
                 waits = [min(60 * 2**number, start["MaxDelaySeconds"]) for number in range(start["MaxAttempts"])]
                 # Until others have ended; half of it by jitter.
-                assert 2 * 3600 < sum(waits) < 6 * 3600, waits
+                assert 20 * 3600 < sum(waits) < 40 * 3600, waits
             elif "events:putEvents" in resource:
                 assert retried == {"States.TaskFailed"}, name
             elif "cloudwatch:putMetricData" in resource:
