@@ -339,8 +339,11 @@ mod tests {
         }
     }
 
-    /// What is still to be done after plans, each with what was asked, what it left out, and what it found.
-    fn told(plans: Vec<(&str, Vec<LeftOutLine>, &[Option<&str>])>) -> Vec<Option<String>> {
+    /// What was asked, what it left out, and what it found.
+    type MadePlan<'a> = (&'a str, Vec<LeftOutLine>, &'a [Option<&'a str>]);
+
+    /// What is still to be done after plans.
+    fn told(plans: Vec<MadePlan<'_>>) -> Vec<Option<String>> {
         let mut known = KnownItems::default();
         for (asked, left_out, found) in plans {
             let items = found.iter().copied().map(item).collect();

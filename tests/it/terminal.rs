@@ -152,3 +152,13 @@ fn keygen_asks_again_where_two_passphrases_differ() {
     assert_eq!(code, Some(0), "{screen}");
     assert_eq!(names(folder.path()), ["private_key.pem", "public_key.pem"]);
 }
+
+/// The colours of its own error were shown as escape codes, and the next prompt stood behind its last word.
+#[test]
+fn an_error_at_a_terminal_has_its_colours_and_its_line_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (exit, screen) = Terminal::start("verify ./nowhere", folder.path()).end();
+    assert_eq!(exit, Some(2), "{screen}");
+    assert!(screen.contains("\u{1b}[31m") && !screen.contains("u001b"), "{screen:?}");
+    assert!(screen.ends_with('\n'), "{screen:?}");
+}

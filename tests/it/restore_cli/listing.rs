@@ -296,3 +296,21 @@ fn with_a_signer_others_backups_are_passed_over_in_silence() {
         verified.stdout
     );
 }
+
+/// With an age of minutes the key of a backup that was still running went, and the backup said that it was complete.
+#[test]
+fn nothing_that_is_not_a_day_old_is_removed_unless_it_is_forced() {
+    let folder = folder();
+    made(folder.path(), NEWER);
+    let left = folder.path().join("app_20261125T020000Z.1a2b3c4d.key.0011223344556677.enc");
+    std::fs::write(&left, "x").expect("a file");
+    let clean = |more: &[&str]| Fixture::offline(&[&["clean", text(folder.path()), "--delete", "--older-than", "0m"], more].concat());
+    let refused = clean(&[]);
+    assert!(
+        (refused.code, refused.error_code().as_str()) == (2, "bad_usage") && left.exists(),
+        "{}",
+        refused.stdout
+    );
+    let cleaned = clean(&["--force"]);
+    assert!(cleaned.code == 0 && !left.exists(), "{}", cleaned.stdout);
+}
