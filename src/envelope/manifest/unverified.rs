@@ -117,11 +117,8 @@ impl UnverifiedManifest {
         if count(Role::Dump) != 1 || count(Role::Inventory) > 1 || count(Role::Globals) > 1 {
             return bad("it does not name one dump");
         }
-        let is_key = |wrapped: &WrappedKey| {
-            m.objects
-                .iter()
-                .any(|object| object.role == Role::Key && object.key == wrapped.object)
-        };
+        let keys = || m.objects.iter().filter(|object| object.role == Role::Key);
+        let is_key = |wrapped: &WrappedKey| keys().any(|object| base_name(&object.key) == base_name(&wrapped.object));
         if m.recipients.is_empty() || !m.recipients.iter().all(is_key) {
             return bad("it does not name a key object for each recipient");
         }
