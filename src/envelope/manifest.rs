@@ -234,6 +234,13 @@ impl Manifest {
         of(self).is_some() && of(self) == of(other)
     }
 
+    /// Somebody opens it: each recipient has a key object among its objects.
+    pub(crate) fn names_its_keys(&self) -> bool {
+        let keys = || self.objects.iter().filter(|object| object.role == Role::Key);
+        let has_key = |wrapped: &WrappedKey| keys().any(|object| base_name(&object.key) == base_name(&wrapped.object));
+        !self.recipients.is_empty() && self.recipients.iter().all(has_key)
+    }
+
     pub(crate) fn object(&self, role: Role) -> Option<&ManifestObject> {
         self.objects.iter().find(|object| object.role == role)
     }

@@ -1,6 +1,6 @@
 //! A manifest as it was found: nothing of it is believed but the list of recipients, until the secret proves it.
 
-use super::{Manifest, Proof, Role, WrappedKey};
+use super::{Manifest, Proof, Role};
 use crate::envelope::secret::DataKeyText;
 use crate::error::{Code, Error, Result};
 use crate::format::names::Prefix;
@@ -116,11 +116,6 @@ impl UnverifiedManifest {
         let count = |role: Role| m.objects.iter().filter(|object| object.role == role).count();
         if count(Role::Dump) != 1 || count(Role::Inventory) > 1 || count(Role::Globals) > 1 {
             return bad("it does not name one dump");
-        }
-        let keys = || m.objects.iter().filter(|object| object.role == Role::Key);
-        let is_key = |wrapped: &WrappedKey| keys().any(|object| base_name(&object.key) == base_name(&wrapped.object));
-        if m.recipients.is_empty() || !m.recipients.iter().all(is_key) {
-            return bad("it does not name a key object for each recipient");
         }
         if m.iterations == 0 || m.iterations > 10_000_000 {
             return bad("no writer chooses this number of iterations");

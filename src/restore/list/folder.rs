@@ -147,7 +147,7 @@ fn newest<'a>(found: &'a [UnverifiedManifest], signer: Option<&Verifier>, sizes:
 
 fn is_whole(found: &UnverifiedManifest, sizes: &Sizes<'_>) -> bool {
     let mut objects = found.unproven().objects.iter();
-    objects.all(|object| sizes.get(base_name(&object.key)) == Some(&object.size))
+    found.unproven().names_its_keys() && objects.all(|object| sizes.get(base_name(&object.key)) == Some(&object.size))
 }
 
 /// Why a reader with the key may refuse it. Without the key none of the manifests is proven: anyone who may write to the bucket can
@@ -190,6 +190,10 @@ fn whole(stem: &str, found: &UnverifiedManifest, sizes: &Sizes<'_>) -> BackupEnt
         let found = objects.clone().filter(|(name, size)| wanted(sizes.get(*name).copied(), *size));
         found.map(|(name, _)| name.to_owned()).collect()
     };
+    let mut missing = named(|there, _| there.is_none());
+    if !manifest.names_its_keys() {
+        missing.push("a key object of a recipient".to_owned());
+    }
     BackupEntry {
         folder: String::new(),
         stem: stem.to_owned(),
@@ -211,7 +215,7 @@ fn whole(stem: &str, found: &UnverifiedManifest, sizes: &Sizes<'_>) -> BackupEnt
         source: manifest.source_text(),
         partial: manifest.is_partial(),
         warnings: Vec::new(),
-        missing: named(|there, _| there.is_none()),
+        missing,
         wrong_size: named(|there, sealed| there.is_some_and(|size| size != sealed)),
         in_doubt: false,
     }
