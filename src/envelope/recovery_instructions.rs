@@ -96,7 +96,7 @@ pub fn recovery_instructions(
             opened(manifest, inventory)
         )));
     }
-    text.push_str("\nAfterwards remove `key.txt`, which opens this backup, everything that you decrypted, and the private key.\n");
+    text.push_str("\nAfterwards remove `key.txt`, which opens this backup, everything that you decrypted, and the copy of the private key in this folder. Keep the private key itself.\n");
     Ok(text)
 }
 
