@@ -48,16 +48,16 @@ pub(super) async fn newest(
         .backups
         .iter()
         .filter(is_asked)
-        .partition(|entry| entry.in_doubt && (signer.is_none() || entry.origin.pinned));
+        .partition(|entry| entry.in_doubt && entry.is_of_signer(signer.is_some()));
     let mut found = newest_of(sure.iter().copied(), |entry| {
-        is_there(entry) && (signer.is_none() || entry.origin.pinned)
+        is_there(entry) && entry.is_of_signer(signer.is_some())
     });
     found.retain(|_, newest| newest.counts().is_some());
     without_unknown_sources(&mut found);
     let whole = listing.backups.iter().filter(|entry| is_there(entry));
     let not_signed = whole
         .clone()
-        .filter(|entry| is_asked(entry) && signer.is_some() && !entry.origin.pinned)
+        .filter(|entry| is_asked(entry) && !entry.is_of_signer(signer.is_some()))
         .count();
     let others: BTreeSet<String> = whole.filter(|entry| !is_asked(entry)).map(|entry| entry.database.clone()).collect();
     match choose(folder, database, &found, not_signed) {

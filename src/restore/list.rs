@@ -167,7 +167,12 @@ impl BackupEntry {
 
     /// A list need not doubt that it can be restored. `is_pinned`: a signer was named, and only what they signed counts.
     pub(super) fn counts(&self, is_pinned: bool) -> bool {
-        self.is_complete() && !self.future && !self.in_doubt && (self.origin.pinned || !is_pinned)
+        self.is_complete() && !self.future && !self.in_doubt && self.is_of_signer(is_pinned)
+    }
+
+    /// If a signer was named, it is theirs.
+    pub(super) fn is_of_signer(&self, is_pinned: bool) -> bool {
+        self.origin.pinned || !is_pinned
     }
 }
 

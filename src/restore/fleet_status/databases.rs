@@ -105,7 +105,7 @@ fn what_is_wrong(entry: &BackupEntry, is_pinned: bool) -> Option<String> {
     } else if entry.future {
         // Nobody can have made it: it is nothing, and says nothing of the others.
         None
-    } else if is_pinned && !entry.origin.pinned {
+    } else if !entry.is_of_signer(is_pinned) {
         // Somebody else's counts for nothing, and is no fault of theirs.
         None
     } else if entry.in_doubt {

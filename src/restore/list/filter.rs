@@ -88,14 +88,20 @@ impl ListFilter {
         let advice = "Look for the runs since then: the schedule, and the log of the last one.";
         let old = |message: String| Some(Error::new(Code::NoBackup, message).advise(advice));
         let signed = if is_pinned { " by this signer" } else { "" };
-        for (database, newest) in newest.iter().map(|((database, _), newest)| (*database, newest.counts())) {
-            let is_newer = |entry: &&BackupEntry| newest.is_none_or(|newest| entry.scheduled_time.0 > newest.scheduled_time.0);
-            let is_meant = |entry: &&BackupEntry| entry.database == database && (entry.origin.pinned || !is_pinned);
-            let doubted = backups.iter().filter(|entry| is_meant(entry) && entry.in_doubt && !entry.future);
-            if let Some(entry) = doubted.filter(is_newer).max_by_key(|entry| entry.scheduled_time.0) {
-                let error = Error::new(Code::NoBackup, format!("{} is in doubt: {}", entry.stem, entry.warnings.join("; ")));
-                return Some(error.advise("Restore or verify it with its private key; with --signer only what that signer signed counts."));
-            }
+        let is_newest = |entry: &&BackupEntry| {
+            let mut others = newest.iter().filter(|((database, _), _)| *database == entry.database);
+            others.any(|(_, newest)| {
+                newest
+                    .counts()
+                    .is_none_or(|newest| entry.scheduled_time.0 > newest.scheduled_time.0)
+            })
+        };
+        let doubted = backups
+            .iter()
+            .filter(|entry| entry.in_doubt && !entry.future && entry.is_of_signer(is_pinned));
+        if let Some(entry) = doubted.filter(is_newest).max_by_key(|entry| entry.scheduled_time.0) {
+            let error = Error::new(Code::NoBackup, format!("{} is in doubt: {}", entry.stem, entry.warnings.join("; ")));
+            return Some(error.advise("Restore or verify it with its private key; with --signer only what that signer signed counts."));
         }
         let time = |newest: &Newest<'_>| newest.counts().map(|entry| entry.scheduled_time.0);
         let ((database, source), oldest) = match newest.iter().min_by_key(|(_, newest)| time(newest)) {
