@@ -87,12 +87,12 @@ async fn items(fleet: &FleetEvent<'_>, asked: &Discovery, env: &Env, cancel: &Ca
     let mut items: Vec<PlannedBackup> = answers.into_iter().filter_map(|answer| answer.items).flatten().collect();
     warnings.extend(files::same_names(fleet.plan, &mut items));
     // Of servers that are named it is meant so. Else anyone who may tag could end all backups unheard.
-    if !asked.names_servers() && asked.only.is_empty() && items.iter().all(|item| item.status.is_some()) {
-        let reason = items.first().and_then(|item| item.reason.clone()).unwrap_or_default();
-        let message = format!(
-            "every server that `discover` finds is left out: the first one ({}), since {reason}",
-            items[0].group
-        );
+    let may_be_nothing = asked.names_servers() || !asked.only.is_empty();
+    if let (false, Some(first)) = (may_be_nothing, items.first())
+        && items.iter().all(|item| item.status.is_some())
+    {
+        let (group, reason) = (&first.group, first.reason.as_deref().unwrap_or_default());
+        let message = format!("every server that `discover` finds is left out: the first one ({group}), since {reason}");
         return Err(Error::new(Code::InstanceNotFound, message).advise("Look at the tags `pgseal:…` of the servers."));
     }
     Ok((items, warnings))

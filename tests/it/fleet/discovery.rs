@@ -238,6 +238,11 @@ fn tags_narrow_named_databases_and_all() {
         planned(json!("*"), &[("pgseal:databases", "app template1")]),
         ["app planned", "postgres skipped", "scratch skipped", "template1 no_database"]
     );
+    // Where the event itself excludes all of them, the server is an item that fails.
+    let mut nothing = nightly("plan");
+    nothing["exclude_databases"] = json!(["app", "postgres", "scratch"]);
+    let plan = fleet.run(&bucket, &nothing).run().receipt();
+    assert_eq!(items(&plan)[0]["error"]["code"], "no_database", "{plan}");
     // Nothing is left: that is said, for anyone who may tag could end all backups.
     let none = [("pgseal:databases", "app"), ("pgseal:exclude-databases", "app")];
     assert_eq!(planned(json!("*"), &none), ["instance_not_found"]);
