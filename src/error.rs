@@ -98,14 +98,24 @@ pub struct Error {
     pub also: Vec<Error>,
 }
 
+/// Faults of one event that are told. Who has more has one cause: a wrong database, or a text that is no event.
+const MOST_FAULTS: usize = 20;
+
 /// Faults of one event that do not hang on each other, so that all are told at once.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<Error>);
 
 impl Faults {
+    /// That there is one more, which no value goes with.
+    pub(crate) fn add(&mut self, mut error: Error) {
+        let also = std::mem::take(&mut error.also);
+        let free = MOST_FAULTS.saturating_sub(self.0.len());
+        self.0.extend(std::iter::once(error).chain(also).take(free));
+    }
+
     /// `None` where it is a fault.
     pub(crate) fn keep<T>(&mut self, outcome: Result<T>) -> Option<T> {
-        outcome.map_err(|error| self.0.push(error)).ok()
+        outcome.map_err(|error| self.add(error)).ok()
     }
 
     /// The value if there was no fault; else the first fault, and the others in it. Without a value there was one.

@@ -65,15 +65,16 @@ pub(crate) const FIELDS: &[&str] = &[
     "scheduled_time",
 ];
 
-/// One event: a JSON object of known fields.
 /// More unknown fields than are told: then it is no event.
 const MAX_FAULTS: usize = 10;
 /// How like a field an unknown name must be to be taken for it (Jaro-Winkler).
 const NEAR: f64 = 0.8;
 
+/// One event: a JSON object. Nothing is done for one with unknown fields: [`Event::unknown_fields`].
 #[derive(Clone, Default)]
 pub struct Event {
     fields: Map<String, Value>,
+    unknown: Vec<String>,
     /// The scheduled time is an envelope's own: anyone who sent the event did not set it.
     has_time_of_envelope: bool,
 }
@@ -113,14 +114,28 @@ impl Event {
             (object, has_time_of_envelope) = opened(object)?;
         }
         object.retain(|_, value| !value.is_null());
-        let mut faults = Faults::default();
-        for unknown in object.keys().filter(|name| !FIELDS.contains(&name.as_str())).take(MAX_FAULTS) {
-            faults.keep::<()>(Err(unknown_field(unknown)));
+        let (mut fields, unknown): (Map<_, _>, Map<_, _>) = object.into_iter().partition(|(name, _)| FIELDS.contains(&name.as_str()));
+        let names = unknown.keys().take(MAX_FAULTS).cloned().collect();
+        // So that the other faults are those that stay when the name is corrected, and not that the field meant is missing.
+        for (name, value) in unknown {
+            if let Some(meant) = nearest_field(&name) {
+                fields.entry(meant).or_insert(value);
+            }
         }
-        faults.settle(Some(Self {
-            fields: object,
+        Ok(Self {
+            fields,
+            unknown: names,
             has_time_of_envelope,
-        }))
+        })
+    }
+
+    /// Refuses an event with fields that are none. Apart from reading, so that they are told together with its other faults.
+    pub(crate) fn unknown_fields(&self) -> Result<()> {
+        let mut faults = Faults::default();
+        for name in &self.unknown {
+            faults.add(unknown_field(name));
+        }
+        faults.settle(Some(()))
     }
 }
 
@@ -185,11 +200,16 @@ fn opened(mut envelope: Map<String, Value>) -> Result<(Map<String, Value>, bool)
     Ok((detail, has_time))
 }
 
-/// A name that is no field, with the nearest that is one.
-pub(crate) fn unknown_field(name: &str) -> Error {
+/// The field that an unknown name is nearly.
+fn nearest_field(name: &str) -> Option<&'static str> {
     let likeness = |field: &str| strsim::jaro_winkler(field, &name.to_lowercase());
     let nearest = FIELDS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    let meant = nearest.filter(|field| likeness(field) >= NEAR);
+    nearest.copied().filter(|field| likeness(field) >= NEAR)
+}
+
+/// A name that is no field, with the nearest that is one.
+pub(crate) fn unknown_field(name: &str) -> Error {
+    let meant = nearest_field(name);
     let meant = meant.map(|field| format!("; did you mean `{field}`?")).unwrap_or_default();
     let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
     Error::field(Code::BadEvent, &shown, format!("is not a known field{meant}"))
@@ -235,7 +255,8 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> Error {
-        Event::parse(text).err().expect("refused")
+        let read = Event::parse(text).and_then(|event| event.unknown_fields());
+        read.expect_err("refused")
     }
 
     #[test]
@@ -243,6 +264,27 @@ mod tests {
         let error = refused(r#"{"databse": "app"}"#);
         assert_eq!(error.field.as_deref(), Some("databse"));
         assert!(error.message.contains("`database`"), "{error}");
+    }
+
+    /// Of three faults the first user learned of one at a time.
+    #[test]
+    fn the_other_faults_are_told_beside_an_unknown_field_and_not_that_what_it_means_is_missing() {
+        let text = r#"{"databse": "app", "host": "db", "bukcet": "UPPER", "port": 0, "note": "x"}"#;
+        let place = crate::plan::RuntimeLimits {
+            now: time::OffsetDateTime::UNIX_EPOCH,
+            cpus: 1,
+            memory: None,
+        };
+        let outcome = crate::plan::Plan::resolve(&Event::parse(text).unwrap(), &crate::variables::Env::default(), place);
+        let error = outcome.expect_err("refused");
+        let fields = std::iter::once(&error)
+            .chain(&error.also)
+            .map(|error| error.field.as_deref().unwrap_or_default());
+        let fields: Vec<&str> = fields.collect();
+        for told in ["databse", "bukcet", "note", "port", "bucket", "user"] {
+            assert!(fields.contains(&told), "{told}: {fields:?}");
+        }
+        assert!(!fields.contains(&"database"), "{fields:?}");
     }
 
     #[test]

@@ -13,11 +13,16 @@ pub(crate) fn defaults(env: &Env) -> Result<Event> {
     let Some(text) = env.get(EVENT_DEFAULTS) else {
         return Ok(Event::default());
     };
-    Event::parse(text).map_err(|mut error| {
+    let named = |error: &mut Error| {
         error.message = match &error.field {
             Some(_) => format!("{EVENT_DEFAULTS}: {}", error.message),
             None => error.message.replacen("the event", EVENT_DEFAULTS, 1),
         };
+    };
+    let defaults = Event::parse(text).and_then(|event| event.unknown_fields().map(|()| event));
+    defaults.map_err(|mut error| {
+        named(&mut error);
+        error.also.iter_mut().for_each(named);
         error
     })
 }

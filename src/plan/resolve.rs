@@ -13,9 +13,17 @@ use crate::variables::Env;
 const DEFAULT_RATE: &str = "10M";
 
 impl Plan {
-    /// Every rule of the contract, the refusals that protect keys first.
+    /// Every rule of the contract.
     pub fn resolve(event: &Event, env: &Env, place: RuntimeLimits) -> Result<Self> {
         variables::check(env)?;
+        let mut faults = Faults::default();
+        faults.keep(event.unknown_fields());
+        let plan = faults.keep(Self::resolve_known(event, env, place));
+        faults.settle(plan)
+    }
+
+    /// The refusals that protect keys first.
+    fn resolve_known(event: &Event, env: &Env, place: RuntimeLimits) -> Result<Self> {
         let defaults = deployment::defaults(env)?;
         deployment::admit(event, env)?;
         deployment::keep_pins(event, &defaults, env)?;

@@ -18,7 +18,7 @@ pub(super) fn source(asked: &EventFields<'_>, env: &Env, faults: &mut Faults) ->
     let is_told = auth.is_none();
     let is_looked_up = matches!(target, Some(DatabaseTarget::Instance(_) | DatabaseTarget::Discovered(_)));
     if is_looked_up && matches!(region, Some(None)) && !is_told {
-        faults.keep::<()>(Err(missing(&["region"])));
+        faults.add(missing(&["region"]));
     }
     let user = faults.keep(user(asked));
     let port = faults.keep(asked.number("port", 1..=65_535));
