@@ -11,7 +11,7 @@ mod size;
 
 use super::readable;
 use super::session::{self, AdvisoryRows, Session};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Faults, Result};
 use crate::format::database_properties::dump_encoding;
 use crate::format::names::DatabaseName;
 use crate::format::order::Selection;
@@ -126,19 +126,61 @@ pub async fn resolve(session: &Session<'_>, database: &DatabaseName, selection: 
     if !selection.is_partial() {
         return Ok(resolved);
     }
+    let conditions = conditions(session, database, selection, client_major, &mut resolved).await?;
+    for (list, option, pattern) in [
+        (&selection.tables, "exclude-table", ".*"),
+        (&selection.schemas, "exclude-schema", ""),
+    ] {
+        if !list.is_empty() {
+            let of_the_system = SYSTEM.map(|schema| option_of(option, format!("{schema}{pattern}").as_bytes()));
+            resolved.arguments.extend(of_the_system);
+        }
+    }
+    resolved.warnings.extend(left_out::check(session, &conditions, database).await?);
+    resolved.warnings.extend(needs::check(session, &conditions, selection).await?);
+    let is_chosen = !selection.tables.is_empty() || !selection.schemas.is_empty();
+    resolved.written = Some(needs::written_by(&conditions));
+    resolved.dump_bytes = size::ask(session, &conditions, is_chosen).await?;
+    let relations = left_out::LeftOutTables::new(&conditions).relations;
+    let [_, _, without_rows, ..] = &conditions;
+    let relations = format!("{relations}, {}", with_children("without_rows", without_rows));
+    readable::part(session, &relations, !is_chosen, &mut resolved.warnings).await?;
+    if !selection.tables.is_empty() && !selection.exclude_schemas.is_empty() {
+        resolved.warnings.push("exclude_schemas has no effect beside tables".to_owned());
+    }
+    if is_chosen {
+        resolved.warnings.extend(large_objects(session).await?);
+    }
+    Ok(resolved)
+}
+
+/// What each field's patterns mean, as conditions of SQL; what they come to is noted on the way. All faults at once.
+async fn conditions(
+    session: &Session<'_>,
+    database: &DatabaseName,
+    selection: &Selection,
+    client_major: u32,
+    resolved: &mut DumpSelection,
+) -> Result<[Vec<String>; 5]> {
     let path = search_path(session).await?;
     let mut conditions: [Vec<String>; 5] = Default::default();
     let mut unmatched = Vec::new();
+    let mut faults = Faults::default();
     for (place, (kind, list)) in patterns(selection).into_iter().enumerate() {
         for pattern in list {
-            let condition = condition(kind, pattern, database, &path)?;
+            let Some(condition) = faults.keep(condition(kind, pattern, database, &path)) else {
+                continue;
+            };
             let found = match session.rows_for(&count(kind, &condition)).await? {
                 Ok(rows) => rows.first().map_or(Ok(0), |row| row.number(0))?,
                 // A regular expression that is none, or a letter that this database has no place for.
-                Err(words) => return Err(refused(kind.field, pattern, &words)),
+                Err(words) => {
+                    faults.add(refused(kind.field, pattern, &words));
+                    continue;
+                }
             };
             match (found, kind.is_exclusion) {
-                (0, false) if kind.of_schemas => return Err(matches_nothing(kind.field, pattern, database)),
+                (0, false) if kind.of_schemas => faults.add(matches_nothing(kind.field, pattern, database)),
                 (0, false) => unmatched.push((resolved.matches.len(), condition.clone())),
                 (0, true) => resolved
                     .warnings
@@ -164,48 +206,25 @@ pub async fn resolve(session: &Session<'_>, database: &DatabaseName, selection: 
             let Match { field, pattern, count } = &mut resolved.matches[number];
             *count = found;
             if found == 0 {
-                return Err(matches_nothing(field, pattern, database));
+                faults.add(matches_nothing(field, pattern, database));
             }
         }
     }
-    for (list, option, pattern) in [
-        (&selection.tables, "exclude-table", ".*"),
-        (&selection.schemas, "exclude-schema", ""),
-    ] {
-        if !list.is_empty() {
-            let of_the_system = SYSTEM.map(|schema| option_of(option, format!("{schema}{pattern}").as_bytes()));
-            resolved.arguments.extend(of_the_system);
+    faults.settle(Some(conditions))
+}
+
+/// A warning where there are any: they belong to no table and no schema.
+async fn large_objects(session: &Session<'_>) -> Result<Option<String>> {
+    let count = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata";
+    let objects = match session.advice(count).await? {
+        AdvisoryRows::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0))?,
+        AdvisoryRows::Refused(why) => {
+            let told = format!("whether there are large objects, which are not in this dump, could not be looked at: {why}");
+            return Ok(Some(told));
         }
-    }
-    resolved.warnings.extend(left_out::check(session, &conditions, database).await?);
-    resolved.warnings.extend(needs::check(session, &conditions, selection).await?);
-    let is_chosen = !selection.tables.is_empty() || !selection.schemas.is_empty();
-    resolved.written = Some(needs::written_by(&conditions));
-    resolved.dump_bytes = size::ask(session, &conditions, is_chosen).await?;
-    let relations = left_out::LeftOutTables::new(&conditions).relations;
-    let [_, _, without_rows, ..] = &conditions;
-    let relations = format!("{relations}, {}", with_children("without_rows", without_rows));
-    readable::part(session, &relations, !is_chosen, &mut resolved.warnings).await?;
-    if !selection.tables.is_empty() && !selection.exclude_schemas.is_empty() {
-        resolved.warnings.push("exclude_schemas has no effect beside tables".to_owned());
-    }
-    if is_chosen {
-        let count = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata";
-        let objects = match session.advice(count).await? {
-            AdvisoryRows::Rows(rows) => rows.first().map_or(Ok(0), |row| row.number(0))?,
-            AdvisoryRows::Refused(why) => {
-                let told = format!("whether there are large objects, which are not in this dump, could not be looked at: {why}");
-                resolved.warnings.push(told);
-                0
-            }
-        };
-        if objects > 0 {
-            resolved.warnings.push(format!(
-                "{objects} large objects are not in this dump: they belong to no table and no schema"
-            ));
-        }
-    }
-    Ok(resolved)
+    };
+    let told = format!("{objects} large objects are not in this dump: they belong to no table and no schema");
+    Ok(Some(told).filter(|_| objects > 0))
 }
 
 fn refused(field: &str, pattern: &str, words: &str) -> Error {

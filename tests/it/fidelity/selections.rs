@@ -29,6 +29,11 @@ fn cases() -> Vec<(Value, Outcome)> {
     vec![
         (json!({"tables": ["keep"]}), Holds(1, &["2 large objects"])),
         (json!({"tables": ["keep", "cusotmers"]}), Refused(&["cusotmers", "matches nothing"])),
+        // All of them at once.
+        (
+            json!({"tables": ["keep", "cusotmers", "ordres", "a.b.c.d"], "exclude_tables": ["("]}),
+            Refused(&["cusotmers", "ordres", "a.b.c.d", "pattern ("]),
+        ),
         (json!({"schemas": ["other"]}), Holds(2, &["2 large objects"])),
         (json!({"schemas": ["other", "publik"]}), Refused(&["publik", "matches nothing"])),
         (
