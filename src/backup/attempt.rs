@@ -313,6 +313,7 @@ impl<'a> Attempt<'a> {
             extensions: self.facts.extensions.clone(),
             warnings: self.warnings.clone(),
             plain_lengths: self.plain_lengths.clone(),
+            part_index: Vec::new(),
             properties: self.properties.properties.clone(),
         };
         let (salt, key) = self.seal.cipher_key()?;

@@ -8,13 +8,39 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A table whose rows are in the dump.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableRows {
     /// `schema.table`, as [`TableName`](super::table_name::TableName) shows it.
     pub name: String,
     pub rows: u64,
     /// Of its rows in COPY's text format, line ends included.
     pub bytes: u64,
+    /// Where its section begins in the plain dump: the `COPY` statement, its rows and the mark behind them. Absent in backups
+    /// by earlier releases, like the three behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// Of that section.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+    /// Of its rows in any order: 32 hexadecimal digits, keyed from the data key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The same, keyed from the fingerprints of the recipients: to be compared between nights that have the same ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_hint: Option<String>,
+}
+
+/// Where reading may begin within the dump: the first block of bzip2, or frame of zstd, that begins in a part of the upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartIndexEntry {
+    /// Of the upload, from 1 on.
+    pub part: u32,
+    /// Of the block in the plain dump.
+    pub plain_offset: u64,
+    /// Of the block in the compressed dump.
+    pub bit_offset: u64,
+    /// The 16 bytes of cipher text before the part: the vector that its first block was encrypted with, in hexadecimal.
+    pub vector: String,
 }
 
 /// Of the whole dump; what the row counter saw pass, and what the server said of itself.
@@ -46,6 +72,9 @@ pub struct Inventory {
     /// Plain bytes of the objects by their role, `dump` and `globals`; empty in backups by earlier releases.
     #[serde(default)]
     pub plain_lengths: BTreeMap<String, u64>,
+    /// Of the dump's parts, those in which a block begins; empty where there is no index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub part_index: Vec<PartIndexEntry>,
     #[serde(flatten)]
     pub properties: DatabaseProperties,
 }

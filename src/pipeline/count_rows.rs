@@ -165,7 +165,12 @@ impl CountedTable {
         if self.lexer.rows_follow() {
             let name = TableName::from_sql(&self.statement[statement.span(1, 2).start..]);
             let name = name.map_or_else(String::new, |(name, _)| name.to_string());
-            self.tables.push(TableRows { name, rows: 0, bytes: 0 });
+            self.tables.push(TableRows {
+                name,
+                rows: 0,
+                bytes: 0,
+                ..TableRows::default()
+            });
         }
         self.has_statements = true;
         self.statement.clear();

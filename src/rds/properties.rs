@@ -323,6 +323,7 @@ mod tests {
             name: name.to_owned(),
             rows: 1,
             bytes: 2,
+            ..TableRows::default()
         };
         let told = names.translate(&[table("public.E\"gr\\xf6\\xdfe\""), table("public.t"), table("public.E\"\\x81\"")]);
         let told: Vec<&str> = told.iter().map(|table| &*table.name).collect();

@@ -79,6 +79,7 @@ mod tests {
                     name: (*name).to_owned(),
                     rows: *rows,
                     bytes: 0,
+                    ..TableRows::default()
                 })
                 .collect(),
             rows: tables.iter().map(|(_, rows, _)| rows).sum(),

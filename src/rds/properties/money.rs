@@ -195,6 +195,7 @@ mod tests {
             name: name.to_owned(),
             rows,
             bytes: 0,
+            ..TableRows::default()
         };
         let dumped = [rows("public.pay", 0), rows("public.keep", 7)];
         assert!(!amounts(false, Some(&["public.pay", "public.other"])).can_be_in(&dumped));

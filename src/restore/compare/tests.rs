@@ -19,6 +19,7 @@ fn inventory(tables: &[(&str, u64)]) -> Inventory {
             name: (*name).to_owned(),
             rows: *rows,
             bytes: 10,
+            ..Default::default()
         })
         .collect();
     Inventory {

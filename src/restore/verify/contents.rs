@@ -57,6 +57,7 @@ mod tests {
             name: name.to_owned(),
             rows: 1,
             bytes: 2,
+            ..TableRows::default()
         };
         let (raw, translated) = ([table("public.\"\u{1e5}\"")], [table("public.\"\u{d45c}\"")]);
         assert!(same_tables(&raw, &translated, Some("EUC_KR")));
