@@ -83,6 +83,7 @@ fn pipeline(c: &mut Criterion) {
                     salt: [7; 8],
                     part_sizes: PartSizeSchedule::default(),
                     in_flight: 1,
+                    row_keys: None,
                 };
                 let cancel = Cancel::new().expect("a descriptor");
                 forward(text.as_slice(), pipeline, sender, &Progress::new(0), &cancel)

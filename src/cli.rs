@@ -11,6 +11,7 @@ mod key_arguments;
 mod keygen;
 mod report_place;
 mod restore;
+mod rows;
 mod shown;
 mod usage;
 mod version;
@@ -151,6 +152,9 @@ pub enum Command {
     /// Decrypts the dump
     #[command(after_help = help::DECRYPT)]
     Decrypt(restore::Decrypt),
+    /// Prints rows of one table, without a server
+    #[command(after_help = help::ROWS)]
+    Rows(rows::Rows),
     /// Asks a few questions; writes an event, prints the SQL and the policies that it needs, and checks what is there
     #[command(after_help = help::INIT)]
     Init(init::Init),
@@ -192,7 +196,7 @@ impl Command {
             Self::Backup(_) => |error| Some(Receipt::refused(error).to_json()),
             Self::Check { .. } => |error| Some(Response::refused(Some(Action::Check), error).to_json()),
             Self::Plan(_) => |error| Some(Response::refused(Some(Action::Plan), error).to_json()),
-            Self::Decrypt(_) | Self::Completions { .. } | Self::Man { .. } => |_| None,
+            Self::Decrypt(_) | Self::Rows(_) | Self::Completions { .. } | Self::Man { .. } => |_| None,
             _ => |error| Some(Refusal::new(error).to_json()),
         }
     }
@@ -241,6 +245,7 @@ pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Resul
         Command::Drill(arguments) => return Box::pin(drill::drill(arguments, env, cancel)).await.map_err(misused),
         Command::Rewrap(arguments) => return Box::pin(restore::rewrap(arguments, env, cancel)).await.map_err(misused),
         Command::Decrypt(arguments) => return Box::pin(restore::decrypt(arguments, env, cancel)).await.map_err(misused),
+        Command::Rows(arguments) => return Box::pin(rows::print(arguments, env, cancel)).await.map_err(misused),
         Command::Fleet(command) => return Box::pin(fleet::fleet(command, env, cancel)).await.map_err(misused),
         Command::Policy(argument) => {
             let plan = plan_of(argument, env, cancel).await?;

@@ -2,6 +2,7 @@
 
 pub mod backup_format;
 pub mod compression;
+pub(crate) mod copy_text;
 pub mod database_properties;
 pub(crate) mod dump_commands;
 pub mod dump_lexer;
@@ -13,6 +14,7 @@ pub mod names;
 pub mod object_names;
 pub mod order;
 pub mod parts;
+pub mod row_digest;
 mod sha256;
 pub(crate) mod sql;
 pub mod table_name;

@@ -15,7 +15,9 @@ mod fetch;
 mod hashes;
 mod length_check;
 mod multipart;
+mod part_index;
 pub(crate) mod pg_dump;
+mod range;
 pub mod throttle;
 
 pub use back::{RestorePipeline, back};
@@ -25,16 +27,21 @@ pub use decrypt::{ExpectedPart, PartDecryptor};
 pub use encrypt::Encrypt;
 pub use length_check::{LengthLimit, RAISE};
 pub use multipart::Multipart;
+pub(crate) use range::{PartsRead, RangePipeline, parts_of, ranges};
 pub(crate) use throttle::Throttled;
 
 use crate::cancel::Cancel;
 use crate::envelope::secret::CipherKey;
 use crate::error::{Code, Error, Result, from_io};
 use crate::format::compression::Compression;
+use crate::format::inventory::PartIndexEntry;
 use crate::format::parts::{Part, PartSizeSchedule, UploadedObject};
+use crate::format::row_digest::RowKeys;
 use crate::observe::progress::Progress;
 use crate::plan::RateSchedule;
+use part_index::BlockStarts;
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 use throttle::Throttle;
 use tokio::sync::mpsc::Sender;
@@ -65,12 +72,15 @@ pub struct PipelineOptions {
     pub part_sizes: PartSizeSchedule,
     /// Parts on the wire at once.
     pub in_flight: usize,
+    /// Of the digests of tables; without them there are none.
+    pub row_keys: Option<Arc<RowKeys>>,
 }
 
 /// What is known of a stream that came to its proven end.
 pub struct StreamSummary {
     pub counted: DumpStats,
     pub compressed_bytes: u64,
+    pub part_index: Vec<PartIndexEntry>,
     pub sealed: UploadedObject,
     pub throttled: Duration,
 }
@@ -86,8 +96,9 @@ pub fn forward<R: Read>(
 ) -> Result<(StreamSummary, Part, R)> {
     let multipart = Multipart::new(options.part_sizes, options.in_flight, parts, cancel.clone());
     let encrypt = Encrypt::new(&options.key, options.salt, multipart)?;
-    let compress = Compress::new(options.compression, options.workers, options.checked_blocks, encrypt)?;
-    let mut inventory = RowCounter::new(compress);
+    let starts = BlockStarts::new(options.part_sizes);
+    let compress = Compress::new(options.compression, options.workers, options.checked_blocks, starts, encrypt)?;
+    let mut inventory = RowCounter::new(compress).digesting(options.row_keys);
     let mut source = Throttle::new(source, options.rate_limit, cancel.clone());
 
     let mut buffer = vec![0; READ];
@@ -105,6 +116,7 @@ pub fn forward<R: Read>(
     let arrived = StreamSummary {
         counted,
         compressed_bytes: compressed.bytes,
+        part_index: compressed.starts.index(options.compression, &sealed, &options.key.iv),
         sealed,
         throttled: waited,
     };

@@ -1,6 +1,7 @@
 //! The restore pipeline, for a person in an emergency: which backup, is it what was written, and its bytes back; into a database
 //! by `psql`, or into a throw-away server whose content is compared.
 
+mod chosen_part;
 pub(crate) mod clean;
 mod collations;
 pub mod compare;
@@ -24,11 +25,14 @@ pub mod psql;
 pub mod report;
 pub(crate) mod rewrap;
 mod roles;
+pub(crate) mod rows;
 mod scratch_database;
 mod scratch_folder;
 pub mod scratch_server;
+pub(crate) mod selected;
 mod steps;
 pub(crate) mod summary;
+pub(crate) mod table_sections;
 pub mod target_database;
 mod tls;
 pub mod unsealed;

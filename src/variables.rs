@@ -228,9 +228,8 @@ pub(crate) fn check(env: &Env) -> Result<()> {
         ));
     }
     endpoints::check(env)?;
-    let folders = env.get("PGSEAL_PG_BIN").into_iter().flat_map(std::env::split_paths);
     let is_named = |folder: &PathBuf| !folder.as_os_str().as_encoded_bytes().trim_ascii().is_empty();
-    match folders.filter(is_named).find(|folder| !folder.is_dir()) {
+    match env.client_folders().into_iter().filter(is_named).find(|folder| !folder.is_dir()) {
         Some(folder) => {
             let reason = format!("(an environment variable) names {}, which is no folder", folder.display());
             Err(Error::field(Code::BadEvent, "PGSEAL_PG_BIN", reason))

@@ -13,6 +13,7 @@ use crate::format::backup_format::Format;
 use crate::format::hex;
 use crate::format::inventory::Inventory;
 use crate::format::names::{DatabaseName, Stem};
+use crate::format::row_digest::hint_recipients;
 use crate::panics;
 use crate::pipeline::pg_dump::{DumpScope, STATISTICS_SINCE};
 use crate::pipeline::{StreamSummary, seal_small};
@@ -313,7 +314,8 @@ impl<'a> Attempt<'a> {
             extensions: self.facts.extensions.clone(),
             warnings: self.warnings.clone(),
             plain_lengths: self.plain_lengths.clone(),
-            part_index: Vec::new(),
+            part_index: arrived.part_index.clone(),
+            hint_recipients: Some(hint_recipients(&self.context.plan.fingerprints()).into()),
             properties: self.properties.properties.clone(),
         };
         let (salt, key) = self.seal.cipher_key()?;

@@ -74,6 +74,10 @@ async fn try_send(attempt: &Attempt<'_>, upload: &mut Upload, scope: &DumpScope<
         salt,
         part_sizes: memory.part_sizes,
         in_flight: memory.in_flight as usize,
+        row_keys: match scope {
+            DumpScope::Database { .. } => attempt.seal.row_keys(&context.plan.fingerprints()).map(Arc::new),
+            DumpScope::Globals { .. } => None,
+        },
     };
     let _reporter = Reporter::start(Activity::Dumping, progress.clone(), attempt.database.as_str());
 

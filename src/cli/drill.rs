@@ -3,7 +3,7 @@
 use super::CommandOutput;
 use super::key_arguments::must_exist;
 use super::report_place::ReportPlace;
-use super::restore::{Drill, clients};
+use super::restore::Drill;
 use super::views::DrillAnswer;
 use crate::cancel::Cancel;
 use crate::error::{Code, Result};
@@ -34,15 +34,14 @@ async fn run(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<CommandOut
         .key
         .with_backup(&arguments.backup.backup, signer.as_ref(), env, cancel)
         .await?;
-    let (client_folders, path) = clients(env);
     let ask = DrillOptions {
         key,
         signer: signer.as_ref(),
         unconfined: arguments.unconfined,
         filter: arguments.filter.options(),
         workers: arguments.trust.workers(),
-        client_folders,
-        path,
+        client_folders: env.client_folders(),
+        path: env.get("PATH").map(str::to_owned),
     };
     let report = drill::drill(&backup, ask, cancel).await;
     record(&report, &backup.folder);

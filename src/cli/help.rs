@@ -84,7 +84,16 @@ pub(super) const DECRYPT: &str = "\
 Examples:
   pgseal decrypt s3://bucket/backups/latest:app --key private.pem -o app.sql
   pgseal decrypt ./downloaded --key private.pem | psql app
-  pgseal decrypt ./downloaded --key private.pem --what inventory | jq .tables";
+  pgseal decrypt ./downloaded --key private.pem --what inventory | jq .tables
+  pgseal decrypt ./downloaded --key private.pem --table orders -o orders.sql
+The rows of a table come as COPY; `pgseal restore --table` makes the table, too.";
+
+pub(super) const ROWS: &str = "\
+Examples:
+  pgseal rows s3://bucket/backups/latest:app --key private.pem --table orders \\
+    --where customer_id=42 --as csv
+  pgseal rows ./downloaded --key private.pem --table orders --limit 10 --as json
+Of a backup by release 0.2 or later only the parts that hold the table are read.";
 
 pub(super) const RESTORE: &str = "\
 Examples:
@@ -178,6 +187,7 @@ mod tests {
             CLEAN,
             VERIFY,
             DECRYPT,
+            ROWS,
             RESTORE,
             DRILL,
             REWRAP,

@@ -70,6 +70,9 @@ pub struct Decrypt {
     /// What of the backup to decrypt
     #[arg(long, value_enum, default_value_t = DecryptedObject::Dump)]
     what: DecryptedObject,
+    /// Only the rows of this table, as COPY has them; may be given several times
+    #[arg(long = "table", value_name = "TABLE")]
+    tables: Vec<String>,
     #[command(flatten)]
     trust: Trust,
 }
@@ -102,6 +105,12 @@ pub struct Restore {
     /// Restores the roles first, where the backup has them
     #[arg(long)]
     globals: bool,
+    /// Only this table, with its partitions, sequences, indexes and constraints; may be given several times
+    #[arg(long = "table", value_name = "TABLE")]
+    tables: Vec<String>,
+    /// Only what is in this schema; may be given several times
+    #[arg(long = "schema", value_name = "SCHEMA")]
+    schemas: Vec<String>,
     #[command(flatten)]
     filter: FilterArguments,
     #[command(flatten)]
@@ -238,6 +247,7 @@ pub(crate) async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> 
             DecryptedObject::Inventory => Role::Inventory,
             DecryptedObject::Globals => Role::Globals,
         },
+        tables: &arguments.tables,
         output: arguments.output.as_deref().filter(|path| *path != Path::new("-")),
         force: arguments.force,
         legacy: arguments.legacy.consent(),
@@ -245,6 +255,7 @@ pub(crate) async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> 
     };
     let counted = decrypt::decrypt(&backup, &ask, cancel).await?;
     let what = match ask.role {
+        Role::Dump if !ask.tables.is_empty() => format!("the rows of {} from a dump", ask.tables.join(", ")),
         Role::Dump => format!(
             "the dump, {} in {}",
             units::counted(counted.rows, "row"),
@@ -268,28 +279,23 @@ pub(crate) async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> 
         .key
         .with_backup(&arguments.backup.backup, signer.as_ref(), env, cancel)
         .await?;
-    let (client_folders, path) = clients(env);
     let ask = load::LoadOptions {
         key: &key,
         signer: signer.as_ref(),
         to,
         create: arguments.create,
         single_transaction: arguments.single_transaction,
+        tables: &arguments.tables,
+        schemas: &arguments.schemas,
         filter: arguments.filter.options(),
         globals: arguments.globals,
         legacy: arguments.legacy.consent(),
         workers: arguments.trust.workers(),
-        client_folders,
-        path,
+        client_folders: env.client_folders(),
+        path: env.get("PATH").map(str::to_owned),
     };
     let restored = load::restore(&backup, &ask, cancel).await?;
     Ok(CommandOutput::new(restored, 0))
-}
-
-/// Where to look for PostgreSQL's programs.
-pub(super) fn clients(env: &Env) -> (Vec<PathBuf>, Option<String>) {
-    let first = env.get("PGSEAL_PG_BIN").map(|list| std::env::split_paths(list).collect());
-    (first.unwrap_or_default(), env.get("PATH").map(str::to_owned))
 }
 
 pub(crate) async fn rewrap(arguments: &Rewrap, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {

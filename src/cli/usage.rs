@@ -19,7 +19,7 @@ pub struct Misuse {
 }
 
 /// Commands whose output is content.
-const SILENT: &[&str] = &["decrypt", "completions", "man"];
+const SILENT: &[&str] = &["decrypt", "rows", "completions", "man"];
 const WITH_EVENT: &[&str] = &["backup", "check", "plan", "policy"];
 
 impl Misuse {

@@ -4,7 +4,6 @@ use crate::process::client_tools;
 use crate::variables::Env;
 use std::collections::BTreeSet;
 use std::env::consts::ARCH;
-use std::path::PathBuf;
 
 /// Given by anyone who builds, as the Dockerfile does: a checkout that has changed since its commit cannot say so by itself.
 const REVISION: Option<&str> = option_env!("SOURCE_REVISION");
@@ -24,12 +23,8 @@ pub fn version(verbose: bool, env: &Env) -> String {
 
 /// A line for each, in the order in which they are looked for.
 fn installed(program: &str, env: &Env) -> Vec<String> {
-    let first: Vec<PathBuf> = env
-        .get("PGSEAL_PG_BIN")
-        .map(|list| std::env::split_paths(list).collect())
-        .unwrap_or_default();
     let mut seen = BTreeSet::new();
-    let mut found = client_tools::installed(program, &first, env.get("PATH"));
+    let mut found = client_tools::installed(program, &env.client_folders(), env.get("PATH"));
     // One folder may have two names, as /bin and /usr/bin have.
     found.retain(|client| seen.insert(client.program(program).canonicalize().ok()));
     if found.is_empty() {

@@ -6,6 +6,7 @@ use super::secret::{CipherKey, DataKeyText, ITERATIONS, new_salt};
 use crate::error::Result;
 use crate::format::backup_format::Format;
 use crate::format::hex;
+use crate::format::row_digest::RowKeys;
 use crate::random;
 use std::sync::{Mutex, PoisonError};
 
@@ -46,6 +47,14 @@ impl DataKey {
         let derived = (0..ALWAYS).map(|_| seal.derive()).collect::<Result<_>>()?;
         seal.derived = Mutex::new(derived);
         Ok(seal)
+    }
+
+    /// `None` in the legacy format, which keeps nothing of them.
+    pub(crate) fn row_keys(&self, fingerprints: &[&str]) -> Option<RowKeys> {
+        match &self.kind {
+            DataKeyKind::Pgseal1(secret) => Some(secret.row_keys(fingerprints)),
+            DataKeyKind::Legacy(_) => None,
+        }
     }
 
     /// Key and vector for one object, under a salt of its own.

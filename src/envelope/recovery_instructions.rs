@@ -3,6 +3,7 @@
 //! It holds no secret, and stands beside the backup, for anyone who finds it years from now. Its hash stands in the manifest.
 
 mod database;
+mod one_table;
 
 pub(crate) use database::createdb_options;
 
@@ -96,6 +97,7 @@ pub fn recovery_instructions(
             opened(manifest, inventory)
         )));
     }
+    text.push_str(&one_table::one_table(manifest, name)?);
     text.push_str("\nAfterwards remove `key.txt`, which opens this backup, everything that you decrypted, and the copy of the private key in this folder. Keep the private key itself.\n");
     Ok(text)
 }

@@ -1,6 +1,7 @@
 //! The secret of one backup and all that is derived from it.
 
 use crate::error::Result;
+use crate::format::row_digest::RowKeys;
 use crate::random;
 use aws_lc_rs::hmac;
 use sha2::Sha256;
@@ -43,6 +44,11 @@ impl DataKeyText {
 
     pub(super) fn passphrase(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+
+    /// The keys of the tables' digests, with those of their hints for these recipients.
+    pub(crate) fn row_keys(&self, fingerprints: &[&str]) -> RowKeys {
+        RowKeys::new(self.passphrase(), fingerprints)
     }
 
     /// PBKDF2-HMAC-SHA256 to 48 bytes, as `openssl enc -pbkdf2 -md sha256` does.

@@ -72,6 +72,10 @@ pub struct Inventory {
     /// Plain bytes of the objects by their role, `dump` and `globals`; empty in backups by earlier releases.
     #[serde(default)]
     pub plain_lengths: BTreeMap<String, u64>,
+    /// The sorted fingerprints, a line each without an end, of whom the tables' `change_hint` is keyed from: their SHA-256. Later
+    /// manifests may have other recipients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint_recipients: Option<Sha256>,
     /// Of the dump's parts, those in which a block begins; empty where there is no index.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub part_index: Vec<PartIndexEntry>,

@@ -32,6 +32,8 @@ pub struct UploadedObject {
     pub size: u64,
     pub sha256: [u8; 32],
     pub parts: Vec<PartDigest>,
+    /// The last 16 bytes of each part: the vector of the next one's first block.
+    pub ends: Vec<[u8; 16]>,
 }
 
 /// Parts in which the growth from the first part's size to the one that is kept takes place.

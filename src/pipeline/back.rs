@@ -2,7 +2,7 @@
 
 use super::decompress::Decompress;
 use super::decrypt::PartDecryptor;
-use super::fetch::{PlainChunk, fetch};
+use super::fetch::{PartRange, PlainChunk, fetch};
 use super::length_check::{LengthCheck, LengthLimit};
 use super::{DumpStats, RowCounter, Stage, broken};
 use crate::cancel::Cancel;
@@ -10,6 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::format::compression::Compression;
 use crate::observe::progress::Progress;
 use crate::store::{Archive, PinnedObject};
+use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::sync::oneshot;
@@ -38,22 +39,40 @@ where
     S: Stage,
     S::Done: Send + 'static,
 {
-    let cancel = cancel.child()?;
     let RestorePipeline {
         opener,
         compression,
         workers,
         plain_bytes,
     } = way;
+    let all = vec![PartRange::all(&opener)];
+    let progress = progress.clone();
+    let pipeline = move |pieces: &mut Receiver<PlainChunk>| {
+        let counted = RowCounter::new(LengthCheck::new(plain_bytes, sink()?));
+        let mut pipeline = Decompress::new(compression, workers, Watched { counted, progress })?;
+        while let Some(bytes) = next(pieces)? {
+            pipeline.put(&bytes)?;
+        }
+        pipeline.finish()
+    };
+    drive(archive, pinned, opener, all, pipeline, cancel).await
+}
+
+/// The parts come by tasks, and what is made of them by a thread of its own. Behind each of the ranges there is an end.
+pub(super) async fn drive<T: Send + 'static>(
+    archive: &Archive,
+    pinned: &PinnedObject,
+    opener: PartDecryptor,
+    ranges: Vec<PartRange>,
+    pipeline: impl FnOnce(&mut Receiver<PlainChunk>) -> Result<T> + Send + 'static,
+    cancel: &Cancel,
+) -> Result<T> {
+    let cancel = cancel.child()?;
     // Each end of the channel is kept until its side's reason stands: the other side must not take a closed channel for one.
     let (sender, mut pieces) = channel(1);
     let (ended, outcome) = oneshot::channel();
-    let (progress, on_thread) = (progress.clone(), cancel.clone());
+    let on_thread = cancel.clone();
     let work = move || {
-        let pipeline = |pieces: &mut Receiver<PlainChunk>| {
-            let counted = RowCounter::new(LengthCheck::new(plain_bytes, sink()?));
-            drive(Decompress::new(compression, workers, Watched { counted, progress })?, pieces)
-        };
         let done = pipeline(&mut pieces);
         if let Err(error) = &done {
             // Nobody needs to read on.
@@ -66,7 +85,14 @@ where
         .name("restore".to_owned())
         .spawn(work)
         .map_err(|error| Error::new(Code::Bug, format!("no thread for the pipeline back: {error}")))?;
-    let fetched = fetch(archive, pinned, Arc::new(opener), &sender, &cancel).await;
+    let opener = Arc::new(opener);
+    let fetched = async {
+        for range in ranges {
+            fetch(archive, pinned, opener.clone(), range, &sender, &cancel).await?;
+        }
+        Ok::<(), Error>(())
+    };
+    let fetched = fetched.await;
     if let Err(error) = &fetched {
         cancel.cancel(error.clone());
     }
@@ -82,9 +108,9 @@ where
 }
 
 /// Tells how far it is: plain bytes and rows, as they are behind the decoder, of which the manifest says how many there are.
-struct Watched<S> {
-    counted: RowCounter<S>,
-    progress: Arc<Progress>,
+pub(super) struct Watched<S> {
+    pub counted: RowCounter<S>,
+    pub progress: Arc<Progress>,
 }
 
 impl<S: Stage> Stage for Watched<S> {
@@ -101,12 +127,11 @@ impl<S: Stage> Stage for Watched<S> {
     }
 }
 
-fn drive<S: Stage>(mut pipeline: Decompress<Watched<S>>, pieces: &mut Receiver<PlainChunk>) -> Result<(DumpStats, S::Done)> {
-    loop {
-        match pieces.blocking_recv() {
-            Some(PlainChunk::Bytes(bytes)) => pipeline.put(&bytes)?,
-            Some(PlainChunk::End) => return pipeline.finish(),
-            None => return Err(broken("the reading")),
-        }
+/// The next bytes; `None` is the end, which was said.
+pub(super) fn next(pieces: &mut Receiver<PlainChunk>) -> Result<Option<Bytes>> {
+    match pieces.blocking_recv() {
+        Some(PlainChunk::Bytes(bytes)) => Ok(Some(bytes)),
+        Some(PlainChunk::End) => Ok(None),
+        None => Err(broken("the reading")),
     }
 }

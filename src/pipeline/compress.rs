@@ -7,17 +7,19 @@ mod pool;
 mod tests;
 mod witness;
 
+use super::part_index::BlockStarts;
 use super::{Stage, broken};
 use crate::error::{Code, Error, Result};
 use crate::format::compression::Compression;
 use crate::plan::block_bytes;
 use pgseal_bzip2::Level;
-use pgseal_bzip2::encode::{Encoder, Splitter, StreamWriter};
+use pgseal_bzip2::encode::{Encoder, RawBlock, Splitter, StreamWriter};
 use pool::{Bzip2, Codec, CompressJob, Pool, WitnessPool, Zstd};
 
 /// What is known when the last block has passed.
 pub(crate) struct Compressed<D> {
     pub bytes: u64,
+    pub starts: BlockStarts,
     pub below: D,
 }
 
@@ -30,35 +32,34 @@ pub(crate) struct Compress<S> {
 
 impl<S: Stage> Compress<S> {
     /// Of the bzip2 blocks one in `every` is decoded again, at 1 each.
-    pub(crate) fn new(compression: Compression, workers: usize, every: usize, below: S) -> Result<Self> {
+    pub(crate) fn new(compression: Compression, workers: usize, every: usize, starts: BlockStarts, below: S) -> Result<Self> {
         let block = block_bytes(compression);
         match compression {
             Compression::Bzip2(level) => {
                 let codec = move || Ok(Box::new(Bzip2(Encoder::new(self::level(level)?))) as _);
-                Self::bzip2(level, workers, every, codec, below)
+                Self::bzip2(level, workers, every, codec, CountedSink::new(starts, below))
             }
             Compression::Zstd(level) => {
                 let pool = Pool::start(workers, block, None, move || Ok(Box::new(Zstd::new(level)?) as _))?;
                 let cutter = BlockCutter::Length(Vec::with_capacity(block), block);
                 Ok(Self {
                     work: Some((cutter, pool)),
-                    out: CountedSink::new(below),
+                    out: CountedSink::new(starts, below),
                 })
             }
             Compression::None => Ok(Self {
                 work: None,
-                out: CountedSink::new(below),
+                out: CountedSink::new(starts, below),
             }),
         }
     }
 
-    fn bzip2<C>(level: u32, workers: usize, every: usize, codec: C, below: S) -> Result<Self>
+    fn bzip2<C>(level: u32, workers: usize, every: usize, codec: C, mut out: CountedSink<S>) -> Result<Self>
     where
         C: Fn() -> Result<Box<dyn Codec>> + Clone + Send + 'static,
     {
         let level = self::level(level)?;
         let pool = Pool::start(workers, level.block_len(), Some(WitnessPool::new(level, workers, every)), codec)?;
-        let mut out = CountedSink::new(below);
         out.stream = Some(StreamWriter::default());
         out.pass(&level.header())?;
         Ok(Self {
@@ -74,7 +75,7 @@ impl<S: Stage> Stage for Compress<S> {
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let out = &mut self.out;
         match &mut self.work {
-            Some((cutter, pool)) => cutter.feed(bytes, |block, crc| pool.dispatch(block, crc, out)),
+            Some((cutter, pool)) => cutter.feed(bytes, |block, raw| pool.dispatch(block, raw, out)),
             None => out.pass(bytes),
         }
     }
@@ -82,10 +83,10 @@ impl<S: Stage> Stage for Compress<S> {
     fn finish(self) -> Result<Compressed<S::Done>> {
         let mut out = self.out;
         if let Some((mut cutter, mut pool)) = self.work {
-            cutter.rest(|block, crc| pool.dispatch(block, crc, &mut out))?;
+            cutter.rest(|block, raw| pool.dispatch(block, raw, &mut out))?;
             // Nothing at all is still one (empty) frame: an empty file is none that the tools take. bzip2 has its header.
             if out.bytes == 0 && pool.is_idle() {
-                pool.dispatch(&mut Vec::new(), 0, &mut out)?;
+                pool.dispatch(&mut Vec::new(), RawBlock::default(), &mut out)?;
             }
             while !pool.is_idle() {
                 pool.take_oldest(&mut out)?;
@@ -96,6 +97,7 @@ impl<S: Stage> Stage for Compress<S> {
         }
         Ok(Compressed {
             bytes: out.bytes,
+            starts: out.starts,
             below: out.below.finish()?,
         })
     }
@@ -105,19 +107,23 @@ impl<S: Stage> Stage for Compress<S> {
 struct CountedSink<S> {
     stream: Option<StreamWriter>,
     bytes: u64,
+    starts: BlockStarts,
     below: S,
 }
 
 impl<S: Stage> CountedSink<S> {
-    fn new(below: S) -> Self {
+    fn new(starts: BlockStarts, below: S) -> Self {
         Self {
             stream: None,
             bytes: 0,
+            starts,
             below,
         }
     }
 
     fn collect(&mut self, job: &mut CompressJob) -> Result<()> {
+        let waiting = self.stream.as_ref().map_or(0, StreamWriter::waiting_bits);
+        self.starts.note(8 * self.bytes + u64::from(waiting), job.raw.len);
         if let (Some(stream), Some(info)) = (&mut self.stream, job.info) {
             stream.join(&mut job.output, info);
         }
@@ -137,8 +143,7 @@ enum BlockCutter {
 }
 
 impl BlockCutter {
-    /// Of the bytes of each block only bzip2 needs the checksum.
-    fn feed(&mut self, mut bytes: &[u8], mut emit: impl FnMut(&mut Vec<u8>, u32) -> Result<()>) -> Result<()> {
+    fn feed(&mut self, mut bytes: &[u8], mut emit: impl FnMut(&mut Vec<u8>, RawBlock) -> Result<()>) -> Result<()> {
         let (block, length) = match self {
             Self::Bzip2(splitter) => return splitter.feed(bytes, emit),
             Self::Length(block, length) => (block, *length),
@@ -148,23 +153,31 @@ impl BlockCutter {
             block.extend_from_slice(now);
             bytes = later;
             if block.len() == length {
-                emit(block, 0)?;
+                emit(block, uncoded(block))?;
                 block.clear();
             }
         }
         Ok(())
     }
 
-    fn rest(&mut self, mut emit: impl FnMut(&mut Vec<u8>, u32) -> Result<()>) -> Result<()> {
+    fn rest(&mut self, mut emit: impl FnMut(&mut Vec<u8>, RawBlock) -> Result<()>) -> Result<()> {
         match self {
             Self::Bzip2(splitter) => splitter.finish(emit),
             Self::Length(block, _) if block.is_empty() => Ok(()),
-            Self::Length(block, _) => emit(block, 0),
+            Self::Length(block, _) => emit(block, uncoded(block)),
         }
     }
 }
 
-fn level(level: u32) -> Result<Level> {
+/// Of these blocks only the length counts: a checksum is what bzip2 needs.
+fn uncoded(block: &[u8]) -> RawBlock {
+    RawBlock {
+        len: block.len() as u64,
+        ..RawBlock::default()
+    }
+}
+
+pub(super) fn level(level: u32) -> Result<Level> {
     u8::try_from(level)
         .ok()
         .and_then(Level::new)

@@ -10,8 +10,10 @@ use crate::format::dump_commands::DumpCommands;
 use crate::format::dump_lexer::{DumpLexer, Lexed};
 use crate::format::dump_statement::Statement;
 use crate::format::inventory::TableRows;
+use crate::format::row_digest::{RowDigests, RowKeys};
 use crate::format::table_name::TableName;
 use aws_lc_rs::digest::{Context, SHA256};
+use std::sync::Arc;
 
 /// What is kept of a statement: more than any `COPY` head that PostgreSQL can write (1,600 columns of 63 bytes, quoted).
 const HEADER_LIMIT: usize = 256 << 10;
@@ -59,6 +61,12 @@ impl<S: Stage> RowCounter<S> {
         }
     }
 
+    /// Makes the digests of the tables, too.
+    pub(crate) fn digesting(mut self, keys: Option<Arc<RowKeys>>) -> Self {
+        self.counter.digests = keys.map(RowDigests::new);
+        self
+    }
+
     /// Rows so far.
     pub(crate) fn rows(&self) -> u64 {
         self.counter.rows
@@ -98,8 +106,11 @@ struct CountedTable {
     commands: DumpCommands,
     has_statements: bool,
     refused: Option<String>,
-    /// Of rows, or of their end.
-    mark: u64,
+    /// The beginning of rows, or of their end.
+    mark: Vec<u8>,
+    digests: Option<RowDigests>,
+    /// Bytes that were read.
+    position: u64,
     tables: Vec<TableRows>,
     rows: u64,
     large_objects: u64,
@@ -111,10 +122,11 @@ impl CountedTable {
             let (read, lexed) = self.lexer.read(bytes);
             let (part, rest) = bytes.split_at(read);
             bytes = rest;
+            self.position += read as u64;
             match lexed {
                 Lexed::Rows => self.count(part),
-                Lexed::Mark => self.mark += part.len() as u64,
-                Lexed::RowsEnd => self.mark = 0,
+                Lexed::Mark => self.mark.extend_from_slice(part),
+                Lexed::RowsEnd => self.end_rows(),
                 Lexed::Opening => {}
                 Lexed::Command => self.command(part),
                 Lexed::Sql | Lexed::Variable => self.buffer_head(part),
@@ -140,13 +152,25 @@ impl CountedTable {
     }
 
     fn count(&mut self, part: &[u8]) {
-        let rows = memchr::memchr_iter(b'\n', part).count() as u64;
+        let rows = match &mut self.digests {
+            Some(digests) => digests.put(&self.mark) + digests.put(part),
+            None => memchr::memchr_iter(b'\n', part).count() as u64,
+        };
         self.rows += rows;
         if let Some(table) = self.tables.last_mut() {
             table.rows += rows;
-            table.bytes += part.len() as u64 + self.mark;
+            table.bytes += (part.len() + self.mark.len()) as u64;
         }
-        self.mark = 0;
+        self.mark.clear();
+    }
+
+    fn end_rows(&mut self) {
+        self.mark.clear();
+        let digests = self.digests.as_mut().map(RowDigests::take);
+        if let Some(table) = self.tables.last_mut() {
+            [table.digest, table.change_hint] = digests.map_or([None, None], |digests| digests.map(Some));
+            table.length = table.offset.map(|offset| self.position - offset);
+        }
     }
 
     /// `--inserts` gives rows that are statements: nothing of them is kept.
@@ -167,8 +191,8 @@ impl CountedTable {
             let name = name.map_or_else(String::new, |(name, _)| name.to_string());
             self.tables.push(TableRows {
                 name,
-                rows: 0,
-                bytes: 0,
+                // The statement alone: not what stands before it.
+                offset: Some(self.position - statement.all_bytes().len() as u64),
                 ..TableRows::default()
             });
         }

@@ -1,6 +1,7 @@
 //! The restore of `compress`.
 
 use super::Stage;
+use super::compress::level as level_of;
 use crate::error::{Code, Error, Result, from_io};
 use crate::format::compression::Compression;
 use pgseal_bzip2::decode::ParallelDecoder;
@@ -32,9 +33,7 @@ impl<S: Stage> Decompress<S> {
         Ok(match compression {
             Compression::Bzip2(_) => {
                 let decoder = ParallelDecoder::new(workers, StageSink(below));
-                Self::Bzip2(Box::new(
-                    decoder.map_err(|error| Error::new(Code::Bug, format!("no thread for a worker: {error}")))?,
-                ))
+                Self::Bzip2(Box::new(decoder.map_err(no_thread)?))
             }
             Compression::Zstd(_) => {
                 let mut decoder = zstd::stream::write::Decoder::new(StageSink(below)).map_err(broken)?;
@@ -44,6 +43,29 @@ impl<S: Stage> Decompress<S> {
             }
             Compression::None => Self::None(below),
         })
+    }
+}
+
+impl<S: Stage> Decompress<S> {
+    /// What begins with a block of bzip2, at this bit of its first byte, or with a frame of zstd.
+    pub(crate) fn within(compression: Compression, bit: u8, workers: usize, below: S) -> Result<Self> {
+        let Compression::Bzip2(level) = compression else {
+            return Self::new(compression, workers, below);
+        };
+        let decoder = ParallelDecoder::within(level_of(level)?, bit, workers, StageSink(below));
+        Ok(Self::Bzip2(Box::new(decoder.map_err(no_thread)?)))
+    }
+
+    /// Behind the last bytes, which may end within a block: whether all came that was wanted is for the stages below to say.
+    pub(crate) fn finish_within(self) -> Result<S::Done> {
+        match self {
+            Self::Bzip2(decoder) => decoder.finish_within().map_err(|error| broken(error.into()))?.0.finish(),
+            Self::Zstd(mut decoder) => {
+                decoder.flush().map_err(broken)?;
+                decoder.into_inner().0.finish()
+            }
+            Self::None(below) => below.finish(),
+        }
     }
 }
 
@@ -68,6 +90,10 @@ impl<S: Stage> Stage for Decompress<S> {
             Self::None(below) => below.finish(),
         }
     }
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    Error::new(Code::Bug, format!("no thread for a worker: {error}"))
 }
 
 /// Either the stages below failed, or the bytes are none that a compressor made.

@@ -6,6 +6,7 @@ use crate::error::{Code, Error, Result};
 use crate::store::{Archive, PinnedObject};
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 use tokio_util::task::AbortOnDropHandle;
@@ -22,24 +23,42 @@ pub(crate) enum PlainChunk {
     End,
 }
 
-/// Reads, checks, decrypts and hands on every part; then says that this was the end.
+/// Of an object some parts that follow each other, or all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PartRange {
+    pub parts: Range<usize>,
+    /// The last block of the part before them, if there is one.
+    pub before: Option<[u8; BLOCK]>,
+}
+
+impl PartRange {
+    pub(crate) fn all(opener: &PartDecryptor) -> Self {
+        Self {
+            parts: 0..opener.parts.len(),
+            before: None,
+        }
+    }
+}
+
+/// Reads, checks, decrypts and hands on each of these parts; then says that this was the end.
 pub(crate) async fn fetch(
     archive: &Archive,
     pinned: &PinnedObject,
     opener: Arc<PartDecryptor>,
+    range: PartRange,
     pieces: &Sender<PlainChunk>,
     cancel: &Cancel,
 ) -> Result<()> {
+    let PartRange { parts, mut before } = range;
+    let mut index = parts.start;
     let at_once = if opener.parts.iter().any(|part| part.size > LARGE) {
         1
     } else {
         AT_ONCE
     };
-    let mut to_read = opener.parts.clone().into_iter();
+    let mut to_read = opener.parts.get(parts).unwrap_or_default().to_vec().into_iter();
     let mut reading = VecDeque::new();
     let mut opening = VecDeque::new();
-    let mut before: Option<[u8; BLOCK]> = None;
-    let mut index = 0;
     loop {
         while reading.len() < at_once
             && let Some(part) = to_read.next()

@@ -18,6 +18,7 @@ pub struct Multipart {
     room: usize,
     hashes: Hashes,
     parts: Vec<PartDigest>,
+    ends: Vec<[u8; 16]>,
     /// Buffers that the pipeline may hold at once: one being filled, one in the channel, the rest on the wire.
     buffers: usize,
     /// Buffers of parts that S3 has come back here: fresh ones for each part would scatter over the heap.
@@ -57,6 +58,7 @@ impl Multipart {
             room: 0,
             hashes: Hashes::new(),
             parts: Vec::new(),
+            ends: Vec::new(),
             buffers: in_flight + 2,
         }
     }
@@ -108,6 +110,7 @@ impl Multipart {
         });
         let size = bytes.len() as u64;
         self.parts.push(PartDigest { size, sha256 });
+        self.ends.push(bytes.last_chunk().copied().unwrap_or_default());
         Part {
             number: self.parts.len() as u32,
             bytes,
@@ -153,6 +156,7 @@ impl Stage for Multipart {
                 size,
                 sha256: whole,
                 parts: self.parts,
+                ends: self.ends,
             },
             last,
         ))

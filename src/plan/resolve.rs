@@ -112,10 +112,7 @@ impl Plan {
             lateness: schedule::late(scheduled_time, place.now),
             stall_timeout: stall_timeout?,
             deadline_check: deadline_check?,
-            client_folders: env
-                .get("PGSEAL_PG_BIN")
-                .map(|list| std::env::split_paths(list).collect())
-                .unwrap_or_default(),
+            client_folders: env.client_folders(),
             available_memory: place.memory,
             signing_key: signing_key?,
             warnings,
@@ -142,6 +139,11 @@ impl Plan {
                 .try_for_each(|name| Stem::new(&prefix, name, self.scheduled_time).map(drop))?;
         }
         Ok(self)
+    }
+
+    /// Of its recipients.
+    pub(crate) fn fingerprints(&self) -> Vec<&str> {
+        self.recipients.iter().map(|recipient| recipient.fingerprint.as_str()).collect()
     }
 
     /// What a backup of this database on this server is named.

@@ -2,6 +2,8 @@
 
 use super::find::{BackupKind, ChosenBackup};
 use super::legacy;
+use super::selected::SelectedTables;
+use super::table_sections::{CopyHead, SectionSink};
 use super::unsealed::UnsealedBackup;
 use super::verify::check_against_inventory;
 use crate::cancel::Cancel;
@@ -22,6 +24,8 @@ pub(crate) struct DecryptOptions<'a> {
     pub key: &'a PrivateKey,
     pub signer: Option<&'a Verifier>,
     pub role: Role,
+    /// Of the dump only their rows; none: all of it.
+    pub tables: &'a [String],
     /// `None`: standard output.
     pub output: Option<&'a Path>,
     /// Replaces a file that is there.
@@ -32,6 +36,11 @@ pub(crate) struct DecryptOptions<'a> {
 
 /// Standard output may have got some of the dump when this fails: of what was checked, and nothing behind it.
 pub(crate) async fn decrypt(backup: &ChosenBackup, ask: &DecryptOptions<'_>, cancel: &Cancel) -> Result<DumpStats> {
+    if !ask.tables.is_empty() {
+        let (counted, written) = selected(ask)?.fetch(backup, || DecryptOutput::open(ask), cancel).await?;
+        written.publish()?;
+        return Ok(counted);
+    }
     if let BackupKind::Legacy { key, dump } = &backup.kind {
         ask.legacy.must_be_given(&backup.stem, ask.signer)?;
         if ask.role != Role::Dump {
@@ -66,6 +75,19 @@ pub(crate) async fn decrypt(backup: &ChosenBackup, ask: &DecryptOptions<'_>, can
     }
     written.publish()?;
     Ok(counted)
+}
+
+fn selected<'a>(ask: &DecryptOptions<'a>) -> Result<SelectedTables<'a>> {
+    if ask.role != Role::Dump {
+        return Err(Error::new(Code::BadUsage, "--table: only the dump has tables").advise("Leave out --what."));
+    }
+    Ok(SelectedTables {
+        key: ask.key,
+        signer: ask.signer,
+        tables: ask.tables,
+        legacy: ask.legacy,
+        workers: ask.workers,
+    })
 }
 
 /// Where plaintext goes.
@@ -129,6 +151,18 @@ impl Stage for DecryptOutput {
 
     fn finish(self) -> Result<Self> {
         Ok(self)
+    }
+}
+
+/// A section is as it is in the dump: psql takes it behind the dump's settings.
+impl SectionSink for DecryptOutput {
+    fn begin_section(&mut self, head: &CopyHead) -> Result<()> {
+        self.put(&head.sql)?;
+        self.put(b"\n")
+    }
+
+    fn end_section(&mut self, mark: &[u8]) -> Result<()> {
+        self.put(mark)
     }
 }
 

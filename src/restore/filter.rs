@@ -3,6 +3,7 @@
 //!
 //! Everything else passes byte for byte, in bounded memory. Rows, strings and bodies are never changed.
 
+mod chosen;
 mod clauses;
 mod dependents;
 pub(super) mod guard;
@@ -12,6 +13,7 @@ mod lost;
 mod missing;
 mod object;
 mod options;
+mod outline;
 mod recorded;
 mod schemas;
 mod superuser;
@@ -20,15 +22,18 @@ mod suspects;
 mod tests;
 mod trial;
 
+pub(crate) use chosen::{ChosenObjects, ChosenStatements};
 pub(crate) use head::{DumpHead, HeadExtension, Prepare, PreparedTarget};
 pub(crate) use missing::ExtensionMembers;
 pub use options::{FilterChanges, FilterOptions, Filtered, LeftOut, NotRestored, ServerRights};
+pub(crate) use outline::{DumpOutline, ObjectName, OutlineReader};
 pub(crate) use recorded::UnfinishedChanges;
 
 use crate::error::{Code, Error, Result};
 use crate::format::dump_lexer::{DumpLexer, Lexed, ROWS};
 use crate::format::dump_statement::{Statement, shown};
 use crate::pipeline::Stage;
+use clauses::spaced;
 use guard::{Guard, tampered};
 use head::HeadReader;
 use judge::{Verdict, judge};
@@ -312,8 +317,9 @@ impl<S: Stage> Filter<S> {
     }
 
     fn put_on_trial(&mut self, start: usize, cuts: &[Replacement], trial: Option<Trial>) -> Result<()> {
-        let Some(trial) = trial else { return Ok(()) };
-        self.below.put(&trial::script(&trial, &self.held, start, cuts, &self.options.mark))
+        trial.map_or(Ok(()), |trial| {
+            self.below.put(&trial::script(&trial, &self.held, start, cuts, &self.options.mark))
+        })
     }
 
     fn set_aside(&mut self, start: usize, trial: Option<Trial>) -> Result<()> {
@@ -354,17 +360,6 @@ impl<S: Stage> Filter<S> {
         self.forget();
         Ok(())
     }
-}
-
-/// This piece of what is held, with a space at each of these places.
-fn spaced<'a>(held: &'a [u8], spaces: &'a [usize], piece: Range<usize>) -> impl Iterator<Item = &'a [u8]> {
-    let inside = spaces.iter().filter(move |space| piece.start < **space && **space <= piece.end);
-    let ends = inside.map(|space| (*space, &b" "[..])).chain([(piece.end, &b""[..])]);
-    ends.scan(piece.start, |from, (end, space)| {
-        let part = &held[std::mem::replace(from, end)..end];
-        Some([part, space])
-    })
-    .flatten()
 }
 
 impl<S: Stage> Stage for Filter<S> {

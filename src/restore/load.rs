@@ -1,12 +1,14 @@
 //! Into a database: checked, decrypted and decompressed bytes stream into psql, which stops at the first error.
 
+mod target;
+
+use super::chosen_part::{ChosenPart, PartNames};
 use super::collations;
 use super::conninfo::Conninfo;
-use super::create::{another_locale, create, drop_database, maintenance, older_target};
+use super::create::{another_locale, older_target};
 use super::filter::{ExtensionMembers, Filter, FilterOptions, LeftOut};
 use super::find::{BackupKind, ChosenBackup};
 use super::legacy;
-use super::properties::{self, PropertyChoice};
 use super::psql::{self, PsqlMode, PsqlTarget};
 use super::roles::Roles;
 use super::steps::{blocking, dump, globals, server_major, unknown_extensions};
@@ -36,6 +38,9 @@ pub(crate) struct LoadOptions<'a> {
     pub create: bool,
     /// All or nothing.
     pub single_transaction: bool,
+    /// Of the dump only these tables, and these schemas; without either all of it.
+    pub tables: &'a [String],
+    pub schemas: &'a [String],
     /// What is to be left out of the dump.
     pub filter: FilterOptions,
     /// The roles first.
@@ -78,7 +83,8 @@ struct Load<'a> {
 /// What a backup says of itself before its dump is touched.
 struct LoadSource<'a> {
     opened: &'a UnsealedBackup<'a>,
-    contents: Option<Inventory>,
+    contents: Option<&'a Inventory>,
+    is_chosen: bool,
     properties: DatabaseProperties,
 }
 
@@ -103,22 +109,26 @@ impl Load<'_> {
         if ask.globals {
             opened.must_have(Role::Globals).await?;
         }
-        let part = contents.as_ref().filter(|_| manifest.is_partial());
-        let part = part.map(|contents| contents.tables.iter().map(|table| table.name.clone()).collect());
+        let part = self.chosen(&opened, contents.as_ref()).await?;
+        let is_chosen = part.is_some();
+        let in_part = contents.as_ref().filter(|_| manifest.is_partial());
+        let of_inventory = |contents: &Inventory| contents.tables.iter().map(|table| table.name.clone()).collect();
+        let names = part.as_ref().map(ChosenPart::names).or_else(|| in_part.map(of_inventory));
         let roles = if ask.globals {
             Roles::NotNeeded
         } else {
-            Roles::needed_by(manifest, &ask.filter)
+            Roles::needed_by(manifest, &ask.filter).by_part(is_chosen)
         };
-        let access = self.prepared(access, &manifest.database, &properties, part, roles).await?;
+        let access = self.prepared(access, &manifest.database, &properties, names, roles).await?;
         let source = LoadSource {
             opened: &opened,
-            contents,
+            contents: contents.as_ref(),
+            is_chosen,
             properties,
         };
-        let filled = match self.fill(&source, &access).await {
+        let filled = match self.fill(&source, part, &access).await {
             Ok(filled) => filled,
-            Err(error) => return Err(self.left_behind(error, &access, manifest.is_partial()).await),
+            Err(error) => return Err(self.left_behind(error, &access, is_chosen || manifest.is_partial()).await),
         };
         // From here on all rows are there for good: nothing of it may be dropped.
         self.finish(source, &access, filled).await.map_err(|mut error| {
@@ -131,50 +141,36 @@ impl Load<'_> {
         })
     }
 
+    /// What of the dump is to be restored, if that is not all.
+    async fn chosen<'c>(&self, opened: &UnsealedBackup<'_>, contents: Option<&'c Inventory>) -> Result<Option<ChosenPart<'c>>> {
+        let names = PartNames {
+            tables: self.ask.tables,
+            schemas: self.ask.schemas,
+        };
+        if names.tables.is_empty() && names.schemas.is_empty() {
+            return Ok(None);
+        }
+        let contents = contents.ok_or_else(no_part)?;
+        ChosenPart::find(opened, contents, &names, self.ask.workers, self.cancel)
+            .await
+            .map(Some)
+    }
+
     fn target(&self, pg_dump_version: &str) -> Result<PsqlTarget> {
         let client = psql::find_for_others(&self.ask.client_folders, self.ask.path.as_deref(), pg_dump_version)?;
         Ok(PsqlTarget::new(client, self.ask.to.clone(), std::env::vars_os()))
     }
 
-    /// What is left of a restore whose dump did not go in: nothing where it was one transaction, else a part that may be all
-    /// that somebody has.
-    async fn left_behind(&self, mut error: Error, access: &PsqlTarget, is_part: bool) -> Error {
-        let name = access.conninfo.dbname().unwrap_or("that --to names").to_owned();
-        let left = match (self.ask.single_transaction, self.ask.create) {
-            (true, false) => "nothing of it was kept".to_owned(),
-            (true, true) => {
-                // By then a cancel may have come: what was made for this goes all the same.
-                let (access, made) = (access.clone(), name.clone());
-                let dropped = blocking(move || drop_database(&access, &made, &Cancel::new()?)).await;
-                match dropped {
-                    Ok(()) => "nothing of it was kept, nor the database that --create made".to_owned(),
-                    Err(_) => format!("the database {name}, made by --create, is left empty: drop it before the next try"),
-                }
-            }
-            (false, true) => {
-                format!("the database {name}, made by --create, may hold a part of the backup now: drop it before the next try")
-            }
-            (false, false) if is_part => format!(
-                "the database {name} holds some of this part now: drop the tables that this restore made there, and nothing else, before the next try"
-            ),
-            (false, false) => format!("the database {name} may hold a part of the backup now: empty it before the next try"),
-        };
-        error.message = format!("{}; {left}", error.message);
-        if matches!(error.code, Code::Terminated | Code::Deadline) {
-            error = error.advise("Restore again into an empty database; --single-transaction keeps all of a restore or nothing.");
-        }
-        error
-    }
-
     /// All that the backup's objects hold, up to the end of the dump.
-    async fn fill(&self, source: &LoadSource<'_>, access: &PsqlTarget) -> Result<LoadedDump> {
+    async fn fill(&self, source: &LoadSource<'_>, part: Option<ChosenPart<'_>>, access: &PsqlTarget) -> Result<LoadedDump> {
         let (ask, cancel) = (self.ask, self.cancel);
         let LoadSource {
             opened,
             contents,
+            is_chosen,
             properties,
         } = source;
-        let contents = contents.as_ref();
+        let contents = *contents;
         let mut warnings = opened.warnings();
         let major = server_major(access, cancel).await?;
         let mut told = Vec::from_iter(older_target(&opened.manifest.server_version, major));
@@ -198,11 +194,12 @@ impl Load<'_> {
                 access.clone(),
                 cancel.clone(),
                 properties.clone(),
-                Roles::needed_by(&opened.manifest, &ask.filter),
+                Roles::needed_by(&opened.manifest, &ask.filter).by_part(*is_chosen),
             );
             blocking(move || roles.check_against(&source, &target, &stop)).await?;
         }
-        let options = self.options(contents, access).await?;
+        let mut options = self.options(contents, access).await?;
+        options.makes_schemas |= part.as_ref().is_some_and(ChosenPart::is_of_tables);
         let values = ValueSettings::read(properties, access, cancel).await?;
         for warning in values.warnings() {
             tracing::warn!("{warning}");
@@ -210,9 +207,18 @@ impl Load<'_> {
         }
         let progress = Progress::of_restore(opened.manifest.plain_bytes, opened.manifest.rows);
         let _reporter = Reporter::start(Activity::Restoring, progress.clone(), &opened.backup.stem);
-        let single = ask.single_transaction;
-        let loading = dump(opened, &values.target, options, single, ask.workers, &progress, cancel).await;
-        let (counted, filtered) = loading.map_err(|error| values.likely_cause(error))?;
+        let (single, workers) = (ask.single_transaction, ask.workers);
+        let loading = match part {
+            None => dump(opened, &values.target, options, single, workers, &progress, cancel)
+                .await
+                .map(|(counted, filtered)| (counted, filtered, Vec::new())),
+            Some(part) => {
+                part.load(opened, &values.target, options, (single, workers), &progress, cancel)
+                    .await
+            }
+        };
+        let (counted, filtered, not_restored) = loading.map_err(|error| values.likely_cause(error))?;
+        warnings.extend(not_restored);
         warnings.extend(filtered.below.into_iter().map(String::from));
         warnings.extend(filtered.changes.warnings());
         left_out.extend(filtered.changes.left_out);
@@ -232,7 +238,7 @@ impl Load<'_> {
             left_out,
             mut warnings,
         } = filled;
-        if let Some(contents) = &source.contents {
+        if let Some(contents) = source.contents.filter(|_| !source.is_chosen) {
             check_against_inventory(&counted, contents)?;
         }
         let properties = source.properties.with_money_in(lc_monetary.as_deref());
@@ -245,6 +251,7 @@ impl Load<'_> {
         }
         let mut restored = RestoreSummary::new(self.backup, Some(source.opened), access, &counted, warnings, self.begun);
         restored.left_out = left_out;
+        restored.partial |= source.is_chosen;
         Ok(restored)
     }
 
@@ -252,6 +259,9 @@ impl Load<'_> {
     async fn unauthenticated(&self, key: &str, dump: &str) -> Result<RestoreSummary> {
         let (backup, ask, cancel) = (self.backup, self.ask, self.cancel);
         ask.legacy.must_be_given(&backup.stem, ask.signer)?;
+        if !ask.tables.is_empty() || !ask.schemas.is_empty() {
+            return Err(no_part());
+        }
         let access = self.target("")?;
         legacy::all_there(backup, &[key, dump]).await?;
         let unknown = DatabaseProperties::default();
@@ -278,78 +288,6 @@ impl Load<'_> {
         let mut restored = RestoreSummary::new(backup, None, &access, &counted, warnings, self.begun);
         restored.left_out = filtered.changes.left_out;
         Ok(restored)
-    }
-
-    /// The target, made or found empty; its name is the backup's where none was given. `part`: the tables of a backup that is
-    /// not of a whole database.
-    async fn prepared(
-        &self,
-        access: PsqlTarget,
-        database: &str,
-        properties: &DatabaseProperties,
-        part: Option<Vec<String>>,
-        roles: Roles,
-    ) -> Result<PsqlTarget> {
-        let (is_new, cancel, properties) = (self.ask.create, self.cancel.clone(), properties.clone());
-        if !is_new && !access.names_database() {
-            let error = Error::field(Code::BadUsage, "to", "names no database");
-            return Err(error.advise("Add dbname=… to --to: an empty database; or --create to have it made."));
-        }
-        let access = match access.conninfo.dbname() {
-            // Which one a service or a variable means libpq alone knows: made would be another.
-            None if is_new && access.names_database() => {
-                let error = Error::field(Code::BadUsage, "to", "names its database by a service or by PGDATABASE");
-                return Err(error.advise("Say dbname=… in --to as well: that is the one that --create makes."));
-            }
-            None if is_new => access.database(database),
-            _ => access,
-        };
-        blocking(move || {
-            if !is_new {
-                target_database::must_be_no_template(&access, &cancel)?;
-                match part {
-                    Some(tables) => target_database::must_have_none_of(&tables, &access, &cancel)?,
-                    None => target_database::must_be_empty(&access, &cancel)?,
-                }
-            }
-            let server = if is_new { maintenance(&access, &cancel)? } else { access.clone() };
-            roles
-                .asked_elsewhere(is_new, &properties)
-                .check_against(&properties, &server, &cancel)?;
-            if is_new {
-                create(&access, &properties, &cancel)?;
-            }
-            Ok(access)
-        })
-        .await
-    }
-
-    /// What no dump holds: applied to a database of our making, and only spoken of where somebody else made it.
-    async fn database_level(&self, properties: &DatabaseProperties, access: &PsqlTarget) -> Result<Vec<String>> {
-        let (ask, cancel) = (self.ask, self.cancel);
-        if !ask.create {
-            let mut warnings = Vec::new();
-            let place = match properties.encoding {
-                Some(_) => "inventory (pgseal decrypt --what inventory)",
-                None => "manifest",
-            };
-            if properties.has_settings() {
-                warnings.push(format!(
-                "settings, comment and privileges of the source's database itself were not applied: they come with --create, and are in \
-                 the {place}"
-            ));
-            }
-            return Ok(warnings);
-        }
-        let unknown = properties.encoding.is_none().then(|| UNKNOWN_PROPERTIES.to_owned());
-        let wanted = PropertyChoice {
-            owner: !ask.filter.no_owner,
-            privileges: !ask.filter.no_privileges,
-            roles: true,
-        };
-        let (properties, access, cancel) = (properties.clone(), access.clone(), cancel.clone());
-        let said = blocking(move || properties::apply(&properties, wanted, &access, &cancel)).await?;
-        Ok(unknown.into_iter().chain(said.into_iter().map(String::from)).collect())
     }
 
     /// What is wished, and what the target makes necessary.
@@ -380,6 +318,15 @@ struct LoadedDump {
     lc_monetary: Option<String>,
     left_out: Vec<LeftOut>,
     warnings: Vec<String>,
+}
+
+/// Which tables there are, an inventory says.
+fn no_part() -> Error {
+    Error::new(
+        Code::BadUsage,
+        "--table and --schema: this backup has no inventory, by which parts of it are found",
+    )
+    .advise("`pgseal decrypt --table` gives the rows of one table of it.")
 }
 
 /// Of a database that is somebody else's to set.

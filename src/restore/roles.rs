@@ -27,6 +27,14 @@ impl Roles {
         }
     }
 
+    /// Of a part of the dump nobody can tell which it names.
+    pub(super) fn by_part(self, is_part: bool) -> Self {
+        match self {
+            Self::Needed if is_part => Self::SomeMayBeNeeded,
+            needed => needed,
+        }
+    }
+
     /// Names of roles are bytes: those of a database in another encoding read otherwise in the one that is asked before the
     /// new one is there.
     pub(super) fn asked_elsewhere(self, is_new: bool, properties: &DatabaseProperties) -> Self {

@@ -1,6 +1,7 @@
 //! A restore goes into an empty database: what is there already would be mixed with what comes. Extensions and schemas may
 //! be there, since on managed servers somebody else makes them; and roles, which belong to the whole server.
 
+use super::filter::ObjectName;
 use super::globals::GlobalsOptions;
 use super::properties::existing_among;
 use super::psql::PsqlTarget;
@@ -80,6 +81,32 @@ pub fn existing(target: &PsqlTarget, cancel: &Cancel) -> Result<ExistingObjects>
         schemas,
         schemas_of_others,
         extensions,
+    })
+}
+
+/// What a part of a dump may refer to in the target.
+#[derive(Debug, Default)]
+pub(crate) struct ReferredObjects {
+    pub relations: BTreeSet<ObjectName>,
+    pub functions: BTreeSet<ObjectName>,
+}
+
+/// Tables and the like, and functions, that are in the target's database.
+pub(crate) fn relations_and_functions(target: &PsqlTarget, cancel: &Cancel) -> Result<ReferredObjects> {
+    let of = |name: &str, catalog: &str, schema: &str| {
+        format!(
+            "(SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, x.{name})), '[]') FROM pg_catalog.{catalog} x
+              JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) x.{schema}
+              WHERE n.nspname OPERATOR(pg_catalog.!~) '^pg_(toast|temp)')"
+        )
+    };
+    let (relations, functions) = (of("relname", "pg_class", "relnamespace"), of("proname", "pg_proc", "pronamespace"));
+    let sql = format!("SELECT pg_catalog.json_build_array({relations}, {functions})");
+    let (relations, functions): (Vec<[String; 2]>, Vec<[String; 2]>) = target.json(&sql, cancel)?;
+    let names = |found: Vec<[String; 2]>| found.into_iter().map(|name| name.map(String::into_bytes).to_vec()).collect();
+    Ok(ReferredObjects {
+        relations: names(relations),
+        functions: names(functions),
     })
 }
 

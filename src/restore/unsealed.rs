@@ -196,7 +196,7 @@ impl<'a> UnsealedBackup<'a> {
     }
 
     /// How an object is opened, by what the manifest says of it.
-    fn opener(&self, object: &ManifestObject) -> Result<PartDecryptor> {
+    pub(super) fn opener(&self, object: &ManifestObject) -> Result<PartDecryptor> {
         let bad = |reason: &str| Error::new(Code::Tampered, format!("the manifest is not consistent: {reason}"));
         let salt = self
             .manifest

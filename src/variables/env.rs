@@ -49,6 +49,12 @@ impl Env {
         self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Folders in which PostgreSQL's programs are looked for before the usual ones.
+    pub(crate) fn client_folders(&self) -> Vec<std::path::PathBuf> {
+        let folders = self.get("PGSEAL_PG_BIN").into_iter().flat_map(std::env::split_paths);
+        folders.collect()
+    }
+
     /// The same with one variable more, which nobody set.
     #[must_use]
     pub(crate) fn with(&self, name: &str, value: &str) -> Self {

@@ -9,7 +9,7 @@ use bzip2::write::BzEncoder;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pgseal_bzip2::Level;
 use pgseal_bzip2::decode::BlockDecoder;
-use pgseal_bzip2::encode::{Encoder, Isa, Splitter};
+use pgseal_bzip2::encode::{Encoder, Isa, RawBlock, Splitter};
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -20,8 +20,8 @@ const READ: usize = 128 << 10;
 /// The first block of a dump, and its checksum.
 fn block() -> (Vec<u8>, u32) {
     let mut first = None;
-    let mut take = |block: &mut Vec<u8>, crc| -> Result<(), Infallible> {
-        first.get_or_insert((block.clone(), crc));
+    let mut take = |block: &mut Vec<u8>, raw: RawBlock| -> Result<(), Infallible> {
+        first.get_or_insert((block.clone(), raw.crc));
         Ok(())
     };
     let mut splitter = Splitter::new(Level::MAX);

@@ -20,7 +20,7 @@ mod tests;
 
 pub use parallel::ParallelEncoder;
 pub use simd::Isa;
-pub use split::Splitter;
+pub use split::{RawBlock, Splitter};
 pub use stream::{BlockInfo, StreamWriter};
 
 use crate::{BLOCK_MAGIC, Level};
@@ -91,9 +91,9 @@ pub fn encode_all_with(level: Level, isa: Isa, raw: &[u8]) -> Vec<u8> {
     let mut stream = StreamWriter::default();
     let mut splitter = Splitter::with_isa(level, isa);
     let mut packed = Vec::new();
-    let mut block = |block: &mut Vec<u8>, crc| -> Result<(), std::convert::Infallible> {
+    let mut block = |block: &mut Vec<u8>, raw: RawBlock| -> Result<(), std::convert::Infallible> {
         packed.clear();
-        let info = encoder.encode(block, crc, &mut packed);
+        let info = encoder.encode(block, raw.crc, &mut packed);
         stream.join(&mut packed, info);
         out.extend_from_slice(&packed);
         Ok(())

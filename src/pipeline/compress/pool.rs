@@ -5,7 +5,7 @@ use super::{CountedSink, Stage, broken};
 use crate::error::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use pgseal_bzip2::Level;
-use pgseal_bzip2::encode::{BlockInfo, Encoder};
+use pgseal_bzip2::encode::{BlockInfo, Encoder, RawBlock};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -63,20 +63,20 @@ impl Pool {
     }
 
     /// Takes the block and leaves another buffer in its place.
-    pub(crate) fn dispatch<S: Stage>(&mut self, block: &mut Vec<u8>, crc: u32, out: &mut CountedSink<S>) -> Result<()> {
+    pub(crate) fn dispatch<S: Stage>(&mut self, block: &mut Vec<u8>, raw: RawBlock, out: &mut CountedSink<S>) -> Result<()> {
         while self.in_work.len() >= WINDOW * self.workers.len() {
             self.take_oldest(out)?;
         }
         let mut job = self.spare.pop().unwrap_or_else(|| CompressJob {
             number: 0,
-            crc,
+            raw,
             input: Vec::with_capacity(self.block),
             output: Vec::new(),
             info: None,
         });
         std::mem::swap(&mut job.input, block);
         job.number = self.dispatched;
-        job.crc = crc;
+        job.raw = raw;
         self.dispatched += 1;
         let (done, result) = bounded(1);
         self.jobs.send((job, done)).map_err(|_| broken("a worker"))?;
@@ -109,9 +109,9 @@ impl Drop for Pool {
 
 pub(crate) struct CompressJob {
     pub number: u64,
-    /// The block; of bzip2 as its splitter made it, with the checksum of the raw bytes.
+    /// The block; of bzip2 as its splitter made it.
     pub input: Vec<u8>,
-    pub crc: u32,
+    pub raw: RawBlock,
     pub output: Vec<u8>,
     /// Of a bzip2 block.
     pub info: Option<BlockInfo>,
@@ -130,7 +130,7 @@ impl Codec for Bzip2 {
         job.output.clear();
         // Random bytes grow by half a per cent.
         job.output.reserve(job.input.len() + job.input.len() / 100 + 1024);
-        job.info = Some(self.0.encode(&job.input, job.crc, &mut job.output));
+        job.info = Some(self.0.encode(&job.input, job.raw.crc, &mut job.output));
         Ok(())
     }
 }

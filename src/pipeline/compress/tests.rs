@@ -7,8 +7,12 @@ use crate::plan::DEFAULT_CHECK_INTERVAL;
 use pgseal_bzip2::encode::{BlockInfo, Encoder, encode_all};
 use std::io::Read;
 
+fn starts() -> BlockStarts {
+    BlockStarts::new(crate::format::parts::PartSizeSchedule::default())
+}
+
 fn compressed(compression: Compression, workers: usize, plain: &[u8]) -> Vec<u8> {
-    let mut stage = Compress::new(compression, workers, DEFAULT_CHECK_INTERVAL, BufferSink::default()).unwrap();
+    let mut stage = Compress::new(compression, workers, DEFAULT_CHECK_INTERVAL, starts(), BufferSink::default()).unwrap();
     plain.chunks(70_001).for_each(|chunk| stage.put(chunk).unwrap());
     let done = stage.finish().unwrap();
     assert_eq!(done.bytes, done.below.len() as u64);
@@ -46,7 +50,8 @@ fn every_level_is_the_level_that_the_header_says() {
         assert!(back == plain, "level {level}");
     }
     assert!(
-        Compress::new(Compression::Bzip2(10), 1, DEFAULT_CHECK_INTERVAL, BufferSink::default()).is_err_and(|error| error.code == Code::Bug)
+        Compress::new(Compression::Bzip2(10), 1, DEFAULT_CHECK_INTERVAL, starts(), BufferSink::default())
+            .is_err_and(|error| error.code == Code::Bug)
     );
 }
 
@@ -65,7 +70,7 @@ impl Codec for Faulty {
 
 fn with_fault(every: usize, number: u64, fault: fn(&mut CompressJob)) -> Result<Vec<u8>> {
     let codec = move || Ok(Box::new(Faulty(Bzip2(Encoder::new(level(1)?)), number, fault)) as _);
-    let mut stage = Compress::bzip2(1, 3, every, codec, BufferSink::default())?;
+    let mut stage = Compress::bzip2(1, 3, every, codec, CountedSink::new(starts(), BufferSink::default()))?;
     stage.put(&plain(2_000_000))?;
     stage.finish().map(|done| done.below)
 }
@@ -104,7 +109,7 @@ fn sound_blocks_pass_the_witness_whatever_is_in_them() {
         b"x".to_vec(),
         [vec![0; 4], vec![1; 259]].concat(),
     ] {
-        let mut stage = Compress::new(Compression::Bzip2(1), 2, 1, BufferSink::default()).unwrap();
+        let mut stage = Compress::new(Compression::Bzip2(1), 2, 1, starts(), BufferSink::default()).unwrap();
         stage.put(&text).unwrap();
         let done = stage.finish().unwrap();
         assert_eq!(done.below, encode_all(Level::new(1).unwrap(), &text));
@@ -119,7 +124,7 @@ fn a_bit_that_flipped_in_the_memory_is_found() {
             let spoil = move |job: &mut CompressJob| job.output[byte] ^= 1 << bit;
             Ok(Box::new(Spoiling(Bzip2(Encoder::new(level(1)?)), spoil)) as _)
         };
-        let mut stage = Compress::bzip2(1, 1, 1, codec, BufferSink::default()).unwrap();
+        let mut stage = Compress::bzip2(1, 1, 1, codec, CountedSink::new(starts(), BufferSink::default())).unwrap();
         let ended = stage.put(&plain(300_000)).and_then(|()| stage.finish().map(|_| ()));
         assert_eq!(ended.unwrap_err().code, Code::Bug, "byte {byte}, bit {bit}");
     }
@@ -175,7 +180,7 @@ fn a_failure_below_ends_the_workers_too() {
             Ok(())
         }
     }
-    let mut stage = Compress::new(Compression::Bzip2(1), 2, DEFAULT_CHECK_INTERVAL, Broken).unwrap();
+    let mut stage = Compress::new(Compression::Bzip2(1), 2, DEFAULT_CHECK_INTERVAL, starts(), Broken).unwrap();
     let error = (0..100).find_map(|_| stage.put(&plain(100_000)).err()).unwrap();
     assert_eq!(error.code, Code::S3Denied);
 }

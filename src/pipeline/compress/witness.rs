@@ -32,7 +32,7 @@ impl Witness {
         if job.output.len() as u64 != info.bits.div_ceil(8) {
             return Err("it has another length".to_owned());
         }
-        if info.crc != job.crc {
+        if info.crc != job.raw.crc {
             return Err("it has another checksum".to_owned());
         }
         self.stream.clear();

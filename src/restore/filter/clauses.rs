@@ -313,3 +313,14 @@ pub(super) fn collated_type(statement: &Statement, object: &DumpObject, lost: &L
         may_go: true,
     })
 }
+
+/// This piece of what is held, with a space at each of these places.
+pub(super) fn spaced<'a>(held: &'a [u8], spaces: &'a [usize], piece: std::ops::Range<usize>) -> impl Iterator<Item = &'a [u8]> {
+    let inside = spaces.iter().filter(move |space| piece.start < **space && **space <= piece.end);
+    let ends = inside.map(|space| (*space, &b" "[..])).chain([(piece.end, &b""[..])]);
+    ends.scan(piece.start, |from, (end, space)| {
+        let part = &held[std::mem::replace(from, end)..end];
+        Some([part, space])
+    })
+    .flatten()
+}

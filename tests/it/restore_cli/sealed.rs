@@ -223,6 +223,7 @@ impl Order {
             salt,
             part_sizes: PartSizeSchedule::default(),
             in_flight: 1,
+            row_keys: None,
         };
         let cancel = Cancel::new().expect("a descriptor");
         let (arrived, last, _) = forward(plain, pipeline, sender, &Progress::new(0), &cancel).expect("sealed");
@@ -279,6 +280,7 @@ fn contents(arrived: &StreamSummary) -> Inventory {
         rows: counted.rows,
         large_objects: counted.large_objects,
         tables: counted.tables.clone(),
+        part_index: arrived.part_index.clone(),
         extensions: Vec::new(),
         warnings: Vec::new(),
         ..Inventory::default()

@@ -95,6 +95,7 @@ pub(super) fn upload(store: Arc<S3>, key: &str, parts: Vec<Part>) -> pgseal::err
         })
         .collect();
     let sealed = UploadedObject {
+        ends: Vec::new(),
         size: facts.iter().map(|part| part.size).sum(),
         sha256: [0; 32],
         parts: facts,

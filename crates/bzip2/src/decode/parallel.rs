@@ -74,7 +74,8 @@ pub struct ParallelDecoder<W> {
 
 struct Stream {
     level: Level,
-    crc: u32,
+    /// `None` where blocks before these were not read: it is of all.
+    crc: Option<u32>,
 }
 
 struct Candidate {
@@ -118,6 +119,18 @@ impl<W: Write> ParallelDecoder<W> {
         })
     }
 
+    /// The same within a stream: the input begins with a block, at the bit `bit` of its first byte (0 to 7). The checksum of each
+    /// block is compared; that of the stream, which is of all its blocks, cannot be.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn within(level: Level, bit: u8, workers: usize, sink: W) -> io::Result<Self> {
+        let mut decoder = Self::new(workers, sink)?;
+        decoder.at = u64::from(bit % 8);
+        decoder.stream = Some(Stream { level, crc: None });
+        Ok(decoder)
+    }
+
     /// Takes all of `bytes`; waits while the window is full.
     ///
     /// # Errors
@@ -139,6 +152,18 @@ impl<W: Write> ParallelDecoder<W> {
     pub fn finish(mut self) -> Result<W, DecodeError> {
         self.guard(|this| this.advance(true))?;
         Ok(self.sink)
+    }
+
+    /// The end of the input, which may be anywhere in the stream: gives the sink back once all blocks that are whole are
+    /// written. Whether they are all that was wanted is for the sink to say.
+    ///
+    /// # Errors
+    /// As [`feed`](Self::feed).
+    pub fn finish_within(mut self) -> Result<W, DecodeError> {
+        match self.guard(|this| this.advance(true)) {
+            Ok(()) | Err(DecodeError::Fault(Fault::Truncated)) => Ok(self.sink),
+            Err(error) => Err(error),
+        }
     }
 
     fn guard(&mut self, work: impl FnOnce(&mut Self) -> Result<(), DecodeError>) -> Result<(), DecodeError> {
@@ -236,19 +261,19 @@ impl<W: Write> ParallelDecoder<W> {
             Fault::TrailingGarbage
         };
         let level = Level::from_header(header).ok_or(fault)?;
-        self.stream = Some(Stream { level, crc: 0 });
+        self.stream = Some(Stream { level, crc: Some(0) });
         self.at += 32;
         Ok(Step::Moved)
     }
 
-    fn end_stream(&mut self, computed: u32, last: bool) -> Result<Step, DecodeError> {
+    fn end_stream(&mut self, computed: Option<u32>, last: bool) -> Result<Step, DecodeError> {
         const LEN: u64 = 48 + 32;
         if self.input.end().saturating_sub(self.at) < LEN {
             return wait(last, Fault::Truncated);
         }
         let mut reader = super::bits::BitReader::new(&self.input.bytes, self.input.local(self.at + 48));
         let stored = reader.take(32) as u32;
-        if stored != computed {
+        if let Some(computed) = computed.filter(|computed| *computed != stored) {
             return Err(Fault::StreamCrc { stored, computed }.into());
         }
         self.stream = None;
@@ -318,7 +343,7 @@ impl<W: Write> ParallelDecoder<W> {
         if block.packed_len > stream.level.block_len() {
             return Err(Fault::TooLong.into());
         }
-        stream.crc = combine_crc(stream.crc, block.crc);
+        stream.crc = stream.crc.map(|crc| combine_crc(crc, block.crc));
         Ok(())
     }
 

@@ -76,7 +76,7 @@ impl<W: Write> ParallelEncoder<W> {
         if std::mem::replace(&mut self.broken, true) {
             return Err(lost());
         }
-        self.splitter.feed(bytes, |block, crc| self.output.dispatch(block, crc))?;
+        self.splitter.feed(bytes, |block, raw| self.output.dispatch(block, raw.crc))?;
         self.broken = false;
         Ok(())
     }
@@ -89,7 +89,7 @@ impl<W: Write> ParallelEncoder<W> {
         if self.broken {
             return Err(lost());
         }
-        self.splitter.finish(|block, crc| self.output.dispatch(block, crc))?;
+        self.splitter.finish(|block, raw| self.output.dispatch(block, raw.crc))?;
         while !self.output.window.is_empty() {
             self.output.write_oldest()?;
         }

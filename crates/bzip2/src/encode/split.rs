@@ -4,6 +4,15 @@ use super::runs;
 use super::simd::Isa;
 use crate::{Crc32, Level};
 
+/// What is known of a block's raw bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RawBlock {
+    /// Their checksum.
+    pub crc: u32,
+    /// How many they are.
+    pub len: u64,
+}
+
 /// Cuts a stream into blocks. A block is as long as the level says after the first run-length coding, whatever it was
 /// before (at most 51 times that), so that coding is done here. A run never counts across a cut: the decoder begins each
 /// block anew.
@@ -15,6 +24,7 @@ pub struct Splitter {
     block: Vec<u8>,
     /// Of the raw bytes of the block.
     crc: Crc32,
+    len: u64,
 }
 
 impl Splitter {
@@ -31,15 +41,16 @@ impl Splitter {
             raw: Vec::new(),
             block: Vec::with_capacity(level.block_len()),
             crc: Crc32::new(),
+            len: 0,
         }
     }
 
-    /// Takes more of the stream and hands on what is full, with the checksum of its raw bytes. `emit` may swap the buffer
+    /// Takes more of the stream and hands on what is full, with what is known of its raw bytes. `emit` may swap the buffer
     /// for another; its errors are given back.
     ///
     /// # Errors
     /// Those of `emit`.
-    pub fn feed<E>(&mut self, raw: &[u8], mut emit: impl FnMut(&mut Vec<u8>, u32) -> Result<(), E>) -> Result<(), E> {
+    pub fn feed<E>(&mut self, raw: &[u8], mut emit: impl FnMut(&mut Vec<u8>, RawBlock) -> Result<(), E>) -> Result<(), E> {
         self.raw.extend_from_slice(raw);
         let whole = self.raw.len() - runs::open(&self.raw);
         self.code(whole, &mut emit)
@@ -49,18 +60,19 @@ impl Splitter {
     ///
     /// # Errors
     /// Those of `emit`.
-    pub fn finish<E>(&mut self, mut emit: impl FnMut(&mut Vec<u8>, u32) -> Result<(), E>) -> Result<(), E> {
+    pub fn finish<E>(&mut self, mut emit: impl FnMut(&mut Vec<u8>, RawBlock) -> Result<(), E>) -> Result<(), E> {
         self.code(self.raw.len(), &mut emit)?;
         if self.block.is_empty() { Ok(()) } else { self.cut(&mut emit) }
     }
 
     /// Codes so many of the raw bytes.
-    fn code<E>(&mut self, upto: usize, emit: &mut impl FnMut(&mut Vec<u8>, u32) -> Result<(), E>) -> Result<(), E> {
+    fn code<E>(&mut self, upto: usize, emit: &mut impl FnMut(&mut Vec<u8>, RawBlock) -> Result<(), E>) -> Result<(), E> {
         let mut from = 0;
         loop {
             let raw = &self.raw[from..upto];
             let coded = runs::encode(self.isa, raw, self.limit, &mut self.block);
             self.crc.update(&raw[..coded]);
+            self.len += coded as u64;
             from += coded;
             if from == upto {
                 break;
@@ -71,9 +83,12 @@ impl Splitter {
         Ok(())
     }
 
-    fn cut<E>(&mut self, emit: &mut impl FnMut(&mut Vec<u8>, u32) -> Result<(), E>) -> Result<(), E> {
-        let crc = std::mem::replace(&mut self.crc, Crc32::new()).value();
-        emit(&mut self.block, crc)?;
+    fn cut<E>(&mut self, emit: &mut impl FnMut(&mut Vec<u8>, RawBlock) -> Result<(), E>) -> Result<(), E> {
+        let raw = RawBlock {
+            crc: std::mem::replace(&mut self.crc, Crc32::new()).value(),
+            len: std::mem::take(&mut self.len),
+        };
+        emit(&mut self.block, raw)?;
         self.block.clear();
         Ok(())
     }

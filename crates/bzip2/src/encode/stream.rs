@@ -29,6 +29,12 @@ impl StreamWriter {
         self.shift(block, info.bits);
     }
 
+    /// Of what was joined, the bits that do not fill a byte and wait for more: with the bytes given out they say at which bit
+    /// the next block will begin.
+    pub fn waiting_bits(&self) -> u32 {
+        self.used
+    }
+
     /// The last bytes of the stream: its end mark and checksum.
     pub fn finish(mut self) -> Vec<u8> {
         let mut end = Vec::with_capacity(11);

@@ -90,8 +90,8 @@ fn blocks(level: Level, text: &[u8]) -> Vec<(Vec<u8>, u32)> {
 /// The same of a text that comes in pieces of these lengths.
 fn blocks_of_pieces(level: Level, mut text: &[u8], mut piece: impl FnMut() -> usize) -> Vec<(Vec<u8>, u32)> {
     let (mut splitter, mut blocks) = (Splitter::new(level), Vec::new());
-    let mut emit = |block: &mut Vec<u8>, crc| -> Result<(), Infallible> {
-        blocks.push((block.clone(), crc));
+    let mut emit = |block: &mut Vec<u8>, raw: RawBlock| -> Result<(), Infallible> {
+        blocks.push((block.clone(), raw.crc));
         Ok(())
     };
     while !text.is_empty() {
