@@ -132,22 +132,40 @@ impl Faults {
     }
 }
 
+/// Without the system's number behind its words, such as ` (os error 2)`: it tells people nothing.
+fn without_numbers(mut message: String) -> String {
+    const BEFORE: &str = " (os error ";
+    while let Some(at) = message.find(BEFORE) {
+        let digits = message[at + BEFORE.len()..].bytes().take_while(u8::is_ascii_digit).count();
+        let end = at + BEFORE.len() + digits;
+        if digits == 0 || !message[end..].starts_with(')') {
+            break;
+        }
+        message.replace_range(at..=end, "");
+    }
+    message
+}
+
 impl Error {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
-            message: message.into(),
+            message: without_numbers(message.into()),
             field: None,
             hint: None,
             also: Vec::new(),
         }
     }
 
-    /// A field of the event, or the environment variable behind it, that cannot be used.
+    /// A field of the event, or the environment variable behind it, that cannot be used; with `bad_usage` an option.
     pub(crate) fn field(code: Code, field: &str, message: impl fmt::Display) -> Self {
+        let named = match code {
+            Code::BadUsage => format!("--{field} {message}"),
+            _ => format!("`{field}` {message}"),
+        };
         Self {
             code,
-            message: format!("`{field}` {message}"),
+            message: without_numbers(named),
             field: Some(field.to_owned()),
             hint: None,
             also: Vec::new(),
@@ -157,7 +175,10 @@ impl Error {
     /// The message behind the field that it is about: for a question or an option, which has a name of its own.
     pub(crate) fn without_field(&self) -> &str {
         let field = self.field.as_deref().unwrap_or_default();
-        let rest = self.message.strip_prefix(&format!("`{field}` "));
+        let rest = self
+            .message
+            .strip_prefix(&format!("`{field}` "))
+            .or_else(|| self.message.strip_prefix(&format!("--{field} ")));
         rest.unwrap_or(&self.message)
     }
 

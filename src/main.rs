@@ -203,9 +203,15 @@ fn misused(usage: &clap::Error, words: &[String]) -> u8 {
 }
 
 fn say_misuse(misuse: Misuse, words: &[String]) {
+    if output::stdout_is_terminal() && !words.iter().any(|word| word == "--json") {
+        cli::failure(Page::for_stdout(&Env::from_process(&[])), &misuse.error).tell();
+        if !misuse.usage.is_empty() {
+            output::tell(&format!("    {}\n", misuse.usage));
+        }
+        return;
+    }
     output::tell(&format!("pgseal: {}: {}", misuse.error.code.name(), misuse.text));
-    let for_a_person = output::stdout_is_terminal() && !words.iter().any(|word| word == "--json");
-    if let Some(document) = misuse.document.filter(|_| !for_a_person) {
+    if let Some(document) = misuse.document {
         let _ = output::answer(&document);
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod clean;
 mod collations;
 pub mod compare;
 pub mod conninfo;
+mod contents;
 pub mod create;
 pub(crate) mod decrypt;
 pub(crate) mod drill;

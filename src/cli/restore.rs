@@ -105,6 +105,9 @@ pub struct Restore {
     /// Restores the roles first, where the backup has them
     #[arg(long)]
     globals: bool,
+    /// Reads all rows back and holds them against the backup, as a drill does
+    #[arg(long)]
+    compare: bool,
     /// Only this table, with its partitions, sequences, indexes and constraints; may be given several times
     #[arg(long = "table", value_name = "TABLE")]
     tables: Vec<String>,
@@ -287,6 +290,7 @@ pub(crate) async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> 
         single_transaction: arguments.single_transaction,
         tables: &arguments.tables,
         schemas: &arguments.schemas,
+        compare: arguments.compare,
         filter: arguments.filter.options(),
         globals: arguments.globals,
         legacy: arguments.legacy.consent(),

@@ -3,6 +3,7 @@
 use super::Cli;
 use super::shown::may_be_shown;
 use crate::error::{Code, Error};
+use crate::event::FIELDS;
 use crate::format::ToJson;
 use crate::handler::Response;
 use crate::plan::Action;
@@ -14,12 +15,16 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 pub struct Misuse {
     pub text: String,
     pub error: Error,
+    /// `Usage: …`, of a command line that was read.
+    pub usage: String,
     /// For a program, in the command's own shape. None if a dump or a script would stand there.
     pub document: Option<String>,
 }
 
 /// Commands whose output is content.
 const SILENT: &[&str] = &["decrypt", "rows", "completions", "man"];
+/// How like a word an option must be to be meant (Jaro-Winkler).
+const NEAR: f64 = 0.8;
 const WITH_EVENT: &[&str] = &["backup", "check", "plan", "policy"];
 
 impl Misuse {
@@ -47,6 +52,8 @@ impl Misuse {
             let shown = if may_be_shown(word) { word } else { "'{…}'" };
             if words.iter().any(|word| word.starts_with('{') && !word.ends_with('}')) {
                 hint = "The shell has cut the event at its spaces: put all of it in single quotes.".to_owned();
+            } else if let Some(field) = field_of(word).filter(|_| WITH_EVENT.contains(&command)) {
+                hint = format!("`{field}` is a field of the event: set it there, or its variable (docs/REFERENCE.md).");
             } else if WITH_EVENT.contains(&command) && !word.starts_with('-') {
                 hint = format!("An event is named with its option: pgseal {command} --event {shown}");
             } else if word == "--event" || word == "-e" {
@@ -61,7 +68,7 @@ impl Misuse {
             .collect();
         Some(Self::of_error(
             Error::new(Code::BadUsage, &message).advise(&hint),
-            format!("{message}\n{below}"),
+            (format!("{message}\n{below}"), usage_line.to_owned()),
             command,
         ))
     }
@@ -69,10 +76,10 @@ impl Misuse {
     /// Of a command line that is not even read.
     pub fn refused(error: Error, words: &[String]) -> Self {
         let text = format!("{}\n  {}\n", error.message, error.hint());
-        Self::of_error(error, text, command_of(words))
+        Self::of_error(error, (text, String::new()), command_of(words))
     }
 
-    fn of_error(error: Error, text: String, command: &str) -> Self {
+    fn of_error(error: Error, (text, usage): (String, String), command: &str) -> Self {
         let document = match command {
             _ if SILENT.contains(&command) => None,
             "backup" => Some(Receipt::refused(error.clone()).to_json()),
@@ -80,7 +87,27 @@ impl Misuse {
             "plan" => Some(Response::refused(Some(Action::Plan), error.clone()).to_json()),
             _ => Some(Refusal::new(error.clone()).to_json()),
         };
-        Self { text, error, document }
+        Self {
+            text,
+            error,
+            usage,
+            document,
+        }
+    }
+}
+
+/// The field of an event that somebody gives as an option.
+fn field_of(word: &str) -> Option<&'static str> {
+    let name = word.strip_prefix("--")?.split('=').next()?.replace('-', "_");
+    FIELDS.iter().copied().find(|field| *field == name)
+}
+
+/// Whether an option that clap takes for similar is none: `--bucket` is not nearly `--quiet`.
+fn is_far(message: &str, tip: &str) -> bool {
+    let quoted = |text: &str| text.split('\'').nth(1).map(|word| word.trim_start_matches('-').to_owned());
+    match (tip.contains("similar"), quoted(message), quoted(tip)) {
+        (true, Some(word), Some(similar)) => strsim::jaro_winkler(&word, &similar) < NEAR,
+        _ => false,
     }
 }
 
@@ -91,7 +118,7 @@ fn taken_apart(text: &str) -> (String, Vec<&str>, &str) {
     for line in text.lines().take_while(is_about_it).map(str::trim).filter(|line| !line.is_empty()) {
         match line.strip_prefix("tip: ") {
             // How a word that begins with dashes is passed as a value helps nobody who mistyped an option.
-            Some(tip) if tip.starts_with("to pass '-") => {}
+            Some(tip) if tip.starts_with("to pass '-") || is_far(&message.join(" "), tip) => {}
             Some(tip) => tips.push(tip),
             None => message.push(line.trim_start_matches("error: ")),
         }

@@ -95,6 +95,7 @@ impl Progress {
             silence if silence >= SILENCE => Some(format!("nothing for {}", HumanDuration(silence))),
             _ => self.remaining().map(|left| match left.as_secs() {
                 0 if self.expected_rows == 0 && self.bytes() / 9 * 10 >= self.expected => "almost done".to_owned(),
+                0 => format!("less than a second left{of_rows}"),
                 _ => format!("about {} left{of_rows}", HumanDuration(left)),
             }),
         };

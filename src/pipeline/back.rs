@@ -20,6 +20,8 @@ pub struct RestorePipeline {
     pub opener: PartDecryptor,
     pub compression: Compression,
     pub workers: usize,
+    /// Keeps the statements by which restored tables can be read back.
+    pub keeps_heads: bool,
     /// The bytes that must arrive at the sink, as far as that is known.
     pub plain_bytes: LengthLimit,
 }
@@ -43,12 +45,16 @@ where
         opener,
         compression,
         workers,
+        keeps_heads,
         plain_bytes,
     } = way;
     let all = vec![PartRange::all(&opener)];
     let progress = progress.clone();
     let pipeline = move |pieces: &mut Receiver<PlainChunk>| {
-        let counted = RowCounter::new(LengthCheck::new(plain_bytes, sink()?));
+        let mut counted = RowCounter::new(LengthCheck::new(plain_bytes, sink()?));
+        if keeps_heads {
+            counted = counted.keeping_heads();
+        }
         let mut pipeline = Decompress::new(compression, workers, Watched { counted, progress })?;
         while let Some(bytes) = next(pieces)? {
             pipeline.put(&bytes)?;

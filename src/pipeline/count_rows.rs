@@ -26,6 +26,8 @@ pub struct DumpStats {
     pub large_objects: u64,
     pub plain_bytes: u64,
     pub plain_sha256: [u8; 32],
+    /// The `COPY` statements of the tables, where a drill wants them: by them a restored table is read back.
+    pub heads: Vec<Vec<u8>>,
     /// What the text ended inside of, if it did not end between two statements.
     pub ends_inside: Option<&'static str>,
     /// The first thing in it that psql would take for a command, or might, and that is none of `pg_dump`'s own: restores
@@ -67,6 +69,12 @@ impl<S: Stage> RowCounter<S> {
         self
     }
 
+    /// Keeps the `COPY` statements.
+    pub(crate) fn keeping_heads(mut self) -> Self {
+        self.counter.keeps_heads = true;
+        self
+    }
+
     /// Rows so far.
     pub(crate) fn rows(&self) -> u64 {
         self.counter.rows
@@ -89,6 +97,7 @@ impl<S: Stage> Stage for RowCounter<S> {
             refused: self.counter.refused(),
             rows: self.counter.rows,
             tables: self.counter.tables,
+            heads: self.counter.heads,
             large_objects: self.counter.large_objects,
             plain_bytes: self.bytes,
             plain_sha256: digest(self.hash.finish()),
@@ -109,9 +118,11 @@ struct CountedTable {
     /// The beginning of rows, or of their end.
     mark: Vec<u8>,
     digests: Option<RowDigests>,
+    keeps_heads: bool,
     /// Bytes that were read.
     position: u64,
     tables: Vec<TableRows>,
+    heads: Vec<Vec<u8>>,
     rows: u64,
     large_objects: u64,
 }
@@ -189,6 +200,9 @@ impl CountedTable {
         if self.lexer.rows_follow() {
             let name = TableName::from_sql(&self.statement[statement.span(1, 2).start..]);
             let name = name.map_or_else(String::new, |(name, _)| name.to_string());
+            if self.keeps_heads {
+                self.heads.push(statement.all_bytes().to_vec());
+            }
             self.tables.push(TableRows {
                 name,
                 // The statement alone: not what stands before it.

@@ -77,6 +77,11 @@ impl ChildWriter {
         self.stderr.filter(filter);
     }
 
+    /// Has its output read as it comes, instead of kept.
+    pub(crate) fn filter_stdout(&mut self, filter: Box<dyn LineFilter + Send>) {
+        self.stdout.filter(filter);
+    }
+
     /// Writes all of it; `false` where the child does not read any more. All that psql ever reads comes through here: it
     /// takes a line up to its first zero byte, and what stood in quotes behind that would no longer be in any.
     pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<bool> {

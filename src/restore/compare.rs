@@ -52,7 +52,23 @@ pub struct TableComparison {
     pub dump_bytes: u64,
     /// With its indexes.
     pub disk_bytes: u64,
+    pub contents: Contents,
+    /// Of its rows, in the inventory and in the database; where they were compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_digest: Option<String>,
     pub equal: bool,
+}
+
+/// Whether the rows of a table are those of the dump, value by value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contents {
+    Equal,
+    Differ,
+    #[default]
+    NotCompared,
 }
 
 /// A table as the restored database has it.
@@ -261,6 +277,9 @@ impl Comparison {
             found_rows,
             dump_bytes: bytes,
             disk_bytes: found.map_or(0, |(_, disk_bytes, _)| disk_bytes),
+            contents: Contents::NotCompared,
+            expected_digest: None,
+            found_digest: None,
             equal,
         });
     }
@@ -290,6 +309,9 @@ impl Comparison {
                 found_rows: Some(rows),
                 dump_bytes: 0,
                 disk_bytes: table.disk_bytes,
+                contents: Contents::NotCompared,
+                expected_digest: None,
+                found_digest: None,
                 equal: rows == 0,
             });
         }

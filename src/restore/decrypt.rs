@@ -34,6 +34,13 @@ pub(crate) struct DecryptOptions<'a> {
     pub workers: usize,
 }
 
+impl DecryptOptions<'_> {
+    /// A bar would stand among what is decrypted.
+    fn is_for_terminal(&self) -> bool {
+        self.output.is_none() && output::stdout_is_terminal()
+    }
+}
+
 /// Standard output may have got some of the dump when this fails: of what was checked, and nothing behind it.
 pub(crate) async fn decrypt(backup: &ChosenBackup, ask: &DecryptOptions<'_>, cancel: &Cancel) -> Result<DumpStats> {
     if !ask.tables.is_empty() {
@@ -49,7 +56,7 @@ pub(crate) async fn decrypt(backup: &ChosenBackup, ask: &DecryptOptions<'_>, can
         }
         let sink = DecryptOutput::open(ask)?;
         let progress = Progress::new(0);
-        let _reporter = Reporter::start(Activity::Decrypting, progress.clone(), &backup.stem);
+        let _reporter = (!ask.is_for_terminal()).then(|| Reporter::start(Activity::Decrypting, progress.clone(), &backup.stem));
         let limit = ask.legacy.length();
         let (counted, written) =
             legacy::fetch_object(backup, key, dump, ask.key, ask.workers, limit, || Ok(sink), &progress, cancel).await?;
@@ -68,7 +75,7 @@ pub(crate) async fn decrypt(backup: &ChosenBackup, ask: &DecryptOptions<'_>, can
         None
     };
     let progress = Progress::new(opened.manifest.plain_bytes);
-    let _reporter = Reporter::start(Activity::Decrypting, progress.clone(), &backup.stem);
+    let _reporter = (!ask.is_for_terminal()).then(|| Reporter::start(Activity::Decrypting, progress.clone(), &backup.stem));
     let (counted, written) = opened.fetch_object(ask.role, ask.workers, || Ok(sink), &progress, cancel).await?;
     if let Some(contents) = &contents {
         check_against_inventory(&counted, contents)?;
@@ -87,6 +94,7 @@ fn selected<'a>(ask: &DecryptOptions<'a>) -> Result<SelectedTables<'a>> {
         tables: ask.tables,
         legacy: ask.legacy,
         workers: ask.workers,
+        to_terminal: ask.is_for_terminal(),
     })
 }
 

@@ -95,6 +95,9 @@ mod tests {
                     found_rows: *found,
                     dump_bytes: 0,
                     disk_bytes: 0,
+                    contents: crate::restore::compare::Contents::NotCompared,
+                    expected_digest: None,
+                    found_digest: None,
                     equal: *found == Some(*rows),
                 },
             );

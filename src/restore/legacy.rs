@@ -130,6 +130,7 @@ where
         },
         compression: Compression::Bzip2(9),
         workers,
+        keeps_heads: false,
         plain_bytes,
     };
     back(&backup.archive, &pinned, way, sink, progress, cancel).await

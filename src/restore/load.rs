@@ -1,5 +1,6 @@
 //! Into a database: checked, decrypted and decompressed bytes stream into psql, which stops at the first error.
 
+mod compared;
 mod target;
 
 use super::chosen_part::{ChosenPart, PartNames};
@@ -25,8 +26,10 @@ use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
 use crate::format::inventory::Inventory;
 use crate::format::sql;
+use crate::format::table_name::TableName;
 use crate::observe::progress::{Activity, Progress, Reporter};
 use crate::pipeline::DumpStats;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -41,6 +44,8 @@ pub(crate) struct LoadOptions<'a> {
     /// Of the dump only these tables, and these schemas; without either all of it.
     pub tables: &'a [String],
     pub schemas: &'a [String],
+    /// Counts and reads what came back, and holds it against the inventory.
+    pub compare: bool,
     /// What is to be left out of the dump.
     pub filter: FilterOptions,
     /// The roles first.
@@ -109,6 +114,7 @@ impl Load<'_> {
         if ask.globals {
             opened.must_have(Role::Globals).await?;
         }
+        self.must_be_comparable(contents.as_ref())?;
         let part = self.chosen(&opened, contents.as_ref()).await?;
         let is_chosen = part.is_some();
         let in_part = contents.as_ref().filter(|_| manifest.is_partial());
@@ -223,21 +229,29 @@ impl Load<'_> {
         warnings.extend(filtered.changes.warnings());
         left_out.extend(filtered.changes.left_out);
         Ok(LoadedDump {
+            values,
+            rows_left_out: filtered.changes.rows_left_out,
+            tables_made: filtered.changes.tables_made,
             counted,
-            lc_monetary: values.lc_monetary,
             left_out,
             warnings,
         })
     }
 
     /// What comes when the rows are in: the comparison with the inventory, and what belongs to the database itself.
-    async fn finish(&self, source: LoadSource<'_>, access: &PsqlTarget, filled: LoadedDump) -> Result<RestoreSummary> {
+    async fn finish(&self, source: LoadSource<'_>, access: &PsqlTarget, mut filled: LoadedDump) -> Result<RestoreSummary> {
+        let comparison = match source.contents.filter(|_| self.ask.compare) {
+            Some(contents) => Some(self.compared(contents, source.opened, access, &mut filled).await?),
+            None => None,
+        };
         let LoadedDump {
             counted,
-            lc_monetary,
+            values,
             left_out,
             mut warnings,
+            ..
         } = filled;
+        let lc_monetary = values.lc_monetary;
         if let Some(contents) = source.contents.filter(|_| !source.is_chosen) {
             check_against_inventory(&counted, contents)?;
         }
@@ -252,6 +266,7 @@ impl Load<'_> {
         let mut restored = RestoreSummary::new(self.backup, Some(source.opened), access, &counted, warnings, self.begun);
         restored.left_out = left_out;
         restored.partial |= source.is_chosen;
+        restored.comparison = comparison;
         Ok(restored)
     }
 
@@ -262,6 +277,7 @@ impl Load<'_> {
         if !ask.tables.is_empty() || !ask.schemas.is_empty() {
             return Err(no_part());
         }
+        self.must_be_comparable(None)?;
         let access = self.target("")?;
         legacy::all_there(backup, &[key, dump]).await?;
         let unknown = DatabaseProperties::default();
@@ -314,8 +330,10 @@ impl Load<'_> {
 /// What came of a dump that is in.
 struct LoadedDump {
     counted: DumpStats,
-    /// Without which amounts would look otherwise, see [`ValueSettings`].
-    lc_monetary: Option<String>,
+    values: ValueSettings,
+    /// As [`compare::LoadedDump`](super::compare::LoadedDump) has them.
+    rows_left_out: Vec<Vec<Vec<u8>>>,
+    tables_made: BTreeSet<TableName>,
     left_out: Vec<LeftOut>,
     warnings: Vec<String>,
 }

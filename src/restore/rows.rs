@@ -55,6 +55,7 @@ pub(crate) async fn rows(backup: &ChosenBackup, ask: &RowsOptions<'_>, cancel: &
         tables: &[ask.table.to_owned()],
         legacy: ask.legacy,
         workers: ask.workers,
+        to_terminal: output::stdout_is_terminal(),
     };
     match selected.fetch(backup, sink, cancel).await {
         Err(_) if is_enough.load(Ordering::Relaxed) => Ok(()),

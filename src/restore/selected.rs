@@ -24,6 +24,8 @@ pub(crate) struct SelectedTables<'a> {
     pub tables: &'a [String],
     pub legacy: legacy::Consent,
     pub workers: usize,
+    /// What comes goes to this terminal, where a bar would stand among it.
+    pub to_terminal: bool,
 }
 
 impl SelectedTables<'_> {
@@ -44,7 +46,7 @@ impl SelectedTables<'_> {
             let chosen = chosen_tables(self.tables, None)?;
             let sections = TableSections::new(chosen.clone(), sink()?);
             let progress = Progress::new(0);
-            let _reporter = Reporter::start(Activity::Decrypting, progress.clone(), &backup.stem);
+            let _reporter = (!self.to_terminal).then(|| Reporter::start(Activity::Decrypting, progress.clone(), &backup.stem));
             let (limit, workers) = (self.legacy.length(), self.workers);
             let (counted, (found, done)) =
                 legacy::fetch_object(backup, key, dump, self.key, workers, limit, || Ok(sections), &progress, cancel).await?;
@@ -72,7 +74,7 @@ impl SelectedTables<'_> {
             return self.by_reading_all(&opened, Some(&contents), sink, cancel).await;
         };
         let progress = Progress::new(tables.iter().filter_map(|table| table.length).sum());
-        let _reporter = Reporter::start(Activity::Decrypting, progress.clone(), &backup.stem);
+        let _reporter = (!self.to_terminal).then(|| Reporter::start(Activity::Decrypting, progress.clone(), &backup.stem));
         let sections = TableSections::new(ChosenTables::All, sink()?);
         let (counted, (_, done)) = opened.fetch_ranges(reads, self.workers, || Ok(sections), &progress, cancel).await?;
         must_be_as_in(&tables, &counted)?;
@@ -94,7 +96,7 @@ impl SelectedTables<'_> {
         let chosen = chosen_tables(self.tables, contents.map(|contents| contents.tables.as_slice()))?;
         let sections = TableSections::new(chosen.clone(), sink()?);
         let progress = Progress::new(opened.manifest.plain_bytes);
-        let _reporter = Reporter::start(Activity::Decrypting, progress.clone(), &opened.backup.stem);
+        let _reporter = (!self.to_terminal).then(|| Reporter::start(Activity::Decrypting, progress.clone(), &opened.backup.stem));
         let read = opened.fetch_object(Role::Dump, self.workers, || Ok(sections), &progress, cancel);
         let (counted, (found, done)) = read.await?;
         must_be_found(&chosen, &found, &counted)?;

@@ -1,5 +1,6 @@
 //! What a restore answers.
 
+use super::compare::Comparison;
 use super::filter::LeftOut;
 use super::find::ChosenBackup;
 use super::provenance::Origin;
@@ -35,6 +36,9 @@ pub(crate) struct RestoreSummary {
     /// Statements that did not pass, by kind.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+    /// With the inventory, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// What psql said though it went on.
     pub warnings: Vec<String>,
 }
@@ -67,6 +71,7 @@ impl RestoreSummary {
             psql_version: access.client.version.clone(),
             duration_ms: begun.elapsed().as_millis() as u64,
             left_out: Vec::new(),
+            comparison: None,
             warnings,
         }
     }

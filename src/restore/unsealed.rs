@@ -16,6 +16,7 @@ use crate::format::backup_format::Format;
 use crate::format::compression::Compression;
 use crate::format::inventory::Inventory;
 use crate::format::order::{SelectionRecord, source_digest};
+use crate::format::row_digest::RowKeys;
 use crate::format::unhex;
 use crate::human::units::counted;
 use crate::observe::progress::Progress;
@@ -235,6 +236,13 @@ impl<'a> UnsealedBackup<'a> {
         }
     }
 
+    /// Of the digests of its tables.
+    pub(crate) fn row_keys(&self) -> RowKeys {
+        let recipients = self.manifest.recipients.iter();
+        self.secret
+            .row_keys(&recipients.map(|wrapped| wrapped.fingerprint.as_str()).collect::<Vec<_>>())
+    }
+
     /// Whether it was there when this backup was opened, and could be read.
     pub(crate) fn has_seen(&self, manifest: &str) -> bool {
         match &self.backup.kind {
@@ -315,6 +323,7 @@ impl<'a> UnsealedBackup<'a> {
                 _ => self.manifest.compression()?,
             },
             workers,
+            keeps_heads: role == Role::Dump,
             plain_bytes: self.length(role, cancel).await?,
         };
         back(&self.backup.archive, &pinned, way, sink, progress, cancel).await

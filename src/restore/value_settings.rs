@@ -12,6 +12,7 @@ use crate::format::sql::{identifier, literal};
 const LOCALES: &[&str] = &["lc_monetary", "lc_numeric", "lc_time"];
 
 /// A target whose session for the dump has the settings.
+#[derive(Clone)]
 pub(super) struct ValueSettings {
     pub(super) target: PsqlTarget,
     /// Names of those that its server does not take.
@@ -75,6 +76,11 @@ impl ValueSettings {
             })
         })
         .await
+    }
+
+    /// Whether the target does not take it.
+    pub(super) fn refuses(&self, name: &str) -> bool {
+        self.refused.iter().any(|refused| refused.eq_ignore_ascii_case(name))
     }
 
     /// Before the rows.

@@ -2,7 +2,7 @@
 
 use crate::support::invariants::{event, key_pair};
 use crate::support::pgseal::{CommandOutput, Pgseal};
-use crate::support::postgres::Server;
+use crate::support::postgres::{Server, clients_path, debian_major};
 use crate::support::restore::dump;
 use crate::support::s3::{Bucket, EmbeddedS3};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use std::process::Command;
 mod arguments;
 mod before_rows;
 mod changed;
+mod contents;
 mod dependents;
 mod drills;
 mod exhaustive;
@@ -74,10 +75,14 @@ impl Fixture {
         for (name, value) in asked.as_object().into_iter().flatten() {
             order[name] = value.clone();
         }
+        let clients = match server.major() {
+            major if major == debian_major() => server.bin().display().to_string(),
+            _ => clients_path(),
+        };
         let run = Pgseal::backup(&order)
             .envs(bucket.env())
             .envs(server.env())
-            .env("PGSEAL_PG_BIN", server.bin());
+            .env("PGSEAL_PG_BIN", clients);
         let receipt = run.run().complete();
         std::fs::create_dir(folder.path().join("fetched")).expect("a folder");
         bucket.download(&folder.path().join("fetched"));

@@ -136,6 +136,7 @@ fn listing() -> Listing {
 
 fn restored() -> RestoreSummary {
     RestoreSummary {
+        comparison: None,
         status: "restored",
         stem: "shop_20261124T020000Z".to_owned(),
         run: None,

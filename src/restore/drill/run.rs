@@ -11,6 +11,7 @@ use crate::pipeline::DumpStats;
 use crate::process::client_tools::ClientTools;
 use crate::restore::collations;
 use crate::restore::compare::{Comparison, LoadedDump, compare};
+use crate::restore::contents::{WrittenTables, compare_or_note};
 use crate::restore::create::{CreateOptions, CreateOutcome, try_create};
 use crate::restore::failed_rows;
 use crate::restore::filter::{DumpHead, ExtensionMembers, Filter, FilterChanges, FilterOptions, Filtered, UnfinishedChanges};
@@ -60,11 +61,11 @@ pub(super) async fn run(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &m
     let knows_roles = run.make_roles(&there).await?;
     let wanted = run.choose(knows_roles);
     let tried = TrialReports::new()?;
-    let changes = match run.load(&there, &tried).await {
-        Ok(changes) => changes,
+    let (changes, heads) = match run.load(&there, &tried).await {
+        Ok(loaded) => loaded,
         Err(error) => return Err(run.explain(error, there).await),
     };
-    run.compare(there, changes, tried, wanted).await
+    run.compare(there, (changes, heads), tried, wanted).await
 }
 
 impl<'a> DrillRun<'a> {
@@ -164,8 +165,8 @@ impl<'a> DrillRun<'a> {
     }
 
     /// Streams the dump into the server, as a role that is no superuser; gives what was changed in it, some of it for the
-    /// superuser to do at the end.
-    async fn load(&mut self, there: &DrillServer, tried: &TrialReports) -> Result<FilterChanges> {
+    /// superuser to do at the end, and the `COPY` statements of the tables.
+    async fn load(&mut self, there: &DrillServer, tried: &TrialReports) -> Result<(FilterChanges, Vec<Vec<u8>>)> {
         self.report.begin(report::RESTORE_DUMP);
         let values = ValueSettings::read(&self.contents.properties, &there.restorer, self.cancel).await?;
         self.report.warnings.extend(values.warnings().map(ReportText::ours));
@@ -203,7 +204,7 @@ impl<'a> DrillRun<'a> {
         self.report.not_restored.extend(tried.take_not_restored());
         check_against_inventory(&counted, &self.contents)?;
         self.report.end(Some(counted.plain_bytes));
-        Ok(changes)
+        Ok((changes, counted.heads))
     }
 
     /// The bytes themselves. An error comes with what had been changed up to there.
@@ -265,15 +266,19 @@ impl<'a> DrillRun<'a> {
         }
     }
 
-    /// Counts what came back, and then gives owners and properties.
+    /// Counts and reads what came back, and then gives owners and properties.
     async fn compare(
         mut self,
         there: DrillServer,
-        changes: FilterChanges,
+        (changes, heads): (FilterChanges, Vec<Vec<u8>>),
         tried: TrialReports,
         wanted: PropertyChoice,
     ) -> Result<Comparison> {
         self.report.begin(report::COMPARE);
+        let values = ValueSettings::read(&self.contents.properties, &there.restorer, self.cancel).await?;
+        let major = server_major(&there.restorer, self.cancel).await?;
+        let keys = Arc::new(self.opened.row_keys());
+        let written = WrittenTables { heads, keys };
         let (stop, told, contents) = (self.cancel.clone(), tried.clone(), std::mem::take(&mut self.contents));
         let DrillServer {
             server,
@@ -288,7 +293,8 @@ impl<'a> DrillRun<'a> {
                 left_out: &changes.rows_left_out,
                 made: &changes.tables_made,
             };
-            let comparison = compare(&contents, loaded, &restorer.after_load(), &stop)?;
+            let mut comparison = compare(&contents, loaded, &restorer.after_load(), &stop)?;
+            compare_or_note(&mut comparison, &contents, &written, (&values, major), &stop)?;
             let superuser = superuser.after_load();
             let mut said = scratch_database::set_owners(&changes.aside, &superuser, &told, &stop)?;
             said.extend(properties::apply(&contents.properties, wanted, &superuser, &stop)?);

@@ -1,11 +1,14 @@
 //! What is asked of a database that holds other people's code. Every question goes through here: it finds nothing that they
 //! made, and changes nothing.
 
-use super::PsqlTarget;
+use super::failure::failure;
 use super::trial_reports::random_word;
+use super::{ANSWER, PATH, PsqlTarget};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::unhex_all;
+use crate::process::output::LineFilter;
+use crate::process::writer::OutputWanted;
 use crate::rds::session;
 use serde::de::DeserializeOwned;
 
@@ -46,6 +49,23 @@ impl PsqlTarget {
         };
         let numbers = numbers.filter(|numbers| numbers.len() == questions.len());
         numbers.filter(|_| answers.eq([""])).ok_or_else(disturbed)
+    }
+
+    /// Runs a script under the settings of this target, and hands its output on as it comes.
+    pub(in crate::restore) fn stream(&self, script: &[u8], reader: Box<dyn LineFilter + Send>, cancel: &Cancel) -> Result<()> {
+        let mut command = self.command()?;
+        command.args(["--no-align", "--tuples-only"]);
+        let mut child = self.start(command, OutputWanted::Bytes(ANSWER), cancel)?;
+        child.filter_stdout(reader);
+        child.write(PATH)?;
+        child.write(self.settings.as_bytes())?;
+        child.write(script)?;
+        let status = child.finish()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(failure(&self.told(&child.stderr_text(), true), status))
+        }
     }
 
     /// The same for one whose only column and row is JSON. It travels as hexadecimal digits: names need be no UTF-8, nor

@@ -54,6 +54,9 @@ fn table(name: &str, expected: u64, found: Option<u64>) -> TableComparison {
         found_rows: found,
         dump_bytes: 100,
         disk_bytes: 8192,
+        contents: crate::restore::compare::Contents::NotCompared,
+        expected_digest: None,
+        found_digest: None,
         equal: found == Some(expected),
     }
 }

@@ -79,6 +79,7 @@ pub(super) fn table_row(table: &TableComparison, largest: u64) -> String {
     };
     let result = match (table.equal, table.expected_rows, table.found_rows) {
         (false, Some(expected), Some(found)) if expected != found => format!("{} expected", grouped(expected)),
+        (false, Some(_), Some(_)) => "other values".to_owned(),
         _ => result.to_owned(),
     };
     let share = table.dump_bytes as f64 / largest as f64 * 100.0;

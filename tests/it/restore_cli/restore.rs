@@ -240,7 +240,7 @@ fn a_database_that_nobody_named_is_not_restored_into() {
         .envs(fixture.bucket.env())
         .run();
     said.failed("bad_usage", 2);
-    assert!(said.stderr.contains("bad_usage: `to` names no database"), "{}", said.stderr);
+    assert!(said.stderr.contains("bad_usage: --to names no database"), "{}", said.stderr);
 }
 
 /// A database was made first, and what was asked for could not be.
@@ -260,7 +260,7 @@ fn globals_that_are_not_in_the_backup_are_told_before_a_database_is_made() {
     let said = into(&fixture, &arguments);
     assert_eq!(said.code, 2, "{}", said.stderr);
     assert!(
-        said.stderr.contains("bad_usage: `globals` are not in this backup"),
+        said.stderr.contains("bad_usage: --globals are not in this backup"),
         "{}",
         said.stderr
     );
