@@ -1,5 +1,6 @@
 //! The entry points of a shell and of ECS: commands, and the one-shot backup.
 
+mod decrypt;
 mod drill;
 mod event_argument;
 mod explain;
@@ -151,7 +152,7 @@ pub enum Command {
     Rewrap(restore::Rewrap),
     /// Decrypts the dump
     #[command(after_help = help::DECRYPT)]
-    Decrypt(restore::Decrypt),
+    Decrypt(decrypt::Decrypt),
     /// Prints rows of one table, without a server
     #[command(after_help = help::ROWS)]
     Rows(rows::Rows),
@@ -244,7 +245,7 @@ pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Resul
         Command::Restore(arguments) => return Box::pin(restore::restore(arguments, env, cancel)).await.map_err(misused),
         Command::Drill(arguments) => return Box::pin(drill::drill(arguments, env, cancel)).await.map_err(misused),
         Command::Rewrap(arguments) => return Box::pin(restore::rewrap(arguments, env, cancel)).await.map_err(misused),
-        Command::Decrypt(arguments) => return Box::pin(restore::decrypt(arguments, env, cancel)).await.map_err(misused),
+        Command::Decrypt(arguments) => return Box::pin(decrypt::run(arguments, env, cancel)).await.map_err(misused),
         Command::Rows(arguments) => return Box::pin(rows::print(arguments, env, cancel)).await.map_err(misused),
         Command::Fleet(command) => return Box::pin(fleet::fleet(command, env, cancel)).await.map_err(misused),
         Command::Policy(argument) => {

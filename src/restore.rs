@@ -1,6 +1,7 @@
 //! The restore pipeline, for a person in an emergency: which backup, is it what was written, and its bytes back; into a database
 //! by `psql`, or into a throw-away server whose content is compared.
 
+pub(crate) mod analyze;
 mod chosen_part;
 pub(crate) mod clean;
 mod collations;
@@ -20,6 +21,7 @@ pub mod legacy;
 pub(crate) mod list;
 pub(crate) mod load;
 mod locales;
+pub(crate) mod mask;
 pub mod properties;
 pub mod provenance;
 pub mod psql;

@@ -100,7 +100,9 @@ Examples:
   pgseal restore s3://bucket/backups/latest:app --key private.pem --create \\
     --to 'host=db dbname=app user=admin'
   pgseal restore ./downloaded --key private.pem --to dbname=copy --create \\
-    --no-owner --no-privileges";
+    --no-owner --no-privileges
+  pgseal restore ./downloaded --key private.pem --to dbname=staging --create \\
+    --mask rules.json";
 
 pub(super) const DRILL: &str = "\
 Examples:

@@ -5,14 +5,11 @@ use super::filter::FilterArguments;
 use super::key_arguments::{KeyArguments, LegacyArguments, Trust, must_exist, read_file, verifier};
 use crate::aws::manifest_signer::ManifestSigner;
 use crate::cancel::Cancel;
-use crate::envelope::manifest::Role;
 use crate::envelope::private_key::{PrivateKey, passphrase};
 use crate::envelope::recipient::{self, Recipient};
 use crate::envelope::test_keys;
 use crate::error::{Code, Error, Result};
-use crate::human::units;
 use crate::observe::logs::ANSWER;
-use crate::observe::output;
 use crate::plan::SigningKey;
 use crate::plan::values::secret_arn;
 use crate::rds::secret;
@@ -20,9 +17,10 @@ use crate::restore::conninfo::Conninfo;
 use crate::restore::find::ChosenBackup;
 use crate::restore::list::UnreadableEntry;
 use crate::restore::list::filter::{self, ListFilter, age};
-use crate::restore::{clean, decrypt, list, load, rewrap, verify};
+use crate::restore::mask::MaskRules;
+use crate::restore::{clean, list, load, rewrap, verify};
 use crate::variables::Env;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use secrecy::ExposeSecret;
 use std::path::{Path, PathBuf};
 use time::{Duration, OffsetDateTime};
@@ -54,40 +52,6 @@ pub struct Verify {
 }
 
 #[derive(Args)]
-pub struct Decrypt {
-    #[command(flatten)]
-    backup: BackupArgument,
-    #[command(flatten)]
-    key: KeyArguments,
-    /// A new file instead of standard output (`-`)
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Replaces that file, if there is one
-    #[arg(long, requires = "output")]
-    force: bool,
-    #[command(flatten)]
-    legacy: LegacyArguments,
-    /// What of the backup to decrypt
-    #[arg(long, value_enum, default_value_t = DecryptedObject::Dump)]
-    what: DecryptedObject,
-    /// Only the rows of this table, as COPY has them; may be given several times
-    #[arg(long = "table", value_name = "TABLE")]
-    tables: Vec<String>,
-    #[command(flatten)]
-    trust: Trust,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum DecryptedObject {
-    /// The dump: SQL for psql
-    Dump,
-    /// What should be in it, table by table: JSON
-    Inventory,
-    /// The roles: SQL for psql
-    Globals,
-}
-
-#[derive(Args)]
 pub struct Restore {
     #[command(flatten)]
     backup: BackupArgument,
@@ -114,6 +78,12 @@ pub struct Restore {
     /// Only what is in this schema; may be given several times
     #[arg(long = "schema", value_name = "SCHEMA")]
     schemas: Vec<String>,
+    /// Masks columns on the way, for staging: a file of rules as JSON, see docs/RESTORE.md
+    #[arg(long, value_name = "FILE")]
+    mask: Option<PathBuf>,
+    /// Leaves ANALYZE to you; else it follows the rows, unless the backup holds the planner's statistics
+    #[arg(long)]
+    no_analyze: bool,
     #[command(flatten)]
     filter: FilterArguments,
     #[command(flatten)]
@@ -230,53 +200,12 @@ pub(crate) async fn verify(arguments: &Verify, env: &Env, cancel: &Cancel) -> Re
     Ok(CommandOutput::new(report, exit))
 }
 
-pub(crate) async fn decrypt(arguments: &Decrypt, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
-    if arguments.output.is_none() && output::stdout_is_terminal() {
-        return Err(
-            Error::new(Code::BadUsage, "--output: without it all of the dump would go to this terminal")
-                .advise("Give -o FILE, or a pipe; `-o -` if the terminal is meant."),
-        );
-    }
-    let signer = arguments.trust.signer()?;
-    let (backup, key) = arguments
-        .key
-        .with_backup(&arguments.backup.backup, signer.as_ref(), env, cancel)
-        .await?;
-    let ask = decrypt::DecryptOptions {
-        key: &key,
-        signer: signer.as_ref(),
-        role: match arguments.what {
-            DecryptedObject::Dump => Role::Dump,
-            DecryptedObject::Inventory => Role::Inventory,
-            DecryptedObject::Globals => Role::Globals,
-        },
-        tables: &arguments.tables,
-        output: arguments.output.as_deref().filter(|path| *path != Path::new("-")),
-        force: arguments.force,
-        legacy: arguments.legacy.consent(),
-        workers: arguments.trust.workers(),
-    };
-    let counted = decrypt::decrypt(&backup, &ask, cancel).await?;
-    let what = match ask.role {
-        Role::Dump if !ask.tables.is_empty() => format!("the rows of {} from a dump", ask.tables.join(", ")),
-        Role::Dump => format!(
-            "the dump, {} in {}",
-            units::counted(counted.rows, "row"),
-            units::counted(counted.tables.len() as u64, "table")
-        ),
-        role => role.as_str().to_owned(),
-    };
-    let place = ask.output.map(|path| format!(" into {}", path.display())).unwrap_or_default();
-    let size = units::sized(counted.plain_bytes);
-    tracing::info!("{}: decrypted {what}, {size}{place}", backup.stem);
-    Ok(CommandOutput::SILENT)
-}
-
 pub(crate) async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let to = Conninfo::parse(&arguments.to)?;
     if to.password().is_some() {
         tracing::warn!("--to holds a password, which others on this machine can read there: better PGPASSWORD or PGPASSFILE");
     }
+    let mask = arguments.mask.as_deref().map(MaskRules::read).transpose()?;
     let signer = arguments.trust.signer()?;
     let (backup, key) = arguments
         .key
@@ -294,6 +223,8 @@ pub(crate) async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> 
         filter: arguments.filter.options(),
         globals: arguments.globals,
         legacy: arguments.legacy.consent(),
+        mask,
+        analyze: !arguments.no_analyze,
         workers: arguments.trust.workers(),
         client_folders: env.client_folders(),
         path: env.get("PATH").map(str::to_owned),

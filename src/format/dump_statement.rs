@@ -90,7 +90,11 @@ impl<'a> Statement<'a> {
 
     /// `SELECT * FROM pg_catalog.pg_restore_relation_stats(…)` and its kin, of pg_dump 18 and newer.
     pub(crate) fn sets_statistics(&self) -> bool {
-        let call = ["pg_restore_relation_stats", "pg_restore_attribute_stats"];
+        let call = [
+            "pg_restore_relation_stats",
+            "pg_restore_attribute_stats",
+            "pg_restore_extended_stats",
+        ];
         self.is(0, "SELECT") && self.is_symbol(1, b'*') && self.has(2, "FROM pg_catalog") && self.is_any(5, &call)
     }
 

@@ -2,9 +2,11 @@
 //! beginning, where the definitions are, the sections of the tables, and the end, where indexes and constraints are.
 
 use super::filter::UnfinishedChanges;
-use super::filter::{ChosenObjects, ChosenStatements, DumpOutline, Filter, FilterOptions, Filtered, ObjectName, OutlineReader};
+use super::filter::{ChosenObjects, ChosenStatements, DumpOutline, Filter, Filtered, ObjectName, OutlineReader};
+use super::mask::{MaskStage, MaskedTable};
 use super::psql::{PsqlMode, PsqlTarget, ReportText};
 use super::selected::{must_be_as_in, section};
+use super::steps::DumpOptions;
 use super::table_sections::{ChosenTables, chosen_tables};
 use super::target_database;
 use super::unsealed::UnsealedBackup;
@@ -101,19 +103,18 @@ impl<'a> ChosenPart<'a> {
         !self.objects.relations.is_empty()
     }
 
-    /// Into psql, through the filter. Gives, too, what could not be restored beside it.
+    /// Into psql, through masks and filter.
     pub(crate) async fn load(
         self,
         opened: &UnsealedBackup<'_>,
         access: &PsqlTarget,
-        options: FilterOptions,
-        (single_transaction, workers): (bool, usize),
+        how: DumpOptions,
         progress: &Arc<Progress>,
         cancel: &Cancel,
-    ) -> Result<(DumpStats, Filtered<Vec<ReportText>>, Vec<String>)> {
+    ) -> Result<LoadedPart> {
         let unfinished = UnfinishedChanges::default();
         let (target, stop, recorded) = (access.clone(), cancel.clone(), unfinished.clone());
-        let (objects, beginning) = (self.objects, self.beginning);
+        let (objects, beginning, workers) = (self.objects, self.beginning, how.workers);
         let sink = move || {
             let existing = target_database::relations_and_functions(&target, &stop)?;
             let objects = ChosenObjects {
@@ -121,9 +122,9 @@ impl<'a> ChosenPart<'a> {
                 functions: existing.functions,
                 ..objects
             };
-            let psql = target.restore(PsqlMode::all(single_transaction), &stop)?;
-            let filter = Filter::new(options, psql).recording(&recorded);
-            let mut statements = ChosenStatements::new(objects, filter);
+            let psql = target.restore(PsqlMode::all(how.single_transaction), &stop)?;
+            let filter = Filter::new(how.filter, psql).recording(&recorded);
+            let mut statements = MaskStage::new(how.mask, ChosenStatements::new(objects, filter));
             statements.put(&beginning.unwrap_or_default())?;
             Ok(statements)
         };
@@ -132,7 +133,7 @@ impl<'a> ChosenPart<'a> {
             Some(reads) => opened.fetch_ranges(reads, workers, sink, progress, cancel).await,
             None => opened.fetch_object(Role::Dump, workers, sink, progress, cancel).await,
         };
-        let (mut counted, (refused, filtered)) = brought.map_err(|error| unfinished.take_changes().likely_cause(error))?;
+        let (mut counted, (masked, (refused, filtered))) = brought.map_err(|error| unfinished.take_changes().likely_cause(error))?;
         if is_all {
             check_against_inventory(&counted, self.contents)?;
             counted.tables = self.tables.iter().map(|table| (*table).clone()).collect();
@@ -141,9 +142,12 @@ impl<'a> ChosenPart<'a> {
             must_be_as_in(&self.tables, &counted)?;
         }
         let told = refused.into_iter().map(|(what, reason)| format!("not restored: {what}: {reason}"));
-        Ok((counted, filtered, told.collect()))
+        Ok((counted, masked, filtered, told.collect()))
     }
 }
+
+/// What was counted, what was masked, what became of the rest, and what could not be restored beside it.
+pub(crate) type LoadedPart = (DumpStats, Vec<MaskedTable>, Filtered<Vec<ReportText>>, Vec<String>);
 
 /// The sections of these tables, what stands between sections and is more than comments, and the end of the dump.
 fn ranges(begins: u64, all: &[Range<u64>], tables: &[&TableRows], plain_bytes: u64) -> Vec<Range<u64>> {

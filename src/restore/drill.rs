@@ -56,6 +56,8 @@ pub(crate) async fn drill(backup: &ChosenBackup, ask: DrillOptions<'_>, cancel: 
         left_out: Vec::new(),
         not_restored: Vec::new(),
         warnings: Vec::new(),
+        statistics: None,
+        recovery: None,
     };
     match run::run(backup, ask, &mut report, cancel).await {
         Ok(comparison) => report.comparison = Some(comparison),
@@ -66,6 +68,7 @@ pub(crate) async fn drill(backup: &ChosenBackup, ask: DrillOptions<'_>, cancel: 
     }
     report.break_off();
     report.outcome = report.judge();
+    report.recovery = report.recovery_times();
     report.finished_at = Timestamp(OffsetDateTime::now_utc());
     report.duration_ms = begun.elapsed().as_millis() as u64;
     report

@@ -1,6 +1,8 @@
 //! Into a database: checked, decrypted and decompressed bytes stream into psql, which stops at the first error.
 
 mod compared;
+mod masking;
+mod statistics;
 mod target;
 
 use super::chosen_part::{ChosenPart, PartNames};
@@ -10,6 +12,7 @@ use super::create::{another_locale, older_target};
 use super::filter::{ExtensionMembers, Filter, FilterOptions, LeftOut};
 use super::find::{BackupKind, ChosenBackup};
 use super::legacy;
+use super::mask::{MaskRules, MaskStage, MaskedTable};
 use super::psql::{self, PsqlMode, PsqlTarget};
 use super::roles::Roles;
 use super::steps::{blocking, dump, globals, server_major, unknown_extensions};
@@ -29,6 +32,7 @@ use crate::format::sql;
 use crate::format::table_name::TableName;
 use crate::observe::progress::{Activity, Progress, Reporter};
 use crate::pipeline::DumpStats;
+use statistics::WantedStatistics;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -52,6 +56,10 @@ pub(crate) struct LoadOptions<'a> {
     pub globals: bool,
     /// A backup of the legacy image, of which nothing can be checked, may go into a database.
     pub legacy: legacy::Consent,
+    /// Columns that get other values.
+    pub mask: Option<MaskRules>,
+    /// The planner's statistics are made when the rows are in.
+    pub analyze: bool,
     pub workers: usize,
     /// Folders to look for psql in, before the usual ones.
     pub client_folders: Vec<PathBuf>,
@@ -100,6 +108,7 @@ impl Load<'_> {
         let manifest = &opened.manifest;
         ask.legacy.must_hold(manifest.plain_bytes)?;
         let contents = opened.contents(self.cancel).await?;
+        self.rules_must_fit(contents.as_ref())?;
         let access = self.target(&manifest.pg_dump_version)?;
         let properties = match &contents {
             Some(contents) => contents.properties.clone(),
@@ -213,19 +222,18 @@ impl Load<'_> {
         }
         let progress = Progress::of_restore(opened.manifest.plain_bytes, opened.manifest.rows);
         let _reporter = Reporter::start(Activity::Restoring, progress.clone(), &opened.backup.stem);
-        let (single, workers) = (ask.single_transaction, ask.workers);
+        let how = self.dump_options(options);
         let loading = match part {
-            None => dump(opened, &values.target, options, single, workers, &progress, cancel)
+            None => dump(opened, &values.target, how, &progress, cancel)
                 .await
-                .map(|(counted, filtered)| (counted, filtered, Vec::new())),
-            Some(part) => {
-                part.load(opened, &values.target, options, (single, workers), &progress, cancel)
-                    .await
-            }
+                .map(|(counted, (masked, filtered))| (counted, masked, filtered, Vec::new())),
+            Some(part) => part.load(opened, &values.target, how, &progress, cancel).await,
         };
-        let (counted, filtered, not_restored) = loading.map_err(|error| values.likely_cause(error))?;
+        let (counted, masked, filtered, not_restored) = loading.map_err(|error| self.likely_mask(values.likely_cause(error)))?;
         warnings.extend(not_restored);
         warnings.extend(filtered.below.into_iter().map(String::from));
+        warnings.extend(self.unmasked(&counted));
+        let statistics = self.wanted_statistics(&filtered.changes, *is_chosen || opened.manifest.is_partial());
         warnings.extend(filtered.changes.warnings());
         left_out.extend(filtered.changes.left_out);
         Ok(LoadedDump {
@@ -233,6 +241,8 @@ impl Load<'_> {
             rows_left_out: filtered.changes.rows_left_out,
             tables_made: filtered.changes.tables_made,
             counted,
+            masked,
+            statistics,
             left_out,
             warnings,
         })
@@ -247,6 +257,8 @@ impl Load<'_> {
         let LoadedDump {
             counted,
             values,
+            masked,
+            statistics,
             left_out,
             mut warnings,
             ..
@@ -263,8 +275,9 @@ impl Load<'_> {
         if source.opened.manifest.is_partial() {
             warnings.push("this backup holds only a part of the database that it was made of".to_owned());
         }
+        let statistics = self.make_statistics(statistics, access, &mut warnings).await?;
         let mut restored = RestoreSummary::new(self.backup, Some(source.opened), access, &counted, warnings, self.begun);
-        restored.left_out = left_out;
+        (restored.left_out, restored.masked, restored.statistics) = (left_out, masked, statistics);
         restored.partial |= source.is_chosen;
         restored.comparison = comparison;
         Ok(restored)
@@ -278,6 +291,7 @@ impl Load<'_> {
             return Err(no_part());
         }
         self.must_be_comparable(None)?;
+        self.rules_must_fit(None)?;
         let access = self.target("")?;
         legacy::all_there(backup, &[key, dump]).await?;
         let unknown = DatabaseProperties::default();
@@ -288,21 +302,27 @@ impl Load<'_> {
         };
         let progress = Progress::new(0);
         let _reporter = Reporter::start(Activity::Restoring, progress.clone(), &backup.stem);
-        let (target, stop, single) = (access.clone(), cancel.clone(), ask.single_transaction);
-        let sink = move || Ok(Filter::new(options, target.restore(PsqlMode::all(single), &stop)?));
+        let (target, stop, options) = (access.clone(), cancel.clone(), self.dump_options(options));
+        let sink = move || {
+            let psql = target.restore(PsqlMode::all(options.single_transaction), &stop)?;
+            Ok(MaskStage::new(options.mask, Filter::new(options.filter, psql)))
+        };
         let limit = ask.legacy.length();
         let brought = legacy::fetch_object(backup, key, dump, ask.key, ask.workers, limit, sink, &progress, cancel).await;
-        let (counted, filtered) = match brought {
+        let (counted, (masked, filtered)) = match brought {
             Ok(brought) => brought,
-            Err(error) => return Err(self.left_behind(error, &access, false).await),
+            Err(error) => return Err(self.left_behind(self.likely_mask(error), &access, false).await),
         };
         let mut warnings: Vec<String> = filtered.below.into_iter().map(String::from).collect();
         warnings.push(UNKNOWN_VALUES.to_owned());
         if ask.create {
             warnings.push(UNKNOWN_PROPERTIES.to_owned());
         }
+        warnings.extend(self.unmasked(&counted));
+        let statistics = self.wanted_statistics(&filtered.changes, false);
+        let statistics = self.make_statistics(statistics, &access, &mut warnings).await?;
         let mut restored = RestoreSummary::new(backup, None, &access, &counted, warnings, self.begun);
-        restored.left_out = filtered.changes.left_out;
+        (restored.left_out, restored.masked, restored.statistics) = (filtered.changes.left_out, masked, statistics);
         Ok(restored)
     }
 
@@ -315,6 +335,7 @@ impl Load<'_> {
             // Large objects bring a transaction of their own, whose end would end ours half way.
             no_transactions: ask.single_transaction,
             settings_newer_than: Some(server_major(access, cancel).await?),
+            no_statistics: ask.mask.is_some(),
             existing_schemas: existing.schemas,
             schemas_of_others: existing.schemas_of_others,
             makes_schemas: contents.is_some_and(Inventory::is_of_chosen),
@@ -334,6 +355,8 @@ struct LoadedDump {
     /// As [`compare::LoadedDump`](super::compare::LoadedDump) has them.
     rows_left_out: Vec<Vec<Vec<u8>>>,
     tables_made: BTreeSet<TableName>,
+    masked: Vec<MaskedTable>,
+    statistics: WantedStatistics,
     left_out: Vec<LeftOut>,
     warnings: Vec<String>,
 }

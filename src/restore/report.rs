@@ -6,6 +6,7 @@ pub(super) mod text;
 
 pub(crate) use options::ReportedOptions;
 
+use super::analyze::StatisticsSummary;
 use super::compare::Comparison;
 use super::filter::{LeftOut, NotRestored};
 use super::provenance::Origin;
@@ -62,6 +63,22 @@ pub struct DrillReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_restored: Vec<NotRestored>,
     pub warnings: Vec<ReportText>,
+    /// The planner's: of the backup, or made by ANALYZE; `None`: there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<StatisticsSummary>,
+    /// `None` where the rows did not come back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryTimes>,
+}
+
+/// What a restore takes, from opening the backup on, without the start of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RecoveryTimes {
+    /// Up to the dump's last statement.
+    pub restored_ms: u64,
+    /// Up to the planner's statistics, with which queries are as fast as in the source: the measured recovery time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub useful_ms: Option<u64>,
 }
 
 /// The backup's identity: with these another person finds the same bytes.
@@ -104,6 +121,7 @@ pub(super) const OPEN: &str = "open and prove the backup";
 pub(super) const START_SERVER: &str = "start a PostgreSQL";
 pub(super) const RESTORE_ROLES: &str = "restore the roles";
 pub(super) const RESTORE_DUMP: &str = "restore the dump";
+pub(super) const ANALYZE: &str = "make the planner's statistics";
 pub(super) const COMPARE: &str = "count and compare";
 
 #[derive(Clone, Debug, Serialize)]
@@ -190,13 +208,15 @@ impl DrillReport {
         }
     }
 
-    /// What it took to have the rows back, from opening the backup to the dump's last statement; without the start of a server.
-    /// `None` where it did not come so far.
-    pub(crate) fn recovery_ms(&self) -> Option<u64> {
+    pub(super) fn recovery_times(&self) -> Option<RecoveryTimes> {
         self.phases.iter().find(|phase| phase.name == RESTORE_DUMP && !phase.not_finished)?;
-        let of_restore = [OPEN, RESTORE_ROLES, RESTORE_DUMP];
-        let phases = self.phases.iter().filter(|phase| of_restore.contains(&phase.name.as_str()));
-        Some(phases.map(|phase| phase.duration_ms).sum())
+        let of = |names: &[&str]| {
+            let phases = self.phases.iter().filter(|phase| names.contains(&phase.name.as_str()));
+            phases.map(|phase| phase.duration_ms).sum::<u64>()
+        };
+        let restored_ms = of(&[OPEN, RESTORE_ROLES, RESTORE_DUMP]);
+        let useful_ms = self.statistics.as_ref().map(|_| restored_ms + of(&[ANALYZE]));
+        Some(RecoveryTimes { restored_ms, useful_ms })
     }
 
     pub fn to_json(&self) -> String {

@@ -2,6 +2,7 @@
 
 use super::filter::{Filter, FilterChanges, FilterOptions, Filtered, UnfinishedChanges};
 use super::globals::{self, GlobalsOptions};
+use super::mask::{MaskRules, MaskStage, MaskedTable};
 use super::psql::trial_reports::TrialReports;
 use super::psql::{PsqlMode, PsqlTarget, ReportText};
 use super::target_database;
@@ -74,21 +75,31 @@ pub(super) fn run_statements(
     psql.finish()
 }
 
+/// How a dump goes into a database.
+pub(super) struct DumpOptions {
+    pub filter: FilterOptions,
+    pub mask: Option<MaskRules>,
+    pub single_transaction: bool,
+    pub workers: usize,
+}
+
+/// What was counted, what was masked, and what became of the rest.
+pub(super) type DumpOutcome = (DumpStats, (Vec<MaskedTable>, Filtered<Vec<ReportText>>));
+
 pub(super) async fn dump(
     opened: &UnsealedBackup<'_>,
     access: &PsqlTarget,
-    options: FilterOptions,
-    single_transaction: bool,
-    workers: usize,
+    options: DumpOptions,
     progress: &std::sync::Arc<Progress>,
     cancel: &Cancel,
-) -> Result<(DumpStats, Filtered<Vec<ReportText>>)> {
-    let (target, stop) = (access.clone(), cancel.clone());
+) -> Result<DumpOutcome> {
+    let (target, stop, workers) = (access.clone(), cancel.clone(), options.workers);
     let unfinished = UnfinishedChanges::default();
     let recorded = unfinished.clone();
     let sink = move || {
-        let psql = target.restore(PsqlMode::all(single_transaction), &stop)?;
-        Ok(Filter::new(options, psql).recording(&recorded))
+        let psql = target.restore(PsqlMode::all(options.single_transaction), &stop)?;
+        let filter = Filter::new(options.filter, psql).recording(&recorded);
+        Ok(MaskStage::new(options.mask, filter))
     };
     let brought = opened.fetch_object(Role::Dump, workers, sink, progress, cancel).await;
     brought.map_err(|error| unfinished.take_changes().likely_cause(error))

@@ -1,8 +1,10 @@
 //! What a restore answers.
 
+use super::analyze::StatisticsSummary;
 use super::compare::Comparison;
 use super::filter::LeftOut;
 use super::find::ChosenBackup;
+use super::mask::MaskedTable;
 use super::provenance::Origin;
 use super::psql::PsqlTarget;
 use super::unsealed::UnsealedBackup;
@@ -39,6 +41,12 @@ pub(crate) struct RestoreSummary {
     /// With the inventory, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
+    /// Tables of which columns have other values than in the backup.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub masked: Vec<MaskedTable>,
+    /// The planner's, if the restored database has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<StatisticsSummary>,
     /// What psql said though it went on.
     pub warnings: Vec<String>,
 }
@@ -72,6 +80,8 @@ impl RestoreSummary {
             duration_ms: begun.elapsed().as_millis() as u64,
             left_out: Vec::new(),
             comparison: None,
+            masked: Vec::new(),
+            statistics: None,
             warnings,
         }
     }

@@ -21,6 +21,7 @@ mod foreign;
 mod forger;
 mod interop;
 mod listing;
+mod masks;
 mod mistakes;
 mod mutations;
 mod numbers;
@@ -403,8 +404,7 @@ fn a_set_in_the_old_format_is_proven_by_its_manifest_whichever_of_its_names_is_g
 fn a_backup_that_is_not_there_or_not_whole_is_said() {
     let fixture = Fixture::new(json!({}));
     let said = fixture.run(&["verify", &format!("s3://{}/backups/app_20200101T000000Z", fixture.bucket.name)]);
-    assert_eq!(said.code, 7, "{}", said.stderr);
-    assert!(said.stderr.contains("pgseal list"), "no advice: {}", said.stderr);
+    assert!(said.code == 7 && said.stderr.contains("pgseal list"), "no advice: {}", said.stderr);
     std::fs::remove_file(fixture.fetched().join(fixture.name_of("manifest"))).expect("removed");
     let said = Fixture::offline(&["decrypt", text(&fixture.fetched()), "--key", &fixture.key()]);
     assert_eq!((said.code, said.stdout.as_str()), (7, ""), "{}", said.stderr);

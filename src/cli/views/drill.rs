@@ -56,9 +56,14 @@ impl DrillReport {
                 screen.line(format!("  and {} more", comparison.differences.len() - SHOWN));
             }
         }
+        let recovery = self.recovery;
         screen.facts(&[
             ("took", lasting(self.duration_ms)),
-            ("to restore", self.recovery_ms().map(lasting).unwrap_or_default()),
+            ("restored in", recovery.map(|times| lasting(times.restored_ms)).unwrap_or_default()),
+            (
+                "useful in",
+                recovery.and_then(|times| times.useful_ms).map(lasting).unwrap_or_default(),
+            ),
             ("server", self.restored.server_version.clone()),
             ("confined by", self.confinement.map(|held| held.in_words()).unwrap_or_default()),
         ]);

@@ -4,6 +4,7 @@ use super::{signed, warned};
 use crate::format::ToJson;
 use crate::human::units::{counted, lasting, short, sized};
 use crate::human::{Answer, Mark, Screen};
+use crate::restore::analyze::StatisticsSummary;
 use crate::restore::rewrap::RewrapSummary;
 use crate::restore::summary::RestoreSummary;
 
@@ -25,7 +26,23 @@ impl Answer for RestoreSummary {
                 lasting(self.duration_ms)
             ),
         );
-        screen.facts(&[("into", self.to.clone()), ("signed by", signed(&self.origin))]);
+        screen.facts(&[
+            ("into", self.to.clone()),
+            ("signed by", signed(&self.origin)),
+            (
+                "statistics",
+                self.statistics.as_ref().map(StatisticsSummary::in_words).unwrap_or_default(),
+            ),
+        ]);
+        for table in &self.masked {
+            let columns: Vec<String> = table
+                .columns
+                .iter()
+                .map(|column| format!("{} ({})", column.column, column.mask))
+                .collect();
+            let rows = counted(table.rows, "row");
+            screen.mark(Mark::Good, format!("masked {}: {} in {rows}", table.table, columns.join(", ")));
+        }
         for left_out in &self.left_out {
             screen.mark(Mark::Skipped, format!("left out: {}", left_out.in_words()));
         }

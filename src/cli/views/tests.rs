@@ -8,8 +8,10 @@ use crate::error::{Code, Error};
 use crate::human::{Answer, Page, Screen};
 use crate::receipt::tests::summary;
 use crate::receipt::{Receipt, ReceiptEntry};
+use crate::restore::analyze::StatisticsSummary;
 use crate::restore::clean::{CleanReport, CleanedLeftover};
 use crate::restore::list::{BackupEntry, LeftoverEntry, LegacyEntry, Listing};
+use crate::restore::mask::{MaskedColumn, MaskedTable};
 use crate::restore::provenance::Origin;
 use crate::restore::rewrap::RewrapSummary;
 use crate::restore::summary::RestoreSummary;
@@ -155,6 +157,21 @@ fn restored() -> RestoreSummary {
         psql_version: "18.1".to_owned(),
         duration_ms: 4_900,
         left_out: Vec::new(),
+        masked: vec![MaskedTable {
+            table: "public.customers".to_owned(),
+            rows: 1_200,
+            columns: vec![MaskedColumn {
+                column: "email".to_owned(),
+                mask: "hash",
+                values: 1_180,
+            }],
+        }],
+        statistics: Some(StatisticsSummary {
+            from: "analyze",
+            tables: 5,
+            failed: 0,
+            duration_ms: 400,
+        }),
         warnings: vec!["collations of the source's system are lacking here: de_DE.utf8".to_owned()],
     }
 }

@@ -1,5 +1,7 @@
 //! One drill under way, phase by phase.
 
+mod statistics;
+
 use super::{DrillOptions, full_disk};
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Role;
@@ -65,6 +67,7 @@ pub(super) async fn run(backup: &ChosenBackup, ask: DrillOptions<'_>, report: &m
         Ok(loaded) => loaded,
         Err(error) => return Err(run.explain(error, there).await),
     };
+    run.make_statistics(&there, &changes).await?;
     run.compare(there, (changes, heads), tried, wanted).await
 }
 
@@ -278,7 +281,11 @@ impl<'a> DrillRun<'a> {
         let values = ValueSettings::read(&self.contents.properties, &there.restorer, self.cancel).await?;
         let major = server_major(&there.restorer, self.cancel).await?;
         let keys = Arc::new(self.opened.row_keys());
-        let written = WrittenTables { heads, keys };
+        let written = WrittenTables {
+            heads,
+            keys,
+            masked: BTreeSet::new(),
+        };
         let (stop, told, contents) = (self.cancel.clone(), tried.clone(), std::mem::take(&mut self.contents));
         let DrillServer {
             server,

@@ -3,7 +3,7 @@
 use super::dependents::{self, DependentVerdict};
 use super::lost::LostObjects;
 use super::object::{DumpObject, ObjectKind, elements, joined};
-use super::options::FilterOptions;
+use super::options::{FilterOptions, STATISTICS};
 use super::schemas;
 use super::trial::Trial;
 use crate::format::dump_statement::{Statement, shown};
@@ -115,8 +115,8 @@ fn of_missing_extensions(statement: &Statement, lost: &LostObjects) -> Option<Ve
 /// What is wished, and what its place makes necessary.
 fn judge_wishes(options: &FilterOptions, statement: &Statement, lost: &mut LostObjects) -> Verdict {
     let text = |from, to| statement.text(from, to);
-    if options.settings_newer_than.is_some_and(|major| major < 18) && statement.sets_statistics() {
-        return Verdict::LeaveOut("statistics", "of the planner: the server is older than PostgreSQL 18".to_owned());
+    if let Some(reason) = options.without_statistics().filter(|_| statement.sets_statistics()) {
+        return Verdict::LeaveOut(STATISTICS, reason.to_owned());
     }
     if let Some(schema) = schemas::of_others(options, statement) {
         return Verdict::LeaveOut("owners, privileges and comments of others' schemas", schema);

@@ -9,6 +9,8 @@ use crate::restore::psql::ReportText;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
+/// What is left out where the planner's statistics are.
+pub(super) const STATISTICS: &str = "statistics";
 /// Of a kind of things that were left out, so many names are told.
 const NAMES: usize = 20;
 /// So many objects that were not restored are told one by one.
@@ -53,6 +55,8 @@ pub struct FilterOptions {
     /// A dump of chosen tables makes no schema: those of what it makes are made, unless they are there. What users have in
     /// schemas of missing extensions has them made in any case.
     pub makes_schemas: bool,
+    /// The planner's statistics: the most common values of a column stand in them.
+    pub no_statistics: bool,
     /// Statements of ownership and privileges are kept aside for the superuser instead of passing.
     pub set_aside: bool,
     /// What PostgreSQL keeps for superusers is left out.
@@ -61,6 +65,17 @@ pub struct FilterOptions {
     pub rights: Option<ServerRights>,
     /// In the lines in which the server says what could not be made; no dump can know it.
     pub mark: String,
+}
+
+impl FilterOptions {
+    /// Why the planner's statistics do not pass, if they do not.
+    pub(super) fn without_statistics(&self) -> Option<&'static str> {
+        if self.no_statistics {
+            return Some("of the planner: they hold values of the source");
+        }
+        let is_older = self.settings_newer_than.is_some_and(|major| major < 18);
+        is_older.then_some("of the planner: the server is older than PostgreSQL 18")
+    }
 }
 
 /// What a role without superuser can do on the server at hand, and what it cannot.
@@ -133,6 +148,8 @@ pub struct FilterChanges {
     pub tables_made: BTreeSet<TableName>,
     /// Statements of ownership and privileges, in their order, in the dump's encoding.
     pub aside: Vec<u8>,
+    /// The dump holds the planner's statistics, whether or not they passed.
+    has_statistics: bool,
 }
 
 /// Some words of a statement, which may be as long as somebody made it.
@@ -162,12 +179,18 @@ impl FilterChanges {
     }
 
     pub(super) fn see_table(&mut self, statement: &Statement<'_>) {
+        self.has_statistics |= statement.sets_statistics();
         let made = DumpObject::made(statement).filter(|made| made.kind == ObjectKind::Relation);
         if let Some(made) = made.filter(|_| self.tables_made.len() < TABLES)
             && let Some((name, _)) = TableName::from_sql(made.sql(statement))
         {
             self.tables_made.insert(name);
         }
+    }
+
+    /// The planner's statistics came with the rows.
+    pub(crate) fn brings_statistics(&self) -> bool {
+        self.has_statistics && !self.left_out.iter().any(|left| left.what == STATISTICS)
     }
 
     /// Warnings, for people.

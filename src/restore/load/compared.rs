@@ -43,6 +43,7 @@ impl Load<'_> {
         let written = WrittenTables {
             heads: std::mem::take(&mut filled.counted.heads),
             keys: Arc::new(opened.row_keys()),
+            masked: filled.masked.iter().map(|masked| masked.table.clone()).collect(),
         };
         let (contents, target, stop) = (contents.clone(), access.clone(), self.cancel.clone());
         let (left_out, made) = (filled.rows_left_out.clone(), filled.tables_made.clone());

@@ -1,7 +1,7 @@
 //! The page of a drill: one file of HTML that needs nothing but itself.
 
 use super::text::{counted, escaped, filled, grouped, lasting, postgres, push, readable, sized, table_row};
-use super::{DrillOutcome, DrillReport, ReportedBackup};
+use super::{DrillOutcome, DrillReport, RecoveryTimes, ReportedBackup};
 use crate::restore::compare::{CountPair, TableComparison};
 use crate::restore::filter::LeftOut;
 use crate::restore::psql::ReportText;
@@ -117,8 +117,17 @@ impl DrillReport {
                 format!("{} sealed", sized(self.backup.sealed_bytes)),
             );
         }
-        if let Some(time) = self.recovery_ms() {
-            tile(lasting(time), "to restore", "opened, decrypted and restored".to_owned());
+        if let Some(RecoveryTimes { restored_ms, useful_ms }) = self.recovery {
+            tile(lasting(restored_ms), "restored in", "opened, decrypted and restored".to_owned());
+            let of_backup = self.statistics.as_ref().is_some_and(|statistics| statistics.from == "backup");
+            let note = if of_backup {
+                "with the backup's statistics"
+            } else {
+                "after ANALYZE"
+            };
+            if let Some(time) = useful_ms {
+                tile(lasting(time), "useful in", note.to_owned());
+            }
         }
         let longest = self.phases.iter().max_by_key(|phase| phase.duration_ms);
         let note = longest.map_or(String::new(), |phase| {

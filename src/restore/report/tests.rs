@@ -40,6 +40,8 @@ fn report(error: Option<Error>, comparison: Option<Comparison>) -> DrillReport {
         left_out: Vec::new(),
         not_restored: Vec::new(),
         warnings: Vec::new(),
+        statistics: None,
+        recovery: None,
         under_way: None,
         is_of_the_place: false,
     };
@@ -262,5 +264,45 @@ fn a_report_tells_with_which_options_it_was_run() {
     assert_eq!(
         (&json["options"]["no_comments"], &json["options"]["no_owner"]),
         (&true.into(), &false.into())
+    );
+}
+
+#[test]
+fn recovery_is_timed_up_to_the_rows_and_up_to_the_statistics() {
+    let mut report = report(None, Some(comparison(vec![table("public.t", 3, Some(3))], &[])));
+    assert_eq!(report.recovery_times(), None);
+    let phase = |name: &str, duration_ms, not_finished| DrillPhase {
+        name: name.to_owned(),
+        duration_ms,
+        not_finished,
+        bytes: None,
+    };
+    report.phases = vec![
+        phase(OPEN, 1, false),
+        phase(START_SERVER, 20, false),
+        phase(RESTORE_ROLES, 300, false),
+    ];
+    report.phases.push(phase(RESTORE_DUMP, 4000, true));
+    assert_eq!(report.recovery_times(), None);
+    report.phases.pop();
+    report.phases.extend([
+        phase(RESTORE_DUMP, 4000, false),
+        phase(ANALYZE, 50_000, false),
+        phase(COMPARE, 7, false),
+    ]);
+    let times = |useful_ms| {
+        Some(RecoveryTimes {
+            restored_ms: 4301,
+            useful_ms,
+        })
+    };
+    assert_eq!(report.recovery_times(), times(None));
+    report.statistics = Some(StatisticsSummary::of_backup());
+    assert_eq!(report.recovery_times(), times(Some(54_301)));
+    report.recovery = times(Some(54_301));
+    let (html, json) = (report.to_html(), report.to_json());
+    assert!(
+        html.contains("restored in") && html.contains("useful in") && json.contains("\"useful_ms\": 54301"),
+        "{json}"
     );
 }
