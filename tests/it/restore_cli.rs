@@ -245,24 +245,6 @@ fn a_wrong_key_is_named_and_so_is_the_right_one() {
     assert!(said.stderr.contains(needed) && said.stderr.contains(&given), "{}", said.stderr);
 }
 
-#[test]
-fn the_list_has_whole_backups_and_leftovers_apart() {
-    let fixture = Fixture::new(json!({}));
-    fixture
-        .bucket
-        .put("backups/app_20200101T000000Z.00000000.key.0123456789abcdef.enc", "x");
-    let said = fixture.run(&["list", &format!("s3://{}/backups", fixture.bucket.name)]);
-    let listing = said.receipt();
-    assert_eq!((said.code, listing["backups"].as_array().map(Vec::len)), (0, Some(1)), "{listing}");
-    let stem = fixture.stem().rsplit('/').next().expect("a name");
-    assert_eq!(
-        (&listing["backups"][0]["stem"], &listing["backups"][0]["rows"]),
-        (&json!(stem), &json!(5000))
-    );
-    assert_eq!(listing["leftovers"][0]["stem"], "app_20200101T000000Z", "{listing}");
-    assert_eq!(listing["leftovers"].as_array().map(Vec::len), Some(1), "{listing}");
-}
-
 /// Where `drill --report` is the place of the backups, its reports were taken for what interrupted runs left.
 #[test]
 fn reports_of_drills_are_no_leftovers() {

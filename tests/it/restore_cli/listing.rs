@@ -314,3 +314,21 @@ fn nothing_that_is_not_a_day_old_is_removed_unless_it_is_forced() {
     let cleaned = clean(&["--force"]);
     assert!(cleaned.code == 0 && !left.exists(), "{}", cleaned.stdout);
 }
+
+#[test]
+fn the_list_has_whole_backups_and_leftovers_apart() {
+    let fixture = Fixture::new(json!({}));
+    fixture
+        .bucket
+        .put("backups/app_20200101T000000Z.00000000.key.0123456789abcdef.enc", "x");
+    let said = fixture.run(&["list", &format!("s3://{}/backups", fixture.bucket.name)]);
+    let listing = said.receipt();
+    assert_eq!((said.code, listing["backups"].as_array().map(Vec::len)), (0, Some(1)), "{listing}");
+    let stem = fixture.stem().rsplit('/').next().expect("a name");
+    assert_eq!(
+        (&listing["backups"][0]["stem"], &listing["backups"][0]["rows"]),
+        (&json!(stem), &json!(5000))
+    );
+    assert_eq!(listing["leftovers"][0]["stem"], "app_20200101T000000Z", "{listing}");
+    assert_eq!(listing["leftovers"].as_array().map(Vec::len), Some(1), "{listing}");
+}
