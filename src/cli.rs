@@ -7,6 +7,7 @@ mod explain;
 mod filter;
 mod fleet;
 mod help;
+mod history;
 mod init;
 mod key_arguments;
 mod keygen;
@@ -147,6 +148,12 @@ pub enum Command {
     /// Restores a backup into a throw-away server, compares it with its inventory, and leaves a report
     #[command(after_help = help::DRILL)]
     Drill(restore::Drill),
+    /// Tells what became of each table over many nights, and its last good night, without reading any dump
+    #[command(after_help = help::HISTORY)]
+    History(history::HistoryArguments),
+    /// Tells in what two backups differ: tables, extensions, versions, properties, without reading any dump
+    #[command(after_help = help::DIFF)]
+    Diff(history::DiffArguments),
     /// Gives a backup new recipients; the dump is not touched
     #[command(after_help = help::REWRAP)]
     Rewrap(restore::Rewrap),
@@ -244,6 +251,8 @@ pub async fn run_command(command: &Command, env: &Env, cancel: &Cancel) -> Resul
         Command::Verify(arguments) => return Box::pin(restore::verify(arguments, env, cancel)).await.map_err(misused),
         Command::Restore(arguments) => return Box::pin(restore::restore(arguments, env, cancel)).await.map_err(misused),
         Command::Drill(arguments) => return Box::pin(drill::drill(arguments, env, cancel)).await.map_err(misused),
+        Command::History(arguments) => return Box::pin(history::history(arguments, env, cancel)).await.map_err(misused),
+        Command::Diff(arguments) => return Box::pin(history::diff(arguments, env, cancel)).await.map_err(misused),
         Command::Rewrap(arguments) => return Box::pin(restore::rewrap(arguments, env, cancel)).await.map_err(misused),
         Command::Decrypt(arguments) => return Box::pin(decrypt::run(arguments, env, cancel)).await.map_err(misused),
         Command::Rows(arguments) => return Box::pin(rows::print(arguments, env, cancel)).await.map_err(misused),

@@ -44,9 +44,7 @@ pub struct FleetStatusArguments {
 
 pub(super) async fn fleet(command: &Fleet, env: &Env, cancel: &Cancel) -> Result<CommandOutput> {
     let Fleet::Status(arguments) = command;
-    if let Some(path) = arguments.html.as_deref().filter(|path| !arguments.force && path.exists()) {
-        return Err(exists(path));
-    }
+    must_be_new(arguments.html.as_deref(), arguments.force)?;
     let ask = FleetStatusOptions {
         max_age: arguments.max_age,
         reports: arguments.reports.as_deref().map(Location::parse).transpose()?,
@@ -60,11 +58,19 @@ pub(super) async fn fleet(command: &Fleet, env: &Env, cancel: &Cancel) -> Result
     Ok(CommandOutput::new(status, exit))
 }
 
+/// Told before any work is done.
+pub(super) fn must_be_new(path: Option<&Path>, replace: bool) -> Result<()> {
+    match path.filter(|path| !replace && path.exists()) {
+        Some(path) => Err(exists(path)),
+        None => Ok(()),
+    }
+}
+
 fn exists(path: &Path) -> Error {
     Error::new(Code::BadUsage, format!("--html: {} exists already", path.display())).advise("Name another file, or add --force.")
 }
 
-fn write_page(path: &Path, replace: bool, page: &str) -> Result<()> {
+pub(super) fn write_page(path: &Path, replace: bool, page: &str) -> Result<()> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => exists(path),
         _ => Error::new(Code::BadUsage, format!("--html: {} cannot be written: {error}", path.display())),

@@ -109,6 +109,26 @@ Examples:
   pgseal drill s3://bucket/backups/latest:app --key private.pem --report .
   pgseal drill ./downloaded --key private.pem --report s3://bucket/reports";
 
+pub(super) const HISTORY: &str = "\
+Examples:
+  pgseal history s3://bucket/backups --key private.pem
+  pgseal history s3://bucket/backups --key private.pem --table orders
+  pgseal history s3://bucket/backups --key private.pem --since 30d \\
+    --html app.html
+
+The last good night of a table is the one before the newest night in which it
+vanished or lost more than --drop of its rows; without such a night, the newest.
+Exit 0 also where rows were lost: this is no check. 7 if no night can be read.
+Without other rows or bytes a change is told by a hint, which is no proof.";
+
+pub(super) const DIFF: &str = "\
+Examples:
+  pgseal diff ./backups/app_20261123T020000Z ./backups/latest:app \\
+    --key private.pem
+  pgseal diff s3://bucket/a/latest:app s3://bucket/b/latest:app \\
+    --key private.pem --json | jq '.tables[] | select(.change != \"same\")'
+Exit 0 also where they differ.";
+
 pub(super) const REWRAP: &str = "\
 Examples:
   pgseal rewrap s3://bucket/backups/latest:app --key old.pem \\
@@ -192,6 +212,8 @@ mod tests {
             ROWS,
             RESTORE,
             DRILL,
+            HISTORY,
+            DIFF,
             REWRAP,
             POLICY,
             INIT,

@@ -171,7 +171,7 @@ pub struct Clean {
     force: bool,
 }
 
-fn since(text: &str) -> Result<OffsetDateTime, String> {
+pub(super) fn since(text: &str) -> Result<OffsetDateTime, String> {
     filter::since(text, OffsetDateTime::now_utc())
 }
 

@@ -3,8 +3,10 @@
 mod backup;
 mod check;
 mod clean;
+mod diff;
 mod drill;
 mod fleet;
+mod history;
 mod list;
 mod plan;
 mod policy;

@@ -102,7 +102,7 @@ pub(super) async fn newest(
 }
 
 /// Where to look, of a place that has no such backup: other databases, or other folders.
-fn elsewhere(folder: &Location, database: Option<&str>, others: &BTreeSet<String>, folders: &[String]) -> String {
+pub(super) fn elsewhere(folder: &Location, database: Option<&str>, others: &BTreeSet<String>, folders: &[String]) -> String {
     let near = |other: &&String| strsim::jaro_winkler(other, database.unwrap_or_default()) >= NEAR;
     if let Some(other) = others.iter().find(near) {
         return format!("Did you mean {folder}/latest:{other}?");

@@ -19,6 +19,7 @@ mod exhaustive;
 mod extensions;
 mod foreign;
 mod forger;
+mod history;
 mod interop;
 mod listing;
 mod masks;

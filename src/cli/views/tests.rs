@@ -15,6 +15,7 @@ use crate::restore::mask::{MaskedColumn, MaskedTable};
 use crate::restore::provenance::Origin;
 use crate::restore::rewrap::RewrapSummary;
 use crate::restore::summary::RestoreSummary;
+use crate::restore::{diff, history};
 use clap::CommandFactory;
 use serde_json::json;
 use std::path::Path;
@@ -207,13 +208,16 @@ fn cleaned() -> CleanReport {
 
 #[test]
 fn every_screen_is_as_it_was() {
-    let screens: [(&str, Box<dyn Answer>); 6] = [
+    let screens: [(&str, Box<dyn Answer>); 9] = [
         ("backup", Box::new(receipt())),
         ("check", Box::new(check())),
         ("list", Box::new(listing())),
         ("restore", Box::new(restored())),
         ("rewrap", Box::new(rewrapped())),
         ("clean", Box::new(cleaned())),
+        ("history", Box::new(history::tests::fortnight())),
+        ("history of one table", Box::new(history::tests::of_orders())),
+        ("diff", Box::new(diff::tests::example())),
     ];
     for width in [80, 120] {
         let mut all = String::new();
