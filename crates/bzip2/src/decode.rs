@@ -10,6 +10,7 @@ mod entropy;
 mod fault;
 mod front;
 mod huffman;
+mod input;
 mod mtf;
 mod parallel;
 mod pool;
@@ -19,6 +20,8 @@ mod unbwt;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod within_tests;
 
 pub use block::{Block, BlockDecoder};
 pub use fault::Fault;

@@ -49,10 +49,14 @@ pub(super) fn databases(
             // Of several runs that were interrupted the last one says it.
             missing.extend(later.next_back().map(|(_, message)| message.clone()));
         }
-        // The newest drill of any of its backups.
-        let runs = backups.iter().flat_map(|entry| entry.runs.iter().map(|run| (&entry.stem, run)));
-        let drilled = runs.filter_map(|(stem, run)| drills.of(stem, run));
-        let drill = drilled.max_by_key(|drill| drill.finished).cloned();
+        // The last of any of its backups; and the last of the newest that had one, of which an older one's says nothing.
+        let runs = backups.iter().flat_map(|entry| entry.runs.iter().map(move |run| (entry, run)));
+        let drilled = runs.filter_map(|(entry, run)| Some((entry.scheduled_time.0, drills.of(&entry.stem, run)?)));
+        let drilled: Vec<_> = drilled.collect();
+        let last = drilled.iter().max_by_key(|(_, drill)| drill.finished);
+        let of_newest = drilled.iter().max_by_key(|(taken, drill)| (*taken, drill.finished));
+        let failed = [last, of_newest].into_iter().flatten().find(|(_, drill)| drill.failure().is_some());
+        let drill = failed.or(last).map(|(_, drill)| (*drill).clone());
         let is_drill_alone = missing.is_empty();
         missing.extend(backups.iter().filter_map(|entry| drills.unread(&entry.stem)));
         missing.extend(drill.as_ref().and_then(DrillStatus::failure));

@@ -122,7 +122,7 @@ mod tests {
     fn with(rows: u64, hint: Option<u8>, recipients: Option<&[&str]>) -> NightContents {
         let mut made = night(u8::try_from(rows % 7).unwrap() + 1, &[("public.t", rows)]);
         made.tables[0].hint = hint.map(|byte| [byte; 16]);
-        made.recipients = recipients.map(|all| all.iter().map(|one| (*one).to_owned()).collect());
+        made.recipients = recipients.map(|all| Sha256::digest(all.concat().as_bytes()));
         made
     }
 

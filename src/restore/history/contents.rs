@@ -10,9 +10,9 @@ use crate::format::inventory::{Inventory, TableRows};
 use crate::format::order::SelectionRecord;
 use crate::format::table_name::TableName;
 use crate::format::unhex;
-use crate::restore::find::{BackupKind, ChosenBackup};
+use crate::restore::find::ChosenBackup;
 use crate::restore::unsealed::UnsealedBackup;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -46,8 +46,8 @@ pub(crate) struct NightContents {
     pub plain_sha256: Sha256,
     pub rows: u64,
     pub server_version: String,
-    /// Whom the backup was written for: the hints are keyed by them. Sorted; `None` if the first manifest is not there.
-    pub recipients: Option<Vec<String>>,
+    /// Whom the backup was written for, by a digest: the hints are keyed by them. A rewrap changes who opens it, and not this.
+    pub recipients: Option<Sha256>,
     /// By name.
     pub tables: Vec<TableState>,
 }
@@ -103,24 +103,10 @@ pub(crate) async fn open_contents(
         plain_sha256: inventory.plain_sha256,
         rows: manifest.rows,
         server_version: manifest.server_version.clone(),
-        recipients: first_recipients(&opened),
+        recipients: inventory.hint_recipients,
         tables: states(std::mem::take(&mut inventory.tables)),
     };
     Ok((contents, inventory))
-}
-
-/// A rewrap changes who opens a backup, and not by whom its hints are keyed: only the first manifest tells that.
-fn first_recipients(opened: &UnsealedBackup<'_>) -> Option<Vec<String>> {
-    let BackupKind::Sealed { manifests, .. } = &opened.backup.kind else {
-        return None;
-    };
-    let is_first = |name: &str| opened.counted.iter().any(|counted| counted == name);
-    let first = manifests
-        .iter()
-        .find(|found| found.unproven().generation == 1 && is_first(found.name()))?;
-    let manifest = opened.prove_other(first).ok()?;
-    let all: BTreeSet<&str> = manifest.recipients.iter().map(|wrapped| wrapped.fingerprint.as_str()).collect();
-    Some(all.into_iter().map(str::to_owned).collect())
 }
 
 pub(super) fn states(tables: Vec<TableRows>) -> Vec<TableState> {

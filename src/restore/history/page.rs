@@ -66,10 +66,11 @@ impl History {
             shown.map(|facts| facts.map(value)).collect()
         };
         let mut cards = String::new();
-        let all: [(&str, Vec<Option<u64>>, fn(u64) -> String); 3] = [
-            ("Rows", of(|facts| facts.rows), grouped),
-            ("SQL", of(|facts| facts.plain_bytes), sized),
-            ("Stored", of(|facts| facts.bytes), sized),
+        type Shown = fn(u64) -> String;
+        let all = [
+            ("Rows", of(|facts| facts.rows), grouped as Shown),
+            ("SQL", of(|facts| facts.plain_bytes), sized as Shown),
+            ("Stored", of(|facts| facts.bytes), sized as Shown),
         ];
         for (name, values, shown) in all {
             let (first, last) = (values.iter().flatten().next(), values.iter().flatten().next_back());

@@ -66,7 +66,7 @@ fn kept(values: &[Option<u64>], marked: Option<usize>) -> Vec<usize> {
         other(values.get(place + 1)) || other(place.checked_sub(1).and_then(|before| values.get(before)))
     };
     let is_loss = |place: usize| marked.is_some_and(|loss| loss == place || loss == place + 1);
-    let is_kept = |place: &usize| place % step == 0 || place + 1 == values.len() || is_loss(*place) || is_edge(*place);
+    let is_kept = |place: &usize| place.is_multiple_of(step) || place + 1 == values.len() || is_loss(*place) || is_edge(*place);
     (0..values.len()).filter(is_kept).collect()
 }
 

@@ -19,12 +19,14 @@ pub(super) struct MaskedField {
 enum FieldMask {
     Null,
     Constant(Vec<u8>),
-    Hash {
-        key: hmac::Key,
-        form: HashForm,
-        context: Option<hmac::Context>,
-    },
-    Shape(ShapeMasker),
+    Hash(Box<HashMasker>),
+    Shape(Box<ShapeMasker>),
+}
+
+struct HashMasker {
+    key: hmac::Key,
+    form: HashForm,
+    context: Option<hmac::Context>,
 }
 
 impl MaskedField {
@@ -34,12 +36,12 @@ impl MaskedField {
             Mask::Keep => return None,
             Mask::Null => FieldMask::Null,
             Mask::Constant(text) => FieldMask::Constant(text.clone()),
-            Mask::Hash { key, form } => FieldMask::Hash {
+            Mask::Hash { key, form } => FieldMask::Hash(Box::new(HashMasker {
                 key: key.hash.clone(),
                 form: *form,
                 context: None,
-            },
-            Mask::Shape { key } => FieldMask::Shape(ShapeMasker::new(key.shape.clone(), charset)),
+            })),
+            Mask::Shape { key } => FieldMask::Shape(Box::new(ShapeMasker::new(key.shape.clone(), charset))),
         };
         Some(Self {
             mask,
@@ -56,7 +58,7 @@ impl MaskedField {
         self.length += bytes.len() as u64;
         match &mut self.mask {
             FieldMask::Null | FieldMask::Constant(_) => {}
-            FieldMask::Hash { key, context, .. } => context.get_or_insert_with(|| hmac::Context::with_key(key)).update(bytes),
+            FieldMask::Hash(hash) => hash.context.get_or_insert_with(|| hmac::Context::with_key(&hash.key)).update(bytes),
             FieldMask::Shape(shape) => shape.put(bytes, out),
         }
     }
@@ -66,7 +68,7 @@ impl MaskedField {
         let is_null = self.length == 2 && self.first == *NULL;
         self.length = 0;
         match &mut self.mask {
-            FieldMask::Hash { context, .. } if is_null => *context = None,
+            FieldMask::Hash(hash) if is_null => hash.context = None,
             FieldMask::Shape(shape) if is_null => shape.forget(),
             _ => {}
         }
@@ -77,9 +79,9 @@ impl MaskedField {
         match &mut self.mask {
             FieldMask::Null => out.extend_from_slice(NULL),
             FieldMask::Constant(text) => out.extend_from_slice(text),
-            FieldMask::Hash { key, form, context } => {
-                let context = context.take().unwrap_or_else(|| hmac::Context::with_key(key));
-                form.write(context.sign().as_ref(), out);
+            FieldMask::Hash(hash) => {
+                let context = hash.context.take().unwrap_or_else(|| hmac::Context::with_key(&hash.key));
+                hash.form.write(context.sign().as_ref(), out);
             }
             FieldMask::Shape(shape) => shape.end(out),
         }

@@ -8,43 +8,20 @@ What the emulator does not do, and what is done in its stead:
 - Its ECS runs a task in a container of this machine's network.
 """
 
-import http.client
-import http.server
 import json
 import subprocess
 import sys
-import threading
 import time
 
+import roles
 from emulator import Emulator, until
+from recorder import Recorder
 
 ORDER = json.loads(sys.argv[1])
 EMULATOR = Emulator(ORDER)
 VARIABLES = dict(ORDER["variables"])
 TIME = "2026-11-24T02:00:00Z"
 STAMP = "20261124T020000Z"
-STARTED = {"seen": []}
-
-
-class Recorder(http.server.BaseHTTPRequestHandler):
-    """Between the program and Step Functions: what is said of which task, in order."""
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        action = self.headers["X-Amz-Target"].rsplit(".", 1)[1]
-        STARTED["seen"].append((action, json.loads(body)))
-        upstream = http.client.HTTPConnection(ORDER["endpoint"].removeprefix("http://"))
-        upstream.request("POST", "/", body, {name: value for name, value in self.headers.items() if name.lower() != "host"})
-        answer = upstream.getresponse()
-        content = answer.read()
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.getheader("Content-Type") or "application/x-amz-json-1.0")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_):
-        pass
 
 
 def docker(*arguments):
@@ -63,19 +40,25 @@ def environment_of(container):
     return dict(pair.split("=", 1) for pair in pairs)
 
 
+def recorded():
+    """The variables of one of the two who work, and recorders of what it asks, by service."""
+    endpoints = {name: url for name, url in VARIABLES.items() if name.startswith("AWS_ENDPOINT_URL")}
+    recorders = {name: Recorder(url) for name, url in ({"AWS_ENDPOINT_URL_SFN": ORDER["endpoint"]} | endpoints).items()}
+    return VARIABLES | {name: recorder.endpoint for name, recorder in recorders.items()}, recorders
+
+
 def main():
-    recorder = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
-    threading.Thread(target=recorder.serve_forever, daemon=True).start()
+    of_function, by_function = recorded()
+    of_task, by_task = recorded()
     states, ecs, events, sqs, metrics = (EMULATOR.client(name) for name in ("stepfunctions", "ecs", "events", "sqs", "cloudwatch"))
-    variables = VARIABLES | {"AWS_ENDPOINT_URL_SFN": f"http://127.0.0.1:{recorder.server_port}"}
-    function = EMULATOR.function(variables, tolerated="40", seconds=20)
+    function = EMULATOR.function(of_function, tolerated="40", seconds=20)
     ecs.create_cluster(clusterName="fleet")
     ecs.register_task_definition(
         family="fleet", networkMode="host", requiresCompatibilities=["EC2"], cpu="1024", memory="2048",
         containerDefinitions=[{
             "name": "pgseal", "image": ORDER["image"], "essential": True, "user": "10001:10001", "readonlyRootFilesystem": True,
             # The image's own clients, and not this machine's.
-            "environment": [{"name": name, "value": value} for name, value in variables.items() if name != "PGSEAL_PG_BIN"],
+            "environment": [{"name": name, "value": value} for name, value in of_task.items() if name != "PGSEAL_PG_BIN"],
         }],
     )
     queue = sqs.create_queue(QueueName="told")["QueueUrl"]
@@ -83,6 +66,11 @@ def main():
     events.put_rule(Name="fleet", EventPattern=json.dumps({"source": ["pgseal.fleet"]}))
     events.put_targets(Rule="fleet", Targets=[{"Id": "queue", "Arn": queue_arn}])
     machine = EMULATOR.machine(function)
+
+    def said_of_tasks():
+        told = by_task["AWS_ENDPOINT_URL_SFN"].told
+        return [(action, json.loads(body)) for action, body in list(told)]
+
     order = json.dumps({"discover": {"tags": {"backup": "nightly"}}, "database": "*", "exclude_databases": ["postgres"], "scheduled_time": TIME})
 
     # As the schedule does.
@@ -92,10 +80,10 @@ def main():
     token = environment_of(victim)["PGSEAL_TASK_TOKEN"]
     event = json.loads(environment_of(victim)["BACKUP_EVENT"])
     assert event["database"] == "large" and event["scheduled_time"] == TIME, event
-    until("its first heartbeat", lambda: any(action == "SendTaskHeartbeat" and said["taskToken"] == token for action, said in STARTED["seen"]))
+    until("its first heartbeat", lambda: any(action == "SendTaskHeartbeat" and said["taskToken"] == token for action, said in said_of_tasks()))
     docker("kill", "--signal", "KILL", victim)
     until("its end", lambda: victim not in docker("ps", "--quiet").split())
-    of_victim = [action for action, said in STARTED["seen"] if said["taskToken"] == token]
+    of_victim = [action for action, said in said_of_tasks() if said["taskToken"] == token]
     assert set(of_victim) == {"SendTaskHeartbeat"}, of_victim
     assert states.describe_execution(executionArn=first)["status"] == "RUNNING"
     # What Step Functions itself does after HeartbeatSeconds.
@@ -108,9 +96,9 @@ def main():
 
     found, manifests = EMULATOR.manifests()
     assert [key.rsplit("/", 1)[1].split(f"_{STAMP}")[0] for key in manifests] == ["app", "large", "ledger"], manifests
-    tasks = [action for action, _ in STARTED["seen"] if action != "SendTaskHeartbeat"]
+    tasks = [action for action, _ in said_of_tasks() if action != "SendTaskHeartbeat"]
     assert tasks == ["SendTaskSuccess"], tasks
-    outcome = [json.loads(said["output"]) for action, said in STARTED["seen"] if action == "SendTaskSuccess"]
+    outcome = [json.loads(said["output"]) for action, said in said_of_tasks() if action == "SendTaskSuccess"]
     assert outcome[0]["status"] == "complete" and outcome[0]["backups"][0]["database"] == "large", outcome
 
     told = [json.loads(message["Body"]) for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5).get("Messages", [])]
@@ -133,7 +121,12 @@ def main():
     again, _ = EMULATOR.manifests()
     assert {key for key in again if key.endswith(".sql.bz2.enc")} == dumps
     assert counted() == 1, "a run by hand would hide a schedule that is off"
-    print(f"machine: ok, {len(manifests)} backups, {len(STARTED['seen'])} calls of tasks: {[action for action, _ in STARTED['seen']]}")
+    calls = {
+        role: [call for recorder in recorders.values() for call in recorder.calls]
+        for role, recorders in (("FunctionRole", by_function), ("TaskRole", by_task))
+    }
+    asked = roles.hold(calls, {ORDER["bucket"]: "arn:aws:s3:::acme-backups", ORDER["plans"]: "<PlanBucket.Arn>"})
+    print(f"machine: ok, {len(manifests)} backups, of tasks {[action for action, _ in said_of_tasks()]}, asked of AWS: {asked}")
 
 
 main()

@@ -53,6 +53,20 @@ fn a_failed_drill_of_an_older_backup_is_told_until_a_newer_drill_passes() {
     assert!(code == 7 && missing.contains("did not finish: see "), "{told}");
 }
 
+/// A drill of an older backup that passed later silenced the alarm of the newest one.
+#[test]
+fn a_failed_drill_of_the_newest_backup_is_told_until_that_one_passes() {
+    let folder = folder();
+    let place = folder.path().join("db1");
+    let (older, newer) = (made(&place, OLDER), made(&place, NEWER));
+    report(&place, &newer, "failed", "2026-11-25T06:00:00Z");
+    report(&place, &older, "passed", "2026-11-26T06:00:00Z");
+    let (code, told) = status(folder.path(), &[]);
+    assert_eq!((code, &told["databases"][0]["drill"]["outcome"]), (7, &json!("failed")), "{told}");
+    report(&place, &newer, "passed", "2026-11-27T06:00:00Z");
+    assert_eq!(status(folder.path(), &[]).0, 0);
+}
+
 /// The report beside the backup hid a newer one that lay elsewhere.
 #[test]
 fn the_newest_drill_counts_wherever_its_report_is() {

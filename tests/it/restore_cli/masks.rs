@@ -213,12 +213,11 @@ fn a_restored_database_is_analyzed_unless_it_is_not_wanted() {
         "{report}"
     );
     assert_eq!(report["statistics"]["from"], json!("analyze"));
-    let page = std::fs::read_dir(&reports)
+    let mut files = std::fs::read_dir(&reports)
         .expect("a folder")
         .map(|entry| entry.expect("an entry").path());
-    let page = page
-        .filter(|path| path.extension().is_some_and(|end| end == "html"))
-        .next()
+    let page = files
+        .find(|path| path.extension().is_some_and(|end| end == "html"))
         .expect("a page");
     let page = std::fs::read_to_string(page).expect("a page");
     assert!(page.contains("restored in") && page.contains("useful in"), "{page}");

@@ -10,18 +10,10 @@ import tempfile
 
 import cfn
 import rule as rules
+from fleet_stack import NEEDED, TEMPLATE, fleet
 from iam import IF_NONE_MATCH, KEY, allowed, listed, request, statements
 
-TEMPLATE, DEFINITION = "deploy/fleet.yaml", "deploy/fleet.asl.json"
-NEEDED = {
-    "ImageUri": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/pgseal:lambda",
-    "EcsImageUri": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/pgseal:ecs",
-    "VpcId": "vpc-0a1b2c3d",
-    "SubnetIds": "subnet-0a1b2c3d,subnet-1a2b3c4d",
-    "DatabaseCidr": "10.0.0.0/16",
-    "BucketName": "acme-backups",
-    "AllowedFingerprints": "ab" * 32,
-}
+DEFINITION = "deploy/fleet.asl.json"
 TOPIC, BOUNDARY = "arn:aws:sns:eu-west-1:111122223333:alarms", "arn:aws:iam::111122223333:policy/boundary"
 EVENTS = {"RdsEventIds": "RDS-EVENT-0043,RDS-EVENT-0019"}
 FIELDS = "action,scheduled_time,database,instance,host,port,discover,exclude_databases"
@@ -50,10 +42,6 @@ REFUSED = {
     "Retention": ["hourly"], "LockMode": ["FOREVER"], "DailyDays": ["13"], "MemorySize": ["128"], "ServersAtOnce": ["0"], "ToleratedFailures": ["101"], "Schedule": ["0 2 * * *"],
     "AlarmTopicArn": ["alarms"],
 }
-
-
-def fleet(**given):
-    return cfn.Stack(TEMPLATE, NEEDED | given)
 
 
 def the_definition_is_that_of_the_file():

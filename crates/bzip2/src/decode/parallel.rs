@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::block::{Block, Form, MAX_BLOCK_BITS};
 use super::fault::Fault;
+use super::input::Input;
 use super::pool::{Answer, DecoderPool};
 use super::rle1::Expander;
 use super::scan::{self, Magic};
@@ -21,7 +22,7 @@ use crate::{Level, combine_crc};
 const WINDOW_PER_WORKER: usize = 2;
 
 /// The sink is written in pieces of this, and the input taken.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 
 /// Why there is no more text.
 #[derive(Debug, thiserror::Error)]
@@ -372,35 +373,4 @@ impl<W: Write> ParallelDecoder<W> {
 
 fn wait(last: bool, fault: Fault) -> Result<Step, DecodeError> {
     if last { Err(fault.into()) } else { Ok(Step::Waits) }
-}
-
-/// The part of the file that is still needed. Places in the file are in bits.
-#[derive(Default)]
-struct Input {
-    bytes: Vec<u8>,
-    /// The place of the first of them.
-    start: u64,
-}
-
-impl Input {
-    fn end(&self) -> u64 {
-        self.global(self.bytes.len() * 8)
-    }
-
-    fn local(&self, place: u64) -> usize {
-        (place - self.start) as usize
-    }
-
-    fn global(&self, bit: usize) -> u64 {
-        self.start + bit as u64
-    }
-
-    /// Drops what lies before `place`, once it is enough to be worth the copying of the rest.
-    fn forget(&mut self, place: u64) {
-        let dead = self.local(place) / 8;
-        if dead >= PIECE && dead >= self.bytes.len() / 2 {
-            self.bytes.drain(..dead);
-            self.start += dead as u64 * 8;
-        }
-    }
 }
