@@ -51,6 +51,7 @@ const ON_THE_ROAD: &[&str] = &[
     "restore-bzip2",
     "restore-zstd",
     "restore-none",
+    "one-table",
     "inventory",
     "restore-globals",
     "restore-legacy",

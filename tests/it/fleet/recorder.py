@@ -29,6 +29,8 @@ def asked(method, path, headers, body):
         return f"{service}:{form['Action'][0]}", "", {}
     place, _, query = path.partition("?")
     names = set(urllib.parse.parse_qs(query, keep_blank_values=True))
+    if "/" not in place.strip("/") and method == "HEAD":
+        return "s3:ListBucket", place.strip("/"), {}
     action = next(action for known, needed, action in S3 if known == method and needed <= names)
     context = {"s3:ObjectCreationOperation": "false"} if names & {"partNumber", "uploads"} else {"s3:ObjectCreationOperation": "true"}
     if "If-None-Match" in headers:

@@ -58,8 +58,8 @@ fn dump_size(fixture: &Fixture) -> u64 {
 #[test]
 fn a_table_is_taken_out_of_the_parts_that_hold_it() {
     const PART: u64 = 8 << 20;
-    // So many rows that there are more than that many parts.
-    for (compression, rows, parts) in [("bzip2", 190_000, 2), ("zstd", 110_000, 1), ("none", 90_000, 2)] {
+    // So many rows that there are three parts.
+    for (compression, rows) in [("bzip2", 190_000), ("zstd", 180_000), ("none", 90_000)] {
         let tables = TABLES.replace("250000", &rows.to_string());
         let fixture = Fixture::with(&tables, json!({"compression": compression}));
         let dump = decrypted(&fixture, &[]);
@@ -95,11 +95,11 @@ fn a_table_is_taken_out_of_the_parts_that_hold_it() {
         let rows = ["rows", &place, "--key", &key, "--table", "public.middle"];
         let (read, printed) = bytes_read(&fixture.bucket, &rows);
         assert!(
-            size > 3 * PART && read <= 2 * PART,
+            size > 2 * PART && read <= 2 * PART && read < size,
             "{compression}: {read} bytes of {size} were read"
         );
         assert!(printed == section(&dump, "\"public\".\"middle\""), "{compression}");
-        for name in ["middle", "third"].into_iter().take(parts as usize) {
+        for name in ["middle", "third"] {
             let expected = section(&dump, &format!("\"public\".\"{name}\""));
             assert!(
                 taken_by_hand(&fixture, &instructions(&fixture), name) == expected.as_bytes(),
