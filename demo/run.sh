@@ -61,10 +61,10 @@ build() {
         return
     fi
     say "cargo build --profile demo (minutes the first time, seconds later)"
-    (cd "$project" && cargo build --profile demo --bin pgseal --example s3_server)
+    (cd "$project" && cargo build --profile demo --package pgseal --package pgseal-s3-server --bins)
     local target
     target=$(cd "$project" && cargo metadata --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
-    pgseal=$target/demo/pgseal s3_server=$target/demo/examples/s3_server
+    pgseal=$target/demo/pgseal s3_server=$target/demo/s3_server
 }
 
 free_port() {
