@@ -33,6 +33,8 @@ COPY src src
 # `pgseal explain` quotes it.
 COPY docs/ERRORS.md docs/
 COPY crates crates
+# Of the workspace, which is read as a whole.
+COPY demo/s3_server demo/s3_server
 COPY scripts/sbom.sh scripts/sbom.sh
 ARG REVISION=unknown
 # Cargo compares times of files; the cached target may hold a later build of other sources: hence `touch`.
