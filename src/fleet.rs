@@ -118,8 +118,8 @@ fn shorten(warnings: &mut Vec<String>) {
 
 /// Of one server. What its tags leave out is left out of the event's own choice, and nothing is added to that.
 async fn server_items(fleet: &FleetEvent<'_>, server: DiscoveredServer, until: Option<Instant>, env: &Env, cancel: &Cancel) -> BackupPlan {
-    let group = server.name.as_str();
-    let single = |item: PlannedBackup| BackupPlan::new(vec![item], Vec::new(), None);
+    let (group, kind) = (server.name.as_str(), Some(server.kind));
+    let single = |item: PlannedBackup| BackupPlan::new(vec![PlannedBackup { kind, ..item }], Vec::new(), None);
     let failed = |error: Error| PlannedBackup {
         error: Some(error),
         ..PlannedBackup::empty(group, None)
@@ -145,7 +145,7 @@ async fn server_items(fleet: &FleetEvent<'_>, server: DiscoveredServer, until: O
     // A server's name, not its host's: that is what people know, and what is done one at a time.
     items
         .iter_mut()
-        .for_each(|item| (item.group, item.fails) = (group.to_owned(), false));
+        .for_each(|item| (item.group, item.kind, item.fails) = (group.to_owned(), kind, false));
     let warnings = answer.warnings.into_iter().map(|warning| format!("{group}: {warning}")).collect();
     BackupPlan::new(items, warnings, None)
 }

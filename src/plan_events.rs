@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::format::names::DatabaseName;
 use crate::plan::{DatabaseTarget, Databases, Plan};
 use crate::rds::databases::ListedDatabase;
+use crate::rds::discovery::ServerKind;
 use crate::rds::preflight::facts;
 use crate::rds::{Session, selection};
 use crate::variables::Env;
@@ -52,6 +53,9 @@ pub(crate) struct PlanFile {
 pub(crate) struct PlannedBackup {
     /// The server: what is done to one at a time.
     pub group: String,
+    /// Of a server that `discover` found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ServerKind>,
     /// None of a server that could not be asked for its databases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
@@ -84,6 +88,7 @@ impl PlannedBackup {
     pub(crate) fn empty(group: &str, database: Option<&str>) -> Self {
         Self {
             group: group.to_owned(),
+            kind: None,
             database: database.map(str::to_owned),
             status: None,
             route: None,

@@ -13,6 +13,7 @@ use crate::plan::{DatabaseTarget, Databases, OWNER_VARIABLE, Plan};
 use crate::plan_events::{PlanFile, PlanFiles, PlannedBackup};
 use crate::random;
 use crate::rds::databases::LEFT_OUT as LEFT_OUT_BY_TAG;
+use crate::rds::discovery::ServerKind;
 use crate::store::{Archive, Location, PutOutcome};
 use crate::variables::Env;
 use bytes::Bytes;
@@ -41,6 +42,7 @@ struct GroupLine {
 #[derive(Serialize, Deserialize)]
 struct LeftOutLine {
     group: String,
+    kind: Option<ServerKind>,
     /// As of a group.
     asked: String,
     /// A tag of the server narrows what is asked for: without it there may be more.
@@ -53,6 +55,7 @@ struct LeftOutLine {
 #[derive(Debug, Deserialize)]
 pub(super) struct WrittenItem {
     pub group: String,
+    pub kind: Option<ServerKind>,
     pub database: Option<String>,
     pub event: Option<Value>,
     pub error: Option<WrittenError>,
@@ -72,6 +75,7 @@ pub(super) async fn write(location: &str, plan: &Plan, items: Vec<PlannedBackup>
     let asked = digest_of(plan);
     let left_out = items.iter().filter(|item| item.status.is_some()).map(|item| LeftOutLine {
         group: item.group.clone(),
+        kind: item.kind,
         asked: asked.clone(),
         by_tag: item.reason.as_deref() == Some(LEFT_OUT_BY_TAG),
         database: item.database.clone(),
@@ -148,7 +152,7 @@ struct KnownItems {
     /// Each with what its plan was asked for.
     items: BTreeMap<ItemKey, (String, WrittenItem)>,
     /// Servers all of whose databases are known, and what was asked for.
-    answered: BTreeSet<(String, String)>,
+    answered: BTreeSet<(Server, String)>,
 }
 
 impl KnownItems {
@@ -157,12 +161,14 @@ impl KnownItems {
             self.leave_out(line);
         }
         for (group, items) in groups {
-            let of = (group.group, group.asked);
+            // One server's: no two of a plan have one name.
+            let kind = items.first().and_then(|item| item.kind);
+            let of: (Server, String) = ((group.group, kind), group.asked);
             // A tag narrowed what was asked for: without it there may be more.
-            let is_narrowed = left_out.iter().any(|line| line.by_tag && line.group == of.0);
+            let is_narrowed = left_out.iter().any(|line| line.by_tag && line.server() == of.0);
             if items.iter().any(|item| item.database.is_some()) {
-                self.items
-                    .retain(|(group, _, database), (asked, _)| *group != of.0 || *asked != of.1 || database.is_some());
+                // All its databases as they are now: one that is not among them has been dropped since.
+                self.items.retain(|(server, _, _), (asked, _)| *server != of.0 || *asked != of.1);
                 match is_narrowed {
                     true => self.answered.remove(&of),
                     false => self.answered.insert(of.clone()),
@@ -176,11 +182,12 @@ impl KnownItems {
     }
 
     fn leave_out(&mut self, left_out: &LeftOutLine) {
-        let is_it =
-            |(group, _, database): &ItemKey| *group == left_out.group && (left_out.database.is_none() || *database == left_out.database);
+        let is_it = |(server, _, database): &ItemKey| {
+            *server == left_out.server() && (left_out.database.is_none() || *database == left_out.database)
+        };
         self.items.retain(|key, (asked, _)| !is_it(key) || *asked != left_out.asked);
         if left_out.database.is_none() {
-            self.answered.remove(&(left_out.group.clone(), left_out.asked.clone()));
+            self.answered.remove(&(left_out.server(), left_out.asked.clone()));
         }
     }
 
@@ -202,14 +209,23 @@ fn digest_of(plan: &Plan) -> String {
     hex(&sha256(text.as_bytes())[..4])
 }
 
-/// Server, host and port, database. Two servers may have one name, an instance and a cluster.
-type ItemKey = (String, String, Option<String>);
+/// Two servers may have one name, an instance and a cluster.
+type Server = (String, Option<ServerKind>);
+
+/// Server, host and port, database.
+type ItemKey = (Server, String, Option<String>);
+
+impl LeftOutLine {
+    fn server(&self) -> Server {
+        (self.group.clone(), self.kind)
+    }
+}
 
 impl WrittenItem {
     fn key(&self) -> ItemKey {
         let of_event = |field: &str| self.event.as_ref().map(|event| event[field].to_string()).unwrap_or_default();
         (
-            self.group.clone(),
+            (self.group.clone(), self.kind),
             format!("{}:{}", of_event("host"), of_event("port")),
             self.database.clone(),
         )
@@ -324,6 +340,7 @@ mod tests {
     fn item(database: Option<&str>) -> WrittenItem {
         WrittenItem {
             group: "orders".to_owned(),
+            kind: None,
             database: database.map(str::to_owned),
             event: None,
             error: None,
@@ -333,6 +350,7 @@ mod tests {
     fn left_out(database: Option<&str>, asked: &str, by_tag: bool) -> LeftOutLine {
         LeftOutLine {
             group: "orders".to_owned(),
+            kind: None,
             asked: asked.to_owned(),
             by_tag,
             database: database.map(str::to_owned),
@@ -372,6 +390,37 @@ mod tests {
         let narrowed = || vec![left_out(Some("two"), "all", true)];
         assert_eq!(told(vec![("all", narrowed(), asleep), ("all", narrowed(), awake)]), [app()]);
         assert_eq!(told(vec![("all", narrowed(), awake), ("all", vec![], asleep)]), [None, app()]);
+    }
+
+    /// The summary of a fleet whose cluster was gone said `complete`, by the databases of the instance of its name.
+    #[test]
+    fn a_server_does_not_answer_for_another_of_its_name() {
+        let of = |kind, database| WrittenItem {
+            kind: Some(kind),
+            ..item(database)
+        };
+        let plans = || [vec![of(ServerKind::Instance, Some("app"))], vec![of(ServerKind::Cluster, None)]];
+        for is_turned in [false, true] {
+            let mut plans = plans();
+            if is_turned {
+                plans.reverse();
+            }
+            let mut known = KnownItems::default();
+            for items in plans {
+                known.add(&[], vec![(group("all"), items)]);
+            }
+            assert_eq!(known.all().len(), 2, "turned: {is_turned}");
+        }
+    }
+
+    /// It failed the summaries of its time for good.
+    #[test]
+    fn a_database_that_a_later_plan_of_the_same_event_finds_no_more_is_no_failure() {
+        let (before, after): (&[Option<&str>], &[Option<&str>]) = (&[Some("app"), Some("old")], &[Some("app")]);
+        assert_eq!(told(vec![("all", vec![], before), ("all", vec![], after)]).len(), 1);
+        assert_eq!(told(vec![("all", vec![], before), ("some", vec![], after)]).len(), 2);
+        // The later one could not ask: nothing is known of it.
+        assert_eq!(told(vec![("all", vec![], before), ("all", vec![], &[None])]).len(), 2);
     }
 
     #[test]

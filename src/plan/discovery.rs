@@ -132,14 +132,15 @@ pub(crate) struct Narrowing {
 }
 
 impl Narrowing {
-    /// A tag's value has no commas: names are separated by spaces.
+    /// A tag's value has no commas: names are separated by spaces. A tag that names nothing narrows nothing: a value that was
+    /// forgotten must not leave a whole server without backups.
     pub(crate) fn from_tags<'a>(tags: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let names = |value: &str| value.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let mut found = Self::default();
         for (key, value) in tags {
             match key {
                 SKIP_TAG => found.skip = value != "false",
-                DATABASES_TAG => found.databases = Some(names(value)),
+                DATABASES_TAG => found.databases = Some(names(value)).filter(|names| !names.is_empty()),
                 EXCLUDE_TAG => found.excluded = names(value),
                 _ => {}
             }
@@ -201,5 +202,6 @@ mod tests {
         assert!(of(&[(SKIP_TAG, "")]).skip && of(&[(SKIP_TAG, "true")]).skip && !of(&[(SKIP_TAG, "false")]).skip);
         assert_eq!(of(&[(DATABASES_TAG, "a  b")]).databases, Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(of(&[(EXCLUDE_TAG, "c")]).excluded, ["c"]);
+        assert_eq!(of(&[(DATABASES_TAG, " "), (EXCLUDE_TAG, "")]), Narrowing::default());
     }
 }

@@ -4,6 +4,7 @@ use crate::aws::{self, RetryNotice, ServiceError};
 use crate::error::{Code, Error, Result};
 use crate::plan::{Discovery, Narrowing, RegionName};
 use aws_sdk_rds::types::{DbCluster, DbInstance, Tag};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// An instance outside of clusters, or a cluster.
@@ -11,7 +12,33 @@ use std::collections::BTreeSet;
 pub(crate) struct DiscoveredServer {
     /// Its identifier; of a cluster that is called like an instance, with `.cluster` behind it, which no identifier holds.
     pub name: String,
+    pub kind: ServerKind,
     pub state: ServerState,
+}
+
+/// Each kind has names of its own: an instance and a cluster of one name are two servers, also in plans made at different times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ServerKind {
+    Instance,
+    Cluster,
+}
+
+impl ServerKind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Cluster => "cluster",
+        }
+    }
+
+    /// The field of `discover` that names servers of this kind.
+    const fn field(self) -> &'static str {
+        match self {
+            Self::Instance => "instances",
+            Self::Cluster => "clusters",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -34,7 +61,8 @@ pub(crate) async fn servers(region: &RegionName, asked: &Discovery) -> Result<Ve
     let config = aws::config(region).await?;
     let config = aws_sdk_rds::config::Builder::from(&config).interceptor(RetryNotice::new("RDS"));
     let client = aws_sdk_rds::Client::from_conf(config.build());
-    let (mut instances, mut clusters) = (Found::default(), Found::default());
+    let mut instances = Found::new(ServerKind::Instance);
+    let mut clusters = Found::new(ServerKind::Cluster);
     let mut pages = client.describe_db_instances().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| ServiceError::from_sdk(&error).into_error("rds:DescribeDBInstances", "*"))?;
@@ -49,37 +77,61 @@ pub(crate) async fn servers(region: &RegionName, asked: &Discovery) -> Result<Ve
         page.iter()
             .for_each(|cluster| clusters.add(cluster.db_cluster_identifier(), of_cluster(cluster, asked)));
     }
+    Ok(together(instances, clusters, asked))
+}
+
+/// In the order of their names, of which each stands once.
+fn together(instances: Found, mut clusters: Found, asked: &Discovery) -> Vec<DiscoveredServer> {
     // Of an event for one server nothing else is missed.
     let expected = |named: &[String]| if asked.only.is_empty() { named.to_vec() } else { Vec::new() };
-    let not_instances = instances.missing(&expected(&asked.instances), "instance", &clusters, "clusters");
-    let not_clusters = clusters.missing(&expected(&asked.clusters), "cluster", &instances, "instances");
+    let not_instances = instances.missing(&expected(&asked.instances), &clusters);
+    let not_clusters = clusters.missing(&expected(&asked.clusters), &instances);
+    clusters.servers.extend(not_clusters);
     for cluster in &mut clusters.servers {
-        if instances.known.contains(&cluster.name) {
+        if instances.known.contains(&cluster.name) || asked.instances.contains(&cluster.name) {
             cluster.name.push_str(".cluster");
         }
     }
     let mut found = instances.servers;
-    found.extend(clusters.servers.into_iter().chain(not_instances).chain(not_clusters));
+    found.extend(not_instances.into_iter().chain(clusters.servers));
     found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
+    found
 }
 
-/// Of one kind, instances or clusters: their names are apart.
-#[derive(Default)]
+/// Of one kind.
 struct Found {
+    kind: ServerKind,
     servers: Vec<DiscoveredServer>,
     /// All that are there, meant or not.
     known: BTreeSet<String>,
 }
 
 impl Found {
-    fn add(&mut self, name: Option<&str>, server: Option<DiscoveredServer>) {
-        self.known.extend(name.map(str::to_owned));
-        self.servers.extend(server);
+    const fn new(kind: ServerKind) -> Self {
+        Self {
+            kind,
+            servers: Vec::new(),
+            known: BTreeSet::new(),
+        }
+    }
+
+    fn add(&mut self, name: Option<&str>, state: Option<ServerState>) {
+        let Some(name) = name else { return };
+        self.known.insert(name.to_owned());
+        self.servers.extend(state.map(|state| self.server(name, state)));
+    }
+
+    fn server(&self, name: &str, state: ServerState) -> DiscoveredServer {
+        DiscoveredServer {
+            name: name.to_owned(),
+            kind: self.kind,
+            state,
+        }
     }
 
     /// What is named, and is not there.
-    fn missing(&self, named: &[String], kind: &str, others: &Self, list: &str) -> Vec<DiscoveredServer> {
+    fn missing(&self, named: &[String], others: &Self) -> Vec<DiscoveredServer> {
+        let kind = self.kind.name();
         let missing = named.iter().filter(|name| !self.known.contains(*name));
         let failed = missing.map(|name| {
             let error = Error::new(
@@ -87,13 +139,13 @@ impl Found {
                 format!("there is no RDS {kind} named {name} in this region and account"),
             );
             let error = match others.known.contains(name) {
-                true => error.advise(format!("One of this name is there under the other kind: name it in `{list}`.")),
+                true => error.advise(format!(
+                    "One of this name is there under the other kind: name it in `{}`.",
+                    others.kind.field()
+                )),
                 false => error,
             };
-            DiscoveredServer {
-                name: name.clone(),
-                state: ServerState::Failed(error),
-            }
+            self.server(name, ServerState::Failed(error))
         });
         failed.collect()
     }
@@ -111,23 +163,20 @@ fn named(identifier: Option<&str>) -> Option<&str> {
 }
 
 /// Why it is not meant, though it is named: with tags, which choose among those that are named, it is left out, else it fails.
-fn named_in_vain(name: String, reason: String, asked: &Discovery) -> DiscoveredServer {
+fn named_in_vain(name: &str, reason: String, asked: &Discovery) -> ServerState {
     match asked.tags.is_empty() {
-        false => left_out(name, reason),
-        true => DiscoveredServer {
-            state: ServerState::Failed(Error::new(Code::InstanceNotFound, format!("{name} is named, and {reason}"))),
-            name,
-        },
+        false => ServerState::LeftOut(reason),
+        true => ServerState::Failed(Error::new(Code::InstanceNotFound, format!("{name} is named, and {reason}"))),
     }
 }
 
-fn of_instance(instance: &DbInstance, asked: &Discovery) -> Option<DiscoveredServer> {
-    let name = instance.db_instance_identifier()?.to_owned();
-    if !asked.is_among(&name) {
+fn of_instance(instance: &DbInstance, asked: &Discovery) -> Option<ServerState> {
+    let name = instance.db_instance_identifier()?;
+    if !asked.is_among(name) {
         return None;
     }
     let engine = instance.engine().unwrap_or_default();
-    let is_named = asked.instances.contains(&name);
+    let is_named = asked.instances.iter().any(|named| named == name);
     let tags = pairs(instance.tag_list.as_deref());
     let unfit = match named(instance.db_cluster_identifier()) {
         Some(cluster) => Some(format!("it is a member of the cluster {cluster}: that is the server")),
@@ -144,24 +193,24 @@ fn of_instance(instance: &DbInstance, asked: &Discovery) -> Option<DiscoveredSer
         && !is_named
         && asked.tags.is_empty()
     {
-        return Some(left_out(name, replica_of(primary)));
+        return Some(ServerState::LeftOut(replica_of(primary)));
     }
     let endpoint = instance
         .endpoint()
         .and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?)));
-    Some(server(name, instance.db_instance_status(), endpoint, Narrowing::from_tags(tags)))
+    Some(state(name, instance.db_instance_status(), endpoint, Narrowing::from_tags(tags)))
 }
 
 fn replica_of(primary: &str) -> String {
     format!("it is a replica of {primary}: name it, or choose by tags, to have it backed up itself")
 }
 
-fn of_cluster(cluster: &DbCluster, asked: &Discovery) -> Option<DiscoveredServer> {
-    let name = cluster.db_cluster_identifier()?.to_owned();
-    if !asked.is_among(&name) {
+fn of_cluster(cluster: &DbCluster, asked: &Discovery) -> Option<ServerState> {
+    let name = cluster.db_cluster_identifier()?;
+    if !asked.is_among(name) {
         return None;
     }
-    let is_named = asked.clusters.contains(&name);
+    let is_named = asked.clusters.iter().any(|named| named == name);
     let tags = pairs(cluster.tag_list.as_deref());
     if let Some(reason) = unfit(cluster.engine().unwrap_or_default(), tags.clone(), asked) {
         return is_named.then(|| named_in_vain(name, reason, asked));
@@ -173,7 +222,7 @@ fn of_cluster(cluster: &DbCluster, asked: &Discovery) -> Option<DiscoveredServer
         && !is_named
         && asked.tags.is_empty()
     {
-        return Some(left_out(name, replica_of(primary)));
+        return Some(ServerState::LeftOut(replica_of(primary)));
     }
     let host = if asked.reader {
         cluster.reader_endpoint()
@@ -181,7 +230,7 @@ fn of_cluster(cluster: &DbCluster, asked: &Discovery) -> Option<DiscoveredServer
         cluster.endpoint()
     };
     let endpoint = host.and_then(|host| Some((host, cluster.port()?)));
-    Some(server(name, cluster.status(), endpoint, Narrowing::from_tags(tags)))
+    Some(state(name, cluster.status(), endpoint, Narrowing::from_tags(tags)))
 }
 
 /// Why engine or tags are others than those that are meant.
@@ -195,28 +244,20 @@ fn unfit<'a>(engine: &str, tags: impl Iterator<Item = (&'a str, &'a str)> + Clon
     }
 }
 
-fn left_out(name: String, reason: String) -> DiscoveredServer {
-    DiscoveredServer {
-        name,
-        state: ServerState::LeftOut(reason),
-    }
-}
-
-fn server(name: String, status: Option<&str>, endpoint: Option<(&str, i32)>, narrowing: Narrowing) -> DiscoveredServer {
+fn state(name: &str, status: Option<&str>, endpoint: Option<(&str, i32)>, narrowing: Narrowing) -> ServerState {
     if narrowing.skip {
-        return left_out(name, format!("its tag {} says so", crate::plan::SKIP_TAG));
+        return ServerState::LeftOut(format!("its tag {} says so", crate::plan::SKIP_TAG));
     }
     let status = status.unwrap_or_default();
     let endpoint = endpoint.filter(|_| !SILENT.contains(&status));
     let ready = endpoint.and_then(|(host, port)| Some((host.to_owned(), u16::try_from(port).ok()?)));
-    let state = match ready {
+    match ready {
         Some((host, port)) => ServerState::Ready { host, port, narrowing },
         None => ServerState::Failed(Error::new(
             Code::InstanceNotFound,
             format!("{name} has no endpoint that answers now (its state is {status})"),
         )),
-    };
-    DiscoveredServer { name, state }
+    }
 }
 
 #[cfg(test)]
@@ -241,8 +282,8 @@ mod tests {
         Tag::builder().key(key).value(value).build()
     }
 
-    fn told(found: Option<DiscoveredServer>) -> String {
-        match found.map(|server| server.state) {
+    fn told(found: Option<ServerState>) -> String {
+        match found {
             None => "not meant".to_owned(),
             Some(ServerState::Ready { host, port, .. }) => format!("{host}:{port}"),
             Some(ServerState::LeftOut(reason)) => format!("left out: {reason}"),
@@ -335,12 +376,13 @@ mod tests {
     /// A cluster under `instances` was left out in silence.
     #[test]
     fn a_name_is_looked_for_among_its_own_kind() {
-        let (mut instances, mut clusters) = (Found::default(), Found::default());
+        let mut instances = Found::new(ServerKind::Instance);
+        let mut clusters = Found::new(ServerKind::Cluster);
         instances.add(Some("orders"), None);
         clusters.add(Some("ledger"), None);
         let named = ["orders", "ledger", "nowhere"].map(str::to_owned);
         let told: Vec<(String, bool)> = instances
-            .missing(&named, "instance", &clusters, "clusters")
+            .missing(&named, &clusters)
             .into_iter()
             .map(|server| match server.state {
                 ServerState::Failed(error) => (server.name, error.hint().contains("`clusters`")),
@@ -348,5 +390,34 @@ mod tests {
             })
             .collect();
         assert_eq!(told, [("ledger".to_owned(), true), ("nowhere".to_owned(), false)]);
+    }
+
+    /// The failure of a cluster that was gone passed for that of the instance of its name.
+    #[test]
+    fn an_instance_and_a_cluster_of_one_name_are_two_servers() {
+        let both = asked(json!({"instances": ["orders"], "clusters": ["orders"]}));
+        for (instance_is_there, cluster_is_there) in [(true, true), (true, false), (false, true), (false, false)] {
+            let mut instances = Found::new(ServerKind::Instance);
+            let mut clusters = Found::new(ServerKind::Cluster);
+            let there = || Some(ServerState::LeftOut("it is there".to_owned()));
+            if instance_is_there {
+                instances.add(Some("orders"), there());
+            }
+            if cluster_is_there {
+                clusters.add(Some("orders"), there());
+            }
+            let found = together(instances, clusters, &both);
+            let told: Vec<_> = found
+                .iter()
+                .map(|server| (server.name.as_str(), server.kind, matches!(server.state, ServerState::LeftOut(_))))
+                .collect();
+            assert_eq!(
+                told,
+                [
+                    ("orders", ServerKind::Instance, instance_is_there),
+                    ("orders.cluster", ServerKind::Cluster, cluster_is_there)
+                ]
+            );
+        }
     }
 }
