@@ -166,10 +166,9 @@ fn still_open(opened: &UnsealedBackup<'_>, after: &Manifest, own: &str) -> Vec<S
         return Vec::new();
     };
     let mut of: BTreeMap<&str, (Vec<&str>, BTreeSet<&str>)> = BTreeMap::new();
-    for found in manifests
-        .iter()
-        .filter(|found| opened.counted.iter().any(|name| name == found.name()))
-    {
+    // Also those that this signer did not sign: nobody believes them, and the keys that they name open the backup.
+    let proven: Vec<&String> = opened.counted.iter().chain(&opened.unsigned).collect();
+    for found in manifests.iter().filter(|found| proven.iter().any(|name| *name == found.name())) {
         for wrapped in &found.unproven().recipients {
             if after.recipients.iter().all(|new| new.fingerprint != wrapped.fingerprint) {
                 let (by, objects) = of.entry(&wrapped.fingerprint).or_default();

@@ -48,13 +48,17 @@ fn fails(said: &CommandOutput, exit: i32, code: &str) {
     assert!(said.stdout.is_empty() || said.receipt()["status"] == "failed", "{}", said.stdout);
 }
 
+/// Keys of the tests' own are refused. `NAME.key` and `NAME.pem`.
+fn key_pair(folder: &Path, name: &str) {
+    let (private, public) = (folder.join(name).with_extension("key"), folder.join(name).with_extension("pem"));
+    std::fs::write(&private, super::openssl(&["genrsa", "2048"])).expect("a private key");
+    super::openssl(&["pkey", "-in", text(&private), "-pubout", "-out", text(&public)]);
+}
+
 fn rewrap(folder: &Path, signing: &str, more: &[&str]) -> CommandOutput {
     let (old, new) = (key("recipient-a.pem"), folder.join("new.pem"));
     if !new.exists() {
-        // A key of the tests' own is refused.
-        let private = super::openssl(&["genrsa", "2048"]);
-        std::fs::write(folder.join("new.key"), private).expect("a private key");
-        super::openssl(&["pkey", "-in", text(&folder.join("new.key")), "-pubout", "-out", text(&new)]);
+        key_pair(folder, "new");
     }
     let arguments = ["rewrap", text(folder), "--key", &old, "--recipient", text(&new)];
     let run = Pgseal::new(&[&arguments, more].concat());
@@ -125,6 +129,26 @@ fn a_signer_vouches_for_what_it_has_signed_before_and_nothing_else() {
     assert_eq!(list["backups"][0]["pinned"], json!(true), "{list}");
     let list = Fixture::offline(&["list", text(folder.path())]).receipt();
     assert_eq!(list["backups"][0]["pinned"], json!(false), "{list}");
+}
+
+/// The second signed rewrap named the last key alone: whom the unsigned manifest lets in, nobody was told.
+#[test]
+fn every_key_that_still_opens_a_backup_is_named_by_each_rewrap() {
+    let folder = folder(&forged().objects);
+    let adopted = rewrap(folder.path(), "signer.key", &["--adopt-unsigned"]);
+    assert_eq!(adopted.code, 0, "{}", adopted.stderr);
+    key_pair(folder.path(), "other");
+    let (new, other) = (folder.path().join("new.key"), folder.path().join("other.pem"));
+    let again = ["rewrap", text(folder.path()), "--key", text(&new), "--recipient", text(&other)];
+    let again = Pgseal::new(&again).env("PGSEAL_SIGNING_KEY", key("signer.key")).run();
+    let answer = again.receipt();
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    let told = names(&answer["warnings"]);
+    let opens = |by: &str| {
+        told.iter()
+            .any(|warning| warning.contains("is no longer a recipient") && warning.contains(by))
+    };
+    assert!(opens("Z.manifest.jsonl") && opens(".manifest.2.jsonl"), "{answer}");
 }
 
 /// The manifest was taken away, and a backup of the old kind put under the name: it was opened with a warning.
