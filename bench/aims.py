@@ -52,6 +52,8 @@ AIMS = [
     Aim("the same, the largest dump against the smallest", "peak growth", 1.1, None),
     Aim("upload, CPU against `aws s3 cp -`", "upload cpu", 0.5, 0.4),
     Aim("a backup of 1 kB, without the database's part, ms", "start", 25, 15, form="{:.0f}"),
+    Aim("restore over two connections, wall against psql's", "restore wall psql", 0.80, 0.70),
+    Aim("the same against `pg_restore -j2` of `-Fd`", "restore wall pg_restore", 1.05, 0.90),
     Aim("throttle, 1 to 200 MiB/s, largest error, %", "throttle", 1, 0.3),
     Aim("zstd pipeline against `zstd -3 -T0`'s, speed", "pipeline wall zstd", 1.2, 1.5, at_least=True),
     Aim("throttle, inventory and encryption, part of the pipeline's CPU, %", "stages", 3, None, form="{:.1f}"),

@@ -12,6 +12,7 @@ import codec
 import memory
 import plots
 import pipeline
+import restore
 import small
 import stages
 from data import Data
@@ -32,6 +33,7 @@ FIGURES = {
     "zstd": lambda on: pipeline.other_compressions(on.report, on.ground, on.peers, on.settings.runs),
     "upload": lambda on: pipeline.upload(on.report, on.ground, on.peers, on.data, on.settings.runs),
     "decrypt": lambda on: pipeline.decrypt(on.report, on.ground, on.data, on.settings.megabytes, on.settings.runs),
+    "restore": lambda on: restore.restore(on.report, on.ground, on.data, on.settings.runs),
     "throttle": lambda on: small.throttle(on.report, on.ground, on.data, on.settings),
     "start": lambda on: small.start(on.report, on.ground, 8 * on.settings.runs),
 }

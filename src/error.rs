@@ -72,6 +72,7 @@ codes! {
     DeadlinePredicted "deadline_predicted" 6 "Raise the timeout or `rate_limit`, or run it as an ECS task; PGSEAL_DEADLINE_CHECK=off tries all the same.";
     Terminated "terminated" 6 "Stopped by a signal; no backup was made. Run again.";
     NoBackup "no_backup" 7 "Look with `pgseal list` for what is there; what has no manifest is no backup.";
+    TooOld "too_old" 7 "Look for the runs since then: the schedule, and the log of the last one.";
     Tampered "tampered" 7 "Do not use this backup: fetch the objects again, else take another one, and find out who can write to the bucket.";
     WrongKey "wrong_key" 7 "Use the private key whose fingerprint is named here.";
     RestoreFailed "restore_failed" 7 "Look at the first error; restore into an empty database.";

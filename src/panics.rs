@@ -41,6 +41,11 @@ pub(crate) async fn caught<T, E: From<Error>>(work: impl Future<Output = Result<
     .await
 }
 
+/// The same for work that waits on its thread.
+pub(crate) fn caught_on_thread<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(bug()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +62,8 @@ mod tests {
             assert_eq!(error.await.unwrap_err().code, Code::Bug);
         }
         assert_eq!(caught::<_, Error>(async { Ok(7) }).await.unwrap(), 7);
+        assert_eq!(caught_on_thread::<()>(|| panic!("on purpose")).unwrap_err().code, Code::Bug);
+        assert_eq!(caught_on_thread(|| Ok(7)).unwrap(), 7);
     }
 
     #[tokio::test]

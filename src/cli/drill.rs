@@ -40,6 +40,7 @@ async fn run(arguments: &Drill, env: &Env, cancel: &Cancel) -> Result<CommandOut
         unconfined: arguments.unconfined,
         filter: arguments.filter.options(),
         workers: arguments.trust.workers(),
+        jobs: arguments.jobs.into(),
         client_folders: env.client_folders(),
         path: env.get("PATH").map(str::to_owned),
     };

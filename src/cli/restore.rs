@@ -14,6 +14,7 @@ use crate::plan::SigningKey;
 use crate::plan::values::secret_arn;
 use crate::rds::secret;
 use crate::restore::conninfo::Conninfo;
+use crate::restore::dump_sink::DumpSessions;
 use crate::restore::find::ChosenBackup;
 use crate::restore::list::UnreadableEntry;
 use crate::restore::list::filter::{self, ListFilter, age};
@@ -66,6 +67,9 @@ pub struct Restore {
     /// All or nothing: leaves nothing of a restore that failed
     #[arg(long)]
     single_transaction: bool,
+    /// So many connections to the target: the rows of tables, keys and indexes go in beside each other
+    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
     /// Restores the roles first, where the backup has them
     #[arg(long)]
     globals: bool,
@@ -101,6 +105,9 @@ pub struct Drill {
     /// Where the report is left, as JSON and as HTML: a directory, or s3://bucket/prefix
     #[arg(long, value_name = "LOCATION", default_value = ".")]
     pub(super) report: String,
+    /// So many connections to the throw-away server: the rows of tables, keys and indexes go in beside each other
+    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) jobs: u16,
     #[command(flatten)]
     pub(super) filter: FilterArguments,
     /// Goes on where neither Landlock nor other users keep the backup's code from this machine
@@ -205,6 +212,14 @@ pub(crate) async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> 
     if to.password().is_some() {
         tracing::warn!("--to holds a password, which others on this machine can read there: better PGPASSWORD or PGPASSFILE");
     }
+    if arguments.single_transaction && arguments.jobs > 1 {
+        let error = Error::field(
+            Code::BadUsage,
+            "jobs",
+            "and --single-transaction exclude each other: a transaction has one connection",
+        );
+        return Err(error.advise("Take --jobs with --create: the database then gets its name only when all of it is in."));
+    }
     let mask = arguments.mask.as_deref().map(MaskRules::read).transpose()?;
     let signer = arguments.trust.signer()?;
     let (backup, key) = arguments
@@ -216,7 +231,7 @@ pub(crate) async fn restore(arguments: &Restore, env: &Env, cancel: &Cancel) -> 
         signer: signer.as_ref(),
         to,
         create: arguments.create,
-        single_transaction: arguments.single_transaction,
+        sessions: DumpSessions::of(arguments.jobs.into(), arguments.single_transaction),
         tables: &arguments.tables,
         schemas: &arguments.schemas,
         compare: arguments.compare,

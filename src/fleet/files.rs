@@ -139,6 +139,10 @@ pub(super) async fn read(location: &str, time: OffsetDateTime, env: &Env) -> Res
         for group in parsed::<GroupLine>(INDEX, &archive.read(INDEX, MAX_FILE).await?)? {
             let name = file_name(&group.group);
             let items = parsed::<WrittenItem>(&name, &archive.read(&name, MAX_FILE).await?)?;
+            if items.len() != group.items {
+                let message = format!("{name} has {} items, and the plan's index says {}", items.len(), group.items);
+                return Err(Error::new(Code::Tampered, message).advise("Plan again, and find out who writes to the place of the plans."));
+            }
             groups.push((group, items));
         }
         known.add(&left_out, groups);

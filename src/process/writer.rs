@@ -96,7 +96,7 @@ impl ChildWriter {
             let Some(input) = &self.input else { return Ok(false) };
             match rustix::io::write(input, bytes) {
                 Ok(written) => bytes = &bytes[written..],
-                Err(Errno::AGAIN) => self.wait()?,
+                Err(Errno::AGAIN) => self.wait(true)?,
                 Err(Errno::INTR) => {}
                 Err(_) => return Ok(false),
             }
@@ -112,7 +112,21 @@ impl ChildWriter {
             if let Some(status) = self.process.status() {
                 return Ok(status);
             }
-            self.wait()?;
+            self.wait(false)?;
+        }
+    }
+
+    /// Waits until what it writes has come so far; `false` where it has ended before.
+    pub(crate) fn wait_until(&mut self, mut has_come: impl FnMut() -> bool) -> Result<bool> {
+        loop {
+            self.cancel.check()?;
+            if has_come() {
+                return Ok(true);
+            }
+            if self.process.status().is_some() {
+                return Ok(false);
+            }
+            self.wait(false)?;
         }
     }
 
@@ -126,12 +140,13 @@ impl ChildWriter {
         self.stderr.text()
     }
 
-    /// Waits for any event and takes what has come. The exit is looked at before the pipes are: nothing of it is missed.
-    fn wait(&mut self) -> Result<()> {
+    /// Waits for any event, that more can be written among them, and takes what has come. The exit is looked at before the pipes are: nothing of it is missed.
+    fn wait(&mut self, to_write: bool) -> Result<()> {
         let mut watched: Vec<_> = [self.process.exit(), self.cancel.wake()]
             .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
             .into();
-        watched.extend(self.input.iter().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
+        let input = self.input.iter().filter(|_| to_write);
+        watched.extend(input.map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
         let outputs = self.stdout.pipe().into_iter().chain(self.stderr.pipe());
         watched.extend(outputs.map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         match poll(&mut watched, None) {

@@ -4,7 +4,7 @@
 use super::filter::UnfinishedChanges;
 use super::filter::{ChosenObjects, ChosenStatements, DumpOutline, Filter, Filtered, ObjectName, OutlineReader};
 use super::mask::{MaskStage, MaskedTable};
-use super::psql::{PsqlMode, PsqlTarget, ReportText};
+use super::psql::{PsqlTarget, ReportText};
 use super::selected::{must_be_as_in, section};
 use super::steps::DumpOptions;
 use super::table_sections::{ChosenTables, chosen_tables};
@@ -76,6 +76,7 @@ impl<'a> ChosenPart<'a> {
         };
         let objects = chosen(&outline, names)?;
         must_be_comparable(contents, &objects)?;
+        must_have_own_rows(contents, &objects, &outline)?;
         let is_chosen = |table: &&TableRows| object_name(&table.name).is_some_and(|name| objects.has(&name));
         let tables: Vec<&TableRows> = contents.tables.iter().filter(is_chosen).collect();
         let reads = match (&beginning, begins, sections) {
@@ -122,7 +123,7 @@ impl<'a> ChosenPart<'a> {
                 functions: existing.functions,
                 ..objects
             };
-            let psql = target.restore(PsqlMode::all(how.single_transaction), &stop)?;
+            let psql = how.sessions.start(&target, None, &stop)?;
             let filter = Filter::new(how.filter, psql).recording(&recorded);
             let mut statements = MaskStage::new(how.mask, ChosenStatements::new(objects, filter));
             statements.put(&beginning.unwrap_or_default())?;
@@ -195,6 +196,28 @@ fn chosen(outline: &DumpOutline, names: &PartNames<'_>) -> Result<ChosenObjects>
         schemas: names.schemas.iter().map(schema).collect::<Result<_>>()?,
         ..ChosenObjects::default()
     })
+}
+
+/// The rows of some partitions, such as those by the hash of an enum, are in a dump only among those of the table at the top:
+/// alone they would come back empty.
+fn must_have_own_rows(contents: &Inventory, objects: &ChosenObjects, outline: &DumpOutline) -> Result<()> {
+    let sections: BTreeSet<ObjectName> = contents.tables.iter().filter_map(|table| object_name(&table.name)).collect();
+    let chosen = outline
+        .relations
+        .iter()
+        .filter(|name| objects.has(name) && !sections.contains(*name));
+    for name in chosen {
+        let mut above = outline.above(name).into_iter().filter(|parent| !objects.has(parent));
+        if let Some(parent) = above.find(|parent| sections.contains(parent)) {
+            let (own, parent) = (table_name(name), table_name(&parent));
+            let error = Error::new(
+                Code::BadUsage,
+                format!("{own} has no rows of its own in the dump: they are among those of {parent}"),
+            );
+            return Err(error.advise(format!("Restore that: --table {parent}.")));
+        }
+    }
+    Ok(())
 }
 
 /// The inventory has its names in UTF-8, the dump in its own encoding: where they differ, rows could be missed.

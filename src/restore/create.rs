@@ -122,6 +122,21 @@ pub(super) fn maintenance(target: &PsqlTarget, cancel: &Cancel) -> Result<PsqlTa
     }
 }
 
+/// `server`: in any database of it.
+pub(super) fn must_not_exist(name: &str, server: &PsqlTarget, cancel: &Cancel) -> Result<()> {
+    let state = format!(
+        "SELECT pg_catalog.json_build_array(EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) {}));",
+        literal(name)
+    );
+    let (exists,): (bool,) = server.json(&state, cancel)?;
+    match exists {
+        false => Ok(()),
+        true => Err(Error::new(Code::RestoreFailed, format!("the database {name} exists already")).advise(
+            "Leave out --create to restore into it if it is empty, or name another one in --to. One that ends in _restoring is left of a restore that was killed: drop it.",
+        )),
+    }
+}
+
 /// Makes the database that `target` names; one that exists is refused.
 pub(crate) fn try_create(target: &PsqlTarget, creation: &CreateOptions, cancel: &Cancel) -> Result<CreateOutcome> {
     let name = target
@@ -129,19 +144,18 @@ pub(crate) fn try_create(target: &PsqlTarget, creation: &CreateOptions, cancel: 
         .dbname()
         .ok_or_else(|| Error::field(Code::BadEvent, "to", "names no database to be created").advise("Add dbname=… to --to."))?;
     let server = maintenance(target, cancel)?;
-    let state = format!(
-        "SELECT pg_catalog.json_build_array(EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) {}),
-             pg_catalog.current_setting('server_version_num'));",
-        literal(name)
-    );
-    let (exists, version): (bool, String) = server.json(&state, cancel)?;
-    let major = version.parse::<u32>().unwrap_or_default() / 10_000;
-    if exists {
-        let error = Error::new(Code::RestoreFailed, format!("the database {name} exists already"));
-        return Err(error.advise("Leave out --create to restore into it if it is empty, or name another one in --to."));
-    }
+    must_not_exist(name, &server, cancel)?;
+    let version = server.query("SHOW server_version_num", cancel)?;
+    let major = version.trim().parse::<u32>().unwrap_or_default() / 10_000;
     let sql = creation.sql(name, major);
-    match server.try_statement(&sql, cancel)? {
+    let answer = server.try_statement(&sql, cancel).map_err(|mut error| {
+        error.message = format!(
+            "{}; whether the database {name} was made is not known: if it is there, drop it before the next try",
+            error.message
+        );
+        error
+    });
+    match answer? {
         None => Ok(CreateOutcome::Yes),
         Some(refusal) if is_about_the_locale(&refusal.sqlstate) => Ok(CreateOutcome::LocaleRefused(refusal.message)),
         Some(refusal) => {
@@ -157,6 +171,13 @@ pub(crate) fn try_create(target: &PsqlTarget, creation: &CreateOptions, cancel: 
             }))
         }
     }
+}
+
+/// One that was made a moment ago, and that nobody else knows.
+pub(super) fn rename_database(target: &PsqlTarget, name: &str, cancel: &Cancel) -> Result<()> {
+    let known = target.conninfo.dbname().unwrap_or_default();
+    let sql = format!("ALTER DATABASE {} RENAME TO {};", identifier(known), identifier(name));
+    maintenance(target, cancel)?.execute(&sql, cancel).map(drop)
 }
 
 /// One that was made a moment ago.

@@ -25,6 +25,7 @@ pub(crate) struct DrillOptions<'a> {
     /// What is to be left out of the dump.
     pub filter: FilterOptions,
     pub workers: usize,
+    pub jobs: usize,
     /// Folders to look for PostgreSQL in, before the usual ones.
     pub client_folders: Vec<PathBuf>,
     pub path: Option<String>,

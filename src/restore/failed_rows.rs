@@ -34,11 +34,8 @@ pub(super) async fn tell(
 /// Like the comparison of a drill that came so far: by the owner of the database, in sessions without what the dump set for it.
 fn count(server: &ScratchServer, database: &str, contents: &Inventory, restorer: &PsqlTarget, cancel: &Cancel) -> Result<Option<String>> {
     server.take_settings_back(database, cancel)?;
-    let loaded = LoadedDump {
-        left_out: &[],
-        made: &BTreeSet::new(),
-    };
-    let comparison = compare(contents, loaded, &restorer.clone().after_load(), cancel)?;
+    let made = BTreeSet::new();
+    let comparison = compare(contents, LoadedDump::alone(&[], &made), &restorer.clone().after_load(), cancel)?;
     Ok(in_words(contents, &comparison))
 }
 

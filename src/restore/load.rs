@@ -9,11 +9,12 @@ use super::chosen_part::{ChosenPart, PartNames};
 use super::collations;
 use super::conninfo::Conninfo;
 use super::create::{another_locale, older_target};
+use super::dump_sink::DumpSessions;
 use super::filter::{ExtensionMembers, Filter, FilterOptions, LeftOut};
 use super::find::{BackupKind, ChosenBackup};
 use super::legacy;
 use super::mask::{MaskRules, MaskStage, MaskedTable};
-use super::psql::{self, PsqlMode, PsqlTarget};
+use super::psql::{self, PsqlTarget};
 use super::roles::Roles;
 use super::steps::{blocking, dump, globals, server_major, unknown_extensions};
 use super::summary::RestoreSummary;
@@ -36,6 +37,7 @@ use statistics::WantedStatistics;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
+use target::LoadTarget;
 
 pub(crate) struct LoadOptions<'a> {
     pub key: &'a PrivateKey,
@@ -43,8 +45,7 @@ pub(crate) struct LoadOptions<'a> {
     pub to: Conninfo,
     /// Makes the database first.
     pub create: bool,
-    /// All or nothing.
-    pub single_transaction: bool,
+    pub sessions: DumpSessions,
     /// Of the dump only these tables, and these schemas; without either all of it.
     pub tables: &'a [String],
     pub schemas: &'a [String],
@@ -134,7 +135,7 @@ impl Load<'_> {
         } else {
             Roles::needed_by(manifest, &ask.filter).by_part(is_chosen)
         };
-        let access = self.prepared(access, &manifest.database, &properties, names, roles).await?;
+        let LoadTarget { access, name } = self.prepared(access, &manifest.database, &properties, names, roles).await?;
         let source = LoadSource {
             opened: &opened,
             contents: contents.as_ref(),
@@ -146,7 +147,7 @@ impl Load<'_> {
             Err(error) => return Err(self.left_behind(error, &access, is_chosen || manifest.is_partial()).await),
         };
         // From here on all rows are there for good: nothing of it may be dropped.
-        self.finish(source, &access, filled).await.map_err(|mut error| {
+        self.finish(source, (&access, name), filled).await.map_err(|mut error| {
             error.message = format!(
                 "{}; what the dump holds is in {} all the same",
                 error.message,
@@ -249,7 +250,12 @@ impl Load<'_> {
     }
 
     /// What comes when the rows are in: the comparison with the inventory, and what belongs to the database itself.
-    async fn finish(&self, source: LoadSource<'_>, access: &PsqlTarget, mut filled: LoadedDump) -> Result<RestoreSummary> {
+    async fn finish(
+        &self,
+        source: LoadSource<'_>,
+        (access, name): (&PsqlTarget, Option<String>),
+        mut filled: LoadedDump,
+    ) -> Result<RestoreSummary> {
         let comparison = match source.contents.filter(|_| self.ask.compare) {
             Some(contents) => Some(self.compared(contents, source.opened, access, &mut filled).await?),
             None => None,
@@ -269,6 +275,7 @@ impl Load<'_> {
         }
         let properties = source.properties.with_money_in(lc_monetary.as_deref());
         warnings.extend(self.database_level(&properties, access).await?);
+        let access = &self.renamed(access, name).await?;
         if let Some(locale) = lc_monetary.filter(|_| !self.ask.create) {
             warnings.push(other_amounts(&locale, access));
         }
@@ -295,7 +302,7 @@ impl Load<'_> {
         let access = self.target("")?;
         legacy::all_there(backup, &[key, dump]).await?;
         let unknown = DatabaseProperties::default();
-        let access = self.prepared(access, "restored", &unknown, None, Roles::NotNeeded).await?;
+        let LoadTarget { access, name } = self.prepared(access, "restored", &unknown, None, Roles::NotNeeded).await?;
         let options = match self.options(None, &access).await {
             Ok(options) => options,
             Err(error) => return Err(self.left_behind(error, &access, false).await),
@@ -304,7 +311,7 @@ impl Load<'_> {
         let _reporter = Reporter::start(Activity::Restoring, progress.clone(), &backup.stem);
         let (target, stop, options) = (access.clone(), cancel.clone(), self.dump_options(options));
         let sink = move || {
-            let psql = target.restore(PsqlMode::all(options.single_transaction), &stop)?;
+            let psql = options.sessions.start(&target, None, &stop)?;
             Ok(MaskStage::new(options.mask, Filter::new(options.filter, psql)))
         };
         let limit = ask.legacy.length();
@@ -313,6 +320,7 @@ impl Load<'_> {
             Ok(brought) => brought,
             Err(error) => return Err(self.left_behind(self.likely_mask(error), &access, false).await),
         };
+        let access = self.renamed(&access, name).await?;
         let mut warnings: Vec<String> = filtered.below.into_iter().map(String::from).collect();
         warnings.push(UNKNOWN_VALUES.to_owned());
         if ask.create {
@@ -333,7 +341,7 @@ impl Load<'_> {
         let existing = blocking(move || target_database::existing(&target, &stop)).await?;
         Ok(FilterOptions {
             // Large objects bring a transaction of their own, whose end would end ours half way.
-            no_transactions: ask.single_transaction,
+            no_transactions: ask.sessions == DumpSessions::OneTransaction,
             settings_newer_than: Some(server_major(access, cancel).await?),
             no_statistics: ask.mask.is_some(),
             existing_schemas: existing.schemas,

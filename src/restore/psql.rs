@@ -1,6 +1,7 @@
 //! psql: the end of the restore, and the way in which a target is asked things. Every option of libpq that a conninfo can
 //! hold works for both.
 
+mod answers;
 mod failure;
 mod find;
 mod look;
@@ -20,6 +21,7 @@ use crate::process::confinement::Confinement;
 use crate::process::memory_file::memory_file;
 use crate::process::writer::{ChildWriter, OutputWanted};
 use crate::rds::passfile;
+use answers::Answers;
 use failure::failure;
 pub(super) use failure::is_without_words;
 pub use find::find;
@@ -52,6 +54,8 @@ pub struct PsqlMode {
     pub single_transaction: bool,
     /// Where not, errors are only told: right for roles, some of which exist already.
     pub stop_at_errors: bool,
+    /// It can be asked what it has done.
+    pub answers: bool,
 }
 
 impl PsqlMode {
@@ -60,6 +64,7 @@ impl PsqlMode {
         Self {
             single_transaction,
             stop_at_errors: true,
+            answers: false,
         }
     }
 }
@@ -174,9 +179,17 @@ impl PsqlTarget {
         if manner.single_transaction {
             command.arg("--single-transaction");
         }
+        let wanted = match manner.answers {
+            true => OutputWanted::Bytes(0),
+            false => OutputWanted::Nothing,
+        };
+        if manner.answers {
+            command.args(["--no-align", "--tuples-only"]);
+        }
         let mut psql = Psql {
-            child: self.start(command, OutputWanted::Nothing, cancel)?,
+            child: self.start(command, wanted, cancel)?,
             key: None,
+            answers: None,
             warnings: self.tls.warning.iter().cloned().map(ReportText::ours).collect(),
             target: self.clone(),
             rows: if self.has_rows {
@@ -335,6 +348,7 @@ pub struct Psql {
     child: ChildWriter,
     /// Of `\restrict`.
     key: Option<String>,
+    answers: Option<Answers>,
     warnings: Vec<ReportText>,
     target: PsqlTarget,
     rows: RowsSeen,

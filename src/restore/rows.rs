@@ -75,6 +75,8 @@ struct RowPrinter<W> {
     left: Option<u64>,
     is_enough: Arc<AtomicBool>,
     head: Option<CopyHead>,
+    /// The columns of CSV, in the order of the first section: another one of the same table may have another order.
+    header: Vec<Vec<u8>>,
     /// Places of the columns that conditions name.
     places: Vec<usize>,
     /// The beginning of a row.
@@ -90,6 +92,7 @@ impl<W: Write> RowPrinter<W> {
             left: ask.limit,
             is_enough,
             head: None,
+            header: Vec::new(),
             places: Vec::new(),
             begun: Vec::new(),
         }
@@ -110,7 +113,11 @@ impl<W: Write> RowPrinter<W> {
         let text = match self.format {
             RowFormat::Copy => [line, b"\n"].concat(),
             RowFormat::Insert => insert(head, &values),
-            RowFormat::Csv => csv(values.iter().map(Option::as_deref)),
+            RowFormat::Csv => {
+                let place = |column: &Vec<u8>| head.columns.iter().position(|known| known == column);
+                let in_order = self.header.iter().map(|column| values.get(place(column)?)?.as_deref());
+                csv(in_order)
+            }
             RowFormat::Json => json(head, &values)?,
         };
         self.write(&text)?;
@@ -169,7 +176,11 @@ impl<W: Write> SectionSink for RowPrinter<W> {
             .collect::<Result<_>>()?;
         match self.format {
             RowFormat::Copy => self.write(&[&head.sql[..], b"\n"].concat())?,
-            RowFormat::Csv => self.write(&csv(head.columns.iter().map(|column| Some(column.as_slice()))))?,
+            RowFormat::Csv if self.header.is_empty() => {
+                self.header.clone_from(&head.columns);
+                self.write(&csv(head.columns.iter().map(|column| Some(column.as_slice()))))?
+            }
+            RowFormat::Csv => {}
             RowFormat::Insert | RowFormat::Json => {}
         }
         self.head = Some(head.clone());

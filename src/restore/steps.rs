@@ -1,5 +1,6 @@
 //! Steps of a restore into a database, which a drill takes as well.
 
+use super::dump_sink::DumpSessions;
 use super::filter::{Filter, FilterChanges, FilterOptions, Filtered, UnfinishedChanges};
 use super::globals::{self, GlobalsOptions};
 use super::mask::{MaskRules, MaskStage, MaskedTable};
@@ -66,6 +67,7 @@ pub(super) fn run_statements(
     let manner = PsqlMode {
         single_transaction: false,
         stop_at_errors: false,
+        answers: false,
     };
     let mut psql = target.restore(manner, cancel)?;
     if let Some(tried) = tried {
@@ -79,7 +81,7 @@ pub(super) fn run_statements(
 pub(super) struct DumpOptions {
     pub filter: FilterOptions,
     pub mask: Option<MaskRules>,
-    pub single_transaction: bool,
+    pub sessions: DumpSessions,
     pub workers: usize,
 }
 
@@ -97,7 +99,7 @@ pub(super) async fn dump(
     let unfinished = UnfinishedChanges::default();
     let recorded = unfinished.clone();
     let sink = move || {
-        let psql = target.restore(PsqlMode::all(options.single_transaction), &stop)?;
+        let psql = options.sessions.start(&target, None, &stop)?;
         let filter = Filter::new(options.filter, psql).recording(&recorded);
         Ok(MaskStage::new(options.mask, filter))
     };

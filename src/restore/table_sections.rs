@@ -173,14 +173,16 @@ fn is_named(table: &TableName, asked: &TableName) -> bool {
 }
 
 /// The names as a user writes them, `orders`, `public.orders` or `"Odd name"`, held against the inventory where there is one:
-/// each must be one table with rows in the dump.
+/// each must be one table with rows in the dump. A table may have several
+/// sections: `pg_dump` names those of some partitions by their root.
 pub(crate) fn chosen_tables(asked: &[String], tables: Option<&[TableRows]>) -> Result<ChosenTables> {
     let Some(tables) = tables else {
         let names: Result<Vec<TableName>> = asked.iter().map(|text| name_of(text)).collect();
         return Ok(ChosenTables::Names(names?));
     };
-    let numbers: Result<BTreeSet<usize>> = asked.iter().map(|text| number_of(text, tables)).collect();
-    Ok(ChosenTables::Numbers(numbers?.into_iter().collect()))
+    let numbers: Result<Vec<Vec<usize>>> = asked.iter().map(|text| numbers_of(text, tables)).collect();
+    let numbers: BTreeSet<usize> = numbers?.into_iter().flatten().collect();
+    Ok(ChosenTables::Numbers(numbers.into_iter().collect()))
 }
 
 fn name_of(text: &str) -> Result<TableName> {
@@ -193,24 +195,24 @@ fn name_of(text: &str) -> Result<TableName> {
 
 /// As SQL reads a name, without quotes in small letters; and as it stands, since a name in a shell's quotes often has none of
 /// its own.
-fn number_of(text: &str, tables: &[TableRows]) -> Result<usize> {
-    let exact = number_of_name(&name_of(text)?, tables);
+fn numbers_of(text: &str, tables: &[TableRows]) -> Result<Vec<usize>> {
+    let exact = numbers_of_name(&name_of(text)?, tables);
     let folded = text.to_lowercase();
     match exact {
-        Err(_) if !text.contains('"') && folded != text => number_of_name(&name_of(&folded)?, tables).or(exact),
+        Err(_) if !text.contains('"') && folded != text => numbers_of_name(&name_of(&folded)?, tables).or(exact),
         _ => exact,
     }
 }
 
-fn number_of_name(name: &TableName, tables: &[TableRows]) -> Result<usize> {
+fn numbers_of_name(name: &TableName, tables: &[TableRows]) -> Result<Vec<usize>> {
     let known: Vec<Option<TableName>> = tables.iter().map(|table| TableName::parse(&table.name)).collect();
     let is_meant = |table: &Option<TableName>| table.as_ref().is_some_and(|table| is_named(table, name));
     let fitting: Vec<usize> = (0..known.len()).filter(|number| is_meant(&known[*number])).collect();
     match fitting.as_slice() {
-        [one] => Ok(*one),
+        [first, others @ ..] if others.iter().all(|other| known[*other] == known[*first]) => Ok(fitting),
         [] => Err(not_there(name, &known.into_iter().flatten().collect::<Vec<_>>())),
         several => {
-            let names: Vec<String> = several.iter().map(|number| tables[*number].name.clone()).collect();
+            let names: BTreeSet<String> = several.iter().map(|number| tables[*number].name.clone()).collect();
             let error = Error::new(
                 Code::BadUsage,
                 format!("--table: {name} is in {} schemas: {}", names.len(), some_of(&names)),

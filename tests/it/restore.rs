@@ -60,11 +60,7 @@ fn dump(server: &Server) -> Vec<u8> {
 fn compared(inventory: &Inventory, restored: &PsqlTarget, cancel: &Cancel) -> pgseal::error::Result<Comparison> {
     let made = ["public.unlogged_one", r#"public."Odd ""; table""#];
     let made = made.iter().filter_map(|name| TableName::parse(name)).collect();
-    let loaded = LoadedDump {
-        left_out: &[],
-        made: &made,
-    };
-    pgseal::restore::compare::compare(inventory, loaded, restored, cancel)
+    pgseal::restore::compare::compare(inventory, LoadedDump::alone(&[], &made), restored, cancel)
 }
 
 /// A whole inventory of what a test cares about.

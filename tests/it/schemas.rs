@@ -1,6 +1,6 @@
 //! Databases that others made go round and come back equal: PostgreSQL's own regression database, and an application's.
 
-mod comparable;
+pub mod comparable;
 
 use crate::support::invariants::sealed_into;
 use crate::support::pgseal::Pgseal;

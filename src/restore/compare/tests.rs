@@ -30,7 +30,7 @@ fn inventory(tables: &[(&str, u64)]) -> Inventory {
 }
 
 fn loaded<'a>(left_out: &'a [Vec<Vec<u8>>], made: &'a BTreeSet<TableName>) -> LoadedDump<'a> {
-    LoadedDump { left_out, made }
+    LoadedDump::alone(left_out, made)
 }
 
 fn held(expected: &[(&str, u64)], there: &[(&str, bool, u64)]) -> Comparison {

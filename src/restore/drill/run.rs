@@ -15,12 +15,13 @@ use crate::restore::collations;
 use crate::restore::compare::{Comparison, LoadedDump, compare};
 use crate::restore::contents::{WrittenTables, compare_or_note};
 use crate::restore::create::{CreateOptions, CreateOutcome, try_create};
+use crate::restore::dump_sink::DumpSessions;
 use crate::restore::failed_rows;
 use crate::restore::filter::{DumpHead, ExtensionMembers, Filter, FilterChanges, FilterOptions, Filtered, UnfinishedChanges};
 use crate::restore::find::ChosenBackup;
 use crate::restore::properties::{self, PropertyChoice};
 use crate::restore::psql::trial_reports::TrialReports;
-use crate::restore::psql::{self, PsqlMode, PsqlTarget, ReportText, is_without_words};
+use crate::restore::psql::{self, PsqlTarget, ReportText, is_without_words};
 use crate::restore::report::{self, DrillReport};
 use crate::restore::scratch_database;
 use crate::restore::scratch_server::{self, ScratchOptions, ScratchServer};
@@ -41,6 +42,7 @@ pub(super) struct DrillRun<'a> {
     contents: Inventory,
     filter: FilterOptions,
     workers: usize,
+    sessions: DumpSessions,
     report: &'a mut DrillReport,
     cancel: &'a Cancel,
 }
@@ -79,8 +81,7 @@ impl<'a> DrillRun<'a> {
         drop(ask.key);
         report.describe(&opened);
         report.warnings.extend(opened.warnings().into_iter().map(ReportText::ours));
-        let contents = opened.contents(cancel).await?;
-        let contents = contents.ok_or_else(|| {
+        let contents = opened.contents(cancel).await?.ok_or_else(|| {
             let message = format!(
                 "{} is in the format `legacy`, which has no inventory: a drill has nothing to compare with",
                 backup.stem
@@ -94,6 +95,7 @@ impl<'a> DrillRun<'a> {
             contents,
             filter: ask.filter,
             workers: ask.workers,
+            sessions: DumpSessions::of(ask.jobs, false),
             report,
             cancel,
         })
@@ -225,10 +227,10 @@ impl<'a> DrillRun<'a> {
         let (restorer_name, excluded) = (there.server.restorer_name().to_owned(), options.exclude_extensions.clone());
         let unfinished = UnfinishedChanges::default();
         let (recorded, told) = (unfinished.clone(), tried.clone());
-        let made_beside: Arc<OnceLock<Option<String>>> = Arc::default();
+        let (made_beside, sessions) = (Arc::<OnceLock<Option<String>>>::default(), self.sessions);
         let of_extensions = made_beside.clone();
         let sink = move || {
-            let psql = restorer.restore(PsqlMode::all(false), &stop)?.telling(&told);
+            let psql = sessions.start(&restorer, Some(&told), &stop)?;
             let prepare = move |head: &DumpHead| {
                 let prepared = scratch_database::prepare(head, &excluded, &superuser, &restorer_name, &schemas, &stop)?;
                 let _ = of_extensions.set(scratch_database::schemas_beside(head, &prepared));
@@ -296,10 +298,7 @@ impl<'a> DrillRun<'a> {
         let (comparison, said) = blocking(move || {
             server.take_settings_back(DATABASE, &stop)?;
             // By the owner of the database: to plan a query runs what stands in the dump's constraints and indexes.
-            let loaded = LoadedDump {
-                left_out: &changes.rows_left_out,
-                made: &changes.tables_made,
-            };
+            let loaded = LoadedDump::alone(&changes.rows_left_out, &changes.tables_made);
             let mut comparison = compare(&contents, loaded, &restorer.after_load(), &stop)?;
             compare_or_note(&mut comparison, &contents, &written, (&values, major), &stop)?;
             let superuser = superuser.after_load();

@@ -133,6 +133,7 @@ impl Judge {
                 if let (Some(object), Some(table)) = (made, table_behind(statement, 0, "ON")) {
                     self.indexes.insert(table.into_iter().take(1).chain([object.own]).collect());
                 }
+                self.indexes.extend(index_of_constraint(statement));
                 true
             }
             Verdict::Drop => false,
@@ -287,19 +288,43 @@ impl Judge {
         }
     }
 
-    /// Its function must be there.
+    /// Its function must be there, and the other table of a constraint trigger.
     fn trigger(&mut self, statement: &Statement<'_>, object: &DumpObject, table: ObjectName) -> Verdict {
+        let from = statement
+            .find(object.words.1, "FROM")
+            .filter(|_| statement.has(0, "CREATE CONSTRAINT TRIGGER"));
+        if let Some((other, end)) = from.and_then(|at| statement.qualified(at + 1))
+            && !self.chosen.will_be_there(&other)
+        {
+            self.lost.insert((table, object.own.clone()));
+            let other = from.map(|at| statement.text(at + 1, end)).unwrap_or_default();
+            let reason = format!("its table {other} is not restored, and not in the target");
+            return Verdict::NotRestored((object.text(statement), reason));
+        }
         let execute = statement.find(object.words.1, "EXECUTE").filter(|_| statement.is(0, "CREATE"));
         let Some((function, end)) = execute.and_then(|at| statement.qualified(at + 2)) else {
             return Verdict::Pass;
         };
-        if self.chosen.has_schema(&function) || self.chosen.functions.contains(&function) {
+        // Of pg_catalog without its schema, since a dump's search path is empty.
+        let is_built_in = function.len() == 1 || function.first().is_some_and(|schema| schema == b"pg_catalog");
+        if is_built_in || self.chosen.has_schema(&function) || self.chosen.functions.contains(&function) {
             return Verdict::Pass;
         }
         self.lost.insert((table, object.own.clone()));
         let function = execute.map(|at| statement.text(at + 2, end)).unwrap_or_default();
         Verdict::NotRestored((object.text(statement), format!("its function {function} is not in the target")))
     }
+}
+
+/// `ALTER TABLE … ADD CONSTRAINT name PRIMARY KEY …` makes an index of that name beside the table.
+fn index_of_constraint(statement: &Statement<'_>) -> Option<ObjectName> {
+    let at = if statement.is(2, "ONLY") { 3 } else { 2 };
+    let (table, end) = statement.qualified(at).filter(|_| statement.has(0, "ALTER TABLE"))?;
+    if !statement.has(end, "ADD CONSTRAINT") || !statement.is_any(end + 3, &["PRIMARY", "UNIQUE", "EXCLUDE"]) {
+        return None;
+    }
+    let name = statement.name(end + 2)?;
+    Some(table.into_iter().take(1).chain([name]).collect())
 }
 
 /// The table behind this word.

@@ -42,6 +42,19 @@ impl DumpOutline {
         found
     }
 
+    /// Parents of a table, and theirs.
+    pub(crate) fn above(&self, table: &ObjectName) -> BTreeSet<ObjectName> {
+        let (mut open, mut found) = (vec![table.clone()], BTreeSet::new());
+        while let Some(table) = open.pop() {
+            let parents = self.children.iter().filter(|(_, children)| children.contains(&table));
+            let new = parents.map(|(parent, _)| parent.clone()).filter(|parent| !found.contains(parent));
+            let new: Vec<ObjectName> = new.collect();
+            found.extend(new.iter().cloned());
+            open.extend(new);
+        }
+        found
+    }
+
     fn see(&mut self, statement: &Statement<'_>) {
         if let Some(object) = DumpObject::made(statement) {
             let parts = statement.qualified(object.at).map(|(parts, _)| parts);

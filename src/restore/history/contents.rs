@@ -119,5 +119,16 @@ pub(super) fn states(tables: Vec<TableRows>) -> Vec<TableState> {
     };
     let mut states: Vec<TableState> = tables.into_iter().map(state).collect();
     states.sort_by(|a, b| a.name.cmp(&b.name));
+    // pg_dump names the rows of some partitions by their root: sections of one table. A hint is a sum of rows.
+    states.dedup_by(|next, first| {
+        let is_same = next.name == first.name;
+        if is_same {
+            first.rows += next.rows;
+            first.bytes += next.bytes;
+            let hints = first.hint.zip(next.hint);
+            first.hint = hints.map(|(one, other)| u128::from_be_bytes(one).wrapping_add(u128::from_be_bytes(other)).to_be_bytes());
+        }
+        is_same
+    });
     states
 }

@@ -85,8 +85,8 @@ impl ListFilter {
     fn too_old(&self, backups: &[BackupEntry], is_pinned: bool, age: Duration, now: OffsetDateTime) -> Option<Error> {
         let mut newest = newest_of(backups, |entry| entry.counts(is_pinned));
         without_unknown_sources(&mut newest);
-        let advice = "Look for the runs since then: the schedule, and the log of the last one.";
-        let old = |message: String| Some(Error::new(Code::NoBackup, message).advise(advice));
+        let advice = Code::TooOld.hint();
+        let none = |message: String| Some(Error::new(Code::NoBackup, message).advise(advice));
         let signed = if is_pinned { " by this signer" } else { "" };
         let is_newest = |entry: &&BackupEntry| {
             let mut others = newest.iter().filter(|((database, _), _)| *database == entry.database);
@@ -112,7 +112,7 @@ impl ListFilter {
                     .as_ref()
                     .map(|database| format!(" of the database {database}"))
                     .unwrap_or_default();
-                return old(format!("there is no complete backup{of}{signed}"));
+                return none(format!("there is no complete backup{of}{signed}"));
             }
         };
         let Some(time) = time(oldest) else {
@@ -122,7 +122,7 @@ impl ListFilter {
             let doubt = doubt
                 .map(|entry| format!(", but one in doubt ({})", entry.stem))
                 .unwrap_or_default();
-            return old(format!("there is no complete backup of the database {database}{signed}{doubt}"));
+            return none(format!("there is no complete backup of the database {database}{signed}{doubt}"));
         };
         let is = now - time;
         if is <= age {
@@ -133,12 +133,13 @@ impl ListFilter {
             1 => String::new(),
             _ => format!(" (source {}; {sources} servers have a database of this name here)", short(source)),
         };
-        old(format!(
+        let message = format!(
             "the newest complete backup{signed} of {database}{of_source}, of {} UTC, is {} old: more than {}",
             minute(time),
             in_words(is),
             in_words(age)
-        ))
+        );
+        Some(Error::new(Code::TooOld, message))
     }
 }
 
@@ -183,7 +184,7 @@ mod tests {
 
     fn told(backups: &[BackupEntry], is_pinned: bool) -> Option<String> {
         let error = ListFilter::default().too_old(backups, is_pinned, Duration::hours(26), NOW)?;
-        assert_eq!(error.code, Code::NoBackup);
+        assert_eq!(error.code == Code::TooOld, error.message.contains(" old: more than "), "{error}");
         Some(error.message)
     }
 

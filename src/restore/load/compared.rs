@@ -48,10 +48,12 @@ impl Load<'_> {
         let (contents, target, stop) = (contents.clone(), access.clone(), self.cancel.clone());
         let (left_out, made) = (filled.rows_left_out.clone(), filled.tables_made.clone());
         let values = filled.values.clone();
+        let beside_others = contents.is_of_chosen();
         let comparison = blocking(move || {
             let loaded = compare::LoadedDump {
                 left_out: &left_out,
                 made: &made,
+                beside_others,
             };
             let mut comparison = compare::compare(&contents, loaded, &target, &stop)?;
             compare_or_note(&mut comparison, &contents, &written, (&values, major), &stop)?;

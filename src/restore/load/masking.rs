@@ -4,6 +4,7 @@ use super::Load;
 use crate::error::{Code, Error, Result};
 use crate::format::inventory::Inventory;
 use crate::pipeline::DumpStats;
+use crate::restore::dump_sink::DumpSessions;
 use crate::restore::filter::FilterOptions;
 use crate::restore::steps::DumpOptions;
 
@@ -14,7 +15,7 @@ impl Load<'_> {
             (None, _) => Ok(()),
             (Some(rules), Some(inventory)) => rules.must_fit(inventory),
             // Only at the end of such a dump it is known whether each rule met its rows.
-            (Some(_), None) if !self.ask.single_transaction => Err(Error::new(
+            (Some(_), None) if self.ask.sessions != DumpSessions::OneTransaction => Err(Error::new(
                 Code::BadUsage,
                 "--mask: this backup does not say which tables it holds, so that a rule may turn out to be for none",
             )
@@ -27,7 +28,7 @@ impl Load<'_> {
         DumpOptions {
             filter,
             mask: self.ask.mask.clone(),
-            single_transaction: self.ask.single_transaction,
+            sessions: self.ask.sessions,
             workers: self.ask.workers,
         }
     }

@@ -5,19 +5,39 @@ use super::{Load, UNKNOWN_PROPERTIES};
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::database_properties::DatabaseProperties;
-use crate::restore::create::{create, drop_database, maintenance};
+use crate::restore::create::{create, drop_database, maintenance, must_not_exist, rename_database};
+use crate::restore::dump_sink::DumpSessions;
 use crate::restore::properties::{self, PropertyChoice};
 use crate::restore::psql::PsqlTarget;
 use crate::restore::roles::Roles;
 use crate::restore::steps::blocking;
 use crate::restore::target_database;
 
+/// Of PostgreSQL: longer names it cuts off.
+const LONGEST_NAME: usize = 63;
+const RESTORING: &str = "_restoring";
+
+/// Where the dump goes.
+pub(super) struct LoadTarget {
+    pub access: PsqlTarget,
+    /// The database's own, if it has another one until all is in.
+    pub name: Option<String>,
+}
+
+fn restoring(name: &str) -> String {
+    let most = LONGEST_NAME - RESTORING.len();
+    format!("{}{RESTORING}", &name[..name.floor_char_boundary(most)])
+}
+
 impl Load<'_> {
     /// What is left of a restore whose dump did not go in: nothing where it was one transaction, else a part that may be all
     /// that somebody has.
     pub(super) async fn left_behind(&self, mut error: Error, access: &PsqlTarget, is_part: bool) -> Error {
         let name = access.conninfo.dbname().unwrap_or("that --to names").to_owned();
-        let left = match (self.ask.single_transaction, self.ask.create) {
+        let (sessions, create) = (self.ask.sessions, self.ask.create);
+        // Of a database that has another name until all is in, nobody expects a part.
+        let is_whole = sessions == DumpSessions::OneTransaction || sessions.are_several() && create;
+        let left = match (is_whole, create) {
             (true, false) => "nothing of it was kept".to_owned(),
             (true, true) => {
                 // By then a cancel may have come: what was made for this goes all the same.
@@ -38,7 +58,7 @@ impl Load<'_> {
         };
         error.message = format!("{}; {left}", error.message);
         if matches!(error.code, Code::Terminated | Code::Deadline) {
-            error = error.advise("Restore again into an empty database; --single-transaction keeps all of a restore or nothing.");
+            error = error.advise("Restore again into an empty database; --single-transaction keeps all of a restore or nothing, and so do --create and --jobs.");
         }
         error
     }
@@ -52,7 +72,7 @@ impl Load<'_> {
         properties: &DatabaseProperties,
         part: Option<Vec<String>>,
         roles: Roles,
-    ) -> Result<PsqlTarget> {
+    ) -> Result<LoadTarget> {
         let (is_new, cancel, properties) = (self.ask.create, self.cancel.clone(), properties.clone());
         if !is_new && !access.names_database() {
             let error = Error::field(Code::BadUsage, "to", "names no database");
@@ -67,6 +87,8 @@ impl Load<'_> {
             None if is_new => access.database(database),
             _ => access,
         };
+        let name = access.conninfo.dbname().map(str::to_owned);
+        let name = name.filter(|_| is_new && self.ask.sessions.are_several());
         blocking(move || {
             if !is_new {
                 target_database::must_be_no_template(&access, &cancel)?;
@@ -79,10 +101,28 @@ impl Load<'_> {
             roles
                 .asked_elsewhere(is_new, &properties)
                 .check_against(&properties, &server, &cancel)?;
+            let access = match &name {
+                Some(name) => {
+                    must_not_exist(name, &server, &cancel)?;
+                    access.database(&restoring(name))
+                }
+                None => access,
+            };
             if is_new {
                 create(&access, &properties, &cancel)?;
             }
-            Ok(access)
+            Ok(LoadTarget { access, name })
+        })
+        .await
+    }
+
+    /// All that a dump and its inventory hold is in: the database gets its name.
+    pub(super) async fn renamed(&self, access: &PsqlTarget, name: Option<String>) -> Result<PsqlTarget> {
+        let Some(name) = name else { return Ok(access.clone()) };
+        let (access, cancel) = (access.clone(), self.cancel.clone());
+        blocking(move || {
+            rename_database(&access, &name, &cancel)?;
+            Ok(access.database(&name))
         })
         .await
     }

@@ -142,7 +142,13 @@ fn a_list_goes_into_the_folders_below_if_it_is_told_to() {
         .collect();
     assert_eq!(folders, ["eu/db2", "eu/db1"], "{all}");
     assert_eq!(list(&["--recursive", "--database", "nowhere"]).receipt()["backups"], json!([]));
-    assert_eq!(list(&["--recursive", "--max-age", "1h"]).code, 7);
+    let old = list(&["--recursive", "--max-age", "1h"]);
+    assert_eq!(
+        (old.code, &old.receipt()["error"]["code"]),
+        (7, &json!("too_old")),
+        "{}",
+        old.stdout
+    );
     assert_eq!(list(&["--recursive", "--max-age", "9999d"]).code, 0);
 }
 
