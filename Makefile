@@ -55,9 +55,9 @@ terraform: testbed ## All tests of the Terraform modules, each of them shown to 
 mutations: testbed ## A million random changes to sealed backups, each of which must be found
 	TESTBED_MUTATIONS=1000000 cargo test --test it -- restore_cli::mutations --nocapture
 
-kill-trials: testbed ## Ten thousand backups killed, at each call and at random moments, and a thousand events to one process
-	TESTBED_KILLS=10000 TESTBED_SIGNALS=1000 TESTBED_DEADLINES=1000 TESTBED_EVENTS=1000 \
-		cargo test --release --test it -- crash_trials warm_process --nocapture
+kill-trials: testbed ## Ten thousand backups killed, at each call and at random moments, a thousand events to one process, 50 restores
+	TESTBED_KILLS=10000 TESTBED_SIGNALS=1000 TESTBED_DEADLINES=1000 TESTBED_EVENTS=1000 TESTBED_RESTORE_KILLS=50 \
+		cargo test --release --test it -- crash_trials warm_process restore_cli::jobs::any_of --nocapture
 
 coverage: testbed ## Lines of src and crates that the tests reach; fails below 90 %
 	scripts/coverage.sh

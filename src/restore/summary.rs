@@ -73,7 +73,7 @@ impl RestoreSummary {
             source: manifest.map_or_else(|| UNKNOWN_SOURCE.to_owned(), |manifest| manifest.source_text()),
             partial: manifest.is_some_and(|manifest| manifest.is_partial()),
             to: access.conninfo.describe(),
-            tables: counted.tables.len() as u64,
+            tables: counted.tables.iter().map(|table| &*table.name).collect::<BTreeSet<_>>().len() as u64,
             rows: counted.rows,
             bytes: counted.plain_bytes,
             psql_version: access.client.version.clone(),

@@ -37,7 +37,11 @@ fn openssl(arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Backs the database up into S3 and restores it from there as `copy`. Says how many tables and rows went round.
+/// Over one connection, and over several.
+const JOBS: [&str; 3] = ["1", "2", "8"];
+
+/// Backs the database up into S3 and restores it from there as `copy1` and the like, by these jobs. Says how many tables and rows
+/// went round.
 fn there_and_back(server: &Server, database: &str) -> (u64, u64) {
     let s3 = EmbeddedS3::start();
     let bucket = s3.bucket();
@@ -55,16 +59,33 @@ fn there_and_back(server: &Server, database: &str) -> (u64, u64) {
     let psql = server.psql_command("postgres");
     let login = psql.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)));
     let from = format!("s3://{}/{stem}", bucket.name);
-    let said = Pgseal::new(&["restore", &from, "--key", &key, "--to", "dbname=copy", "--create"])
-        .envs(login)
+    let login: Vec<_> = login.collect();
+    let restored = JOBS.map(|jobs| {
+        let to = format!("dbname=copy{jobs}");
+        let said = Pgseal::new(&[
+            "restore",
+            &from,
+            "--key",
+            &key,
+            "--to",
+            &to,
+            "--create",
+            "--jobs",
+            jobs,
+            "--no-analyze",
+        ])
+        .envs(login.iter().copied())
         .env("PGSEAL_PG_BIN", server.bin())
         .envs(bucket.env())
         .run();
-    assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
-    let report = said.receipt();
-    assert_eq!((&report["status"], &report["opens"]), (&json!("restored"), &json!(true)));
-    let number = |field: &str| report[field].as_u64().expect("a number");
-    (number("tables"), number("rows"))
+        assert_eq!(said.code, 0, "{jobs} jobs: {}\n{}", said.stdout, said.stderr);
+        let report = said.receipt();
+        assert_eq!((&report["status"], &report["opens"]), (&json!("restored"), &json!(true)));
+        let number = |field: &str| report[field].as_u64().expect("a number");
+        (number("tables"), number("rows"))
+    });
+    assert!(restored.iter().all(|counts| *counts == restored[0]), "{restored:?}");
+    restored[0]
 }
 
 /// What stands in the cache is the dump of the database in which PostgreSQL's tests ran: so both the database that was
@@ -75,9 +96,10 @@ fn the_regression_database_of_postgresql_comes_back() {
     let server = server_with("regression");
     let (tables, rows) = there_and_back(&server, "regression");
     assert!(tables > 400 && rows > 300_000, "only {tables} tables with {rows} rows");
-    let copy = dump_with(&server, "copy", &[]);
-    assert_equal(&dump_with(&server, "regression", &[]), &copy);
-    assert_equal(&original, &copy);
+    assert_equal(&original, &dump_with(&server, "regression", &[]));
+    for jobs in JOBS {
+        assert_equal(&original, &dump_with(&server, &format!("copy{jobs}"), &[]));
+    }
 }
 
 #[test]
@@ -85,5 +107,8 @@ fn the_database_of_an_application_comes_back() {
     let server = server_with("zabbix");
     let (tables, rows) = there_and_back(&server, "zabbix");
     assert!(tables > 150 && rows > 50_000, "only {tables} tables with {rows} rows");
-    assert_equal(&dump(&server, "zabbix"), &dump(&server, "copy"));
+    let original = dump(&server, "zabbix");
+    for jobs in JOBS {
+        assert_equal(&original, &dump(&server, &format!("copy{jobs}")));
+    }
 }

@@ -62,7 +62,7 @@ fn rows_that_are_written_as_those_of_a_root_are_all_of_that_table() {
 
     let history = fixture.run(&[
         "history",
-        &format!("s3://{}", fixture.bucket.name),
+        &format!("s3://{}/backups", fixture.bucket.name),
         "--key",
         &key,
         "--table",
