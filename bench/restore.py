@@ -21,7 +21,7 @@ def restore(report, ground, data, runs):
     os.mkdir(fetched)
     ground.backup(database=database, keep=fetched)
     ground.psql("postgres", "-c", f"drop database {database}")
-    to = f"host=127.0.0.1 port={ground.port} user=postgres dbname=back"
+    to = f"host=127.0.0.1 port={ground.port} user=postgres dbname=back sslmode=disable"
     ours = [PROGRAMS / "pgseal", "restore", fetched, "--key", ground.private_key, "--to", to, "--no-analyze", "--workers", CORES]
     psql = ground.client("psql", "back", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null")
     commands = {"pgseal --jobs 2": [*ours, "--jobs", "2"], "pgseal": ours, "psql": [*psql, "-f", plain],

@@ -179,6 +179,8 @@ impl<S: Stage> Stage for Windows<'_, S> {
 mod tests {
     use super::*;
     use crate::pipeline::BufferSink;
+    use proptest::collection::vec;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     fn entry(part: u32, plain_offset: u64, bit_offset: u64) -> PartIndexEntry {
         PartIndexEntry {
@@ -263,5 +265,26 @@ mod tests {
         };
         stage.put(&plain).unwrap();
         assert_eq!(stage.finish().unwrap_err().code, Code::Tampered);
+    }
+
+    proptest! {
+        /// Whatever an index says, which somebody with the data key may have made up: parts that there are, each range whole.
+        #[test]
+        fn no_index_leads_out_of_the_parts(
+            entries in vec((any::<u32>(), any::<u64>(), any::<u64>()), 0..6),
+            small in vec((0u32..7, 0u64..6_000, 0u64..6_000), 0..6),
+            mut bounds in vec(0u64..6_000, 0..8),
+        ) {
+            bounds.sort_unstable();
+            let ranges: Vec<Range<u64>> = bounds.chunks_exact(2).map(|pair| pair[0]..pair[1]).collect();
+            let parts: Vec<ExpectedPart> = (0..5).map(|part| ExpectedPart { offset: part * 100, size: 100, sha256: None }).collect();
+            for entries in [entries, small] {
+                let index: Vec<PartIndexEntry> = entries.into_iter().map(|(part, plain, bit)| entry(part, plain, bit)).collect();
+                let Some(reads) = parts_of(&ranges, &index, &parts) else { continue };
+                prop_assert!(reads.iter().all(|read| read.parts.parts.end <= parts.len()));
+                let taken: u64 = reads.iter().flat_map(|read| &read.windows).map(|window| window.take).sum();
+                prop_assert_eq!(taken, ranges.iter().map(|range| range.end - range.start).sum::<u64>());
+            }
+        }
     }
 }

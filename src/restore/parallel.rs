@@ -19,6 +19,7 @@ use pool::{Phase, Pool};
 use post_data::{BuildStep, Partitions, Step};
 use rows::RowsOfTable;
 use session_settings::SessionSettings;
+use std::sync::Arc;
 
 /// What is held of a statement: a longer one is none that could run beside others.
 const MAX_STATEMENT: usize = 1 << 20;
@@ -38,8 +39,8 @@ pub(super) struct ParallelPsql {
     settings: SessionSettings,
     partitions: Partitions,
     rows: Option<RowsOfTable>,
-    /// The last key or index, which what is said of it right behind it may still join.
-    open: Option<BuildStep>,
+    /// The last key or index, with the settings of its place: what is said of it right behind it may still join.
+    open: Option<(BuildStep, Arc<[u8]>)>,
     /// Of the planner: whatever is built meanwhile would overwrite them.
     statistics: Vec<u8>,
     pool: Pool,
@@ -77,10 +78,10 @@ impl ParallelPsql {
         }
         self.all_done()?;
         self.is_long = true;
-        self.to_main()
+        self.give_main()
     }
 
-    fn to_main(&mut self) -> Result<()> {
+    fn give_main(&mut self) -> Result<()> {
         self.is_main_busy = true;
         let held = std::mem::take(&mut self.held);
         self.main.put(&held)
@@ -100,22 +101,22 @@ impl ParallelPsql {
             return Ok(());
         }
         if self.lexer.is_insert() {
-            return self.to_main();
+            return self.give_main();
         }
-        let step = post_data::step(&statement, &self.partitions, self.open.as_ref());
+        let step = post_data::step(&statement, &self.partitions, self.open.as_ref().map(|(open, _)| open));
         match step {
             Step::Setting => {
                 self.settings.see(&statement);
                 let held = std::mem::take(&mut self.held);
                 self.main.put(&held)
             }
-            Step::Independent => self.to_main(),
+            Step::Independent => self.give_main(),
             Step::Statistics if self.statistics.len() + self.held.len() <= MAX_WAITING => {
                 self.statistics.append(&mut self.held);
                 Ok(())
             }
             Step::FollowUp => {
-                if let Some(open) = &mut self.open {
+                if let Some((open, _)) = &mut self.open {
                     open.sql.push(b'\n');
                     open.sql.extend_from_slice(statement.all_bytes());
                 }
@@ -124,23 +125,24 @@ impl ParallelPsql {
             }
             Step::Build(step) => {
                 self.held.clear();
-                self.step_into(Some(step))
+                let settings = self.settings.now().clone();
+                self.step_into(Some((step, settings)))
             }
             Step::Statistics | Step::Other => {
                 self.partitions.see(&statement);
                 self.all_done()?;
-                self.to_main()
+                self.give_main()
             }
         }
     }
 
     /// What came before is complete, and goes to work.
-    fn step_into(&mut self, next: Option<BuildStep>) -> Result<()> {
-        let Some(step) = std::mem::replace(&mut self.open, next) else {
+    fn step_into(&mut self, next: Option<(BuildStep, Arc<[u8]>)>) -> Result<()> {
+        let Some((step, settings)) = std::mem::replace(&mut self.open, next) else {
             return Ok(());
         };
         self.settle_main()?;
-        self.pool.build(step, self.settings.now(), MAX_WAITING)
+        self.pool.build(step, settings, MAX_WAITING)
     }
 
     /// What the other sessions do now builds upon what this one was given.

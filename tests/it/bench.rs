@@ -23,7 +23,10 @@ fn the_encoder_executes_as_many_instructions_as_it_did() {
 /// At tiny sizes, which say nothing of speed.
 #[test]
 fn the_benchmark_runs_all_its_tools() {
-    let said = run("bench/run.sh", Some("encoder,decoder,codec-peers,workers,pipeline,zstd,start"));
+    let said = run(
+        "bench/run.sh",
+        Some("encoder,decoder,codec-peers,workers,pipeline,zstd,restore,start"),
+    );
     assert!(said.contains("| figure | must | stretch | measured | met |"), "{said}");
     for figure in ["whole pipeline against lbzip2's, speed", "size against `bzip2 -9`, the worst set"] {
         let row = said.lines().find(|line| line.contains(figure)).expect("its row");

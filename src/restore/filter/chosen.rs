@@ -242,16 +242,26 @@ impl Judge {
     }
 
     fn altered(&mut self, statement: &Statement<'_>, table: &ObjectName, end: usize) -> Verdict {
-        if !self.chosen.has(table) {
-            return Verdict::Drop;
-        }
         let words = |from, to| statement.text(from, to);
         if let Some(attach) = statement.find(end, "ATTACH").filter(|at| statement.is(at + 1, "PARTITION")) {
-            let part = statement.qualified(attach + 2);
-            return match part {
-                Some((part, _)) if self.chosen.has(&part) => Verdict::Pass,
-                _ => Verdict::Drop,
+            let Some((part, part_end)) = statement.qualified(attach + 2) else {
+                return Verdict::Drop;
             };
+            let is_without = match (self.chosen.has(table), self.chosen.has(&part)) {
+                (true, true) => return Verdict::Pass,
+                (false, false) => return Verdict::Drop,
+                (true, false) => "the partition is not restored, and its rows are not",
+                (false, true) => "the table that it is a partition of is not restored: attach it yourself, if it is there",
+            };
+            let what = format!(
+                "PARTITION {} OF {}",
+                words(attach + 2, part_end),
+                words(2, end).trim_start_matches("ONLY ")
+            );
+            return Verdict::NotRestored((what, is_without.to_owned()));
+        }
+        if !self.chosen.has(table) {
+            return Verdict::Drop;
         }
         if let Some(owned) = statement.find(end, "OWNED").filter(|at| statement.is(at + 1, "BY")) {
             let column = statement.qualified(owned + 2);

@@ -116,10 +116,10 @@ impl Pool {
 
     /// Takes a step that runs as soon as a session is free and nobody has its tables; waits while more than `most` bytes of
     /// steps wait.
-    pub(super) fn build(&mut self, step: BuildStep, settings: &Arc<[u8]>, most: usize) -> Result<()> {
+    pub(super) fn build(&mut self, step: BuildStep, settings: Arc<[u8]>, most: usize) -> Result<()> {
         self.begin(step.phase)?;
         self.waiting_bytes += step.sql.len();
-        self.waiting.push_back((step, settings.clone()));
+        self.waiting.push_back((step, settings));
         self.start_steps()?;
         while self.waiting_bytes > most {
             self.wait()?;

@@ -4,6 +4,7 @@ use super::restore::into;
 use super::{Fixture, text};
 use crate::schemas::comparable::assert_equal;
 use crate::support::pgseal::{CommandOutput, Pgseal};
+use crate::support::postgres::Server;
 use crate::support::restore::dump_with;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -20,6 +21,7 @@ const DATABASE: &str = "
     insert into big select g, case g % 5 when 0 then null else repeat(chr(65 + g % 26), g % 130) || E'\\t\\n\\\\.' end from generate_series(1, 200000) g;
     create index big_note on big (note text_pattern_ops) where note is not null; comment on index big_note is 'said of it';
     create index big_half on big (public.half(id)); alter index big_half alter column 1 set statistics 10;
+    create index big_fast on big (at) tablespace fast; create index big_slow on big (at);
     create unique index big_at on big (id, at); alter table big replica identity using index big_at; alter table big cluster on big_key;
     comment on constraint big_key on big is 'the key';
     create table small (id serial primary key, big_id int references big unique, self int references small, r int4range, exclude using gist (r with &&));
@@ -38,7 +40,11 @@ const DATABASE: &str = "
     grant select on all tables in schema public to dumper";
 
 fn fixture() -> Fixture {
-    Fixture::with(DATABASE, json!({"user": "owner"}))
+    let server = Server::start();
+    // For a setting that changes between two indexes.
+    server.psql("postgres", "alter database postgres set allow_in_place_tablespaces = on");
+    server.psql("postgres", "create tablespace fast location ''");
+    Fixture::on(server, DATABASE, json!({"user": "owner"}))
 }
 
 fn databases(fixture: &Fixture) -> String {
