@@ -1,6 +1,7 @@
 //! All servers of an account and region, for AWS's Step Functions: the plan of their backups, and what came of it.
 
 mod files;
+mod known_items;
 #[cfg(test)]
 mod scale;
 mod summary;

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::format::dump_lexer::{DumpLexer, Lexed};
 use crate::format::dump_statement::Statement;
 use crate::pipeline::Stage;
-use pool::{Phase, Pool};
+use pool::{Phase, SessionPool};
 use post_data::{BuildStep, Partitions, Step};
 use rows::RowsOfTable;
 use session_settings::SessionSettings;
@@ -43,7 +43,7 @@ pub(super) struct ParallelPsql {
     open: Option<(BuildStep, Arc<[u8]>)>,
     /// Of the planner: whatever is built meanwhile would overwrite them.
     statistics: Vec<u8>,
-    pool: Pool,
+    pool: SessionPool,
 }
 
 impl ParallelPsql {
@@ -60,7 +60,7 @@ impl ParallelPsql {
             rows: None,
             open: None,
             statistics: Vec::new(),
-            pool: Pool::new(target.clone(), jobs, tried.cloned(), cancel)?,
+            pool: SessionPool::new(target.clone(), jobs, tried.cloned(), cancel)?,
         })
     }
 

@@ -48,7 +48,7 @@ struct Worker {
 }
 
 /// At most so many sessions. Dropped, it ends them and waits for their threads.
-pub(super) struct Pool {
+pub(super) struct SessionPool {
     target: PsqlTarget,
     limit: usize,
     tried: Option<TrialReports>,
@@ -67,7 +67,7 @@ pub(super) struct Pool {
     buffers: Vec<Vec<u8>>,
 }
 
-impl Pool {
+impl SessionPool {
     pub(super) fn new(target: PsqlTarget, limit: usize, tried: Option<TrialReports>, cancel: &Cancel) -> Result<Self> {
         let (report, reports) = channel();
         Ok(Self {
@@ -237,7 +237,7 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl Drop for SessionPool {
     fn drop(&mut self) {
         if self.workers.is_empty() {
             return;
