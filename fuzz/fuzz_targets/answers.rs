@@ -102,6 +102,7 @@ async fn upload(count: u32) {
             };
             count as usize
         ],
+        ends: vec![[0; 16]; count as usize],
     };
     let cancel = Cancel::new().expect("a descriptor");
     let mut upload = Upload::new(STORE.clone(), KEY.into(), true);

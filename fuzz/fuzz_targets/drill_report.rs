@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use pgseal::envelope::manifest::Timestamp;
 use pgseal::error::{Code, Error};
 use pgseal::observe::output::is_hidden;
-use pgseal::restore::compare::{Comparison, TableComparison};
+use pgseal::restore::compare::{Comparison, Contents, TableComparison};
 use pgseal::restore::provenance::Origin;
 use pgseal::restore::report::{DrillOutcome, DrillPhase, DrillReport, ReportedBackup, ReportedRestore};
 use pgseal_fuzz::Input;
@@ -49,6 +49,9 @@ fn report(choice: u8, texts: &[String; 8]) -> DrillReport {
             found_rows: (choice & 4 != 0).then_some(3),
             dump_bytes: 100,
             disk_bytes: 8192,
+            contents: if choice & 4 != 0 { Contents::Equal } else { Contents::NotCompared },
+            expected_digest: Some(left.clone()),
+            found_digest: None,
             equal: choice & 4 != 0,
         }],
         differences: if choice & 4 != 0 { Vec::new() } else { vec![difference.clone()] },
@@ -96,6 +99,8 @@ fn report(choice: u8, texts: &[String; 8]) -> DrillReport {
         warnings: Vec::new(),
         under_way: None,
         is_of_the_place: choice & 64 != 0,
+        statistics: None,
+        recovery: None,
     };
     report.outcome = report.judge();
     report

@@ -163,6 +163,7 @@ fn bring(sealed: &[u8], part: usize, compression: Compression) -> Result<(DumpSt
         compression,
         workers: 1,
         plain_bytes: LengthLimit::Any,
+        keeps_heads: false,
     };
     RUNTIME.block_on(async {
         let pinned = archive.pin(NAME).await?.expect("the object");
