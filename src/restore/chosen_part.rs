@@ -59,21 +59,7 @@ impl<'a> ChosenPart<'a> {
             .as_ref()
             .map(|sections| sections.first().map_or(contents.plain_bytes, |first| first.start));
         let begins = begins.filter(|begins| *begins <= contents.plain_bytes);
-        let reads = match begins {
-            Some(begins) => opened.parts_of(std::slice::from_ref(&(0..begins)), contents)?,
-            None => None,
-        };
-        let progress = Progress::new(0);
-        let (outline, beginning) = match reads {
-            Some(reads) => {
-                let reader = || Ok(OutlineReader::new(KEPT));
-                opened.fetch_ranges(reads, workers, reader, &progress, cancel).await?.1
-            }
-            None => {
-                let reader = || Ok(OutlineReader::new(0));
-                opened.fetch_object(Role::Dump, workers, reader, &progress, cancel).await?.1
-            }
-        };
+        let (outline, beginning) = outline(opened, contents, begins, workers, cancel).await?;
         let objects = chosen(&outline, names)?;
         must_be_comparable(contents, &objects)?;
         must_have_own_rows(contents, &objects, &outline)?;
@@ -145,6 +131,54 @@ impl<'a> ChosenPart<'a> {
         let told = refused.into_iter().map(|(what, reason)| format!("not restored: {what}: {reason}"));
         Ok((counted, masked, filtered, told.collect()))
     }
+}
+
+/// Definitions, and the bytes that they were read from if these are few. `begins`: where the first section does.
+async fn outline(
+    opened: &UnsealedBackup<'_>,
+    contents: &Inventory,
+    begins: Option<u64>,
+    workers: usize,
+    cancel: &Cancel,
+) -> Result<(DumpOutline, Option<Vec<u8>>)> {
+    let reads = match begins {
+        Some(begins) => opened.parts_of(std::slice::from_ref(&(0..begins)), contents)?,
+        None => None,
+    };
+    let progress = Progress::new(0);
+    match reads {
+        Some(reads) => {
+            let reader = || Ok(OutlineReader::new(KEPT));
+            Ok(opened.fetch_ranges(reads, workers, reader, &progress, cancel).await?.1)
+        }
+        None => {
+            let reader = || Ok(OutlineReader::new(0));
+            Ok(opened.fetch_object(Role::Dump, workers, reader, &progress, cancel).await?.1)
+        }
+    }
+}
+
+/// The numbers in the inventory of tables whose rows belong to these: a partitioned table has none of its own. `None`: nothing of
+/// such a name has rows.
+pub(crate) async fn with_partitions(
+    opened: &UnsealedBackup<'_>,
+    contents: &Inventory,
+    tables: &[String],
+    workers: usize,
+    cancel: &Cancel,
+) -> Result<Option<Vec<usize>>> {
+    let begins = contents.tables.iter().filter_map(|table| table.offset).min();
+    let (outline, _) = outline(opened, contents, begins, workers, cancel).await?;
+    let names = PartNames { tables, schemas: &[] };
+    // What the inventory said of the name is told better than this.
+    let Ok(objects) = chosen(&outline, &names) else {
+        return Ok(None);
+    };
+    let is_chosen = |table: &TableRows| object_name(&table.name).is_some_and(|name| objects.has(&name));
+    let numbers: Vec<usize> = (0..contents.tables.len())
+        .filter(|number| is_chosen(&contents.tables[*number]))
+        .collect();
+    Ok(Some(numbers).filter(|numbers| !numbers.is_empty()))
 }
 
 /// What was counted, what was masked, what became of the rest, and what could not be restored beside it.

@@ -13,12 +13,14 @@ mod table_choice;
 pub(crate) mod tests;
 
 use super::find::{ChosenBackup, ends_the_search};
+use super::latest;
 use super::list::folder;
 use crate::cancel::Cancel;
 use crate::envelope::manifest::Timestamp;
 use crate::envelope::private_key::PrivateKey;
 use crate::envelope::signature::Verifier;
 use crate::error::{Code, Error, Result};
+use crate::format::object_names::stem_of;
 use crate::format::order::SelectionRecord;
 use crate::human::units::counted;
 use crate::observe::logs::ANSWER;
@@ -128,6 +130,16 @@ impl FoundNights {
         let finding = async {
             let archive = Archive::open(&location, env).await?;
             let listed = archive.list("").await?;
+            if listed.is_empty()
+                && let Some((folder, name)) = location.split()
+                && (latest::asked(&name).is_some() || stem_of(&name).is_some())
+            {
+                let error = Error::new(
+                    Code::BadUsage,
+                    format!("{name} names one backup, and a history is of all in a place"),
+                );
+                return Err(error.advise(format!("Give the place, {folder}, and the database by --database.")));
+            }
             let folders = match listed.is_empty() {
                 true => archive.folders().await?,
                 false => Vec::new(),

@@ -1,6 +1,7 @@
 //! The rows of chosen tables: by the index where the backup has one, of which only the parts that hold them are read; else by
 //! reading all.
 
+use super::chosen_part::with_partitions;
 use super::find::{BackupKind, ChosenBackup};
 use super::legacy;
 use super::table_sections::{ChosenTables, SectionSink, TableSections, chosen_tables, must_be_found};
@@ -60,9 +61,13 @@ impl SelectedTables<'_> {
         let Some(contents) = opened.contents(cancel).await? else {
             return self.by_reading_all(&opened, None, sink, cancel).await;
         };
-        let chosen = match chosen_tables(self.tables, Some(&contents.tables))? {
-            ChosenTables::Numbers(numbers) => numbers,
-            ChosenTables::All | ChosenTables::Names(_) => Vec::new(),
+        let chosen = match chosen_tables(self.tables, Some(&contents.tables)) {
+            Ok(ChosenTables::Numbers(numbers)) => numbers,
+            Ok(ChosenTables::All | ChosenTables::Names(_)) => Vec::new(),
+            Err(error) => match with_partitions(&opened, &contents, self.tables, self.workers, cancel).await? {
+                Some(numbers) => numbers,
+                None => return Err(error),
+            },
         };
         let tables: Vec<&TableRows> = chosen.iter().filter_map(|number| contents.tables.get(*number)).collect();
         let sections: Option<Vec<Range<u64>>> = tables.iter().map(|table| section(table)).collect();
@@ -71,7 +76,7 @@ impl SelectedTables<'_> {
             None => None,
         };
         let Some(reads) = reads else {
-            return self.by_reading_all(&opened, Some(&contents), sink, cancel).await;
+            return self.by_reading_all(&opened, Some((&contents, chosen)), sink, cancel).await;
         };
         let progress = Progress::new(tables.iter().filter_map(|table| table.length).sum());
         let _reporter = (!self.to_terminal).then(|| Reporter::start(Activity::Decrypting, progress.clone(), &backup.stem));
@@ -84,7 +89,7 @@ impl SelectedTables<'_> {
     async fn by_reading_all<S>(
         &self,
         opened: &UnsealedBackup<'_>,
-        contents: Option<&Inventory>,
+        contents: Option<(&Inventory, Vec<usize>)>,
         sink: impl FnOnce() -> Result<S>,
         cancel: &Cancel,
     ) -> Result<(DumpStats, S::Done)>
@@ -93,7 +98,10 @@ impl SelectedTables<'_> {
         S::Done: Send + 'static,
     {
         self.legacy.must_hold(opened.manifest.plain_bytes)?;
-        let chosen = chosen_tables(self.tables, contents.map(|contents| contents.tables.as_slice()))?;
+        let (contents, chosen) = match contents {
+            Some((contents, numbers)) => (Some(contents), ChosenTables::Numbers(numbers)),
+            None => (None, chosen_tables(self.tables, None)?),
+        };
         let sections = TableSections::new(chosen.clone(), sink()?);
         let progress = Progress::new(opened.manifest.plain_bytes);
         let _reporter = (!self.to_terminal).then(|| Reporter::start(Activity::Decrypting, progress.clone(), &opened.backup.stem));

@@ -89,8 +89,10 @@ impl Directory {
 
     pub(crate) fn delete(&self, name: &str) -> Result<()> {
         let path = self.0.join(name);
-        std::fs::remove_file(&path)
-            .map_err(|error| Error::new(Code::OutputFailed, format!("{} cannot be removed: {error}", path.display())))
+        std::fs::remove_file(&path).map_err(|error| {
+            Error::new(Code::OutputFailed, format!("{} cannot be removed: {error}", path.display()))
+                .advise("Let this user delete in that folder. What stands before it in the answer is removed.")
+        })
     }
 
     pub(crate) fn put_new(&self, name: &str, body: &[u8]) -> Result<PutOutcome> {

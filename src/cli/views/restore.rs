@@ -5,6 +5,7 @@ use crate::format::ToJson;
 use crate::human::units::{counted, lasting, short, sized};
 use crate::human::{Answer, Mark, Screen};
 use crate::restore::analyze::StatisticsSummary;
+use crate::restore::compare::{Comparison, Contents};
 use crate::restore::rewrap::RewrapSummary;
 use crate::restore::summary::RestoreSummary;
 
@@ -34,6 +35,9 @@ impl Answer for RestoreSummary {
                 self.statistics.as_ref().map(StatisticsSummary::in_words).unwrap_or_default(),
             ),
         ]);
+        if let Some(comparison) = &self.comparison {
+            draw_comparison(screen, comparison);
+        }
         for table in &self.masked {
             let columns: Vec<String> = table
                 .columns
@@ -48,6 +52,24 @@ impl Answer for RestoreSummary {
         }
         warned(screen, &self.warnings);
     }
+}
+
+/// Of one without differences: with others there is no answer.
+fn draw_comparison(screen: &mut Screen, comparison: &Comparison) {
+    let all = comparison.tables.len();
+    let equal = comparison.tables.iter().filter(|table| table.contents == Contents::Equal).count();
+    let words = match all - equal {
+        0 => format!(
+            "compared {} with the backup, value by value: all equal",
+            counted(all as u64, "table")
+        ),
+        others => format!(
+            "compared {equal} of {} with the backup, value by value: equal; of {others} the rows were counted",
+            counted(all as u64, "table")
+        ),
+    };
+    screen.mark(if all == equal { Mark::Good } else { Mark::Warning }, words);
+    comparison.notes.iter().for_each(|note| screen.mark(Mark::Warning, note));
 }
 
 impl Answer for RewrapSummary {

@@ -29,6 +29,18 @@ fn rows_that_are_written_as_those_of_a_root_are_all_of_that_table() {
     let rows = copied.stdout.lines().filter(|line| line.contains('\t')).count();
     assert_eq!((copied.code, rows), (0, 300), "{}", copied.stderr);
 
+    // A partitioned table has no rows of its own.
+    let parts = fixture.run(&["rows", &place, "--key", &key, "--table", "orders", "--as", "json"]);
+    assert_eq!((parts.code, parts.stdout.lines().count()), (0, 200), "{}", parts.stderr);
+    let one = ["history", &place, "--key", &key];
+    let said = fixture.run(&one);
+    said.failed("bad_usage", 2);
+    assert!(
+        said.stderr.contains("names one backup") && said.stderr.contains("--database"),
+        "{}",
+        said.stderr
+    );
+
     // Compared value by value, though no server gives a partitioned table out by COPY.
     let said = into(
         &fixture,
