@@ -79,6 +79,13 @@ pub(super) async fn newest(
                     chosen.stem
                 );
             }
+            if let Some(part) = found.values().find_map(Newest::newer_part) {
+                tracing::warn!(
+                    "{} is newer than {} and of a part of the database: it is passed over",
+                    part.stem,
+                    chosen.stem
+                );
+            }
             Ok(chosen.stem.clone())
         }
         Err(_)

@@ -133,8 +133,12 @@ impl ListFilter {
             1 => String::new(),
             _ => format!(" (source {}; {sources} servers have a database of this name here)", short(source)),
         };
+        let part = oldest.newer_part();
+        let part = part
+            .map(|part| format!(" ({} is newer, and of a part of the database)", part.stem))
+            .unwrap_or_default();
         let message = format!(
-            "the newest complete backup{signed} of {database}{of_source}, of {} UTC, is {} old: more than {}",
+            "the newest complete backup{signed} of {database}{of_source}, of {} UTC, is {} old: more than {}{part}",
             minute(time),
             in_words(is),
             in_words(age)
@@ -207,6 +211,7 @@ mod tests {
             change(&mut entry);
             let told = told(&[entry, old()], false).unwrap_or_else(|| panic!("{name}: nothing is told"));
             assert!(told.contains("app") && told.contains("1 d 16 h"), "{name}: {told}");
+            assert_eq!(told.contains("app_2 is newer, and of a part"), name == "a part", "{name}: {told}");
         }
         // One that restore may refuse is told as that.
         let doubted = BackupEntry {

@@ -19,6 +19,12 @@ impl<'a> Newest<'a> {
     pub(in crate::restore) fn counts(&self) -> Option<&'a BackupEntry> {
         self.whole.or(self.part)
     }
+
+    /// One of a part that is passed over for an older one of the whole.
+    pub(in crate::restore) fn newer_part(&self) -> Option<&'a BackupEntry> {
+        let (whole, part) = (self.whole?, self.part?);
+        (part.scheduled_time.0 > whole.scheduled_time.0).then_some(part)
+    }
 }
 
 /// Databases of which nothing counts are there, too.
