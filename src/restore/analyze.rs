@@ -5,7 +5,7 @@ use super::psql::PsqlTarget;
 use crate::cancel::Cancel;
 use crate::error::{Code, Error, Result};
 use crate::format::table_name::TableName;
-use crate::format::{sql, unhex_all};
+use crate::format::{hex, sql, unhex_all};
 use crate::human::units::{counted, lasting};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -99,18 +99,18 @@ impl StatisticsSummary {
 pub(super) fn analyze(target: &PsqlTarget, only: Option<&BTreeSet<TableName>>, cancel: &Cancel) -> Result<StatisticsSummary> {
     let begun = Instant::now();
     let unreadable = || Error::new(Code::RestoreFailed, "the catalog's answer has no names");
-    let (mut statements, mut unspoken) = (Vec::new(), 0);
+    let mut statements = Vec::new();
     for parts in target.json::<Vec<[String; 2]>>(TABLES, cancel)? {
         let [schema, table] = parts.map(|part| unhex_all(&part));
         let (schema, table) = (schema.ok_or_else(unreadable)?, table.ok_or_else(unreadable)?);
         if only.is_some_and(|only| !only.contains(&TableName::new([schema.clone(), table.clone()]))) {
             continue;
         }
-        match (String::from_utf8(schema), String::from_utf8(table)) {
-            (Ok(schema), Ok(table)) => statements.push(format!("ANALYZE {}.{}", sql::identifier(&schema), sql::identifier(&table))),
+        statements.push(match (str::from_utf8(&schema), str::from_utf8(&table)) {
+            (Ok(schema), Ok(table)) => format!("ANALYZE {}.{}", sql::identifier(schema), sql::identifier(table)),
             // Of a SQL_ASCII database: our session speaks UTF-8.
-            _ => unspoken += 1,
-        }
+            _ => by_bytes(&schema, &table),
+        });
     }
     let mut failed = BTreeSet::new();
     for settings in STAGES {
@@ -123,9 +123,18 @@ pub(super) fn analyze(target: &PsqlTarget, only: Option<&BTreeSet<TableName>>, c
     Ok(StatisticsSummary {
         from: "analyze",
         tables: statements.len() as u64 - failed,
-        failed: failed + unspoken,
+        failed,
         duration_ms: begun.elapsed().as_millis() as u64,
     })
+}
+
+fn by_bytes(schema: &[u8], table: &[u8]) -> String {
+    let name = |name: &[u8]| format!("pg_catalog.convert_from(pg_catalog.decode('{}', 'hex'), 'SQL_ASCII')", hex(name));
+    format!(
+        "DO LANGUAGE plpgsql $pgseal$ BEGIN EXECUTE pg_catalog.format('ANALYZE %I.%I', {}, {}); END $pgseal$",
+        name(schema),
+        name(table)
+    )
 }
 
 #[cfg(test)]

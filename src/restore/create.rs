@@ -145,8 +145,9 @@ pub(crate) fn try_create(target: &PsqlTarget, creation: &CreateOptions, cancel: 
         .ok_or_else(|| Error::field(Code::BadEvent, "to", "names no database to be created").advise("Add dbname=… to --to."))?;
     let server = maintenance(target, cancel)?;
     must_not_exist(name, &server, cancel)?;
-    let version = server.query("SHOW server_version_num", cancel)?;
-    let major = version.trim().parse::<u32>().unwrap_or_default() / 10_000;
+    let version = "SELECT pg_catalog.json_build_array(pg_catalog.current_setting('server_version_num'));";
+    let (version,): (String,) = server.json(version, cancel)?;
+    let major = version.parse::<u32>().unwrap_or_default() / 10_000;
     let sql = creation.sql(name, major);
     let answer = server.try_statement(&sql, cancel).map_err(|mut error| {
         error.message = format!(

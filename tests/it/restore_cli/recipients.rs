@@ -177,7 +177,7 @@ fn a_key_in_kms_signs() {
     assert!(!fixture.bucket.keys().iter().any(|key| key.contains("20010101")));
 }
 
-/// Runs every block of recovery instructions, in order, in a folder with the objects and the private key, against this server.
+/// Runs every block of recovery instructions but those for one table alone, which `selected` follows, in order, in a folder with the objects and the private key, against this server.
 pub(super) fn follow(server: &Server, key: &str, folder: &Path, card: &str) {
     let card = std::fs::read_to_string(folder.join(card)).expect("the recovery instructions");
     let is_sum = |line: &&str| {
@@ -188,7 +188,7 @@ pub(super) fn follow(server: &Server, key: &str, folder: &Path, card: &str) {
     std::fs::copy(key, folder.join("private_key.pem")).expect("the key");
     let mut script = String::new();
     let mut inside = false;
-    for line in card.lines() {
+    for line in card.lines().take_while(|line| *line != "## One table alone") {
         match line {
             "```sh" => inside = true,
             "```" => inside = false,

@@ -282,7 +282,7 @@ fn a_folder_that_takes_no_report_is_told_before_the_drill() {
     said.failed("bad_usage", 2);
     assert!(
         said.stderr
-            .contains("bad_usage: `report` names /proc/reports, which cannot be written to"),
+            .contains("bad_usage: --report names /proc/reports, which cannot be written to"),
         "{}",
         said.stderr
     );
