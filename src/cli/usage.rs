@@ -102,7 +102,7 @@ fn field_of(word: &str) -> Option<&'static str> {
     FIELDS.iter().copied().find(|field| *field == name)
 }
 
-/// Whether an option that clap takes for similar is none: `--bucket` is not nearly `--quiet`.
+/// Whether an option that clap suggests is not similar at all: `--bucket` is not nearly `--quiet`.
 fn is_far(message: &str, tip: &str) -> bool {
     let quoted = |text: &str| text.split('\'').nth(1).map(|word| word.trim_start_matches('-').to_owned());
     match (tip.contains("similar"), quoted(message), quoted(tip)) {

@@ -158,27 +158,31 @@ async fn outline(
     }
 }
 
-/// The numbers in the inventory of tables whose rows belong to these: a partitioned table has none of its own. `None`: nothing of
-/// such a name has rows.
-pub(crate) async fn with_partitions(
+/// The numbers in the inventory of tables whose rows belong to one that has none of its own, as a partitioned table has not; empty
+/// if there are none. The definitions are found by the index: without one, a mistyped name would have all of a dump read.
+pub(crate) async fn partitions(
     opened: &UnsealedBackup<'_>,
     contents: &Inventory,
-    tables: &[String],
+    table: &String,
     workers: usize,
     cancel: &Cancel,
-) -> Result<Option<Vec<usize>>> {
+) -> Result<Vec<usize>> {
     let begins = contents.tables.iter().filter_map(|table| table.offset).min();
-    let (outline, _) = outline(opened, contents, begins, workers, cancel).await?;
-    let names = PartNames { tables, schemas: &[] };
+    let Some(begins) = begins.filter(|_| !contents.part_index.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let (outline, _) = outline(opened, contents, Some(begins), workers, cancel).await?;
+    let names = PartNames {
+        tables: std::slice::from_ref(table),
+        schemas: &[],
+    };
     // What the inventory said of the name is told better than this.
     let Ok(objects) = chosen(&outline, &names) else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let is_chosen = |table: &TableRows| object_name(&table.name).is_some_and(|name| objects.has(&name));
-    let numbers: Vec<usize> = (0..contents.tables.len())
-        .filter(|number| is_chosen(&contents.tables[*number]))
-        .collect();
-    Ok(Some(numbers).filter(|numbers| !numbers.is_empty()))
+    let numbers = (0..contents.tables.len()).filter(|number| is_chosen(&contents.tables[*number]));
+    Ok(numbers.collect())
 }
 
 /// What was counted, what was masked, what became of the rest, and what could not be restored beside it.

@@ -96,6 +96,7 @@ impl ParallelPsql {
             let rows = RowsOfTable::new(&statement);
             self.held.clear();
             self.step_into(None)?;
+            self.settle_main()?;
             self.pool.begin(Phase::Rows)?;
             self.rows = Some(rows);
             return Ok(());
@@ -164,9 +165,6 @@ impl ParallelPsql {
         while !rest.is_empty() {
             rest = rows.take(rest);
             if let Some(piece) = rows.full_piece(|| self.pool.buffer()) {
-                if std::mem::take(&mut self.is_main_busy) {
-                    self.main.settle()?;
-                }
                 self.pool.copy(piece, self.settings.now())?;
             }
         }
@@ -175,7 +173,6 @@ impl ParallelPsql {
 
     fn end_rows(&mut self) -> Result<()> {
         let Some(rows) = self.rows.take() else { return Ok(()) };
-        self.settle_main()?;
         match rows.last_piece() {
             Some(piece) => self.pool.copy(piece, self.settings.now()),
             None => Ok(()),

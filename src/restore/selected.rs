@@ -1,7 +1,7 @@
 //! The rows of chosen tables: by the index where the backup has one, of which only the parts that hold them are read; else by
 //! reading all.
 
-use super::chosen_part::with_partitions;
+use super::chosen_part::partitions;
 use super::find::{BackupKind, ChosenBackup};
 use super::legacy;
 use super::table_sections::{ChosenTables, SectionSink, TableSections, chosen_tables, must_be_found};
@@ -15,6 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::format::inventory::{Inventory, TableRows};
 use crate::observe::progress::{Activity, Progress, Reporter};
 use crate::pipeline::{DumpStats, PartsRead, RangePipeline, Stage, parts_of, ranges};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -61,14 +62,7 @@ impl SelectedTables<'_> {
         let Some(contents) = opened.contents(cancel).await? else {
             return self.by_reading_all(&opened, None, sink, cancel).await;
         };
-        let chosen = match chosen_tables(self.tables, Some(&contents.tables)) {
-            Ok(ChosenTables::Numbers(numbers)) => numbers,
-            Ok(ChosenTables::All | ChosenTables::Names(_)) => Vec::new(),
-            Err(error) => match with_partitions(&opened, &contents, self.tables, self.workers, cancel).await? {
-                Some(numbers) => numbers,
-                None => return Err(error),
-            },
-        };
+        let chosen = self.numbers(&opened, &contents, cancel).await?;
         let tables: Vec<&TableRows> = chosen.iter().filter_map(|number| contents.tables.get(*number)).collect();
         let sections: Option<Vec<Range<u64>>> = tables.iter().map(|table| section(table)).collect();
         let reads = match sections {
@@ -84,6 +78,25 @@ impl SelectedTables<'_> {
         let (counted, (_, done)) = opened.fetch_ranges(reads, self.workers, || Ok(sections), &progress, cancel).await?;
         must_be_as_in(&tables, &counted)?;
         Ok((counted, done))
+    }
+
+    /// In the inventory. Each name must have rows, its own or those of its partitions.
+    async fn numbers(&self, opened: &UnsealedBackup<'_>, contents: &Inventory, cancel: &Cancel) -> Result<Vec<usize>> {
+        let mut numbers = BTreeSet::new();
+        for table in self.tables {
+            match chosen_tables(std::slice::from_ref(table), Some(&contents.tables)) {
+                Ok(ChosenTables::Numbers(own)) => numbers.extend(own),
+                Ok(ChosenTables::All | ChosenTables::Names(_)) => {}
+                Err(error) => {
+                    let parts = partitions(opened, contents, table, self.workers, cancel).await?;
+                    if parts.is_empty() {
+                        return Err(error);
+                    }
+                    numbers.extend(parts);
+                }
+            }
+        }
+        Ok(numbers.into_iter().collect())
     }
 
     async fn by_reading_all<S>(

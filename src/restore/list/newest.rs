@@ -20,7 +20,7 @@ impl<'a> Newest<'a> {
         self.whole.or(self.part)
     }
 
-    /// One of a part that is passed over for an older one of the whole.
+    /// A backup of a part that is newer than the newest of all of the database, which counts instead.
     pub(in crate::restore) fn newer_part(&self) -> Option<&'a BackupEntry> {
         let (whole, part) = (self.whole?, self.part?);
         (part.scheduled_time.0 > whole.scheduled_time.0).then_some(part)

@@ -139,14 +139,12 @@ impl SessionPool {
     /// Ends the sessions; gives what they said though they succeeded.
     pub(super) fn finish(&mut self) -> Result<Vec<ReportText>> {
         self.drain()?;
-        let mut told = Vec::new();
+        // Without orders each session ends by itself. All of them are waited for, whatever becomes of one.
         let threads: Vec<_> = self.workers.drain(..).map(|worker| worker.thread).collect();
-        for thread in threads {
-            told.extend(
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err(Error::new(Code::Bug, "a session's thread ended")))?,
-            );
+        let ended: Vec<_> = threads.into_iter().map(JoinHandle::join).collect();
+        let mut told = Vec::new();
+        for outcome in ended {
+            told.extend(outcome.unwrap_or_else(|_| Err(Error::new(Code::Bug, "a session's thread ended")))?);
         }
         Ok(told)
     }

@@ -1,9 +1,9 @@
 //! Over several connections: the same database as over one, all of it or nothing.
 
-use super::restore::into;
+use super::restore::{into, with_login};
 use super::{Fixture, text};
 use crate::schemas::comparable::assert_equal;
-use crate::support::pgseal::{CommandOutput, Pgseal};
+use crate::support::pgseal::CommandOutput;
 use crate::support::postgres::Server;
 use crate::support::restore::dump_with;
 use rustix::process::{Pid, Signal, kill_process};
@@ -123,13 +123,8 @@ fn what_fails_is_named_and_nothing_is_left() {
     let (place, key) = (fixture.at_s3(), fixture.key());
     let restore = ["restore", &place, "--key", &key, "--to", "dbname=copy", "--create", "--jobs", "2"];
     let with = |fault: &str| {
-        let psql = fixture.server.psql_command("postgres");
-        let login = psql.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)));
-        Pgseal::new(&restore)
-            .envs(login)
+        with_login(&fixture, &restore)
             .env("PGOPTIONS", format!("-c pgseal.fails={fault}"))
-            .env("PGSEAL_PG_BIN", fixture.server.bin())
-            .envs(fixture.bucket.env())
             .run()
     };
     for (fault, told) in [
@@ -237,13 +232,7 @@ fn any_of_its_sessions_killed_at_any_moment_leaves_all_or_nothing() {
     ];
     let mut failed = 0;
     for trial in 0..trials {
-        let psql = fixture.server.psql_command("postgres");
-        let login = psql.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)));
-        let child = Pgseal::new(&restore)
-            .envs(login)
-            .env("PGSEAL_PG_BIN", fixture.server.bin())
-            .envs(fixture.bucket.env())
-            .spawn();
+        let child = with_login(&fixture, &restore).spawn();
         // A moment, and one of those that run then.
         std::thread::sleep(Duration::from_millis(300 + trial * 7919 % 4000));
         let sessions = children(child.id());

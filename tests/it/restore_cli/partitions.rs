@@ -32,6 +32,11 @@ fn rows_that_are_written_as_those_of_a_root_are_all_of_that_table() {
     // A partitioned table has no rows of its own.
     let parts = fixture.run(&["rows", &place, "--key", &key, "--table", "orders", "--as", "json"]);
     assert_eq!((parts.code, parts.stdout.lines().count()), (0, 200), "{}", parts.stderr);
+    // One name with rows does not hide another one without.
+    let two = ["decrypt", &place, "--key", &key, "--table", "orders", "--table", "ordres"];
+    let said = fixture.run(&two);
+    said.failed("bad_usage", 2);
+    assert!(said.stderr.contains("ordres"), "{}", said.stderr);
     let one = ["history", &place, "--key", &key];
     let said = fixture.run(&one);
     said.failed("bad_usage", 2);

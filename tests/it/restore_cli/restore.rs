@@ -10,6 +10,10 @@ use std::os::unix::fs::PermissionsExt;
 
 /// With the server's own programs and its superuser.
 pub(super) fn into(fixture: &Fixture, arguments: &[&str]) -> CommandOutput {
+    with_login(fixture, arguments).run()
+}
+
+pub(super) fn with_login(fixture: &Fixture, arguments: &[&str]) -> Pgseal {
     let psql = fixture.server.psql_command("postgres");
     let set = psql
         .get_envs()
@@ -18,7 +22,6 @@ pub(super) fn into(fixture: &Fixture, arguments: &[&str]) -> CommandOutput {
         .envs(set)
         .env("PGSEAL_PG_BIN", fixture.server.bin())
         .envs(fixture.bucket.env())
-        .run()
 }
 
 #[test]
