@@ -33,7 +33,7 @@ pub(super) async fn tell(
 
 /// Like the comparison of a drill that came so far: by the owner of the database, in sessions without what the dump set for it.
 fn count(server: &ScratchServer, database: &str, contents: &Inventory, restorer: &PsqlTarget, cancel: &Cancel) -> Result<Option<String>> {
-    server.take_settings_back(database, cancel)?;
+    server.settings_back(database)(cancel)?;
     let made = BTreeSet::new();
     let comparison = compare(contents, LoadedDump::alone(&[], &made), &restorer.clone().after_load(), cancel)?;
     Ok(in_words(contents, &comparison))

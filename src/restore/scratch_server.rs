@@ -189,14 +189,16 @@ impl ScratchServer {
         database.execute(&statements, cancel).map(drop)
     }
 
-    /// What code of a dump set for the sessions of its database, or for those of its role, is not heeded any more.
-    pub(crate) fn take_settings_back(&self, database: &str, cancel: &Cancel) -> Result<()> {
+    /// Ends that sessions of the database heed what code of its dump set for it or for its role. Wanted before each phase that opens
+    /// some: code may run in every phase, and set it again.
+    pub(crate) fn settings_back(&self, database: &str) -> impl FnOnce(&Cancel) -> Result<()> + Send + 'static + use<> {
         let (database, restorer) = (identifier(database), identifier(&self.restorer_name));
         let statements = format!(
             "ALTER DATABASE {database} RESET ALL;\nALTER DATABASE {database} CONNECTION LIMIT -1;\n\
              ALTER ROLE {restorer} RESET ALL;\nALTER ROLE {restorer} IN DATABASE {database} RESET ALL;\n"
         );
-        self.superuser.execute(&statements, cancel).map(drop)
+        let superuser = self.superuser.clone();
+        move |cancel| superuser.execute(&statements, cancel).map(drop)
     }
 
     fn wait_until_ready(&mut self, cancel: &Cancel) -> Result<()> {

@@ -280,6 +280,8 @@ impl<'a> DrillRun<'a> {
         wanted: PropertyChoice,
     ) -> Result<Comparison> {
         self.report.begin(report::COMPARE);
+        let (back, stop) = (there.server.settings_back(DATABASE), self.cancel.clone());
+        blocking(move || back(&stop)).await?;
         let values = ValueSettings::read(&self.contents.properties, &there.restorer, self.cancel).await?;
         let major = server_major(&there.restorer, self.cancel).await?;
         let keys = Arc::new(self.opened.row_keys());
@@ -296,7 +298,6 @@ impl<'a> DrillRun<'a> {
             ..
         } = there;
         let (comparison, said) = blocking(move || {
-            server.take_settings_back(DATABASE, &stop)?;
             // By the owner of the database: to plan a query runs what stands in the dump's constraints and indexes.
             let loaded = LoadedDump::alone(&changes.rows_left_out, &changes.tables_made);
             let mut comparison = compare(&contents, loaded, &restorer.after_load(), &stop)?;

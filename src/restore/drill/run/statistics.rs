@@ -1,6 +1,6 @@
 //! The planner's statistics, without which a restored database is there and of little use.
 
-use super::{DrillRun, DrillServer, blocking};
+use super::{DATABASE, DrillRun, DrillServer, blocking};
 use crate::error::{Code, Result};
 use crate::restore::analyze::{StatisticsSummary, analyze};
 use crate::restore::filter::FilterChanges;
@@ -16,8 +16,16 @@ impl DrillRun<'_> {
         }
         self.report.begin(report::ANALYZE);
         // By the owner of the database: code that stands in indexes runs.
-        let (target, stop) = (there.restorer.clone().after_load(), self.cancel.clone());
-        match blocking(move || analyze(&target, None, &stop)).await {
+        let (target, back, stop) = (
+            there.restorer.clone().after_load(),
+            there.server.settings_back(DATABASE),
+            self.cancel.clone(),
+        );
+        let analyzing = move || {
+            back(&stop)?;
+            analyze(&target, None, &stop)
+        };
+        match blocking(analyzing).await {
             Ok(made) => {
                 self.report.warnings.extend(made.warning().map(ReportText::ours));
                 self.report.statistics = Some(made);
